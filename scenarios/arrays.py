@@ -1,0 +1,97 @@
+"""Read-only columns: how every value type of this folder holds its numbers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+__all__ = ["PHASES", "BoolArray", "FloatArray", "IntArray", "content_digest", "frozen", "index_of"]
+
+PHASES = ("a", "b", "c")
+"""Names of phase slots 0, 1, 2; a delta load's slots are the pairs ab, bc, ca."""
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+
+def frozen(values: Any, dtype: DTypeLike, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
+    """Return a read-only C-ordered array; copies unless the input already is one.
+
+    Parameters
+    ----------
+    values
+        Anything numpy can turn into an array.
+    dtype
+        Element type wanted.
+    shape
+        Exact shape wanted; ``-1`` matches any length of that axis.
+
+    Raises
+    ------
+    ValueError
+        If the shape differs.
+    """
+    array = np.ascontiguousarray(values, dtype=dtype)
+    if shape is not None:
+        fits = array.ndim == len(shape) and all(
+            want in (-1, have) for want, have in zip(shape, array.shape, strict=True)
+        )
+        if not fits:
+            raise ValueError(f"shape {array.shape} found where {shape} is needed")
+    if array.flags.writeable:
+        array = array.copy() if array is values or array.base is not None else array
+        array.setflags(write=False)
+    return array
+
+
+def index_of(ids: Sequence[str]) -> dict[str, int]:
+    """Map each id to its position."""
+    return {name: position for position, name in enumerate(ids)}
+
+
+def content_digest(value: Any) -> str:
+    """SHA-256 (hex) of a value built of frozen dataclasses, arrays, strings and numbers.
+
+    Two values with equal content have equal digests in any process and on any machine of
+    the same byte order; ``-0.0`` and ``0.0`` count as equal.
+    """
+    sink = hashlib.sha256()
+    _feed(sink, value)
+    return sink.hexdigest()
+
+
+def _feed(sink: Any, value: Any) -> None:
+    if is_dataclass(value) and not isinstance(value, type):
+        sink.update(f"<{type(value).__name__}".encode())
+        for field in fields(value):
+            if not field.compare:  # a value's origin (a path, say) is not its content
+                continue
+            sink.update(f"|{field.name}=".encode())
+            _feed(sink, getattr(value, field.name))
+        sink.update(b">")
+    elif isinstance(value, np.ndarray):
+        array = value + 0.0 if value.dtype.kind == "f" else value
+        sink.update(f"[{array.dtype.str}{array.shape}".encode())
+        sink.update(np.ascontiguousarray(array).tobytes())
+    elif isinstance(value, Enum):
+        sink.update(value.name.encode())
+    elif isinstance(value, (tuple, list)):
+        sink.update(f"({len(value)}".encode())
+        for item in value:
+            _feed(sink, item)
+            sink.update(b",")
+    elif isinstance(value, dict):
+        _feed(sink, sorted(value.items()))
+    elif isinstance(value, float):
+        sink.update(repr(value + 0.0).encode())
+    elif value is None or isinstance(value, (str, int, bool)):
+        sink.update(f"{type(value).__name__}:{value}".encode())
+    else:
+        raise TypeError(f"cannot digest a {type(value).__name__}")

@@ -1,0 +1,312 @@
+"""The feeder: what is in the ground and on the poles, as columns.
+
+Every component kind is one table: ``ids`` and columns of equal length. Bus references are
+positions into ``Feeder.buses``; across folders a component is known by its id. Phase slots
+0, 1, 2 are a, b, c (OpenDSS nodes 1, 2, 3); the slots of a delta-connected component are
+the pairs ab, bc, ca.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+
+from scenarios.arrays import BoolArray, FloatArray, IntArray, frozen
+from scenarios.graph import connected_components
+
+__all__ = [
+    "Blocks",
+    "Buses",
+    "Capacitors",
+    "Connection",
+    "Feeder",
+    "Lines",
+    "LoadModel",
+    "Loads",
+    "Sources",
+    "Transformers",
+]
+
+
+class Connection(StrEnum):
+    """How a component's windings or phases are connected."""
+
+    WYE = "wye"
+    DELTA = "delta"
+
+
+class LoadModel(StrEnum):
+    """How a load's power follows its voltage (ZIP corner cases)."""
+
+    CONSTANT_POWER = "constant_power"
+    CONSTANT_IMPEDANCE = "constant_impedance"
+    CONSTANT_CURRENT = "constant_current"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Buses:
+    """Buses.
+
+    Attributes
+    ----------
+    ids
+        Names, lower case, unique.
+    base_kv
+        (bus,) line-to-neutral voltage base, kV.
+    phases
+        (bus, 3) which phases the bus has.
+    xy
+        (bus, 2) drawing coordinates; NaN where unknown.
+    """
+
+    ids: tuple[str, ...]
+    base_kv: FloatArray
+    phases: BoolArray
+    xy: FloatArray
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        _set(self, base_kv=frozen(self.base_kv, float, (n,)))
+        _set(self, phases=frozen(self.phases, bool, (n, 3)), xy=frozen(self.xy, float, (n, 2)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lines:
+    """Lines, switches and ties (a switch is a line that may be opened).
+
+    Attributes
+    ----------
+    from_bus, to_bus
+        (line,) bus positions; positive flow goes from ``from_bus`` to ``to_bus``.
+    phases
+        (line, 3) phases the line carries.
+    r_ohm, x_ohm
+        (line, 3, 3) series impedance of the whole length; rows of missing phases are 0.
+    b_siemens
+        (line, 3, 3) total shunt susceptance of the whole length.
+    rating_a
+        (line,) current rating per phase, ampere.
+    switchable
+        (line,) true where a plan may decide the state.
+    closed
+        (line,) state in the feeder's file; a line that is not switchable keeps it.
+    """
+
+    ids: tuple[str, ...]
+    from_bus: IntArray
+    to_bus: IntArray
+    phases: BoolArray
+    r_ohm: FloatArray
+    x_ohm: FloatArray
+    b_siemens: FloatArray
+    rating_a: FloatArray
+    switchable: BoolArray
+    closed: BoolArray
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        for name in ("from_bus", "to_bus"):
+            _set(self, **{name: frozen(getattr(self, name), np.int64, (n,))})
+        for name in ("r_ohm", "x_ohm", "b_siemens"):
+            _set(self, **{name: frozen(getattr(self, name), float, (n, 3, 3))})
+        for name in ("switchable", "closed"):
+            _set(self, **{name: frozen(getattr(self, name), bool, (n,))})
+        _set(self, phases=frozen(self.phases, bool, (n, 3)))
+        _set(self, rating_a=frozen(self.rating_a, float, (n,)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Transformers:
+    """Two-winding transformers and regulators, each with a stated, constant tap.
+
+    Attributes
+    ----------
+    windings
+        (transformer, 3) slots that hold a winding: phases for wye, pairs for delta (an
+        open-delta bank has two of three).
+    from_connection, to_connection
+        Connection of the ``from`` and ``to`` winding.
+    from_kv, to_kv
+        (transformer,) rated winding voltage as the nameplate has it (line-to-line for
+        three-phase or delta windings, across the winding otherwise), kV.
+    ratio
+        (transformer,) per-unit voltage ratio, ``V_from = ratio · V_to`` at no load between
+        the two buses' own bases, taps included.
+    r_pu, x_pu
+        (transformer,) series impedance on ``rating_kva``.
+    rating_kva
+        (transformer,) rating of the whole unit, all its windings together.
+    regulating
+        (transformer,) true if a regulator control moves its tap.
+    """
+
+    ids: tuple[str, ...]
+    from_bus: IntArray
+    to_bus: IntArray
+    windings: BoolArray
+    from_connection: tuple[Connection, ...]
+    to_connection: tuple[Connection, ...]
+    from_kv: FloatArray
+    to_kv: FloatArray
+    ratio: FloatArray
+    r_pu: FloatArray
+    x_pu: FloatArray
+    rating_kva: FloatArray
+    regulating: BoolArray
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        for name in ("from_bus", "to_bus"):
+            _set(self, **{name: frozen(getattr(self, name), np.int64, (n,))})
+        for name in ("from_kv", "to_kv", "ratio", "r_pu", "x_pu", "rating_kva"):
+            _set(self, **{name: frozen(getattr(self, name), float, (n,))})
+        _set(self, windings=frozen(self.windings, bool, (n, 3)))
+        _set(self, regulating=frozen(self.regulating, bool, (n,)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Loads:
+    """Loads at their nominal demand.
+
+    Attributes
+    ----------
+    bus
+        (load,) bus positions.
+    connection
+        Wye slots are phases a, b, c; delta slots are pairs ab, bc, ca.
+    model
+        How each load follows its voltage in the feeder's file.
+    slots
+        (load, 3) slots the load occupies.
+    p_kw, q_kvar
+        (load, 3) nominal consumption per slot.
+    """
+
+    ids: tuple[str, ...]
+    bus: IntArray
+    connection: tuple[Connection, ...]
+    model: tuple[LoadModel, ...]
+    slots: BoolArray
+    p_kw: FloatArray
+    q_kvar: FloatArray
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        _set(self, bus=frozen(self.bus, np.int64, (n,)), slots=frozen(self.slots, bool, (n, 3)))
+        _set(self, p_kw=frozen(self.p_kw, float, (n, 3)))
+        _set(self, q_kvar=frozen(self.q_kvar, float, (n, 3)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Capacitors:
+    """Shunt capacitors; ``q_kvar`` (capacitor, 3) is produced at rated voltage per slot."""
+
+    ids: tuple[str, ...]
+    bus: IntArray
+    connection: tuple[Connection, ...]
+    q_kvar: FloatArray
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        _set(self, bus=frozen(self.bus, np.int64, (n,)))
+        _set(self, q_kvar=frozen(self.q_kvar, float, (n, 3)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sources:
+    """Connections to the transmission grid; ``v_pu`` (source,) is the held magnitude."""
+
+    ids: tuple[str, ...]
+    bus: IntArray
+    v_pu: FloatArray
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        _set(self, bus=frozen(self.bus, np.int64, (n,)), v_pu=frozen(self.v_pu, float, (n,)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Blocks:
+    """Connected components of the feeder with every switch open.
+
+    Attributes
+    ----------
+    ids
+        Each block bears the name of its first bus.
+    of_bus
+        (bus,) block position of each bus.
+    """
+
+    ids: tuple[str, ...]
+    of_bus: IntArray
+
+    def __post_init__(self) -> None:
+        _set(self, of_bus=frozen(self.of_bus, np.int64))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Feeder:
+    """A distribution feeder, derived from the circuit that the simulator compiled.
+
+    Attributes
+    ----------
+    name
+        The circuit's name.
+    path
+        The file it was compiled from; where a feeder comes from is not part of its digest.
+    blocks
+        Derived: what stays connected with every switchable line open.
+    """
+
+    name: str
+    path: str = field(compare=False)
+    buses: Buses
+    lines: Lines
+    transformers: Transformers
+    loads: Loads
+    capacitors: Capacitors
+    sources: Sources
+    blocks: Blocks = field(init=False)
+
+    def __post_init__(self) -> None:
+        _set(self, blocks=_blocks(self))
+
+    @property
+    def switches(self) -> IntArray:
+        """(switch,) positions in ``lines`` of the switchable ones, in order."""
+        return np.flatnonzero(self.lines.switchable)
+
+    @property
+    def switch_ids(self) -> tuple[str, ...]:
+        """Ids of the switchable lines, in order."""
+        return tuple(self.lines.ids[k] for k in self.switches)
+
+    @property
+    def switch_blocks(self) -> IntArray:
+        """(switch, 2) positions of the blocks at each switch's two ends."""
+        ends = np.stack([self.lines.from_bus, self.lines.to_bus], axis=1)[self.switches]
+        return self.blocks.of_bus[ends]
+
+    @property
+    def block_of_load(self) -> IntArray:
+        """(load,) block position of each load."""
+        return self.blocks.of_bus[self.loads.bus]
+
+
+def _blocks(feeder: Feeder) -> Blocks:
+    lines, transformers = feeder.lines, feeder.transformers
+    fixed = lines.closed & ~lines.switchable
+    labels = connected_components(
+        len(feeder.buses.ids),
+        np.concatenate([lines.from_bus[fixed], transformers.from_bus]),
+        np.concatenate([lines.to_bus[fixed], transformers.to_bus]),
+    )
+    first = [int(np.argmax(labels == block)) for block in range(int(labels.max(initial=-1)) + 1)]
+    return Blocks(ids=tuple(feeder.buses.ids[bus] for bus in first), of_bus=labels)
+
+
+def _set(owner: object, **values: object) -> None:
+    for name, value in values.items():
+        object.__setattr__(owner, name, value)

@@ -1,0 +1,107 @@
+"""Draws: realization ``i`` is a function of (seed, i) alone.
+
+A counter-based generator (Philox) gives every realization its own fixed stretch of the
+stream, so chunk size, worker count, order and restarts cannot change what index ``i`` is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scenarios.arrays import FloatArray, IntArray, frozen, index_of
+
+if TYPE_CHECKING:
+    from scenarios.scenario import Scenario
+
+__all__ = ["Realizations", "draw", "realize", "uniforms"]
+
+_WORDS_PER_COUNTER = 4  # Philox 4x64 yields four words for each step of its counter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Realizations:
+    """A batch of drawn load realizations.
+
+    Attributes
+    ----------
+    index
+        (realization,) positions in the campaign's sequence.
+    zeta
+        (realization, direction) the set's own coordinates, in [-1, 1] for a box.
+    p_kw, q_kvar
+        (realization, time, load, 3) demand per slot of every load, in ``Feeder.loads`` order.
+    """
+
+    index: IntArray
+    zeta: FloatArray
+    p_kw: FloatArray
+    q_kvar: FloatArray
+
+    def __post_init__(self) -> None:
+        n = len(self.index)
+        object.__setattr__(self, "index", frozen(self.index, np.int64, (n,)))
+        object.__setattr__(self, "zeta", frozen(self.zeta, float, (n, -1)))
+        object.__setattr__(self, "p_kw", frozen(self.p_kw, float, (n, -1, -1, 3)))
+        object.__setattr__(self, "q_kvar", frozen(self.q_kvar, float, (n, -1, -1, 3)))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+def uniforms(seed: int, first: int, count: int, width: int, stream: int = 0) -> FloatArray:
+    """Uniform numbers in [0, 1), row ``i`` a function of (seed, stream, first + i) alone.
+
+    Parameters
+    ----------
+    seed
+        The study's seed, 0 to 2^64 - 1.
+    first, count
+        The rows wanted: ``first, …, first + count - 1``.
+    width
+        Numbers per row.
+    stream
+        Keeps independent uses of one seed apart (loads 0, faults 1, …).
+
+    Returns
+    -------
+    ndarray of shape (count, width)
+    """
+    counters = -(-width // _WORDS_PER_COUNTER)
+    source = np.random.Philox(key=np.array([seed, stream], np.uint64))
+    source.advance(first * counters)
+    words = source.random_raw(count * counters * _WORDS_PER_COUNTER)
+    rows = words.reshape(count, counters * _WORDS_PER_COUNTER)[:, :width]
+    return np.asarray((rows >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
+
+
+def draw(scenario: Scenario, seed: int, first: int, count: int) -> Realizations:
+    """Draw realizations ``first … first + count - 1`` uniformly from the scenario's set."""
+    zeta = 2.0 * uniforms(seed, first, count, scenario.uncertainty.size) - 1.0
+    return realize(scenario, zeta, np.arange(first, first + count))
+
+
+def realize(scenario: Scenario, zeta: FloatArray, index: IntArray | None = None) -> Realizations:
+    """Turn coordinates of the uncertainty set into load realizations.
+
+    Parameters
+    ----------
+    scenario
+        Supplies nominal loads and the set.
+    zeta
+        (realization, direction) coordinates.
+    index
+        (realization,) their positions in a campaign; 0, 1, … if not given.
+    """
+    where = index_of(scenario.feeder.loads.ids)
+    columns = [where[name] for name in scenario.uncertainty.load_ids]
+    factor = np.ones((len(zeta), 1, len(where), 1))
+    factor[:, 0, columns, 0] += zeta * scenario.uncertainty.spread
+    return Realizations(
+        index=np.arange(len(zeta)) if index is None else index,
+        zeta=zeta,
+        p_kw=scenario.load_p_kw[None] * factor,
+        q_kvar=scenario.load_q_kvar[None] * factor,
+    )

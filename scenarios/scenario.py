@@ -1,0 +1,74 @@
+"""The scenario: all that an optimizer may know, and all that a campaign draws from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scenarios.arrays import BoolArray, FloatArray, content_digest, frozen
+from scenarios.feeder import Feeder, LoadModel
+from scenarios.fleet import Ders
+from scenarios.limits import Limits
+from scenarios.uncertainty import Box
+
+__all__ = ["Scenario"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scenario:
+    """A feeder, what can be moved on it, what is uncertain, and what it is worth.
+
+    Attributes
+    ----------
+    name
+        The study's name.
+    hours
+        (time,) start of each step, hours; a single 0.0 for a snapshot study.
+    load_p_kw, load_q_kvar
+        (time, load, 3) nominal demand per slot, in ``feeder.loads`` order.
+    load_model
+        The model each load is simulated and planned with, (load,) entries.
+    locked
+        (switch,) true where the plan must keep the state in ``feeder.lines.closed`` (the
+        opened substation switch, for one).
+    shed_usd
+        (block,) cost of leaving a block de-energised, ``α_l`` of the partitioning paper.
+    slack_usd_per_kw
+        Price of a kW of power-balance violation inside cuts, ``ω`` of the paper.
+    """
+
+    name: str
+    feeder: Feeder
+    ders: Ders
+    hours: FloatArray
+    load_p_kw: FloatArray
+    load_q_kvar: FloatArray
+    load_model: tuple[LoadModel, ...]
+    uncertainty: Box
+    limits: Limits
+    locked: BoolArray
+    shed_usd: FloatArray
+    slack_usd_per_kw: float
+
+    def __post_init__(self) -> None:
+        times, loads = len(self.hours), len(self.feeder.loads.ids)
+        shapes: dict[str, tuple[object, tuple[int, ...]]] = {
+            "hours": (float, (times,)),
+            "load_p_kw": (float, (times, loads, 3)),
+            "load_q_kvar": (float, (times, loads, 3)),
+            "locked": (bool, (len(self.feeder.switches),)),
+            "shed_usd": (float, (len(self.feeder.blocks.ids),)),
+        }
+        for name, (kind, shape) in shapes.items():
+            object.__setattr__(self, name, frozen(getattr(self, name), kind, shape))  # type: ignore[arg-type]
+
+    def digest(self) -> str:
+        """SHA-256 over everything that can change a plan or a verdict."""
+        return content_digest(self)
+
+    def block_demand_kw(self, time: int = 0) -> FloatArray:
+        """(block,) nominal demand of each block at one step, kW."""
+        demand = np.zeros(len(self.feeder.blocks.ids))
+        np.add.at(demand, self.feeder.block_of_load, self.load_p_kw[time].sum(axis=1))
+        return demand

@@ -1,0 +1,195 @@
+"""Verdicts: is a solved realization inside every limit, and by how much.
+
+Margins are signed, positive inside: voltage in pu, the rest as a share of rating. The worst
+margin of each kind is kept with the element and phase it belongs to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+import numpy as np
+
+from scenarios.arrays import FloatArray, IntArray, frozen
+from scenarios.limits import VoltageTest
+from scenarios.plan import Plan
+from scenarios.scenario import Scenario
+from scenarios.snapshot import Snapshots
+
+__all__ = ["DELIVERY_TOLERANCE", "MarginKind", "Outcome", "Verdicts", "judge"]
+
+DELIVERY_TOLERANCE = 1e-3
+"""Share of the requested load the physics may miss before the model itself is at fault."""
+
+
+class Outcome(IntEnum):
+    """How one realization ended."""
+
+    FEASIBLE = 0
+    VIOLATED = 1  # solved, and outside a limit
+    NOT_MENDED = 2  # the linear model has a re-dispatch, AC corrections could not make it hold
+    NO_RECOURSE = 3  # no re-dispatch exists in the planner's model
+    NO_SOLUTION = 4  # the power flow found no solution
+    ERRED = 5  # the harness or a model failed; never counted as either
+
+
+class MarginKind(StrEnum):
+    """The limits a margin is measured to."""
+
+    VOLTAGE = "voltage"
+    CURRENT = "current"
+    TRANSFORMER = "transformer"
+    CAPABILITY = "capability"
+    RAMP = "ramp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Verdicts:
+    """A batch of verdicts.
+
+    Attributes
+    ----------
+    index
+        (realization,).
+    outcome
+        (realization,) codes of `Outcome`.
+    margin
+        (realization, kind) worst margin of each `MarginKind` in its order; NaN where
+        nothing was solved, ``inf`` where nothing of the kind is energised.
+    element
+        (realization, kind) position of the worst element: bus, line, transformer, DER, DER;
+        -1 where the margin is not finite.
+    phase
+        (realization, kind) slot of the worst element, -1 where it has none.
+    """
+
+    index: IntArray
+    outcome: IntArray
+    margin: FloatArray
+    element: IntArray
+    phase: IntArray
+
+    def __post_init__(self) -> None:
+        n, kinds = len(self.index), len(MarginKind)
+        for name in ("index", "outcome"):
+            object.__setattr__(self, name, frozen(getattr(self, name), np.int64, (n,)))
+        for name in ("element", "phase"):
+            object.__setattr__(self, name, frozen(getattr(self, name), np.int64, (n, kinds)))
+        object.__setattr__(self, "margin", frozen(self.margin, float, (n, kinds)))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+def judge(snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int = 0) -> Verdicts:
+    """Hold solved realizations against every limit of the scenario.
+
+    Parameters
+    ----------
+    snapshots
+        Solved states of one time step.
+    plan
+        The plan they were solved under: which blocks are live, and the base set-points that
+        ramps are counted from.
+    scenario
+        Ratings and limits.
+    time
+        The step.
+
+    Returns
+    -------
+    Verdicts
+        ``no_solution`` where the flow did not converge, gave a non-finite number or left a
+        planned-live bus dead; ``erred`` where the physics served another load than asked.
+    """
+    parts = [
+        _voltage_margins(snapshots, plan, scenario, time),
+        _current_margins(snapshots, scenario),
+        _transformer_margins(snapshots, scenario),
+        *_der_margins(snapshots, plan, scenario, time),
+    ]
+    worst = [_worst(values) for values in parts]
+    margin = np.stack([w[0] for w in worst], axis=1)
+    element = np.stack([w[1] for w in worst], axis=1)
+    phase = np.stack([w[2] for w in worst], axis=1)
+    solved = snapshots.converged & ~np.isnan(margin).any(axis=1)
+    missed = np.abs(snapshots.delivered_kw - snapshots.requested_kw)
+    misserved = missed > DELIVERY_TOLERANCE * np.maximum(1.0, np.abs(snapshots.requested_kw))
+    violated = (margin < -scenario.limits.tolerance).any(axis=1)
+    outcome = np.where(violated, Outcome.VIOLATED, Outcome.FEASIBLE)
+    outcome = np.where(misserved, Outcome.ERRED, outcome)
+    outcome = np.where(solved, outcome, Outcome.NO_SOLUTION)
+    blank = ~np.isfinite(margin) | ~solved[:, None]
+    return Verdicts(
+        index=snapshots.index,
+        outcome=outcome,
+        margin=np.where(solved[:, None], margin, np.nan),
+        element=np.where(blank, -1, element),
+        phase=np.where(blank, -1, phase),
+    )
+
+
+def _worst(values: FloatArray) -> tuple[FloatArray, IntArray, IntArray]:
+    """Least value over (element, slot) of each row, with its place; NaN wins (argmin's rule)."""
+    count, elements, slots = values.shape
+    if elements == 0:
+        none = np.full(count, -1)
+        return np.full(count, np.inf), none, none
+    flat = values.reshape(count, elements * slots)
+    place = flat.argmin(axis=1)
+    slot = place % slots if slots > 1 else np.full(count, -1)
+    return flat[np.arange(count), place], place // slots, slot
+
+
+def _voltage_margins(snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int) -> FloatArray:
+    feeder, limits = scenario.feeder, scenario.limits
+    has = feeder.buses.phases
+    if limits.voltage_test is VoltageTest.LINE_TO_LINE:
+        magnitude = snapshots.v_ll_pu
+        has = has & np.roll(has, -1, axis=1)  # pairs ab, bc, ca
+    else:
+        magnitude = snapshots.v_pu
+    live = plan.energized[time][feeder.blocks.of_bus][:, None] & has
+    inside = np.minimum(magnitude - limits.v_min_pu, limits.v_max_pu - magnitude)
+    return np.where(live, inside, np.inf)
+
+
+def _current_margins(snapshots: Snapshots, scenario: Scenario) -> FloatArray:
+    lines = scenario.feeder.lines
+    share = snapshots.current_a / lines.rating_a[:, None]
+    return np.where(lines.phases, 1.0 - share, np.inf)
+
+
+def _transformer_margins(snapshots: Snapshots, scenario: Scenario) -> FloatArray:
+    rating = scenario.feeder.transformers.rating_kva
+    return np.asarray((1.0 - snapshots.transformer_kva / rating)[:, :, None])
+
+
+def _der_margins(
+    snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int
+) -> tuple[FloatArray, FloatArray]:
+    """Capability and ramp margins, both as a share of the phase's active rating."""
+    ders = scenario.ders
+    block = scenario.feeder.blocks.of_bus[ders.bus]
+    live = plan.energized[time][block][:, None] & ders.phases
+    rating = np.maximum(np.abs(ders.p_max_kw), np.abs(ders.p_min_kw))
+    scale = np.where(rating > 0.0, rating, 1.0)
+    p, q = snapshots.der_p_kw, snapshots.der_q_kvar
+    capability = np.minimum.reduce(
+        [
+            ders.p_max_kw - p,
+            p - ders.p_min_kw,
+            ders.q_max_kvar - q,
+            q - ders.q_min_kvar,
+            np.where(np.isinf(ders.s_max_kva), np.inf, ders.s_max_kva - np.hypot(p, q)),
+        ]
+    )
+    ramp = np.minimum(
+        ders.ramp_kw - np.abs(p - plan.p_kw[time]),
+        ders.ramp_kvar - np.abs(q - plan.q_kvar[time]),
+    )
+    return (
+        np.where(live, capability / scale, np.inf),
+        np.where(live, ramp / scale, np.inf),
+    )
