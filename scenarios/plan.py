@@ -267,15 +267,7 @@ def plan_from_json(text: str, scenario: Scenario, where: str = "plan") -> Plan:
     ConfigError
         With every fault found.
     """
-    try:
-        file = _PlanFile.model_validate_json(text)
-    except ValidationError as error:
-        faults = [
-            f"{where}: {'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}"
-            f" (found {str(item.get('input'))[:60]!r}); see docs/wire.md for the plan format"
-            for item in error.errors()
-        ]
-        raise ConfigError(faults) from error
+    file = _parse(text, where)
     feeder, steps = scenario.feeder, len(scenario.hours)
     faults = [
         *_id_faults(where, "switches", file.switches, feeder.switch_ids),
@@ -286,34 +278,47 @@ def plan_from_json(text: str, scenario: Scenario, where: str = "plan") -> Plan:
     if faults:
         raise ConfigError(faults)
     ders = [file.ders[name] for name in scenario.ders.ids]
-    proof = file.proof
+    closed = [[state == "closed" for state in file.switches[k]] for k in feeder.switch_ids]
+    held = [[np.nan if v is None else v for v in der.source_v_pu] for der in ders]
     return Plan(
         family=file.family,
         scenario_digest=file.scenario_digest,
         switch_ids=feeder.switch_ids,
         block_ids=feeder.blocks.ids,
         der_ids=scenario.ders.ids,
-        closed=_columns(
-            [[s == "closed" for s in file.switches[k]] for k in feeder.switch_ids], steps
-        ),
+        closed=_columns(closed, steps),
         energized=_columns([file.energized_blocks[k] for k in feeder.blocks.ids], steps),
         grid_forming=_columns([der.grid_forming for der in ders], steps),
-        source_v_pu=_columns(
-            [[np.nan if v is None else v for v in d.source_v_pu] for d in ders], steps
-        ),
+        source_v_pu=_columns(held, steps),
         p_kw=_columns([der.p_kw for der in ders], steps, 3),
         q_kvar=_columns([der.q_kvar for der in ders], steps, 3),
         costs_usd=MappingProxyType(dict(file.costs_usd)),
-        proof=Proof(
-            termination=proof.termination,
-            incumbent_usd=np.inf if proof.incumbent_usd is None else proof.incumbent_usd,
-            bound_usd=-np.inf if proof.bound_usd is None else proof.bound_usd,
-            asked_gap=proof.asked_gap,
-            robust=proof.robust,
-            iterations=proof.iterations,
-            realizations_kept=proof.realizations_kept,
-            seconds=MappingProxyType(dict(proof.seconds)),
-        ),
+        proof=_proof(file.proof),
+    )
+
+
+def _parse(text: str, where: str) -> _PlanFile:
+    try:
+        return _PlanFile.model_validate_json(text)
+    except ValidationError as error:
+        faults = [
+            f"{where}: {'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}"
+            f" (found {str(item.get('input'))[:60]!r}); see docs/wire.md for the plan format"
+            for item in error.errors()
+        ]
+        raise ConfigError(faults) from error
+
+
+def _proof(file: _ProofFile) -> Proof:
+    return Proof(
+        termination=file.termination,
+        incumbent_usd=np.inf if file.incumbent_usd is None else file.incumbent_usd,
+        bound_usd=-np.inf if file.bound_usd is None else file.bound_usd,
+        asked_gap=file.asked_gap,
+        robust=file.robust,
+        iterations=file.iterations,
+        realizations_kept=file.realizations_kept,
+        seconds=MappingProxyType(dict(file.seconds)),
     )
 
 

@@ -1,0 +1,54 @@
+# Two commands set everything up: `make demo` and `make test`.
+# Nothing but Python >= 3.11 with venv, and make, has to be there before.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo test lint lock bench paper clean
+
+help:
+	@echo 'make demo   install, plan the networked IEEE 37 case, try it 10 000 times, show the result'
+	@echo 'make test   install with the test tools, run the tests'
+	@echo 'make lint   ruff and mypy'
+	@echo 'make bench  benchmarks, both sides of each ratio in one run (minutes)'
+	@echo 'make paper  the studies with published numbers (minutes)'
+	@echo 'make lock   resolve the locks anew (needs uv)'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'gridproof needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)'; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
+	$(PIP) install -r requirements.lock
+	$(PIP) install --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	$(PIP) install -r requirements-dev.lock
+	@touch $@
+
+demo: $(VENV)/.runtime
+	$(BIN)/gridproof run ieee37-networked --out campaigns/demo --overwrite
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+paper: $(VENV)/.dev
+	$(BIN)/python -m pytest -m paper
+
+lock:
+	uv pip compile pyproject.toml --universal --python-version 3.11 --no-header --no-emit-index-url -o requirements.lock
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-header --no-emit-index-url -c requirements.lock -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -1,0 +1,74 @@
+"""The walls between the folders: who may import what."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("scenarios", "optimizer", "simulator", "federation")
+ALLOWED = {
+    "scenarios": {"numpy", "scipy", "pydantic"},
+    "optimizer": {"numpy", "scenarios", "scipy", "pyomo", "highspy"},
+    "simulator": {"numpy", "scenarios", "scipy", "opendssdirect", "dss", "dss_python_backend"},
+    "federation": {
+        "numpy", "scenarios", "optimizer", "simulator", "scipy", "pydantic", "helics", "typer",
+        "click", "rich", "pyarrow", "matplotlib", "jinja2", "dask", "distributed",
+    },
+}  # fmt: skip
+OWNERS = {
+    "helics": "federation/helics_",
+    "opendssdirect": "simulator/",
+    "dss": "simulator/",
+    "dss_python_backend": "simulator/",
+    "highspy": "optimizer/methods/solve",
+}
+FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: imports are absolute here"
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_folder_imports_only_what_the_house_allows(path: Path) -> None:
+    relative = path.relative_to(ROOT)
+    folder = relative.parts[0]
+    foreign = imported(path) - set(sys.stdlib_module_names) - ALLOWED[folder] - {folder}
+    assert not foreign, f"{relative} imports {sorted(foreign)}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_an_engine_is_imported_behind_one_door(path: Path) -> None:
+    relative = path.relative_to(ROOT).as_posix()
+    for engine in imported(path) & set(OWNERS):
+        assert relative.startswith(OWNERS[engine]), f"{relative} imports {engine}"
+
+
+def test_the_rule_sees_a_forbidden_import(tmp_path: Path) -> None:
+    culprit = tmp_path / "culprit.py"
+    culprit.write_text("import helics\nfrom simulator.reader import read_feeder\n")
+    assert imported(culprit) == {"helics", "simulator"}
+
+
+def test_no_file_or_function_has_outgrown_its_room() -> None:
+    long_files, long_functions = [], []
+    for path in FILES:
+        text = path.read_text(encoding="utf-8")
+        if text.count("\n") > 400:
+            long_files.append(str(path.relative_to(ROOT)))
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                if length > 60:
+                    long_functions.append(f"{path.relative_to(ROOT)}:{node.name} {length}")
+    assert not long_files
+    assert not long_functions
