@@ -43,6 +43,7 @@ class LoadModel(StrEnum):
     CONSTANT_POWER = "constant_power"
     CONSTANT_IMPEDANCE = "constant_impedance"
     CONSTANT_CURRENT = "constant_current"
+    VOLTAGE_REDUCTION = "voltage_reduction"  # p follows |v|, q follows |v|²: OpenDSS model 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -140,6 +141,9 @@ class Transformers:
         (transformer,) rating of the whole unit, all its windings together.
     regulating
         (transformer,) true if a regulator control moves its tap.
+    lagging
+        (transformer,) of a delta-wye unit: slot ``k`` pairs the wye's phase ``k`` with the
+        delta's pair (k, k-1), not (k, k+1); false everywhere if not given.
     """
 
     ids: tuple[str, ...]
@@ -155,9 +159,12 @@ class Transformers:
     x_pu: FloatArray
     rating_kva: FloatArray
     regulating: BoolArray
+    lagging: BoolArray = field(default_factory=lambda: np.zeros(0, bool))
 
     def __post_init__(self) -> None:
         n = len(self.ids)
+        lagging = self.lagging if len(self.lagging) else np.zeros(n, bool)
+        _set(self, lagging=frozen(lagging, bool, (n,)))
         for name in ("from_bus", "to_bus"):
             _set(self, **{name: frozen(getattr(self, name), np.int64, (n,))})
         for name in ("from_kv", "to_kv", "ratio", "r_pu", "x_pu", "rating_kva"):
@@ -182,6 +189,9 @@ class Loads:
         (load, 3) slots the load occupies.
     p_kw, q_kvar
         (load, 3) nominal consumption per slot.
+    v_rated_pu
+        (load,) voltage across a slot at which the nominal consumption holds, on the base of
+        the load's bus; 1 everywhere if not given. Constant power does not depend on it.
     """
 
     ids: tuple[str, ...]
@@ -191,9 +201,12 @@ class Loads:
     slots: BoolArray
     p_kw: FloatArray
     q_kvar: FloatArray
+    v_rated_pu: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         n = len(self.ids)
+        rated = self.v_rated_pu if len(self.v_rated_pu) else np.ones(n)
+        _set(self, v_rated_pu=frozen(rated, float, (n,)))
         _set(self, bus=frozen(self.bus, np.int64, (n,)), slots=frozen(self.slots, bool, (n, 3)))
         _set(self, p_kw=frozen(self.p_kw, float, (n, 3)))
         _set(self, q_kvar=frozen(self.q_kvar, float, (n, 3)))
@@ -201,15 +214,26 @@ class Loads:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Capacitors:
-    """Shunt capacitors; ``q_kvar`` (capacitor, 3) is produced at rated voltage per slot."""
+    """Shunt capacitors that are switched in.
+
+    Attributes
+    ----------
+    q_kvar
+        (capacitor, 3) produced per slot at rated voltage.
+    v_rated_pu
+        (capacitor,) rated voltage across a slot on the base of its bus; 1 if not given.
+    """
 
     ids: tuple[str, ...]
     bus: IntArray
     connection: tuple[Connection, ...]
     q_kvar: FloatArray
+    v_rated_pu: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         n = len(self.ids)
+        rated = self.v_rated_pu if len(self.v_rated_pu) else np.ones(n)
+        _set(self, v_rated_pu=frozen(rated, float, (n,)))
         _set(self, bus=frozen(self.bus, np.int64, (n,)))
         _set(self, q_kvar=frozen(self.q_kvar, float, (n, 3)))
 
