@@ -1,0 +1,156 @@
+"""One row per realization: what a campaign keeps of each, and the columns it is kept in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from scenarios.arrays import FloatArray, IntArray
+from scenarios.limits import VoltageTest
+from scenarios.plan import Plan
+from scenarios.realization import Realizations
+from scenarios.scenario import Scenario
+from scenarios.snapshot import Snapshots
+from scenarios.verdict import MarginKind, Outcome, Verdicts
+
+__all__ = ["MARGIN_UNITS", "OUTCOME_NAMES", "outcome_counts", "row_schema", "table_of"]
+
+OUTCOME_NAMES: tuple[str, ...] = tuple(outcome.name.lower() for outcome in Outcome)
+"""Outcome names as files and people have them, in the order of their codes."""
+
+MARGIN_UNITS: dict[str, str] = {
+    kind.value: "pu" if kind is MarginKind.VOLTAGE else "of rating" for kind in MarginKind
+}
+
+_NOTHING_SOLVED = (Outcome.NO_RECOURSE, Outcome.NO_SOLUTION)
+_OUTCOME_TYPE = pa.dictionary(pa.int8(), pa.string())
+_PHASES = np.array(["a", "b", "c"])
+_PAIRS = np.array(["ab", "bc", "ca"])
+
+
+def row_schema(scenario: Scenario) -> pa.Schema:
+    """Columns of a campaign's parts.
+
+    ``zeta_<load>`` are the drawn coordinates; ``load_kw`` the demand drawn, all blocks;
+    ``served_kw`` what the physics served; ``forming_kw`` and ``forming_kvar`` the output of
+    all grid-forming DERs. For each kind of margin its worst value (pu, or share of rating)
+    with the element and the phase (or pair) it belongs to. Null where nothing was solved.
+    """
+    fields = [
+        pa.field("index", pa.int64(), nullable=False),
+        *(pa.field(f"zeta_{name}", pa.float64()) for name in scenario.uncertainty.load_ids),
+        pa.field("load_kw", pa.float64()),
+        pa.field("outcome", _OUTCOME_TYPE),
+    ]
+    for kind in MarginKind:
+        fields += [
+            pa.field(f"margin_{kind.value}", pa.float64()),
+            pa.field(f"element_{kind.value}", pa.string()),
+            pa.field(f"phase_{kind.value}", pa.string()),
+        ]
+    fields += [
+        pa.field(name, pa.float64())
+        for name in ("served_kw", "forming_kw", "forming_kvar", "losses_kw")
+    ]
+    return pa.schema([*fields, pa.field("iterations", pa.int64())])
+
+
+def table_of(
+    scenario: Scenario,
+    plan: Plan,
+    realizations: Realizations,
+    snapshots: Snapshots,
+    verdicts: Verdicts,
+    *,
+    time: int = 0,
+) -> pa.Table:
+    """Turn one batch into rows.
+
+    Parameters
+    ----------
+    scenario, plan
+        Name the elements and say which DERs are grid-forming.
+    realizations, verdicts
+        Of equal length and order.
+    snapshots
+        Of the realizations that were put to the physics; those without recourse may be
+        missing.
+    time
+        The step.
+
+    Raises
+    ------
+    ValueError
+        If realizations and verdicts do not speak of the same indices.
+    """
+    if not np.array_equal(realizations.index, verdicts.index):
+        raise ValueError("realizations and verdicts of a batch are not of the same indices")
+    order, present = _align(realizations.index, snapshots.index)
+    solved = present & ~np.isin(verdicts.outcome, _NOTHING_SOLVED)
+
+    def physical(values: FloatArray | IntArray, kind: pa.DataType | None = None) -> pa.Array:
+        column = np.zeros(len(solved), values.dtype)
+        column[solved] = values[order[solved]]
+        return pa.array(column, kind or pa.float64(), mask=~solved)
+
+    forming = plan.grid_forming[time]
+    columns: dict[str, Any] = {"index": pa.array(realizations.index)}
+    for k, name in enumerate(scenario.uncertainty.load_ids):
+        columns[f"zeta_{name}"] = pa.array(realizations.zeta[:, k])
+    columns["load_kw"] = pa.array(realizations.p_kw[:, time].sum(axis=(1, 2)))
+    columns["outcome"] = pa.DictionaryArray.from_arrays(
+        pa.array(verdicts.outcome, pa.int8()), pa.array(OUTCOME_NAMES)
+    )
+    for k, kind in enumerate(MarginKind):
+        columns[f"margin_{kind.value}"] = pa.array(verdicts.margin[:, k], from_pandas=True)
+        columns[f"element_{kind.value}"] = _named(_elements(scenario, kind), verdicts.element[:, k])
+        columns[f"phase_{kind.value}"] = _named(_slots(scenario, kind), verdicts.phase[:, k])
+    columns["served_kw"] = physical(snapshots.delivered_kw)
+    columns["forming_kw"] = physical(snapshots.der_p_kw[:, forming].sum(axis=(1, 2)))
+    columns["forming_kvar"] = physical(snapshots.der_q_kvar[:, forming].sum(axis=(1, 2)))
+    columns["losses_kw"] = physical(snapshots.losses_kw)
+    columns["iterations"] = physical(snapshots.iterations, pa.int64())
+    return pa.table(columns, schema=row_schema(scenario))
+
+
+def outcome_counts(column: pa.ChunkedArray) -> dict[Outcome, int]:
+    """Count the outcomes of an ``outcome`` column, by name, whatever its codes."""
+    counts = dict.fromkeys(Outcome, 0)
+    for entry in column.value_counts().to_pylist():
+        counts[Outcome[entry["values"].upper()]] += entry["counts"]
+    return counts
+
+
+def _align(wanted: Any, have: Any) -> tuple[Any, Any]:
+    """Row of ``have`` for each of ``wanted`` (0 where missing), and whether there is one."""
+    if len(have) == 0:
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
+    sorter = np.argsort(have, kind="stable")
+    place = np.minimum(np.searchsorted(have, wanted, sorter=sorter), len(have) - 1)
+    order = sorter[place]
+    present = have[order] == wanted
+    return np.where(present, order, 0), present
+
+
+def _elements(scenario: Scenario, kind: MarginKind) -> Any:
+    feeder = scenario.feeder
+    ids = {
+        MarginKind.VOLTAGE: feeder.buses.ids,
+        MarginKind.CURRENT: feeder.lines.ids,
+        MarginKind.TRANSFORMER: feeder.transformers.ids,
+        MarginKind.CAPABILITY: scenario.ders.ids,
+        MarginKind.RAMP: scenario.ders.ids,
+    }
+    return np.array(ids[kind] or ("",))
+
+
+def _slots(scenario: Scenario, kind: MarginKind) -> Any:
+    pairs = scenario.limits.voltage_test is VoltageTest.LINE_TO_LINE
+    return _PAIRS if kind is MarginKind.VOLTAGE and pairs else _PHASES
+
+
+def _named(names: Any, positions: Any) -> pa.Array:
+    known = positions >= 0
+    return pa.array(names[np.where(known, positions, 0)].tolist(), pa.string(), mask=~known)

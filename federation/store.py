@@ -1,0 +1,302 @@
+"""A campaign on disk: whole or not there, of one configuration, readable while it grows.
+
+::
+
+    DIR/
+      study.json          what was asked: the resolved configuration and its fingerprint
+      environment.json    what it ran on: versions, host, and the times of each run
+      plan.json           the plan that was tried
+      parts/part-00000000.parquet   realizations 0 … 2047, and so on
+
+Part ``k`` holds realizations ``k · 2048 …``: its bounds, and every byte in it, depend on the
+configuration alone, not on batches, workers or restarts. A part is written under another
+name, flushed to the disk and renamed, so a part that is there is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from federation.files import UNFINISHED, json_text, read_json, write_whole
+from scenarios.errors import StoreError
+
+__all__ = ["CHUNK_ROWS", "FORMAT", "CampaignStore"]
+
+FORMAT = "gridproof-campaign/1"
+CHUNK_ROWS = 2048
+"""Realizations per part: under a second of work on a small feeder, about half a megabyte."""
+
+_PART = re.compile(r"part-(\d{8})\.parquet")
+_KEY = "gridproof"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignStore:
+    """A campaign directory; `create` to write into it, `open` to read it.
+
+    Attributes
+    ----------
+    root
+        The directory.
+    study
+        ``study.json``: ``name``, ``fingerprint`` and the resolved ``config``.
+    """
+
+    root: Path
+    study: Mapping[str, Any]
+
+    @classmethod
+    def create(cls, root: Path, study_text: str, environment: Mapping[str, Any]) -> CampaignStore:
+        """Start a campaign in ``root``, or take up the one of the same fingerprint there.
+
+        Parameters
+        ----------
+        root
+            An empty or missing directory, or a campaign's.
+        study_text
+            ``study.json`` as `federation.study.write_resolved` writes it.
+        environment
+            Needs ``versions``; parts made with other versions are never mixed.
+
+        Raises
+        ------
+        StoreError
+            If the directory holds something else, or a campaign of another fingerprint or
+            made with other versions, or cannot be written.
+        """
+        study = json.loads(study_text)
+        if (root / "study.json").exists():
+            store = cls.open(root)
+            store._refuse_other(study, environment)
+            store._drop_unfinished()
+            return store
+        try:
+            if root.exists() and any(path.name[0] != "." for path in root.iterdir()):
+                raise StoreError(
+                    f"{root} exists and is not a campaign directory (no study.json); "
+                    "give another --out or empty it"
+                )
+            (root / "parts").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"{root} cannot hold a campaign ({error}); give another --out"
+            ) from error
+        write_whole(root / "environment.json", json_text(environment))
+        write_whole(root / "study.json", study_text)  # last: its presence makes a campaign
+        return cls(root=root, study=study)
+
+    @classmethod
+    def open(cls, root: Path) -> CampaignStore:
+        """Open a campaign directory for reading.
+
+        Raises
+        ------
+        StoreError
+            If it is not one, or its ``study.json`` cannot be understood.
+        """
+        path = root / "study.json"
+        if not path.is_file():
+            raise StoreError(
+                f"{root} is not a campaign directory: it holds no study.json; give the directory "
+                "that --out named"
+            )
+        study = read_json(path)
+        try:
+            whole = study["fingerprint"] and int(study["config"]["campaign"]["samples"]) > 0
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(f"{path} lacks {error}; restore it, or delete {root}") from error
+        if not whole:
+            raise StoreError(f"{path} asks for no realization; restore it, or delete {root}")
+        return cls(root=root, study=study)
+
+    # ------------------------------------------------------------------------- documents
+
+    @property
+    def samples(self) -> int:
+        """Realizations the whole campaign holds."""
+        return int(self.study["config"]["campaign"]["samples"])
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """``environment.json``."""
+        return read_json(self.root / "environment.json")
+
+    def read(self, name: str) -> str | None:
+        """Text of a document of the campaign, None if it is not there yet."""
+        path = self.root / name
+        try:
+            return path.read_text(encoding="utf-8") if path.exists() else None
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error}") from error
+
+    def write(self, name: str, text: str) -> None:
+        """Write a document of the campaign, whole or not at all."""
+        write_whole(self.root / name, text)
+
+    def record_run(self, run: Mapping[str, Any]) -> None:
+        """Append one run (mode, times, realizations done) to ``environment.json``."""
+        environment = self.environment
+        environment["runs"] = [*environment.get("runs", []), dict(run)]
+        write_whole(self.root / "environment.json", json_text(environment))
+
+    # ----------------------------------------------------------------------------- parts
+
+    def chunk_range(self, chunk: int) -> tuple[int, int]:
+        """First realization and count of a chunk."""
+        first = chunk * CHUNK_ROWS
+        return first, min(CHUNK_ROWS, self.samples - first)
+
+    def part_path(self, chunk: int) -> Path:
+        """File of a chunk."""
+        return self.root / "parts" / f"part-{chunk:08d}.parquet"
+
+    def write_part(self, chunk: int, table: pa.Table, plan_digest: str) -> None:
+        """Write one chunk; when this returns, it is on the disk under its own name.
+
+        Raises
+        ------
+        StoreError
+            If the rows are not the chunk's, or the disk refuses; finished parts stay whole.
+        """
+        first, count = self.chunk_range(chunk)
+        index = table.column("index").to_numpy()
+        if len(index) != count or index[0] != first or (index[1:] - index[:-1] != 1).any():
+            raise StoreError(
+                f"chunk {chunk} needs realizations {first} to {first + count - 1} in order; "
+                f"found {len(index)} rows"
+            )
+        stamp = {
+            "format": FORMAT,
+            "fingerprint": self.study["fingerprint"],
+            "plan": plan_digest,
+            "chunk": chunk,
+        }
+        table = table.replace_schema_metadata({_KEY: json.dumps(stamp, sort_keys=True)})
+        sink = pa.BufferOutputStream()
+        strings = [f.name for f in table.schema if not pa.types.is_floating(f.type)]
+        pq.write_table(
+            table,
+            sink,
+            compression="zstd",
+            compression_level=3,
+            use_dictionary=strings,
+            row_group_size=CHUNK_ROWS,
+            write_page_checksum=True,
+        )
+        write_whole(self.part_path(chunk), sink.getvalue().to_pybytes())
+
+    def finished(self, plan_digest: str | None = None) -> tuple[int, ...]:
+        """Chunks whose parts are whole, in order; every part's footer is read.
+
+        Raises
+        ------
+        StoreError
+            For a torn or foreign file, or one of another fingerprint or plan; names it and
+            says what to do.
+        """
+        folder = self.root / "parts"
+        chunks = []
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if UNFINISHED.fullmatch(path.name):
+                continue  # of a writer at work, or one that was killed
+            match = _PART.fullmatch(path.name)
+            if match is None:
+                raise StoreError(f"{path} does not belong to a campaign; move it elsewhere")
+            chunk = int(match[1])
+            self._check_part(path, chunk, plan_digest)
+            chunks.append(chunk)
+        return tuple(chunks)
+
+    def missing_ranges(self, batch: int, finished: Sequence[int]) -> tuple[tuple[int, int], ...]:
+        """Batches ``(first, count)`` still to do; none crosses the bounds of a chunk."""
+        done = set(finished)
+        ranges = []
+        for chunk in range(-(-self.samples // CHUNK_ROWS)):
+            if chunk in done:
+                continue
+            first, count = self.chunk_range(chunk)
+            ranges += [
+                (start, min(batch, first + count - start))
+                for start in range(first, first + count, batch)
+            ]
+        return tuple(ranges)
+
+    def tables(self, columns: Sequence[str], chunks: Sequence[int]) -> Iterator[pa.Table]:
+        """Yield the chunks' rows one chunk at a time; never holds more than one.
+
+        Raises
+        ------
+        StoreError
+            If a part cannot be read through.
+        """
+        for chunk in chunks:
+            path = self.part_path(chunk)
+            try:
+                with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                    yield file.read(columns=list(columns), use_threads=False)
+            except (pa.ArrowException, OSError) as error:
+                raise StoreError(_torn(path, error)) from error
+
+    def _check_part(self, path: Path, chunk: int, plan_digest: str | None) -> None:
+        try:
+            with pq.ParquetFile(path) as file:
+                rows = file.metadata.num_rows
+                stamp = json.loads((file.schema_arrow.metadata or {})[_KEY.encode()])
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(_torn(path, error)) from error
+        except (KeyError, ValueError) as error:
+            raise StoreError(
+                f"{path} was not written by a campaign; move it elsewhere and run again"
+            ) from error
+        first, count = self.chunk_range(chunk)
+        if stamp.get("fingerprint") != self.study["fingerprint"]:
+            raise StoreError(
+                f"{path} belongs to another configuration (fingerprint "
+                f"{stamp.get('fingerprint')!s:.12}, here {self.study['fingerprint']!s:.12}); "
+                "delete it and run again"
+            )
+        if plan_digest is not None and stamp.get("plan") != plan_digest:
+            raise StoreError(
+                f"{path} was made under another plan; delete {self.root} or give another --out"
+            )
+        if stamp.get("chunk") != chunk or rows != count or first >= self.samples:
+            raise StoreError(
+                f"{path} holds {rows} rows of chunk {stamp.get('chunk')}; {max(count, 0)} of "
+                f"chunk {chunk} belong there; delete it and run again"
+            )
+
+    def _refuse_other(self, record: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+        if record["fingerprint"] != self.study["fingerprint"]:
+            raise StoreError(
+                f"{self.root} holds a campaign of another configuration (study "
+                f"{self.study.get('name')!r}, fingerprint {self.study['fingerprint']!s:.12}, "
+                f"asked for {record['fingerprint']!s:.12}); give another --out"
+            )
+        have, now = self.environment.get("versions", {}), environment["versions"]
+        other = [f"{k} {have.get(k)} (now {v})" for k, v in now.items() if have.get(k) != v]
+        if other:
+            raise StoreError(
+                f"{self.root} was made with {', '.join(other)}; results of different versions "
+                "are not mixed: give another --out, or use those versions"
+            )
+
+    def _drop_unfinished(self) -> None:
+        for folder in (self.root, self.root / "parts"):
+            for path in folder.glob(".*.tmp"):
+                if UNFINISHED.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
+
+
+def _torn(path: Path, error: Exception) -> str:
+    return (
+        f"{path} is torn or unreadable ({str(error).splitlines()[0]}); delete it and run again "
+        "with the same --out: only its realizations are recomputed"
+    )
