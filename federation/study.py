@@ -1,0 +1,256 @@
+"""Studies: found by name or path, checked whole, and rebuilt exactly from what a run wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from federation.build import apply_switching, build_scenario, contradictions, nobody_forms
+from federation.config import DersConfig, FeederConfig, LimitsConfig, StudyConfig
+from federation.study_file import (
+    Origin,
+    apply_overrides,
+    did_you_mean,
+    parse_sections,
+    read_toml,
+)
+from scenarios.errors import ConfigError
+from scenarios.feeder import Feeder
+from scenarios.scenario import Scenario
+from simulator.reader import read_feeder
+
+if TYPE_CHECKING:
+    from pydantic.main import IncEx
+
+__all__ = [
+    "ShippedStudy",
+    "Study",
+    "list_studies",
+    "load_study",
+    "resolved_text",
+    "shipped_root",
+    "write_resolved",
+]
+
+RESOLVED_FORMAT = "gridproof-study/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Study:
+    """A study ready to run.
+
+    Attributes
+    ----------
+    name
+        Short name.
+    path
+        The file it was read from.
+    config
+        The validated study, overrides included.
+    scenario
+        What a planner may know and a campaign draws from.
+    fingerprint
+        SHA-256 over everything that can change a plan or a verdict, and nothing else.
+    """
+
+    name: str
+    path: Path
+    config: StudyConfig
+    scenario: Scenario
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShippedStudy:
+    """One line of ``gridproof studies``."""
+
+    name: str
+    title: str
+    path: Path
+
+
+def shipped_root() -> Path:
+    """Find the shipped studies and feeders, in the installed package or in a checkout.
+
+    Raises
+    ------
+    ConfigError
+        If neither is there: the installation is broken.
+    """
+    here = Path(__file__).resolve().parent
+    for root in (here / "configs", here.parent / "configs"):
+        if (root / "studies").is_dir():
+            return root
+    raise ConfigError(f"no configs/studies beside {here}; install gridproof again")
+
+
+def list_studies() -> tuple[ShippedStudy, ...]:
+    """List the shipped studies by name."""
+    found = []
+    for path in sorted((shipped_root() / "studies").glob("*.toml")):
+        about = tomllib.loads(path.read_text(encoding="utf-8")).get("study", {})
+        found.append(ShippedStudy(name=path.stem, title=str(about.get("title", "")), path=path))
+    return tuple(found)
+
+
+def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study:
+    """Find, check and assemble a study.
+
+    Parameters
+    ----------
+    name_or_path
+        Name of a shipped study, path of a ``.toml``, or path of the ``.json`` that
+        `write_resolved` wrote.
+    overrides
+        ``section.key=value`` entries, applied on top of the file.
+
+    Raises
+    ------
+    ConfigError
+        With every fault of the study and its feeder, each one sentence.
+    """
+    path, label = _locate(str(name_or_path))
+    written: Mapping[str, Any] = {}
+    if path.suffix == ".json":
+        written = _read_resolved(path, label)
+        raw, name = written["config"], str(written["name"])
+    else:
+        raw, name = read_toml(path, label), path.stem
+    values, origin, faults = apply_overrides(raw, overrides, label)
+    sections, whole, more = parse_sections(values, origin)
+    faults += more
+    ders = sections.get("ders")
+    if "ders" in whole and isinstance(ders, DersConfig):
+        faults += nobody_forms(ders, origin)
+    feeder, more = _feeder(sections, path.parent, origin)
+    faults += more
+    if faults or feeder is None:
+        raise ConfigError(faults)
+    config = StudyConfig.model_validate({key: _dump(part) for key, part in sections.items()})
+    name = config.study.name or name
+    scenario = build_scenario(name, config, feeder)
+    study = Study(
+        name=name,
+        path=path,
+        config=config,
+        scenario=scenario,
+        fingerprint=_fingerprint(config, scenario),
+    )
+    if written and not overrides and written["fingerprint"] != study.fingerprint:
+        raise ConfigError(
+            f"{label}: the feeder or the program has changed since it was written (fingerprint "
+            f"{written['fingerprint'][:12]}, now {study.fingerprint[:12]}); start a new run"
+        )
+    return study
+
+
+def resolved_text(study: Study) -> str:
+    """Print the study as it is now, overrides included, as JSON.
+
+    A feeder outside the shipped ones is named by its absolute path.
+    """
+    config = study.config.model_dump(mode="json")
+    feeder = _feeder_file(study.config.feeder.path, study.path.parent)
+    if feeder is not None and not feeder.is_relative_to(shipped_root()):
+        config["feeder"]["path"] = feeder.resolve().as_posix()
+    document = {
+        "format": RESOLVED_FORMAT,
+        "name": study.name,
+        "fingerprint": study.fingerprint,
+        "config": config,
+    }
+    return json.dumps(document, indent=1) + "\n"
+
+
+def write_resolved(study: Study, path: Path) -> None:
+    """Write `resolved_text` to a file; ``load_study(path)`` reads the same study back."""
+    path.write_text(resolved_text(study), encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------- parts
+
+
+def _locate(given: str) -> tuple[Path, str]:
+    """Find the study's file, and its name in messages."""
+    path = Path(given)
+    if path.suffix in (".toml", ".json") or len(path.parts) > 1:
+        if path.is_file():
+            return path, given
+        raise ConfigError(f"{given}: no such file; give the path of a study, or a shipped name")
+    shipped = {study.name: study.path for study in list_studies()}
+    if given in shipped:
+        return shipped[given], f"studies/{given}.toml"
+    near = did_you_mean(given, shipped, "shipped studies")
+    raise ConfigError(f"{given}: no shipped study has this name, and it is no .toml file; {near}")
+
+
+def _read_resolved(path: Path, label: str) -> Mapping[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{label}: cannot be read as JSON ({error}); start a new run") from error
+    wanted = {"format", "name", "fingerprint", "config"}
+    if (
+        not isinstance(document, dict)
+        or document.get("format") != RESOLVED_FORMAT
+        or not wanted <= set(document)
+    ):
+        raise ConfigError(f"{label}: not a study that a run wrote ({RESOLVED_FORMAT})")
+    return document
+
+
+def _feeder(
+    sections: Mapping[str, BaseModel], folder: Path, origin: Origin
+) -> tuple[Feeder | None, list[str]]:
+    """Read the feeder and hold every well-formed section against it."""
+    config, limits = sections.get("feeder"), sections.get("limits")
+    if not isinstance(config, FeederConfig):
+        return None, []
+    path = _feeder_file(config.path, folder)
+    if path is None:
+        shipped = [found.name for found in sorted((shipped_root() / "feeders").iterdir())]
+        near = did_you_mean(config.path, shipped, "shipped feeders")
+        wrong = "is neither a file beside the study nor a shipped feeder"
+        return None, [origin.fault(("feeder", "path"), config.path, wrong, near)]
+    try:
+        feeder = read_feeder(path)
+    except ConfigError as error:
+        return None, list(error.faults)
+    faults = contradictions(sections, feeder, origin)
+    known = limits if isinstance(limits, LimitsConfig) else None
+    return apply_switching(feeder, config, known), faults
+
+
+def _feeder_file(given: str, folder: Path) -> Path | None:
+    """Find a file beside the study, else a shipped feeder: ``NAME`` or ``NAME/FILE.dss``."""
+    shipped = shipped_root() / "feeders" / given
+    for path in (folder / given, shipped, shipped / f"{Path(given).name}.dss"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _dump(section: BaseModel) -> dict[str, Any]:
+    return section.model_dump(exclude_unset=True)
+
+
+_NEVER_DECIDES: IncEx = {
+    "study": True,
+    "federation": True,
+    "feeder": {"path"},
+    "campaign": {"batch"},
+}
+"""What cannot change a plan or a verdict: names, places, deadlines, batching."""
+
+
+def _fingerprint(config: StudyConfig, scenario: Scenario) -> str:
+    decisive = config.model_dump(mode="json", exclude=_NEVER_DECIDES)
+    text = json.dumps([decisive, scenario.digest()], sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
