@@ -9,10 +9,11 @@ Where the printed text is corrected, and the smallest case that shows why (the t
 enumerate each):
 
 - (6) is printed for every switch; it holds for the switches of block l only. As printed,
-  every closed switch bears the colour of every forming block anywhere, so with k_der = 1
-  two islands of two blocks each, each with its own grid-forming DER, are cut off.
+  every closed switch bears the colour of every forming block anywhere: with k_der = 1,
+  blocks 0 and 1 joined and formed at 0, beside block 2 alone and formed, are cut off.
 - (10), (12), (13) are printed over E_l; the flow of colour l may use every switch. As
-  printed nothing beyond the neighbours of block l can be reached.
+  printed nothing beyond the neighbours of block l is reached: a path of three blocks formed
+  at one end is cut off.
 - (14) is printed for the switches of block l; it holds for those of l'. As printed, one
   block left outside (0 joined to 1 and formed at 0, block 2 dead) forbids the colour that
   (6) demands; and a colour may be worn out of reach of its block: block 0 forming alone,
