@@ -1,0 +1,144 @@
+"""From the circuit that OpenDSS compiled to a ``Feeder``: the only place data comes from.
+
+Whatever a ``.dss`` file leaves to OpenDSS (units, line codes, geometry, defaults, bank
+connections) is read back after compiling, so planner and simulator cannot disagree about
+data. The file is compiled in a context of its own; no engine's circuit is disturbed.
+
+What is not carried over: a source's short-circuit impedance (the source's bus is held), a
+transformer's magnetising branch and anti-float shunt, time curves, and every meter,
+monitor and protection device. Regulators keep the tap that the file's own solve left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import opendssdirect
+from dss import DSSException
+
+from scenarios.errors import ConfigError
+from scenarios.feeder import Buses, Feeder, Sources
+from simulator.reader_elements import (
+    Reading,
+    elements_of,
+    lines_table,
+    transformers_table,
+)
+from simulator.reader_faults import raw_faults
+from simulator.reader_shunts import capacitors_table, loads_table
+
+__all__ = ["read_feeder"]
+
+
+def read_feeder(path: Path, *, switches: Sequence[str] | None = None) -> Feeder:
+    """Compile a ``.dss`` file and read the feeder from the compiled circuit.
+
+    Parameters
+    ----------
+    path
+        The master file; what it redirects to is found beside it.
+    switches
+        Ids of the lines a plan may switch. If not given: the lines with ``switch=yes`` and
+        those a ``SwtControl`` acts on.
+
+    Returns
+    -------
+    Feeder
+        Ids are OpenDSS names in lower case without the class, in OpenDSS's order.
+
+    Raises
+    ------
+    ConfigError
+        With every fault found: no such file, an error of OpenDSS (chained), a load on a bus
+        nothing feeds, a rating or impedance that is not positive, a name given twice, an
+        element the feeder's columns cannot hold.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file; give the path of an OpenDSS master file (.dss)")
+    context, error = _compile(path)
+    faults = [] if error is None else [f"{path}: OpenDSS refused the file: {_one_line(error)}"]
+    faults += raw_faults(context, str(path))
+    if faults:
+        raise ConfigError(faults) from error
+    reading = Reading(context=context, where=str(path), buses=_bus_positions(context))
+    feeder = Feeder(
+        name=str(context.Circuit.Name()).lower(),
+        path=str(path),
+        buses=_buses_table(reading),
+        transformers=transformers_table(reading),
+        loads=loads_table(reading),
+        capacitors=capacitors_table(reading),
+        sources=_sources_table(reading),
+        lines=lines_table(reading, switches),  # last: it closes every line of the private circuit
+    )
+    if reading.faults:
+        raise ConfigError(reading.faults)
+    return feeder
+
+
+def _compile(path: Path) -> tuple[Any, DSSException | None]:
+    """Compile and solve in a private context; return it with the error, if there was one."""
+    context = opendssdirect.NewContext()
+    context.Basic.AllowChangeDir(False)  # the working directory belongs to the process
+    context.Basic.AllowEditor(False)
+    try:
+        context.Text.Command("Clear")
+        context.Text.Command(f'Compile "{path.resolve()}"')
+        context.Solution.Solve()  # files need not solve themselves; taps have to be settled
+    except DSSException as error:
+        return context, error
+    return context, None
+
+
+def _one_line(error: DSSException) -> str:
+    return " ".join(str(error).split())
+
+
+def _bus_positions(context: Any) -> dict[str, int]:
+    return {str(name).lower(): k for k, name in enumerate(context.Circuit.AllBusNames())}
+
+
+def _buses_table(reading: Reading) -> Buses:
+    context, count = reading.context, len(reading.buses)
+    base, phases = np.zeros(count), np.zeros((count, 3), bool)
+    xy = np.full((count, 2), np.nan)
+    for name, k in reading.buses.items():
+        context.Circuit.SetActiveBus(name)
+        base[k] = context.Bus.kVBase() * np.sqrt(3.0)
+        nodes = [int(n) for n in context.Bus.Nodes()]
+        for node in nodes:
+            if node > 3:
+                reading.fault(
+                    f"Bus {name}",
+                    f"node {node} stands beside phases 1, 2, 3; model the neutral as ground "
+                    "(node 0) or reduce it into the line impedances",
+                )
+            else:
+                phases[k, node - 1] = True
+        if base[k] <= 0.0:
+            reading.fault(
+                f"Bus {name}",
+                "has no voltage base; put `Set VoltageBases=[…]` and `CalcVoltageBases` after "
+                "the last element and before any switch is opened",
+            )
+        if context.Bus.Coorddefined():
+            xy[k] = context.Bus.X(), context.Bus.Y()
+    reading.base_kv = base
+    return Buses(ids=tuple(reading.buses), base_kv=base, phases=phases, xy=xy)
+
+
+def _sources_table(reading: Reading) -> Sources:
+    ids, buses, magnitudes = [], [], []
+    for name in elements_of(reading.context, "Vsources"):
+        bus, nodes = reading.terminal(0)
+        if sorted(nodes)[-3:] != [1, 2, 3]:
+            reading.fault(f"Vsource.{name}", f"feeds nodes {nodes}; phases 1, 2, 3 are needed")
+        ids.append(name)
+        buses.append(bus)
+        held_kv = reading.context.Vsources.PU() * reading.context.Vsources.BasekV()
+        magnitudes.append(held_kv / reading.base_kv[bus] if reading.base_kv[bus] > 0 else np.nan)
+    return Sources(ids=tuple(ids), bus=np.array(buses, np.int64), v_pu=np.array(magnitudes))
