@@ -95,9 +95,10 @@ def add_grid_forming_coloring(
     The left half of (6) follows from (8), and (12) is the negative sum of (13); neither is
     stated. Colours exist only for blocks that hold a DER that can form, and on the n blocks
     that some switch state joins to them. Everything but the three arguments is continuous:
-    (6) and (7) leave a colour no choice where it counts. One valid row is added, because it
-    tightens the relaxation: components are at least live blocks minus closed switches, so
-    ``Σ_l z_bl_l - Σ_k z_sw_k ≤ Σ_g z_inv_g``.
+    (6) and (7) leave a colour no choice where it counts. Two rows only tighten the
+    relaxation: the left half of (4), which follows from (5) and (9) for integers, and one
+    that is added, ``Σ_l z_bl_l - Σ_k z_sw_k ≤ Σ_g z_inv_g``, because there are at least as
+    many live components as live blocks minus closed switches.
 
     Needs `add_block_energisation` beside it; it does not need radiality.
 
