@@ -79,7 +79,11 @@ class CampaignStore:
             store._drop_unfinished()
             return store
         try:
-            if root.exists() and any(path.name[0] != "." for path in root.iterdir()):
+            begun = ("parts", "environment.json")  # all a start that was killed leaves
+            if root.exists() and any(
+                path.name not in begun and not UNFINISHED.fullmatch(path.name)
+                for path in root.iterdir()
+            ):
                 raise StoreError(
                     f"{root} exists and is not a campaign directory (no study.json); "
                     "give another --out or empty it"

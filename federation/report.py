@@ -1,0 +1,250 @@
+"""Tables for people: a plan and a campaign on 80 columns, legible without colour.
+
+The figures are those of `federation.summary`; here is only how they are set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from federation.environment import versions
+from federation.summary import QUANTILE_LEVELS, campaign_summary, plan_summary
+
+__all__ = [
+    "campaign_summary",
+    "margin_table",
+    "plan_summary",
+    "plan_view",
+    "print_views",
+    "run_summary",
+    "verdict_table",
+    "verdict_view",
+]
+
+_GOOD, _BAD, _DIM, _LIVE = "green", "red", "dim", "bold blue"
+
+_MEANING = {
+    "feasible": "inside every limit",
+    "violated": "solved, outside a limit",
+    "not_mended": "re-dispatch does not hold in AC",
+    "no_recourse": "no re-dispatch exists",
+    "no_solution": "power flow has no solution",
+    "erred": "not judged: model or program at fault",
+}
+
+
+def run_summary(
+    study: str,
+    seed: int,
+    plan: Mapping[str, Any] | None,
+    campaign: Mapping[str, Any] | None,
+    version: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Put one run into one object, the one that ``--json`` prints."""
+    return {
+        "study": study,
+        "seed": seed,
+        "versions": dict(versions() if version is None else version),
+        **({"plan": dict(plan)} if plan is not None else {}),
+        **({"campaign": dict(campaign)} if campaign is not None else {}),
+    }
+
+
+def plan_view(plan: Mapping[str, Any]) -> RenderableType:
+    """Set a plan: proof, costs, islands, switches and set-points."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="bold", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for label, value in _plan_facts(plan):
+        facts.add_row(label, value)
+    parts: list[RenderableType] = [Text("Plan", style="bold underline"), facts]
+    if plan["islands"]:
+        parts += [Text(), _island_table(plan)]
+    if plan["ders"]:
+        parts += [Text(), _der_table(plan)]
+    return Group(*parts)
+
+
+def _plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
+    gap = "none" if plan["gap"] is None else f"{100.0 * plan['gap']:.4f} %"
+    proven = Text.assemble(
+        ("certified", _GOOD) if plan["certified"] else ("not certified", _BAD),
+        f" ({'robust' if plan['robust'] else 'not proven robust'}, search ended: "
+        f"{plan['termination']}, gap {gap})",
+    )
+    live = [name for name, state in plan["blocks"].items() if state == "live"]
+    dead = [name for name, state in plan["blocks"].items() if state != "live"]
+    shut = [name for name, state in plan["switches"].items() if state == "closed"]
+    open_ = [name for name, state in plan["switches"].items() if state != "closed"]
+    costs = (
+        f"shed {_usd(plan['shed_cost_usd'])}, generation {_usd(plan['generation_cost_usd'])}, "
+        f"worst re-dispatch {_usd(plan['redispatch_cost_usd'])}"
+    )
+    return [
+        ("family", Text(plan["family"])),
+        ("proof", proven),
+        (
+            "objective",
+            Text(f"{_usd(plan['objective_usd'])} USD, bound {_usd(plan['bound_usd'])} USD"),
+        ),
+        ("costs (USD)", Text(costs)),
+        ("live blocks", Text(_listed(live, len(plan["blocks"])), style=_GOOD)),
+        ("dead blocks", Text(_listed(dead, len(plan["blocks"])), style=_DIM)),
+        ("closed", Text(_listed(shut, len(plan["switches"])), style=_LIVE)),
+        ("open", Text(_listed(open_, len(plan["switches"])))),
+        ("served", Text(f"{plan['served_kw']:.1f} of {plan['demand_kw']:.1f} kW nominal")),
+        ("search", Text(f"{plan['iterations']} iterations, {plan['seconds'] or 0.0:.2f} s")),
+    ]
+
+
+def _island_table(plan: Mapping[str, Any]) -> Table:
+    table = _table("Islands")
+    table.add_column("forming DER", no_wrap=True, style=_LIVE)
+    table.add_column("blocks", overflow="fold")
+    table.add_column("demand kW", justify="right", no_wrap=True)
+    table.add_column("capacity kW", justify="right", no_wrap=True)
+    for island in plan["islands"]:
+        table.add_row(
+            ", ".join(island["grid_forming"]) or "none",
+            ", ".join(island["blocks"]),
+            f"{island['demand_kw']:.1f}",
+            f"{island['capacity_kw']:.1f}",
+        )
+    return table
+
+
+def _der_table(plan: Mapping[str, Any]) -> Table:
+    table = _table("DER set-points")
+    for name in ("DER", "bus", "block", "role"):
+        table.add_column(name, no_wrap=True)
+    for name in ("P kW", "of kW", "Q kvar", "V pu"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, der in plan["ders"].items():
+        held = der["source_v_pu"]
+        style = {"grid-forming": _LIVE, "off": _DIM}.get(der["role"], "")
+        table.add_row(
+            name,
+            der["bus"],
+            der["block"],
+            der["role"],
+            f"{der['p_kw']:.1f}",
+            f"{der['capacity_kw']:.0f}",
+            f"{der['q_kvar']:.1f}",
+            "" if held is None else f"{held:.4f}",
+            style=style,
+        )
+    return table
+
+
+def verdict_view(campaign: Mapping[str, Any]) -> RenderableType:
+    """Set a campaign: outcomes with exact intervals, margins and where they are worst."""
+    low, high = campaign["interval"]
+    share = campaign["feasible_share"]
+    percent = f"{100.0 * campaign['confidence']:g} %"
+    headline = Text.assemble(
+        ("feasible ", "bold"),
+        ("none judged" if share is None else f"{100.0 * share:.2f} %", "bold"),
+        f"  ({percent} exact interval {100.0 * low:.2f} to {100.0 * high:.2f} %)",
+    )
+    rate = campaign["samples_per_s"]
+    how = (
+        f"{campaign['samples']} realizations, recourse {campaign['recourse']}, "
+        f"judge {campaign['judge']}, {campaign['seconds']:.2f} s"
+        + (f" ({rate:.0f} per s)" if rate else "")
+    )
+    parts: list[RenderableType] = [
+        Text("Verdicts", style="bold underline"),
+        headline,
+        Text(how),
+        Text(),
+        verdict_table(campaign),
+    ]
+    if campaign["samples"] < campaign["asked"]:
+        missing = campaign["asked"] - campaign["samples"]
+        parts.insert(2, Text(f"{missing} of {campaign['asked']} realizations not done", _BAD))
+    if campaign["margins"]:
+        parts += [Text(), margin_table(campaign)]
+    return Group(*parts)
+
+
+def verdict_table(campaign: Mapping[str, Any]) -> Table:
+    """Every outcome with its count, share and exact interval; ``erred`` always shown."""
+    table = _table(None)
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("count", justify="right", no_wrap=True)
+    table.add_column("share %", justify="right", no_wrap=True)
+    table.add_column(f"{100.0 * campaign['confidence']:g} % interval", no_wrap=True)
+    table.add_column("meaning", overflow="fold")
+    samples = campaign["samples"]
+    for name, count in campaign["outcomes"].items():
+        low, high = campaign["outcome_intervals"][name]
+        style = _DIM if not count else _GOOD if name == "feasible" else _BAD
+        table.add_row(
+            name.replace("_", " "),
+            str(count),
+            f"{100.0 * count / samples:.2f}",
+            f"{100.0 * low:6.2f} to {100.0 * high:6.2f}",
+            _MEANING[name],
+            style=style,
+        )
+    return table
+
+
+def margin_table(campaign: Mapping[str, Any]) -> Table:
+    """Quantiles of each kind's worst margin, and where the very worst is."""
+    table = _table("Worst margins (positive = inside the limit)")
+    table.add_column("kind", no_wrap=True)
+    table.add_column("unit", no_wrap=True)
+    table.add_column("least", justify="right", no_wrap=True)
+    cvar = next(iter(campaign["margins"].values()))["cvar"]["share"]
+    table.add_column(f"CVaR {100.0 * cvar:g}%", justify="right", no_wrap=True)
+    for level in QUANTILE_LEVELS[:-1]:
+        table.add_column(f"{100.0 * level:g}%", justify="right", no_wrap=True)
+    table.add_column("least at", overflow="fold")
+    for kind, margin in campaign["margins"].items():
+        worst = campaign["worst"][kind]
+        place = worst["element"] + (f" {worst['phase']}" if worst["phase"] else "")
+        numbers = [margin["min"], margin["cvar"]["mean"]]
+        numbers += [margin["quantiles"][f"{level:g}"] for level in QUANTILE_LEVELS[:-1]]
+        table.add_row(
+            kind,
+            {"of rating": "share"}.get(margin["unit"], margin["unit"]),
+            *(f"{number:.4f}" for number in numbers),
+            f"{place} #{worst['index']}",
+            style=_BAD if margin["min"] < 0.0 else "",
+        )
+    return table
+
+
+def _table(title: str | None) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1),
+    )
+
+
+def _usd(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"
+
+
+def _listed(names: list[str], total: int) -> str:
+    return f"{len(names)} of {total}" + (f": {', '.join(names)}" if names else "")
+
+
+def print_views(console: Console, *views: RenderableType) -> None:
+    """Print views with a blank line between them."""
+    for number, view in enumerate(views):
+        if number:
+            console.print()
+        console.print(view)
