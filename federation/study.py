@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -25,9 +25,6 @@ from scenarios.errors import ConfigError
 from scenarios.feeder import Feeder
 from scenarios.scenario import Scenario
 from simulator.reader import read_feeder
-
-if TYPE_CHECKING:
-    from pydantic.main import IncEx
 
 __all__ = [
     "ShippedStudy",
@@ -241,7 +238,7 @@ def _dump(section: BaseModel) -> dict[str, Any]:
     return section.model_dump(exclude_unset=True)
 
 
-_NEVER_DECIDES: IncEx = {
+_NEVER_DECIDES: dict[str, Any] = {
     "study": True,
     "federation": True,
     "feeder": {"path"},

@@ -1,0 +1,60 @@
+"""A feeder of five buses and a study on it, written to files, for everything that reads studies."""
+
+from pathlib import Path
+
+import pytest
+
+FEEDER = """\
+Clear
+New Circuit.toy basekv=4.16 pu=1.0 phases=3 bus1=src MVAsc3=2000 MVAsc1=2100
+New Linecode.three nphases=3 units=km
+~ rmatrix=(0.20 | 0.05 0.20 | 0.05 0.05 0.20)
+~ xmatrix=(0.40 | 0.15 0.40 | 0.15 0.15 0.40)
+~ cmatrix=(0 | 0 0 | 0 0 0)
+New Linecode.one nphases=1 units=km rmatrix=(0.3) xmatrix=(0.3) cmatrix=(0)
+New Line.src-a bus1=src.1.2.3 bus2=a.1.2.3 linecode=three length=0.1 units=km normamps=400
+New Line.a-b bus1=a.1.2.3 bus2=b.1.2.3 linecode=three length=0.5 units=km normamps=400
+New Line.b-c bus1=b.1 bus2=c.1 linecode=one length=0.3 units=km normamps=200
+New Line.b-d bus1=b.1.2.3 bus2=d.1.2.3 linecode=three length=0.2 units=km normamps=400
+New Load.la bus1=a.1.2.3 phases=3 conn=wye kV=4.16 kW=60 kvar=20 model=1
+New Load.lb bus1=b.1.2.3 phases=3 conn=wye kV=4.16 kW=90 kvar=30 model=1
+New Load.lc bus1=c.1 phases=1 conn=wye kV=2.4018 kW=20 kvar=5 model=1
+New Load.ld bus1=d.1.2.3 phases=3 conn=wye kV=4.16 kW=30 kvar=10 model=1
+Set VoltageBases=[4.16]
+CalcVoltageBases
+"""
+
+STUDY = """\
+[study]
+title = "two blocks of a toy feeder"
+
+[feeder]
+path = "toy.dss"
+switches = ["a-b", "b-d"]
+locked_open = ["src-a"]
+
+[ders.fleet.east]
+bus = "b"
+capacity_kw = 240
+
+[ders.fleet.west]
+bus = "a"
+capacity_kw = 90
+
+[uncertainty]
+loads = ["lb", "lc"]
+spread = 0.1
+
+[campaign]
+samples = 40
+batch = 16
+"""
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    """Path of a sound toy study, its feeder beside it."""
+    (tmp_path / "toy.dss").write_text(FEEDER)
+    path = tmp_path / "toy.toml"
+    path.write_text(STUDY)
+    return path
