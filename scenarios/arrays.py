@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
@@ -87,11 +87,18 @@ def _feed(sink: Any, value: Any) -> None:
         for item in value:
             _feed(sink, item)
             sink.update(b",")
-    elif isinstance(value, dict):
+    elif isinstance(value, Mapping):
         _feed(sink, sorted(value.items()))
-    elif isinstance(value, float):
-        sink.update(repr(value + 0.0).encode())
-    elif value is None or isinstance(value, (str, int, bool)):
-        sink.update(f"{type(value).__name__}:{value}".encode())
     else:
-        raise TypeError(f"cannot digest a {type(value).__name__}")
+        sink.update(_scalar_bytes(value))
+
+
+def _scalar_bytes(value: Any) -> bytes:
+    plain = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, str):  # its length first: text cannot then pass for structure
+        return f"str{len(plain)}:{plain}".encode()
+    if isinstance(plain, float):
+        return f"float:{plain + 0.0!r}".encode()
+    if plain is None or isinstance(plain, (int, bool)):
+        return f"{type(plain).__name__}:{plain}".encode()
+    raise TypeError(f"cannot digest a {type(value).__name__}")

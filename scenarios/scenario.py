@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
 from scenarios.arrays import BoolArray, FloatArray, content_digest, frozen
+from scenarios.errors import ScenarioError
 from scenarios.feeder import Feeder, LoadModel
 from scenarios.fleet import Ders
 from scenarios.limits import Limits
@@ -23,6 +25,8 @@ class Scenario:
     ----------
     name
         The study's name.
+    feeder, ders
+        The grid and what can be moved on it.
     hours
         (time,) start of each step, hours; a single 0.0 for a snapshot study.
     load_p_kw, load_q_kvar
@@ -34,8 +38,17 @@ class Scenario:
         opened substation switch, for one).
     shed_usd
         (block,) cost of leaving a block de-energised, ``α_l`` of the partitioning paper.
+    uncertainty
+        Which loads move, and how far.
+    limits
+        What a verdict holds a solved state against.
     slack_usd_per_kw
         Price of a kW of power-balance violation inside cuts, ``ω`` of the paper.
+
+    Raises
+    ------
+    ScenarioError
+        If the pieces contradict each other; with every fault.
     """
 
     name: str
@@ -63,6 +76,10 @@ class Scenario:
         for name, (kind, shape) in shapes.items():
             object.__setattr__(self, name, frozen(getattr(self, name), kind, shape))  # type: ignore[arg-type]
 
+        faults = _faults(self)
+        if faults:
+            raise ScenarioError(faults)
+
     def digest(self) -> str:
         """SHA-256 over everything that can change a plan or a verdict."""
         return content_digest(self)
@@ -72,3 +89,34 @@ class Scenario:
         demand = np.zeros(len(self.feeder.blocks.ids))
         np.add.at(demand, self.feeder.block_of_load, self.load_p_kw[time].sum(axis=1))
         return demand
+
+
+def _faults(scenario: Scenario) -> list[str]:
+    known, box = scenario.feeder.loads.ids, scenario.uncertainty
+    faults = [
+        f"{scenario.name}: uncertain load {name} is not in the feeder; name one of its loads"
+        for name in dict.fromkeys(box.load_ids)
+        if name not in known
+    ]
+    faults += [
+        f"{scenario.name}: an uncertain load is given twice: {name}; give it once"
+        for name, times in Counter(box.load_ids).items()
+        if times > 1
+    ]
+    faults += [
+        f"{scenario.name}: spread of load {name} = {spread} must lie in [0, 1]; 0.25 means ±25 %"
+        for name, spread in zip(box.load_ids, box.spread, strict=True)
+        if not 0.0 <= spread <= 1.0
+    ]
+    if len(scenario.load_model) != len(known):
+        faults.append(
+            f"{scenario.name}: load_model has {len(scenario.load_model)} entries; "
+            f"the feeder has {len(known)} loads"
+        )
+    buses = len(scenario.feeder.buses.ids)
+    faults += [
+        f"{scenario.name}: DER {name} stands at bus position {bus}; the feeder has {buses} buses"
+        for name, bus in zip(scenario.ders.ids, scenario.ders.bus, strict=True)
+        if not 0 <= bus < buses
+    ]
+    return faults

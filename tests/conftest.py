@@ -1,0 +1,177 @@
+"""Tiny scenarios and plans any test can build without a file or a simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from scenarios.feeder import (
+    Buses,
+    Capacitors,
+    Connection,
+    Feeder,
+    Lines,
+    LoadModel,
+    Loads,
+    Sources,
+    Transformers,
+)
+from scenarios.fleet import Ders
+from scenarios.limits import Limits
+from scenarios.plan import Plan, Proof, Termination
+from scenarios.scenario import Scenario
+from scenarios.uncertainty import Box
+
+
+def _feeder(size: int, switches: Sequence[tuple[int, int]], load_kw: float) -> Feeder:
+    """Block i is buses ``n<i>`` and ``m<i>`` joined by line ``l<i>``, a load at ``m<i>``."""
+    buses = tuple(f"{kind}{i}" for i in range(size) for kind in "nm")
+    lines, count = tuple(f"l{i}" for i in range(size)), size + len(switches)
+    self_ohm = 0.05 * np.eye(3) + 0.01
+    return Feeder(
+        name="tiny",
+        path="tiny.dss",
+        buses=Buses(
+            ids=buses,
+            base_kv=np.full(2 * size, 2.4),
+            phases=np.ones((2 * size, 3), bool),
+            xy=np.full((2 * size, 2), np.nan),
+        ),
+        lines=Lines(
+            ids=lines + tuple(f"s{k}" for k in range(len(switches))),
+            from_bus=np.array([2 * i for i in range(size)] + [2 * i for i, _ in switches]),
+            to_bus=np.array([2 * i + 1 for i in range(size)] + [2 * j for _, j in switches]),
+            phases=np.ones((count, 3), bool),
+            r_ohm=np.tile(self_ohm, (count, 1, 1)),
+            x_ohm=np.tile(2.0 * self_ohm, (count, 1, 1)),
+            b_siemens=np.zeros((count, 3, 3)),
+            rating_a=np.full(count, 100.0),
+            switchable=np.arange(count) >= size,
+            closed=np.arange(count) < size,
+        ),
+        transformers=_no_transformers(),
+        loads=Loads(
+            ids=tuple(f"d{i}" for i in range(size)),
+            bus=np.arange(size) * 2 + 1,
+            connection=(Connection.WYE,) * size,
+            model=(LoadModel.CONSTANT_POWER,) * size,
+            slots=np.ones((size, 3), bool),
+            p_kw=np.full((size, 3), load_kw),
+            q_kvar=np.full((size, 3), load_kw / 2),
+        ),
+        capacitors=Capacitors(ids=(), bus=np.zeros(0), connection=(), q_kvar=np.zeros((0, 3))),
+        sources=Sources(ids=(), bus=np.zeros(0), v_pu=np.zeros(0)),
+    )
+
+
+def _no_transformers() -> Transformers:
+    none = np.zeros(0)
+    return Transformers(
+        ids=(),
+        from_bus=none,
+        to_bus=none,
+        windings=np.zeros((0, 3)),
+        from_connection=(),
+        to_connection=(),
+        from_kv=none,
+        to_kv=none,
+        ratio=none,
+        r_pu=none,
+        x_pu=none,
+        rating_kva=none,
+        regulating=none,
+    )
+
+
+def _scenario(
+    size: int = 3,
+    switches: Sequence[tuple[int, int]] = ((0, 1), (1, 2)),
+    ders: Sequence[int] = (0, 2),
+    *,
+    load_kw: float = 10.0,
+    der_kw: float = 40.0,
+    spread: float = 0.25,
+    steps: int = 1,
+    locked: Sequence[int] = (),
+    can_form: Sequence[bool] | None = None,
+    limits: Limits | None = None,
+) -> Scenario:
+    feeder = _feeder(size, switches, load_kw)
+    count, kw = len(ders), np.full((len(ders), 3), der_kw)
+    return Scenario(
+        name="tiny",
+        feeder=feeder,
+        ders=Ders(
+            ids=tuple(f"g{k}" for k in range(count)),
+            bus=np.array([2 * block for block in ders], np.int64),
+            phases=np.ones((count, 3), bool),
+            p_min_kw=np.zeros((count, 3)),
+            p_max_kw=kw,
+            q_min_kvar=-0.5 * kw,
+            q_max_kvar=0.5 * kw,
+            s_max_kva=np.full((count, 3), np.inf),
+            ramp_kw=0.3 * kw,
+            ramp_kvar=0.3 * kw,
+            cost_usd_per_kw=np.full(count, 0.01),
+            redispatch_cost_usd_per_kw=np.full(count, 0.02),
+            can_form=np.ones(count, bool) if can_form is None else np.array(can_form, bool),
+        ),
+        hours=np.arange(float(steps)),
+        load_p_kw=np.tile(feeder.loads.p_kw, (steps, 1, 1)),
+        load_q_kvar=np.tile(feeder.loads.q_kvar, (steps, 1, 1)),
+        load_model=feeder.loads.model,
+        uncertainty=Box(load_ids=feeder.loads.ids, spread=np.full(size, spread)),
+        limits=limits or Limits(),
+        locked=np.isin(np.arange(len(switches)), locked),
+        shed_usd=np.full(size, 10.0),
+        slack_usd_per_kw=1000.0,
+    )
+
+
+def _plan(
+    scenario: Scenario,
+    closed: Sequence[bool] | None = None,
+    energized: Sequence[bool] | None = None,
+    forming: Sequence[bool] | None = None,
+    *,
+    p_kw: float = 10.0,
+    q_kvar: float = 5.0,
+    v_pu: float = 1.0,
+) -> Plan:
+    """One state held at every step; by default all closed, all live, the first DER forming."""
+    feeder, steps, count = scenario.feeder, len(scenario.hours), len(scenario.ders.ids)
+    shut = np.ones(len(feeder.switches), bool) if closed is None else np.array(closed, bool)
+    live = np.ones(len(feeder.blocks.ids), bool) if energized is None else np.array(energized)
+    forms = np.arange(count) == 0 if forming is None else np.array(forming, bool)
+    on = live[feeder.blocks.of_bus[scenario.ders.bus]][:, None] & scenario.ders.phases
+    return Plan(
+        family="external",
+        scenario_digest=scenario.digest(),
+        switch_ids=feeder.switch_ids,
+        block_ids=feeder.blocks.ids,
+        der_ids=scenario.ders.ids,
+        closed=np.tile(shut, (steps, 1)),
+        energized=np.tile(live, (steps, 1)),
+        grid_forming=np.tile(forms, (steps, 1)),
+        source_v_pu=np.tile(np.where(forms, v_pu, np.nan), (steps, 1)),
+        p_kw=np.tile(np.where(on, p_kw, 0.0), (steps, 1, 1)),
+        q_kvar=np.tile(np.where(on, q_kvar, 0.0), (steps, 1, 1)),
+        costs_usd={"objective": 0.0},
+        proof=Proof(
+            termination=Termination.EXTERNAL, incumbent_usd=float("inf"), bound_usd=float("-inf")
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_scenario() -> Callable[..., Scenario]:
+    """Factory of scenarios with one two-bus block per node of a given switch graph."""
+    return _scenario
+
+
+@pytest.fixture(scope="session")
+def tiny_plan() -> Callable[..., Plan]:
+    """Factory of hand-made plans for a tiny scenario."""
+    return _plan
