@@ -22,7 +22,15 @@ from scenarios.errors import ConfigError
 if TYPE_CHECKING:
     from scenarios.scenario import Scenario
 
-__all__ = ["Plan", "Proof", "Setpoints", "Termination", "plan_from_json", "plan_to_json"]
+__all__ = [
+    "Plan",
+    "Proof",
+    "Setpoints",
+    "Termination",
+    "plan_from_json",
+    "plan_schema",
+    "plan_to_json",
+]
 
 
 class Termination(StrEnum):
@@ -247,6 +255,11 @@ def plan_to_json(plan: Plan) -> str:
         ),
     )
     return file.model_dump_json(indent=1)
+
+
+def plan_schema() -> dict[str, Any]:
+    """Return the JSON schema of the plan file, for the wire's contract."""
+    return _PlanFile.model_json_schema()
 
 
 def plan_from_json(text: str, scenario: Scenario, where: str = "plan") -> Plan:

@@ -1,0 +1,389 @@
+"""The planner and the feeder as federates: thin coats around callables.
+
+One exchange is a federation second (`schedule`): the feeder publishes a batch of
+realizations at ``t + 0.5``, the planner reads and answers it at ``t + 1``, the feeder
+observes, judges and keeps it at ``t + 1.5`` and publishes verdicts with the next batch. The
+run counts only if the feeder saw N of N realizations and each side said *done* to the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from federation.codec import Codec
+from federation.frames import expect, now
+from federation.link import Link
+from federation.messages import (
+    FEEDER_PORTS,
+    PLANNER_PORTS,
+    Catalogue,
+    Status,
+    parse,
+    read_plan,
+    switch_states_of,
+)
+from federation.schedule import FEEDER_GRID, PLANNER_GRID
+from scenarios.errors import DeadlinePassed, FederateLost, FederationError
+from scenarios.plan import Plan, Setpoints, plan_to_json
+from scenarios.realization import Realizations
+from scenarios.scenario import Scenario
+from scenarios.snapshot import Snapshots
+from scenarios.verdict import Outcome, Verdicts, judge
+
+__all__ = [
+    "Deadlines",
+    "Engine",
+    "FeederFederate",
+    "FeederJob",
+    "PlannerFederate",
+    "PlannerJob",
+    "Recourse",
+    "Sink",
+    "settle",
+]
+
+Phase = Literal["joined", "planning", "planned", "running", "done", "failed"]
+
+
+class Engine(Protocol):
+    """What the feeder federate needs of a simulator."""
+
+    def hold(self, plan: Plan, time: int = 0) -> None:
+        """Take up a plan's switch states and roles."""
+        ...
+
+    def observe(self, realizations: Realizations, setpoints: Setpoints) -> Snapshots:
+        """Solve a batch."""
+        ...
+
+    def close(self) -> None:
+        """Free what the engine holds."""
+        ...
+
+
+class Recourse(Protocol):
+    """What the planner federate answers with."""
+
+    def respond(self, realizations: Realizations) -> Setpoints:
+        """Re-dispatch for a batch."""
+        ...
+
+
+class Sink(Protocol):
+    """Where a campaign's results go, on the feeder's side."""
+
+    def accept(self, plan: Plan) -> None:
+        """Take the plan that is tried."""
+        ...
+
+    def write(
+        self,
+        realizations: Realizations,
+        setpoints: Setpoints,
+        snapshots: Snapshots,
+        verdicts: Verdicts,
+    ) -> None:
+        """Keep one finished batch."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannerJob:
+    """What the planner federate does.
+
+    Attributes
+    ----------
+    scenario
+        What is planned for.
+    make_plan
+        Called once; a `PlanError` ends the run and surfaces as itself.
+    make_recourse
+        Called once with the plan.
+    """
+
+    scenario: Scenario
+    make_plan: Callable[[], Plan]
+    make_recourse: Callable[[Plan], Recourse]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeederJob:
+    """What the feeder federate does.
+
+    Attributes
+    ----------
+    scenario
+        What is simulated.
+    make_engine
+        Called once with the plan; the federate calls ``hold`` and ``close``.
+    draw
+        ``(first, count)`` to realizations.
+    ranges
+        ``(first, count)`` of every batch still to do, one exchange each.
+    sink
+        Where results go.
+    """
+
+    scenario: Scenario
+    make_engine: Callable[[Plan], Engine]
+    draw: Callable[[int, int], Realizations]
+    ranges: Sequence[tuple[int, int]]
+    sink: Sink
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """Longest waits, wall-clock seconds: for members to join, for the plan, for one step."""
+
+    join_s: float = 30.0
+    plan_s: float = 3600.0
+    step_s: float = 120.0
+
+
+class _Federate:
+    """What both have in common: the status port and the wait for the next own time."""
+
+    def __init__(self, link: Link, deadlines: Deadlines, first_s: float) -> None:
+        self._link, self._deadlines = link, deadlines
+        self._next_s, self._said = first_s, 0
+
+    def _say(self, phase: Phase, done: int = 0, total: int = 0, message: str = "") -> None:
+        self._said += 1
+        status = Status(
+            federate=self._link.name,
+            phase=phase,
+            sequence=self._said,
+            done=done,
+            total=total,
+            message=message,
+        )
+        self._link.publish("status", status.encode())
+
+    def _step(self, awaited: str, whom: str, deadline_s: float) -> None:
+        self._link.request(self._next_s, deadline_s=deadline_s, awaited=awaited, whom=whom)
+        self._next_s += 1.0
+
+    def _must_read(self, key: str, awaited: str) -> bytes:
+        """Read what must have come by now: a grant alone proves nothing (a peer may be gone)."""
+        reading = self._link.read(key)
+        if not reading.updated:
+            whom = key.split("/", maxsplit=1)[0]
+            raise FederateLost(
+                f"{self._link.name}: {awaited} did not come on {key} at time "
+                f"{self._next_s - 1.0}; the {whom} left, or skipped its turn, before it was done"
+            )
+        return reading.payload
+
+
+class PlannerFederate(_Federate):
+    """Makes the plan, then answers realizations until the feeder says done."""
+
+    def __init__(
+        self,
+        job: PlannerJob,
+        link: Link,
+        deadlines: Deadlines | None = None,
+        *,
+        clock: Callable[[], float] = now,
+    ) -> None:
+        super().__init__(link, deadlines or Deadlines(), PLANNER_GRID.next_after(0.0))
+        self._job, self._codec = job, Codec.of(job.scenario, clock=clock)
+
+    def run(self) -> Plan:
+        """Run from joining to done; returns the plan.
+
+        Raises
+        ------
+        FederationError
+            `FederateLost`, `DeadlinePassed`, or a message that is not as agreed.
+        """
+        link = self._link
+        link.publishes(PLANNER_PORTS)
+        link.reads({f"feeder/{port}": kind for port, kind in FEEDER_PORTS.items()})
+        link.enter(deadline_s=self._deadlines.join_s)
+        self._say("planning")
+        self._step("the catalogue", "feeder", self._deadlines.step_s)
+        payload = self._must_read("feeder/catalogue", "the catalogue")
+        self._codec.agree(parse(Catalogue, payload, "feeder/catalogue"), "feeder/catalogue")
+        plan = self._job.make_plan()
+        recourse = self._job.make_recourse(plan)
+        link.publish("plan", plan_to_json(plan).encode())
+        link.publish("switch_states", switch_states_of(plan).encode())
+        self._say("planned")
+        answered = self._answer(recourse)
+        self._say("done", answered, answered)
+        return plan
+
+    def _answer(self, recourse: Recourse) -> int:
+        """Answer every batch; returns how many realizations were answered."""
+        answered = sequence = told = 0
+        while True:
+            self._step("realizations", "feeder", self._deadlines.step_s)
+            status = parse(
+                Status, self._must_read("feeder/status", "the feeder's status"), "feeder/status"
+            )
+            if status.sequence <= told:
+                raise FederationError(
+                    f"feeder/status: sequence is {status.sequence} (old); expected more than {told}"
+                )
+            told = status.sequence
+            if status.phase == "done":
+                if status.done != answered:
+                    raise FederationError(
+                        f"feeder/status: done is {status.done}; expected {answered}, which is "
+                        "what was answered"
+                    )
+                return answered
+            sequence += 1
+            port = "feeder/realizations"
+            header, batch = self._codec.read_realizations(
+                self._must_read(port, f"realizations of exchange {sequence}"), port
+            )
+            expect(header, sequence=sequence, first=header.first, count=header.count, port=port)
+            answer = recourse.respond(batch)
+            if not np.array_equal(answer.index, batch.index):
+                raise FederationError(
+                    f"the recourse answered {len(answer.index)} realizations, "
+                    f"{len(batch)} were asked: it must keep their index and order"
+                )
+            self._link.publish("setpoints", self._codec.pack_setpoints(answer, sequence=sequence))
+            answered += len(batch)
+
+
+class FeederFederate(_Federate):
+    """Draws, holds the plan, observes, judges and keeps; done at N of N."""
+
+    def __init__(
+        self,
+        job: FeederJob,
+        link: Link,
+        deadlines: Deadlines | None = None,
+        *,
+        measurements: bool = False,
+        clock: Callable[[], float] = now,
+    ) -> None:
+        super().__init__(link, deadlines or Deadlines(), FEEDER_GRID.next_after(0.0))
+        self._total = sum(count for _, count in job.ranges)
+        self._job, self._measurements = job, measurements
+        self._codec = Codec.of(job.scenario, self._total, clock=clock)
+
+    def run(self) -> Plan:
+        """Run from joining to done; returns the plan that was tried, as it came.
+
+        Raises
+        ------
+        FederationError
+            `FederateLost`, `DeadlinePassed`, or a message that is not as agreed.
+        """
+        link = self._link
+        link.publishes(FEEDER_PORTS)
+        link.reads({f"planner/{port}": kind for port, kind in PLANNER_PORTS.items()})
+        link.enter(deadline_s=self._deadlines.join_s)
+        link.publish("catalogue", self._codec.catalogue.encode())
+        self._say("joined", 0, self._total)
+        self._step("the planner's first status", "planner", self._deadlines.step_s)
+        plan = self._await_plan()
+        self._job.sink.accept(plan)
+        engine = self._job.make_engine(plan)
+        try:
+            engine.hold(plan)
+            done = self._try_all(engine, plan)
+        finally:
+            engine.close()
+        if done != self._total:
+            raise FederationError(f"{done} of {self._total} realizations were judged")
+        self._say("done", done, self._total)
+        self._await_done(done)
+        return plan
+
+    def _await_plan(self) -> Plan:
+        self._step("the plan", "planner", self._deadlines.plan_s)
+        payload = self._must_read("planner/plan", "the plan")
+        return read_plan(payload, self._job.scenario, "planner/plan")
+
+    def _try_all(self, engine: Engine, plan: Plan) -> int:
+        done = 0
+        for sequence, (first, count) in enumerate(self._job.ranges, start=1):
+            batch = self._job.draw(first, count)
+            self._say("running", done, self._total)
+            self._link.publish(
+                "realizations", self._codec.pack_realizations(batch, sequence=sequence)
+            )
+            self._step(f"set-points of exchange {sequence}", "planner", self._deadlines.step_s)
+            answer = self._read_answer(sequence, first, count)
+            snapshots = engine.observe(batch, answer)
+            verdicts = settle(judge(snapshots, plan, self._job.scenario), answer)
+            self._job.sink.write(batch, answer, snapshots, verdicts)
+            self._publish_results(snapshots, verdicts, sequence)
+            done += count
+        return done
+
+    def _read_answer(self, sequence: int, first: int, count: int) -> Setpoints:
+        port = "planner/setpoints"
+        payload = self._must_read(port, f"set-points of exchange {sequence}")
+        header, answer = self._codec.read_setpoints(payload, port)
+        expect(header, sequence=sequence, first=first, count=count, port=port)
+        return answer
+
+    def _publish_results(self, snapshots: Snapshots, verdicts: Verdicts, sequence: int) -> None:
+        if self._measurements:
+            self._link.publish(
+                "measurements", self._codec.pack_measurements(snapshots, sequence=sequence)
+            )
+        self._link.publish("verdicts", self._codec.pack_verdicts(verdicts, sequence=sequence))
+
+    def _await_done(self, done: int) -> None:
+        self._step("the planner's last word", "planner", self._deadlines.step_s)
+        payload = self._must_read("planner/status", "the planner's last word")
+        status = parse(Status, payload, "planner/status")
+        if (status.phase, status.done) != ("done", done):
+            raise FederateLost(
+                f"planner/status: the planner ended {status.phase} after answering "
+                f"{status.done} of {done} realizations; it must say done"
+            )
+
+
+def settle(verdicts: Verdicts, setpoints: Setpoints) -> Verdicts:
+    """Judge as *no recourse* what the planner had no re-dispatch for; its margins are NaN."""
+    lost = ~setpoints.found
+    if not lost.any():
+        return verdicts
+    return Verdicts(
+        index=verdicts.index,
+        outcome=np.where(lost, Outcome.NO_RECOURSE, verdicts.outcome),
+        margin=np.where(lost[:, None], np.nan, verdicts.margin),
+        element=np.where(lost[:, None], -1, verdicts.element),
+        phase=np.where(lost[:, None], -1, verdicts.phase),
+    )
+
+
+def attend(link: Link, body: Callable[[], Plan], note: Callable[[BaseException], None]) -> Plan:
+    """Run a federate's body so that its failure is told to the others, in every case.
+
+    HELICS takes an uncaught exception for a clean leave, after which the others would go on
+    with the last values they saw.
+
+    Parameters
+    ----------
+    link
+        The federate's own; closed at the end.
+    body
+        What it does.
+    note
+        Receives the exception before anyone else can hear of it.
+    """
+    try:
+        return body()
+    except BaseException as error:
+        note(error)
+        if not isinstance(error, (FederateLost, DeadlinePassed)):
+            link.fail(f"{link.name} failed: {type(error).__name__}: {error}")
+        else:
+            link.fail(str(error))
+        raise
+    finally:
+        link.close()
