@@ -8,6 +8,7 @@
     ├── PlanError
     │   ├── NoPlanExists    proven: no plan can satisfy the scenario
     │   └── PlanNotFound    a limit came first; ``.proof`` has what was shown until then
+    ├── SolverError         the solver ended with neither an answer, a proof nor a limit
     ├── EngineError         the simulator refused a command (never: "it diverged")
     ├── StoreError          a campaign directory is torn, foreign or of another fingerprint
     └── FederationError
@@ -37,6 +38,7 @@ __all__ = [
     "PlanError",
     "PlanNotFound",
     "ScenarioError",
+    "SolverError",
     "StoreError",
 ]
 
@@ -91,6 +93,10 @@ class NoPlanExists(PlanError):
 
 class PlanNotFound(PlanError):
     """A limit on time or iterations came before any plan was found."""
+
+
+class SolverError(GridproofError):
+    """The solver ended with neither an answer, a proof nor a limit; never "infeasible"."""
 
 
 class EngineError(GridproofError):

@@ -1,0 +1,362 @@
+"""The network as the optimizer's equations need it: per unit, phase by phase, one step.
+
+1 MVA per phase; voltages on each bus's line-to-neutral base. Lines and transformers are one
+kind of thing here, a **branch** with channels (the phases of a line, the windings of a
+transformer), because LinDist3Flow writes them alike (`scenarios.lindist`)::
+
+    to_w @ w_j · ratio² - from_w @ w_i = Mp p + Mq q        per channel
+
+`Network.of` is the one place where an AC margin draws limits in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scenarios.arrays import BoolArray, FloatArray, IntArray
+from scenarios.errors import ScenarioError
+from scenarios.feeder import Connection
+from scenarios.lindist import (
+    DELTA_ACTIVE,
+    DELTA_REACTIVE,
+    PAIR_W,
+    delta_to_phase,
+    line_matrices,
+    load_shares,
+    transformer_maps,
+)
+from scenarios.limits import VoltageTest
+
+if TYPE_CHECKING:
+    from scenarios.scenario import Scenario
+
+__all__ = ["BASE_KVA", "Branch", "DerLimits", "Network"]
+
+BASE_KVA = 1000.0
+"""Power base per phase."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Branch:
+    """A line, switch or transformer; positive flow goes from ``start`` to ``end``.
+
+    Attributes
+    ----------
+    start, end
+        Bus positions.
+    from_w, to_w
+        (channel, 3) squared channel voltages from squared phase voltages; the ratio is in
+        ``to_w`` already.
+    drop_p, drop_q
+        (channel, channel) ``Mp`` and ``Mq``.
+    from_active, from_reactive, to_active, to_reactive
+        (3, channel) phase powers from channel powers, at either side.
+    limits
+        Apparent power limits as (channel weights, ``S``): per phase for a line, the sum of
+        all windings for a transformer.
+    switch
+        Position among the feeder's switches, -1 if the branch is none.
+    """
+
+    name: str
+    start: int
+    end: int
+    from_w: FloatArray
+    to_w: FloatArray
+    drop_p: FloatArray
+    drop_q: FloatArray
+    from_active: FloatArray
+    from_reactive: FloatArray
+    to_active: FloatArray
+    to_reactive: FloatArray
+    limits: tuple[tuple[FloatArray, float], ...]
+    switch: int
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return len(self.from_w)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DerLimits:
+    """Per-unit capability and ramp, (der, 3) each; `scale` is what margins are a share of.
+
+    ``scale`` is the phase's active rating, ``max(|p_min|, |p_max|)``, as verdicts have it.
+    """
+
+    p_min: FloatArray
+    p_max: FloatArray
+    q_min: FloatArray
+    q_max: FloatArray
+    s_max: FloatArray
+    ramp_p: FloatArray
+    ramp_q: FloatArray
+    scale: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Network:
+    """One step of a scenario in per unit.
+
+    Attributes
+    ----------
+    phases
+        (bus, 3).
+    block
+        (bus,) block of each bus.
+    w_min, w_max
+        Band of ``w`` (of the pairs' ``w`` under a line-to-line voltage test).
+    pairwise
+        Whether the band applies to pairs ab, bc, ca.
+    branches
+        Everything that carries power and is closed, or may be.
+    per_w_p, per_w_q
+        (bus, 3, 3) demand that follows ``w``, the phases' powers from the phases' ``w``:
+        nominal loads and capacitors.
+    der_bus, der_phases
+        (der,) and (der, 3).
+    ders
+        Limits of the DERs.
+    """
+
+    scenario: Scenario
+    time: int
+    phases: BoolArray
+    block: IntArray
+    w_min: float
+    w_max: float
+    pairwise: bool
+    branches: tuple[Branch, ...]
+    per_w_p: FloatArray
+    per_w_q: FloatArray
+    der_bus: IntArray
+    der_phases: BoolArray
+    ders: DerLimits
+
+    @classmethod
+    def of(cls, scenario: Scenario, time: int = 0, *, ac_margin: float = 0.0) -> Network:
+        """Derive the per-unit network of one step.
+
+        Parameters
+        ----------
+        scenario
+            What is studied.
+        time
+            Step.
+        ac_margin
+            pu of voltage kept clear of either end of the band. Every other limit is drawn in
+            by the same share of its own range: with ``share = ac_margin / (v_max - v_min)``,
+            capability by ``share`` of the phase's active rating at either end, ramp by
+            ``share`` of that rating, and apparent power limits by ``share`` of theirs. On a
+            0.95 to 1.05 pu band 0.004 pu is 4 %, and a ramp of 30 % becomes 26 %. No range
+            is drawn in beyond its middle.
+        """
+        feeder, limits = scenario.feeder, scenario.limits
+        share = ac_margin / (limits.v_max_pu - limits.v_min_pu)
+        per_w_p, per_w_q = _voltage_dependent(scenario, time)
+        return cls(
+            scenario=scenario,
+            time=time,
+            phases=feeder.buses.phases,
+            block=feeder.blocks.of_bus,
+            w_min=(limits.v_min_pu + ac_margin) ** 2,
+            w_max=(limits.v_max_pu - ac_margin) ** 2,
+            pairwise=limits.voltage_test is VoltageTest.LINE_TO_LINE,
+            branches=(*_lines(scenario, share), *_transformers(scenario, share)),
+            per_w_p=per_w_p,
+            per_w_q=per_w_q,
+            der_bus=scenario.ders.bus,
+            der_phases=scenario.ders.phases,
+            ders=_der_limits(scenario, share),
+        )
+
+    @property
+    def nominal(self) -> tuple[FloatArray, FloatArray]:
+        """(bus, 3) constant part of the nominal demand, active and reactive."""
+        scenario = self.scenario
+        p, q = self.demand(scenario.load_p_kw[self.time], scenario.load_q_kvar[self.time])
+        return p, q
+
+    @property
+    def phase_band(self) -> tuple[float, float]:
+        """Band that every phase's ``w`` keeps.
+
+        Pair voltages are means of two phases' ``w``, so a band on pairs implies the band
+        ``[2 w_min - w_max, 2 w_max - w_min]`` on the phases.
+        """
+        if not self.pairwise:
+            return self.w_min, self.w_max
+        return max(0.0, 2.0 * self.w_min - self.w_max), 2.0 * self.w_max - self.w_min
+
+    def demand(self, p_kw: FloatArray, q_kvar: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Constant part of the demand at every bus and phase, per unit.
+
+        Parameters
+        ----------
+        p_kw, q_kvar
+            (..., load, 3) demand per slot.
+
+        Returns
+        -------
+        tuple of two ndarrays of shape (..., bus, 3)
+        """
+        loads = self.scenario.feeder.loads
+        shares = [load_shares(model) for model in self.scenario.load_model]
+        p = p_kw * (np.array([s.p_constant for s in shares]) / BASE_KVA)[:, None]
+        q = q_kvar * (np.array([s.q_constant for s in shares]) / BASE_KVA)[:, None]
+        delta = np.array([c is Connection.DELTA for c in loads.connection], dtype=bool)[:, None]
+        p_phase, q_phase = delta_to_phase(p, q)
+        p_phase, q_phase = np.where(delta, p_phase, p), np.where(delta, q_phase, q)
+        out_p = np.zeros((*p.shape[:-2], len(self.block), 3))
+        out_q = np.zeros_like(out_p)
+        for k, bus in enumerate(loads.bus.tolist()):
+            out_p[..., bus, :] += p_phase[..., k, :]
+            out_q[..., bus, :] += q_phase[..., k, :]
+        return out_p, out_q
+
+
+def _lines(scenario: Scenario, share: float) -> list[Branch]:
+    feeder = scenario.feeder
+    lines, buses = feeder.lines, feeder.buses
+    switch_of = {int(line): k for k, line in enumerate(feeder.switches)}
+    branches = []
+    for k, name in enumerate(lines.ids):
+        if not (lines.closed[k] or lines.switchable[k]):
+            continue
+        held = np.flatnonzero(lines.phases[k])
+        base_kv = buses.base_kv[lines.from_bus[k]]
+        z_base = base_kv**2 / (BASE_KVA / 1000.0)
+        drop_p, drop_q = line_matrices(lines.r_ohm[k] / z_base, lines.x_ohm[k] / z_base)
+        grid, one = np.ix_(held, held), np.eye(3)[held]
+        # amperes at the lowest admitted voltage: the model never admits more than the rating
+        rating = lines.rating_a[k] * base_kv * scenario.limits.v_min_pu / BASE_KVA
+        branches.append(
+            Branch(
+                name=f"line {name}",
+                start=int(lines.from_bus[k]),
+                end=int(lines.to_bus[k]),
+                from_w=one,
+                to_w=one,
+                drop_p=drop_p[grid],
+                drop_q=drop_q[grid],
+                from_active=one.T,
+                from_reactive=np.zeros((3, len(held))),
+                to_active=one.T,
+                to_reactive=np.zeros((3, len(held))),
+                limits=tuple((row, rating * (1.0 - share)) for row in np.eye(len(held))),
+                switch=switch_of.get(k, -1),
+            )
+        )
+    return branches
+
+
+def _transformers(scenario: Scenario, share: float) -> list[Branch]:
+    feeder = scenario.feeder
+    units, buses = feeder.transformers, feeder.buses
+    branches = []
+    for k, name in enumerate(units.ids):
+        maps = transformer_maps(units.from_connection[k], units.to_connection[k], units.windings[k])
+        windings = int(units.windings[k].sum())
+        # impedance per winding, on the winding's own rating, brought to the power base
+        scale = BASE_KVA * windings / units.rating_kva[k]
+        scale *= (
+            _rated_over_base(
+                units.from_connection[k],
+                units.from_kv[k],
+                windings,
+                buses.base_kv[units.from_bus[k]],
+            )
+            ** 2
+        )
+        series = 2.0 * scale * np.eye(windings)
+        branches.append(
+            Branch(
+                name=f"transformer {name}",
+                start=int(units.from_bus[k]),
+                end=int(units.to_bus[k]),
+                from_w=maps.from_w,
+                to_w=maps.to_w * units.ratio[k] ** 2,
+                drop_p=-units.r_pu[k] * series,
+                drop_q=-units.x_pu[k] * series,
+                from_active=maps.from_active,
+                from_reactive=maps.from_reactive,
+                to_active=maps.to_active,
+                to_reactive=maps.to_reactive,
+                limits=((np.ones(windings), units.rating_kva[k] / BASE_KVA * (1.0 - share)),),
+                switch=-1,
+            )
+        )
+    return branches
+
+
+def _rated_over_base(
+    connection: Connection, rated_kv: float, windings: int, base_kv: float
+) -> float:
+    """Rated winding voltage over the bus's base for that winding."""
+    if connection is Connection.DELTA:
+        return float(rated_kv / (np.sqrt(3.0) * base_kv))
+    across = rated_kv / np.sqrt(3.0) if windings == 3 else rated_kv
+    return float(across / base_kv)
+
+
+def _voltage_dependent(scenario: Scenario, time: int) -> tuple[FloatArray, FloatArray]:
+    """(bus, 3, 3) phase powers per phase ``w``: nominal loads, and capacitors ``q = -b w``."""
+    feeder = scenario.feeder
+    p = np.zeros((len(feeder.buses.ids), 3, 3))
+    q = np.zeros_like(p)
+
+    def add(bus: int, connection: Connection, p_slot: FloatArray, q_slot: FloatArray) -> None:
+        if connection is Connection.DELTA:
+            p[bus] += (DELTA_ACTIVE * p_slot + DELTA_REACTIVE * q_slot) @ PAIR_W
+            q[bus] += (DELTA_ACTIVE * q_slot - DELTA_REACTIVE * p_slot) @ PAIR_W
+        else:
+            p[bus] += np.diag(p_slot)
+            q[bus] += np.diag(q_slot)
+
+    uncertain = set(scenario.uncertainty.load_ids)
+    for k, name in enumerate(feeder.loads.ids):
+        share = load_shares(scenario.load_model[k])
+        if share.p_per_w or share.q_per_w:
+            if name in uncertain:
+                raise ScenarioError(
+                    f"load {name} is uncertain and follows its voltage "
+                    f"({scenario.load_model[k]}); a robust plan needs uncertain loads of "
+                    'constant power: set the load model to "constant_power"'
+                )
+            add(
+                int(feeder.loads.bus[k]),
+                feeder.loads.connection[k],
+                scenario.load_p_kw[time, k] * share.p_per_w / BASE_KVA,
+                scenario.load_q_kvar[time, k] * share.q_per_w / BASE_KVA,
+            )
+    for k in range(len(feeder.capacitors.ids)):
+        produced = feeder.capacitors.q_kvar[k] / BASE_KVA
+        add(int(feeder.capacitors.bus[k]), feeder.capacitors.connection[k], 0 * produced, -produced)
+    return p, q
+
+
+def _der_limits(scenario: Scenario, share: float) -> DerLimits:
+    ders = scenario.ders
+    scale = np.maximum(np.abs(ders.p_max_kw), np.abs(ders.p_min_kw)) / BASE_KVA
+    inward = share * scale
+
+    def drawn(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+        step = np.minimum(inward, (high - low) / BASE_KVA / 2.0)
+        return low / BASE_KVA + step, high / BASE_KVA - step
+
+    p_min, p_max = drawn(ders.p_min_kw, ders.p_max_kw)
+    q_min, q_max = drawn(ders.q_min_kvar, ders.q_max_kvar)
+    return DerLimits(
+        p_min=p_min,
+        p_max=p_max,
+        q_min=q_min,
+        q_max=q_max,
+        s_max=np.maximum(ders.s_max_kva / BASE_KVA - inward, 0.0),
+        ramp_p=np.maximum(ders.ramp_kw / BASE_KVA - inward, 0.0),
+        ramp_q=np.maximum(ders.ramp_kvar / BASE_KVA - inward, 0.0),
+        scale=scale,
+    )

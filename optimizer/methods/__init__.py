@@ -1,0 +1,1 @@
+"""Methods: the door to the solver, the decomposition loop, separation."""

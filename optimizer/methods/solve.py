@@ -1,0 +1,352 @@
+"""The only door to HiGHS: what a search ended with, found and proved, as separate facts.
+
+Two ways in. `solve` takes a Pyomo model (a mixed-integer or a linear program), compiles it to
+arrays, runs HiGHS and writes the incumbent back into the model's variables. `LinearProgram`
+keeps one compiled linear program alive, so that a thousand right-hand sides cost a thousand
+short re-solves and no rebuild.
+
+A time limit is never read as infeasibility, nor as a solution: an `Answer` says why the run
+ended, what the incumbent costs (``inf`` without one) and what nothing can beat (``-inf``
+without a proof).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import highspy
+import numpy as np
+from numpy.typing import ArrayLike
+from pyomo.common.errors import InfeasibleConstraintException
+from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
+from scipy import sparse
+
+from scenarios.arrays import BoolArray, FloatArray, IntArray
+from scenarios.errors import SolverError
+from scenarios.plan import Termination
+
+__all__ = ["Answer", "Arrays", "LinearProgram", "compile_model", "solve"]
+
+_STATUS = highspy.HighsModelStatus
+_TERMINATION = {
+    _STATUS.kOptimal: Termination.OPTIMAL,
+    _STATUS.kInfeasible: Termination.INFEASIBLE,
+    _STATUS.kModelEmpty: Termination.OPTIMAL,
+    _STATUS.kTimeLimit: Termination.TIME_LIMIT,
+    _STATUS.kInterrupt: Termination.TIME_LIMIT,
+    _STATUS.kIterationLimit: Termination.ITERATION_LIMIT,
+    _STATUS.kSolutionLimit: Termination.ITERATION_LIMIT,
+}
+_FEASIBLE = 2  # HiGHS' kSolutionStatusFeasible
+_LEAST_SECONDS = 1e-3  # HiGHS reads a non-positive limit as an error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one run of HiGHS ended with.
+
+    Attributes
+    ----------
+    termination
+        Why it ended; says nothing of what was found.
+    incumbent
+        Objective of the best solution found, ``inf`` if there is none.
+    bound
+        No solution costs less, ``-inf`` if nothing is known.
+    seconds
+        Wall time, compilation included.
+    """
+
+    termination: Termination
+    incumbent: float
+    bound: float
+    seconds: float
+
+    @property
+    def found(self) -> bool:
+        """Whether there is a solution to read."""
+        return bool(np.isfinite(self.incumbent))
+
+    @property
+    def gap(self) -> float:
+        """``(incumbent - bound) / max(1, |incumbent|)``; ``inf`` without both."""
+        if not (np.isfinite(self.incumbent) and np.isfinite(self.bound)):
+            return float("inf")
+        return max(0.0, self.incumbent - self.bound) / max(1.0, abs(self.incumbent))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Arrays:
+    """``min cᵀx + c₀`` over ``row_lower ≤ A x ≤ row_upper``, ``lower ≤ x ≤ upper``.
+
+    Attributes
+    ----------
+    variables
+        The Pyomo variable of each column (empty if the arrays were made by hand).
+    integer
+        (column,) true where a column must be whole.
+    """
+
+    cost: FloatArray
+    constant: float
+    matrix: sparse.csc_array
+    row_lower: FloatArray
+    row_upper: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    integer: BoolArray
+    variables: tuple[Any, ...] = ()
+
+
+def compile_model(model: Any) -> Arrays:
+    """Turn a Pyomo model with one linear objective into arrays; fixed variables are constants.
+
+    Raises
+    ------
+    pyomo.common.errors.InfeasibleConstraintException
+        If a constraint without free variables does not hold.
+    """
+    form = LinearStandardFormCompiler().write(model, mixed_form=True)
+    sense = np.array([row.bound_type for row in form.rows], dtype=np.int64)
+    rhs = np.asarray(form.rhs, dtype=float)
+    bounds = [variable.bounds for variable in form.columns]
+    return Arrays(
+        cost=np.asarray(form.c.toarray(), dtype=float).ravel(),
+        constant=float(np.asarray(form.c_offset).ravel()[0]),
+        matrix=sparse.csc_array(form.A),
+        row_lower=np.where(sense == 1, -np.inf, rhs),
+        row_upper=np.where(sense == -1, np.inf, rhs),
+        lower=np.array([-np.inf if low is None else low for low, _ in bounds], dtype=float),
+        upper=np.array([np.inf if high is None else high for _, high in bounds], dtype=float),
+        integer=np.array([not v.is_continuous() for v in form.columns], dtype=bool),
+        variables=tuple(form.columns),
+    )
+
+
+def solve(
+    model: Any, *, gap: float = 1e-6, time_limit_s: float = 600.0, start: bool = False
+) -> Answer:
+    """Solve a Pyomo model and leave the incumbent, if any, in its variables.
+
+    Parameters
+    ----------
+    model
+        A linear or mixed-integer linear Pyomo model with one objective to be minimised.
+    gap
+        Relative gap at which a mixed-integer search may end.
+    time_limit_s
+        Wall time, compilation included.
+    start
+        Whether the integer variables' present values are offered as a starting point.
+
+    Raises
+    ------
+    SolverError
+        If HiGHS ended with neither an answer nor a proof nor a limit.
+    """
+    began = perf_counter()
+    try:
+        arrays = compile_model(model)
+    except InfeasibleConstraintException:
+        return Answer(
+            termination=Termination.INFEASIBLE,
+            incumbent=np.inf,
+            bound=np.inf,
+            seconds=perf_counter() - began,
+        )
+    highs = _load(arrays)
+    highs.setOptionValue("mip_rel_gap", gap)
+    highs.setOptionValue("mip_abs_gap", 1e-9)
+    if start:
+        _offer_start(highs, arrays)
+    left = time_limit_s - (perf_counter() - began)
+    highs.setOptionValue("time_limit", max(_LEAST_SECONDS, left))
+    highs.run()
+    status, info = highs.getModelStatus(), highs.getInfo()
+    whole = bool(arrays.integer.any())
+    if status not in _TERMINATION:
+        status = _without_presolve(highs)
+    found = info.primal_solution_status == _FEASIBLE and status != _STATUS.kInfeasible
+    if found:
+        values = np.asarray(highs.getSolution().col_value)
+        for variable, value in zip(arrays.variables, values, strict=True):
+            variable.set_value(value, skip_validation=True)
+    incumbent = float(info.objective_function_value) if found else np.inf
+    return Answer(
+        termination=_TERMINATION[status],
+        incumbent=incumbent,
+        bound=_bound(status, incumbent, float(info.mip_dual_bound) if whole else None),
+        seconds=perf_counter() - began,
+    )
+
+
+def _bound(status: Any, incumbent: float, dual_bound: float | None) -> float:
+    if status == _STATUS.kInfeasible:
+        return float("inf")
+    if dual_bound is not None:
+        return min(dual_bound, incumbent) if np.isfinite(dual_bound) else -np.inf
+    return incumbent if status == _STATUS.kOptimal else -np.inf
+
+
+def _without_presolve(highs: Any) -> Any:
+    """Presolve may end with "infeasible or unbounded"; the plain run says which."""
+    highs.setOptionValue("presolve", "off")
+    highs.run()
+    status = highs.getModelStatus()
+    if status not in _TERMINATION:
+        raise SolverError(
+            f"HiGHS ended with {highs.modelStatusToString(status)!r}: neither an answer, a proof "
+            "nor a limit; look at the scale of the scenario's numbers"
+        )
+    return status
+
+
+def _load(arrays: Arrays) -> Any:
+    lp = highspy.HighsLp()
+    rows, columns = arrays.matrix.shape
+    lp.num_row_, lp.num_col_ = rows, columns
+    lp.col_cost_, lp.offset_ = arrays.cost, arrays.constant
+    lp.col_lower_, lp.col_upper_ = arrays.lower, arrays.upper
+    lp.row_lower_, lp.row_upper_ = arrays.row_lower, arrays.row_upper
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    lp.a_matrix_.num_row_, lp.a_matrix_.num_col_ = rows, columns
+    lp.a_matrix_.start_ = np.asarray(arrays.matrix.indptr, dtype=np.int32)
+    lp.a_matrix_.index_ = np.asarray(arrays.matrix.indices, dtype=np.int32)
+    lp.a_matrix_.value_ = np.asarray(arrays.matrix.data, dtype=float)
+    if arrays.integer.any():
+        kinds = highspy.HighsVarType
+        lp.integrality_ = [kinds.kInteger if i else kinds.kContinuous for i in arrays.integer]
+    highs = highspy.Highs()
+    highs.setOptionValue("output_flag", False)
+    if highs.passModel(lp) == highspy.HighsStatus.kError:
+        raise SolverError(
+            f"HiGHS refused a model of {rows} rows and {columns} columns; a coefficient is not "
+            "finite or a bound is crossed"
+        )
+    return highs
+
+
+def _offer_start(highs: Any, arrays: Arrays) -> None:
+    known = [
+        (k, float(round(arrays.variables[k].value)))
+        for k in np.flatnonzero(arrays.integer).tolist()
+        if arrays.variables[k].value is not None
+    ]
+    if known:
+        where, values = zip(*known, strict=True)
+        highs.setSolution(len(known), np.array(where, np.int32), np.array(values, float))
+
+
+class LinearProgram:
+    """One linear program kept alive in HiGHS while bounds and costs move.
+
+    Parameters
+    ----------
+    arrays
+        The program; its integrality is ignored.
+    presolve
+        Off by default: a warm basis is worth more on small programs.
+    """
+
+    def __init__(self, arrays: Arrays, *, presolve: bool = False) -> None:
+        relaxed = np.zeros(len(arrays.cost), dtype=bool)
+        self.arrays = arrays
+        self._highs = _load(
+            Arrays(
+                cost=arrays.cost,
+                constant=arrays.constant,
+                matrix=arrays.matrix,
+                row_lower=arrays.row_lower,
+                row_upper=arrays.row_upper,
+                lower=arrays.lower,
+                upper=arrays.upper,
+                integer=relaxed,
+            )
+        )
+        self._highs.setOptionValue("solver", "simplex")
+        self._highs.setOptionValue("threads", 1)
+        if not presolve:
+            self._highs.setOptionValue("presolve", "off")
+
+    def set_columns(self, index: IntArray, lower: ArrayLike, upper: ArrayLike) -> None:
+        """Move the bounds of some columns."""
+        where = np.asarray(index, dtype=np.int32)
+        low, high = (np.ascontiguousarray(v, dtype=float) for v in (lower, upper))
+        self._highs.changeColsBounds(len(where), where, low, high)
+
+    def set_rows(self, index: IntArray, lower: ArrayLike, upper: ArrayLike) -> None:
+        """Move the bounds of some rows."""
+        where = np.asarray(index, dtype=np.int32)
+        low, high = (np.ascontiguousarray(v, dtype=float) for v in (lower, upper))
+        self._highs.changeRowsBounds(len(where), where, low, high)
+
+    def set_costs(self, index: IntArray, cost: ArrayLike) -> None:
+        """Change the objective coefficients of some columns."""
+        where = np.asarray(index, dtype=np.int32)
+        self._highs.changeColsCost(len(where), where, np.ascontiguousarray(cost, dtype=float))
+
+    def run(self, *, time_limit_s: float = 60.0, fresh: bool = False) -> Termination:
+        """Solve from the basis of the last run.
+
+        Parameters
+        ----------
+        time_limit_s
+            Wall time of this run.
+        fresh
+            Forget everything first, so that the answer cannot depend on earlier runs.
+
+        Returns
+        -------
+        Termination
+            ``OPTIMAL``, ``INFEASIBLE`` or ``TIME_LIMIT``.
+
+        Raises
+        ------
+        SolverError
+            On anything else, after a second run from nothing.
+        """
+        if fresh:
+            self._highs.clearSolver()
+        spent = self._highs.getRunTime()  # HiGHS' clock runs on from one run to the next
+        self._highs.setOptionValue("time_limit", spent + max(_LEAST_SECONDS, time_limit_s))
+        self._highs.run()
+        status = self._highs.getModelStatus()
+        if status not in _TERMINATION:
+            self._highs.clearSolver()
+            status = _without_presolve(self._highs)
+        return _TERMINATION[status]
+
+    @property
+    def objective(self) -> float:
+        """Objective of the last run."""
+        return float(self._highs.getInfo().objective_function_value)
+
+    def primal(self) -> FloatArray:
+        """(column,) values of the last run."""
+        return np.asarray(self._highs.getSolution().col_value, dtype=float)
+
+    def row_dual(self) -> FloatArray:
+        """(row,) duals of the last run."""
+        return np.asarray(self._highs.getSolution().row_dual, dtype=float)
+
+    def ray(self) -> FloatArray | None:
+        """(row,) Farkas ray of an infeasible run; None where HiGHS has none."""
+        _, exists, values = self._highs.getDualRay()
+        return np.asarray(values, dtype=float) if exists else None
+
+    def basis(self) -> tuple[IntArray, IntArray]:
+        """(column,) and (row,) statuses: -1 at lower bound, +1 at upper, 0 basic."""
+        code = {
+            highspy.HighsBasisStatus.kLower: -1,
+            highspy.HighsBasisStatus.kBasic: 0,
+            highspy.HighsBasisStatus.kUpper: 1,
+            highspy.HighsBasisStatus.kZero: 2,
+            highspy.HighsBasisStatus.kNonbasic: 2,
+        }
+        basis = self._highs.getBasis()
+        return (
+            np.array([code[s] for s in basis.col_status], dtype=np.int64),
+            np.array([code[s] for s in basis.row_status], dtype=np.int64),
+        )

@@ -1,0 +1,77 @@
+"""What every optimizer family offers, and the table of families."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from optimizer.methods.decomposition import PlanProgress
+from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
+from scenarios.errors import ConfigError
+
+if TYPE_CHECKING:
+    from scenarios.plan import Plan
+    from scenarios.scenario import Scenario
+
+__all__ = ["FAMILIES", "PlanProgress", "Planner", "make_planner"]
+
+
+class Planner(Protocol):
+    """Turns a scenario into a plan."""
+
+    def plan(
+        self, scenario: Scenario, *, progress: Callable[[PlanProgress], None] | None = None
+    ) -> Plan:
+        """Find a plan and what can be proven about it.
+
+        Raises
+        ------
+        NoPlanExists
+            Proven: none satisfies the scenario.
+        PlanNotFound
+            A limit came before any was found.
+        """
+        ...
+
+
+FAMILIES: Mapping[str, tuple[type[Any], Callable[..., Planner]]] = MappingProxyType(
+    {"partitioning": (PartitioningOptions, PartitioningPlanner)}
+)
+"""Options and planner of each family, by the name a study gives."""
+
+
+def make_planner(family: str, options: Mapping[str, object]) -> Planner:
+    """Build a planner by name.
+
+    Parameters
+    ----------
+    family
+        A key of `FAMILIES`.
+    options
+        Fields of that family's options; what is left out keeps its default.
+
+    Raises
+    ------
+    ConfigError
+        If the family or an option is unknown, or a value is out of range; every fault.
+    """
+    if family not in FAMILIES:
+        raise ConfigError(
+            f"[planner] family = {family!r} is not known; it must be one of {', '.join(FAMILIES)}"
+        )
+    options_type, planner_type = FAMILIES[family]
+    known = tuple(item.name for item in fields(options_type))
+    faults = [
+        f"[planner] {name} is not an option of {family}; it has {', '.join(known)}"
+        for name in options
+        if name not in known
+    ]
+    try:
+        chosen = options_type(**{k: v for k, v in options.items() if k in known})
+    except (TypeError, ValueError) as error:
+        raise ConfigError([*faults, f"[planner] {error}"]) from error
+    if faults:
+        raise ConfigError(faults)
+    return planner_type(options=chosen)
