@@ -56,7 +56,8 @@ class Verdicts:
         (realization,) codes of `Outcome`.
     margin
         (realization, kind) worst margin of each `MarginKind` in its order; NaN where
-        nothing was solved, ``inf`` where nothing of the kind is energised.
+        nothing was solved, ``inf`` where there is nothing of the kind (no live bus or DER,
+        no line or transformer at all; dead lines carry 0 A and so have the whole margin).
     element
         (realization, kind) position of the worst element: bus, line, transformer, DER, DER;
         -1 where the margin is not finite.
@@ -103,19 +104,22 @@ def judge(snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int = 0) -
         ``no_solution`` where the flow did not converge, gave a non-finite number or left a
         planned-live bus dead; ``erred`` where the physics served another load than asked.
     """
-    parts = [
-        _voltage_margins(snapshots, plan, scenario, time),
-        _current_margins(snapshots, scenario),
-        _transformer_margins(snapshots, scenario),
-        *_der_margins(snapshots, plan, scenario, time),
-    ]
+    with np.errstate(over="ignore", invalid="ignore"):  # a diverged state may hold anything
+        parts = [
+            _voltage_margins(snapshots, plan, scenario, time),
+            _current_margins(snapshots, scenario),
+            _transformer_margins(snapshots, scenario),
+            *_der_margins(snapshots, plan, scenario, time),
+        ]
     worst = [_worst(values) for values in parts]
     margin = np.stack([w[0] for w in worst], axis=1)
     element = np.stack([w[1] for w in worst], axis=1)
     phase = np.stack([w[2] for w in worst], axis=1)
-    solved = snapshots.converged & ~np.isnan(margin).any(axis=1)
-    missed = np.abs(snapshots.delivered_kw - snapshots.requested_kw)
-    misserved = missed > DELIVERY_TOLERANCE * np.maximum(1.0, np.abs(snapshots.requested_kw))
+    solved = snapshots.converged & ~(np.isnan(margin) | np.isneginf(margin)).any(axis=1)
+    solved &= np.isfinite(snapshots.delivered_kw) & np.isfinite(snapshots.requested_kw)
+    asked = np.where(solved, snapshots.requested_kw, 0.0)
+    missed = np.abs(np.where(solved, snapshots.delivered_kw, 0.0) - asked)
+    misserved = missed > DELIVERY_TOLERANCE * np.maximum(1.0, np.abs(asked))
     violated = (margin < -scenario.limits.tolerance).any(axis=1)
     outcome = np.where(violated, Outcome.VIOLATED, Outcome.FEASIBLE)
     outcome = np.where(misserved, Outcome.ERRED, outcome)

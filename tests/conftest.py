@@ -88,7 +88,7 @@ def _no_transformers() -> Transformers:
 def _scenario(
     size: int = 3,
     switches: Sequence[tuple[int, int]] = ((0, 1), (1, 2)),
-    ders: Sequence[int] = (0, 2),
+    ders: Sequence[int] | None = None,
     *,
     load_kw: float = 10.0,
     der_kw: float = 40.0,
@@ -99,6 +99,7 @@ def _scenario(
     limits: Limits | None = None,
 ) -> Scenario:
     feeder = _feeder(size, switches, load_kw)
+    ders = sorted({0, size - 1}) if ders is None else ders
     count, kw = len(ders), np.full((len(ders), 3), der_kw)
     return Scenario(
         name="tiny",
