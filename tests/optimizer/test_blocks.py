@@ -10,7 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from optimizer.constraints.blocks import add_block_energisation, add_grid_forming_coloring
-from optimizer.constraints.topology import FORMULATIONS, add_radiality
+from optimizer.constraints.topology import FORMULATIONS, BlockGraph, add_radiality
+from scenarios.audit import audit
+from scenarios.limits import Limits
 
 GRAPHS = {
     "one block": (1, [], [0, 0, 0]),
@@ -125,6 +127,20 @@ def test_all_families_together(formulation, make_graph, decisions, hold):
     plausible = [s for s in states(graph) if equal_states(graph, *s[:2])]
     assert {s for s in plausible if solver.feasible(sum(s, ()))} == trees
     assert len(trees) > 100
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_the_audit_agrees(most, tiny_scenario, tiny_plan, decisions, hold):
+    """Every state admitted passes the audit, and the only others that pass loop while dead."""
+    limits = Limits(grid_forming_per_island=most)
+    scenario = tiny_scenario(3, [(0, 1), (1, 2), (2, 0)], [0, 0, 2], limits=limits)
+    graph = BlockGraph.of(scenario)
+    m = model(graph, most, decisions)
+    add_radiality(m, graph, m.closed)
+    kept = admitted(graph, m, hold)
+    sound = {state for state in states(graph) if not audit(tiny_plan(scenario, *state), scenario)}
+    assert kept <= sound
+    assert sound - kept == {((1, 1, 1), (0, 0, 0), (0, 0, 0))}
 
 
 def test_k_der_below_one_is_refused(make_graph, decisions):

@@ -185,3 +185,14 @@ def test_graph_lists_switches_and_components(make_graph):
     assert graph.touching(1) == (0, 1, 2)
     assert graph.components() == ((0, 1, 2), (3, 4))
     assert graph.components([1]) == ((0,), (1, 2), (3,), (4,))
+
+
+def test_graph_is_read_off_a_scenario(tiny_scenario):
+    scenario = tiny_scenario(
+        3, [(0, 1), (2, 1), (1, 1)], [2, 0, 1, 0], can_form=[True, True, False, True]
+    )
+    graph = BlockGraph.of(scenario)
+    assert graph.block_ids == ("n0", "n1", "n2")
+    assert graph.switch_ids == ("s0", "s1", "s2")
+    assert graph.ends == ((0, 1), (2, 1), (1, 1))
+    assert graph.former_blocks == (2, 0, 0)  # g0, g1, g3
