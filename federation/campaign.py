@@ -1,0 +1,266 @@
+"""A campaign: one plan, one set of realizations, one judge, and a directory that keeps it.
+
+Both federates are described here as jobs, the same for one process and for two, so how a
+campaign is run cannot change a byte of its results.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from federation.environment import environment_record
+from federation.federates import Engine, FeederJob, PlannerJob
+from federation.follow import following
+from federation.launch import run_processes
+from federation.session import SessionSettings, run_session
+from federation.sink import CampaignSink, Tally, plan_digest, stored_plan
+from federation.store import CHUNK_ROWS, CampaignStore
+from federation.study import Study, write_resolved
+from optimizer.planner import PlanProgress, make_planner
+from optimizer.recourse import make_recourse
+from scenarios.errors import ConfigError, StoreError
+from scenarios.plan import Plan, plan_to_json
+from scenarios.realization import draw
+from scenarios.scenario import Scenario
+from simulator.linear import LinearEngine
+from simulator.opendss import OpenDssEngine
+
+__all__ = [
+    "MODES",
+    "CampaignResult",
+    "make_feeder_job",
+    "make_planner_job",
+    "open_store",
+    "run_campaign",
+    "session_settings",
+]
+
+MODES: Mapping[str, str] = {"in_process": "inproc", "processes": "zmq", "local": "local"}
+"""How a campaign is run, and the transport that takes."""
+
+_ENGINES: Mapping[str, Callable[[Scenario], Engine]] = {
+    "ac": OpenDssEngine,
+    "linear": LinearEngine,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignResult:
+    """A finished campaign.
+
+    Attributes
+    ----------
+    out
+        Its directory.
+    store
+        The same, opened; `federation.summary.campaign_summary` reads its figures.
+    plan
+        The plan that was tried.
+    resumed
+        Realizations that were there before this run.
+    seconds
+        Wall time of this run, planning included.
+    """
+
+    out: Path
+    store: CampaignStore
+    plan: Plan
+    resumed: int
+    seconds: float
+
+
+def run_campaign(
+    study: Study,
+    out: Path,
+    *,
+    mode: str | None = None,
+    plan: Plan | None = None,
+    progress: Callable[[Tally], None] | None = None,
+    planning: Callable[[PlanProgress], None] | None = None,
+) -> CampaignResult:
+    """Plan if need be, try the plan on every realization, and keep what came of it.
+
+    A directory that holds part of the same campaign is taken up where it stands; one that
+    holds all of it is only read.
+
+    Parameters
+    ----------
+    study
+        Decides everything that can change a result.
+    out
+        The campaign directory; made if missing.
+    mode
+        ``in_process``, ``processes`` or ``local``; the study's own if None.
+    plan
+        A plan to try; made by the study's planner if None.
+    progress
+        Told how far the campaign has come; called from another thread.
+    planning
+        Told of the planner's steps, where it plans in this process; from another thread too.
+
+    Raises
+    ------
+    StoreError
+        If the directory is of another campaign, torn, or cannot be written.
+    PlanError
+        If there is no plan.
+    FederationError
+        If the co-simulation could not go on; finished parts are whole.
+    ConfigError
+        If there is no such mode.
+    """
+    mode = study.config.federation.mode if mode is None else mode
+    settings = session_settings(study, mode)
+    started = time.monotonic()
+    store = open_store(study, out)
+    resumed = _resumable(store, study, plan)
+    if resumed < store.samples:
+        if mode == "processes":
+            with following(store, progress):
+                run_processes(store.root / "study.json", store.root, settings)
+        else:
+            planner_job = make_planner_job(study, plan, out=out, progress=planning)
+            feeder_job = make_feeder_job(study, out, mode=mode, watch=progress)
+            _run_here(planner_job, feeder_job, settings)
+    tried = stored_plan(store, study.scenario)
+    if tried is None or len(store.finished()) * CHUNK_ROWS < store.samples:
+        raise StoreError(f"{out} is not complete after the run; run again with the same --out")
+    return CampaignResult(
+        out=out,
+        store=store,
+        plan=tried,
+        resumed=resumed,
+        seconds=time.monotonic() - started,
+    )
+
+
+def make_planner_job(
+    study: Study,
+    plan: Plan | None = None,
+    *,
+    out: Path | None = None,
+    progress: Callable[[PlanProgress], None] | None = None,
+) -> PlannerJob:
+    """Describe the planner federate of a study.
+
+    Parameters
+    ----------
+    study
+        What is planned, by whom, and who moves afterwards.
+    plan
+        A plan to publish instead of making one.
+    out
+        A campaign directory; the plan it holds, if any, is published instead.
+    progress
+        Told of the search's steps.
+    """
+    config, scenario = study.config, study.scenario
+
+    def make_plan() -> Plan:
+        if plan is not None:
+            return plan
+        if out is not None and (out / "study.json").exists():
+            kept = stored_plan(CampaignStore.open(out), scenario)
+            if kept is not None:
+                return kept
+        planner = make_planner(config.planner.family, config.planner.options)
+        return planner.plan(scenario, progress=progress)
+
+    return PlannerJob(
+        scenario=scenario,
+        make_plan=make_plan,
+        make_recourse=lambda made: make_recourse(config.campaign.recourse, made, scenario),
+    )
+
+
+def make_feeder_job(
+    study: Study,
+    out: Path,
+    *,
+    mode: str = "processes",
+    watch: Callable[[Tally], None] | None = None,
+) -> FeederJob:
+    """Describe the feeder federate of a study: what is still to do, and where it goes.
+
+    Parameters
+    ----------
+    study
+        What is drawn, judged and by what.
+    out
+        The campaign directory; opened, or made if it is not there.
+    mode
+        Kept in the record of the run.
+    watch
+        Told how far the campaign has come, after every batch.
+
+    Raises
+    ------
+    StoreError
+        If the directory is of another campaign or torn.
+    """
+    store, campaign, scenario = open_store(study, out), study.config.campaign, study.scenario
+    return FeederJob(
+        scenario=scenario,
+        make_engine=lambda _: _ENGINES[campaign.judge](scenario),
+        draw=lambda first, count: draw(scenario, campaign.seed, first, count),
+        ranges=store.missing_ranges(campaign.batch, store.finished()),
+        sink=CampaignSink(store=store, scenario=scenario, mode=mode, watch=watch),
+    )
+
+
+def open_store(study: Study, out: Path) -> CampaignStore:
+    """Make or take up the campaign directory of a study; see `CampaignStore.create`."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "study.json"
+        write_resolved(study, path)
+        text = path.read_text(encoding="utf-8")
+    return CampaignStore.create(out, text, environment_record(study.config.campaign.seed))
+
+
+def session_settings(study: Study, mode: str) -> SessionSettings:
+    """Say how the federates run, from the study's ``[federation]`` section.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such mode.
+    """
+    if mode not in MODES:
+        raise ConfigError(f"mode {mode!r} is not one of {', '.join(MODES)}")
+    federation = study.config.federation
+    return SessionSettings(
+        transport=MODES[mode],
+        batch=study.config.campaign.batch,
+        join_deadline_s=federation.join_deadline_s,
+        plan_deadline_s=federation.plan_deadline_s,
+        step_deadline_s=federation.step_deadline_s,
+    )
+
+
+def _resumable(store: CampaignStore, study: Study, plan: Plan | None) -> int:
+    """Put a given plan in place, or hold it against the one there; returns what is done."""
+    kept = stored_plan(store, study.scenario)
+    finished = store.finished(None if kept is None else plan_digest(kept))
+    if finished and kept is None:
+        raise StoreError(f"{store.root} holds parts but no plan.json; restore it, or delete all")
+    if plan is not None and kept is None:
+        store.write("plan.json", plan_to_json(plan) + "\n")
+    elif plan is not None and kept is not None and plan_digest(plan) != plan_digest(kept):
+        raise StoreError(
+            f"{store.root} holds a campaign of another plan than the one given; give another --out"
+        )
+    return sum(store.chunk_range(chunk)[1] for chunk in finished)
+
+
+def _run_here(planner_job: PlannerJob, feeder_job: FeederJob, settings: SessionSettings) -> None:
+    sink = feeder_job.sink
+    assert isinstance(sink, CampaignSink)
+    try:
+        run_session(planner_job, feeder_job, settings)
+    except BaseException as error:
+        sink.record("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        raise

@@ -1,0 +1,98 @@
+"""Watching a campaign from outside: its directory tells how far it has come."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import MappingProxyType
+
+from federation.rows import outcome_counts
+from federation.sink import Tally
+from federation.store import CampaignStore
+from scenarios.errors import StoreError
+from scenarios.verdict import Outcome
+
+__all__ = ["Follower", "following"]
+
+_EVERY_S = 0.5
+
+
+class Follower:
+    """Counts the verdicts of a directory that others write to; reads each part once.
+
+    Parameters
+    ----------
+    store
+        The campaign; what it already holds counts as resumed.
+    """
+
+    def __init__(self, store: CampaignStore) -> None:
+        self._store = store
+        self._seen: set[int] = set()
+        self._counts = dict.fromkeys(Outcome, 0)
+        self._count_new()
+        self._resumed = sum(self._counts.values())
+        self._started_s: float | None = None
+
+    def look(self) -> Tally:
+        """Count what has come since the last look.
+
+        Raises
+        ------
+        StoreError
+            If a part is torn or foreign.
+        """
+        if self._started_s is None and self._store.read("plan.json") is not None:
+            self._started_s = time.monotonic()
+        self._count_new()
+        return Tally(
+            done=sum(self._counts.values()),
+            total=self._store.samples,
+            resumed=self._resumed,
+            counts=MappingProxyType(dict(self._counts)),
+            seconds=0.0 if self._started_s is None else time.monotonic() - self._started_s,
+        )
+
+    def _count_new(self) -> None:
+        new = [chunk for chunk in self._store.finished() if chunk not in self._seen]
+        for table in self._store.tables(["outcome"], new):
+            for outcome, number in outcome_counts(table.column("outcome")).items():
+                self._counts[outcome] += number
+        self._seen.update(new)
+
+
+@contextmanager
+def following(store: CampaignStore, tell: Callable[[Tally], None] | None) -> Iterator[None]:
+    """Tell how far a campaign has come, twice a second, while the body runs.
+
+    Parameters
+    ----------
+    store
+        The campaign that others write to.
+    tell
+        Told from a thread of its own; nothing is watched if None.
+    """
+    if tell is None:
+        yield
+        return
+    ended = threading.Event()
+    follower = Follower(store)
+
+    def look() -> None:
+        over = False
+        while not over:  # one look more after the end: the last parts count too
+            over = ended.wait(_EVERY_S)
+            try:
+                tell(follower.look())
+            except StoreError:
+                return  # whoever reads the result will say so; a watcher must not end a run
+
+    thread = threading.Thread(target=look, name="campaign-follower", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(10.0)
