@@ -77,28 +77,11 @@ def add_grid_forming_coloring(
 ) -> Any:
     """Add ``m.grid_forming_coloring``: 1 to ``k_der`` grid-forming DERs per live component.
 
-    With y_k^l (``color``) the number of grid-forming DERs of block l that closed switch k is
-    joined to, η_k^l (``flow``) the flow of colour l over switch k, and ξ_l'^l
-    (``virtual_flow``) the unit that reaches block l' from l by no switch::
-
-        z_bl_l - Σ_{k in E_l} z_sw_k ≤ F_l ≤ k_der z_bl_l                      (4)
-        Σ_l y_k^l ≤ k_der z_sw_k                                               (5)
-        F_l ≤ y_k^l + k_der (1 - z_sw_k)                 k in E_l              (6)
-        |y_k^l - y_h^l| ≤ k_der (2 - z_sw_k - z_sw_h)    k, h in the same E_l' (7)
-        y_k^l ≤ F_l                                                            (8)
-        z_bl_l ≤ F_l + Σ_{k in E_l} Σ_l' y_k^l'                                (9)
-        |η_k^l| ≤ (n - 1) z_sw_k                                               (10)
-        0 ≤ ξ_l'^l ≤ 1                                                         (11)
-        net inflow of η^l at l' + ξ_l'^l = 1             l' ≠ l                (13)
-        y_k^l ≤ k_der (1 - ξ_l'^l)                       k in E_l', l' ≠ l     (14)
-
-    The left half of (6) follows from (8), and (12) is the negative sum of (13); neither is
-    stated. Colours exist only for blocks that hold a DER that can form, and on the n blocks
-    that some switch state joins to them. Everything but the three arguments is continuous:
-    (6) and (7) leave a colour no choice where it counts. Two rows only tighten the
-    relaxation: the left half of (4), which follows from (5) and (9) for integers, and one
-    that is added, ``Σ_l z_bl_l - Σ_k z_sw_k ≤ Σ_g z_inv_g``, because there are at least as
-    many live components as live blocks minus closed switches.
+    The equations stand at the three steps below: (4) in `_add_states`, (5)-(9) in
+    `_add_colors`, (10)-(14) in `_add_reach`. Everything but the three arguments is
+    continuous: (6) and (7) leave a colour no choice where it counts. Colours exist only for
+    blocks that hold a DER that can form, and on the blocks that some switch state joins to
+    them.
 
     Needs `add_block_energisation` beside it; it does not need radiality.
 
@@ -150,7 +133,17 @@ def _palette(graph: BlockGraph) -> _Palette:
 def _add_states(
     b: Any, graph: BlockGraph, closed: Any, energized: Any, *, held: dict[int, Any], k_der: int
 ) -> None:
-    """(4), and the count of components; ``held`` is F_l of each block that can hold one."""
+    """State who may form a block on its own; ``held`` is F_l where the block can hold one.
+
+    ::
+
+        z_bl_l - Σ_{k in E_l} z_sw_k ≤ F_l ≤ k_der z_bl_l     (4)
+        Σ_l z_bl_l - Σ_k z_sw_k ≤ Σ_l F_l                     added
+
+    The left half of (4) follows from (5) and (9) for integers and the added row from all
+    the rest, because there are at least as many live components as live blocks minus closed
+    switches; both are there for the relaxation alone.
+    """
     b.alone = pyo.ConstraintList()
     b.dead = pyo.ConstraintList()
     for block in range(len(graph.block_ids)):
@@ -174,7 +167,18 @@ def _add_colors(
     palette: _Palette,
     k_der: int,
 ) -> None:
-    """(5)-(9): what the switches of one block know of each other's grid-forming DERs."""
+    """Give each switch the grid-forming DERs it is joined to: y_k^l (``color``) of block l.
+
+    ::
+
+        Σ_l y_k^l ≤ k_der z_sw_k                                                  (5)
+        F_l ≤ y_k^l + k_der (1 - z_sw_k)                    k in E_l              (6)
+        |y_k^l - y_h^l| ≤ k_der (2 - z_sw_k - z_sw_h)       k, h in the same E_l' (7)
+        0 ≤ y_k^l ≤ F_l                                                           (8)
+        z_bl_l ≤ F_l + Σ_{k in E_l} Σ_l' y_k^l'                                   (9)
+
+    The left half of (6) follows from (8) and is not stated.
+    """
     worn = [(k, color) for color, (_, switches) in palette.items() for k in switches]
     b.color = pyo.Var(worn, bounds=(0, k_der))
     at_switch: dict[int, list[Any]] = {k: [] for k in range(len(graph.ends))}
@@ -214,7 +218,18 @@ def _add_reach(
     palette: _Palette,
     k_der: int,
 ) -> None:
-    """(10)-(14): a colour is worn only where its block is joined by closed switches."""
+    """State that a colour is worn only where closed switches join its block.
+
+    With η_k^l (``flow``) the flow of colour l over switch k, and ξ_l'^l (``virtual_flow``)
+    the unit that block l' gets from l over no switch; n blocks can be joined to l at all::
+
+        |η_k^l| ≤ (n - 1) z_sw_k                            every switch          (10)
+        0 ≤ ξ_l'^l ≤ 1                                                            (11)
+        net inflow of η^l at l' + ξ_l'^l = 1                l' ≠ l                (13)
+        y_k^l ≤ k_der (1 - ξ_l'^l)                          k in E_l', l' ≠ l     (14)
+
+    (12), the balance of block l itself, is the sum of (13) and is not stated.
+    """
     over = [(k, color) for color, (_, switches) in palette.items() for k in switches]
     to = [(at, color) for color, (blocks, _) in palette.items() for at in blocks if at != color]
     b.flow = pyo.Var(over)
