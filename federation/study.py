@@ -13,7 +13,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from federation.build import apply_switching, build_scenario, contradictions, nobody_forms
-from federation.config import DersConfig, FeederConfig, LimitsConfig, StudyConfig
+from federation.config import DersConfig, FeederConfig, LimitsConfig, PlannerConfig, StudyConfig
+from federation.planner_options import complete_planner, planner_faults
 from federation.study_file import (
     Origin,
     apply_overrides,
@@ -123,14 +124,17 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     values, origin, faults = apply_overrides(raw, overrides, label)
     sections, whole, more = parse_sections(values, origin)
     faults += more
-    ders = sections.get("ders")
+    ders, planner = sections.get("ders"), sections.get("planner")
     if "ders" in whole and isinstance(ders, DersConfig):
         faults += nobody_forms(ders, origin)
+    if isinstance(planner, PlannerConfig):
+        faults += planner_faults(planner, origin)
     feeder, more = _feeder(sections, path.parent, origin)
     faults += more
     if faults or feeder is None:
         raise ConfigError(faults)
     config = StudyConfig.model_validate({key: _dump(part) for key, part in sections.items()})
+    config = config.model_copy(update={"planner": complete_planner(config.planner)})
     name = config.study.name or name
     scenario = build_scenario(name, config, feeder)
     study = Study(
@@ -226,12 +230,11 @@ def _feeder(
 
 
 def _feeder_file(given: str, folder: Path) -> Path | None:
-    """Find a file beside the study, else a shipped feeder: ``NAME`` or ``NAME/FILE.dss``."""
-    shipped = shipped_root() / "feeders" / given
-    for path in (folder / given, shipped, shipped / f"{Path(given).name}.dss"):
-        if path.is_file():
-            return path
-    return None
+    """Find a file beside the study, else a shipped feeder by its folder's name."""
+    if (folder / given).is_file():
+        return folder / given
+    masters = sorted((shipped_root() / "feeders" / given).glob("*.dss"))
+    return masters[0] if len(masters) == 1 else None
 
 
 def _dump(section: BaseModel) -> dict[str, Any]:

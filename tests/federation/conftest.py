@@ -2,7 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from federation.federates import settle
+from scenarios.plan import Setpoints
+from scenarios.realization import draw, uniforms
+from scenarios.snapshot import Snapshots
+from scenarios.verdict import judge
 
 FEEDER = """\
 Clear
@@ -58,3 +65,41 @@ def toy(tmp_path: Path) -> Path:
     path = tmp_path / "toy.toml"
     path.write_text(STUDY)
     return path
+
+
+def _batch(scenario, plan, first, count, seed=1):
+    """A made-up answer to realizations ``first …``, each a function of its index alone."""
+    drawn = draw(scenario, seed, first, count)
+    buses, lines = len(scenario.feeder.buses.ids), len(scenario.feeder.lines.ids)
+    noise = uniforms(seed, first, count, 6, stream=7)
+    asked = drawn.p_kw[:, 0].sum(axis=(1, 2))
+    setpoints = Setpoints(
+        index=drawn.index,
+        found=noise[:, 1] > 0.03,
+        p_kw=np.tile(plan.p_kw[0], (count, 1, 1)),
+        q_kvar=np.tile(plan.q_kvar[0], (count, 1, 1)),
+        source_v_pu=np.tile(plan.source_v_pu[0], (count, 1)),
+    )
+    v_pu = np.ones((count, buses, 3)) - 0.06 * noise[:, :1, None] * np.linspace(0, 1, buses)[:, None]
+    current = np.ones((count, lines, 3)) * 80.0 * noise[:, 2, None, None]
+    snapshots = Snapshots(
+        index=drawn.index,
+        converged=noise[:, 3] > 0.02,
+        iterations=np.full(count, 5),
+        v_pu=v_pu,
+        v_ll_pu=v_pu,
+        current_a=current,
+        transformer_kva=np.zeros((count, 0)),
+        der_p_kw=setpoints.p_kw + noise[:, 4, None, None],
+        der_q_kvar=setpoints.q_kvar,
+        delivered_kw=np.where(noise[:, 5] > 0.01, asked, 0.5 * asked),
+        requested_kw=asked,
+        losses_kw=noise[:, 4],
+    )
+    return drawn, setpoints, snapshots, settle(judge(snapshots, plan, scenario), setpoints)
+
+
+@pytest.fixture(scope="session")
+def made_up_batch():
+    """Factory of batches with every outcome a feeder federate can hand over."""
+    return _batch
