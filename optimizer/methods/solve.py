@@ -12,7 +12,7 @@ without a proof).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -27,7 +27,7 @@ from scenarios.arrays import BoolArray, FloatArray, IntArray
 from scenarios.errors import SolverError
 from scenarios.plan import Termination
 
-__all__ = ["Answer", "Arrays", "LinearProgram", "compile_model", "solve"]
+__all__ = ["Answer", "Arrays", "LinearProgram", "compile_model", "solve", "solve_arrays"]
 
 _STATUS = highspy.HighsModelStatus
 _TERMINATION = {
@@ -156,30 +156,68 @@ def solve(
             bound=np.inf,
             seconds=perf_counter() - began,
         )
+    offered = None
+    if start:
+        known = [np.nan if v.value is None else v.value for v in arrays.variables]
+        offered = np.asarray(known, dtype=float)
+    left = time_limit_s - (perf_counter() - began)
+    answer, values = solve_arrays(arrays, gap=gap, time_limit_s=left, start=offered)
+    if answer.found:
+        for variable, value in zip(arrays.variables, values.tolist(), strict=True):
+            variable.set_value(value, skip_validation=True)
+    return replace(answer, seconds=perf_counter() - began)
+
+
+def solve_arrays(
+    arrays: Arrays,
+    *,
+    gap: float = 1e-6,
+    time_limit_s: float = 600.0,
+    start: FloatArray | None = None,
+) -> tuple[Answer, FloatArray]:
+    """Solve a program given as arrays.
+
+    Parameters
+    ----------
+    gap, time_limit_s
+        As for `solve`.
+    start
+        (column,) a starting point; only finite entries of integer columns are offered.
+
+    Returns
+    -------
+    tuple of Answer and ndarray of shape (column,)
+        The values are NaN where nothing was found.
+
+    Raises
+    ------
+    SolverError
+        If HiGHS ended with neither an answer nor a proof nor a limit.
+    """
+    began = perf_counter()
     highs = _load(arrays)
     highs.setOptionValue("mip_rel_gap", gap)
     highs.setOptionValue("mip_abs_gap", 1e-9)
-    if start:
-        _offer_start(highs, arrays)
-    left = time_limit_s - (perf_counter() - began)
-    highs.setOptionValue("time_limit", max(_LEAST_SECONDS, left))
+    if start is not None:
+        _offer_start(highs, arrays, start)
+    highs.setOptionValue("time_limit", max(_LEAST_SECONDS, time_limit_s))
     highs.run()
-    status, info = highs.getModelStatus(), highs.getInfo()
-    whole = bool(arrays.integer.any())
+    status = highs.getModelStatus()
     if status not in _TERMINATION:
         status = _without_presolve(highs)
+    info, whole = highs.getInfo(), bool(arrays.integer.any())
     found = info.primal_solution_status == _FEASIBLE and status != _STATUS.kInfeasible
+    values = np.full(len(arrays.cost), np.nan)
     if found:
-        values = np.asarray(highs.getSolution().col_value)
-        for variable, value in zip(arrays.variables, values, strict=True):
-            variable.set_value(value, skip_validation=True)
+        values = np.asarray(highs.getSolution().col_value, dtype=float)
     incumbent = float(info.objective_function_value) if found else np.inf
-    return Answer(
+    answer = Answer(
         termination=_TERMINATION[status],
         incumbent=incumbent,
         bound=_bound(status, incumbent, float(info.mip_dual_bound) if whole else None),
         seconds=perf_counter() - began,
     )
+    return answer, values
 
 
 def _bound(status: Any, incumbent: float, dual_bound: float | None) -> float:
@@ -228,15 +266,10 @@ def _load(arrays: Arrays) -> Any:
     return highs
 
 
-def _offer_start(highs: Any, arrays: Arrays) -> None:
-    known = [
-        (k, float(round(arrays.variables[k].value)))
-        for k in np.flatnonzero(arrays.integer).tolist()
-        if arrays.variables[k].value is not None
-    ]
-    if known:
-        where, values = zip(*known, strict=True)
-        highs.setSolution(len(known), np.array(where, np.int32), np.array(values, float))
+def _offer_start(highs: Any, arrays: Arrays, start: FloatArray) -> None:
+    known = np.flatnonzero(arrays.integer & np.isfinite(start))
+    if len(known):
+        highs.setSolution(len(known), known.astype(np.int32), np.round(start[known]))
 
 
 class LinearProgram:
