@@ -18,14 +18,15 @@ from federation.config import (
     UncertaintyConfig,
 )
 from federation.study_file import Origin, did_you_mean
-from scenarios.arrays import PHASES, FloatArray, index_of
+from scenarios.arrays import PHASES, BoolArray, FloatArray, index_of
 from scenarios.feeder import Feeder, LoadModel
 from scenarios.fleet import Ders
 from scenarios.limits import Limits, VoltageTest
+from scenarios.loops import unswitchable_loops
 from scenarios.scenario import Scenario
 from scenarios.uncertainty import Box
 
-__all__ = ["apply_switching", "build_scenario", "contradictions", "nobody_forms"]
+__all__ = ["apply_switching", "build_scenario", "contradictions", "loop_faults", "nobody_forms"]
 
 
 def apply_switching(feeder: Feeder, config: FeederConfig, limits: LimitsConfig | None) -> Feeder:
@@ -76,6 +77,20 @@ def _switch_faults(config: FeederConfig, feeder: Feeder, origin: Origin) -> list
         remedy = "keep it in one of the two"
         faults.append(origin.fault(("feeder", "locked_open"), name, wrong, remedy))
     return faults
+
+
+def loop_faults(config: FeederConfig, feeder: Feeder, origin: Origin) -> list[str]:
+    """Find loops that no switch of the study can open; ``feeder`` has the study's switches."""
+    return [
+        f"{origin.place(('feeder', 'switches'))} leaves a loop that no switch can open: "
+        f"{', '.join(loop)}; add one of its lines, or open it in the feeder file"
+        for loop in unswitchable_loops(feeder, locked_switches(config, feeder))
+    ]
+
+
+def locked_switches(config: FeederConfig, feeder: Feeder) -> BoolArray:
+    """(switch,) which switches keep the state the study gives them."""
+    return np.isin(feeder.switch_ids, (*config.locked_open, *config.locked_closed))
 
 
 def _der_faults(config: DersConfig, feeder: Feeder, origin: Origin) -> list[str]:
@@ -142,7 +157,6 @@ def build_scenario(name: str, config: StudyConfig, feeder: Feeder) -> Scenario:
         if config.feeder.load_model == "as_modelled"
         else (LoadModel.CONSTANT_POWER,) * len(loads.ids)
     )
-    kept = {*config.feeder.locked_open, *config.feeder.locked_closed}
     limits, uncertainty = config.limits, config.uncertainty
     return Scenario(
         name=name,
@@ -162,7 +176,7 @@ def build_scenario(name: str, config: StudyConfig, feeder: Feeder) -> Scenario:
             voltage_test=VoltageTest(limits.voltage_test),
             grid_forming_per_island=limits.grid_forming_per_island,
         ),
-        locked=np.array([switch in kept for switch in feeder.switch_ids], bool),
+        locked=locked_switches(config.feeder, feeder),
         shed_usd=_shed_usd(config, feeder),
         slack_usd_per_kw=config.objective.slack_usd_per_kw,
     )

@@ -12,7 +12,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from federation.build import apply_switching, build_scenario, contradictions, nobody_forms
+from federation.build import (
+    apply_switching,
+    build_scenario,
+    contradictions,
+    loop_faults,
+    nobody_forms,
+)
 from federation.config import DersConfig, FeederConfig, LimitsConfig, PlannerConfig, StudyConfig
 from federation.planner_options import complete_planner, planner_faults
 from federation.study_file import (
@@ -226,7 +232,8 @@ def _feeder(
         return None, list(error.faults)
     faults = contradictions(sections, feeder, origin)
     known = limits if isinstance(limits, LimitsConfig) else None
-    return apply_switching(feeder, config, known), faults
+    switched = apply_switching(feeder, config, known)
+    return switched, faults + loop_faults(config, switched, origin)
 
 
 def _feeder_file(given: str, folder: Path) -> Path | None:
