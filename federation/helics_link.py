@@ -1,11 +1,10 @@
-"""The only door to HELICS: a broker of our own, and `Link` on its value interface.
+"""`Link` on the HELICS value interface.
 
 What HELICS 3.6 does not do by itself is done here: every core has a name of its own (two
-unnamed cores in one process may hang on entering execution), every federation a broker
-name, key and port of its own (federations side by side would join one another), the
-heartbeat is set on the broker (5 s by default, a killed federate is then noticed after
-23 s), a time granted beyond the one asked for is a failure, and every wait is guarded by a
-`Watchdog`, since a request cannot time out from inside.
+unnamed cores in one process may hang on entering execution), a time granted other than the
+one asked for is a failure, a failure is told to the others (HELICS takes an uncaught
+exception for a clean leave), and every wait is guarded by a `Watchdog`, since a request
+cannot time out from inside.
 """
 
 from __future__ import annotations
@@ -13,149 +12,19 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from uuid import uuid4
 
 import helics as h
 
+from federation.helics_broker import ERROR_CODE, BrokerAddress, count_live
 from federation.helics_watch import Watchdog
 from federation.link import PortKind, Reading
 from federation.schedule import TimeGrid
-from scenarios.errors import ConfigError, DeadlinePassed, FederateLost, FederationError
+from scenarios.errors import DeadlinePassed, FederateLost, FederationError
 
-__all__ = ["BrokerAddress", "HelicsBroker", "HelicsLink", "close_library"]
-
-_CODE = 4  # what a failing federation shows other HELICS programs; our exit code of it
-_SILENT = "--consoleloglevel=no_print --loglevel=no_print"
-_LOOPBACK = "127.0.0.1"
-_live = 0
-_live_lock = threading.Lock()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrokerAddress:
-    """How a core finds its broker.
-
-    Attributes
-    ----------
-    transport
-        HELICS core type: ``inproc`` within one process, ``zmq`` between processes.
-    key
-        Only cores that bear it are let in; also the broker's name.
-    host, port
-        Where it listens; not used by ``inproc``.
-    """
-
-    transport: str
-    key: str
-    host: str = _LOOPBACK
-    port: int = 0
-
-    def __post_init__(self) -> None:
-        if self.transport not in ("inproc", "zmq"):
-            raise ConfigError(f"transport {self.transport!r} is not one of inproc, zmq")
-        if not re.fullmatch(r"[A-Za-z0-9_.-]+", self.key):
-            raise ConfigError(f"broker key {self.key!r} may hold letters, digits and -_. only")
-        if not re.fullmatch(r"[A-Za-z0-9_.:-]*", self.host):
-            raise ConfigError(f"broker host {self.host!r} is neither a name nor an address")
-
-    @classmethod
-    def parse(cls, broker: str, key: str) -> BrokerAddress:
-        """Read ``HOST:PORT`` of a broker between processes.
-
-        Raises
-        ------
-        ConfigError
-            If it is not of that form.
-        """
-        host, _, port = broker.rpartition(":")
-        if not (host and port.isdigit() and 0 < int(port) < 65536):
-            raise ConfigError(f"broker {broker!r} is not HOST:PORT, such as 127.0.0.1:23500")
-        return cls(transport="zmq", key=key, host=host, port=int(port))
-
-    def core_arguments(self) -> str:
-        """Return the init string of a core that joins this broker."""
-        own = f"--federates=1 --brokerkey={self.key} --terminate_on_error {_SILENT}"
-        if self.transport == "inproc":
-            return f"{own} --broker={self.key}"
-        return f"{own} --broker_address=tcp://{self.host} --brokerport={self.port}"
-
-
-class HelicsBroker:
-    """A broker of our own: loopback only, own name, key and port, 500 ms heartbeat.
-
-    Parameters
-    ----------
-    transport
-        ``inproc`` or ``zmq``.
-    members
-        Names of the federates expected.
-    """
-
-    def __init__(self, transport: str, members: Sequence[str]) -> None:
-        self._members = tuple(members)
-        for attempt in range(5):  # another program may take the free port before HELICS does
-            address = BrokerAddress(
-                transport=transport,
-                key=f"gridproof-{uuid4().hex[:16]}",
-                port=_free_port() if transport == "zmq" else 0,
-            )
-            arguments = (
-                f"--federates={len(members)} --brokerkey={address.key} --tick=500ms "
-                f"--terminate_on_error --error_on_unmatched {_SILENT}"
-            )
-            if transport == "zmq":
-                arguments += f" --port={address.port}"
-            broker = h.helicsCreateBroker(transport, address.key, arguments)
-            if h.helicsBrokerIsConnected(broker):
-                break
-            h.helicsBrokerDisconnect(broker)
-            if attempt == 4:
-                raise FederationError(
-                    f"no HELICS broker of type {transport} could be started on {_LOOPBACK}; "
-                    f"the last port tried was {address.port}"
-                )
-        self.address, self._broker = address, broker
-        self._closed = False
-        _count(+1)
-
-    def joined(self) -> tuple[str, ...]:
-        """Names of the federates that have joined until now."""
-        query = h.helicsCreateQuery("root", "federates")
-        answer = h.helicsQueryBrokerExecute(query, self._broker)
-        return tuple(answer) if isinstance(answer, list) else ()
-
-    def missing(self) -> tuple[str, ...]:
-        """Names of the federates that have not joined yet."""
-        here = self.joined()
-        return tuple(name for name in self._members if name not in here)
-
-    @property
-    def alive(self) -> bool:
-        """False once the federation has ended, well or badly."""
-        return bool(h.helicsBrokerIsConnected(self._broker))
-
-    def end(self, reason: str) -> None:
-        """End the federation; every blocked federate gets the reason within milliseconds."""
-        if not self._closed:
-            with contextlib.suppress(h.HelicsException):
-                h.helicsBrokerGlobalError(self._broker, _CODE, reason.encode())  # bytes, not str
-
-    def close(self, patience_s: float = 1.0) -> None:
-        """Wait shortly for the members to leave, then disconnect; idempotent."""
-        if self._closed:
-            return
-        self._closed = True
-        if not h.helicsBrokerWaitForDisconnect(self._broker, int(1000 * patience_s)):
-            h.helicsBrokerDisconnect(self._broker)
-            h.helicsBrokerWaitForDisconnect(self._broker, 1000)
-        del self._broker
-        _count(-1)
-        h.helicsCleanupLibrary()
+__all__ = ["HelicsLink"]
 
 
 class HelicsLink:
@@ -196,9 +65,9 @@ class HelicsLink:
                 f"federate {name} could not join the broker at {address.host}:{address.port} "
                 f"({address.transport}): {_text(error)}"
             ) from error
-        _count(+1)
+        count_live(+1)
         self._core = h.helicsFederateGetCore(self._federate)
-        self._watchdog = Watchdog(f"{name}-watchdog", self._end_from_outside)
+        self._watchdog = Watchdog(f"{name}-watchdog", self.end_from_outside)
 
     @property
     def name(self) -> str:
@@ -267,7 +136,7 @@ class HelicsLink:
         """End the federation; see `Link`."""
         if not self._closed:
             with contextlib.suppress(h.HelicsException):
-                h.helicsFederateGlobalError(self._federate, _CODE, reason)
+                h.helicsFederateGlobalError(self._federate, ERROR_CODE, reason)
 
     def close(self) -> None:
         """Leave; see `Link`."""
@@ -280,11 +149,13 @@ class HelicsLink:
         self._outputs.clear()
         self._inputs.clear()
         del self._core, self._federate
-        _count(-1)
+        count_live(-1)
 
-    def _end_from_outside(self, reason: str) -> None:
-        with contextlib.suppress(h.HelicsException):
-            h.helicsCoreGlobalError(self._core, _CODE, reason.encode())  # bytes, not str
+    def end_from_outside(self, reason: str) -> None:
+        """End the federation from another thread, while this federate waits or computes."""
+        if not self._closed:
+            with contextlib.suppress(h.HelicsException):
+                h.helicsCoreGlobalError(self._core, ERROR_CODE, reason.encode())  # bytes, not str
 
     @contextmanager
     def _guarded(self, deadline_s: float, awaited: str, whom: str) -> Iterator[None]:
@@ -301,23 +172,6 @@ class HelicsLink:
             raise late from cause
         if cause is not None:
             raise FederateLost(_text(cause)) from cause
-
-
-def close_library() -> None:
-    """Free what HELICS keeps in this process; call before its end.
-
-    Raises
-    ------
-    FederationError
-        While a broker or federate of ours is still open here: they would be torn down.
-    """
-    with _live_lock:
-        if _live:
-            raise FederationError(
-                f"{_live} HELICS brokers or federates are still open in this process; "
-                "close them before the library"
-            )
-        h.helicsCloseLibrary()
 
 
 def _info(name: str, grid: TimeGrid, address: BrokerAddress) -> object:
@@ -349,25 +203,6 @@ def _await_listener(address: BrokerAddress, deadline_s: float) -> None:
             return
 
 
-def _free_port() -> int:
-    """Return a port that was free together with the next one, which HELICS also takes."""
-    for _ in range(50):
-        with socket.socket() as one, socket.socket() as other:
-            one.bind((_LOOPBACK, 0))
-            port = int(one.getsockname()[1])
-            if port < 65500:
-                with contextlib.suppress(OSError):
-                    other.bind((_LOOPBACK, port + 1))
-                    return port
-    raise FederationError(f"no two neighbouring ports are free on {_LOOPBACK}")
-
-
 def _text(error: Exception) -> str:
     """Return HELICS' message without its code."""
     return re.sub(r"^\[-?\d+\]\s*", "", str(error))
-
-
-def _count(change: int) -> None:
-    global _live  # noqa: PLW0603
-    with _live_lock:
-        _live += change

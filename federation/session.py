@@ -7,30 +7,19 @@ as itself.
 
 from __future__ import annotations
 
-import ctypes
 import json
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from typing import Protocol
 
-from federation.federates import (
-    Deadlines,
-    Engine,
-    FeederFederate,
-    FeederJob,
-    PlannerFederate,
-    PlannerJob,
-    Recourse,
-    Sink,
-    attend,
-)
-from federation.helics_link import HelicsBroker, HelicsLink
+from federation.federates import FeederFederate, PlannerFederate, attend
+from federation.helics_broker import HelicsBroker
+from federation.helics_link import HelicsLink
+from federation.jobs import Deadlines, Engine, FeederJob, PlannerJob, Recourse, Sink
 from federation.link import Link, LocalHub
 from federation.schedule import FEEDER_GRID, PLANNER_GRID, TimeGrid
-from scenarios.errors import ConfigError, DeadlinePassed, FederateLost
+from federation.threads import Note, run_members
+from scenarios.errors import ConfigError
 from scenarios.plan import Plan
 
 __all__ = [
@@ -46,7 +35,8 @@ __all__ = [
 
 MEMBERS: Mapping[str, TimeGrid] = {"planner": PLANNER_GRID, "feeder": FEEDER_GRID}
 TRANSPORTS = ("inproc", "zmq", "local")
-_GRACE_S = 1.0
+MakeLink = Callable[[str], Link]
+"""Joins the federation as the member named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,49 +127,37 @@ def run_session(planner_job: PlannerJob, feeder_job: FeederJob, settings: Sessio
         After both federates were stopped; what the sink has written stays.
     """
     with _open_federation(settings) as (make_link, end):
-        errors = _Errors()
 
-        def plan_and_answer() -> Plan:
-            link = make_link("planner")
-            body = PlannerFederate(planner_job, link, settings.deadlines).run
-            return attend(link, body, errors.note)
+        def plan_and_answer(note: Note) -> Plan:
+            return run_planner(planner_job, make_link, settings, note)
 
-        def draw_and_judge() -> Plan:
-            link = make_link("feeder")
-            body = FeederFederate(
-                feeder_job, link, settings.deadlines, measurements=settings.measurements
-            ).run
-            return attend(link, body, errors.note)
+        def draw_and_judge(note: Note) -> Plan:
+            return run_feeder(feeder_job, make_link, settings, note)
 
-        runners = [
-            _Runner("planner", plan_and_answer, errors),
-            _Runner("feeder", draw_and_judge, errors),
-        ]
-        try:
-            _await_all(runners, errors, settings)
-        except BaseException as error:  # Ctrl-C, the wall deadline
-            errors.note(error)
-            end(f"the session was stopped: {error or type(error).__name__}")
-        cause = errors.cause()
-        if cause is not None:
-            end(str(cause))
-        _stop(runners, errors)
-        cause = errors.cause()
-        if cause is not None:
-            raise cause
-        plan = runners[1].result
-        assert plan is not None
-        return plan
+        bodies = {"planner": plan_and_answer, "feeder": draw_and_judge}
+        return run_members(bodies, end, wall_deadline_s=settings.wall_deadline_s)["feeder"]
 
 
-class _MakeLink(Protocol):
-    def __call__(self, name: str) -> Link: ...
+def run_planner(
+    job: PlannerJob, make_link: MakeLink, settings: SessionSettings, note: Note
+) -> Plan:
+    """Join as the planner and run to the end; ``note`` hears of a failure before the wire."""
+    link = make_link("planner")
+    return attend(link, PlannerFederate(job, link, settings.deadlines).run, note)
+
+
+def run_feeder(job: FeederJob, make_link: MakeLink, settings: SessionSettings, note: Note) -> Plan:
+    """Join as the feeder and run to the end; ``note`` hears of a failure before the wire."""
+    link = make_link("feeder")
+    measurements = settings.measurements
+    federate = FeederFederate(job, link, settings.deadlines, measurements=measurements)
+    return attend(link, federate.run, note)
 
 
 @contextmanager
 def _open_federation(
     settings: SessionSettings,
-) -> Iterator[tuple[_MakeLink, Callable[[str], None]]]:
+) -> Iterator[tuple[MakeLink, Callable[[str], None]]]:
     """Yield how to make a member's link, and how to end the whole."""
     if settings.transport == "local":
         hub = LocalHub(MEMBERS)
@@ -196,97 +174,3 @@ def _open_federation(
         yield make_link, broker.end
     finally:
         broker.close()
-
-
-class _Errors:
-    """The first exception of any federate: the cause, the rest are its consequences."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._first: BaseException | None = None
-        self.changed = threading.Condition()
-
-    def note(self, error: BaseException) -> None:
-        with self._lock:
-            self._first = self._first or error
-        self.wake()
-
-    def cause(self) -> BaseException | None:
-        with self._lock:
-            return self._first
-
-    def wake(self) -> None:
-        with self.changed:
-            self.changed.notify_all()
-
-
-class _Stopped(BaseException):
-    """Thrown into a thread whose federation has ended while it was computing."""
-
-
-class _Runner:
-    """A federate on a thread of its own."""
-
-    def __init__(self, name: str, body: Callable[[], Plan], errors: _Errors) -> None:
-        self.name = name
-        self._body, self._errors = body, errors
-        self.result: Plan | None = None
-        self.thread = threading.Thread(target=self._run, name=f"federate-{name}", daemon=True)
-        self.thread.start()
-
-    @property
-    def running(self) -> bool:
-        return self.thread.is_alive()
-
-    def interrupt(self) -> None:
-        """Raise `_Stopped` in the thread at its next Python instruction."""
-        if self.running and self.thread.ident is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(self.thread.ident), ctypes.py_object(_Stopped)
-            )
-
-    def _run(self) -> None:
-        try:
-            self.result = self._body()
-        except BaseException as error:  # the thread ends here; the main one raises it
-            self._errors.note(error)
-        finally:
-            self._errors.wake()
-
-
-def _await_all(runners: list[_Runner], errors: _Errors, settings: SessionSettings) -> None:
-    """Return when all have ended or one has failed."""
-    started = time.monotonic()
-    while errors.cause() is None and any(runner.running for runner in runners):
-        left = 0.2  # a thread that has just woken us may not yet count as ended
-        if settings.wall_deadline_s is not None:
-            left = min(left, started + settings.wall_deadline_s - time.monotonic())
-            if left <= 0.0:
-                whom = " and ".join(runner.name for runner in runners if runner.running)
-                raise DeadlinePassed("the end of the run", whom, settings.wall_deadline_s)
-        with errors.changed:
-            if errors.cause() is None and any(runner.running for runner in runners):
-                errors.changed.wait(left)
-
-
-def _stop(runners: list[_Runner], errors: _Errors) -> None:
-    """Wait for the threads; throw them out of their computing if they do not come."""
-    for attempt in range(2):
-        until = time.monotonic() + _GRACE_S
-        for runner in runners:
-            runner.thread.join(max(0.0, until - time.monotonic()))
-        late = [runner for runner in runners if runner.running]
-        if not late:
-            return
-        if attempt == 0:
-            for runner in late:
-                runner.interrupt()
-    names = " and ".join(runner.name for runner in late)
-    stuck = (
-        f"the {names} is still inside one call of its own that cannot be interrupted; "
-        "its thread ends with this process"
-    )
-    errors.note(FederateLost(stuck))
-    cause = errors.cause()
-    if cause is not None and stuck not in str(cause):
-        cause.add_note(stuck)

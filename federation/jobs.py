@@ -1,0 +1,110 @@
+"""What the federates are given to do: plain callables, so that neither knows an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from scenarios.plan import Plan, Setpoints
+from scenarios.realization import Realizations
+from scenarios.scenario import Scenario
+from scenarios.snapshot import Snapshots
+from scenarios.verdict import Verdicts
+
+__all__ = ["Deadlines", "Engine", "FeederJob", "PlannerJob", "Recourse", "Sink"]
+
+
+class Engine(Protocol):
+    """What the feeder federate needs of a simulator."""
+
+    def hold(self, plan: Plan, time: int = 0) -> None:
+        """Take up a plan's switch states and roles."""
+        ...
+
+    def observe(self, realizations: Realizations, setpoints: Setpoints) -> Snapshots:
+        """Solve a batch."""
+        ...
+
+    def close(self) -> None:
+        """Free what the engine holds."""
+        ...
+
+
+class Recourse(Protocol):
+    """What the planner federate answers with."""
+
+    def respond(self, realizations: Realizations) -> Setpoints:
+        """Re-dispatch for a batch."""
+        ...
+
+
+class Sink(Protocol):
+    """Where a campaign's results go, on the feeder's side."""
+
+    def accept(self, plan: Plan) -> None:
+        """Take the plan that is tried."""
+        ...
+
+    def write(
+        self,
+        realizations: Realizations,
+        setpoints: Setpoints,
+        snapshots: Snapshots,
+        verdicts: Verdicts,
+    ) -> None:
+        """Keep one finished batch."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannerJob:
+    """What the planner federate does.
+
+    Attributes
+    ----------
+    scenario
+        What is planned for.
+    make_plan
+        Called once; a `PlanError` ends the run and surfaces as itself.
+    make_recourse
+        Called once with the plan.
+    """
+
+    scenario: Scenario
+    make_plan: Callable[[], Plan]
+    make_recourse: Callable[[Plan], Recourse]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeederJob:
+    """What the feeder federate does.
+
+    Attributes
+    ----------
+    scenario
+        What is simulated.
+    make_engine
+        Called once with the plan; the federate calls ``hold`` and ``close``.
+    draw
+        ``(first, count)`` to realizations.
+    ranges
+        ``(first, count)`` of every batch still to do, one exchange each.
+    sink
+        Where results go.
+    """
+
+    scenario: Scenario
+    make_engine: Callable[[Plan], Engine]
+    draw: Callable[[int, int], Realizations]
+    ranges: Sequence[tuple[int, int]]
+    sink: Sink
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """Longest waits, wall-clock seconds: for members to join, for the plan, for one step."""
+
+    join_s: float = 30.0
+    plan_s: float = 3600.0
+    step_s: float = 120.0
