@@ -1,0 +1,289 @@
+"""Restoration after a storm: devices on the lines, what failed, and what the operator decided.
+
+The network itself is a `Feeder`; these nouns say the rest. A phase is a position on the time
+axis: before the event, after the automatic response, after remote isolation, after remote
+reconfiguration. Which switch may move at which phase follows from its device alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+
+from scenarios.arrays import BoolArray, FloatArray, IntArray, content_digest, frozen, index_of
+from scenarios.errors import ScenarioError
+from scenarios.feeder import Feeder
+from scenarios.fleet import Ders
+from scenarios.limits import Limits
+from scenarios.plan import Proof
+from scenarios.restoration_faults import case_faults
+
+__all__ = [
+    "PHASE_NAMES",
+    "Device",
+    "LineDevices",
+    "RestorationCase",
+    "RestorationPlan",
+    "RestorationWeights",
+]
+
+PHASE_NAMES = ("before", "automatic isolation", "remote isolation", "remote reconfiguration")
+"""The steps of the time axis, t = 0 to 3."""
+
+
+class Device(StrEnum):
+    """What opens and closes a line end."""
+
+    NONE = "none"  # a conductor without a switch
+    MANUAL = "manual"  # moved by a crew on site: not before the end of this horizon
+    REMOTE = "remote"  # moved by the operator from t = 2
+    RECLOSER = "recloser"  # opens by itself at t = 1, then remote
+    BREAKER = "breaker"  # opens by itself at t = 1, then remote
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LineDevices:
+    """What each line of a feeder is and how it is switched.
+
+    Attributes
+    ----------
+    line_ids
+        The feeder's lines, in its order.
+    underground
+        (line,) true for a cable, which has a switch at each end; an overhead line has one.
+    device
+        (line, 2) device at the ``from`` and the ``to`` end; both alike on an overhead line.
+    """
+
+    line_ids: tuple[str, ...]
+    underground: BoolArray
+    device: tuple[tuple[Device, Device], ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "underground", frozen(self.underground, bool, self._shape))
+        if len(self.device) != len(self.line_ids):
+            raise ValueError(f"{len(self.device)} devices given for {len(self.line_ids)} lines")
+
+    @property
+    def _shape(self) -> tuple[int]:
+        return (len(self.line_ids),)
+
+    def is_any(self, *kinds: Device) -> BoolArray:
+        """(line, 2) true where an end has one of the given devices."""
+        return np.array([[end in kinds for end in pair] for pair in self.device], bool).reshape(
+            len(self.line_ids), 2
+        )
+
+    @property
+    def operable_end(self) -> BoolArray:
+        """(line, 2) ends the operator can move from the control room."""
+        return self.is_any(Device.REMOTE, Device.RECLOSER, Device.BREAKER)
+
+    @property
+    def protective_end(self) -> BoolArray:
+        """(line, 2) ends that open by themselves on a fault."""
+        return self.is_any(Device.RECLOSER, Device.BREAKER)
+
+    @property
+    def protective(self) -> BoolArray:
+        """(line,) lines that stop a failure at t = 1: ``l_ar`` or ``l_cb``."""
+        return self.protective_end.any(axis=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestorationWeights:
+    """Weights of objective (2); the defaults are the paper's.
+
+    Attributes
+    ----------
+    alpha, beta
+        Weight of losses (power and nodes) and of switching.
+    unserved
+        ``C_ns``, per MW of load not supplied in one phase; the paper states no unit.
+    lost_bus
+        ``C_e``, per bus in the damaged zone in one phase.
+    switching
+        ``C_sw``, per change of a line's state.
+    """
+
+    alpha: float = 10.0
+    beta: float = 0.1
+    unserved: float = 0.5
+    lost_bus: float = 1.0
+    switching: float = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RestorationCase:
+    """A feeder, its devices, its failures and what a loss is worth.
+
+    Attributes
+    ----------
+    name
+        The case's name.
+    feeder
+        Lines and loads; every line's ``closed`` is its state before the event. Modelled as
+        balanced: positive-sequence impedance, three phases together.
+    devices
+        What each line is and how it is switched.
+    failed
+        (failure,) positions of the failed lines.
+    ders
+        Generators that may carry an island at t = 3 (``can_form``); None if there are none.
+    weights, limits
+        Objective (2) and the operating band.
+
+    Raises
+    ------
+    ScenarioError
+        With every contradiction between the pieces.
+    """
+
+    name: str
+    feeder: Feeder
+    devices: LineDevices
+    failed: IntArray
+    limits: Limits = field(default_factory=Limits)
+    weights: RestorationWeights = field(default_factory=RestorationWeights)
+    ders: Ders | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "failed", frozen(self.failed, np.int64, (-1,)))
+        faults = case_faults(self)
+        if faults:
+            raise ScenarioError(faults)
+
+    @property
+    def ends(self) -> IntArray:
+        """(line, 2) bus positions of each line's two ends."""
+        return np.stack([self.feeder.lines.from_bus, self.feeder.lines.to_bus], axis=1)
+
+    @property
+    def substation(self) -> BoolArray:
+        """(bus,) true where the feeder meets the transmission grid: ``s_i``."""
+        mask = np.zeros(len(self.feeder.buses.ids), bool)
+        mask[self.feeder.sources.bus] = True
+        return mask
+
+    @property
+    def forming(self) -> IntArray:
+        """Positions in ``ders`` of those that can carry an island."""
+        return np.flatnonzero(self.ders.can_form) if self.ders else np.zeros(0, np.int64)
+
+    @property
+    def operable(self) -> BoolArray:
+        """(line,) lines whose state the operator can change from the control room.
+
+        A line needs an operable end, and each end that is not must be closed before the event:
+        a manual end that stands open keeps the line open.
+        """
+        moves = self.devices.operable_end
+        held_open = ~moves & ~self.feeder.lines.closed[:, None]
+        return moves.any(axis=1) & ~held_open.any(axis=1)
+
+    def bus_demand(self) -> tuple[FloatArray, FloatArray]:
+        """(bus,) nominal active (kW) and reactive (kvar) demand, three phases together."""
+        loads, size = self.feeder.loads, len(self.feeder.buses.ids)
+        p = np.bincount(loads.bus, loads.p_kw.sum(axis=1), minlength=size)
+        return p, np.bincount(loads.bus, loads.q_kvar.sum(axis=1), minlength=size)
+
+    def impedance_ohm(self) -> tuple[FloatArray, FloatArray]:
+        """(line,) positive-sequence resistance and reactance, ohm."""
+        lines = self.feeder.lines
+        own = np.eye(3, dtype=bool)
+        r, x = (
+            (m[:, own].mean(axis=1), m[:, ~own].mean(axis=1)) for m in (lines.r_ohm, lines.x_ohm)
+        )
+        return r[0] - r[1], x[0] - x[1]
+
+    def with_failures(self, line_ids: Sequence[str], *, buried: int = 0) -> RestorationCase:
+        """Let other lines fail in the same network; the first ``buried`` are made remote cables.
+
+        Only kind and devices change, not impedances, so that cases differ in switching alone.
+
+        Raises
+        ------
+        ScenarioError
+            If a failure names a line the feeder does not have.
+        """
+        where = index_of(self.feeder.lines.ids)
+        unknown = [name for name in line_ids if name not in where]
+        if unknown:
+            raise ScenarioError(
+                [f"{self.name}: failures: line {k!r} is not in the feeder; name one that is"
+                 for k in unknown]
+            )  # fmt: skip
+        failed = np.array([where[name] for name in line_ids], np.int64)
+        device, cable = list(self.devices.device), self.devices.underground.copy()
+        for k in failed[:buried].tolist():
+            device[k], cable[k] = (Device.REMOTE, Device.REMOTE), True
+        return RestorationCase(
+            name=self.name,
+            feeder=self.feeder,
+            devices=LineDevices(
+                line_ids=self.devices.line_ids, underground=cable, device=tuple(device)
+            ),
+            failed=failed,
+            limits=self.limits,
+            weights=self.weights,
+            ders=self.ders,
+        )
+
+    def digest(self) -> str:
+        """SHA-256 over everything that can change a plan."""
+        return content_digest(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RestorationPlan:
+    """What was decided and what it means, at every phase.
+
+    Attributes
+    ----------
+    closed
+        (time, line) state of each line.
+    end_closed
+        (time, line, 2) state of each line end; an overhead line's two are its state.
+    available
+        (time, bus) true outside the damaged zone: ``a``.
+    energized
+        (time, bus) true where supplied: ``y``.
+    forming
+        (time, der) true where a DER carries an island: ``y_dg``.
+    served_kw
+        (time, bus) load supplied.
+    costs
+        Terms of objective (2): ``unserved``, ``lost_buses``, ``switching``, ``total``.
+    proof
+        What was shown; its costs are in the objective's own unit.
+    """
+
+    case_digest: str
+    closed: BoolArray
+    end_closed: BoolArray
+    available: BoolArray
+    energized: BoolArray
+    forming: BoolArray
+    served_kw: FloatArray
+    costs: Mapping[str, float]
+    proof: Proof
+
+    def __post_init__(self) -> None:
+        shapes: dict[str, tuple[type, tuple[int, ...]]] = {
+            "closed": (bool, (4, -1)),
+            "end_closed": (bool, (4, -1, 2)),
+            "available": (bool, (4, -1)),
+            "energized": (bool, (4, -1)),
+            "forming": (bool, (4, -1)),
+            "served_kw": (float, (4, -1)),
+        }
+        for name, (kind, shape) in shapes.items():
+            object.__setattr__(self, name, frozen(getattr(self, name), kind, shape))
+
+    def supplied_share(self, case: RestorationCase) -> FloatArray:
+        """(time,) load supplied as a share of all load."""
+        share: FloatArray = self.served_kw.sum(axis=1) / case.bus_demand()[0].sum()
+        return share

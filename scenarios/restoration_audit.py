@@ -1,0 +1,139 @@
+"""The graph audit of a restoration plan, by code that shares nothing with any optimizer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scenarios.arrays import BoolArray, IntArray
+from scenarios.graph import connected_components, has_cycle
+from scenarios.restoration import RestorationCase, RestorationPlan
+
+__all__ = ["audit_restoration", "damaged_buses", "struck_buses"]
+
+
+def audit_restoration(case: RestorationCase, plan: RestorationPlan) -> tuple[str, ...]:
+    """Every fault of the plan as a graph and as numbers; empty if it has none.
+
+    Checked at each phase: what moved could move then; the damaged zone is what a search over
+    closed lines from the failures finds, and no closed line joins it to the safe zone; the
+    supplied buses are what a search from the sources finds; each supplied island is a tree
+    with one source; no load is served in a dead bus.
+    """
+    faults: list[str] = []
+    for time in range(4):
+        found = [*_switch_faults(case, plan, time), *_damage_faults(case, plan, time)]
+        found += [*_supply_faults(case, plan, time), *_served_faults(case, plan, time)]
+        faults += [f"t = {time}: {fault}" for fault in found]
+    return tuple(faults)
+
+
+def struck_buses(case: RestorationCase, end_closed: BoolArray) -> BoolArray:
+    """(bus,) buses a failure takes down directly, (10)-(11), given the ends' states (line, 2).
+
+    Both ends of an overhead line that was closed before the event; of a cable, each end whose
+    switch is closed. A substation's own busbar withstands a failure of its line.
+    """
+    struck = np.zeros(len(case.feeder.buses.ids), bool)
+    for k in case.failed.tolist():
+        cable = case.devices.underground[k]
+        for side in (0, 1):
+            conducts = end_closed[k, side] if cable else case.feeder.lines.closed[k]
+            struck[case.ends[k, side]] |= bool(conducts)
+    return struck & ~case.substation
+
+
+def damaged_buses(case: RestorationCase, struck: BoolArray, spreads: BoolArray) -> BoolArray:
+    """(bus,) struck buses and all that lines with ``spreads`` (line,) join to them."""
+    labels = _labels(case, spreads)
+    return np.isin(labels, labels[struck])
+
+
+def _labels(case: RestorationCase, kept: BoolArray) -> IntArray:
+    ends = case.ends[kept]
+    return connected_components(len(case.feeder.buses.ids), ends[:, 0], ends[:, 1])
+
+
+def _switch_faults(case: RestorationCase, plan: RestorationPlan, time: int) -> list[str]:
+    ids, devices = case.feeder.lines.ids, case.devices
+    now = plan.end_closed[time]
+    faults = [
+        f"line {ids[k]} is {'closed' if plan.closed[time, k] else 'open'} but its ends are "
+        f"{now[k].tolist()}"
+        for k in np.flatnonzero(plan.closed[time] != now.all(axis=1))
+    ]
+    before = np.repeat(case.feeder.lines.closed[:, None], 2, axis=1)
+    then = plan.end_closed[time - 1] if time else before
+    may_open = {1: devices.protective_end, 2: devices.operable_end, 3: devices.operable_end}
+    may_close = {3: devices.operable_end}
+    nobody = np.zeros_like(before)
+    opened, shut = then & ~now, now & ~then
+    for moved, may, verb in (
+        (opened, may_open.get(time, nobody), "opens"),
+        (shut, may_close.get(time, nobody), "closes"),
+    ):
+        for k, side in np.argwhere(moved & ~may):
+            faults.append(f"{devices.device[k][side]} switch of line {ids[k]} {verb}; it may not")
+    overhead_open = ~devices.underground[case.failed] & ~case.feeder.lines.closed[case.failed]
+    for k in case.failed[overhead_open & plan.closed[time, case.failed]]:
+        faults.append(f"line {ids[k]} failed while open and is closed")
+    return faults
+
+
+def _damage_faults(case: RestorationCase, plan: RestorationPlan, time: int) -> list[str]:
+    ids, available = case.feeder.buses.ids, plan.available[time]
+    damaged = np.zeros(len(ids), bool)
+    if time:
+        spreads = plan.closed[time]
+        if time == 1:
+            spreads = spreads | (case.feeder.lines.closed & ~case.devices.protective)
+        damaged = damaged_buses(case, struck_buses(case, plan.end_closed[time]), spreads)
+    faults = [
+        f"bus {ids[i]} is damaged but called available" for i in np.flatnonzero(damaged & available)
+    ]
+    faults += [
+        f"bus {ids[i]} is called damaged; no failure reaches it"
+        for i in np.flatnonzero(~damaged & ~available)
+    ]
+    sides = available[case.ends]
+    for k in np.flatnonzero(plan.closed[time] & (sides[:, 0] != sides[:, 1])):
+        faults.append(f"closed line {case.feeder.lines.ids[k]} joins a damaged and a safe zone")
+    return faults
+
+
+def _supply_faults(case: RestorationCase, plan: RestorationPlan, time: int) -> list[str]:
+    feeder, live = case.feeder, plan.energized[time]
+    roots = feeder.sources.bus[plan.available[time, feeder.sources.bus]]
+    if case.ders is not None and time == 3:
+        roots = np.concatenate([roots, case.ders.bus[case.forming[plan.forming[time]]]])
+    elif plan.forming[time].any():
+        return ["a DER carries an island before reconfiguration"]
+    labels = _labels(case, plan.closed[time])
+    reached = np.isin(labels, labels[roots])
+    faults = [
+        f"bus {feeder.buses.ids[i]} is called {'dead' if reached[i] else 'supplied'}; a search "
+        f"from the sources {'reaches' if reached[i] else 'does not reach'} it"
+        for i in np.flatnonzero(reached != live)
+    ]
+    faults += [
+        f"damaged bus {feeder.buses.ids[i]} is supplied"
+        for i in np.flatnonzero(live & ~plan.available[time])
+    ]
+    names, sources = np.unique(labels[roots], return_counts=True)
+    for name, count in zip(names.tolist(), sources.tolist(), strict=True):
+        where = feeder.buses.ids[int(np.argmax(labels == name))]
+        if count > 1:
+            faults.append(f"the island of bus {where} has {count} sources; 1 is allowed")
+        inside = case.ends[plan.closed[time] & (labels[case.ends[:, 0]] == name)]
+        if has_cycle(len(labels), inside[:, 0], inside[:, 1]):
+            faults.append(f"the island of bus {where} holds a loop of closed lines")
+    return faults
+
+
+def _served_faults(case: RestorationCase, plan: RestorationPlan, time: int) -> list[str]:
+    served, live, slack = plan.served_kw[time], plan.energized[time], 1e-3
+    demand = case.bus_demand()[0]
+    ids = case.feeder.buses.ids
+    faults = [f"dead bus {ids[i]} is served" for i in np.flatnonzero(~live & (served > slack))]
+    for i in np.flatnonzero((served > demand + slack) | (served < -slack)):
+        faults.append(f"bus {ids[i]} is served {served[i]:.3f} of {demand[i]:.3f} kW")
+    return faults
