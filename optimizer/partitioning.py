@@ -30,7 +30,7 @@ import pyomo.environ as pyo
 
 from optimizer.centring import centre
 from optimizer.constraints.blocks import add_block_energisation, add_grid_forming_coloring
-from optimizer.constraints.devices import add_base_setpoints, add_redispatch
+from optimizer.constraints.devices import add_base_setpoints, add_redispatch, redispatch_usd
 from optimizer.constraints.flow import Decisions, add_flow, flow_reach
 from optimizer.constraints.network import BASE_KVA, Network
 from optimizer.constraints.topology import FORMULATIONS, BlockGraph, add_radiality
@@ -185,8 +185,8 @@ def _plan_step(
     )
     if outcome.candidate is None or not options.centre:
         return outcome
-    kept = [] if options.method == "nominal" else master.kept
-    return centre(network, oracle, outcome, kept, reach=master.reach)
+    left = time_limit_s - outcome.proof.seconds["total"]
+    return centre(network, oracle, outcome, master.kept, time_limit_s=left)
 
 
 class _NominalOnly:
@@ -343,7 +343,7 @@ def add_realization(
     demand = network.demand(draw.p_kw[0, network.time], draw.q_kvar[0, network.time])
     moved = add_redispatch(b, network, decisions.energized, (m.base.p, m.base.q))
     add_flow(b, network, decisions, (moved.p, moved.q), demand, reach=reach)
-    b.epigraph = pyo.Constraint(expr=m.worst_redispatch >= moved.cost)
+    b.epigraph = pyo.Constraint(expr=m.worst_redispatch >= redispatch_usd(network, moved))
 
 
 def _decisions(m: Any, network: Network) -> Decisions:

@@ -13,16 +13,16 @@ import numpy as np
 import pyomo.environ as pyo
 
 from optimizer.constraints.flow import SIDES, is_plain
-from optimizer.constraints.network import Network
+from optimizer.constraints.network import BASE_KVA, Network
 from scenarios.lindist import polygon
 
-__all__ = ["add_base_setpoints", "add_redispatch"]
+__all__ = ["add_base_setpoints", "add_redispatch", "redispatch_usd"]
 
 _MOVABLE = 1e-9  # pu; a range narrower than this has no inside to keep a margin in
 
 
 def add_base_setpoints(
-    m: Any, network: Network, energized: Mapping[int, Any], *, margin: Mapping[int, Any] | None = None
+    m: Any, network: Network, energized: Mapping[int, Any], *, margin: Mapping[tuple[str, int], Any] | None = None
 ) -> Any:
     """Add ``m.base``: set-points that serve the nominal load without re-dispatch, (3).
 
@@ -37,7 +37,8 @@ def add_base_setpoints(
     energized
         Per block, a variable or a plain number; a dead block's DERs get no variables.
     margin
-        Per block, the share of rating each limit must keep; plain ``energized`` only.
+        Share of rating each limit must keep, by kind (``active``, ``reactive``) and block;
+        plain ``energized`` only.
 
     Returns
     -------
@@ -61,7 +62,7 @@ def add_redispatch(
     energized: Mapping[int, Any],
     base: tuple[Mapping[tuple[int, int], Any], Mapping[tuple[int, int], Any]],
     *,
-    margin: Mapping[int, Any] | None = None,
+    margin: Mapping[tuple[str, int], Any] | None = None,
 ) -> Any:
     """Add ``b.redispatch``: ``s = s_base + o⁺ - o⁻`` within capability and ramp, (18b)-(18f).
 
@@ -76,18 +77,18 @@ def add_redispatch(
     base
         Active and reactive base set-points, variables or numbers.
     margin
-        As in `add_base_setpoints`; the ramp keeps it too.
+        As in `add_base_setpoints`; with the kind ``ramp`` too.
 
     Returns
     -------
     pyomo.environ.Block
-        ``b.redispatch`` with ``up``, ``down`` (active), ``shift`` (reactive), the resulting
-        ``p`` and ``q``, and the expression ``cost`` in USD.
+        ``b.redispatch`` with ``up``, ``down`` (active), ``shift`` (reactive) and the
+        resulting ``p`` and ``q``.
     """
     b.redispatch = pyo.Block()
     r = b.redispatch
     where = _phases(network, energized)
-    limits, prices = network.ders, network.scenario.ders.redispatch_cost_usd_per_kw * 1000.0
+    limits = network.ders
     r.up = pyo.Var(where, bounds=lambda _, g, k: (0.0, limits.ramp_p[g, k]))
     r.down = pyo.Var(where, bounds=lambda _, g, k: (0.0, limits.ramp_p[g, k]))
     r.shift = pyo.Var(
@@ -104,16 +105,24 @@ def add_redispatch(
         _add_capability(r, network, energized, (g, k), (r.p[g, k], r.q[g, k]), margin)
         if margin is None:
             continue
-        kept = margin[int(network.block[network.der_bus[g]])] * limits.scale[g, k]
+        kept = margin["ramp", int(network.block[network.der_bus[g]])] * float(limits.scale[g, k])
         if limits.ramp_p[g, k] > _MOVABLE:
             r.ramp.add(r.up[g, k] + r.down[g, k] <= limits.ramp_p[g, k] - kept)
         if limits.ramp_q[g, k] > _MOVABLE:
             r.ramp.add(r.shift[g, k] <= limits.ramp_q[g, k] - kept)
             r.ramp.add(r.shift[g, k] >= -limits.ramp_q[g, k] + kept)
-    r.cost = pyo.Expression(
-        expr=sum(float(prices[g]) * (r.up[g, k] + r.down[g, k]) for g, k in where)
-    )
     return r
+
+
+def redispatch_usd(network: Network, redispatch: Any, blocks: tuple[int, ...] | None = None) -> Any:
+    """Cost of a realization's re-dispatch, ``Σ c_g (o⁺ + o⁻)``; of some blocks only if given."""
+    price = network.scenario.ders.redispatch_cost_usd_per_kw * BASE_KVA
+    home = network.block[network.der_bus]
+    return sum(
+        float(price[g]) * (up + redispatch.down[g, k])
+        for (g, k), up in redispatch.up.items()
+        if blocks is None or int(home[g]) in blocks
+    )
 
 
 def _phases(network: Network, energized: Mapping[int, Any]) -> list[tuple[int, int]]:
@@ -131,17 +140,17 @@ def _add_capability(
     energized: Mapping[int, Any],
     where: tuple[int, int],
     power: tuple[Any, Any],
-    margin: Mapping[int, Any] | None,
+    margin: Mapping[tuple[str, int], Any] | None,
 ) -> None:
     """Range of p and q, and apparent power, of one DER phase."""
     limits, block = network.ders, int(network.block[network.der_bus[where[0]]])
-    z = energized[block]
-    kept = 0 if margin is None else margin[block] * limits.scale[where]
-    for value, low, high in (
-        (power[0], limits.p_min[where], limits.p_max[where]),
-        (power[1], limits.q_min[where], limits.q_max[where]),
+    z, scale = energized[block], float(limits.scale[where])
+    for value, kind, low, high in (
+        (power[0], "active", limits.p_min[where], limits.p_max[where]),
+        (power[1], "reactive", limits.q_min[where], limits.q_max[where]),
     ):
-        inside = kept if high - low > _MOVABLE else 0
+        keeps = margin is not None and high - low > _MOVABLE
+        inside = scale * margin[kind, block] if margin is not None and keeps else 0
         b.capability.add(value >= float(low) * z + inside)
         b.capability.add(value <= float(high) * z - inside)
     s_max = float(limits.s_max[where])
@@ -152,5 +161,6 @@ def _add_capability(
     sides = polygon(SIDES)
     if np.isinf(s_max) or (margin is None and corner <= sides[0, 2] * s_max):
         return
+    kept = 0 if margin is None else scale * margin["active", block]
     for cosine, sine, inner in sides.tolist():
         b.capability.add(cosine * power[0] + sine * power[1] <= inner * (s_max * z - kept))

@@ -63,7 +63,7 @@ def add_flow(
     injection: tuple[Mapping[tuple[int, int], Any], Mapping[tuple[int, int], Any]],
     demand: tuple[Any, Any],
     *,
-    margin: Mapping[int, Any] | None = None,
+    margin: Mapping[tuple[str, int], Any] | None = None,
     reach: FloatArray | None = None,
     slack: bool = False,
 ) -> Any:
@@ -83,8 +83,8 @@ def add_flow(
         Active and reactive constant demand, indexed ``[bus, phase]``: arrays, or (with plain
         decisions) variables.
     margin
-        Per block, the normalised margin each limit must keep: voltage as a share of half the
-        band, apparent power as a share of its limit. Plain decisions only.
+        Normalised margin that each limit must keep, by kind (see `MARGINS`) and block. Plain
+        decisions only.
     reach
         (2,) bounds on any channel's active and reactive power, from `flow_reach`.
     slack
@@ -119,7 +119,8 @@ def add_flow(
         b.excess = pyo.Var(("p", "q"), nodes, ("over", "under"), bounds=(0.0, None))
     _add_voltage_band(b, network, decisions, buses, margin)
     for e in live:
-        kept = 0 if margin is None else margin[int(network.block[network.branches[e].start])]
+        block = int(network.block[network.branches[e].start])
+        kept = 0 if margin is None else margin["flow", block]
         _add_drop(b, network, decisions, e)
         _add_apparent_limits(b, network.branches[e], decisions, e, kept, _wide(reach))
     _add_balance(b, network, decisions, nodes, live, injection, demand)
@@ -178,7 +179,7 @@ def _add_voltage_band(
     network: Network,
     decisions: Decisions,
     buses: list[int],
-    margin: Mapping[int, Any] | None,
+    margin: Mapping[tuple[str, int], Any] | None,
 ) -> None:
     """(16c), on phases or on pairs; dead buses have ``w = 0``."""
     half = (network.w_max - network.w_min) / 2.0
@@ -186,7 +187,7 @@ def _add_voltage_band(
     for i in buses:
         block = int(network.block[i])
         z = decisions.energized[block]
-        inside = 0 if margin is None else half * margin[block]
+        inside = 0 if margin is None else half * margin["voltage", block]
         held = np.flatnonzero(network.phases[i]).tolist()
         for k in held:
             least, most = (low, high) if network.pairwise else (network.w_min, network.w_max)

@@ -33,10 +33,14 @@ from scenarios.limits import VoltageTest
 if TYPE_CHECKING:
     from scenarios.scenario import Scenario
 
-__all__ = ["BASE_KVA", "Branch", "DerLimits", "Network"]
+__all__ = ["BASE_KVA", "MARGINS", "Branch", "DerLimits", "Network"]
 
 BASE_KVA = 1000.0
 """Power base per phase."""
+
+MARGINS = ("voltage", "flow", "active", "reactive", "ramp")
+"""Kinds of normalised margins a planning copy can keep: of half the voltage band, of a
+branch's limit, and of a DER phase's active rating in the last three."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
-from optimizer.constraints.devices import add_redispatch
+from optimizer.constraints.devices import add_redispatch, redispatch_usd
 from optimizer.constraints.flow import add_flow
 from optimizer.constraints.network import BASE_KVA, Network
 from optimizer.first_stage import FirstStage
@@ -205,8 +205,9 @@ def _island_model(
     flow = add_flow(
         m, network, decisions, (redispatch.p, redispatch.q), demand, reach=reach, slack=True
     )
+    moved = redispatch_usd(network, redispatch)
     price = network.scenario.slack_usd_per_kw * BASE_KVA
-    m.cost = pyo.Objective(expr=price * sum(flow.excess.values()) + redispatch.cost)
+    m.cost = pyo.Objective(expr=price * sum(flow.excess.values()) + moved)
     return m, nodes
 
 

@@ -1,0 +1,163 @@
+"""Among plans of the same cost, the one furthest from its limits.
+
+A cost-minimal linear program ends on limits: a voltage at exactly 0.95, a ramp used to the
+last kilowatt. Base set-points and held voltages are therefore moved, with every switch and
+role as it is and at the same worst-case cost, to where each island's margins are largest over
+the nominal load and the realizations kept: first the least of all, then each kind's least::
+
+    max Σ_islands (W t + Σ_kinds t_k)    s.t. every limit of kind k keeps t_k ≥ t,
+                                              Σ c_g p_g + Σ_islands θ ≤ the cost before
+
+What comes out is put through separation again; a realization that breaks it is kept too, and
+if no round holds, the plan stays as it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+from optimizer.constraints.devices import add_base_setpoints, add_redispatch, redispatch_usd
+from optimizer.constraints.flow import Decisions, add_flow
+from optimizer.constraints.network import BASE_KVA, MARGINS, Network
+from optimizer.first_stage import FirstStage
+from optimizer.methods.decomposition import Oracle, Outcome
+from optimizer.methods.solve import solve
+from scenarios.arrays import FloatArray
+from scenarios.plan import Termination
+from scenarios.realization import realize
+
+__all__ = ["ENOUGH", "FIRST", "centre"]
+
+ENOUGH = 0.3
+"""Normalised margin beyond which more of it is worth nothing."""
+
+FIRST = 100.0
+"""How much the least margin of all weighs against each kind's."""
+
+
+_ROUNDS = 6
+_SAME = 1e-9
+"""Relative difference at which two costs count as the same."""
+
+
+def centre(
+    network: Network,
+    oracle: Oracle[FirstStage],
+    outcome: Outcome[FirstStage],
+    kept: list[FloatArray],
+    *,
+    time_limit_s: float,
+) -> Outcome[FirstStage]:
+    """Move set-points and held voltages of a finished search to the centre, at no cost.
+
+    Parameters
+    ----------
+    network, oracle
+        What the search used.
+    outcome
+        A search's end with a candidate; returned unchanged where nothing better holds.
+    kept
+        Realizations whose margins count beside the nominal's.
+    time_limit_s
+        Wall time for all rounds.
+
+    Returns
+    -------
+    Outcome
+        The centred candidate with its re-proven worst case; its cost is within 1e-9 of
+        the one before.
+    """
+    candidate, proof = outcome.candidate, outcome.proof
+    if candidate is None or not candidate.energized.any():
+        return outcome
+    realizations, spent = list(kept), 0.0
+    most = proof.incumbent_usd + _SAME * max(1.0, abs(proof.incumbent_usd))
+    for _ in range(_ROUNDS):
+        model = _model(network, candidate, realizations, most)
+        answer = solve(model, time_limit_s=max(time_limit_s - spent, 0.0))
+        spent += answer.seconds
+        if answer.termination is not Termination.OPTIMAL:
+            return outcome
+        moved = _read(network, candidate, model)
+        worst = oracle.worst(moved, time_limit_s=max(time_limit_s - spent, 0.0))
+        cost = oracle.first_stage_usd(moved) + worst.cost_usd
+        if worst.complete and cost <= most:
+            seconds = {**proof.seconds, "centring": spent}
+            return Outcome(
+                candidate=moved,
+                worst=worst,
+                proof=replace(proof, incumbent_usd=cost, seconds=seconds),
+            )
+        if not worst.complete or any(np.array_equal(worst.zeta, z) for z in realizations):
+            return outcome
+        realizations.append(worst.zeta)
+    return outcome
+
+
+def _model(
+    network: Network, candidate: FirstStage, realizations: list[FloatArray], most_usd: float
+) -> Any:
+    scenario = network.scenario
+    islands = candidate.islands(scenario)
+    m = pyo.ConcreteModel()
+    m.least = pyo.Var(range(len(islands)), bounds=(0.0, ENOUGH))
+    m.margin = pyo.Var(MARGINS, range(len(islands)), bounds=(0.0, ENOUGH))
+    m.order = pyo.Constraint(
+        MARGINS, range(len(islands)), rule=lambda m, kind, i: m.least[i] <= m.margin[kind, i]
+    )
+    m.worst_redispatch = pyo.Var(range(len(islands)), bounds=(0.0, None))
+    m.source_w = pyo.Var(range(len(network.der_bus)), bounds=(network.w_min, network.w_max))
+    margin = {
+        (kind, block): m.margin[kind, i]
+        for i, blocks in enumerate(islands)
+        for block in blocks
+        for kind in MARGINS
+    }
+    plain = candidate.decisions()
+    decisions = Decisions(
+        closed=plain.closed,
+        energized=plain.energized,
+        forming=plain.forming,
+        source_w=dict(m.source_w.items()),
+    )
+    add_base_setpoints(m, network, plain.energized, margin=margin)
+    base = (m.base.p, m.base.q)
+    m.nominal = pyo.Block()
+    add_flow(m.nominal, network, decisions, base, network.nominal, margin=margin)
+    m.realization = pyo.Block(range(len(realizations)))
+    m.epigraph = pyo.ConstraintList()
+    for number, zeta in enumerate(realizations):
+        b = m.realization[number]
+        draw = realize(scenario, zeta[None])
+        demand = network.demand(draw.p_kw[0, network.time], draw.q_kvar[0, network.time])
+        moved = add_redispatch(b, network, plain.energized, base, margin=margin)
+        add_flow(b, network, decisions, (moved.p, moved.q), demand, margin=margin)
+        for i, blocks in enumerate(islands):
+            m.epigraph.add(m.worst_redispatch[i] >= redispatch_usd(network, moved, blocks))
+    price = scenario.ders.cost_usd_per_kw * BASE_KVA
+    made = sum(float(price[g]) * v for (g, _), v in m.base.p.items())
+    m.same_cost = pyo.Constraint(
+        expr=made + sum(m.worst_redispatch.values()) <= most_usd - candidate.shed_usd(scenario)
+    )
+    m.inward = pyo.Objective(
+        expr=-FIRST * sum(m.least.values()) - pyo.quicksum(m.margin.values())
+    )
+    return m
+
+
+def _read(network: Network, candidate: FirstStage, m: Any) -> FirstStage:
+    """Read the centred values, put back exactly inside their ranges."""
+    p, q = np.zeros_like(candidate.p), np.zeros_like(candidate.q)
+    for (g, k), variable in m.base.p.items():
+        p[g, k], q[g, k] = pyo.value(variable), pyo.value(m.base.q[g, k])
+    limits, live = network.ders, candidate.energized[network.block[network.der_bus]][:, None]
+    held = np.array([v.value if v.value is not None else 1.0 for v in m.source_w.values()])
+    return candidate.moved(
+        source_w=np.clip(held, network.w_min, network.w_max),
+        p=np.where(live, np.clip(p, limits.p_min, limits.p_max), 0.0),
+        q=np.where(live, np.clip(q, limits.q_min, limits.q_max), 0.0),
+    )
