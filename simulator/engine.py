@@ -1,0 +1,61 @@
+"""The contract of every engine: hold a plan, then observe realizations under it."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from scenarios.plan import Plan, Setpoints
+from scenarios.realization import Realizations
+from scenarios.snapshot import Snapshots
+
+__all__ = ["Engine"]
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """A model of the physics that answers realizations of one scenario.
+
+    Laws every engine obeys (``tests/contracts`` tries them):
+
+    * the answer to a realization is a function of (scenario, plan, step, realization,
+      set-points) alone, to the last bit: neither what was observed before, nor the order
+      within a batch, nor the batch's size, nor an earlier plan can change it;
+    * what is dead is NaN volts, never zero volts, and draws no current;
+    * a flow without solution is ``converged = False``, never an exception.
+    """
+
+    def hold(self, plan: Plan, time: int = 0) -> None:
+        """Put switches, sources and roles into the states of one step of a plan.
+
+        Parameters
+        ----------
+        plan
+            Its axes are the scenario's.
+        time
+            The step.
+
+        Raises
+        ------
+        EngineError
+            If the plan is of another scenario or the simulator refused a command.
+        """
+
+    def observe(self, realizations: Realizations, setpoints: Setpoints) -> Snapshots:
+        """Solve each realization with its own set-points under the held plan.
+
+        Parameters
+        ----------
+        realizations
+            What the loads ask for, in any order.
+        setpoints
+            What the DERs are told, for the same ``index`` in the same order.
+
+        Raises
+        ------
+        EngineError
+            If no plan is held, the two batches do not belong together, or the simulator
+            refused a command.
+        """
+
+    def close(self) -> None:
+        """Release what the engine holds; it cannot be used afterwards."""

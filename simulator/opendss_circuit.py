@@ -1,0 +1,281 @@
+"""One compiled circuit in an OpenDSS context of its own: the thin layer over the C library.
+
+Everything hot goes through object handles and plain arrays. A text command is only ever
+made of this package's own words, of the scenario's file path and of bus names that the
+compiled circuit itself reported (`safe_name`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from dss import DSS
+from dss_python_backend.enums import SetterFlags
+from numpy.typing import NDArray
+
+from scenarios.arrays import FloatArray, IntArray
+from scenarios.errors import EngineError
+
+__all__ = ["Batch", "DssCircuit", "safe_name"]
+
+ComplexArray = NDArray[np.complex128]
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_:#+$/\-]{1,255}")
+_KEEP_Y = int(SetterFlags.AvoidFullRecalc)
+
+
+def safe_name(name: str) -> str:
+    """Return a name that cannot be read as anything but one word of OpenDSS text.
+
+    Raises
+    ------
+    EngineError
+        If it holds a blank, a quote, a bracket, a dot, ``=``, ``!`` or the like.
+    """
+    if not _SAFE_NAME.fullmatch(name):
+        raise EngineError(
+            f"the name {name!r} cannot be put into an OpenDSS command; "
+            "use letters, digits and _ : # + $ / - only"
+        )
+    return name
+
+
+class Batch:
+    """Elements of one class whose numbers are set together, by one call into C."""
+
+    def __init__(self, circuit: DssCircuit, handles: Sequence[Any]) -> None:
+        self.size = len(handles)
+        self._pointer = circuit.ffi.new("void*[]", list(handles))
+        self._ffi, self._lib = circuit.ffi, circuit.raw
+
+    def write(self, position: int, values: FloatArray, *, keep_y: bool = False) -> None:
+        """Set property number ``position`` of every element; ``values`` is (element,)."""
+        if self.size:
+            row = np.ascontiguousarray(values, dtype=np.float64)
+            if row.shape != (self.size,):
+                raise EngineError(f"{row.shape} values given for a batch of {self.size} elements")
+            flags = _KEEP_Y if keep_y else 0
+            address = self._ffi.cast("double *", row.ctypes.data)
+            self._lib.Batch_Float64Array(self._pointer, self.size, position, 0, address, flags)
+
+    def row_writer(self, position: int, rows: FloatArray) -> Any:
+        """Make ``write(i)``, which sets the property from row ``i`` and leaves Y as it is.
+
+        Parameters
+        ----------
+        position
+            Number of the property.
+        rows
+            (realization, element), C-ordered; must outlive the writer.
+        """
+        if rows.shape[1:] != (self.size,) or not rows.flags.c_contiguous or rows.dtype != float:
+            raise EngineError(f"rows {rows.shape} cannot feed a batch of {self.size} elements")
+        first = self._ffi.cast("double *", rows.ctypes.data)
+        pointer, size, call = self._pointer, self.size, self._lib.Batch_Float64Array
+
+        def write(row: int) -> None:
+            call(pointer, size, position, 0, first + row * size, _KEEP_Y)
+
+        return write if size else (lambda _row: None)
+
+
+class DssCircuit:
+    """A circuit compiled in its own context, with controls off and taps as first solved.
+
+    Parameters
+    ----------
+    path
+        The feeder's main file.
+    tolerance
+        Largest per-unit change of a node voltage at which the flow counts as solved.
+    max_iterations
+        After so many the flow counts as having no solution.
+    """
+
+    def __init__(self, path: str, *, tolerance: float, max_iterations: int) -> None:
+        if any(sign in path for sign in '"\r\n'):
+            raise EngineError(f"the feeder's path {path!r} holds a quote or a line break")
+        self.dss = DSS.NewContext()
+        self.dss.AllowChangeDir = False  # the process's folder belongs to the program
+        api = self.dss._api_util
+        self.ffi, self.raw, self.lib, self._context = api.ffi, api.lib_unpatched, api.lib, api.ctx
+        self._properties: dict[str, dict[str, int]] = {}
+        self._error = self.lib.Error_Get_NumberPtr()
+        self.text(f'compile "{path}"')
+        self.active = self.dss.ActiveCircuit
+        self.text("solve")  # files need not solve themselves; taps have to be settled
+        self.text("set mode=snapshot loadmult=1 algorithm=normal controlmode=off")
+        self.text(f"set tolerance={tolerance:g} maxiterations={max_iterations:d}")
+
+    # ------------------------------------------------------------------ commands
+    def text(self, command: str) -> None:
+        """Run one command of our own making; an error of the engine is ours."""
+        try:
+            self.dss.Text.Command = command
+        except Exception as error:
+            raise EngineError(f"OpenDSS refused {command!r}: {error}") from error
+
+    def check(self, doing: str) -> None:
+        """Raise what the library has noted since the last check.
+
+        Raises
+        ------
+        EngineError
+            With the library's own words.
+        """
+        number = self._error[0]
+        if number:
+            self._error[0] = 0
+            words = self.ffi.string(self.lib.Error_Get_Description()).decode(errors="replace")
+            raise EngineError(f"OpenDSS failed while {doing}: (#{number}) {words}")
+
+    def clear(self) -> None:
+        """Drop the circuit."""
+        self.text("clear")
+
+    # ------------------------------------------------------------------ elements
+    def handles(self, kind: str) -> dict[str, Any]:
+        """Map the lower-case names of one class's elements to their handles."""
+        pointer, count = self.ffi.new("void***"), self.ffi.new("int32_t[4]")
+        self.raw.Batch_CreateByClassS(self._context, pointer, count, kind.encode())
+        self.check(f"listing the class {kind}")
+        found = [pointer[0][k] for k in range(count[0])]
+        if count[0]:
+            self.raw.Batch_Dispose(pointer[0])
+        names = [self.ffi.string(self.raw.Obj_GetName(handle)).decode().lower() for handle in found]
+        return dict(zip(names, found, strict=True))
+
+    def kinds(self) -> set[str]:
+        """Lower-case class names of all enabled circuit elements."""
+        names = self.active.AllElementNames
+        return {name.split(".", 1)[0].lower() for name in names}
+
+    def property_number(self, kind: str, wanted: str) -> int:
+        """Position of a property in a class, as the batch calls count them."""
+        if kind not in self._properties:
+            handle = next(iter(self.handles(kind).values()))
+            name = self.ffi.string(self.raw.Obj_GetName(handle)).decode()
+            self.active.SetActiveElement(f"{kind}.{name}")
+            names = self.active.ActiveCktElement.AllPropertyNames
+            self._properties[kind] = {key.lower(): k + 1 for k, key in enumerate(names)}
+        return self._properties[kind][wanted]
+
+    def number(self, handle: Any, position: int) -> float:
+        """Value of a numeric property."""
+        return float(self.raw.Obj_GetFloat64(handle, position))
+
+    def integer(self, handle: Any, position: int) -> int:
+        """Value of an integer property or of a choice."""
+        return int(self.raw.Obj_GetInt32(handle, position))
+
+    def set_number(self, handle: Any, position: int, value: float) -> None:
+        """Set a numeric property and read it back."""
+        self.raw.Obj_SetFloat64(handle, position, value, 0)
+        self._read_back(self.number(handle, position), value, handle, position)
+
+    def set_integer(self, handle: Any, position: int, value: int) -> None:
+        """Set an integer property and read it back."""
+        self.raw.Obj_SetInt32(handle, position, value, 0)
+        self._read_back(self.integer(handle, position), value, handle, position)
+
+    def _read_back(self, found: float, wanted: float, handle: Any, position: int) -> None:
+        name = self.ffi.string(self.raw.Obj_GetName(handle)).decode()
+        self.check(f"setting property {position} of {name}")
+        if found != wanted:
+            raise EngineError(f"{name}: property {position} reads back {found}, set to {wanted}")
+
+    def node_refs(self, handle: Any) -> IntArray:
+        """(conductor,) positions in the voltage vector, terminal after terminal; 0 is ground."""
+        pointer, count = self.ffi.new("int32_t**"), self.ffi.new("int32_t[4]")
+        self.raw.Alt_CE_Get_NodeRef(pointer, count, handle)
+        refs = np.array(self.ffi.unpack(pointer[0], count[0]), np.int64)
+        self.raw.DSS_Dispose_PInteger(pointer)
+        self.check("reading the nodes of an element")
+        return refs
+
+    def terminals(self, handle: Any) -> int:
+        """Number of terminals of an element."""
+        return int(self.raw.Alt_CE_Get_NumTerminals(handle))
+
+    def yprim(self, handle: Any) -> ComplexArray:
+        """(conductor, conductor) primitive admittance matrix, siemens."""
+        pointer, count = self.ffi.new("double**"), self.ffi.new("int32_t[4]")
+        self.raw.Alt_CE_Get_YPrim(pointer, count, handle)
+        flat = np.array(self.ffi.unpack(pointer[0], count[0])).view(np.complex128)
+        self.raw.DSS_Dispose_PDouble(pointer)
+        self.check("reading a primitive admittance matrix")
+        order = round(len(flat) ** 0.5)
+        return flat.reshape(order, order).T  # the library is column-major
+
+    def switch(self, handle: Any, *, closed: bool, what: str) -> None:
+        """Open or close every terminal of an element and read the state back.
+
+        Raises
+        ------
+        EngineError
+            If the element is in another state afterwards.
+        """
+        act = self.raw.Alt_CE_Close if closed else self.raw.Alt_CE_Open
+        for terminal in range(1, self.terminals(handle) + 1):
+            if self.is_open(handle, terminal) == closed:
+                act(handle, terminal, 0)
+            if self.is_open(handle, terminal) == closed:
+                self.check(f"switching {what}")
+                raise EngineError(
+                    f"{what}: told to {'close' if closed else 'open'}, reads back the opposite; "
+                    "a control of the feeder's own may hold it"
+                )
+        self.check(f"switching {what}")
+
+    def is_open(self, handle: Any, terminal: int) -> bool:
+        """Whether any phase of a terminal is open."""
+        return bool(self.raw.Alt_CE_IsOpen(handle, terminal, 0))
+
+    # ------------------------------------------------------------------ solving
+    def solve_cold(self) -> None:
+        """Solve from the fixed start, forgetting every earlier solution."""
+        self.lib.YMatrix_Set_SolutionInitialized(0)
+        self.lib.Solution_SolveNoControl()
+        self.check("solving the held plan")
+
+    def set_source(self, handle: Any, v_pu: float) -> None:
+        """Set the magnitude a source holds; unlike the property, this leaves Y as it is."""
+        self.lib.Vsources_Set_Name(self.raw.Obj_GetName(handle))
+        self.lib.Vsources_Set_pu(v_pu)
+        self.check("setting a source's magnitude")
+        found = self.number(handle, self.property_number("vsource", "pu"))
+        if found != v_pu:
+            raise EngineError(f"a source reads back {found} pu, set to {v_pu}")
+
+    def solver(self) -> Callable[[], None]:
+        """Make ``solve()``: one flow from the fixed start, nothing checked."""
+        forget, run = self.lib.YMatrix_Set_SolutionInitialized, self.lib.Solution_SolveNoControl
+
+        def solve() -> None:
+            forget(0)
+            run()
+
+        return solve
+
+    def status(self) -> Callable[[], tuple[bool, int]]:
+        """Make ``status()``: did the last flow converge, and after how many iterations."""
+        converged, iterations = self.lib.Solution_Get_Converged, self.lib.Solution_Get_Iterations
+        return lambda: (converged() != 0, iterations())
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """(node,) names ``bus.number`` in lower case; node ``k`` is voltage ``k + 1``."""
+        return tuple(name.lower() for name in self.active.YNodeOrder)
+
+    def voltages(self) -> ComplexArray:
+        """(1 + node,) view of the live voltage vector, volt; entry 0 is ground.
+
+        Valid until the admittance matrix is rebuilt; fetch it again after each switching.
+        """
+        pointer = self.ffi.new("double**")
+        self.lib.YMatrix_getVpointer(pointer)
+        size = 16 * (self.active.NumNodes + 1)
+        return np.frombuffer(self.ffi.buffer(pointer[0], size), dtype=np.complex128)
