@@ -13,8 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from federation.environment import environment_record
-from federation.federates import Engine, FeederJob, PlannerJob
 from federation.follow import following
+from federation.jobs import Engine, FeederJob, PlannerJob
 from federation.launch import run_processes
 from federation.session import SessionSettings, run_session
 from federation.sink import CampaignSink, Tally, plan_digest, stored_plan

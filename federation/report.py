@@ -32,10 +32,10 @@ _GOOD, _BAD, _DIM, _LIVE = "green", "red", "dim", "bold blue"
 _MEANING = {
     "feasible": "inside every limit",
     "violated": "solved, outside a limit",
-    "not_mended": "re-dispatch does not hold in AC",
+    "not_mended": "re-dispatch fails in AC",
     "no_recourse": "no re-dispatch exists",
     "no_solution": "power flow has no solution",
-    "erred": "not judged: model or program at fault",
+    "erred": "model or program at fault",
 }
 
 
@@ -82,18 +82,22 @@ def _plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
     dead = [name for name, state in plan["blocks"].items() if state != "live"]
     shut = [name for name, state in plan["switches"].items() if state == "closed"]
     open_ = [name for name, state in plan["switches"].items() if state != "closed"]
-    costs = (
-        f"shed {_usd(plan['shed_cost_usd'])}, generation {_usd(plan['generation_cost_usd'])}, "
-        f"worst re-dispatch {_usd(plan['redispatch_cost_usd'])}"
-    )
+    costs = [
+        f"{label} {_usd(plan[key])}"
+        for label, key in (
+            ("shed", "shed_cost_usd"),
+            ("generation", "generation_cost_usd"),
+            ("re-dispatch", "redispatch_cost_usd"),
+        )
+    ]
     return [
         ("family", Text(plan["family"])),
         ("proof", proven),
         (
-            "objective",
-            Text(f"{_usd(plan['objective_usd'])} USD, bound {_usd(plan['bound_usd'])} USD"),
+            "cost (USD)",
+            Text(f"{_usd(plan['objective_usd'])}, proven at least {_usd(plan['bound_usd'])}"),
         ),
-        ("costs (USD)", Text(costs)),
+        ("of which", Text(", ".join(costs))),
         ("live blocks", Text(_listed(live, len(plan["blocks"])), style=_GOOD)),
         ("dead blocks", Text(_listed(dead, len(plan["blocks"])), style=_DIM)),
         ("closed", Text(_listed(shut, len(plan["switches"])), style=_LIVE)),
@@ -235,7 +239,7 @@ def _table(title: str | None) -> Table:
 
 
 def _usd(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.2f}"
+    return "not known" if value is None else f"{value:.2f}"
 
 
 def _listed(names: list[str], total: int) -> str:

@@ -81,7 +81,7 @@ def _batch(scenario, plan, first, count, seed=1):
         source_v_pu=np.tile(plan.source_v_pu[0], (count, 1)),
     )
     v_pu = (
-        np.ones((count, buses, 3)) - 0.06 * noise[:, :1, None] * np.linspace(0, 1, buses)[:, None]
+        np.ones((count, buses, 3)) - 0.08 * noise[:, :1, None] * np.linspace(0, 1, buses)[:, None]
     )
     current = np.ones((count, lines, 3)) * 80.0 * noise[:, 2, None, None]
     snapshots = Snapshots(

@@ -241,7 +241,7 @@ def test_a_part_of_another_campaign_is_named(fill, tmp_path):
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
-def test_a_refusing_disk_leaves_finished_parts_whole(
+def test_a_refusing_disk_leaves_finished_parts_whole(  # noqa: PLR0917
     whole, fill, tmp_path, monkeypatch, call, code
 ):
     store = create(tmp_path / "c")
