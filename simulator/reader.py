@@ -61,7 +61,8 @@ def read_feeder(path: Path, *, switches: Sequence[str] | None = None) -> Feeder:
         raise ConfigError(f"{path}: no such file; give the path of an OpenDSS master file (.dss)")
     context, error = _compile(path)
     faults = [] if error is None else [f"{path}: OpenDSS refused the file: {_one_line(error)}"]
-    faults += raw_faults(context, str(path))
+    if error is None or _was_read_whole(context):
+        faults += raw_faults(context, str(path))
     if faults:
         raise ConfigError(faults) from error
     reading = Reading(context=context, where=str(path), buses=_bus_positions(context))
@@ -92,6 +93,14 @@ def _compile(path: Path) -> tuple[Any, DSSException | None]:
     except DSSException as error:
         return context, error
     return context, None
+
+
+def _was_read_whole(context: Any) -> bool:
+    """Whether OpenDSS got as far as solving; of half a file nothing else can be said."""
+    try:
+        return int(context.Basic.NumCircuits()) > 0 and bool(context.Circuit.YNodeOrder())
+    except DSSException:
+        return False
 
 
 def _one_line(error: DSSException) -> str:
