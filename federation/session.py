@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 
 from federation.federates import FeederFederate, PlannerFederate, attend
+from federation.frames import now
 from federation.helics_broker import HelicsBroker
 from federation.helics_link import HelicsLink
 from federation.jobs import Deadlines, Engine, FeederJob, PlannerJob, Recourse, Sink
 from federation.link import Link, LocalHub
+from federation.recorder import Hear, TappedLink
 from federation.schedule import FEEDER_GRID, PLANNER_GRID, TimeGrid
 from federation.threads import Note, run_members
 from scenarios.errors import ConfigError
@@ -30,6 +32,8 @@ __all__ = [
     "Recourse",
     "SessionSettings",
     "Sink",
+    "run_feeder",
+    "run_planner",
     "run_session",
 ]
 
@@ -102,7 +106,14 @@ class SessionSettings:
         return cls(**values)
 
 
-def run_session(planner_job: PlannerJob, feeder_job: FeederJob, settings: SessionSettings) -> Plan:
+def run_session(
+    planner_job: PlannerJob,
+    feeder_job: FeederJob,
+    settings: SessionSettings,
+    *,
+    hear: Hear | None = None,
+    clock: Callable[[], float] = now,
+) -> Plan:
     """Run both federates in this process until the feeder has seen N of N.
 
     Parameters
@@ -111,6 +122,10 @@ def run_session(planner_job: PlannerJob, feeder_job: FeederJob, settings: Sessio
         What they do; each is used from one thread of its own.
     settings
         Transport and deadlines.
+    hear
+        Hears every message as it is published (`federation.recorder`), from two threads.
+    clock
+        Stamps messages, seconds since 1970.
 
     Returns
     -------
@@ -126,32 +141,53 @@ def run_session(planner_job: PlannerJob, feeder_job: FeederJob, settings: Sessio
     KeyboardInterrupt
         After both federates were stopped; what the sink has written stays.
     """
-    with _open_federation(settings) as (make_link, end):
+    with _open_federation(settings) as (open_link, end):
+
+        def make_link(name: str) -> Link:
+            link = open_link(name)
+            return link if hear is None else TappedLink(link, hear)
 
         def plan_and_answer(note: Note) -> Plan:
-            return run_planner(planner_job, make_link, settings, note)
+            return run_planner(planner_job, make_link, settings, note, clock=clock)
 
         def draw_and_judge(note: Note) -> Plan:
-            return run_feeder(feeder_job, make_link, settings, note)
+            return run_feeder(feeder_job, make_link, settings, note, clock=clock)
 
         bodies = {"planner": plan_and_answer, "feeder": draw_and_judge}
         return run_members(bodies, end, wall_deadline_s=settings.wall_deadline_s)["feeder"]
 
 
 def run_planner(
-    job: PlannerJob, make_link: MakeLink, settings: SessionSettings, note: Note
+    job: PlannerJob,
+    make_link: MakeLink,
+    settings: SessionSettings,
+    note: Note,
+    *,
+    clock: Callable[[], float] = now,
 ) -> Plan:
     """Join as the planner and run to the end; ``note`` hears of a failure before the wire."""
     link = make_link("planner")
-    return attend(link, PlannerFederate(job, link, settings.deadlines).run, note)
+    return attend(
+        link, lambda: PlannerFederate(job, link, settings.deadlines, clock=clock).run(), note
+    )
 
 
-def run_feeder(job: FeederJob, make_link: MakeLink, settings: SessionSettings, note: Note) -> Plan:
+def run_feeder(
+    job: FeederJob,
+    make_link: MakeLink,
+    settings: SessionSettings,
+    note: Note,
+    *,
+    clock: Callable[[], float] = now,
+) -> Plan:
     """Join as the feeder and run to the end; ``note`` hears of a failure before the wire."""
     link = make_link("feeder")
-    measurements = settings.measurements
-    federate = FeederFederate(job, link, settings.deadlines, measurements=measurements)
-    return attend(link, federate.run, note)
+
+    def body() -> Plan:
+        wanted = settings.measurements
+        return FeederFederate(job, link, settings.deadlines, measurements=wanted, clock=clock).run()
+
+    return attend(link, body, note)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from scenarios.plan import Plan
 __all__ = ["Note", "run_members"]
 
 Note = Callable[[BaseException], None]
-_GRACE_S = 1.0
+_GRACES_S = (0.5, 1.0)  # to end by themselves; after being thrown out
 _LOOK_EVERY_S = 0.2
 
 
@@ -146,8 +146,8 @@ def _await_all(
 def _stop(members: list[_Member], errors: _Errors) -> None:
     """Wait for the threads; throw them out of their computing if they do not come."""
     late: list[_Member] = []
-    for attempt in range(2):
-        until = time.monotonic() + _GRACE_S
+    for attempt, grace_s in enumerate(_GRACES_S):
+        until = time.monotonic() + grace_s
         for member in members:
             if member.thread.ident is not None:
                 member.thread.join(max(0.0, until - time.monotonic()))

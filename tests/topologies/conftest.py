@@ -1,0 +1,59 @@
+"""Every federation of these tests is small, and nothing of it may stay."""
+
+import gc
+import importlib.util
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from federation.helics_broker import close_library
+
+HERE = Path(__file__).parent
+
+
+def _load(name: str):
+    spec = importlib.util.spec_from_file_location(f"topologies_{name}", HERE / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def fakes():
+    """The module of fakes beside this file."""
+    return _load("fakes")
+
+
+@pytest.fixture
+def scenario(fakes):
+    return fakes.tiny()[0]
+
+
+@pytest.fixture
+def plan(fakes):
+    return fakes.tiny()[1]
+
+
+def children() -> set[int]:
+    return {
+        int(child)
+        for task in Path("/proc/self/task").iterdir()
+        for child in (task / "children").read_text().split()
+    }
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(request):
+    """No thread, child process or open federate may outlive a test."""
+    threads, processes = set(threading.enumerate()), children()
+    yield
+    gc.collect()
+    if not request.node.get_closest_marker("leaves_a_thread"):
+        assert set(threading.enumerate()) <= threads
+    assert children() <= processes
+    close_library()  # refuses while a broker or federate of ours is open
+    assert os.getpid()
