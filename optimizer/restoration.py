@@ -1,0 +1,137 @@
+"""Restoration of hybrid overhead-underground systems: the paper's program, phase by phase.
+
+Before the event (t = 0), automatic isolation (1), remote isolation (2), remote reconfiguration
+(3). `build_all_phases` states all four, as printed but for the corrections below;
+`build_reconfiguration` in ``optimizer.reconfiguration`` states what the first three leave to
+decide, which is all a planner needs to solve. The tests hold the two against each other.
+
+Corrections to the print, each with the function that makes it:
+
+* (2) charges availability; the text charges its loss: ``1 - a`` (`build_all_phases`).
+* (9) has ``a_i`` on both sides; (8)-(11) hold from t = 1 (`add_cascade`).
+* (4) would have a safe zone that nobody can feed called damaged; (6) and (7) are infeasible
+  when a substation is lost and admit a fed ring without a source (`add_feed`).
+* ``y_dg`` is the connection of a generator, a decision of t = 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from types import MappingProxyType
+
+import numpy as np
+
+from optimizer.constraints.damage import StateColumns, add_cascade, add_states, add_switching
+from optimizer.constraints.distflow import FlowColumns, LineData, add_distflow
+from optimizer.constraints.feed import FORMULATIONS, FeedGraph, add_feed
+from optimizer.constraints.isolation import isolate
+from optimizer.methods.program import Program
+from optimizer.methods.solve import Answer, solve_arrays
+from optimizer.reconfiguration import assemble, build_reconfiguration
+from scenarios.arrays import FloatArray, IntArray
+from scenarios.errors import NoPlanExists, PlanNotFound
+from scenarios.plan import Proof, Termination
+from scenarios.restoration import RestorationCase, RestorationPlan
+
+__all__ = ["PhaseColumns", "RestorationOptions", "RestorationPlanner", "build_all_phases"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestorationOptions:
+    """How to plan a restoration.
+
+    Attributes
+    ----------
+    radiality
+        One of ``FORMULATIONS`` of the feed constraints.
+    extent
+        ``reconfiguration`` solves what graph searches leave open, and falls back to
+        ``all_phases`` where they do not settle the rest.
+    gap
+        Relative gap at which the search may end.
+    time_limit_s
+        Wall time of the search.
+
+    Raises
+    ------
+    ValueError
+        With every fault.
+    """
+
+    radiality: str = "directed_local_flow"
+    extent: str = "reconfiguration"
+    gap: float = 1e-6
+    time_limit_s: float = 600.0
+
+    def __post_init__(self) -> None:
+        faults = []
+        if self.radiality not in FORMULATIONS:
+            faults.append(f"radiality = {self.radiality!r} must be one of {', '.join(FORMULATIONS)}")
+        if self.extent not in ("reconfiguration", "all_phases"):
+            faults.append(f"extent = {self.extent!r} must be 'reconfiguration' or 'all_phases'")
+        if not 0.0 <= self.gap < 1.0:
+            faults.append(f"gap = {self.gap} must lie in [0, 1)")
+        if not self.time_limit_s > 0.0:
+            faults.append(f"time_limit_s = {self.time_limit_s} must be positive")
+        if faults:
+            raise ValueError("; ".join(faults))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PhaseColumns:
+    """Columns of the program over all phases.
+
+    Attributes
+    ----------
+    states
+        Switch states.
+    available, energized
+        (time, bus) ``a`` and ``y``.
+    forming
+        (der,) ``y_dg`` at t = 3.
+    flow
+        One per phase.
+    """
+
+    states: StateColumns
+    available: IntArray
+    energized: IntArray
+    forming: IntArray
+    flow: tuple[FlowColumns, ...]
+
+
+def build_all_phases(
+    case: RestorationCase, *, radiality: str = "directed_local_flow"
+) -> tuple[Program, PhaseColumns]:
+    """State the paper's program (2)-(15) with linearised DistFlow at every phase.
+
+    ``min α Σ_t (Σ_i C_ns p_ns_i + Σ_i C_e (1 - a_i)) + β Σ_t Σ_l C_sw |Δsw_l|``   (2)
+    """
+    m, weights = Program(), case.weights
+    buses, lines = len(case.feeder.buses.ids), len(case.feeder.lines.ids)
+    everything = LineData.of(case, np.arange(buses), np.arange(lines))
+    states = add_states(m, case)
+    lost = weights.alpha * weights.lost_bus
+    available = np.stack([m.columns(buses, cost=-lost) for _ in range(4)])
+    m.fix(available[0], 1.0)
+    m.constant += 4 * lost * buses + 4 * weights.alpha * weights.unserved * everything.p.sum()
+    add_cascade(m, case, states, available)
+    add_switching(m, case, states)
+    forming = m.columns(len(case.forming), integer=True)
+    energized, flow = [], []
+    for time in range(4):
+        y = m.columns(buses)
+        m.rows("supplied is safe", (1.0, y), (-1.0, available[time]), upper=0.0)
+        flow.append(_add_operation(m, case, everything, states.closed[time], y, available[time],
+                                   forming if time == 3 else forming[:0], radiality))  # fmt: skip
+        energized.append(y)
+    columns = PhaseColumns(
+        states=states,
+        available=available,
+        energized=np.stack(energized),
+        forming=forming,
+        flow=tuple(flow),
+    )
+    return m, columns
