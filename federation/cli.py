@@ -31,40 +31,42 @@ class _Program(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except GridproofError as error:
-            code, message = error.exit_code, _message(error)
-        except KeyboardInterrupt:
-            code, message = INTERRUPTED, "interrupted"
         except (typer.Exit, typer.Abort):
             raise
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             if _is_usage(error):
                 raise
-            code, message = (
-                1,
-                (
-                    f"error: the program failed: {type(error).__name__}: {error}\n"
-                    "This is a defect, not your input; --debug shows where."
-                ),
-            )
-        if ctx.params.get("debug"):
-            typer.echo(traceback.format_exc(), err=True)
-        typer.echo(message, err=True)
-        raise typer.Exit(code)
+            if ctx.params.get("debug"):
+                typer.echo("".join(traceback.format_exception(error)), err=True)
+            typer.echo(_message(error), err=True)
+            raise typer.Exit(_exit_code(error)) from error
 
 
-def _is_usage(error: Exception) -> bool:
+def _exit_code(error: BaseException) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    return error.exit_code if isinstance(error, GridproofError) else 1
+
+
+def _is_usage(error: BaseException) -> bool:
     """Whether the command line parser itself prints this one (and exits 2)."""
     return hasattr(error, "exit_code") and hasattr(error, "show")
 
 
-def _message(error: GridproofError) -> str:
+def _message(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
     if isinstance(error, ConfigError) and len(error.faults) > 1:
         listed = "\n".join(f"  {fault}" for fault in error.faults)
         return f"error: {len(error.faults)} faults\n{listed}"
     if isinstance(error, PlanError):
         return f"error: {error}\n{_shown_until_then(error)}"
-    return f"error: {error}"
+    if isinstance(error, GridproofError):
+        return f"error: {error}"
+    return (
+        f"error: the program failed: {type(error).__name__}: {error}\n"
+        "This is a defect, not your input; --debug shows where."
+    )
 
 
 def _shown_until_then(error: PlanError) -> str:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from federation.campaign import run_campaign
+from federation.campaign import (
+    make_feeder_job,
+    make_planner_job,
+    run_campaign,
+    session_settings,
+)
 from federation.cli_options import (
     AsJson,
     Overrides,
@@ -22,6 +28,7 @@ from federation.cli_options import (
     stdout,
 )
 from federation.cli_progress import CampaignBar, watching_campaign
+from federation.launch import run_feeder_process, run_planner_process
 from federation.report import (
     campaign_summary,
     plan_summary,
@@ -30,13 +37,23 @@ from federation.report import (
     run_summary,
     verdict_view,
 )
+from federation.session import SessionSettings
 from federation.sink import stored_plan
 from federation.store import CampaignStore
 from federation.study import Study, load_study
+from scenarios.errors import ConfigError
 
 __all__ = ["campaign", "federate", "report", "run"]
 
 INTERRUPTED = 130
+
+
+class Role(StrEnum):
+    """Which federate a process is."""
+
+    PLANNER = "planner"
+    FEEDER = "feeder"
+
 
 Out = Annotated[
     Path | None,
@@ -99,13 +116,35 @@ def report(
     _show(load_study(directory / "study.json"), store, as_json=as_json)
 
 
-def federate(
-    role: Annotated[str, typer.Argument(metavar="planner|feeder", help="Which federate.")],
+def federate(  # noqa: PLR0917
+    role: Annotated[Role, typer.Argument(help="Which federate.")],
     study: StudyName,
-    broker: Annotated[str, typer.Option("--broker", metavar="HOST:PORT")],
-    key: Annotated[str, typer.Option("--key", metavar="KEY")] = "",
+    broker: Annotated[str, typer.Option("--broker", metavar="HOST:PORT", help="Its address.")],
+    key: Annotated[str, typer.Option("--key", metavar="KEY", help="The broker's key.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Campaign directory; the feeder needs one."),
+    ] = None,
+    settings: Annotated[
+        str | None,
+        typer.Option("--settings", metavar="JSON", help="Deadlines; the study's if left out."),
+    ] = None,
+    overrides: Overrides = None,
 ) -> None:
     """Run one federate of a federation whose broker is somewhere else."""
+    loaded = load_study(study, overrides or ())
+    chosen = (
+        session_settings(loaded, "processes")
+        if settings is None
+        else SessionSettings.from_json(settings)
+    )
+    if role is Role.PLANNER:
+        job = make_planner_job(loaded, out=out)
+        run_planner_process(job, broker=broker, key=key, settings=chosen)
+        return
+    if out is None:
+        raise ConfigError("--out is missing; name the campaign directory the feeder writes to")
+    run_feeder_process(make_feeder_job(loaded, out), broker=broker, key=key, settings=chosen)
 
 
 # -------------------------------------------------------------------------------------- parts
