@@ -27,6 +27,7 @@ __all__ = ["figure_margins", "figure_one_line"]
 _LIVE, _DEAD, _MARK, _OPEN, _INK = "#2f7d3b", "#b5403a", "#1756b8", "#6b6b6b", "#222222"
 _LABELS_AT_MOST = 80  # bus labels on a larger feeder are ink, not information
 _BINS = 60
+_LEAST_SPAN = 1e-3  # pu, or share of rating
 
 
 def figure_one_line(plan: Plan, scenario: Scenario, path: Path, time: int = 0) -> tuple[Path, ...]:
@@ -60,10 +61,10 @@ def figure_one_line(plan: Plan, scenario: Scenario, path: Path, time: int = 0) -
     labels += _draw_switches(axes, plan, scenario, place, time)
     labels += _draw_buses(axes, plan, scenario, place, time)
     axes.margins(0.08)
-    live = int(plan.energized[time].sum())
+    live, forming = int(plan.energized[time].sum()), int(plan.grid_forming[time].sum())
     axes.set_title(
         f"{scenario.name}: {live} of {len(plan.block_ids)} blocks live, "
-        f"{int(plan.grid_forming[time].sum())} grid-forming DERs",
+        f"{forming} grid-forming DER{'' if forming == 1 else 's'}",
         loc="left",
         fontsize=11,
         color=_INK,
@@ -249,8 +250,11 @@ def figure_margins(store: CampaignStore, path: Path) -> tuple[Path, ...]:
 
 
 def _edges(low: float, high: float) -> Any:
-    """Bin edges over [low, high], zero on an edge where it lies inside."""
-    span = max(high - low, 1e-9 * max(1.0, abs(low)))
+    """Bin edges over [low, high], zero on an edge where it lies inside.
+
+    A spread too small to matter is shown as one bar, not blown up to fill the panel.
+    """
+    span = max(high - low, _LEAST_SPAN)
     if low < 0.0 < high:
         width = span / (_BINS - 1)
         below = int(np.ceil(-low / width))
@@ -276,6 +280,7 @@ def _draw_margin(axes: Any, kind: str, one: dict[str, Any], edges: Any, counts: 
         loc="left",
     )
     axes.tick_params(labelsize=7)
+    axes.ticklabel_format(axis="x", useOffset=False, style="plain")
     axes.set_ylabel("count", fontsize=7)
     axes.spines[["top", "right"]].set_visible(False)
 

@@ -202,23 +202,20 @@ def verdict_table(campaign: Mapping[str, Any]) -> Table:
 
 def margin_table(campaign: Mapping[str, Any]) -> Table:
     """Quantiles of each kind's worst margin, and where the very worst is."""
-    table = _table("Worst margins (positive = inside the limit)")
-    table.add_column("kind", no_wrap=True)
-    table.add_column("unit", no_wrap=True)
-    table.add_column("least", justify="right", no_wrap=True)
+    table = _table("Worst margin of a realization (positive = inside the limit)")
+    table.add_column("limit", no_wrap=True)
     cvar = next(iter(campaign["margins"].values()))["cvar"]["share"]
-    table.add_column(f"CVaR {100.0 * cvar:g}%", justify="right", no_wrap=True)
-    for level in QUANTILE_LEVELS[:-1]:
-        table.add_column(f"{100.0 * level:g}%", justify="right", no_wrap=True)
-    table.add_column("least at", overflow="fold")
+    levels = [level for level in QUANTILE_LEVELS if level in (0.01, 0.5)]
+    for name in ("least", f"CVaR {100.0 * cvar:g} %", *(f"{100.0 * k:g} %" for k in levels)):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("where, #index", overflow="fold")
     for kind, margin in campaign["margins"].items():
         worst = campaign["worst"][kind]
         place = worst["element"] + (f" {worst['phase']}" if worst["phase"] else "")
         numbers = [margin["min"], margin["cvar"]["mean"]]
-        numbers += [margin["quantiles"][f"{level:g}"] for level in QUANTILE_LEVELS[:-1]]
+        numbers += [margin["quantiles"][f"{level:g}"] for level in levels]
         table.add_row(
-            kind,
-            {"of rating": "share"}.get(margin["unit"], margin["unit"]),
+            f"{kind}, {margin['unit']}",
             *(f"{number:.4f}" for number in numbers),
             f"{place} #{worst['index']}",
             style=_BAD if margin["min"] < 0.0 else "",

@@ -99,7 +99,7 @@ def table_of(
     columns: dict[str, Any] = {"index": pa.array(realizations.index)}
     for k, name in enumerate(scenario.uncertainty.load_ids):
         columns[f"zeta_{name}"] = pa.array(realizations.zeta[:, k])
-    columns["load_kw"] = pa.array(realizations.p_kw[:, time].sum(axis=(1, 2)))
+    columns["load_kw"] = pa.array(_row_sums(realizations.p_kw[:, time]))
     columns["outcome"] = pa.DictionaryArray.from_arrays(
         pa.array(verdicts.outcome, pa.int8()), pa.array(OUTCOME_NAMES)
     )
@@ -108,8 +108,8 @@ def table_of(
         columns[f"element_{kind.value}"] = _named(_elements(scenario, kind), verdicts.element[:, k])
         columns[f"phase_{kind.value}"] = _named(_slots(scenario, kind), verdicts.phase[:, k])
     columns["served_kw"] = physical(snapshots.delivered_kw)
-    columns["forming_kw"] = physical(snapshots.der_p_kw[:, forming].sum(axis=(1, 2)))
-    columns["forming_kvar"] = physical(snapshots.der_q_kvar[:, forming].sum(axis=(1, 2)))
+    columns["forming_kw"] = physical(_row_sums(snapshots.der_p_kw[:, forming]))
+    columns["forming_kvar"] = physical(_row_sums(snapshots.der_q_kvar[:, forming]))
     columns["losses_kw"] = physical(snapshots.losses_kw)
     columns["iterations"] = physical(snapshots.iterations, pa.int64())
     return pa.table(columns, schema=row_schema(scenario))
@@ -121,6 +121,18 @@ def outcome_counts(column: pa.ChunkedArray) -> dict[Outcome, int]:
     for entry in column.value_counts().to_pylist():
         counts[Outcome[entry["values"].upper()]] += entry["counts"]
     return counts
+
+
+def _row_sums(values: FloatArray) -> FloatArray:
+    """Sum each row's elements one after the other.
+
+    numpy chooses its order of summation by the array's length and layout, so the last bit of
+    its sums would follow the batch size.
+    """
+    total = np.zeros(len(values))
+    for column in values.reshape(len(values), -1).T:
+        total += column
+    return total
 
 
 def _align(wanted: Any, have: Any) -> tuple[Any, Any]:

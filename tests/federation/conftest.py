@@ -58,13 +58,23 @@ batch = 16
 """
 
 
+def _write_toy(folder: Path) -> Path:
+    (folder / "toy.dss").write_text(FEEDER)
+    path = folder / "toy.toml"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def write_toy():
+    """Write the toy study and its feeder into a folder, for fixtures that outlive a test."""
+    return _write_toy
+
+
 @pytest.fixture
 def toy(tmp_path: Path) -> Path:
     """Path of a sound toy study, its feeder beside it."""
-    (tmp_path / "toy.dss").write_text(FEEDER)
-    path = tmp_path / "toy.toml"
-    path.write_text(STUDY)
-    return path
+    return _write_toy(tmp_path)
 
 
 def _batch(scenario, plan, first, count, seed=1):
