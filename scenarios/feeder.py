@@ -136,7 +136,7 @@ class Transformers:
         (transformer,) per-unit voltage ratio, ``V_from = ratio · V_to`` at no load between
         the two buses' own bases, taps included.
     r_pu, x_pu
-        (transformer,) series impedance on ``rating_kva``.
+        (transformer,) series impedance on ``rating_kva`` and ``from_kv``.
     rating_kva
         (transformer,) rating of the whole unit, all its windings together.
     regulating

@@ -147,7 +147,8 @@ class LinearFlow:
     def _solution(self, unknown: FloatArray, converged: bool, load_kw: float) -> FlowSolution:
         network = self.network
         v = np.full(self.live.shape, np.nan)
-        v[self.live] = np.sqrt(np.maximum(unknown[: network.nodes], 0.0))
+        w = unknown[: network.nodes]
+        v[self.live] = np.sqrt(np.where(w > 0.0, w, np.nan))
         following = np.roll(v, -1, axis=1)
         padded = np.append(unknown, 0.0) * KVA_PER_UNIT  # position -1: no such flow
         unit = padded[network.unit_p].sum(axis=1), padded[network.unit_q].sum(axis=1)

@@ -188,9 +188,10 @@ def transformers_table(reading: Reading) -> Transformers:
             continue
         lagging = _vector_group(reading, name, one, other)
         resistance = 0.0
-        for winding in (1, 2):
+        for winding in (2, 1):
             context.Transformers.Wdg(winding)
             resistance += context.Transformers.R() / 100.0
+        tapped = context.Transformers.Tap() ** 2  # OpenDSS: impedance is of the tapped winding
         wye = one if one.connection is Connection.WYE else other
         rows.append(
             {
@@ -203,8 +204,8 @@ def transformers_table(reading: Reading) -> Transformers:
                 "from_kv": one.plate_kv,
                 "to_kv": other.plate_kv,
                 "ratio": one.pu / other.pu,
-                "r_pu": resistance,
-                "x_pu": context.Transformers.Xhl() / 100.0,
+                "r_pu": resistance * tapped,
+                "x_pu": context.Transformers.Xhl() / 100.0 * tapped,
                 "rating_kva": context.Transformers.kVA(),
                 "regulating": name in regulated,
                 "lagging": lagging,

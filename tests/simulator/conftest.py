@@ -50,7 +50,7 @@ def opendss_voltages() -> Callable[..., np.ndarray]:
         dss.Text.Command("BatchEdit Load..* vminpu=0.5 vmaxpu=1.5")
         for command in commands:
             dss.Text.Command(command)
-        dss.Text.Command("Set Tolerance=1e-12")
+        dss.Text.Command("Set Tolerance=1e-9")
         dss.Text.Command("Set MaxIterations=500")
         dss.Solution.Solve()
         assert dss.Solution.Converged()

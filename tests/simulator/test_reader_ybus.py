@@ -81,7 +81,7 @@ def admittance(feeder: Feeder) -> np.ndarray:
     return Y
 
 
-def fixed_point(feeder: Feeder, at_source: np.ndarray) -> np.ndarray:
+def fixed_point(feeder: Feeder, at_source: np.ndarray, ground: float = 1e-11) -> np.ndarray:
     """(bus, 3) per-unit voltages, the source buses held at ``at_source`` (bus, 3)."""
     Y, loads = admittance(feeder), feeder.loads
     size, base = len(Y), np.repeat(feeder.buses.base_kv * 1e3 / ROOT3, 3)
@@ -90,7 +90,7 @@ def fixed_point(feeder: Feeder, at_source: np.ndarray) -> np.ndarray:
     there = (feeder.buses.phases | held).ravel() & (np.abs(Y).sum(axis=1) > 0)
     held = held.ravel()
     free = np.flatnonzero(there & ~held)
-    Y[free, free] += 1e-11  # grounds what floats, as any solver must
+    Y[free, free] += ground  # grounds what floats, as any solver must
     known = np.flatnonzero(held)
     v = np.zeros(size, complex)
     v[known] = at_source.ravel()[known] * base[known]
@@ -138,3 +138,42 @@ def test_columns_alone_give_the_voltages_of_opendss(name, reference, opendss_vol
     ground = np.abs(ours - theirs)[~floating][both[~floating]]
     assert ground.max() < 1e-6, ground.max()
     assert pair.max() / ROOT3 < 1e-6
+
+
+UNITS = """
+Clear
+New Circuit.units bus1=s basekv=12.47
+New Line.l bus1=s bus2=m r1=0.4 x1=0.7 r0=0.9 x0=2.1 c1=9 c0=4 length=3 units=km
+New Transformer.lag phases=3 ppm=0 xhl=6 %loadloss=1.2 buses=(m d) conns=(delta wye)
+~ kvs=(12.47 4.16) kvas=(750 750) wdg=1 tap=0.97 wdg=2 tap=1.04
+New Transformer.lead phases=3 xhl=5 %loadloss=1 buses=(d e) conns=(wye delta) leadlag=lead
+~ kvs=(4.16 2.4) kvas=(500 500)
+New Transformer.single phases=1 ppm=0 xhl=2 %loadloss=1 buses=(d.2 f.2) kvs=(2.4 0.24) kvas=(100 100)
+~ wdg=1 tap=1.05
+New Transformer.across phases=1 ppm=0 xhl=2 %loadloss=1 buses=(d.3.1 g.3) conns=(delta wye)
+~ kvs=(4.16 0.24) kvas=(100 100)
+New Load.d bus1=d kv=4.16 kw=60 kvar=20 model=5
+New Load.pair bus1=e.3.1 phases=1 conn=delta kv=2.3 kw=50 kvar=10 model=2
+New Load.three bus1=e conn=delta kv=2.4 kw=90 kvar=30
+New Load.f bus1=f.2 phases=1 kv=0.24 kw=30 kvar=5 model=4
+New Load.g bus1=g.3 phases=1 kv=0.24 kw=25 kvar=5
+New Capacitor.delta bus1=e conn=delta kv=2.4 kvar=45
+New Capacitor.step bus1=d kv=4.16 kvar=(30 30) numsteps=2 states=(1 0)
+Set VoltageBases=[12.47 4.16 2.4 0.415]
+CalcVoltageBases
+Solve
+"""
+
+
+def test_every_connection_tap_and_shunt(tmp_path, opendss_voltages):
+    """Lagging and leading banks, single units within and across phases, taps on either side."""
+    path = tmp_path / "units.dss"
+    path.write_text(UNITS)
+    feeder = read_feeder(path)
+    theirs = opendss_voltages(path, feeder)
+    ours = fixed_point(feeder, theirs, ground=1e-7)
+    floating = np.isin(feeder.buses.ids, ("e",))
+    pair = np.abs((ours - np.roll(ours, -1, axis=1)) - (theirs - np.roll(theirs, -1, axis=1)))
+    assert np.nanmax(np.abs(ours - theirs)[~floating]) < 1e-6
+    assert np.nanmax(pair) / ROOT3 < 1e-6
+    assert np.isfinite(ours[~floating]).sum() == 3 * 3 + 2
