@@ -22,6 +22,7 @@ simulator's command.
 
 from __future__ import annotations
 
+import math
 import struct
 import time
 from collections.abc import Callable, Sequence
@@ -97,7 +98,10 @@ def encode(header: Header, columns: Sequence[NDArray[Any]], *, clock: Callable[[
     clock
         Seconds since 1970.
     """
-    parts = [np.asarray(column, "<f8").reshape(header.count, -1) for column in columns]
+    parts = [
+        np.asarray(column, "<f8").reshape(header.count, math.prod(column.shape[1:]))
+        for column in columns
+    ]
     width = sum(part.shape[1] for part in parts)
     rows = np.empty((header.count, width), "<f8")
     np.concatenate(parts, axis=1, out=rows)

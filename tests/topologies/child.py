@@ -15,7 +15,7 @@ from federation.session import SessionSettings
 from scenarios.errors import ConfigError, GridproofError, PlanNotFound
 
 
-def main(role: str, broker: str, key: str, settings: str, out: str, behaviour: str) -> None:
+def main(role: str, broker: str, key: str, settings: str, out: str, behaviour: str) -> None:  # noqa: PLR0917
     scenario, plan = fakes.tiny()
     chosen = SessionSettings.from_json(settings)
     sink = fakes.ListSink()
@@ -26,9 +26,8 @@ def main(role: str, broker: str, key: str, settings: str, out: str, behaviour: s
         time.sleep(60)
     if behaviour == "does nothing":
         return
-    if behaviour == "leaves a grandchild":
-        if os.fork() == 0:
-            time.sleep(60)
+    if behaviour == "leaves a grandchild" and os.fork() == 0:
+        time.sleep(60)
 
     def make_plan():
         if behaviour == "no plan":
@@ -60,7 +59,7 @@ if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
     except GridproofError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -52,7 +52,7 @@ class SagEngine:
         self.held: list[Plan] = []
         self.closed = False
 
-    def hold(self, plan: Plan, time: int = 0) -> None:
+    def hold(self, plan: Plan, time: int = 0) -> None:  # noqa: ARG002
         self.held.append(plan)
 
     def observe(self, realizations: Realizations, setpoints: Setpoints) -> Snapshots:
@@ -135,7 +135,7 @@ def feeder_job(
 ) -> FeederJob:
     return FeederJob(
         scenario=scenario,
-        make_engine=lambda plan: engine or SagEngine(scenario),
+        make_engine=lambda plan: engine or SagEngine(scenario),  # noqa: ARG005
         draw=lambda first, count: draw(scenario, SEED, first, count),
         ranges=ranges,
         sink=sink,

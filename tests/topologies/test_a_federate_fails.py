@@ -19,7 +19,8 @@ TRANSPORTS = ("local", "inproc", "zmq")
 QUICK = {"join_deadline_s": 10.0, "step_deadline_s": 10.0, "plan_deadline_s": 10.0}
 
 
-def run(fakes, scenario, transport, planner, sink=None, engine=None, **settings):
+def run(fakes, scenario, transport, planner, *given):
+    sink, engine = (*given, None, None)[:2]
     feeder = fakes.feeder_job(scenario, sink or fakes.ListSink(), engine=engine)
     started = time.monotonic()
     try:
@@ -107,7 +108,7 @@ def test_federates_of_two_studies_refuse_each_other(fakes, scenario, plan, trans
     from dataclasses import replace
 
     other = replace(scenario, slack_usd_per_kw=2.0)
-    with pytest.raises(Exception, match="scenario_digest.*same study file"):
+    with pytest.raises(Exception, match=r"scenario_digest.*same study file"):
         run(fakes, other, transport, fakes.planner_job(scenario, plan))
 
 
@@ -126,7 +127,7 @@ def test_a_recourse_that_answers_another_batch_is_refused(fakes, scenario, plan,
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_sink_that_fails_ends_the_run(fakes, scenario, plan, transport) -> None:
     class Full(fakes.ListSink):
-        def write(self, *parts):
+        def write(self, *parts):  # noqa: ARG002
             raise OSError(28, "no space left on device")
 
     with pytest.raises(OSError, match="no space left"):

@@ -45,7 +45,7 @@ def test_a_plan_that_does_not_come(fakes, scenario, plan, transport) -> None:
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_feeder_that_sticks_in_a_step(fakes, scenario, plan, transport) -> None:
     class Stuck(fakes.SagEngine):
-        def observe(self, realizations, setpoints):
+        def observe(self, realizations, setpoints):  # noqa: ARG002
             patient(30)
 
     engine = Stuck(scenario)
@@ -134,8 +134,8 @@ def test_a_planner_that_leaves_without_a_word_is_lost_not_done(
     thread.start()
     job = fakes.feeder_job(scenario, fakes.ListSink())
     try:
-        with pytest.raises(FederateLost, match="the plan did not come.*left"):
-            attend(feeder, FeederFederate(job, feeder).run, lambda error: None)
+        with pytest.raises(FederateLost, match=r"the plan did not come.*left"):
+            attend(feeder, FeederFederate(job, feeder).run, lambda error: None)  # noqa: ARG005
     finally:
         thread.join(10)
         close()

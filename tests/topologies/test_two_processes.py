@@ -81,7 +81,7 @@ def test_a_plan_that_does_not_come_ends_both(tmp_path) -> None:
 
     settings = replace(SETTINGS, plan_deadline_s=0.5)
     started = time.monotonic()
-    with pytest.raises(FederateLost, match="waited 0.5 s for the plan from planner"):
+    with pytest.raises(FederateLost, match=r"waited 0\.5 s for the plan from planner"):
         supervise(commands(tmp_path / "v", planner="hangs", settings=settings), settings)
     assert time.monotonic() - started < 12.0
 
@@ -182,7 +182,7 @@ def test_launches_side_by_side(tmp_path) -> None:
 
 def test_a_program_that_is_not_there_is_bad_input(tmp_path) -> None:
     with pytest.raises(ConfigError, match="could not be started"):
-        supervise({"planner": lambda address: [str(tmp_path / "nothing")]}, SETTINGS)
+        supervise({"planner": lambda address: [str(tmp_path / "nothing")]}, SETTINGS)  # noqa: ARG005
 
 
 def test_the_command_of_a_child_is_the_command_line_s(tmp_path) -> None:
