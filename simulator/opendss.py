@@ -23,7 +23,8 @@ from simulator.islands import Islands, live_components
 from simulator.opendss_circuit import Batch, ComplexArray, DssCircuit
 from simulator.opendss_elements import Elements
 from simulator.opendss_measure import Meter
-from simulator.opendss_snapshot import Held, snapshots_of
+from simulator.opendss_snapshot import Flows, Held, snapshots_of
+from simulator.opendss_sources import Kirchhoff
 
 __all__ = ["MAX_ITERATIONS", "TOLERANCE", "OpenDssEngine"]
 
@@ -177,32 +178,38 @@ class OpenDssEngine:
         self._circuit.solve_cold()
 
     def _prepare(self, islands: Islands, forming: BoolArray, time: int) -> Held:
-        elements, scenario = self._elements, self._scenario
-        formers = np.flatnonzero(forming)
-        buses = scenario.ders.bus[formers]
-        in_service = np.ones(int(elements.conductors.element.max(initial=-1)) + 1, bool)
+        elements, writers = self._elements, self._writers
+        assert writers is not None
+        in_service = np.ones(elements.count, bool)
         in_service[: len(elements.lines)] = islands.closed
         live = _live_nodes(elements, islands)
-        held_buses = np.unique(buses)
+        loads = elements.load_table.at(writers.load_places)
+        kirchhoff = Kirchhoff(
+            self._scenario,
+            elements,
+            formers=np.flatnonzero(forming),
+            served=writers.load_places,
+            loads=loads,
+            generators=writers.generator_places,
+        )
         meter = Meter(
             elements.conductors,
             in_service=in_service,
             live=live,
-            lines=len(elements.lines),
             transformers=elements.transformer_count,
             line_slots=elements.line_slots,
-            source_nodes=elements.bus_nodes[held_buses],
+            source_nodes=kirchhoff.nodes,
         )
-        assert self._writers is not None
         return Held(
             time=time,
             live_nodes=live,
             live_phases=islands.live,
-            formers=formers,
-            held_buses=held_buses,
-            served=self._writers.load_places,
-            generators=self._writers.generator_places,
+            formers=np.flatnonzero(forming),
+            served=writers.load_places,
+            loads=loads,
+            generators=writers.generator_places,
             meter=meter,
+            kirchhoff=kirchhoff,
         )
 
     # ------------------------------------------------------------------ observe
@@ -216,10 +223,17 @@ class OpenDssEngine:
         der, phase = writers.generator_places.T
         p = np.ascontiguousarray(setpoints.p_kw[:, der, phase])
         q = np.ascontiguousarray(setpoints.q_kvar[:, der, phase])
-        flows = self._solve(kw, kvar, p, q, setpoints.source_v_pu)
-        return snapshots_of(
-            self._scenario, self._elements, held, realizations.index, flows, (kw, kvar), (p, q)
+        volts, converged, iterations = self._solve(kw, kvar, p, q, setpoints.source_v_pu)
+        flows = Flows(
+            volts=volts,
+            converged=converged,
+            iterations=iterations,
+            kw=kw,
+            kvar=kvar,
+            p_kw=p,
+            q_kvar=q,
         )
+        return snapshots_of(self._scenario, self._elements, held, realizations.index, flows)
 
     def _demand(self, realizations: Realizations, time: int) -> tuple[FloatArray, FloatArray]:
         """(realization, served load) totals; a load's slots must share them equally."""
@@ -263,7 +277,8 @@ class OpenDssEngine:
         self, kw: FloatArray, kvar: FloatArray, p: FloatArray, q: FloatArray, v_pu: FloatArray
     ) -> tuple[ComplexArray, BoolArray, IntArray]:
         """Voltages (realization, 1 + node), converged and iterations, one flow after another."""
-        assert self._writers is not None and self._held is not None
+        assert self._writers is not None
+        assert self._held is not None
         circuit, elements, formers = self._circuit, self._elements, self._held.formers
         count = len(kw)
         volts = np.empty((count, len(elements.nodes) + 1), complex)

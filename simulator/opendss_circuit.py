@@ -197,7 +197,7 @@ class DssCircuit:
         return refs
 
     def terminals(self, handle: Any) -> int:
-        """Number of terminals of an element."""
+        """Count the terminals of an element."""
         return int(self.raw.Alt_CE_Get_NumTerminals(handle))
 
     def yprim(self, handle: Any) -> ComplexArray:

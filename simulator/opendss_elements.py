@@ -34,10 +34,10 @@ _MODEL_NUMBERS = {
     LoadModel.VOLTAGE_REDUCTION: 4,
     LoadModel.CONSTANT_CURRENT: 5,
 }
-_KNOWN = frozenset(
-    "vsource line transformer capacitor reactor load regcontrol capcontrol swtcontrol relay "
-    "recloser fuse energymeter monitor sensor".split()
-)
+_KNOWN = {
+    "vsource", "line", "transformer", "capacitor", "reactor", "load", "regcontrol", "capcontrol",
+    "swtcontrol", "relay", "recloser", "fuse", "energymeter", "monitor", "sensor",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,6 +85,11 @@ class Elements:
     load_table: LoadTable
     load_columns: tuple[int, int]
     generator_columns: tuple[int, int]
+
+    @property
+    def count(self) -> int:
+        """Lines, transformers and shunts together."""
+        return int(self.conductors.element.max(initial=-1)) + 1
 
     @classmethod
     def of(cls, circuit: DssCircuit, scenario: Scenario) -> Elements:

@@ -103,6 +103,16 @@ class LoadTable:
     rated_v: FloatArray
     model: tuple[LoadModel, ...]
 
+    def at(self, places: IntArray) -> LoadTable:
+        """Return the table of some of the loads."""
+        return LoadTable(
+            plus=self.plus[places],
+            minus=self.minus[places],
+            share=self.share[places],
+            rated_v=self.rated_v[places],
+            model=tuple(self.model[k] for k in places),
+        )
+
     @property
     def follows_voltage(self) -> bool:
         """Whether any load's power depends on its voltage."""
@@ -151,8 +161,8 @@ class Meter:
         (element,) false for open lines.
     live
         (1 + node,) which nodes are energised; ground is not.
-    lines, transformers
-        How many of the elements are lines, and how many then are transformers.
+    transformers
+        How many of the elements are transformers; they follow the lines.
     line_slots
         (line, 2, 3) conductor at each end and phase; -1 where there is none.
     source_nodes
@@ -165,24 +175,28 @@ class Meter:
         *,
         in_service: BoolArray,
         live: BoolArray,
-        lines: int,
         transformers: int,
         line_slots: IntArray,
         source_nodes: IntArray,
     ) -> None:
-        count, nodes = conductors.admittance.shape
+        lines, nodes = len(line_slots), conductors.admittance.shape[1]
         works = in_service[conductors.element] & (live[conductors.node] | (conductors.node == 0))
-        blank = sparse.csr_array((1, nodes), dtype=complex)  # where a missing phase looks
-        matrix = sparse.diags_array(works.astype(float)) @ conductors.admittance
-        self._current = sparse.csr_array(sparse.vstack([matrix, blank]))
-        self._current.sort_indices()
-        self._node = np.append(conductors.node, 0)
-        self._lines, self._line_slots = lines, np.where(line_slots < 0, count, line_slots)
-        held = np.zeros(nodes, bool)
-        held[source_nodes] = True
-        held[0] = True
-        self._groups = _groups(conductors, held, lines, transformers, source_nodes)
-        self._split = np.cumsum([source_nodes.size, 2 * transformers, 1])
+        admittance = _pick(works.astype(float), np.arange(len(works))) @ conductors.admittance
+        unit = conductors.element - lines
+        wound = np.flatnonzero((unit >= 0) & (unit < transformers))
+        ends = np.swapaxes(line_slots, 0, 1).ravel()  # end, line, phase
+        into_nodes = _pick(np.ones(len(works)), conductors.node, nodes)
+        blocks = (_rows(admittance, ends), _rows(admittance, wound), into_nodes @ admittance)
+        self._current = sparse.csr_array(sparse.vstack(blocks))
+        self._current.sum_duplicates()
+        self._split = np.cumsum([len(ends), len(wound)])
+        self._wound = conductors.node[wound]
+        side = 2 * unit[wound] + conductors.terminal[wound]
+        self._sides = _pick(np.ones(len(wound), complex), side, 2 * transformers)
+        self._source = source_nodes.ravel()
+        free = live.copy()
+        free[self._source] = False
+        self._totals = sparse.csr_array(np.stack([live, free]).astype(float))
 
     def read(self, x: ComplexArray) -> dict[str, NDArray[Any]]:
         """Currents and powers of a batch.
@@ -201,45 +215,33 @@ class Meter:
             what stays in lines, transformers and shunts, and what leaves them at all other
             nodes (loads less injections).
         """
-        current = self._current @ x
-        power = x[self._node] * np.conj(current) / 1000.0
-        sums = self._groups @ power
-        source, sides, losses, consumed = np.split(sums, self._split)
-        magnitude = np.abs(current)
-        ends = magnitude[self._line_slots]  # (line, end, slot, realization)
-        larger = np.maximum(ends[:, 0], ends[:, 1])
-        kva = np.abs(sides).reshape(-1, 2, x.shape[1])
+        count = x.shape[1]
+        lines, wound, net = np.split(self._current @ x, self._split)
+        ends = np.abs(lines).reshape(2, -1, count)
+        sides = np.abs(self._sides @ (x[self._wound] * np.conj(wound))).reshape(-1, 2, count)
+        taken = np.conj(net)  # named: numpy would compute ``taken * x`` in a large temporary's
+        into = x * taken / 1000.0  # place, and complex products do not commute to the last bit
+        totals = self._totals @ np.ascontiguousarray(into.real)
+        larger = np.maximum(ends[0], ends[1])
         return {
-            "current_a": np.ascontiguousarray(np.moveaxis(larger, -1, 0)),
-            "transformer_kva": np.ascontiguousarray(np.maximum(kva[:, 0], kva[:, 1]).T),
-            "source_kva": source,
-            "losses_kw": losses[0].real.copy(),
-            "consumed_kw": -consumed[0].real,
+            "current_a": np.ascontiguousarray(larger.T).reshape(count, -1, 3),
+            "transformer_kva": np.ascontiguousarray(np.maximum(sides[:, 0], sides[:, 1]).T) / 1e3,
+            "source_kva": into[self._source],
+            "losses_kw": totals[0].copy(),
+            "consumed_kw": -totals[1],
         }
 
 
-def _groups(
-    conductors: Conductors, held: BoolArray, lines: int, transformers: int, source_nodes: IntArray
-) -> sparse.csr_array:
-    """Rows that add conductor powers up: sources, transformer sides, all, all but sources."""
-    count = len(conductors.node)
-    rows, columns = [], []
-    for row, node in enumerate(source_nodes.ravel()):
-        members = np.flatnonzero(conductors.node == node)
-        rows.append(np.full(len(members), row))
-        columns.append(members)
-    base = source_nodes.size
-    unit = conductors.element - lines
-    members = np.flatnonzero((unit >= 0) & (unit < transformers))
-    rows.append(base + 2 * unit[members] + conductors.terminal[members])
-    columns.append(members)
-    base += 2 * transformers
-    for row, chosen in enumerate([np.ones(count, bool), ~held[conductors.node]]):
-        members = np.flatnonzero(chosen)
-        rows.append(np.full(len(members), base + row))
-        columns.append(members)
-    place = (_joined(rows), _joined(columns))
-    shape = (base + 2, count + 1)
-    groups = sparse.csr_array((np.ones(len(place[0]), complex), place), shape=shape)
-    groups.sort_indices()
-    return groups
+def _pick(values: NDArray[Any], row: IntArray, rows: int | None = None) -> sparse.csr_array:
+    """Matrix with ``values[k]`` at (``row[k]``, ``k``)."""
+    count = len(values)
+    shape = (count if rows is None else rows, count)
+    return sparse.csr_array((values, (row, np.arange(count))), shape=shape)
+
+
+def _rows(matrix: sparse.csr_array, wanted: IntArray) -> sparse.csr_array:
+    """Rows of a matrix in the order wanted; -1 gives a row of zeros."""
+    there = np.flatnonzero(wanted >= 0)
+    shape = (len(wanted), matrix.shape[0])
+    chosen = sparse.csr_array((np.ones(len(there)), (there, wanted[there])), shape=shape)
+    return chosen @ matrix

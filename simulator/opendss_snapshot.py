@@ -14,8 +14,9 @@ from scenarios.snapshot import Snapshots
 from simulator.opendss_circuit import ComplexArray
 from simulator.opendss_elements import Elements
 from simulator.opendss_measure import LoadTable, Meter
+from simulator.opendss_sources import Kirchhoff, total
 
-__all__ = ["Held", "snapshots_of"]
+__all__ = ["Flows", "Held", "snapshots_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,34 +31,67 @@ class Held:
         (1 + node,) and (bus, 3) what is energised.
     formers
         Positions of the grid-forming DERs.
-    held_buses
-        Positions of the buses they stand at.
-    served
-        Positions of the loads that are alive.
+    served, loads
+        Positions of the loads that are alive, and how they stand.
     generators
         (generator, 2) DER and phase of every generator that acts.
     meter
         Products for this switch state.
+    kirchhoff
+        What the forming DERs supply.
     """
 
     time: int
     live_nodes: BoolArray
     live_phases: BoolArray
     formers: IntArray
-    held_buses: IntArray
     served: IntArray
+    loads: LoadTable
     generators: IntArray
     meter: Meter
+    kirchhoff: Kirchhoff
+
+
+_AT_ONCE = 64  # realizations measured together: their temporaries stay in cache and heap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Flows:
+    """A batch of solved flows, and what was set before each.
+
+    Attributes
+    ----------
+    volts
+        (realization, 1 + node) voltages, volt.
+    converged, iterations
+        (realization,) as the power flow has them.
+    kw, kvar
+        (realization, served load) asked for at rated voltage.
+    p_kw, q_kvar
+        (realization, generator) injections of the DERs that follow.
+    """
+
+    volts: ComplexArray
+    converged: BoolArray
+    iterations: IntArray
+    kw: FloatArray
+    kvar: FloatArray
+    p_kw: FloatArray
+    q_kvar: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Part:
+    """Some realizations of a batch as columns; ``x`` is zero where dead or unsolved."""
+
+    x: ComplexArray  # (1 + node, realization), volt
+    kw: FloatArray  # (served load, realization)
+    kvar: FloatArray
+    injected: ComplexArray  # (generator, realization), kVA
 
 
 def snapshots_of(
-    scenario: Scenario,
-    elements: Elements,
-    held: Held,
-    index: IntArray,
-    flows: tuple[ComplexArray, BoolArray, IntArray],
-    demand: tuple[FloatArray, FloatArray],
-    injected: tuple[FloatArray, FloatArray],
+    scenario: Scenario, elements: Elements, held: Held, index: IntArray, flows: Flows
 ) -> Snapshots:
     """Measure a batch.
 
@@ -68,11 +102,7 @@ def snapshots_of(
     index
         (realization,).
     flows
-        Node voltages (realization, 1 + node) in volt, converged and iterations.
-    demand
-        (realization, served load) kW and kvar asked for at rated voltage.
-    injected
-        (realization, generator) kW and kvar of the DERs that follow.
+        The solutions.
 
     Returns
     -------
@@ -80,34 +110,69 @@ def snapshots_of(
         A flow that did not converge, or gave a number that is not finite, is
         ``converged = False`` and NaN throughout.
     """
-    volts, converged, iterations = flows
-    finite = np.isfinite(volts[:, held.live_nodes]).all(axis=1)
-    solved = converged & finite
-    x = np.ascontiguousarray(volts.T)
+    finite = np.isfinite(flows.volts[:, held.live_nodes]).all(axis=1)
+    solved = flows.converged & finite
+    values = _blank(scenario, len(index))
+    for first in range(0, len(index), _AT_ONCE):
+        rows = slice(first, first + _AT_ONCE)
+        measured = _measure(scenario, elements, held, _part(held, flows, solved, rows))
+        for name, value in measured.items():
+            values[name][rows] = value
+    for value in values.values():
+        if not solved.all():
+            value[~solved] = np.nan
+        value.setflags(write=False)  # so that the snapshots need no copy
+    return Snapshots(index=index, converged=solved, iterations=flows.iterations, **values)
+
+
+def _blank(scenario: Scenario, count: int) -> dict[str, FloatArray]:
+    feeder, ders = scenario.feeder, len(scenario.ders.ids)
+    shapes: dict[str, tuple[int, ...]] = {
+        "v_pu": (count, len(feeder.buses.ids), 3),
+        "v_ll_pu": (count, len(feeder.buses.ids), 3),
+        "current_a": (count, len(feeder.lines.ids), 3),
+        "transformer_kva": (count, len(feeder.transformers.ids)),
+        "der_p_kw": (count, ders, 3),
+        "der_q_kvar": (count, ders, 3),
+        "delivered_kw": (count,),
+        "requested_kw": (count,),
+        "losses_kw": (count,),
+    }
+    return {name: np.empty(shape) for name, shape in shapes.items()}
+
+
+def _part(held: Held, flows: Flows, solved: BoolArray, rows: slice) -> _Part:
+    x = np.ascontiguousarray(flows.volts[rows].T)
     x[~held.live_nodes] = 0.0
-    x[:, ~solved] = 0.0
-    kw, kvar = (np.ascontiguousarray(part.T) for part in demand)
-    p, q = (np.ascontiguousarray(part.T) for part in injected)
-    found = held.meter.read(x)
-    output = _der_output(scenario, elements, held, x, found["source_kva"], kw, kvar, p, q)
-    requested, at_sources = _requested(scenario, elements, held, x, kw, kvar)
-    far = ~np.isin(scenario.ders.bus[held.generators[:, 0]], held.held_buses)
-    delivered = found["consumed_kw"] + _total(p[far]) + at_sources
-    v_pu, v_ll_pu = _voltages(elements, held, x)
-    values: dict[str, NDArray[Any]] = {
+    x[:, ~solved[rows]] = 0.0
+    return _Part(
+        x=x,
+        kw=np.ascontiguousarray(flows.kw[rows].T),
+        kvar=np.ascontiguousarray(flows.kvar[rows].T),
+        injected=np.ascontiguousarray((flows.p_kw[rows] + 1j * flows.q_kvar[rows]).T),
+    )
+
+
+def _measure(
+    scenario: Scenario, elements: Elements, held: Held, part: _Part
+) -> dict[str, NDArray[Any]]:
+    found = held.meter.read(part.x)
+    drawn, near_kw, far_kw = held.kirchhoff.shunts(part.x, part.kw, part.kvar, part.injected)
+    output = np.zeros((part.x.shape[1], len(scenario.ders.ids), 3), complex)
+    output[:, *held.generators.T] = part.injected.T
+    output[:, held.formers] = held.kirchhoff.supply(found["source_kva"] + drawn)
+    v_pu, v_ll_pu = _voltages(elements, held, part.x)
+    return {
         "v_pu": v_pu,
         "v_ll_pu": v_ll_pu,
         "current_a": found["current_a"],
         "transformer_kva": found["transformer_kva"],
-        "der_p_kw": np.ascontiguousarray(output.real),
-        "der_q_kvar": np.ascontiguousarray(output.imag),
-        "delivered_kw": delivered,
-        "requested_kw": requested,
+        "der_p_kw": output.real,
+        "der_q_kvar": output.imag,
+        "delivered_kw": found["consumed_kw"] + far_kw + near_kw,
+        "requested_kw": _requested(held, part),
         "losses_kw": found["losses_kw"],
     }
-    for value in values.values():
-        value[~solved] = np.nan
-    return Snapshots(index=index, converged=solved, iterations=iterations, **values)
 
 
 def _voltages(elements: Elements, held: Held, x: ComplexArray) -> tuple[FloatArray, FloatArray]:
@@ -119,110 +184,12 @@ def _voltages(elements: Elements, held: Held, x: ComplexArray) -> tuple[FloatArr
     pairs = live & np.roll(live, -1, axis=1)
     across = np.abs(at_bus - np.roll(at_bus, -1, axis=1)) / (base * np.sqrt(3.0))
     between = np.where(pairs, across, np.nan)
-    return (
-        np.ascontiguousarray(np.moveaxis(neutral, -1, 0)),
-        np.ascontiguousarray(np.moveaxis(between, -1, 0)),
-    )
+    return np.moveaxis(neutral, -1, 0), np.moveaxis(between, -1, 0)
 
 
-def _requested(
-    scenario: Scenario,
-    elements: Elements,
-    held: Held,
-    x: ComplexArray,
-    kw: FloatArray,
-    kvar: FloatArray,
-) -> tuple[FloatArray, FloatArray]:
-    """(realization,) load asked for at the solved voltages: all of it, and at source buses."""
-    table = _served(elements.load_table, held.served)
-    everyone = np.arange(len(held.served))
-    if table.follows_voltage:
-        asked = table.asked_kva(x, kw, kvar, everyone).real
-        each = asked[:, 0] + asked[:, 1] + asked[:, 2]
-    else:
-        each = kw
-    near = np.isin(scenario.feeder.loads.bus[held.served], held.held_buses)
-    return _total(each), _total(each[near])
-
-
-def _der_output(
-    scenario: Scenario,
-    elements: Elements,
-    held: Held,
-    x: ComplexArray,
-    taken: ComplexArray,
-    kw: FloatArray,
-    kvar: FloatArray,
-    p: FloatArray,
-    q: FloatArray,
-) -> ComplexArray:
-    """(realization, der, 3) what each DER supplies, kVA.
-
-    A following DER supplies its set-point. A forming one supplies, by Kirchhoff's current
-    law at its bus, what lines, transformers and shunts take out of the bus, plus its loads,
-    less the other DERs' injections there; formers of one bus share equally.
-    """
-    count = x.shape[1]
-    output = np.zeros((count, len(scenario.ders.ids), 3), complex)
-    der, phase = held.generators.T
-    output[:, der, phase] = (p + 1j * q).T
-    nodes = elements.bus_nodes[held.held_buses]
-    supplied = taken.reshape(*nodes.shape, count) + _drawn(scenario, elements, held, x, kw, kvar)
-    for g, (k, slot) in enumerate(held.generators):
-        here = np.flatnonzero(held.held_buses == scenario.ders.bus[k])
-        for bus in here:
-            supplied[bus, slot] -= p[g] + 1j * q[g]
-    buses = scenario.ders.bus[held.formers]
-    for k, bus in zip(held.formers, buses, strict=True):
-        row = int(np.flatnonzero(held.held_buses == bus)[0])
-        output[:, k] = supplied[row].T / int((buses == bus).sum())
-    return output
-
-
-def _drawn(
-    scenario: Scenario,
-    elements: Elements,
-    held: Held,
-    x: ComplexArray,
-    kw: FloatArray,
-    kvar: FloatArray,
-) -> ComplexArray:
-    """(source bus, 3, realization) what the loads at the source buses draw, kVA.
-
-    A slot of power ``s`` between nodes ``m`` and ``n`` draws ``s·v_m/(v_m - v_n)`` at ``m``
-    and ``-s·v_n/(v_m - v_n)`` at ``n``.
-    """
-    drawn = np.zeros((len(held.held_buses), 3, x.shape[1]), complex)
-    bus_of_load = scenario.feeder.loads.bus[held.served]
-    near = np.flatnonzero(np.isin(bus_of_load, held.held_buses))
-    table = _served(elements.load_table, held.served)
-    asked = table.asked_kva(x, kw, kvar, near)
-    for row, load in enumerate(near):
-        bus = int(np.flatnonzero(held.held_buses == bus_of_load[load])[0])
-        nodes = elements.bus_nodes[held.held_buses[bus]]
-        for slot in np.flatnonzero(table.share[load]):
-            ends = (table.plus[load, slot], table.minus[load, slot])
-            across = x[ends[0]] - x[ends[1]]
-            across = np.where(across == 0.0, 1.0, across)  # a flow without solution
-            for end, sign in zip(ends, (1.0, -1.0), strict=True):
-                for phase in np.flatnonzero((nodes == end) & (end > 0)):
-                    drawn[bus, phase] += sign * asked[row, slot] * x[end] / across
-    return drawn
-
-
-def _served(table: LoadTable, places: IntArray) -> LoadTable:
-    return LoadTable(
-        plus=table.plus[places],
-        minus=table.minus[places],
-        share=table.share[places],
-        rated_v=table.rated_v[places],
-        model=tuple(table.model[k] for k in places),
-    )
-
-
-def _total(rows: FloatArray) -> FloatArray:
-    """Sum over the first axis, always row after row whatever the batch's size."""
-    total = np.zeros(rows.shape[1])
-    for row in rows:
-        total += row
-    return total
+def _requested(held: Held, part: _Part) -> FloatArray:
+    """(realization,) load asked for at the solved voltages, kW."""
+    if not held.loads.follows_voltage:
+        return total(part.kw)
+    asked = held.loads.asked_kva(part.x, part.kw, part.kvar, np.arange(len(held.served))).real
+    return total(asked[:, 0] + asked[:, 1] + asked[:, 2])
