@@ -9,6 +9,9 @@ Corrections to the print, each with the function that makes it:
 
 * (2) charges availability; the text charges its loss: ``1 - a`` (`build_all_phases`).
 * (9) has ``a_i`` on both sides; (8)-(11) hold from t = 1 (`add_cascade`).
+* Availability is bounded from above only, so that at t = 1 the print may call a sound
+  substation damaged, keep its breaker closed by that, and have its feeders back at t = 2. The
+  automatic response is no decision: damage at t = 1 is what (8), (10) and (11) make it.
 * (4) would have a safe zone that nobody can feed called damaged; (6) and (7) are infeasible
   when a substation is lost and admit a fed ring without a source (`add_feed`).
 * ``y_dg`` is the connection of a generator, a decision of t = 3.
@@ -27,9 +30,10 @@ from optimizer.constraints.damage import StateColumns, add_cascade, add_states, 
 from optimizer.constraints.distflow import FlowColumns, LineData, add_distflow
 from optimizer.constraints.feed import FORMULATIONS, FeedGraph, add_feed
 from optimizer.constraints.isolation import isolate
+from optimizer.constraints.supply import add_supply, hold_source_voltage, w_band
 from optimizer.methods.program import Program
 from optimizer.methods.solve import Answer, solve_arrays
-from optimizer.reconfiguration import assemble, build_reconfiguration
+from optimizer.reconfiguration import assemble, build_reconfiguration, read_reconfiguration
 from scenarios.arrays import FloatArray, IntArray
 from scenarios.errors import NoPlanExists, PlanNotFound
 from scenarios.plan import Proof, Termination
@@ -68,7 +72,9 @@ class RestorationOptions:
     def __post_init__(self) -> None:
         faults = []
         if self.radiality not in FORMULATIONS:
-            faults.append(f"radiality = {self.radiality!r} must be one of {', '.join(FORMULATIONS)}")
+            faults.append(
+                f"radiality = {self.radiality!r} must be one of {', '.join(FORMULATIONS)}"
+            )
         if self.extent not in ("reconfiguration", "all_phases"):
             faults.append(f"extent = {self.extent!r} must be 'reconfiguration' or 'all_phases'")
         if not 0.0 <= self.gap < 1.0:
@@ -116,6 +122,7 @@ def build_all_phases(
     lost = weights.alpha * weights.lost_bus
     available = np.stack([m.columns(buses, cost=-lost) for _ in range(4)])
     m.fix(available[0], 1.0)
+    m.fix(available[1], isolate(case).available[1])
     m.constant += 4 * lost * buses + 4 * weights.alpha * weights.unserved * everything.p.sum()
     add_cascade(m, case, states, available)
     add_switching(m, case, states)
@@ -124,8 +131,21 @@ def build_all_phases(
     for time in range(4):
         y = m.columns(buses)
         m.rows("supplied is safe", (1.0, y), (-1.0, available[time]), upper=0.0)
-        flow.append(_add_operation(m, case, everything, states.closed[time], y, available[time],
-                                   forming if time == 3 else forming[:0], radiality))  # fmt: skip
+        generators = forming if time == 3 else forming[:0]
+        roots = np.concatenate([available[time, case.feeder.sources.bus], generators])
+        root_nodes = case.feeder.sources.bus
+        if len(generators) and case.ders is not None:
+            root_nodes = np.concatenate([root_nodes, case.ders.bus[case.forming]])
+        graph = FeedGraph(size=buses, ends=case.ends, root_nodes=root_nodes)
+        feed = add_feed(m, graph, states.closed[time], y, roots, formulation=radiality)
+        supply = add_supply(m, case, case.feeder.sources.bus, generators)
+        flow.append(
+            add_distflow(
+                m, everything, feed, np.arange(lines), y, supply=supply, w_band=w_band(case)
+            )
+        )
+        hold_source_voltage(m, case, flow[time], np.arange(buses))
+        m.charge(flow[time].share, -weights.alpha * weights.unserved * everything.p)
         energized.append(y)
     columns = PhaseColumns(
         states=states,
@@ -135,3 +155,98 @@ def build_all_phases(
         flow=tuple(flow),
     )
     return m, columns
+
+
+class RestorationPlanner:
+    """Plans restorations.
+
+    Parameters
+    ----------
+    options
+        How.
+    """
+
+    def __init__(self, options: RestorationOptions | None = None) -> None:
+        self.options = options or RestorationOptions()
+
+    def plan(
+        self, case: RestorationCase, *, progress: Callable[[str], None] | None = None
+    ) -> RestorationPlan:
+        """Decide the switches of every phase.
+
+        Raises
+        ------
+        NoPlanExists
+            If normal operation itself, or what failed, cannot satisfy the constraints.
+        PlanNotFound
+            If a limit came before any plan.
+        """
+        began = perf_counter()
+        tell = progress or (lambda _: None)
+        isolation = isolate(case)
+        whole = self.options.extent == "all_phases" or not isolation.certain
+        tell("all phases" if whole else "reconfiguration")
+        if whole:
+            program, columns = build_all_phases(case, radiality=self.options.radiality)
+        else:
+            program, reduced = build_reconfiguration(
+                case, isolation, radiality=self.options.radiality
+            )
+        arrays = program.arrays()
+        built = perf_counter()
+        answer, values = solve_arrays(
+            arrays, gap=self.options.gap, time_limit_s=self.options.time_limit_s
+        )
+        proof = self._proof(answer, began, built)
+        if not answer.found:
+            raise _without_plan(case, proof)
+        if whole:
+            return _read_all_phases(case, columns, values, proof)
+        return read_reconfiguration(case, isolation, reduced, values, proof)
+
+    def _proof(self, answer: Answer, began: float, built: float) -> Proof:
+        seconds = {
+            "build": built - began,
+            "solve": answer.seconds,
+            "total": perf_counter() - began,
+        }
+        return Proof(
+            termination=answer.termination,
+            incumbent_usd=answer.incumbent,
+            bound_usd=answer.bound,
+            asked_gap=self.options.gap,
+            iterations=1,
+            seconds=MappingProxyType(seconds),
+        )
+
+
+def _without_plan(case: RestorationCase, proof: Proof) -> NoPlanExists | PlanNotFound:
+    if proof.termination is Termination.INFEASIBLE:
+        return NoPlanExists(
+            f"{case.name}: no switching satisfies every phase; look at the voltage band, the "
+            "ratings and lines without switches between a failure and a source",
+            proof,
+        )
+    return PlanNotFound(
+        f"{case.name}: no plan within {proof.seconds['total']:.1f} s; raise time_limit_s", proof
+    )
+
+
+def _read_all_phases(
+    case: RestorationCase, columns: PhaseColumns, values: FloatArray, proof: Proof
+) -> RestorationPlan:
+    closed = values[columns.states.closed] > 0.5
+    ends = np.repeat(closed[:, :, None], 2, axis=2)
+    ends[:, columns.states.cables] = values[columns.states.end_closed] > 0.5
+    share = np.stack([values[flow.share] for flow in columns.flow])
+    forming = np.zeros((4, len(columns.forming)), bool)
+    forming[3] = values[columns.forming] > 0.5
+    return assemble(
+        case,
+        end_closed=ends,
+        available=values[columns.available] > 0.5,
+        energized=values[columns.energized] > 0.5,
+        forming=forming,
+        share=share,
+        proof=proof,
+    )

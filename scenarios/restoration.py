@@ -40,8 +40,8 @@ class Device(StrEnum):
     NONE = "none"  # a conductor without a switch
     MANUAL = "manual"  # moved by a crew on site: not before the end of this horizon
     REMOTE = "remote"  # moved by the operator from t = 2
-    RECLOSER = "recloser"  # opens by itself at t = 1, then remote
-    BREAKER = "breaker"  # opens by itself at t = 1, then remote
+    RECLOSER = "recloser"  # opens by itself at t = 1
+    BREAKER = "breaker"  # opens by itself at t = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,11 +76,6 @@ class LineDevices:
         return np.array([[end in kinds for end in pair] for pair in self.device], bool).reshape(
             len(self.line_ids), 2
         )
-
-    @property
-    def operable_end(self) -> BoolArray:
-        """(line, 2) ends the operator can move from the control room."""
-        return self.is_any(Device.REMOTE, Device.RECLOSER, Device.BREAKER)
 
     @property
     def protective_end(self) -> BoolArray:
@@ -133,6 +128,9 @@ class RestorationCase:
         (failure,) positions of the failed lines.
     ders
         Generators that may carry an island at t = 3 (``can_form``); None if there are none.
+    protection_remote
+        Whether the operator can move breakers and reclosers too; if not, one that opened at
+        t = 1 stays open.
     weights, limits
         Objective (2) and the operating band.
 
@@ -149,6 +147,7 @@ class RestorationCase:
     limits: Limits = field(default_factory=Limits)
     weights: RestorationWeights = field(default_factory=RestorationWeights)
     ders: Ders | None = None
+    protection_remote: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "failed", frozen(self.failed, np.int64, (-1,)))
@@ -174,13 +173,19 @@ class RestorationCase:
         return np.flatnonzero(self.ders.can_form) if self.ders else np.zeros(0, np.int64)
 
     @property
+    def operable_end(self) -> BoolArray:
+        """(line, 2) ends the operator can move from the control room."""
+        guards = (Device.RECLOSER, Device.BREAKER) if self.protection_remote else ()
+        return self.devices.is_any(Device.REMOTE, *guards)
+
+    @property
     def operable(self) -> BoolArray:
         """(line,) lines whose state the operator can change from the control room.
 
         A line needs an operable end, and each end that is not must be closed before the event:
         a manual end that stands open keeps the line open.
         """
-        moves = self.devices.operable_end
+        moves = self.operable_end
         held_open = ~moves & ~self.feeder.lines.closed[:, None]
         return moves.any(axis=1) & ~held_open.any(axis=1)
 
@@ -230,6 +235,7 @@ class RestorationCase:
             limits=self.limits,
             weights=self.weights,
             ders=self.ders,
+            protection_remote=self.protection_remote,
         )
 
     def digest(self) -> str:

@@ -63,8 +63,8 @@ def _switch_faults(case: RestorationCase, plan: RestorationPlan, time: int) -> l
     ]
     before = np.repeat(case.feeder.lines.closed[:, None], 2, axis=1)
     then = plan.end_closed[time - 1] if time else before
-    may_open = {1: devices.protective_end, 2: devices.operable_end, 3: devices.operable_end}
-    may_close = {3: devices.operable_end}
+    may_open = {1: devices.protective_end, 2: case.operable_end, 3: case.operable_end}
+    may_close = {3: case.operable_end}
     nobody = np.zeros_like(before)
     opened, shut = then & ~now, now & ~then
     for moved, may, verb in (

@@ -61,25 +61,46 @@ def add_states(m: Program, case: RestorationCase) -> StateColumns:
         m.rows("(15)", (1.0, one), (1.0, other), (-1.0, line), upper=1.0)
     m.rows("opens only", (1.0, closed[2]), (-1.0, closed[1]), upper=0.0)
     m.rows("opens only", (1.0, ends[2].ravel()), (-1.0, ends[1].ravel()), upper=0.0)
+    _keep_tripped(m, case, cables, closed, ends)
     return StateColumns(closed=np.stack(closed), end_closed=np.stack(ends), cables=cables)
+
+
+def _keep_tripped(
+    m: Program,
+    case: RestorationCase,
+    cables: IntArray,
+    closed: list[IntArray],
+    ends: list[IntArray],
+) -> None:
+    """Keep what protection did where the operator cannot move it."""
+    held = case.devices.protective_end & ~case.operable_end
+    wires = np.flatnonzero(held.any(axis=1) & ~case.devices.underground)
+    tails = held[cables]
+    for time in (2, 3):
+        for now, then in (
+            (closed[time][wires], closed[time - 1][wires]),
+            (ends[time][tails], ends[time - 1][tails]),
+        ):
+            m.rows("stays", (1.0, now), (-1.0, then), lower=0.0, upper=0.0)
 
 
 def _end_bounds(case: RestorationCase, time: int) -> tuple[BoolArray, BoolArray]:
     devices = case.devices
     before = np.repeat(case.feeder.lines.closed[:, None], 2, axis=1)
     low, high = before.copy(), before.copy()
-    may_open = {1: devices.protective_end, 2: devices.operable_end, 3: devices.operable_end}
-    if time in may_open:
-        low &= ~may_open[time]
+    if time >= 1:
+        low &= ~devices.protective_end
+    if time >= 2:
+        low &= ~case.operable_end
     if time == 3:
-        high |= devices.operable_end
+        high |= case.operable_end
     if time >= 1:
         cable = devices.underground[case.failed]
         idle = case.failed[~cable & ~case.feeder.lines.closed[case.failed]]
         high[idle] = False
     if time >= 2:
         buried = case.failed[devices.underground[case.failed]]
-        high[buried] &= ~(case.substation[case.ends[buried]] & devices.operable_end[buried])
+        high[buried] &= ~(case.substation[case.ends[buried]] & case.operable_end[buried])
     return low & high, high
 
 

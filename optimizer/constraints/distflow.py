@@ -117,7 +117,7 @@ def add_distflow(
     for flow, demand, given in zip((p, q), (net.p, net.q), sources, strict=True):
         terms = ((into - out, flow), (at, given), (-demand, share))
         m.rows("balance", *terms, lower=0.0, upper=0.0)
-    _add_voltage(m, net, feed, switched, (p, q, w), w_band[1] - w_band[0])
+    _add_voltage(m, net, feed, switched, (p, q, w), width=w_band[1] - w_band[0])
     _add_rating(m, net, feed, switched, (p, q))
     return FlowColumns(p=p, q=q, w=w, share=share)
 
@@ -128,6 +128,7 @@ def _add_voltage(
     feed: Feed,
     switched: IntArray,
     columns: tuple[IntArray, IntArray, IntArray],
+    *,
     width: float,
 ) -> None:
     p, q, w = columns

@@ -64,9 +64,7 @@ def isolate(case: RestorationCase) -> Isolation:
     two, damaged_two, cheap = _remote(case, one)
     states = np.stack([before, one, two])
     damaged = np.stack([np.zeros_like(damaged_one), damaged_one, damaged_two])
-    energized = np.stack(
-        [_supplied(case, states[t].all(axis=1), damaged[t]) for t in range(3)]
-    )
+    energized = np.stack([_supplied(case, states[t].all(axis=1), damaged[t]) for t in range(3)])
     return Isolation(
         end_closed=states,
         available=~damaged,
@@ -76,7 +74,7 @@ def isolate(case: RestorationCase) -> Isolation:
 
 
 def _automatic(case: RestorationCase, before: BoolArray) -> tuple[BoolArray, BoolArray]:
-    """t = 1: (8), and every protective line at the rim of the damaged zone has opened."""
+    """Answer automatically, t = 1: (8), and protection at the damaged zone's rim has opened."""
     devices = case.devices
     guarded = devices.protective_end
     now = before.copy()
@@ -94,9 +92,9 @@ def _automatic(case: RestorationCase, before: BoolArray) -> tuple[BoolArray, Boo
 
 
 def _remote(case: RestorationCase, one: BoolArray) -> tuple[BoolArray, BoolArray, bool]:
-    """t = 2: (9)-(11); all that operable switches can part from the failures is parted."""
+    """Isolate, t = 2: (9)-(11); all that operable switches can part from the failures is parted."""
     devices = case.devices
-    operable = devices.operable_end
+    operable = case.operable_end
     closed = one.all(axis=1)
     cables = case.failed[devices.underground[case.failed]]
     freed = one.copy()

@@ -35,6 +35,7 @@ class Program:
         self._cost: list[FloatArray] = []
         self._integer: list[np.ndarray] = []
         self._fixed: list[tuple[IntArray, FloatArray]] = []
+        self._charged: list[tuple[IntArray, FloatArray]] = []
         self._whole: list[IntArray] = []
         self._row_lower: list[FloatArray] = []
         self._row_upper: list[FloatArray] = []
@@ -94,6 +95,10 @@ class Program:
         """Hold columns at values."""
         self._fixed.append((columns, np.broadcast_to(np.asarray(values, float), columns.shape)))
 
+    def charge(self, columns: IntArray, cost: ArrayLike) -> None:
+        """Set the costs of columns added before."""
+        self._charged.append((columns, np.broadcast_to(np.asarray(cost, float), columns.shape)))
+
     def whole(self, columns: IntArray) -> None:
         """Ask for whole values of columns added as continuous."""
         self._whole.append(columns)
@@ -109,11 +114,14 @@ class Program:
         lower, upper = _joined(self._lower), _joined(self._upper)
         for where, values in self._fixed:
             lower[where] = upper[where] = values
+        cost = _joined(self._cost)
+        for where, values in self._charged:
+            cost[where] = values
         integer = np.concatenate([np.zeros(0, bool), *self._integer])
         for where in self._whole:
             integer[where] = True
         return Arrays(
-            cost=_joined(self._cost),
+            cost=cost,
             constant=self.constant,
             matrix=matrix,
             row_lower=_joined(self._row_lower),

@@ -1,0 +1,218 @@
+"""Remote reconfiguration alone: what the phases before it leave to decide.
+
+The damaged zone is known, and lines into it stay open. Safe buses that no operable switch can
+part are one block, energised together; the radiality formulations then see blocks and operable
+lines only, while flows and voltages keep every bus.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from optimizer.constraints.distflow import FlowColumns, LineData, add_distflow
+from optimizer.constraints.feed import FeedGraph, add_feed
+from optimizer.constraints.isolation import Isolation
+from optimizer.constraints.supply import add_supply, hold_source_voltage, w_band
+from optimizer.methods.program import Program
+from scenarios.arrays import BoolArray, FloatArray, IntArray
+from scenarios.plan import Proof
+from scenarios.restoration import RestorationCase, RestorationPlan
+
+__all__ = [
+    "ReconfigurationColumns",
+    "assemble",
+    "build_reconfiguration",
+    "read_reconfiguration",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReconfigurationColumns:
+    """Columns of the program at t = 3, and what they stand for.
+
+    Attributes
+    ----------
+    buses
+        Positions of the safe buses; ``block`` (safe bus,) is the block of each.
+    switches
+        Positions of the lines that may move; ``closed`` (switch,) their columns.
+    energized
+        (block,).
+    """
+
+    buses: IntArray
+    block: IntArray
+    switches: IntArray
+    closed: IntArray
+    energized: IntArray
+    forming: IntArray
+    flow: FlowColumns
+
+
+def build_reconfiguration(
+    case: RestorationCase, isolation: Isolation, *, radiality: str = "directed_local_flow"
+) -> tuple[Program, ReconfigurationColumns]:
+    """State objective (2) at t = 3 with (3)-(7) and linearised DistFlow on the safe zone.
+
+    The program's constant holds the losses of t = 0 to 2 and of the damaged zone, so that its
+    objective is that of the program over all phases.
+    """
+    m, weights = Program(), case.weights
+    safe = isolation.available[2]
+    buses, switches, frozen = _parts(case, isolation)
+    place = np.full(len(safe), -1, np.int64)
+    place[buses] = np.arange(len(buses))
+    block = _blocks(len(buses), place[case.ends[frozen]])
+    was = isolation.closed[2][switches]
+    closed = m.columns(len(switches), integer=True)
+    energized = m.columns(int(block.max(initial=-1)) + 1)
+    _charge_switching(m, case, closed, was)
+    stations = case.feeder.sources.bus[safe[case.feeder.sources.bus]]
+    forming, former_buses = _add_forming(m, case, place)
+    roots = np.concatenate([m.columns(len(stations), lower=1.0), forming])
+    graph = FeedGraph(
+        size=len(energized),
+        ends=block[place[case.ends[switches]]],
+        root_nodes=block[place[np.concatenate([stations, former_buses])]],
+    )
+    feed = add_feed(m, graph, closed, energized, roots, formulation=radiality)
+    net = LineData.of(case, buses, np.concatenate([switches, frozen]))
+    at, p, q = add_supply(m, case, stations, forming)
+    flow = add_distflow(
+        m,
+        net,
+        feed,
+        np.arange(len(switches)),
+        energized[block],
+        supply=(place[at], p, q),
+        w_band=w_band(case),
+    )
+    hold_source_voltage(m, case, flow, place)
+    m.charge(flow.share, -weights.alpha * weights.unserved * net.p)
+    m.constant += _settled_cost(case, isolation)
+    columns = ReconfigurationColumns(
+        buses=buses,
+        block=block,
+        switches=switches,
+        closed=closed,
+        energized=energized,
+        forming=forming,
+        flow=flow,
+    )
+    return m, columns
+
+
+def _parts(case: RestorationCase, isolation: Isolation) -> tuple[IntArray, IntArray, IntArray]:
+    """Safe buses, lines between them that may move, and closed ones that may not."""
+    safe = isolation.available[2]
+    inside = safe[case.ends].all(axis=1)
+    sound = np.ones(len(inside), bool)
+    sound[case.failed] = False
+    held_open = ~case.operable_end & ~isolation.end_closed[2]
+    moves = inside & sound & case.operable_end.any(axis=1) & ~held_open.any(axis=1)
+    stays = inside & ~moves & isolation.closed[2]
+    return np.flatnonzero(safe), np.flatnonzero(moves), np.flatnonzero(stays)
+
+
+def _blocks(size: int, ends: IntArray) -> IntArray:
+    link = sparse.csr_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(size, size))
+    _, label = sparse.csgraph.connected_components(link, directed=False)
+    return np.asarray(label, np.int64)
+
+
+def _charge_switching(m: Program, case: RestorationCase, closed: IntArray, was: BoolArray) -> None:
+    """Charge ``|sw_3 - sw_2|`` with ``sw_2`` known: linear without another column."""
+    price = case.weights.beta * case.weights.switching
+    m.charge(closed, np.where(was, -price, price))
+    m.constant += price * was.sum()
+
+
+def _add_forming(m: Program, case: RestorationCase, place: IntArray) -> tuple[IntArray, IntArray]:
+    """Add ``y_dg``; 0 for a generator in the damaged zone, which is left out of the graph."""
+    none = np.zeros(0, np.int64)
+    if case.ders is None or not len(case.forming):
+        return none, none
+    at = case.ders.bus[case.forming]
+    forming = m.columns(len(at), upper=(place[at] >= 0).astype(float), integer=True)
+    return forming, at
+
+
+def _settled_cost(case: RestorationCase, isolation: Isolation) -> float:
+    """Cost of t = 0 to 2, and at t = 3 of lost buses and of all load as if none were served."""
+    weights, demand = case.weights, case.bus_demand()[0] / 1e3
+    lost = (~isolation.available).sum() + (~isolation.available[2]).sum()
+    unserved = demand @ (~isolation.energized).sum(axis=0) + demand.sum()
+    moves = np.abs(np.diff(isolation.closed.astype(int), axis=0)).sum()
+    return float(
+        weights.alpha * (weights.unserved * unserved + weights.lost_bus * lost)
+        + weights.beta * weights.switching * moves
+    )
+
+
+def read_reconfiguration(
+    case: RestorationCase,
+    isolation: Isolation,
+    columns: ReconfigurationColumns,
+    values: FloatArray,
+    proof: Proof,
+) -> RestorationPlan:
+    """Turn a solution into a plan for every phase."""
+    final = isolation.end_closed[2].copy()
+    state = values[columns.closed] > 0.5
+    was = isolation.closed[2][columns.switches]
+    opens, closes = columns.switches[was & ~state], columns.switches[~was & state]
+    final[closes] = True
+    final[opens] &= ~case.operable_end[opens]
+    live = np.zeros(len(case.feeder.buses.ids), bool)
+    live[columns.buses] = values[columns.energized[columns.block]] > 0.5
+    share = np.concatenate([isolation.energized, np.zeros((1, len(live)))]).astype(float)
+    share[3, columns.buses] = values[columns.flow.share]
+    forming = np.zeros((4, len(case.forming)), bool)
+    forming[3] = values[columns.forming] > 0.5
+    return assemble(
+        case,
+        end_closed=np.concatenate([isolation.end_closed, final[None]]),
+        available=np.concatenate([isolation.available, isolation.available[2:]]),
+        energized=np.concatenate([isolation.energized, live[None]]),
+        forming=forming,
+        share=share,
+        proof=proof,
+    )
+
+
+def assemble(
+    case: RestorationCase,
+    *,
+    end_closed: BoolArray,
+    available: BoolArray,
+    energized: BoolArray,
+    forming: BoolArray,
+    share: FloatArray,
+    proof: Proof,
+) -> RestorationPlan:
+    """Make the plan and recount objective (2) from its states, term by term."""
+    weights, closed = case.weights, end_closed.all(axis=2)
+    demand = case.bus_demand()[0]
+    served = np.clip(share, 0.0, 1.0) * energized * demand
+    costs = {
+        "unserved": weights.alpha * weights.unserved * float((demand - served).sum()) / 1e3,
+        "lost_buses": weights.alpha * weights.lost_bus * float((~available).sum()),
+        "switching": weights.beta
+        * weights.switching
+        * float(np.abs(np.diff(closed.astype(int), axis=0)).sum()),
+    }
+    costs["total"] = sum(costs.values())
+    return RestorationPlan(
+        case_digest=case.digest(),
+        closed=closed,
+        end_closed=end_closed,
+        available=available,
+        energized=energized,
+        forming=forming,
+        served_kw=served,
+        costs=costs,
+        proof=proof,
+    )
