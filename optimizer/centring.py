@@ -22,7 +22,7 @@ import pyomo.environ as pyo
 
 from optimizer.constraints.devices import add_base_setpoints, add_redispatch, redispatch_usd
 from optimizer.constraints.flow import Decisions, add_flow
-from optimizer.constraints.network import BASE_KVA, MARGINS, Network
+from optimizer.constraints.network import BASE_KVA, MARGINS, Margins, Network
 from optimizer.first_stage import FirstStage
 from optimizer.methods.decomposition import Oracle, Outcome
 from optimizer.methods.solve import solve
@@ -111,12 +111,15 @@ def _model(
     )
     m.worst_redispatch = pyo.Var(range(len(islands)), bounds=(0.0, None))
     m.source_w = pyo.Var(range(len(network.der_bus)), bounds=(network.w_min, network.w_max))
-    margin = {
-        (kind, block): m.margin[kind, i]
-        for i, blocks in enumerate(islands)
-        for block in blocks
-        for kind in MARGINS
-    }
+    margin = Margins(
+        kept={
+            (kind, block): m.margin[kind, i]
+            for i, blocks in enumerate(islands)
+            for block in blocks
+            for kind in MARGINS
+        },
+        der_scale=network.ders.margin_scale(candidate.forming),
+    )
     plain = candidate.decisions()
     decisions = Decisions(
         closed=plain.closed,
@@ -124,7 +127,7 @@ def _model(
         forming=plain.forming,
         source_w=dict(m.source_w.items()),
     )
-    add_base_setpoints(m, network, plain.energized, margin=margin)
+    add_base_setpoints(m, network, plain, margin=margin)
     base = (m.base.p, m.base.q)
     m.nominal = pyo.Block()
     add_flow(m.nominal, network, decisions, base, network.nominal, margin=margin)
@@ -134,7 +137,7 @@ def _model(
         b = m.realization[number]
         draw = realize(scenario, zeta[None])
         demand = network.demand(draw.p_kw[0, network.time], draw.q_kvar[0, network.time])
-        moved = add_redispatch(b, network, plain.energized, base, margin=margin)
+        moved = add_redispatch(b, network, plain, base, margin=margin)
         add_flow(b, network, decisions, (moved.p, moved.q), demand, margin=margin)
         for i, blocks in enumerate(islands):
             m.epigraph.add(m.worst_redispatch[i] >= redispatch_usd(network, moved, blocks))
@@ -143,9 +146,7 @@ def _model(
     m.same_cost = pyo.Constraint(
         expr=made + sum(m.worst_redispatch.values()) <= most_usd - candidate.shed_usd(scenario)
     )
-    m.inward = pyo.Objective(
-        expr=-FIRST * sum(m.least.values()) - pyo.quicksum(m.margin.values())
-    )
+    m.inward = pyo.Objective(expr=-FIRST * sum(m.least.values()) - pyo.quicksum(m.margin.values()))
     return m
 
 

@@ -243,5 +243,3 @@ def _sides(limit: Limit) -> list[_Side]:
             )
         )
     return parts
-
-

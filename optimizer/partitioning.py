@@ -230,9 +230,9 @@ class PartitioningMaster:
             k_der=network.scenario.limits.grid_forming_per_island,
         )
         add_requirements(m, network, options)
-        self.decisions = _decisions(m, network)
+        self.decisions = _decisions(m)
         self.reach = _reach(network, self.decisions)
-        add_base_setpoints(m, network, self.decisions.energized)
+        add_base_setpoints(m, network, self.decisions)
         add_nominal_flow(m, network, self.decisions, self.reach)
         add_cost(m, network)
         m.realization = pyo.Block(pyo.NonNegativeIntegers)
@@ -248,7 +248,12 @@ class PartitioningMaster:
             return False
         self.kept.append(zeta.copy())
         add_realization(
-            self.model, self.network, self.decisions, zeta, len(self.kept), self.reach
+            self.model,
+            self.network,
+            self.decisions,
+            zeta,
+            number=len(self.kept),
+            reach=self.reach,
         )
         return True
 
@@ -296,7 +301,7 @@ def add_states(m: Any, network: Network, graph: BlockGraph) -> None:
 
 
 def add_requirements(m: Any, network: Network, options: PartitioningOptions) -> None:
-    """What the options say a plan must reach, if anything."""
+    """State what the options ask a plan to reach, if anything."""
     if options.min_energized_blocks > 0:
         m.enough_blocks = pyo.Constraint(
             expr=pyo.quicksum(m.energized.values()) >= options.min_energized_blocks
@@ -314,9 +319,7 @@ def add_nominal_flow(
 ) -> None:
     """(16c)-(16l) at the nominal load, served by the base set-points alone."""
     m.nominal = pyo.Block()
-    add_flow(
-        m.nominal, network, decisions, (m.base.p, m.base.q), network.nominal, reach=reach
-    )
+    add_flow(m.nominal, network, decisions, (m.base.p, m.base.q), network.nominal, reach=reach)
 
 
 def add_cost(m: Any, network: Network) -> None:
@@ -334,6 +337,7 @@ def add_realization(
     network: Network,
     decisions: Decisions,
     zeta: FloatArray,
+    *,
     number: int,
     reach: FloatArray | None,
 ) -> None:
@@ -341,12 +345,12 @@ def add_realization(
     b = m.realization[number]
     draw = realize(network.scenario, zeta[None])
     demand = network.demand(draw.p_kw[0, network.time], draw.q_kvar[0, network.time])
-    moved = add_redispatch(b, network, decisions.energized, (m.base.p, m.base.q))
+    moved = add_redispatch(b, network, decisions, (m.base.p, m.base.q))
     add_flow(b, network, decisions, (moved.p, moved.q), demand, reach=reach)
     b.epigraph = pyo.Constraint(expr=m.worst_redispatch >= redispatch_usd(network, moved))
 
 
-def _decisions(m: Any, network: Network) -> Decisions:
+def _decisions(m: Any) -> Decisions:
     """Variables where there is a choice, plain numbers where there is none."""
 
     def plain(table: Any) -> dict[int, Any]:

@@ -84,9 +84,7 @@ def join_proofs(proofs: Sequence[Proof], *, robust: bool = True) -> Proof:
     )
 
 
-def no_plan(
-    scenario: Scenario, time: int, options: PartitioningOptions, proof: Proof
-) -> PlanError:
+def no_plan(scenario: Scenario, time: int, options: PartitioningOptions, proof: Proof) -> PlanError:
     """Build the exception of a step that ended without a plan: proven, or merely not found."""
     asked = []
     if options.min_energized_blocks:

@@ -116,7 +116,8 @@ class LinearRecourse:
     def _check_models(self, realizations: Realizations, which: BoolArray) -> None:
         scenario, t = self._scenario, self._time
         follows = np.array(
-            [bool(s.p_per_w or s.q_per_w) for s in map(load_shares, scenario.load_model)], dtype=bool
+            [bool(s.p_per_w or s.q_per_w) for s in map(load_shares, scenario.load_model)],
+            dtype=bool,
         )
         moved = (realizations.p_kw[which, t] != scenario.load_p_kw[t]).any(axis=(0, 2))
         moved |= (realizations.q_kvar[which, t] != scenario.load_q_kvar[t]).any(axis=(0, 2))
@@ -124,7 +125,7 @@ class LinearRecourse:
         if wrong:
             raise ScenarioError(
                 f"loads {', '.join(wrong)} follow their voltage and are not at nominal demand; the "
-                'linear recourse needs moving loads of constant power: set load model to '
+                "linear recourse needs moving loads of constant power: set load model to "
                 '"constant_power"'
             )
 
@@ -151,7 +152,9 @@ class _Island:
             answer = self._over_box().answer(realizations.zeta[ins][:, self._directions])
             found[ins], p[ins], q[ins] = answer.found, answer.p, answer.q
         if len(outs):
-            deviation = self._deviation(realizations.p_kw[outs, time], realizations.q_kvar[outs, time])
+            deviation = self._deviation(
+                realizations.p_kw[outs, time], realizations.q_kvar[outs, time]
+            )
             answer = self._over_demand().answer(deviation)
             found[outs], p[outs], q[outs] = answer.found, answer.p, answer.q
         return found, p, q
@@ -225,6 +228,7 @@ def make_recourse(policy: str, plan: Plan, scenario: Scenario, time: int = 0) ->
     """
     if policy not in POLICIES:
         raise ConfigError(
-            f"[campaign] recourse = {policy!r} is not known; it must be one of {', '.join(POLICIES)}"
+            f"[campaign] recourse = {policy!r} is not known; "
+            f"it must be one of {', '.join(POLICIES)}"
         )
     return POLICIES[policy](plan, scenario, time)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
-from optimizer.constraints.flow import SIDES, is_plain
-from optimizer.constraints.network import BASE_KVA, Network
+from optimizer.constraints.flow import SIDES, Decisions, is_plain
+from optimizer.constraints.network import BASE_KVA, Margins, Network
 from scenarios.lindist import polygon
 
 __all__ = ["add_base_setpoints", "add_redispatch", "redispatch_usd"]
@@ -22,11 +22,12 @@ _MOVABLE = 1e-9  # pu; a range narrower than this has no inside to keep a margin
 
 
 def add_base_setpoints(
-    m: Any, network: Network, energized: Mapping[int, Any], *, margin: Mapping[tuple[str, int], Any] | None = None
+    m: Any, network: Network, decisions: Decisions, *, margin: Margins | None = None
 ) -> Any:
     """Add ``m.base``: set-points that serve the nominal load without re-dispatch, (3).
 
-    ``z_l s_min ≤ s_g ≤ z_l s_max`` per phase, apparent power by an inner 16-gon.
+    ``z_l s_min ≤ s_g ≤ z_l s_max`` per phase, apparent power by an inner 16-gon; a DER that
+    forms leaves its inset free.
 
     Parameters
     ----------
@@ -34,11 +35,10 @@ def add_base_setpoints(
         Model or block that receives the constraints.
     network
         Per-unit network.
-    energized
-        Per block, a variable or a plain number; a dead block's DERs get no variables.
+    decisions
+        Blocks and roles; a dead block's DERs get no variables.
     margin
-        Share of rating each limit must keep, by kind (``active``, ``reactive``) and block;
-        plain ``energized`` only.
+        Normalised margins that limits must keep; plain decisions only.
 
     Returns
     -------
@@ -47,22 +47,23 @@ def add_base_setpoints(
     """
     m.base = pyo.Block()
     b = m.base
-    where = _phases(network, energized)
+    where = _phases(network, decisions)
     b.p = pyo.Var(where)
     b.q = pyo.Var(where)
     b.capability = pyo.ConstraintList()
     for g, k in where:
-        _add_capability(b, network, energized, (g, k), (b.p[g, k], b.q[g, k]), margin)
+        power = (b.p[g, k], b.q[g, k])
+        _add_capability(b, network, decisions, (g, k), power=power, margin=margin)
     return b
 
 
 def add_redispatch(
     b: Any,
     network: Network,
-    energized: Mapping[int, Any],
+    decisions: Decisions,
     base: tuple[Mapping[tuple[int, int], Any], Mapping[tuple[int, int], Any]],
     *,
-    margin: Mapping[tuple[str, int], Any] | None = None,
+    margin: Margins | None = None,
 ) -> Any:
     """Add ``b.redispatch``: ``s = s_base + o⁺ - o⁻`` within capability and ramp, (18b)-(18f).
 
@@ -72,12 +73,12 @@ def add_redispatch(
         Block of one realization.
     network
         Per-unit network.
-    energized
-        Per block, a variable or a plain number.
+    decisions
+        Blocks and roles.
     base
         Active and reactive base set-points, variables or numbers.
     margin
-        As in `add_base_setpoints`; with the kind ``ramp`` too.
+        As in `add_base_setpoints`; the ramp keeps its own.
 
     Returns
     -------
@@ -87,13 +88,11 @@ def add_redispatch(
     """
     b.redispatch = pyo.Block()
     r = b.redispatch
-    where = _phases(network, energized)
+    where = _phases(network, decisions)
     limits = network.ders
     r.up = pyo.Var(where, bounds=lambda _, g, k: (0.0, limits.ramp_p[g, k]))
     r.down = pyo.Var(where, bounds=lambda _, g, k: (0.0, limits.ramp_p[g, k]))
-    r.shift = pyo.Var(
-        where, bounds=lambda _, g, k: (-limits.ramp_q[g, k], limits.ramp_q[g, k])
-    )
+    r.shift = pyo.Var(where, bounds=lambda _, g, k: (-limits.ramp_q[g, k], limits.ramp_q[g, k]))
     r.p = pyo.Var(where)
     r.q = pyo.Var(where)
     r.moved = pyo.ConstraintList()
@@ -102,15 +101,9 @@ def add_redispatch(
     for g, k in where:
         r.moved.add(r.p[g, k] - r.up[g, k] + r.down[g, k] == base[0][g, k])
         r.moved.add(r.q[g, k] - r.shift[g, k] == base[1][g, k])
-        _add_capability(r, network, energized, (g, k), (r.p[g, k], r.q[g, k]), margin)
-        if margin is None:
-            continue
-        kept = margin["ramp", int(network.block[network.der_bus[g]])] * float(limits.scale[g, k])
-        if limits.ramp_p[g, k] > _MOVABLE:
-            r.ramp.add(r.up[g, k] + r.down[g, k] <= limits.ramp_p[g, k] - kept)
-        if limits.ramp_q[g, k] > _MOVABLE:
-            r.ramp.add(r.shift[g, k] <= limits.ramp_q[g, k] - kept)
-            r.ramp.add(r.shift[g, k] >= -limits.ramp_q[g, k] + kept)
+        power = (r.p[g, k], r.q[g, k])
+        _add_capability(r, network, decisions, (g, k), power=power, margin=margin)
+        _add_ramp(r, network, decisions, (g, k), margin)
     return r
 
 
@@ -125,42 +118,72 @@ def redispatch_usd(network: Network, redispatch: Any, blocks: tuple[int, ...] | 
     )
 
 
-def _phases(network: Network, energized: Mapping[int, Any]) -> list[tuple[int, int]]:
+def _phases(network: Network, decisions: Decisions) -> list[tuple[int, int]]:
     return [
         (g, k)
         for g, bus in enumerate(network.der_bus.tolist())
-        if not is_plain(energized[int(network.block[bus])], 0)
+        if not is_plain(decisions.energized[int(network.block[bus])], 0)
         for k in np.flatnonzero(network.der_phases[g]).tolist()
     ]
+
+
+def _inward(
+    network: Network,
+    decisions: Decisions,
+    where: tuple[int, int],
+    width: float,
+    margin: tuple[Margins, str] | None,
+) -> Any:
+    """How far a range of a given width is drawn in at either end; 0 where it has no inside."""
+    if width <= _MOVABLE:
+        return 0.0
+    inset = min(float(network.ders.inset[where]), width / 2.0)
+    inward = inset * decisions.forming[where[0]] if inset > 0.0 else 0.0
+    if margin is not None:
+        block = int(network.block[network.der_bus[where[0]]])
+        inward += float(margin[0].der_scale[where]) * margin[0].kept[margin[1], block]
+    return inward
+
+
+def _add_ramp(
+    r: Any, network: Network, decisions: Decisions, where: tuple[int, int], margin: Margins | None
+) -> None:
+    """(18d), (18e) where the variables' own bounds do not say it all."""
+    keeps = None if margin is None else (margin, "ramp")
+    for used, ramp in (
+        (((r.up[where] + r.down[where]),), float(network.ders.ramp_p[where])),
+        ((r.shift[where], -r.shift[where]), float(network.ders.ramp_q[where])),
+    ):
+        inward = _inward(network, decisions, where, 2.0 * ramp, keeps)
+        if not is_plain(inward, 0):
+            for side in used:
+                r.ramp.add(side <= ramp - inward)
 
 
 def _add_capability(
     b: Any,
     network: Network,
-    energized: Mapping[int, Any],
+    decisions: Decisions,
     where: tuple[int, int],
+    *,
     power: tuple[Any, Any],
-    margin: Mapping[tuple[str, int], Any] | None,
+    margin: Margins | None,
 ) -> None:
     """Range of p and q, and apparent power, of one DER phase."""
-    limits, block = network.ders, int(network.block[network.der_bus[where[0]]])
-    z, scale = energized[block], float(limits.scale[where])
+    limits = network.ders
+    z = decisions.energized[int(network.block[network.der_bus[where[0]]])]
     for value, kind, low, high in (
-        (power[0], "active", limits.p_min[where], limits.p_max[where]),
-        (power[1], "reactive", limits.q_min[where], limits.q_max[where]),
+        (power[0], "active", float(limits.p_min[where]), float(limits.p_max[where])),
+        (power[1], "reactive", float(limits.q_min[where]), float(limits.q_max[where])),
     ):
-        keeps = margin is not None and high - low > _MOVABLE
-        inside = scale * margin[kind, block] if margin is not None and keeps else 0
-        b.capability.add(value >= float(low) * z + inside)
-        b.capability.add(value <= float(high) * z - inside)
+        keeps = None if margin is None else (margin, kind)
+        inward = _inward(network, decisions, where, high - low, keeps)
+        b.capability.add(value >= low * z + inward)
+        b.capability.add(value <= high * z - inward)
     s_max = float(limits.s_max[where])
-    corner = np.hypot(
-        max(abs(limits.p_min[where]), abs(limits.p_max[where])),
-        max(abs(limits.q_min[where]), abs(limits.q_max[where])),
-    )
-    sides = polygon(SIDES)
-    if np.isinf(s_max) or (margin is None and corner <= sides[0, 2] * s_max):
+    if np.isinf(s_max):
         return
-    kept = 0 if margin is None else scale * margin["active", block]
-    for cosine, sine, inner in sides.tolist():
-        b.capability.add(cosine * power[0] + sine * power[1] <= inner * (s_max * z - kept))
+    keeps = None if margin is None else (margin, "active")
+    reach = s_max * z - _inward(network, decisions, where, 2.0 * s_max, keeps)
+    for cosine, sine, inner in polygon(SIDES).tolist():
+        b.capability.add(cosine * power[0] + sine * power[1] <= inner * reach)

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
-from optimizer.constraints.network import Branch, Network
+from optimizer.constraints.network import Margins, Network
 from scenarios.arrays import FloatArray
 from scenarios.lindist import PAIR_W, polygon
 
@@ -63,7 +63,7 @@ def add_flow(
     injection: tuple[Mapping[tuple[int, int], Any], Mapping[tuple[int, int], Any]],
     demand: tuple[Any, Any],
     *,
-    margin: Mapping[tuple[str, int], Any] | None = None,
+    margin: Margins | None = None,
     reach: FloatArray | None = None,
     slack: bool = False,
 ) -> Any:
@@ -80,15 +80,13 @@ def add_flow(
     injection
         Active and reactive power of each (DER, phase), variables or numbers.
     demand
-        Active and reactive constant demand, indexed ``[bus, phase]``: arrays, or (with plain
-        decisions) variables.
+        Active and reactive demand ``[bus, phase]``: arrays, or variables if all is plain.
     margin
-        Normalised margin that each limit must keep, by kind (see `MARGINS`) and block. Plain
-        decisions only.
+        Normalised margins that limits must keep. Plain decisions only.
     reach
         (2,) bounds on any channel's active and reactive power, from `flow_reach`.
     slack
-        Whether the balance may be violated: ``surplus`` and ``deficit`` per bus and phase.
+        Whether the balance may be violated: ``excess`` over and under, per bus and phase.
 
     Returns
     -------
@@ -97,39 +95,48 @@ def add_flow(
     """
     m.flow = pyo.Block()
     b = m.flow
-    energized, closed = decisions.energized, decisions.closed
-    buses = [i for i, l in enumerate(network.block.tolist()) if not is_plain(energized[l], 0)]
-    nodes = [(i, k) for i in buses for k in np.flatnonzero(network.phases[i]).tolist()]
-    live = [
-        e
-        for e, branch in enumerate(network.branches)
-        if not is_plain(energized[int(network.block[branch.start])], 0)
-        and not is_plain(energized[int(network.block[branch.end])], 0)
-        and not (branch.switch >= 0 and is_plain(closed[branch.switch], 0))
-    ]
+    nodes, live = _live_parts(network, decisions)
     channels = [(e, c) for e in live for c in range(network.branches[e].channels)]
-    wide = slack or reach is None
-    bounds = [(None, None) if wide else (-float(r), float(r)) for r in (_wide(reach))]
+    most = _wide(reach)
+    bound = [(None, None) if slack or np.isinf(r) else (-r, r) for r in most]
     b.w = pyo.Var(nodes, bounds=(0.0, network.phase_band[1]))
-    b.p = pyo.Var(channels, bounds=bounds[0])
-    b.q = pyo.Var(channels, bounds=bounds[1])
+    b.p = pyo.Var(channels, bounds=bound[0])
+    b.q = pyo.Var(channels, bounds=bound[1])
     for name in ("band", "drop", "apparent", "box", "balance_p", "balance_q", "source"):
         setattr(b, name, pyo.ConstraintList())
     if slack:
         b.excess = pyo.Var(("p", "q"), nodes, ("over", "under"), bounds=(0.0, None))
-    _add_voltage_band(b, network, decisions, buses, margin)
+    _add_voltage_band(b, network, decisions, margin)
     for e in live:
         block = int(network.block[network.branches[e].start])
-        kept = 0 if margin is None else margin["flow", block]
+        kept = 0 if margin is None else margin.kept["flow", block]
         _add_drop(b, network, decisions, e)
-        _add_apparent_limits(b, network.branches[e], decisions, e, kept, _wide(reach))
-    _add_balance(b, network, decisions, nodes, live, injection, demand)
+        _add_apparent_limits(b, network, decisions, e, kept=kept, reach=most)
+    made = _arrivals(b, network, nodes, live, injection)
+    _add_balance(b, network, decisions, made, demand)
     _add_sources(b, network, decisions)
     return b
 
 
+def _live_parts(network: Network, decisions: Decisions) -> tuple[list[tuple[int, int]], list[int]]:
+    """Bus phases and branches that may be live."""
+    energized, closed = decisions.energized, decisions.closed
+    may = [not is_plain(energized[block], 0) for block in network.block.tolist()]
+    nodes = [(i, k) for i, k in np.argwhere(network.phases).tolist() if may[i]]
+    live = [
+        e
+        for e, branch in enumerate(network.branches)
+        if may[branch.start]
+        and may[branch.end]
+        and not (branch.switch >= 0 and is_plain(closed[branch.switch], 0))
+    ]
+    return nodes, live
+
+
 def flow_reach(
-    network: Network, low: tuple[FloatArray, FloatArray], high: tuple[FloatArray, FloatArray],
+    network: Network,
+    low: tuple[FloatArray, FloatArray],
+    high: tuple[FloatArray, FloatArray],
     dead: tuple[int, ...] = (),
 ) -> FloatArray | None:
     """Bounds no channel's active and reactive power can pass, whatever the tree.
@@ -175,19 +182,15 @@ def _wide(reach: FloatArray | None) -> tuple[float, float]:
 
 
 def _add_voltage_band(
-    b: Any,
-    network: Network,
-    decisions: Decisions,
-    buses: list[int],
-    margin: Mapping[tuple[str, int], Any] | None,
+    b: Any, network: Network, decisions: Decisions, margin: Margins | None
 ) -> None:
     """(16c), on phases or on pairs; dead buses have ``w = 0``."""
     half = (network.w_max - network.w_min) / 2.0
     low, high = network.phase_band
-    for i in buses:
+    for i in dict.fromkeys(i for i, _ in b.w):
         block = int(network.block[i])
         z = decisions.energized[block]
-        inside = 0 if margin is None else half * margin["voltage", block]
+        inside = 0 if margin is None else half * margin.kept["voltage", block]
         held = np.flatnonzero(network.phases[i]).tolist()
         for k in held:
             least, most = (low, high) if network.pairwise else (network.w_min, network.w_max)
@@ -224,9 +227,16 @@ def _add_drop(b: Any, network: Network, decisions: Decisions, e: int) -> None:
 
 
 def _add_apparent_limits(
-    b: Any, branch: Branch, decisions: Decisions, e: int, kept: Any, reach: tuple[float, float]
+    b: Any,
+    network: Network,
+    decisions: Decisions,
+    e: int,
+    *,
+    kept: Any,
+    reach: tuple[float, float],
 ) -> None:
     """(16e), (16f): polygons, left out where `reach` shows they cannot bind."""
+    branch = network.branches[e]
     closed = decisions.closed[branch.switch] if branch.switch >= 0 else 1
     sides = polygon(SIDES)
     for weights, limit in branch.limits:
@@ -244,55 +254,67 @@ def _add_apparent_limits(
             b.apparent.add(cosine * p + sine * q <= inner * limit * (closed - kept))
 
 
+_Terms = dict[tuple[int, int], list[Any]]
+
+
+def _arrivals(
+    b: Any,
+    network: Network,
+    nodes: list[tuple[int, int]],
+    live: list[int],
+    injection: tuple[Mapping[tuple[int, int], Any], Mapping[tuple[int, int], Any]],
+) -> tuple[_Terms, _Terms]:
+    """Collect what is injected at, or flows into, each bus phase: active and reactive."""
+    p: _Terms = {node: [] for node in nodes}
+    q: _Terms = {node: [] for node in nodes}
+    for (g, k), power in injection[0].items():
+        node = (int(network.der_bus[g]), k)
+        if node in p:
+            p[node].append(power)
+            q[node].append(injection[1][g, k])
+    for e in live:
+        branch = network.branches[e]
+        for bus, active, reactive in (
+            (branch.start, -branch.from_active, -branch.from_reactive),
+            (branch.end, branch.to_active, branch.to_reactive),
+        ):
+            for k in range(3):
+                if (bus, k) not in p:
+                    continue
+                for c in _along(active[k]):
+                    p[bus, k].append(float(active[k, c]) * b.p[e, c])
+                    q[bus, k].append(float(active[k, c]) * b.q[e, c])
+                for c in _along(reactive[k]):
+                    p[bus, k].append(float(reactive[k, c]) * b.q[e, c])
+                    q[bus, k].append(-float(reactive[k, c]) * b.p[e, c])
+    return p, q
+
+
 def _add_balance(
     b: Any,
     network: Network,
     decisions: Decisions,
-    nodes: list[tuple[int, int]],
-    live: list[int],
-    injection: tuple[Mapping[tuple[int, int], Any], Mapping[tuple[int, int], Any]],
+    made: tuple[_Terms, _Terms],
     demand: tuple[Any, Any],
 ) -> None:
-    """(16l) per bus and phase: what leaves is what is made less what is used."""
-    made_p: dict[tuple[int, int], list[Any]] = {node: [] for node in nodes}
-    made_q: dict[tuple[int, int], list[Any]] = {node: [] for node in nodes}
-    for (g, k), power in injection[0].items():
-        node = (int(network.der_bus[g]), k)
-        if node in made_p:
-            made_p[node].append(power)
-            made_q[node].append(injection[1][g, k])
-    for e in live:
-        branch = network.branches[e]
-        for bus, active, reactive, sign in (
-            (branch.start, branch.from_active, branch.from_reactive, -1.0),
-            (branch.end, branch.to_active, branch.to_reactive, 1.0),
-        ):
-            for k in range(3):
-                if (bus, k) not in made_p:
-                    continue
-                for c in range(branch.channels):
-                    if active[k, c]:
-                        made_p[bus, k].append(sign * active[k, c] * b.p[e, c])
-                        made_q[bus, k].append(sign * active[k, c] * b.q[e, c])
-                    if reactive[k, c]:
-                        made_p[bus, k].append(sign * reactive[k, c] * b.q[e, c])
-                        made_q[bus, k].append(-sign * reactive[k, c] * b.p[e, c])
-    for rows, made, use, per_w, kind in (
-        (b.balance_p, made_p, demand[0], network.per_w_p, "p"),
-        (b.balance_q, made_q, demand[1], network.per_w_q, "q"),
+    """(16l) per bus and phase: what is made and arrives is what is used."""
+    slack = b.component("excess")
+    for rows, arrivals, use, per_w, kind in (
+        (b.balance_p, made[0], demand[0], network.per_w_p, "p"),
+        (b.balance_q, made[1], demand[1], network.per_w_q, "q"),
     ):
-        for i, k in nodes:
+        for (i, k), terms in arrivals.items():
             z = decisions.energized[int(network.block[i])]
-            net = sum(made[i, k]) - use[i, k] * z
-            for d in np.flatnonzero(np.abs(per_w[i, k]) > _ZERO).tolist():
-                net -= per_w[i, k, d] * b.w[i, d]
-            if b.component("excess") is not None:
-                net += b.excess[kind, i, k, "over"] - b.excess[kind, i, k, "under"]
+            net = 0.0 * b.w[i, k] + sum(terms) - use[i, k] * z
+            for d in _along(per_w[i, k]):
+                net -= float(per_w[i, k, d]) * b.w[i, d]
+            if slack is not None:
+                net += slack[kind, i, k, "over"] - slack[kind, i, k, "under"]
             rows.add(net == 0.0)
 
 
 def _add_sources(b: Any, network: Network, decisions: Decisions) -> None:
-    """A grid-forming DER holds one magnitude on all phases of its bus."""
+    """Hold one magnitude on all phases of a grid-forming DER's bus."""
     low, high = network.phase_band
     for g, bus in enumerate(network.der_bus.tolist()):
         forming = decisions.forming[g]
@@ -307,6 +329,11 @@ def _add_sources(b: Any, network: Network, decisions: Decisions) -> None:
             free = (high - low) * (1 - forming)
             b.source.add(off <= free)
             b.source.add(off >= -free)
+
+
+def _along(weights: FloatArray) -> list[int]:
+    """Positions that count."""
+    return list(np.flatnonzero(np.abs(weights) > _ZERO).tolist())
 
 
 def _dot(weights: FloatArray, terms: list[Any]) -> Any:

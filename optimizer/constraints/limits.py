@@ -41,9 +41,7 @@ class Limit:
     upper: FloatArray
     scale: FloatArray
 
-    def within(
-        self, box: tuple[FloatArray, FloatArray], drift: FloatArray, enough: float
-    ) -> Limit:
+    def within(self, box: tuple[FloatArray, FloatArray], drift: FloatArray, enough: float) -> Limit:
         """Leave out sides that cannot bind, and margins that controls cannot change.
 
         Parameters
@@ -102,9 +100,10 @@ def island_limits(network: Network, stage: FirstStage, state: IslandState) -> tu
     """All limits of an island, those of the DER that holds the voltage included."""
     return (
         _voltages(network, state),
+        *_held(network, stage, state),
         _flows(network, state),
-        *_capability(network, state),
-        *_apparent(network, state),
+        *_capability(network, stage, state),
+        *_apparent(network, stage, state),
         *_ramps(network, stage, state),
     )
 
@@ -121,6 +120,27 @@ def _voltages(network: Network, state: IslandState) -> Limit:
         lower=np.full(rows, network.w_min),
         upper=np.full(rows, network.w_max),
         scale=np.full(rows, half),
+    )
+
+
+def _held(network: Network, stage: FirstStage, state: IslandState) -> tuple[Limit, ...]:
+    """Voltages held by a second grid-forming DER and on, where the plan has more than one."""
+    steered = set(state.controls[:, 0].tolist())
+    rows, level = [], []
+    for g in np.flatnonzero(stage.forming).tolist():
+        at = np.flatnonzero(state.nodes[:, 0] == network.der_bus[g]) if g in steered else ()
+        rows += list(at)
+        level += [float(stage.source_w[g])] * len(at)
+    if not rows:
+        return ()
+    return (
+        Limit(
+            kind="voltage",
+            expression=state.w.rows(np.array(rows, dtype=np.int64)),
+            lower=np.array(level),
+            upper=np.array(level),
+            scale=np.zeros(len(rows)),
+        ),
     )
 
 
@@ -163,15 +183,16 @@ def _flows(network: Network, state: IslandState) -> Limit:
     )
 
 
-def _capability(network: Network, state: IslandState) -> tuple[Limit, ...]:
+def _capability(network: Network, stage: FirstStage, state: IslandState) -> tuple[Limit, ...]:
     at, limits = (state.outputs[:, 0], state.outputs[:, 1]), network.ders
+    scale = limits.margin_scale(stage.forming)[at]
     return tuple(
         Limit(
             kind=kind,
             expression=power,
             lower=low[at],
             upper=high[at],
-            scale=np.where(high[at] - low[at] > _MOVABLE, limits.scale[at], 0.0),
+            scale=np.where(high[at] - low[at] > _MOVABLE, scale, 0.0),
         )
         for kind, power, low, high in (
             ("active", state.der_p, limits.p_min, limits.p_max),
@@ -180,36 +201,38 @@ def _capability(network: Network, state: IslandState) -> tuple[Limit, ...]:
     )
 
 
-def _apparent(network: Network, state: IslandState) -> tuple[Limit, ...]:
+def _apparent(network: Network, stage: FirstStage, state: IslandState) -> tuple[Limit, ...]:
     at, limits = (state.outputs[:, 0], state.outputs[:, 1]), network.ders
     finite = np.flatnonzero(np.isfinite(limits.s_max[at]))
     if not len(finite):
         return ()
     sides, pick = polygon(SIDES), np.eye(len(state.outputs))[finite]
-    p = state.der_p.mixed(np.kron(pick, sides[:, :1]))
-    q = state.der_q.mixed(np.kron(pick, sides[:, 1:2]))
+    p = state.der_p.mixed(np.asarray(np.kron(pick, sides[:, :1]), dtype=np.float64))
+    q = state.der_q.mixed(np.asarray(np.kron(pick, sides[:, 1:2]), dtype=np.float64))
     inner = np.tile(sides[:, 2], len(finite))
     upper = np.repeat(limits.s_max[at][finite], SIDES) * inner
+    scale = limits.margin_scale(stage.forming)[at][finite]
     return (
         Limit(
             kind="active",
             expression=_sum(p, q),
             lower=np.full(len(upper), -np.inf),
             upper=upper,
-            scale=np.repeat(limits.scale[at][finite], SIDES) * inner,
+            scale=np.repeat(scale, SIDES) * inner,
         ),
     )
 
 
 def _ramps(network: Network, stage: FirstStage, state: IslandState) -> tuple[Limit, ...]:
     at, limits = (state.outputs[:, 0], state.outputs[:, 1]), network.ders
+    scale = limits.margin_scale(stage.forming)[at]
     return tuple(
         Limit(
             kind="ramp",
             expression=power,
             lower=base[at] - ramp[at],
             upper=base[at] + ramp[at],
-            scale=np.where(ramp[at] > _MOVABLE, limits.scale[at], 0.0),
+            scale=np.where(ramp[at] > _MOVABLE, scale, 0.0),
         )
         for power, base, ramp in (
             (state.der_p, stage.p, limits.ramp_p),

@@ -11,14 +11,16 @@ transformer), because LinDist3Flow writes them alike (`scenarios.lindist`)::
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scenarios.arrays import BoolArray, FloatArray, IntArray
 from scenarios.errors import ScenarioError
 from scenarios.feeder import Connection
+from scenarios.limits import VoltageTest
 from scenarios.lindist import (
     DELTA_ACTIVE,
     DELTA_REACTIVE,
@@ -28,12 +30,11 @@ from scenarios.lindist import (
     load_shares,
     transformer_maps,
 )
-from scenarios.limits import VoltageTest
 
 if TYPE_CHECKING:
     from scenarios.scenario import Scenario
 
-__all__ = ["BASE_KVA", "MARGINS", "Branch", "DerLimits", "Network"]
+__all__ = ["BASE_KVA", "MARGINS", "Branch", "DerLimits", "Margins", "Network"]
 
 BASE_KVA = 1000.0
 """Power base per phase."""
@@ -41,6 +42,26 @@ BASE_KVA = 1000.0
 MARGINS = ("voltage", "flow", "active", "reactive", "ramp")
 """Kinds of normalised margins a planning copy can keep: of half the voltage band, of a
 branch's limit, and of a DER phase's active rating in the last three."""
+
+FOLLOWING = 0.1
+"""Weight of a following DER's margins: the physics holds it to its set-point, while the DER
+that forms takes up all that the linear model left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Margins:
+    """Normalised margins that every limit of a planning copy keeps.
+
+    Attributes
+    ----------
+    kept
+        By kind (see `MARGINS`) and block: variables or numbers.
+    der_scale
+        (der, 3) from `DerLimits.margin_scale`.
+    """
+
+    kept: Mapping[tuple[str, int], Any]
+    der_scale: FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -87,9 +108,17 @@ class Branch:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DerLimits:
-    """Per-unit capability and ramp, (der, 3) each; `scale` is what margins are a share of.
+    """Per-unit capability and ramp, (der, 3) each.
 
-    ``scale`` is the phase's active rating, ``max(|p_min|, |p_max|)``, as verdicts have it.
+    Attributes
+    ----------
+    scale
+        What margins are a share of: the phase's active rating, ``max(|p_min|, |p_max|)``, as
+        verdicts have it.
+    inset
+        What a DER leaves free at each limit while it forms, for the losses and the unbalance
+        that the linear model does not know of. A DER that follows is held to its set-point
+        and needs none.
     """
 
     p_min: FloatArray
@@ -100,6 +129,11 @@ class DerLimits:
     ramp_p: FloatArray
     ramp_q: FloatArray
     scale: FloatArray
+    inset: FloatArray
+
+    def margin_scale(self, forming: BoolArray) -> FloatArray:
+        """(der, 3) what a margin of 1 is worth: a DER that follows keeps a tenth of it."""
+        return self.scale * np.where(forming, 1.0, FOLLOWING)[:, None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -152,12 +186,12 @@ class Network:
         time
             Step.
         ac_margin
-            pu of voltage kept clear of either end of the band. Every other limit is drawn in
-            by the same share of its own range: with ``share = ac_margin / (v_max - v_min)``,
-            capability by ``share`` of the phase's active rating at either end, ramp by
-            ``share`` of that rating, and apparent power limits by ``share`` of theirs. On a
-            0.95 to 1.05 pu band 0.004 pu is 4 %, and a ramp of 30 % becomes 26 %. No range
-            is drawn in beyond its middle.
+            pu of voltage kept clear of either end of the band. Other limits are drawn in by
+            the like share of their own range, ``share = ac_margin / (v_max - v_min)``:
+            apparent power limits of lines and transformers by ``share`` of theirs, and, of a
+            DER **while it forms**, capability at either end and ramp by ``share`` of the
+            phase's active rating. On a 0.95 to 1.05 pu band 0.004 pu is 4 %, and a ramp of
+            30 % becomes 26 %. No range is drawn in beyond its middle.
         """
         feeder, limits = scenario.feeder, scenario.limits
         share = ac_margin / (limits.v_max_pu - limits.v_min_pu)
@@ -346,21 +380,14 @@ def _voltage_dependent(scenario: Scenario, time: int) -> tuple[FloatArray, Float
 def _der_limits(scenario: Scenario, share: float) -> DerLimits:
     ders = scenario.ders
     scale = np.maximum(np.abs(ders.p_max_kw), np.abs(ders.p_min_kw)) / BASE_KVA
-    inward = share * scale
-
-    def drawn(low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
-        step = np.minimum(inward, (high - low) / BASE_KVA / 2.0)
-        return low / BASE_KVA + step, high / BASE_KVA - step
-
-    p_min, p_max = drawn(ders.p_min_kw, ders.p_max_kw)
-    q_min, q_max = drawn(ders.q_min_kvar, ders.q_max_kvar)
     return DerLimits(
-        p_min=p_min,
-        p_max=p_max,
-        q_min=q_min,
-        q_max=q_max,
-        s_max=np.maximum(ders.s_max_kva / BASE_KVA - inward, 0.0),
-        ramp_p=np.maximum(ders.ramp_kw / BASE_KVA - inward, 0.0),
-        ramp_q=np.maximum(ders.ramp_kvar / BASE_KVA - inward, 0.0),
+        p_min=ders.p_min_kw / BASE_KVA,
+        p_max=ders.p_max_kw / BASE_KVA,
+        q_min=ders.q_min_kvar / BASE_KVA,
+        q_max=ders.q_max_kvar / BASE_KVA,
+        s_max=ders.s_max_kva / BASE_KVA,
+        ramp_p=ders.ramp_kw / BASE_KVA,
+        ramp_q=ders.ramp_kvar / BASE_KVA,
         scale=scale,
+        inset=share * scale,
     )

@@ -24,6 +24,8 @@ from scenarios.plan import Proof, Termination
 __all__ = ["Master", "Oracle", "Outcome", "PlanProgress", "Worst", "decompose"]
 
 C = TypeVar("C")
+C_co = TypeVar("C_co", covariant=True)
+C_contra = TypeVar("C_contra", contravariant=True)
 _TIGHTER = 0.1  # how much closer the master is solved when it stalls
 _STALLS = 3
 
@@ -73,7 +75,7 @@ class Worst:
     complete: bool = True
 
 
-class Master(Protocol[C]):
+class Master(Protocol[C_co]):
     """The first stage with the realizations found so far."""
 
     @property
@@ -81,7 +83,7 @@ class Master(Protocol[C]):
         """How many realizations it holds."""
         ...
 
-    def solve(self, *, gap: float, time_limit_s: float) -> tuple[Answer, C | None]:
+    def solve(self, *, gap: float, time_limit_s: float) -> tuple[Answer, C_co | None]:
         """Return what the search ended with and the candidate found, if any."""
         ...
 
@@ -90,14 +92,14 @@ class Master(Protocol[C]):
         ...
 
 
-class Oracle(Protocol[C]):
+class Oracle(Protocol[C_contra]):
     """The second stage at a fixed candidate."""
 
-    def worst(self, candidate: C, *, time_limit_s: float) -> Worst:
+    def worst(self, candidate: C_contra, *, time_limit_s: float) -> Worst:
         """Return the worst realization of the set."""
         ...
 
-    def first_stage_usd(self, candidate: C) -> float:
+    def first_stage_usd(self, candidate: C_contra) -> float:
         """Cost of the candidate before any realization."""
         ...
 
@@ -133,7 +135,15 @@ def decompose(
     progress
         Called after every iteration.
     """
-    return _Loop(master, oracle, gap, time_limit_s, max_iterations, progress).run()
+    limits = _Limits(gap=gap, time_limit_s=time_limit_s, max_iterations=max_iterations)
+    return _Loop(master, oracle, limits, progress).run()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Limits:
+    gap: float
+    time_limit_s: float
+    max_iterations: int
 
 
 class _Loop(Generic[C]):
@@ -141,13 +151,12 @@ class _Loop(Generic[C]):
         self,
         master: Master[C],
         oracle: Oracle[C],
-        gap: float,
-        time_limit_s: float,
-        max_iterations: int,
+        limits: _Limits,
         progress: Callable[[PlanProgress], None] | None,
     ) -> None:
-        self.master, self.oracle, self.gap = master, oracle, gap
-        self.limit_s, self.max_iterations, self.progress = time_limit_s, max_iterations, progress
+        self.master, self.oracle, self.progress = master, oracle, progress
+        self.gap, self.limit_s = limits.gap, limits.time_limit_s
+        self.max_iterations = limits.max_iterations
         self.began = perf_counter()
         self.seconds = {"master": 0.0, "separation": 0.0}
         self.best: tuple[C, Worst] | None = None

@@ -20,7 +20,7 @@ import numpy as np
 from scipy import sparse
 
 from optimizer.methods.solve import Arrays, LinearProgram
-from scenarios.arrays import BoolArray, FloatArray
+from scenarios.arrays import BoolArray, FloatArray, IntArray
 from scenarios.errors import SolverError
 from scenarios.plan import Termination
 
@@ -205,7 +205,7 @@ class ParametricProgram:
             )
         return self._region(*self._program.basis())
 
-    def _region(self, column: FloatArray, row: FloatArray) -> _Region:
+    def _region(self, column: IntArray, row: IntArray) -> _Region:
         """Affine map of the basis that the last run ended with."""
         rows = self._rows
         nonbasic_columns, nonbasic_rows = np.flatnonzero(column != 0), np.flatnonzero(row != 0)
@@ -219,7 +219,7 @@ class ParametricProgram:
         right[: len(nonbasic_columns), 0] = held[nonbasic_columns]
         right[len(nonbasic_columns) :, 0] = bound[nonbasic_rows]
         right[len(nonbasic_columns) :, 1:] = -rows.shift[nonbasic_rows]
-        x = np.linalg.solve(system, right)
+        x = np.asarray(np.linalg.solve(system, right), dtype=np.float64)
         basic_columns, basic_rows = np.flatnonzero(column == 0), np.flatnonzero(row == 0)
         activity = rows.matrix[basic_rows] @ x
         activity[:, 1:] += rows.shift[basic_rows]

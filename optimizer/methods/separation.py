@@ -46,7 +46,7 @@ def gray_signs(count: int) -> FloatArray:
     """(2^count, count) every sign vector, neighbours differing in one entry, all +1 first."""
     codes = np.arange(2**count)
     codes ^= codes >> 1
-    return 1.0 - 2.0 * ((codes[:, None] >> np.arange(count)) & 1)
+    return np.asarray(1.0 - 2.0 * ((codes[:, None] >> np.arange(count)) & 1), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -132,8 +132,10 @@ class _IslandWorst:
 def uncertain_directions(network: Network, blocks: tuple[int, ...]) -> IntArray:
     """Positions in the set of the loads of these blocks that do move."""
     scenario = network.scenario
-    where = {name: int(b) for name, b in
-             zip(scenario.feeder.loads.ids, scenario.feeder.block_of_load, strict=True)}
+    where = {
+        name: int(b)
+        for name, b in zip(scenario.feeder.loads.ids, scenario.feeder.block_of_load, strict=True)
+    }
     inside = [where[name] in blocks for name in scenario.uncertainty.load_ids]
     return np.flatnonzero(np.array(inside, dtype=bool) & (scenario.uncertainty.spread > 0.0))
 
@@ -156,9 +158,7 @@ class _IslandProgram:
             np.array([column[id(m.demand[kind, i, k])] for i, k in self._nodes], dtype=np.int64)
             for kind in ("p", "q")
         ]
-        self._excess = np.array(
-            [column[id(v)] for v in m.flow.excess.values()], dtype=np.int64
-        )
+        self._excess = np.array([column[id(v)] for v in m.flow.excess.values()], dtype=np.int64)
         self._cost = arrays.cost.copy()
         self._cost[self._excess] = 0.0
         self._constant = arrays.constant
@@ -200,8 +200,8 @@ def _island_model(
     nodes = np.argwhere(network.phases & buses[:, None])
     m.demand = pyo.Var(("p", "q"), [tuple(n) for n in nodes.tolist()], bounds=(0.0, 0.0))
     base = (_table(candidate.p), _table(candidate.q))
-    redispatch = add_redispatch(m, network, decisions.energized, base)
-    demand = tuple(_Slice(m.demand, kind) for kind in ("p", "q"))
+    redispatch = add_redispatch(m, network, decisions, base)
+    demand = (_Slice(m.demand, "p"), _Slice(m.demand, "q"))
     flow = add_flow(
         m, network, decisions, (redispatch.p, redispatch.q), demand, reach=reach, slack=True
     )

@@ -42,12 +42,10 @@ class Affine:
 
     def rows(self, index: IntArray) -> Affine:
         """Pick rows."""
-        return Affine(
-            constant=self.constant[index], of_u=self.of_u[index], of_d=self.of_d[index]
-        )
+        return Affine(constant=self.constant[index], of_u=self.of_u[index], of_d=self.of_d[index])
 
     def mixed(self, weights: FloatArray) -> Affine:
-        """(new row, row) weighted sums of rows."""
+        """Weigh and sum rows by (new row, row) weights."""
         return Affine(
             constant=weights @ self.constant,
             of_u=weights @ self.of_u,
@@ -86,16 +84,7 @@ class IslandState:
 
 
 def island_state(network: Network, stage: FirstStage, blocks: tuple[int, ...]) -> IslandState:
-    """Derive the state map of one island.
-
-    Parameters
-    ----------
-    network
-        Per-unit network.
-    stage
-        The plan's step.
-    blocks
-        The island's blocks.
+    """Derive the state map of the island of some blocks.
 
     Raises
     ------
