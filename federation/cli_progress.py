@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.status import Status
 
 from federation.sink import Tally
@@ -34,9 +34,8 @@ def watching_plan(*, quiet: bool) -> Iterator[Callable[[PlanProgress], None] | N
 
 def _search(now: PlanProgress) -> str:
     return (
-        f"planning: iteration {now.iteration}, bound {now.bound_usd:.0f} USD, "
-        f"best {_usd(now.incumbent_usd)}, {now.realizations} realizations kept, "
-        f"{now.elapsed_s:.0f} s"
+        f"planning: iteration {now.iteration}, bound {now.bound_usd:.0f}, "
+        f"best {_usd(now.incumbent_usd)}, {now.elapsed_s:.0f} s"
     )
 
 
@@ -49,7 +48,7 @@ class CampaignBar:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._task = progress.add_task("planning", total=None, rate="", share="")
+        self._task = progress.add_task("planning", total=None, of="", rate="", share="")
         self.last: Tally | None = None
 
     def planning(self, now: PlanProgress) -> None:
@@ -67,6 +66,7 @@ class CampaignBar:
             description="trying the plan",
             total=tally.total,
             completed=tally.done,
+            of=f"{tally.done}/{tally.total}",
             rate=f"{fresh / tally.seconds:.0f}/s" if tally.seconds > 0.0 else "",
             share=f"feasible {share}",
         )
@@ -79,7 +79,7 @@ def watching_campaign(*, quiet: bool) -> Iterator[CampaignBar]:
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[of]}"),
         TextColumn("{task.fields[rate]}"),
         TextColumn("{task.fields[share]}"),
         TimeRemainingColumn(),

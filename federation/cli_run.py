@@ -182,7 +182,8 @@ def _try(
     if code:
         raise typer.Exit(code)
     _show(study, CampaignStore.open(root), as_json=as_json)
-    note(f"kept in {root}; see it again with: gridproof report {root}")
+    if not quiet:
+        note(f"kept in {root}; see it again with: gridproof report {root}")
 
 
 def _fresh_directory(study: Study) -> Path:
@@ -197,15 +198,14 @@ def _fresh_directory(study: Study) -> Path:
 
 def _interrupted(root: Path, bar: CampaignBar) -> int:
     """Say where it stopped, what is kept and how to go on."""
-    done = (
-        f"after {bar.last.done} of {bar.last.total} realizations" if bar.last else "while planning"
-    )
-    note(f"interrupted {done}")
-    if (root / "study.json").exists():
-        note(
-            f"finished parts are whole in {root}; see them with: gridproof report {root}\n"
-            f"go on with: gridproof run {root / 'study.json'} --out {root}"
-        )
+    on = f"go on with: gridproof run {root / 'study.json'} --out {root}"
+    if bar.last is not None:
+        note(f"interrupted after {bar.last.done} of {bar.last.total} realizations")
+        note(f"finished parts are whole in {root}; see them with: gridproof report {root}\n{on}")
+    else:
+        note("interrupted while planning; nothing was tried yet")
+        if (root / "study.json").exists():
+            note(on)
     return INTERRUPTED
 
 

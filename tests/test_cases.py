@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from federation import campaign
 from federation.cli import app
 from scenarios.realization import Realizations
 from scenarios.snapshot import Snapshots
@@ -42,9 +43,7 @@ def test_case(case, tmp_path, monkeypatch):
     wanted = expected(case)
     if "delivers" in wanted:
         monkeypatch.setattr(Misdelivering, "share", wanted["delivers"])
-        monkeypatch.setitem(
-            __import__("federation.campaign", fromlist=["_ENGINES"])._ENGINES, "ac", Misdelivering
-        )
+        monkeypatch.setitem(campaign._ENGINES, "ac", Misdelivering)
     arguments = ["run", str(case / "study.toml"), "--out", str(tmp_path / "out"), "--json"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == wanted.get("exit_code", 0), (result.stderr, result.exception)

@@ -294,6 +294,24 @@ def test_what_ended_a_run_is_its_exit_code(toy, here, monkeypatch, error, code):
 
 
 @pytest.mark.parametrize("flags", [(), ("--processes",)], ids=["in process", "processes"])
+def test_ctrl_c_while_planning_leaves_nobody(here, flags):
+    """Every moment before the first part is a moment somebody may press it."""
+    program = start("run", "ieee37-networked", "--out", "c", *flags, cwd=here)
+    deadline = time.monotonic() + 60
+    while not (here / "c" / "study.json").exists():  # written just before the planner starts
+        assert program.poll() is None, program.communicate()
+        assert time.monotonic() < deadline, "the campaign directory was not made within 60 s"
+        time.sleep(0.02)
+    os.kill(program.pid, signal.SIGINT)
+    out, err = program.communicate(timeout=20)
+    assert program.returncode == 130, err
+    assert (out, "Traceback" in err) == ("", False)
+    assert "interrupted" in err
+    assert session_members(program.pid) == []
+    assert "no finished part yet" in gridproof("report", "c", code=2).stderr
+
+
+@pytest.mark.parametrize("flags", [(), ("--processes",)], ids=["in process", "processes"])
 def test_ctrl_c_keeps_what_is_finished_and_leaves_nobody(toy, here, flags):
     """Stop a long campaign once a part is there; then report it, and finish a short one."""
     program = start("run", toy, "--samples", "400000", "--out", "c", *flags, cwd=here)
