@@ -82,6 +82,7 @@ class OpenDssEngine:
         self._source_v_pu = np.full(len(scenario.ders.ids), np.nan)
         for name, handle in self._elements.sources.items():
             self._circuit.switch(handle, closed=False, what=f"vsource {name}")
+            self._circuit.set_source(handle, 0.0)  # an open terminal leaks 1e-12 S
 
     # ------------------------------------------------------------------ hold
     def hold(self, plan: Plan, time: int = 0) -> None:
@@ -95,6 +96,10 @@ class OpenDssEngine:
         islands = live_components(self._scenario, plan, time)
         self._switch(plan, time, islands)
         self._writers = self._make_writers(islands, plan.grid_forming[time])
+        for k in np.flatnonzero(~plan.grid_forming[time] & (self._source_v_pu != 0.0)):
+            if self._elements.formers[k] is not None:
+                self._circuit.set_source(self._elements.formers[k], 0.0)
+            self._source_v_pu[k] = 0.0
         self._set_sources(plan.source_v_pu[time], plan.grid_forming[time])
         self._set_base(plan, time)
         if self._circuit.nodes != self._elements.nodes:
@@ -114,20 +119,19 @@ class OpenDssEngine:
         circuit.check("waiting for a plan")
 
     def _switch(self, plan: Plan, time: int, islands: Islands) -> None:
-        """Open and close terminals; every state is read back."""
-        feeder, ders, circuit = self._scenario.feeder, self._scenario.ders, self._circuit
+        """Open and close lines and sources; every state is read back.
+
+        Generators and loads are set to zero instead: an open generator still injects, and
+        one closed again after zero stays at zero.
+        """
+        feeder, circuit = self._scenario.feeder, self._circuit
         for k in feeder.switches:
             what = f"line {feeder.lines.ids[k]}"
             circuit.switch(self._elements.lines[k], closed=bool(islands.closed[k]), what=what)
         for k, handle in enumerate(self._elements.formers):
             if handle is not None:
                 forms = bool(plan.grid_forming[time, k])
-                circuit.switch(handle, closed=forms, what=f"source of DER {ders.ids[k]}")
-        for k, phase in zip(*np.nonzero(self._elements.generator_of >= 0), strict=True):
-            handle = self._elements.generators[self._elements.generator_of[k, phase]]
-            acts = bool(islands.live[ders.bus[k], phase]) and not plan.grid_forming[time, k]
-            what = f"generator of DER {ders.ids[k]}, phase {phase + 1}"
-            circuit.switch(handle, closed=acts, what=what)
+                circuit.switch(handle, closed=forms, what=f"source of DER {plan.der_ids[k]}")
 
     def _make_writers(self, islands: Islands, forming: BoolArray) -> _Writers:
         elements, ders = self._elements, self._scenario.ders
@@ -146,6 +150,7 @@ class OpenDssEngine:
         )
 
     def _set_sources(self, v_pu: FloatArray, forming: BoolArray) -> None:
+        """Set what has changed; sources that do not form stand open, and at zero volts."""
         for k in np.flatnonzero(forming):
             if not np.isfinite(v_pu[k]):
                 raise EngineError(
