@@ -59,8 +59,10 @@ def start(*args, cwd) -> subprocess.Popen:
 
 
 def session_members(leader: int) -> list[int]:
-    """Processes of a session, whatever their group."""
-    found = []
+    """Processes of a session, whatever their group; none known where there is no /proc."""
+    found: list[int] = []
+    if not Path("/proc").is_dir():
+        return found
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
