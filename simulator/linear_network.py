@@ -65,7 +65,7 @@ class LinearNetwork:
         self.node = np.full(live.shape, -1)
         self.node[live] = np.arange(int(live.sum()))
         self.nodes = int(live.sum())
-        self.base_kv = feeder.buses.base_kv / np.sqrt(3.0)
+        self.base_kv = feeder.buses.base_kv
         self.lines = [
             int(k) for k in np.flatnonzero(closed) if live[feeder.lines.from_bus[k]].any()
         ]

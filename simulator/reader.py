@@ -117,7 +117,7 @@ def _buses_table(reading: Reading) -> Buses:
     xy = np.full((count, 2), np.nan)
     for name, k in reading.buses.items():
         context.Circuit.SetActiveBus(name)
-        base[k] = context.Bus.kVBase() * np.sqrt(3.0)
+        base[k] = context.Bus.kVBase()  # line to neutral
         nodes = [int(n) for n in context.Bus.Nodes()]
         for node in nodes:
             if node > 3:
@@ -148,6 +148,6 @@ def _sources_table(reading: Reading) -> Sources:
             reading.fault(f"Vsource.{name}", f"feeds nodes {nodes}; phases 1, 2, 3 are needed")
         ids.append(name)
         buses.append(bus)
-        held_kv = reading.context.Vsources.PU() * reading.context.Vsources.BasekV()
-        magnitudes.append(held_kv / reading.base_kv[bus] if reading.base_kv[bus] > 0 else np.nan)
+        vsource, base = reading.context.Vsources, np.sqrt(3.0) * reading.base_kv[bus]
+        magnitudes.append(vsource.PU() * vsource.BasekV() / base if base > 0 else np.nan)
     return Sources(ids=tuple(ids), bus=np.array(buses, np.int64), v_pu=np.array(magnitudes))

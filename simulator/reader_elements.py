@@ -251,7 +251,7 @@ def _winding(reading: Reading, name: str, number: int) -> _Winding | None:
         return None
     plate = float(context.Transformers.kV())
     across = plate / np.sqrt(3.0) if count > 1 and not delta else plate
-    base = reading.base_kv[bus] / (1.0 if delta else np.sqrt(3.0)) or np.nan
+    base = reading.base_kv[bus] * (np.sqrt(3.0) if delta else 1.0) or np.nan
     return _Winding(
         bus=bus,
         slots=slots,

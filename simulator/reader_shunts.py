@@ -108,7 +108,7 @@ def _placed(
         )
         return None
     across = rated_kv / np.sqrt(3.0) if count > 1 and not delta else rated_kv
-    base = reading.base_kv[bus] / (1.0 if delta else np.sqrt(3.0)) or np.nan
+    base = reading.base_kv[bus] * (np.sqrt(3.0) if delta else 1.0) or np.nan
     return bus, Connection.DELTA if delta else Connection.WYE, slots, float(across / base)
 
 

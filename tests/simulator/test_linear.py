@@ -48,7 +48,7 @@ def test_one_block_by_hand(tiny_scenario, tiny_plan):
     scenario = tiny_scenario(1, (), ders=(0,))
     plan = tiny_plan(scenario, v_pu=1.02)
     seen = observe(scenario, plan, nominal(scenario))
-    lines, base = scenario.feeder.lines, (2.4 / np.sqrt(3)) ** 2
+    lines, base = scenario.feeder.lines, 2.4**2
     Mp, Mq = line_matrices(lines.r_ohm[0] / base, lines.x_ohm[0] / base)
     w = 1.02**2 + Mp @ np.full(3, 0.010) + Mq @ np.full(3, 0.005)
     np.testing.assert_allclose(seen.v_pu[0, 0], 1.02)
@@ -56,7 +56,7 @@ def test_one_block_by_hand(tiny_scenario, tiny_plan):
     assert (w < 1.02**2).all()
     np.testing.assert_allclose(seen.der_p_kw[0, 0], 10.0)
     np.testing.assert_allclose(seen.der_q_kvar[0, 0], 5.0)
-    amps = np.hypot(10.0, 5.0) / (np.sqrt(w) * 2.4 / np.sqrt(3))
+    amps = np.hypot(10.0, 5.0) / (np.sqrt(w) * 2.4)
     np.testing.assert_allclose(seen.current_a[0, 0], amps)
     assert seen.delivered_kw[0] == seen.requested_kw[0] == pytest.approx(30.0)
     assert seen.losses_kw[0] == 0.0

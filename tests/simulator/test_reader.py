@@ -60,6 +60,14 @@ def test_counts_and_totals(name, counts, totals, reference):
     assert demand == pytest.approx(totals)
 
 
+def test_voltage_bases_are_line_to_neutral(reference):
+    feeder = read_feeder(reference("ieee13"))
+    base = dict(zip(feeder.buses.ids, feeder.buses.base_kv * np.sqrt(3.0), strict=True))
+    assert base["650"] == pytest.approx(4.16)
+    assert base["634"] == pytest.approx(0.48)
+    assert feeder.sources.v_pu[0] == pytest.approx(1.0001)
+
+
 def test_line_impedance_of_mixed_units_is_that_of_the_whole_length(reference):
     """Line code in ohm per mile, length in feet, phases listed c before b."""
     feeder = read_feeder(reference("ieee13"))

@@ -47,7 +47,7 @@ def admittance(feeder: Feeder) -> np.ndarray:
         Y[np.ix_(j, j)] += y + b
         Y[np.ix_(i, j)] -= y
         Y[np.ix_(j, i)] -= y
-    base = feeder.buses.base_kv * 1e3
+    base = feeder.buses.base_kv * 1e3 * ROOT3
     for k in range(len(units.ids)):
         slots = np.flatnonzero(units.windings[k])
         one, other = units.from_connection[k], units.to_connection[k]
@@ -84,7 +84,7 @@ def admittance(feeder: Feeder) -> np.ndarray:
 def fixed_point(feeder: Feeder, at_source: np.ndarray, ground: float = 1e-11) -> np.ndarray:
     """(bus, 3) per-unit voltages, the source buses held at ``at_source`` (bus, 3)."""
     Y, loads = admittance(feeder), feeder.loads
-    size, base = len(Y), np.repeat(feeder.buses.base_kv * 1e3 / ROOT3, 3)
+    size, base = len(Y), np.repeat(feeder.buses.base_kv * 1e3, 3)
     held = np.zeros((len(feeder.buses.ids), 3), bool)
     held[feeder.sources.bus] = True
     there = (feeder.buses.phases | held).ravel() & (np.abs(Y).sum(axis=1) > 0)
