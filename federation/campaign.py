@@ -84,8 +84,7 @@ def run_campaign(
 ) -> CampaignResult:
     """Plan if need be, try the plan on every realization, and keep what came of it.
 
-    A directory that holds part of the same campaign is taken up where it stands; one that
-    holds all of it is only read.
+    A directory that holds part of the same campaign is taken up; a whole one is only read.
 
     Parameters
     ----------
@@ -106,10 +105,8 @@ def run_campaign(
     ------
     StoreError
         If the directory is of another campaign, torn, or cannot be written.
-    PlanError
-        If there is no plan.
-    FederationError
-        If the co-simulation could not go on; finished parts are whole.
+    PlanError, FederationError
+        If there is no plan; if the federation could not go on (finished parts are whole).
     ConfigError
         If there is no such mode.
     """
@@ -118,14 +115,15 @@ def run_campaign(
     started = time.monotonic()
     store = open_store(study, out)
     resumed = _resumable(store, study, plan)
-    if resumed < store.samples:
-        if mode == "processes":
-            with following(store, progress):
-                run_processes(store.root / "study.json", store.root, settings)
-        else:
-            planner_job = make_planner_job(study, plan, out=out, progress=planning)
-            feeder_job = make_feeder_job(study, out, mode=mode, watch=progress)
-            _run_here(planner_job, feeder_job, settings)
+    if resumed < store.samples and mode == "processes":
+        with following(store, progress):
+            run_processes(store.root / "study.json", store.root, settings)
+    elif resumed < store.samples:
+        _run_here(
+            make_planner_job(study, plan, out=out, progress=planning),
+            make_feeder_job(study, out, mode=mode, watch=progress),
+            settings,
+        )
     tried = stored_plan(store, study.scenario)
     if tried is None or len(store.finished()) * CHUNK_ROWS < store.samples:
         raise StoreError(f"{out} is not complete after the run; run again with the same --out")
