@@ -8,9 +8,11 @@ first exception is the one that surfaces; the others are its consequences.
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from scenarios.errors import DeadlinePassed, FederateLost
 from scenarios.plan import Plan
@@ -18,7 +20,7 @@ from scenarios.plan import Plan
 __all__ = ["Note", "run_members"]
 
 Note = Callable[[BaseException], None]
-_GRACES_S = (0.5, 1.0)  # to end by themselves; after being thrown out
+_GRACES_S = (0.5, 0.4, 0.4, 0.4)  # to end by themselves, then after each try to throw them out
 _LOOK_EVERY_S = 0.2
 
 
@@ -97,7 +99,7 @@ class _Member:
     def __init__(self, name: str, body: Callable[[Note], Plan], errors: _Errors) -> None:
         self.name, self._body, self._errors = name, body, errors
         self.result: Plan | None = None
-        self.finished = False
+        self.finished = self.leaving = False
         self.thread = threading.Thread(target=self._run, name=f"federate-{name}", daemon=True)
 
     @property
@@ -105,15 +107,24 @@ class _Member:
         return self.thread.is_alive()
 
     def interrupt(self) -> None:
-        """Raise `_Stopped` in the thread at its next Python instruction."""
-        if self.running and self.thread.ident is not None:
+        """Raise `_Stopped` in the thread at its next Python instruction.
+
+        It may land in a callback that swallows it, hence more than one try; never while the
+        thread already cleans up.
+        """
+        if self.running and not self.leaving and self.thread.ident is not None:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
                 ctypes.c_ulong(self.thread.ident), ctypes.py_object(_Stopped)
             )
 
+    def note(self, error: BaseException) -> None:
+        """Keep the thread's own failure; from now on it only cleans up."""
+        self.leaving = True
+        self._errors.note(error)
+
     def _run(self) -> None:
         try:
-            self.result = self._body(self._errors.note)
+            self.result = self._body(self.note)
         except BaseException as error:  # the thread ends here; the waiting one raises it
             self._errors.note(error)
         finally:
@@ -146,15 +157,15 @@ def _await_all(
 def _stop(members: list[_Member], errors: _Errors) -> None:
     """Wait for the threads; throw them out of their computing if they do not come."""
     late: list[_Member] = []
-    for attempt, grace_s in enumerate(_GRACES_S):
-        until = time.monotonic() + grace_s
-        for member in members:
-            if member.thread.ident is not None:
-                member.thread.join(max(0.0, until - time.monotonic()))
-        late = [member for member in members if member.running]
-        if not late:
-            return
-        if attempt == 0:
+    with _silent_swallows():
+        for grace_s in _GRACES_S:
+            until = time.monotonic() + grace_s
+            for member in members:
+                if member.thread.ident is not None:
+                    member.thread.join(max(0.0, until - time.monotonic()))
+            late = [member for member in members if member.running]
+            if not late:
+                return
             for member in late:
                 member.interrupt()
     stuck = FederateLost(
@@ -166,3 +177,19 @@ def _stop(members: list[_Member], errors: _Errors) -> None:
         errors.note(stuck)
     else:
         cause.add_note(str(stuck))
+
+
+@contextmanager
+def _silent_swallows() -> Iterator[None]:
+    """Let a `_Stopped` that some callback swallowed pass without a word on stderr."""
+    before = sys.unraisablehook
+
+    def hook(swallowed: sys.UnraisableHookArgs) -> None:
+        if not issubclass(swallowed.exc_type, _Stopped):
+            before(swallowed)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before

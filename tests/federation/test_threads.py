@@ -62,6 +62,33 @@ def test_a_member_that_computes_is_thrown_out_and_cleans_up() -> None:
     assert time.monotonic() - started < 1.5
 
 
+class Swallower:
+    """Its end runs long in a place where Python drops exceptions."""
+
+    def __del__(self) -> None:
+        patient(0.7)
+
+
+def test_a_throw_that_a_callback_swallows_is_tried_again() -> None:
+    cleaned = []
+
+    def busy(note):
+        Swallower()
+        try:
+            patient(30)
+        finally:
+            cleaned.append(True)
+
+    def failing(note):
+        raise OSError("disk")
+
+    started = time.monotonic()
+    with pytest.raises(OSError, match="disk"):
+        run_members({"busy": busy, "failing": failing}, lambda reason: None)  # noqa: ARG005
+    assert cleaned == [True]
+    assert time.monotonic() - started < 1.7
+
+
 def test_a_member_inside_a_call_that_cannot_be_interrupted_is_told_of() -> None:
     release = threading.Event()
 
