@@ -148,7 +148,8 @@ New Transformer.lag phases=3 ppm=0 xhl=6 %loadloss=1.2 buses=(m d) conns=(delta 
 ~ kvs=(12.47 4.16) kvas=(750 750) wdg=1 tap=0.97 wdg=2 tap=1.04
 New Transformer.lead phases=3 xhl=5 %loadloss=1 buses=(d e) conns=(wye delta) leadlag=lead
 ~ kvs=(4.16 2.4) kvas=(500 500)
-New Transformer.single phases=1 ppm=0 xhl=2 %loadloss=1 buses=(d.2 f.2) kvs=(2.4 0.24) kvas=(100 100)
+New Transformer.single phases=1 ppm=0 xhl=2 %loadloss=1 buses=(d.2 f.2)
+~ kvs=(2.4 0.24) kvas=(100 100)
 ~ wdg=1 tap=1.05
 New Transformer.across phases=1 ppm=0 xhl=2 %loadloss=1 buses=(d.3.1 g.3) conns=(delta wye)
 ~ kvs=(4.16 0.24) kvas=(100 100)
