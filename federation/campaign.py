@@ -127,13 +127,8 @@ def run_campaign(
     tried = stored_plan(store, study.scenario)
     if tried is None or len(store.finished()) * CHUNK_ROWS < store.samples:
         raise StoreError(f"{out} is not complete after the run; run again with the same --out")
-    return CampaignResult(
-        out=out,
-        store=store,
-        plan=tried,
-        resumed=resumed,
-        seconds=time.monotonic() - started,
-    )
+    seconds = time.monotonic() - started
+    return CampaignResult(out=out, store=store, plan=tried, resumed=resumed, seconds=seconds)
 
 
 def make_planner_job(
