@@ -63,17 +63,27 @@ def read_feeder(path: Path, *, switches: Sequence[str] | None = None) -> Feeder:
     faults = [] if error is None else [f"{path}: OpenDSS refused the file: {_one_line(error)}"]
     if error is None or _was_read_whole(context):
         faults += raw_faults(context, str(path))
-    if faults:
+    if not faults and context.RegControls.Count() and not context.Solution.Converged():
+        faults.append(
+            f"{path}: its own power flow does not converge, so regulator taps cannot be read; "
+            "check loads and voltages, or set the taps and remove the RegControls"
+        )
+    if error is not None:
         raise ConfigError(faults) from error
     reading = Reading(context=context, where=str(path), buses=_bus_positions(context))
+    reading.faults += faults
+    buses, loads = _buses_table(reading), loads_table(reading)
+    capacitors, sources = capacitors_table(reading), _sources_table(reading)
+    if faults:  # impedances of what is known to be wrong say nothing more
+        raise ConfigError(reading.faults)
     feeder = Feeder(
         name=str(context.Circuit.Name()).lower(),
         path=str(path),
-        buses=_buses_table(reading),
+        buses=buses,
         transformers=transformers_table(reading),
-        loads=loads_table(reading),
-        capacitors=capacitors_table(reading),
-        sources=_sources_table(reading),
+        loads=loads,
+        capacitors=capacitors,
+        sources=sources,
         lines=lines_table(reading, switches),  # last: it closes every line of the private circuit
     )
     if reading.faults:

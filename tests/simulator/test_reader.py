@@ -166,7 +166,7 @@ New Line.weak bus1=m bus2=w r1=-0.1 x1=0.2 r0=-0.1 x0=0.2 normamps=-10
 New Line.turned bus1=m.1.2.3 bus2=t.2.3.1 r1=0.1 x1=0.2 r0=0.1 x0=0.2
 New Reactor.deep bus1=m phases=3 kv=4.16 kvar=10
 New Generator.g bus1=m kv=4.16 kw=10
-New Load.far bus1=w.1 phases=1 kv=2.4 kw=5 kvar=1
+New Load.far bus1=w.1 phases=1 kv=2.4 kw=5 kvar=1 model=7
 """
         )
     )
@@ -175,7 +175,8 @@ New Load.far bus1=w.1 phases=1 kv=2.4 kw=5 kvar=1
         "Line.weak: a self resistance", "Line.turned: joins", "Reactor.deep", "Generator.g",
     ):  # fmt: skip
         assert expected in text, text
-    assert "Load.far" not in text
+    assert text.count("Load.far") == 1  # its bus is fed; its model is the fault
+    assert "Load.far: model = 7" in text
 
 
 def test_zero_impedance_is_a_fault_that_names_the_line(written):
@@ -210,6 +211,17 @@ def test_duplicate_names_and_strange_models_are_faults(written):
     )
     assert "Load.odd: model = 3" in text
     assert "Load.cvr: model = 4 with exponents (0.8, 3.0)" in text
+
+
+def test_taps_of_a_flow_that_does_not_converge_are_not_read(written):
+    text = faults_of(
+        written(
+            "New Transformer.r phases=3 windings=2 xhl=1 buses=(m z) kvs=(4.16 4.16) kvas=(9 9)\n"
+            "New RegControl.r transformer=r winding=2 vreg=120 band=2 ptratio=20\n"
+            "New Load.big bus1=z kv=4.16 kw=90 kvar=30\nSet MaxIterations=1"
+        )
+    )
+    assert "does not converge" in text
 
 
 def test_missing_voltage_bases_are_a_fault(written):
