@@ -194,7 +194,7 @@ def assemble(
     proof: Proof,
 ) -> RestorationPlan:
     """Make the plan and recount objective (2) from its states, term by term."""
-    weights, closed = case.weights, end_closed.all(axis=2)
+    weights, closed = case.weights, np.asarray(end_closed.all(axis=2), bool)
     demand = case.bus_demand()[0]
     served = np.clip(share, 0.0, 1.0) * energized * demand
     costs = {

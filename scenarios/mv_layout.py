@@ -128,7 +128,7 @@ def _grow_tree(xy: FloatArray, station: int, members: IntArray, parents: IntArra
     order = [head]
     while len(order) < len(members):
         left = np.setdiff1d(np.arange(len(members)), order)
-        price = far[np.ix_(order, left)] + _DEPTH_PRICE * way[order][:, None]
+        price = far[np.array(order)[:, None], left] + _DEPTH_PRICE * way[order][:, None]
         row, column = np.unravel_index(int(np.argmin(price)), price.shape)
         parent, child = order[row], int(left[column])
         way[child] = way[parent] + far[parent, child]

@@ -12,18 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scenarios.arrays import FloatArray, IntArray
-from scenarios.feeder import (
-    Buses,
-    Capacitors,
-    Connection,
-    Feeder,
-    Lines,
-    LoadModel,
-    Loads,
-    Sources,
-    Transformers,
-)
+from scenarios.arrays import FloatArray
+from scenarios.balanced import BalancedRows, balanced_feeder
 from scenarios.mv_conductors import Section, size_sections
 from scenarios.mv_layout import Layout, lay_out
 from scenarios.restoration import Device, LineDevices, RestorationCase
@@ -132,7 +122,7 @@ def generate_network(spec: MvNetwork) -> RestorationCase:
         source_v_pu=spec.source_v_pu,
         least_v_pu=spec.least_v_pu,
     )
-    feeder = _feeder(spec, layout, sections, p_kw, q_kvar)
+    feeder = balanced_feeder(_rows(spec, layout, sections, p_kw, q_kvar))
     devices = LineDevices(
         line_ids=feeder.lines.ids,
         underground=cable,
@@ -189,70 +179,28 @@ def _devices(
     return devices
 
 
-def _feeder(
+def _rows(
     spec: MvNetwork, layout: Layout, sections: Section, p_kw: FloatArray, q_kvar: FloatArray
-) -> Feeder:
-    sources, buses, count = spec.substation_count, len(layout.xy_km), len(layout.ends)
-    loaded: IntArray = np.arange(sources, buses)
-    bus_ids = (*(f"ss{i + 1}" for i in range(sources)), *(f"b{i + 1}" for i in range(spec.buses)))
+) -> BalancedRows:
+    sources, count = spec.substation_count, len(layout.ends)
     names = [f"l{k + 1}" for k in range(layout.closed_count)]
     names += [f"t{k + 1}" for k in range(count - layout.closed_count)]
-    phases = np.ones((count, 3), bool)
-    own = np.eye(3)
-    return Feeder(
+    return BalancedRows(
         name=f"mv{spec.buses}",
-        path="",
-        buses=Buses(
-            ids=bus_ids,
-            base_kv=np.full(buses, spec.base_kv / np.sqrt(3.0)),
-            phases=np.ones((buses, 3), bool),
-            xy=layout.xy_km,
+        base_kv=spec.base_kv,
+        bus_ids=(
+            *(f"ss{i + 1}" for i in range(sources)),
+            *(f"b{i + 1}" for i in range(spec.buses)),
         ),
-        lines=Lines(
-            ids=tuple(names),
-            from_bus=layout.ends[:, 0],
-            to_bus=layout.ends[:, 1],
-            phases=phases,
-            r_ohm=sections.r_ohm[:, None, None] * own,
-            x_ohm=sections.x_ohm[:, None, None] * own,
-            b_siemens=np.zeros((count, 3, 3)),
-            rating_a=sections.rating_a,
-            switchable=np.zeros(count, bool),
-            closed=np.arange(count) < layout.closed_count,
-        ),
-        transformers=_no_transformers(),
-        loads=Loads(
-            ids=bus_ids[sources:],
-            bus=loaded,
-            connection=(Connection.WYE,) * spec.buses,
-            model=(LoadModel.CONSTANT_POWER,) * spec.buses,
-            slots=np.ones((spec.buses, 3), bool),
-            p_kw=np.repeat(p_kw[loaded, None] / 3.0, 3, axis=1),
-            q_kvar=np.repeat(q_kvar[loaded, None] / 3.0, 3, axis=1),
-        ),
-        capacitors=Capacitors(
-            ids=(), bus=np.zeros(0, np.int64), connection=(), q_kvar=np.zeros((0, 3))
-        ),
-        sources=Sources(
-            ids=bus_ids[:sources], bus=np.arange(sources), v_pu=np.full(sources, spec.source_v_pu)
-        ),
-    )
-
-
-def _no_transformers() -> Transformers:
-    none, whole = np.zeros(0), np.zeros(0, np.int64)
-    return Transformers(
-        ids=(),
-        from_bus=whole,
-        to_bus=whole,
-        windings=np.zeros((0, 3), bool),
-        from_connection=(),
-        to_connection=(),
-        from_kv=none,
-        to_kv=none,
-        ratio=none,
-        r_pu=none,
-        x_pu=none,
-        rating_kva=none,
-        regulating=np.zeros(0, bool),
+        line_ids=tuple(names),
+        x_km=layout.xy_km[:, 0],
+        y_km=layout.xy_km[:, 1],
+        p_kw=p_kw,
+        q_kvar=q_kvar,
+        source_v_pu=np.where(np.arange(len(p_kw)) < sources, spec.source_v_pu, np.nan),
+        ends=layout.ends,
+        r_ohm=sections.r_ohm,
+        x_ohm=sections.x_ohm,
+        rating_a=sections.rating_a,
+        closed=np.arange(count) < layout.closed_count,
     )

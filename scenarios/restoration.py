@@ -85,7 +85,7 @@ class LineDevices:
     @property
     def protective(self) -> BoolArray:
         """(line,) lines that stop a failure at t = 1: ``l_ar`` or ``l_cb``."""
-        return self.protective_end.any(axis=1)
+        return np.asarray(self.protective_end.any(axis=1), bool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,13 +187,15 @@ class RestorationCase:
         """
         moves = self.operable_end
         held_open = ~moves & ~self.feeder.lines.closed[:, None]
-        return moves.any(axis=1) & ~held_open.any(axis=1)
+        return np.asarray(moves.any(axis=1) & ~held_open.any(axis=1), bool)
 
     def bus_demand(self) -> tuple[FloatArray, FloatArray]:
         """(bus,) nominal active (kW) and reactive (kvar) demand, three phases together."""
         loads, size = self.feeder.loads, len(self.feeder.buses.ids)
-        p = np.bincount(loads.bus, loads.p_kw.sum(axis=1), minlength=size)
-        return p, np.bincount(loads.bus, loads.q_kvar.sum(axis=1), minlength=size)
+        p, q = np.zeros(size), np.zeros(size)
+        np.add.at(p, loads.bus, loads.p_kw.sum(axis=1))
+        np.add.at(q, loads.bus, loads.q_kvar.sum(axis=1))
+        return p, q
 
     def impedance_ohm(self) -> tuple[FloatArray, FloatArray]:
         """(line,) positive-sequence resistance and reactance, ohm."""

@@ -53,8 +53,7 @@ class Isolation:
     @property
     def closed(self) -> BoolArray:
         """(3, line) states of lines."""
-        both: BoolArray = self.end_closed.all(axis=2)
-        return both
+        return np.asarray(self.end_closed.all(axis=2), bool)
 
 
 def isolate(case: RestorationCase) -> Isolation:
@@ -95,7 +94,7 @@ def _remote(case: RestorationCase, one: BoolArray) -> tuple[BoolArray, BoolArray
     """Isolate, t = 2: (9)-(11); all that operable switches can part from the failures is parted."""
     devices = case.devices
     operable = case.operable_end
-    closed = one.all(axis=1)
+    closed = np.asarray(one.all(axis=1), bool)
     cables = case.failed[devices.underground[case.failed]]
     freed = one.copy()
     freed[cables] &= ~operable[cables]
