@@ -34,7 +34,7 @@ __all__ = ["Dispatch", "Dispatched"]
 
 _KINDS = len(MARGINS)
 _UNEVEN = 1e-4  # relative spread of prices that makes the cheapest dispatch unique
-_REACTIVE = 1e-3  # price of moving reactive power, relative to active
+_REACTIVE = 1e-3  # price of moving reactive power, relative to active; spread over its half
 _GIVE = 1e-8  # margin given up between the two programs, for the solver's tolerance
 _CROSSED = 1e-7  # pu by which a control's lowest may pass its highest
 
@@ -199,9 +199,13 @@ class Dispatch:
         price = self._network.scenario.ders.redispatch_cost_usd_per_kw[self.state.outputs[:, 0]]
         scale = float(np.abs(price).max(initial=0.0)) or 1.0
         active = np.maximum(price / scale, _REACTIVE)
-        both = np.concatenate([active, np.full(len(price), _REACTIVE)])
-        golden = (np.arange(len(both)) * 0.6180339887498949) % 1.0
-        return np.asarray(both * (1.0 + _UNEVEN * golden))
+        golden = (np.arange(2 * len(price)) * 0.6180339887498949) % 1.0
+        return np.concatenate(
+            [
+                active * (1.0 + _UNEVEN * golden[: len(price)]),
+                _REACTIVE * (1.0 + 0.5 * golden[len(price) :]),
+            ]
+        )
 
     def _evaluate(self, power: Affine, u: FloatArray, parameters: FloatArray) -> FloatArray:
         """(sample, output), each sample rounded as if it were alone."""

@@ -268,9 +268,13 @@ class PartitioningMaster:
         for (g, k), variable in m.base.p.items():
             if _state(m.energized[int(self.network.block[self.network.der_bus[g]])]):
                 p[g, k], q[g, k] = pyo.value(variable), pyo.value(m.base.q[g, k])
+        energized = np.array([_state(v) for v in m.energized.values()], dtype=bool)
+        # a closed switch between dead blocks does nothing: leave it open unless it is locked
+        useful = energized[self.network.scenario.feeder.switch_blocks].any(axis=1)
+        useful |= self.network.scenario.locked
         return FirstStage(
-            closed=np.array([_state(v) for v in m.closed.values()], dtype=bool),
-            energized=np.array([_state(v) for v in m.energized.values()], dtype=bool),
+            closed=useful & np.array([_state(v) for v in m.closed.values()], dtype=bool),
+            energized=energized,
             forming=np.array([_state(v) for v in m.forming.values()], dtype=bool),
             source_w=np.array([pyo.value(v) for v in m.source_w.values()], dtype=float),
             p=p,

@@ -46,7 +46,7 @@ def _lines(rng: np.random.Generator) -> Lines:
     length = rng.uniform(0.5, 2.0, 9)[:, None, None]
     both = phases[:, :, None] & phases[:, None, :]
     return Lines(
-        ids=tuple(f"l{k}" for k in range(6)) + ("s0", "s1", "s2"),
+        ids=(*tuple(f"l{k}" for k in range(6)), "s0", "s1", "s2"),
         from_bus=np.array(from_bus),
         to_bus=np.array(to_bus),
         phases=phases,
@@ -171,10 +171,14 @@ def _second_stage(scenario: Scenario, stage: FirstStage, zeta: Any) -> float:
     network = Network.of(scenario)
     plain = stage.decisions()
     m = pyo.ConcreteModel()
-    base = tuple({(g, k): float(s[g, k]) for g, k in np.ndindex(*s.shape)} for s in (stage.p, stage.q))
+    base = tuple(
+        {(g, k): float(s[g, k]) for g, k in np.ndindex(*s.shape)} for s in (stage.p, stage.q)
+    )
     moved = add_redispatch(m, network, plain, base)
     draw = realize(scenario, np.asarray(zeta)[None])
-    add_flow(m, network, plain, (moved.p, moved.q), network.demand(draw.p_kw[0, 0], draw.q_kvar[0, 0]))
+    add_flow(
+        m, network, plain, (moved.p, moved.q), network.demand(draw.p_kw[0, 0], draw.q_kvar[0, 0])
+    )
     m.cost = pyo.Objective(expr=redispatch_usd(network, moved))
     answer = solve(m)
     assert answer.termination in (Termination.OPTIMAL, Termination.INFEASIBLE)

@@ -21,7 +21,7 @@ def test_gray_signs_hold_every_vertex_once_and_change_one_at_a_time(count):
     assert (np.abs(np.diff(signs, axis=0)).sum(axis=1) == 2.0).all()
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("method", ["nominal", "column_and_constraint"])
 def test_worst_vertex_is_the_worst_of_all_solved_head_on(
     random_scenario, second_stage, seed, method
@@ -45,7 +45,7 @@ def test_worst_vertex_is_the_worst_of_all_solved_head_on(
         assert np.isfinite(worst.cost_usd)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_no_interior_realization_costs_more_than_the_worst_vertex(
     random_scenario, second_stage, seed
 ):
@@ -85,7 +85,9 @@ def test_too_many_uncertain_loads_are_refused_with_their_count(networked):
     scenario = networked(0.1)
     loads = scenario.feeder.loads.ids
     scenario = replace(scenario, uncertainty=Box(load_ids=loads, spread=np.full(len(loads), 0.01)))
-    with pytest.raises(ScenarioError, match=rf"holds \d+ uncertain loads.*at most {MOST_UNCERTAIN}"):
+    with pytest.raises(
+        ScenarioError, match=rf"holds \d+ uncertain loads.*at most {MOST_UNCERTAIN}"
+    ):
         PartitioningPlanner().plan(scenario)
 
 
