@@ -15,16 +15,19 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import helics as h
 
-from federation.helics_broker import ERROR_CODE, BrokerAddress, count_live
+from federation.helics_broker import ERROR_CODE, BrokerAddress, count_live, refuse_encryption
 from federation.helics_watch import Watchdog
 from federation.link import PortKind, Reading
 from federation.schedule import TimeGrid
 from scenarios.errors import DeadlinePassed, FederateLost, FederationError
 
 __all__ = ["HelicsLink"]
+
+_ATTEMPTS = 3
 
 
 class HelicsLink:
@@ -52,19 +55,14 @@ class HelicsLink:
     def __init__(
         self, name: str, grid: TimeGrid, address: BrokerAddress, *, join_deadline_s: float
     ) -> None:
+        refuse_encryption()
         self._name, self._granted_s, self._closed = name, 0.0, False
         self._outputs: dict[str, tuple[PortKind, object]] = {}
         self._inputs: dict[str, tuple[PortKind, object]] = {}
         self._last: dict[str, bytes] = {}
         if address.transport == "zmq":
             _await_listener(address, join_deadline_s)
-        try:
-            self._federate = h.helicsCreateValueFederate(name, _info(name, grid, address))
-        except h.HelicsException as error:
-            raise FederationError(
-                f"federate {name} could not join the broker at {address.host}:{address.port} "
-                f"({address.transport}): {_text(error)}"
-            ) from error
+        self._federate = _join(name, grid, address)
         count_live(+1)
         self._core = h.helicsFederateGetCore(self._federate)
         self._watchdog = Watchdog(f"{name}-watchdog", self.end_from_outside)
@@ -174,10 +172,25 @@ class HelicsLink:
             raise FederateLost(_text(cause)) from cause
 
 
-def _info(name: str, grid: TimeGrid, address: BrokerAddress) -> object:
+def _join(name: str, grid: TimeGrid, address: BrokerAddress) -> Any:
+    """Create the federate; again on another port if someone took the first meanwhile."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            return h.helicsCreateValueFederate(name, _info(name, grid, address, attempt))
+        except h.HelicsException as error:
+            if "Unable to connect" in str(error) and attempt + 1 < _ATTEMPTS:
+                continue
+            raise FederationError(
+                f"federate {name} could not join the broker at {address.host}:{address.port} "
+                f"({address.transport}): {_text(error)}"
+            ) from error
+    raise AssertionError("unreachable")
+
+
+def _info(name: str, grid: TimeGrid, address: BrokerAddress, attempt: int) -> Any:
     info = h.helicsCreateFederateInfo()
     h.helicsFederateInfoSetCoreTypeFromString(info, address.transport)
-    h.helicsFederateInfoSetCoreName(info, f"{address.key}-{name}")
+    h.helicsFederateInfoSetCoreName(info, f"{address.key}-{name}-{attempt}")
     h.helicsFederateInfoSetCoreInitString(info, address.core_arguments())
     h.helicsFederateInfoSetTimeProperty(info, h.HELICS_PROPERTY_TIME_PERIOD, grid.period_s)
     h.helicsFederateInfoSetTimeProperty(info, h.HELICS_PROPERTY_TIME_OFFSET, grid.offset_s)

@@ -299,3 +299,12 @@ def test_a_zmq_broker_listens_on_loopback_alone() -> None:
     finally:
         broker.close()
         close_library()
+
+
+def test_encryption_that_is_not_there_is_refused(monkeypatch) -> None:
+    monkeypatch.setenv("HELICS_ENCRYPTION", "true")
+    address = BrokerAddress(transport="zmq", key="k", port=1)
+    with pytest.raises(ConfigError, match=r"HELICS_ENCRYPTION set.*built without"):
+        HelicsBroker("zmq", ("one",))
+    with pytest.raises(ConfigError, match=r"HELICS_ENCRYPTION set.*built without"):
+        HelicsLink("one", PLANNER_GRID, address, join_deadline_s=1.0)
