@@ -23,7 +23,7 @@ from simulator.islands import Islands, live_components
 from simulator.opendss_circuit import Batch, ComplexArray, DssCircuit
 from simulator.opendss_elements import Elements
 from simulator.opendss_measure import Meter
-from simulator.opendss_snapshot import Flows, Held, snapshots_of
+from simulator.opendss_snapshot import Flows, Held, Record
 from simulator.opendss_sources import Kirchhoff
 
 __all__ = ["MAX_ITERATIONS", "TOLERANCE", "OpenDssEngine"]
@@ -36,12 +36,17 @@ MAX_ITERATIONS = 100
 """A flow that has not settled by then counts as having no solution."""
 
 
+_AT_ONCE = 128  # realizations solved, then measured: bounds the memory of a large batch
+_EVEN = 1e-6  # kW by which a load's slots may differ, per kW of the largest load
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Writers:
     """Batches of what acts under the held plan, and where their numbers come from."""
 
     loads: Batch
     load_places: IntArray  # (live load,)
+    load_share: FloatArray  # (live load, 3) of each slot
     generators: Batch
     generator_places: IntArray  # (active generator, 2) DER and phase
 
@@ -141,10 +146,12 @@ class OpenDssEngine:
         served = np.flatnonzero(~dead)
         acts = (elements.generator_of >= 0) & islands.live[ders.bus] & ~forming[:, None]
         places = np.argwhere(acts)
+        slots = self._scenario.feeder.loads.slots[served]
         chosen = elements.generator_of[places[:, 0], places[:, 1]]
         return _Writers(
             loads=Batch(self._circuit, [elements.loads[k] for k in served]),
             load_places=served,
+            load_share=slots / slots.sum(axis=1, keepdims=True),
             generators=Batch(self._circuit, [elements.generators[k] for k in chosen]),
             generator_places=places,
         )
@@ -223,57 +230,63 @@ class OpenDssEngine:
         held, writers = self._held, self._writers
         if held is None or writers is None:
             raise EngineError("no plan is held; call hold(plan) first")
-        kw, kvar = self._demand(realizations, held.time)
-        self._check_setpoints(realizations, setpoints)
+        self._check_batch(realizations, setpoints)
+        count = len(realizations)
+        record = Record(self._scenario, count)
         der, phase = writers.generator_places.T
-        p = np.ascontiguousarray(setpoints.p_kw[:, der, phase])
-        q = np.ascontiguousarray(setpoints.q_kvar[:, der, phase])
-        volts, converged, iterations = self._solve(kw, kvar, p, q, setpoints.source_v_pu)
-        flows = Flows(
-            volts=volts,
-            converged=converged,
-            iterations=iterations,
-            kw=kw,
-            kvar=kvar,
-            p_kw=p,
-            q_kvar=q,
-        )
-        return snapshots_of(self._scenario, self._elements, held, realizations.index, flows)
+        for first in range(0, count, _AT_ONCE):
+            rows = slice(first, first + _AT_ONCE)
+            kw = self._demand("p_kw", realizations.p_kw[rows, held.time])
+            kvar = self._demand("q_kvar", realizations.q_kvar[rows, held.time])
+            p = np.ascontiguousarray(setpoints.p_kw[rows, der, phase])
+            q = np.ascontiguousarray(setpoints.q_kvar[rows, der, phase])
+            volts, converged, iterations = self._solve(kw, kvar, p, q, setpoints.source_v_pu[rows])
+            flows = Flows(
+                volts=volts,
+                converged=converged,
+                iterations=iterations,
+                kw=kw,
+                kvar=kvar,
+                p_kw=p,
+                q_kvar=q,
+            )
+            record.add(self._elements, held, rows, flows)
+        return record.snapshots(realizations.index)
 
-    def _demand(self, realizations: Realizations, time: int) -> tuple[FloatArray, FloatArray]:
+    def _demand(self, name: str, asked: FloatArray) -> FloatArray:
         """(realization, served load) totals; a load's slots must share them equally."""
         assert self._writers is not None
-        places = self._writers.load_places
-        slots = self._scenario.feeder.loads.slots[places]
-        share = slots / slots.sum(axis=1, keepdims=True)
-        if realizations.p_kw.shape[2] != len(self._elements.loads):
+        part = asked[:, self._writers.load_places]
+        total = np.ascontiguousarray(part[..., 0] + part[..., 1] + part[..., 2])
+        largest = np.abs(total).max(initial=0.0)
+        if not np.isfinite(largest):
+            raise EngineError(f"realizations: {name} holds a number that is not finite")
+        part -= total[..., None] * self._writers.load_share
+        if np.abs(part, out=part).max(initial=0.0) > _EVEN * (1.0 + largest):
             raise EngineError(
-                f"realizations of {realizations.p_kw.shape[2]} loads; "
-                f"the feeder has {len(self._elements.loads)}"
+                f"realizations: {name} differs between the slots of a load; "
+                "one OpenDSS load shares its power equally"
             )
-        totals = []
-        for name, asked in (("p_kw", realizations.p_kw), ("q_kvar", realizations.q_kvar)):
-            part = asked[:, time, places]
-            total = part[..., 0] + part[..., 1] + part[..., 2]
-            if not np.isfinite(total).all():
-                raise EngineError(f"realizations: {name} holds a number that is not finite")
-            if (np.abs(part - total[..., None] * share) > 1e-6 * (1.0 + np.abs(part))).any():
-                raise EngineError(
-                    f"realizations: {name} differs between the slots of a load; "
-                    "one OpenDSS load shares its power equally"
-                )
-            totals.append(np.ascontiguousarray(total))
-        return totals[0], totals[1]
+        return total
 
-    def _check_setpoints(self, realizations: Realizations, setpoints: Setpoints) -> None:
+    def _check_batch(self, realizations: Realizations, setpoints: Setpoints) -> None:
+        loads, ders = len(self._elements.loads), len(self._scenario.ders.ids)
         if not np.array_equal(realizations.index, setpoints.index):
             raise EngineError("the set-points answer other realizations than those given")
-        if setpoints.p_kw.shape[1] != len(self._scenario.ders.ids):
+        if realizations.p_kw.shape[2] != loads:
             raise EngineError(
-                f"set-points of {setpoints.p_kw.shape[1]} DERs; "
-                f"the scenario has {len(self._scenario.ders.ids)}"
+                f"realizations of {realizations.p_kw.shape[2]} loads; the feeder has {loads}"
             )
         assert self._held is not None
+        if realizations.p_kw.shape[1] <= self._held.time:
+            raise EngineError(
+                f"step {self._held.time} is held; the realizations have "
+                f"{realizations.p_kw.shape[1]} steps"
+            )
+        if setpoints.p_kw.shape[1] != ders:
+            raise EngineError(
+                f"set-points of {setpoints.p_kw.shape[1]} DERs; the scenario has {ders}"
+            )
         values = (setpoints.p_kw, setpoints.q_kvar, setpoints.source_v_pu[:, self._held.formers])
         if not all(np.isfinite(value).all() for value in values):
             raise EngineError("the set-points hold a number that is not finite")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,7 @@ class DssCircuit:
         self.ffi, self.raw, self.lib, self._context = api.ffi, api.lib_unpatched, api.lib, api.ctx
         self._properties: dict[str, dict[str, int]] = {}
         self._error = self.lib.Error_Get_NumberPtr()
-        self.text(f'compile "{path}"')
+        self.text(f'compile "{Path(path).resolve()}"')
         self.active = self.dss.ActiveCircuit
         self.text("solve")  # files need not solve themselves; taps have to be settled
         self.text("set mode=snapshot loadmult=1 algorithm=normal controlmode=off")

@@ -16,7 +16,7 @@ from simulator.opendss_elements import Elements
 from simulator.opendss_measure import LoadTable, Meter
 from simulator.opendss_sources import Kirchhoff, total
 
-__all__ = ["Flows", "Held", "snapshots_of"]
+__all__ = ["Flows", "Held", "Record"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,9 +50,6 @@ class Held:
     generators: IntArray
     meter: Meter
     kirchhoff: Kirchhoff
-
-
-_AT_ONCE = 64  # realizations measured together: their temporaries stay in cache and heap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -90,75 +87,71 @@ class _Part:
     injected: ComplexArray  # (generator, realization), kVA
 
 
-def snapshots_of(
-    scenario: Scenario, elements: Elements, held: Held, index: IntArray, flows: Flows
-) -> Snapshots:
-    """Measure a batch.
+class Record:
+    """Snapshots being filled, some realizations at a time.
 
     Parameters
     ----------
-    scenario, elements, held
-        What was solved.
-    index
-        (realization,).
-    flows
-        The solutions.
-
-    Returns
-    -------
-    Snapshots
-        A flow that did not converge, or gave a number that is not finite, is
-        ``converged = False`` and NaN throughout.
+    scenario
+        Supplies the shapes.
+    count
+        Realizations in all.
     """
-    finite = np.isfinite(flows.volts[:, held.live_nodes]).all(axis=1)
-    solved = flows.converged & finite
-    values = _blank(scenario, len(index))
-    for first in range(0, len(index), _AT_ONCE):
-        rows = slice(first, first + _AT_ONCE)
-        measured = _measure(scenario, elements, held, _part(held, flows, solved, rows))
+
+    def __init__(self, scenario: Scenario, count: int) -> None:
+        feeder, ders = scenario.feeder, len(scenario.ders.ids)
+        shapes: dict[str, tuple[int, ...]] = {
+            "v_pu": (count, len(feeder.buses.ids), 3),
+            "v_ll_pu": (count, len(feeder.buses.ids), 3),
+            "current_a": (count, len(feeder.lines.ids), 3),
+            "transformer_kva": (count, len(feeder.transformers.ids)),
+            "der_p_kw": (count, ders, 3),
+            "der_q_kvar": (count, ders, 3),
+            "delivered_kw": (count,),
+            "requested_kw": (count,),
+            "losses_kw": (count,),
+        }
+        self._ders = ders
+        self._values = {name: np.empty(shape) for name, shape in shapes.items()}
+        self._solved = np.zeros(count, bool)
+        self._iterations = np.zeros(count, np.int64)
+
+    def add(self, elements: Elements, held: Held, rows: slice, flows: Flows) -> None:
+        """Measure solved flows; one that gave a number that is not finite is not solved."""
+        finite = np.isfinite(flows.volts[:, held.live_nodes]).all(axis=1)
+        solved = flows.converged & finite
+        self._solved[rows], self._iterations[rows] = solved, flows.iterations
+        measured = _measure(elements, held, _part(held, flows, solved), self._ders)
         for name, value in measured.items():
-            values[name][rows] = value
-    for value in values.values():
-        if not solved.all():
-            value[~solved] = np.nan
-        value.setflags(write=False)  # so that the snapshots need no copy
-    return Snapshots(index=index, converged=solved, iterations=flows.iterations, **values)
+            self._values[name][rows] = value
+
+    def snapshots(self, index: IntArray) -> Snapshots:
+        """Close the record; what was not solved is NaN throughout."""
+        for value in self._values.values():
+            if not self._solved.all():
+                value[~self._solved] = np.nan
+            value.setflags(write=False)  # so that the snapshots need no copy
+        return Snapshots(
+            index=index, converged=self._solved, iterations=self._iterations, **self._values
+        )
 
 
-def _blank(scenario: Scenario, count: int) -> dict[str, FloatArray]:
-    feeder, ders = scenario.feeder, len(scenario.ders.ids)
-    shapes: dict[str, tuple[int, ...]] = {
-        "v_pu": (count, len(feeder.buses.ids), 3),
-        "v_ll_pu": (count, len(feeder.buses.ids), 3),
-        "current_a": (count, len(feeder.lines.ids), 3),
-        "transformer_kva": (count, len(feeder.transformers.ids)),
-        "der_p_kw": (count, ders, 3),
-        "der_q_kvar": (count, ders, 3),
-        "delivered_kw": (count,),
-        "requested_kw": (count,),
-        "losses_kw": (count,),
-    }
-    return {name: np.empty(shape) for name, shape in shapes.items()}
-
-
-def _part(held: Held, flows: Flows, solved: BoolArray, rows: slice) -> _Part:
-    x = np.ascontiguousarray(flows.volts[rows].T)
+def _part(held: Held, flows: Flows, solved: BoolArray) -> _Part:
+    x = np.ascontiguousarray(flows.volts.T)
     x[~held.live_nodes] = 0.0
-    x[:, ~solved[rows]] = 0.0
+    x[:, ~solved] = 0.0
     return _Part(
         x=x,
-        kw=np.ascontiguousarray(flows.kw[rows].T),
-        kvar=np.ascontiguousarray(flows.kvar[rows].T),
-        injected=np.ascontiguousarray((flows.p_kw[rows] + 1j * flows.q_kvar[rows]).T),
+        kw=np.ascontiguousarray(flows.kw.T),
+        kvar=np.ascontiguousarray(flows.kvar.T),
+        injected=np.ascontiguousarray((flows.p_kw + 1j * flows.q_kvar).T),
     )
 
 
-def _measure(
-    scenario: Scenario, elements: Elements, held: Held, part: _Part
-) -> dict[str, NDArray[Any]]:
+def _measure(elements: Elements, held: Held, part: _Part, ders: int) -> dict[str, NDArray[Any]]:
     found = held.meter.read(part.x)
     drawn, near_kw, far_kw = held.kirchhoff.shunts(part.x, part.kw, part.kvar, part.injected)
-    output = np.zeros((part.x.shape[1], len(scenario.ders.ids), 3), complex)
+    output = np.zeros((part.x.shape[1], ders, 3), complex)
     output[:, *held.generators.T] = part.injected.T
     output[:, held.formers] = held.kirchhoff.supply(found["source_kva"] + drawn)
     v_pu, v_ll_pu = _voltages(elements, held, part.x)

@@ -98,8 +98,9 @@ class Kirchhoff:
 
 def total(rows: FloatArray) -> FloatArray:
     """Sum over the first axis, always row after row whatever the batch's size."""
-    ones = sparse.csr_array(np.ones((1, len(rows))))
-    return np.asarray(ones @ np.ascontiguousarray(rows))[0]
+    if not len(rows):
+        return np.zeros(rows.shape[1])
+    return np.asarray(np.cumsum(rows, axis=0)[-1])  # np.sum may add pairwise or not
 
 
 def _incidence(nodes: IntArray, at: IntArray) -> sparse.csr_array:
