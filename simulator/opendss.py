@@ -36,7 +36,7 @@ MAX_ITERATIONS = 100
 """A flow that has not settled by then counts as having no solution."""
 
 
-_AT_ONCE = 128  # realizations solved, then measured: bounds the memory of a large batch
+_AT_ONCE = 64  # realizations solved, then measured: small arrays, whose memory is used again
 _EVEN = 1e-6  # kW by which a load's slots may differ, per kW of the largest load
 
 

@@ -186,10 +186,11 @@ class Meter:
         wound = np.flatnonzero((unit >= 0) & (unit < transformers))
         ends = np.swapaxes(line_slots, 0, 1).ravel()  # end, line, phase
         into_nodes = _pick(np.ones(len(works)), conductors.node, nodes)
-        blocks = (_rows(admittance, ends), _rows(admittance, wound), into_nodes @ admittance)
-        self._current = sparse.csr_array(sparse.vstack(blocks))
-        self._current.sum_duplicates()
-        self._split = np.cumsum([len(ends), len(wound)])
+        half = len(ends) // 2
+        self._ends = _rows(admittance, ends[:half]), _rows(admittance, ends[half:])
+        self._winding = _rows(admittance, wound)
+        self._net = sparse.csr_array(into_nodes @ admittance)
+        self._net.sum_duplicates()
         self._wound = conductors.node[wound]
         side = 2 * unit[wound] + conductors.terminal[wound]
         self._sides = _pick(np.ones(len(wound), complex), side, 2 * transformers)
@@ -215,16 +216,17 @@ class Meter:
             what stays in lines, transformers and shunts, and what leaves them at all other
             nodes (loads less injections).
         """
-        count = x.shape[1]
-        lines, wound, net = np.split(self._current @ x, self._split)
-        ends = np.abs(lines).reshape(2, -1, count)
-        sides = np.abs(self._sides @ (x[self._wound] * np.conj(wound))).reshape(-1, 2, count)
-        taken = np.conj(net)  # named: numpy would compute ``taken * x`` in a large temporary's
-        into = x * taken / 1000.0  # place, and complex products do not commute to the last bit
+        larger = np.abs(self._ends[0] @ x)  # one small product after another: the
+        np.maximum(larger, np.abs(self._ends[1] @ x), out=larger)  # memory is used again
+        power = x[self._wound] * np.conj(self._winding @ x)
+        sides = np.abs(self._sides @ power).reshape(-1, 2, x.shape[1])
+        into = self._net @ x
+        np.conj(into, out=into)
+        into *= x
+        into /= 1000.0
         totals = self._totals @ np.ascontiguousarray(into.real)
-        larger = np.maximum(ends[0], ends[1])
         return {
-            "current_a": np.ascontiguousarray(larger.T).reshape(count, -1, 3),
+            "current_a": larger.T.reshape(x.shape[1], -1, 3),
             "transformer_kva": np.ascontiguousarray(np.maximum(sides[:, 0], sides[:, 1]).T) / 1e3,
             "source_kva": into[self._source],
             "losses_kw": totals[0].copy(),
