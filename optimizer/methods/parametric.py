@@ -8,8 +8,8 @@ answered by products.
 
 Answers are functions of the parameter alone. Regions and rays are learnt once from fixed
 parameters, in a fixed order; the first that holds answers; where none does, the program is
-solved from nothing. Sums run over parameters one by one, so a row of a batch is rounded as
-it would be alone.
+solved from the basis of the region that nearly does. Sums run over parameters one by one, so
+a row of a batch is rounded as it would be alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from optimizer.methods.solve import Arrays, LinearProgram
+from optimizer.methods.solve import Arrays
+from optimizer.methods.solve_again import LinearProgram
 from scenarios.arrays import BoolArray, FloatArray, IntArray
 from scenarios.errors import SolverError
 from scenarios.plan import Termination
@@ -81,6 +82,7 @@ class _Region:
     slope: FloatArray
     guard_constant: FloatArray
     guard_slope: FloatArray
+    basis: tuple[IntArray, IntArray]
 
 
 class ParametricProgram:
@@ -124,7 +126,7 @@ class ParametricProgram:
         found = np.zeros(len(parameters), dtype=bool)
         x = np.zeros((len(parameters), len(self._lower)))
         for k, theta in enumerate(parameters):
-            known = self._lookup(theta[None])
+            known, _ = self._lookup(theta[None])
             if known.found[0] or self._refuted(theta[None])[0]:
                 found[k], x[k] = known.found[0], known.x[0]
                 continue
@@ -138,32 +140,35 @@ class ParametricProgram:
 
     def answer(self, parameters: FloatArray) -> Solutions:
         """Answer (sample, parameter) programs; found is false where one is infeasible."""
-        solutions = self._lookup(parameters)
+        solutions, nearest = self._lookup(parameters)
         found, x = solutions.found.copy(), solutions.x
-        open_ = np.flatnonzero(~found)
-        for k in open_[~self._refuted(parameters[open_])].tolist():
-            region = self._solve(parameters[k], fresh=True)
+        unknown = np.flatnonzero(~found)
+        for k in unknown[~self._refuted(parameters[unknown])].tolist():
+            start = self._regions[nearest[k]].basis if self._regions else None
+            region = self._solve(parameters[k], fresh=True, start=start)
             if region is not None:
                 found[k] = True
                 x[k] = _value(region.constant, region.slope, parameters[k : k + 1])[0]
         return Solutions(found=found, x=x)
 
-    def _lookup(self, parameters: FloatArray) -> Solutions:
+    def _lookup(self, parameters: FloatArray) -> tuple[Solutions, IntArray]:
+        """Answer by the first region that holds; elsewhere name the one that nearly does."""
         found = np.zeros(len(parameters), dtype=bool)
         x = np.zeros((len(parameters), len(self._lower)))
+        nearest = np.zeros(len(parameters), dtype=np.int64)
+        closest = np.full(len(parameters), -np.inf)
         left = np.arange(len(parameters))
-        for region in self._regions:
+        for number, region in enumerate(self._regions):
             if not len(left):
                 break
-            inside = (
-                _value(region.guard_constant, region.guard_slope, parameters[left]) >= -_INSIDE
-            ).all(axis=1)
-            here = left[inside]
-            if len(here):
-                x[here] = _value(region.constant, region.slope, parameters[here])
-                found[here] = True
-            left = left[~inside]
-        return Solutions(found=found, x=x)
+            guards = _value(region.guard_constant, region.guard_slope, parameters[left])
+            worst = guards.min(axis=1, initial=np.inf)
+            nearer = worst > closest[left]
+            nearest[left[nearer]], closest[left[nearer]] = number, worst[nearer]
+            here = left[worst >= -_INSIDE]
+            x[here], found[here] = _value(region.constant, region.slope, parameters[here]), True
+            left = left[worst < -_INSIDE]
+        return Solutions(found=found, x=x), nearest
 
     def _learn_ray(self) -> None:
         """Keep what refuted the last program, as ``constant + slope @ θ > 0``.
@@ -192,10 +197,16 @@ class ParametricProgram:
             refuted |= value > _REFUTED
         return refuted
 
-    def _solve(self, theta: FloatArray, *, fresh: bool) -> _Region | None:
+    def _solve(
+        self,
+        theta: FloatArray,
+        *,
+        fresh: bool,
+        start: tuple[IntArray, IntArray] | None = None,
+    ) -> _Region | None:
         moved = _value(np.zeros(len(self._all)), self._rows.shift, theta[None])[0]
         self._program.set_rows(self._all, self._rows.lower - moved, self._rows.upper - moved)
-        ended = self._program.run(fresh=fresh)
+        ended = self._program.run(fresh=fresh, start=start)
         if ended is Termination.INFEASIBLE:
             return None
         if ended is not Termination.OPTIMAL:
@@ -233,6 +244,7 @@ class ParametricProgram:
             slope=x[:, 1:],
             guard_constant=guards[:, 0],
             guard_slope=guards[:, 1:],
+            basis=(column, row),
         )
 
 

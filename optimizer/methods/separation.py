@@ -27,7 +27,8 @@ from optimizer.constraints.flow import add_flow
 from optimizer.constraints.network import BASE_KVA, Network
 from optimizer.first_stage import FirstStage
 from optimizer.methods.decomposition import Worst
-from optimizer.methods.solve import LinearProgram, compile_model
+from optimizer.methods.solve import compile_model
+from optimizer.methods.solve_again import LinearProgram
 from scenarios.arrays import FloatArray, IntArray
 from scenarios.errors import ScenarioError
 from scenarios.plan import Termination
