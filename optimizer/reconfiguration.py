@@ -41,6 +41,8 @@ class ReconfigurationColumns:
         Positions of the lines that may move; ``closed`` (switch,) their columns.
     energized
         (block,).
+    formers
+        Which of ``case.forming`` are in the safe zone; ``forming`` holds their columns.
     """
 
     buses: IntArray
@@ -48,6 +50,7 @@ class ReconfigurationColumns:
     switches: IntArray
     closed: IntArray
     energized: IntArray
+    formers: IntArray
     forming: IntArray
     flow: FlowColumns
 
@@ -71,7 +74,8 @@ def build_reconfiguration(
     energized = m.columns(int(block.max(initial=-1)) + 1)
     _charge_switching(m, case, closed, was)
     stations = case.feeder.sources.bus[safe[case.feeder.sources.bus]]
-    forming, former_buses = _add_forming(m, case, place)
+    formers, former_buses = _safe_formers(case, safe)
+    forming = m.columns(len(formers), integer=True)
     roots = np.concatenate([m.columns(len(stations), lower=1.0), forming])
     graph = FeedGraph(
         size=len(energized),
@@ -80,7 +84,7 @@ def build_reconfiguration(
     )
     feed = add_feed(m, graph, closed, energized, roots, formulation=radiality)
     net = LineData.of(case, buses, np.concatenate([switches, frozen]))
-    at, p, q = add_supply(m, case, stations, forming)
+    at, p, q = add_supply(m, case, stations, case.forming[formers], forming)
     flow = add_distflow(
         m,
         net,
@@ -99,6 +103,7 @@ def build_reconfiguration(
         switches=switches,
         closed=closed,
         energized=energized,
+        formers=formers,
         forming=forming,
         flow=flow,
     )
@@ -130,14 +135,14 @@ def _charge_switching(m: Program, case: RestorationCase, closed: IntArray, was: 
     m.constant += price * was.sum()
 
 
-def _add_forming(m: Program, case: RestorationCase, place: IntArray) -> tuple[IntArray, IntArray]:
-    """Add ``y_dg``; 0 for a generator in the damaged zone, which is left out of the graph."""
+def _safe_formers(case: RestorationCase, safe: BoolArray) -> tuple[IntArray, IntArray]:
+    """Positions in ``case.forming`` of generators in the safe zone, and their buses."""
     none = np.zeros(0, np.int64)
-    if case.ders is None or not len(case.forming):
+    if case.ders is None:
         return none, none
     at = case.ders.bus[case.forming]
-    forming = m.columns(len(at), upper=(place[at] >= 0).astype(float), integer=True)
-    return forming, at
+    kept = np.flatnonzero(safe[at])
+    return kept, at[kept]
 
 
 def _settled_cost(case: RestorationCase, isolation: Isolation) -> float:
@@ -171,7 +176,7 @@ def read_reconfiguration(
     share = np.concatenate([isolation.energized, np.zeros((1, len(live)))]).astype(float)
     share[3, columns.buses] = values[columns.flow.share]
     forming = np.zeros((4, len(case.forming)), bool)
-    forming[3] = values[columns.forming] > 0.5
+    forming[3, columns.formers] = values[columns.forming] > 0.5
     return assemble(
         case,
         end_closed=np.concatenate([isolation.end_closed, final[None]]),

@@ -10,8 +10,9 @@ Corrections to the print, each with the function that makes it:
 * (2) charges availability; the text charges its loss: ``1 - a`` (`build_all_phases`).
 * (9) has ``a_i`` on both sides; (8)-(11) hold from t = 1 (`add_cascade`).
 * Availability is bounded from above only, so that at t = 1 the print may call a sound
-  substation damaged, keep its breaker closed by that, and have its feeders back at t = 2. The
-  automatic response is no decision: damage at t = 1 is what (8), (10) and (11) make it.
+  substation damaged, keep its breaker closed by that, and have its feeders back at t = 2; or
+  trip a recloser that met no fault. The automatic response is no decision: what is damaged
+  at t = 1 is what (8), (10) and (11) make it, and what opens is what stops it.
 * (4) would have a safe zone that nobody can feed called damaged; (6) and (7) are infeasible
   when a substation is lost and admit a fed ring without a source (`add_feed`).
 * ``y_dg`` is the connection of a generator, a decision of t = 3.
@@ -109,11 +110,19 @@ class PhaseColumns:
 
 
 def build_all_phases(
-    case: RestorationCase, *, radiality: str = "directed_local_flow"
+    case: RestorationCase,
+    *,
+    radiality: str = "directed_local_flow",
+    free_response: bool = False,
 ) -> tuple[Program, PhaseColumns]:
     """State the paper's program (2)-(15) with linearised DistFlow at every phase.
 
     ``min α Σ_t (Σ_i C_ns p_ns_i + Σ_i C_e (1 - a_i)) + β Σ_t Σ_l C_sw |Δsw_l|``   (2)
+
+    Parameters
+    ----------
+    free_response
+        Leave states and damage at t = 1 to the solver, as printed; for comparison.
     """
     m, weights = Program(), case.weights
     buses, lines = len(case.feeder.buses.ids), len(case.feeder.lines.ids)
@@ -122,7 +131,11 @@ def build_all_phases(
     lost = weights.alpha * weights.lost_bus
     available = np.stack([m.columns(buses, cost=-lost) for _ in range(4)])
     m.fix(available[0], 1.0)
-    m.fix(available[1], isolate(case).available[1])
+    if not free_response:
+        automatic = isolate(case)
+        m.fix(available[1], automatic.available[1])
+        m.fix(states.closed[1], automatic.closed[1])
+        m.fix(states.end_closed[1], automatic.end_closed[1][states.cables])
     m.constant += 4 * lost * buses + 4 * weights.alpha * weights.unserved * everything.p.sum()
     add_cascade(m, case, states, available)
     add_switching(m, case, states)
@@ -138,7 +151,8 @@ def build_all_phases(
             root_nodes = np.concatenate([root_nodes, case.ders.bus[case.forming]])
         graph = FeedGraph(size=buses, ends=case.ends, root_nodes=root_nodes)
         feed = add_feed(m, graph, states.closed[time], y, roots, formulation=radiality)
-        supply = add_supply(m, case, case.feeder.sources.bus, generators)
+        which = case.forming[: len(generators)]
+        supply = add_supply(m, case, case.feeder.sources.bus, which, generators)
         flow.append(
             add_distflow(
                 m, everything, feed, np.arange(lines), y, supply=supply, w_band=w_band(case)

@@ -73,6 +73,11 @@ def _switch_faults(case: RestorationCase, plan: RestorationPlan, time: int) -> l
     ):
         for k, side in np.argwhere(moved & ~may):
             faults.append(f"{devices.device[k][side]} switch of line {ids[k]} {verb}; it may not")
+    if time >= 2:
+        at_source = case.substation[case.ends] & case.operable_end
+        for k in case.failed[devices.underground[case.failed]]:
+            if (at_source[k] & now[k]).any():
+                faults.append(f"failed cable {ids[k]} is still closed at a substation")
     overhead_open = ~devices.underground[case.failed] & ~case.feeder.lines.closed[case.failed]
     for k in case.failed[overhead_open & plan.closed[time, case.failed]]:
         faults.append(f"line {ids[k]} failed while open and is closed")

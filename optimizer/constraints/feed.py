@@ -254,7 +254,7 @@ def _add_multi_commodity(
     """
     fed = _add_fed(m, graph, closed, energized)
     reached = _reachable(graph)
-    m.fix(energized[~reached], 0.0)
+    m.rows("unreachable", (1.0, energized[~reached]), upper=0.0)
     inside = np.flatnonzero(reached[graph.ends[:, 0]])
     ends, above = graph.ends[inside], graph.size
     tails = np.concatenate([ends[:, 0], ends[:, 1], np.full(len(roots), above)])

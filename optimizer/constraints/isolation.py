@@ -4,8 +4,8 @@ t = 1 is what protection does. t = 2 may only open, and what it gains is known: 
 frozen lines do not hold to a failure can be cut off it, at one switch for each line between.
 Graph searches therefore give both, and the damaged zone of t = 3 as well:
 
-* Opening more at t = 1 or 2 gains nothing then, as less is connected, and costs the same as
-  opening at t = 3.
+* Opening more than that at t = 2 gains nothing then, as less is connected, and costs the same
+  as opening at t = 3.
 * Supply at t = 1 and 2 is all load still connected, if normal operation is within limits: in a
   lossless network with consuming loads, fewer loads mean lower flows and higher voltages.
 * Cutting off a safe part of b buses, held to the damage by k operable lines, saves
@@ -104,7 +104,8 @@ def _remote(case: RestorationCase, one: BoolArray) -> tuple[BoolArray, BoolArray
     opens = closed & (sides[:, 0] != sides[:, 1])
     failed = np.zeros(len(closed), bool)
     failed[cables] = True
-    opens |= failed & one.any(axis=1) & ~sides.all(axis=1)
+    at_source = (case.substation[case.ends] & operable).any(axis=1)
+    opens |= failed & one.any(axis=1) & (~sides.all(axis=1) | at_source)
     two = one.copy()
     two[opens] &= ~operable[opens]
     return two, damaged, _worth_cutting(case, frozen, damaged, closed & opens)

@@ -18,7 +18,11 @@ _ANGLES = (np.arange(4) + 0.5) * np.pi / 8.0  # an inner polygon of 16 sides, fi
 
 
 def add_supply(
-    m: Program, case: RestorationCase, substations: IntArray, forming: IntArray
+    m: Program,
+    case: RestorationCase,
+    substations: IntArray,
+    which: IntArray,
+    forming: IntArray,
 ) -> Supply:
     """Add what each source supplies; per unit on 1 MVA, three phases together.
 
@@ -29,15 +33,14 @@ def add_supply(
     ----------
     substations
         Positions of the sources that may supply.
-    forming
-        ``y_dg`` columns, in ``case.forming`` order, or none.
+    which, forming
+        Positions in ``case.ders`` of the generators, and their ``y_dg`` columns.
     """
     p_total, q_total = (demand.sum() / 1e3 for demand in case.bus_demand())
     p = m.columns(len(substations), upper=p_total)
     q = m.columns(len(substations), upper=q_total)
     if case.ders is None or not len(forming):
         return substations, p, q
-    which = case.forming
     ders = case.ders
     p_max, q_max, s_max = (
         np.minimum(limit[which], total * 1e3).sum(axis=1) / 1e3
