@@ -57,7 +57,7 @@ def test_normal_operation_is_in_band_and_within_ratings(
             closed += amps > 0.1
         assert closed == case.feeder.lines.closed.sum()
         total = -dss.Circuit.TotalPower()[0] - dss.Circuit.Losses()[0] / 1e3
-        assert total == pytest.approx(case.bus_demand()[0].sum(), rel=1e-4)  # the solution's tolerance
+        assert total == pytest.approx(case.bus_demand()[0].sum(), rel=1e-4)
     finally:
         dss.Text.Command("ClearAll")
 
