@@ -38,7 +38,7 @@ from optimizer.first_stage import FirstStage
 from optimizer.methods.decomposition import Outcome, PlanProgress, Worst, decompose
 from optimizer.methods.separation import VertexSeparation
 from optimizer.methods.solve import Answer, solve
-from optimizer.plans import assemble, no_plan
+from optimizer.plans import assemble, no_plan, refuse_loops
 from scenarios.arrays import FloatArray
 from scenarios.realization import realize
 
@@ -150,6 +150,7 @@ class PartitioningPlanner:
             If the scenario cannot be planned for by this method.
         """
         began = perf_counter()
+        refuse_loops(scenario)
         steps = []
         for time in range(len(scenario.hours)):
             left = self.options.time_limit_s - (perf_counter() - began)
@@ -172,7 +173,7 @@ def _plan_step(
     oracle: Any = VertexSeparation(network=network, reach=master.reach)
     if options.method == "nominal":
         oracle = _NominalOnly(network)
-    else:
+    elif (scenario.uncertainty.spread > 0.0).any():
         for corner in (1.0, -1.0):
             master.add(np.full(scenario.uncertainty.size, corner))
     outcome = decompose(

@@ -11,14 +11,14 @@ import numpy as np
 from optimizer.constraints.network import BASE_KVA
 from optimizer.first_stage import FirstStage
 from optimizer.methods.decomposition import Outcome
-from scenarios.errors import NoPlanExists, PlanError, PlanNotFound
+from scenarios.errors import NoPlanExists, PlanError, PlanNotFound, ScenarioError
 from scenarios.plan import Plan, Proof, Termination
 
 if TYPE_CHECKING:
     from optimizer.partitioning import PartitioningOptions
     from scenarios.scenario import Scenario
 
-__all__ = ["assemble", "join_proofs", "no_plan"]
+__all__ = ["assemble", "join_proofs", "no_plan", "refuse_loops"]
 
 
 def assemble(
@@ -82,6 +82,39 @@ def join_proofs(proofs: Sequence[Proof], *, robust: bool = True) -> Proof:
             {name: sum(proof.seconds.get(name, 0.0) for proof in proofs) for name in parts}
         ),
     )
+
+
+def refuse_loops(scenario: Scenario) -> None:
+    """Refuse a feeder with a loop that no switch opens: LinDist3Flow leaves its flows free.
+
+    Lines and transformers in parallel between two buses count once (single-phase units of a
+    bank stand so).
+
+    Raises
+    ------
+    ScenarioError
+        Naming the blocks.
+    """
+    feeder = scenario.feeder
+    fixed = feeder.lines.closed & ~feeder.lines.switchable
+    ends = np.concatenate(
+        [
+            np.stack([feeder.lines.from_bus[fixed], feeder.lines.to_bus[fixed]], axis=1),
+            np.stack([feeder.transformers.from_bus, feeder.transformers.to_bus], axis=1),
+        ]
+    )
+    ends = np.unique(np.sort(ends, axis=1), axis=0)
+    looped = [
+        name
+        for block, name in enumerate(feeder.blocks.ids)
+        if (feeder.blocks.of_bus[ends[:, 0]] == block).sum()
+        >= (feeder.blocks.of_bus == block).sum()
+    ]
+    if looped:
+        raise ScenarioError(
+            f"block {', '.join(looped)} holds a loop of lines that no switch can open; the linear "
+            "model does not determine flows in a loop: make one of its lines a switch"
+        )
 
 
 def no_plan(scenario: Scenario, time: int, options: PartitioningOptions, proof: Proof) -> PlanError:

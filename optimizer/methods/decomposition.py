@@ -28,6 +28,7 @@ C_co = TypeVar("C_co", covariant=True)
 C_contra = TypeVar("C_contra", contravariant=True)
 _TIGHTER = 0.1  # how much closer the master is solved when it stalls
 _STALLS = 3
+_RESERVE, _RESERVE_S = 0.2, 5.0  # share and seconds of the limit kept for separation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,8 +171,10 @@ class _Loop(Generic[C]):
             if self.iterations >= self.max_iterations:
                 return self._end(Termination.ITERATION_LIMIT)
             self.iterations += 1
+            # what is left for separation: a candidate that cannot be tried is worth nothing
+            kept_back = min(_RESERVE_S, _RESERVE * self.limit_s)
             answer, candidate = self.master.solve(
-                gap=self.gap * sharpness, time_limit_s=self._left()
+                gap=self.gap * sharpness, time_limit_s=max(0.0, self._left() - kept_back)
             )
             self.seconds["master"] += answer.seconds
             self.bound = max(self.bound, answer.bound)

@@ -124,7 +124,12 @@ def compile_model(model: Any) -> Arrays:
 
 
 def solve(
-    model: Any, *, gap: float = 1e-6, time_limit_s: float = 600.0, start: bool = False
+    model: Any,
+    *,
+    gap: float = 1e-6,
+    time_limit_s: float = 600.0,
+    start: bool = False,
+    tolerance: float = 1e-7,
 ) -> Answer:
     """Solve a Pyomo model and leave the incumbent, if any, in its variables.
 
@@ -138,6 +143,8 @@ def solve(
         Wall time, compilation included.
     start
         Whether the integer variables' present values are offered as a starting point.
+    tolerance
+        How far a row or a reduced cost may be off.
 
     Raises
     ------
@@ -159,7 +166,9 @@ def solve(
         known = [np.nan if v.value is None else v.value for v in arrays.variables]
         offered = np.asarray(known, dtype=float)
     left = time_limit_s - (perf_counter() - began)
-    answer, values = solve_arrays(arrays, gap=gap, time_limit_s=left, start=offered)
+    answer, values = solve_arrays(
+        arrays, gap=gap, time_limit_s=left, start=offered, tolerance=tolerance
+    )
     if answer.found:
         for variable, value in zip(arrays.variables, values.tolist(), strict=True):
             variable.set_value(value, skip_validation=True)
@@ -172,6 +181,7 @@ def solve_arrays(
     gap: float = 1e-6,
     time_limit_s: float = 600.0,
     start: FloatArray | None = None,
+    tolerance: float = 1e-7,
 ) -> tuple[Answer, FloatArray]:
     """Solve a program given as arrays.
 
@@ -181,6 +191,8 @@ def solve_arrays(
         As for `solve`.
     start
         (column,) a starting point; only finite entries of integer columns are offered.
+    tolerance
+        As for `solve`.
 
     Returns
     -------
@@ -196,6 +208,8 @@ def solve_arrays(
     highs = _load(arrays)
     highs.setOptionValue("mip_rel_gap", gap)
     highs.setOptionValue("mip_abs_gap", 1e-9)
+    highs.setOptionValue("primal_feasibility_tolerance", tolerance)
+    highs.setOptionValue("dual_feasibility_tolerance", tolerance)
     if start is not None:
         _offer_start(highs, arrays, start)
     highs.setOptionValue("time_limit", max(_LEAST_SECONDS, time_limit_s))

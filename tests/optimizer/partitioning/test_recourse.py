@@ -12,6 +12,7 @@ from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
 from optimizer.recourse import make_recourse
 from scenarios.errors import ConfigError, ScenarioError
 from scenarios.feeder import LoadModel
+from scenarios.limits import Limits, VoltageTest
 from scenarios.plan import Setpoints
 from scenarios.realization import Realizations, draw, realize
 from scenarios.verdict import Outcome, judge
@@ -47,6 +48,20 @@ def test_a_robust_plan_answers_every_draw_inside_every_limit(random_scenario, se
     verdicts = _judged(scenario, plan, realizations, setpoints)
     assert np.nanmin(verdicts.margin) >= -1e-6
     assert (verdicts.outcome == Outcome.FEASIBLE).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_band_on_line_to_line_voltages_is_kept_as_such(random_scenario, seed):
+    scenario = random_scenario(seed, spread=0.2)
+    narrow = Limits(v_min_pu=0.97, v_max_pu=1.03, voltage_test=VoltageTest.LINE_TO_LINE)
+    scenario = replace(scenario, limits=narrow)
+    plan = _plan(scenario)
+    assert plan.energized.any()
+    realizations = draw(scenario, 1, 0, 20)
+    setpoints = make_recourse("linear", plan, scenario).respond(realizations)
+    assert setpoints.found.all()
+    margin = _judged(scenario, plan, realizations, setpoints).margin
+    assert np.nanmin(margin) >= -1e-5  # a pair's w is a mean of two here, exact there
 
 
 @pytest.mark.parametrize("seed", range(6))
