@@ -1,0 +1,85 @@
+"""Every phase of a restoration under AC with sampled loads, by the engine of the first family."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from optimizer.restoration import RestorationPlanner
+from scenarios.audit import audit
+from scenarios.errors import ScenarioError
+from scenarios.mv_files import read_devices, read_network
+from scenarios.plan import Plan, Setpoints
+from scenarios.realization import draw
+from scenarios.restoration import RestorationCase
+from scenarios.restoration_trial import moving_lines, restoration_trial
+from scenarios.verdict import Outcome, judge
+from simulator.opendss import OpenDssEngine
+from simulator.reader import read_feeder
+
+MV315 = Path(__file__).parents[2] / "configs" / "feeders" / "mv315"
+
+
+def compiled(buried: int) -> RestorationCase:
+    """The declared case on the feeder that OpenDSS compiled."""
+    table = read_network(MV315)
+    names = [table.feeder.lines.ids[k] for k in table.failed]
+    moves = moving_lines(table.with_failures(names, buried=buried))
+    feeder = read_feeder(MV315 / "mv315.dss", switches=moves)
+    case = RestorationCase(
+        name="mv315",
+        feeder=feeder,
+        devices=read_devices(MV315 / "lines.csv", feeder),
+        failed=np.zeros(0, np.int64),
+    )
+    return case.with_failures(names, buried=buried)
+
+
+def unmoved(plan: Plan, time: int, index: np.ndarray) -> Setpoints:
+    """Nothing is re-dispatched: substations take what comes."""
+    n = len(index)
+    return Setpoints(
+        index=index,
+        found=np.ones(n, bool),
+        p_kw=np.repeat(plan.p_kw[time][None], n, axis=0),
+        q_kvar=np.repeat(plan.q_kvar[time][None], n, axis=0),
+        source_v_pu=np.repeat(plan.source_v_pu[time][None], n, axis=0),
+    )
+
+
+@pytest.mark.parametrize(("buried", "tight"), [(0, False), (15, True)])
+def test_every_phase_is_held_and_judged_under_ac(buried: int, tight: bool) -> None:
+    case = compiled(buried)
+    restoration = RestorationPlanner().plan(case)
+    scenario, plan = restoration_trial(case, restoration)
+    assert audit(plan, scenario) == ()
+    shares = restoration.supplied_share(case)
+    draws = draw(scenario, 1, 0, 50)
+    engine = OpenDssEngine(scenario)
+    try:
+        for time in range(4):
+            engine.hold(plan, time)
+            seen = engine.observe(draws, unmoved(plan, time, draws.index))
+            verdicts = judge(seen, plan, scenario, time)
+            assert seen.converged.all()
+            live = np.isfinite(seen.v_pu).any(axis=(0, 2))
+            assert np.array_equal(live, restoration.energized[time])
+            asked = draws.p_kw[:, time, restoration.energized[time][case.feeder.loads.bus]]
+            np.testing.assert_allclose(seen.delivered_kw, asked.sum(axis=(1, 2)), rtol=1e-6)
+            assert seen.delivered_kw.mean() / 58_935 == pytest.approx(shares[time], abs=5e-3)
+            outcomes = set(verdicts.outcome.tolist())
+            # the plan's 0.95 is a lossless model's: AC may find a bus of case 4 just below it
+            assert outcomes <= {Outcome.FEASIBLE} | (
+                {Outcome.VIOLATED} if time == 3 and tight else set()
+            )
+            assert np.nanmin(seen.v_pu) > 0.94
+    finally:
+        engine.close()
+
+
+def test_a_feeder_with_other_switches_is_refused() -> None:
+    table = read_network(MV315)
+    with pytest.raises(ScenarioError, match="compile it with those as its switches"):
+        restoration_trial(table, RestorationPlanner().plan(table))
