@@ -73,10 +73,8 @@ def add_flow(
     ----------
     m
         Model or block that receives the constraints.
-    network
-        Per-unit network.
-    decisions
-        Switches, blocks, sources.
+    network, decisions
+        Per-unit network; switches, blocks, sources.
     injection
         Active and reactive power of each (DER, phase), variables or numbers.
     demand
@@ -91,12 +89,13 @@ def add_flow(
     Returns
     -------
     pyomo.environ.Block
-        ``m.flow`` with variables ``w``, ``p``, ``q``.
+        With variables ``w``, ``p``, ``q``.
     """
     m.flow = pyo.Block()
     b = m.flow
     nodes, live = _live_parts(network, decisions)
-    channels = [(e, c) for e in live for c in range(network.branches[e].channels)]
+    carrying = [e for e in live if not network.idle[e]]
+    channels = [(e, c) for e in carrying for c in range(network.branches[e].channels)]
     most = _wide(reach)
     bound = [(None, None) if slack or np.isinf(r) else (-r, r) for r in most]
     b.w = pyo.Var(nodes, bounds=(0.0, network.phase_band[1]))
@@ -107,12 +106,12 @@ def add_flow(
     if slack:
         b.excess = pyo.Var(("p", "q"), nodes, ("over", "under"), bounds=(0.0, None))
     _add_voltage_band(b, network, decisions, margin)
-    for e in live:
+    _add_drops(b, network, decisions, live)
+    for e in carrying:
         block = int(network.block[network.branches[e].start])
         kept = 0 if margin is None else margin.kept["flow", block]
-        _add_drop(b, network, decisions, e)
         _add_apparent_limits(b, network, decisions, e, kept=kept, reach=most)
-    made = _arrivals(b, network, nodes, live, injection)
+    made = _arrivals(b, network, nodes, carrying, injection)
     _add_balance(b, network, decisions, made, demand)
     _add_sources(b, network, decisions)
     return b
@@ -205,6 +204,11 @@ def _add_voltage_band(
                 b.band.add(pair <= network.w_max * z - inside)
 
 
+def _add_drops(b: Any, network: Network, decisions: Decisions, live: list[int]) -> None:
+    for e in live:
+        _add_drop(b, network, decisions, e)
+
+
 def _add_drop(b: Any, network: Network, decisions: Decisions, e: int) -> None:
     """(16d) and (16g), (16i); relaxed by the band's width across an open switch."""
     branch = network.branches[e]
@@ -214,9 +218,9 @@ def _add_drop(b: Any, network: Network, decisions: Decisions, e: int) -> None:
     for c in range(branch.channels):
         fall = _dot(branch.to_w[c], [b.w[j, k] if branch.to_w[c, k] else 0 for k in range(3)])
         fall -= _dot(branch.from_w[c], [b.w[i, k] if branch.from_w[c, k] else 0 for k in range(3)])
-        along = range(branch.channels)
-        fall -= _dot(branch.drop_p[c], [b.p[e, d] for d in along])
-        fall -= _dot(branch.drop_q[c], [b.q[e, d] for d in along])
+        along = range(0 if network.idle[e] else branch.channels)
+        fall -= sum(float(branch.drop_p[c, d]) * b.p[e, d] for d in along)
+        fall -= sum(float(branch.drop_q[c, d]) * b.q[e, d] for d in along)
         if branch.switch < 0 or is_plain(decisions.closed[branch.switch], 1):
             b.drop.add(fall == 0.0)
             continue

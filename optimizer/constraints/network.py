@@ -17,6 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimizer.constraints.branches import (
+    BASE_KVA,
+    Branch,
+    idle_branches,
+    lines_of,
+    transformers_of,
+)
 from scenarios.arrays import BoolArray, FloatArray, IntArray
 from scenarios.errors import ScenarioError
 from scenarios.feeder import Connection
@@ -26,18 +33,13 @@ from scenarios.lindist import (
     DELTA_REACTIVE,
     PAIR_W,
     delta_to_phase,
-    line_matrices,
     load_shares,
-    transformer_maps,
 )
 
 if TYPE_CHECKING:
     from scenarios.scenario import Scenario
 
 __all__ = ["BASE_KVA", "MARGINS", "Branch", "DerLimits", "Margins", "Network"]
-
-BASE_KVA = 1000.0
-"""Power base per phase."""
 
 MARGINS = ("voltage", "flow", "active", "reactive", "ramp")
 """Kinds of normalised margins a planning copy can keep: of half the voltage band, of a
@@ -62,48 +64,6 @@ class Margins:
 
     kept: Mapping[tuple[str, int], Any]
     der_scale: FloatArray
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Branch:
-    """A line, switch or transformer; positive flow goes from ``start`` to ``end``.
-
-    Attributes
-    ----------
-    start, end
-        Bus positions.
-    from_w, to_w
-        (channel, 3) squared channel voltages from squared phase voltages; the ratio is in
-        ``to_w`` already.
-    drop_p, drop_q
-        (channel, channel) ``Mp`` and ``Mq``.
-    from_active, from_reactive, to_active, to_reactive
-        (3, channel) phase powers from channel powers, at either side.
-    limits
-        Apparent power limits as (channel weights, ``S``): per phase for a line, the sum of
-        all windings for a transformer.
-    switch
-        Position among the feeder's switches, -1 if the branch is none.
-    """
-
-    name: str
-    start: int
-    end: int
-    from_w: FloatArray
-    to_w: FloatArray
-    drop_p: FloatArray
-    drop_q: FloatArray
-    from_active: FloatArray
-    from_reactive: FloatArray
-    to_active: FloatArray
-    to_reactive: FloatArray
-    limits: tuple[tuple[FloatArray, float], ...]
-    switch: int
-
-    @property
-    def channels(self) -> int:
-        """Number of channels."""
-        return len(self.from_w)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -152,6 +112,10 @@ class Network:
         Whether the band applies to pairs ab, bc, ca.
     branches
         Everything that carries power and is closed, or may be.
+    idle
+        (branch,) whether a branch leads to nothing that makes, uses or switches power. It
+        carries none; a delta winding at such an end could otherwise shift power between the
+        phases of its wye side, which the lossless model leaves free.
     per_w_p, per_w_q
         (bus, 3, 3) demand that follows ``w``, the phases' powers from the phases' ``w``:
         nominal loads and capacitors.
@@ -169,6 +133,7 @@ class Network:
     w_max: float
     pairwise: bool
     branches: tuple[Branch, ...]
+    idle: BoolArray
     per_w_p: FloatArray
     per_w_q: FloatArray
     der_bus: IntArray
@@ -196,6 +161,7 @@ class Network:
         feeder, limits = scenario.feeder, scenario.limits
         share = ac_margin / (limits.v_max_pu - limits.v_min_pu)
         per_w_p, per_w_q = _voltage_dependent(scenario, time)
+        branches = (*lines_of(scenario, share), *transformers_of(scenario, share))
         return cls(
             scenario=scenario,
             time=time,
@@ -204,7 +170,8 @@ class Network:
             w_min=(limits.v_min_pu + ac_margin) ** 2,
             w_max=(limits.v_max_pu - ac_margin) ** 2,
             pairwise=limits.voltage_test is VoltageTest.LINE_TO_LINE,
-            branches=(*_lines(scenario, share), *_transformers(scenario, share)),
+            branches=branches,
+            idle=idle_branches(scenario, branches),
             per_w_p=per_w_p,
             per_w_q=per_w_q,
             der_bus=scenario.ders.bus,
@@ -255,90 +222,6 @@ class Network:
             out_p[..., bus, :] += p_phase[..., k, :]
             out_q[..., bus, :] += q_phase[..., k, :]
         return out_p, out_q
-
-
-def _lines(scenario: Scenario, share: float) -> list[Branch]:
-    feeder = scenario.feeder
-    lines, buses = feeder.lines, feeder.buses
-    switch_of = {int(line): k for k, line in enumerate(feeder.switches)}
-    branches = []
-    for k, name in enumerate(lines.ids):
-        if not (lines.closed[k] or lines.switchable[k]):
-            continue
-        held = np.flatnonzero(lines.phases[k])
-        base_kv = buses.base_kv[lines.from_bus[k]]
-        z_base = base_kv**2 / (BASE_KVA / 1000.0)
-        drop_p, drop_q = line_matrices(lines.r_ohm[k] / z_base, lines.x_ohm[k] / z_base)
-        grid, one = np.ix_(held, held), np.eye(3)[held]
-        # amperes at the lowest admitted voltage: the model never admits more than the rating
-        rating = lines.rating_a[k] * base_kv * scenario.limits.v_min_pu / BASE_KVA
-        branches.append(
-            Branch(
-                name=f"line {name}",
-                start=int(lines.from_bus[k]),
-                end=int(lines.to_bus[k]),
-                from_w=one,
-                to_w=one,
-                drop_p=drop_p[grid],
-                drop_q=drop_q[grid],
-                from_active=one.T,
-                from_reactive=np.zeros((3, len(held))),
-                to_active=one.T,
-                to_reactive=np.zeros((3, len(held))),
-                limits=tuple((row, rating * (1.0 - share)) for row in np.eye(len(held))),
-                switch=switch_of.get(k, -1),
-            )
-        )
-    return branches
-
-
-def _transformers(scenario: Scenario, share: float) -> list[Branch]:
-    feeder = scenario.feeder
-    units, buses = feeder.transformers, feeder.buses
-    branches = []
-    for k, name in enumerate(units.ids):
-        maps = transformer_maps(units.from_connection[k], units.to_connection[k], units.windings[k])
-        windings = int(units.windings[k].sum())
-        # impedance per winding, on the winding's own rating, brought to the power base
-        scale = BASE_KVA * windings / units.rating_kva[k]
-        scale *= (
-            _rated_over_base(
-                units.from_connection[k],
-                units.from_kv[k],
-                windings,
-                buses.base_kv[units.from_bus[k]],
-            )
-            ** 2
-        )
-        series = 2.0 * scale * np.eye(windings)
-        branches.append(
-            Branch(
-                name=f"transformer {name}",
-                start=int(units.from_bus[k]),
-                end=int(units.to_bus[k]),
-                from_w=maps.from_w,
-                to_w=maps.to_w * units.ratio[k] ** 2,
-                drop_p=-units.r_pu[k] * series,
-                drop_q=-units.x_pu[k] * series,
-                from_active=maps.from_active,
-                from_reactive=maps.from_reactive,
-                to_active=maps.to_active,
-                to_reactive=maps.to_reactive,
-                limits=((np.ones(windings), units.rating_kva[k] / BASE_KVA * (1.0 - share)),),
-                switch=-1,
-            )
-        )
-    return branches
-
-
-def _rated_over_base(
-    connection: Connection, rated_kv: float, windings: int, base_kv: float
-) -> float:
-    """Rated winding voltage over the bus's base for that winding."""
-    if connection is Connection.DELTA:
-        return float(rated_kv / (np.sqrt(3.0) * base_kv))
-    across = rated_kv / np.sqrt(3.0) if windings == 3 else rated_kv
-    return float(across / base_kv)
 
 
 def _voltage_dependent(scenario: Scenario, time: int) -> tuple[FloatArray, FloatArray]:

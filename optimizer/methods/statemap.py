@@ -181,17 +181,26 @@ def _eliminate(
     name: str,
 ) -> Affine:
     """Solve the equations for every column that is neither a control nor a demand."""
-    equal = np.flatnonzero(arrays.row_lower == arrays.row_upper)
-    rows = sparse.csc_array(arrays.matrix)[equal]
-    total = rows.shape[1]
+    total = arrays.matrix.shape[1]
     unknown = np.setdiff1d(np.arange(total), np.concatenate([controls, demand]))
+    # a bus phase that nothing reaches has a balance without a flow in it
+    stated = abs(arrays.matrix[:, unknown]).sum(axis=1) > 0.0
+    equal = np.flatnonzero((arrays.row_lower == arrays.row_upper) & stated)
+    rows = sparse.csc_array(arrays.matrix)[equal]
     if len(unknown) != len(equal):
         raise ScenarioError(
             f"island {name} has {len(unknown)} flows and voltages for {len(equal)} equations; a "
             "block that holds a loop of lines without switches is the usual cause: give the loop "
             "a switch, and open it"
         )
-    solver = splu(sparse.csc_matrix(rows[:, unknown]))
+    try:
+        solver = splu(sparse.csc_matrix(rows[:, unknown]))
+    except RuntimeError as error:
+        raise ScenarioError(
+            f"island {name}: the linear model does not determine its flows; power fed backwards "
+            "through a delta-wye transformer, from its wye to its delta side, is the usual cause: "
+            "let a DER on the delta side form, or split the island there"
+        ) from error
     constant = np.zeros(total)
     constant[unknown] = solver.solve(arrays.row_lower[equal] - rows[:, demand] @ use)
     of_u = np.zeros((total, len(controls)))

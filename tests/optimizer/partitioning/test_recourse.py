@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from optimizer.methods.statemap import island_state
 from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
 from optimizer.recourse import make_recourse
 from scenarios.errors import ConfigError, ScenarioError
-from scenarios.feeder import LoadModel
+from scenarios.feeder import Feeder, LoadModel, Loads
 from scenarios.limits import Limits, VoltageTest
 from scenarios.plan import Setpoints
 from scenarios.realization import Realizations, draw, realize
@@ -208,6 +208,48 @@ def replace_demand(realizations, factor):
         p_kw=realizations.p_kw * factor,
         q_kvar=realizations.q_kvar * factor,
     )
+
+
+def test_a_delta_end_with_nothing_at_it_carries_nothing(random_scenario):
+    """Left free, an unloaded delta-wye unit would shift power between phases for nothing."""
+    scenario = random_scenario(1, uncertain=0)
+    bare = np.array([name != "d6" for name in scenario.feeder.loads.ids])
+    unloaded = replace(
+        scenario,
+        load_p_kw=scenario.load_p_kw * bare[None, :, None],
+        load_q_kvar=scenario.load_q_kvar * bare[None, :, None],
+    )
+    lines_only = [b.name for b, idle in _branches(unloaded) if idle]
+    assert lines_only == []  # a load stands there, if only of 0 kW
+    feeder = scenario.feeder
+    kept = np.flatnonzero(bare)
+    columns = {f.name: getattr(feeder.loads, f.name) for f in fields(feeder.loads)}
+    loads = Loads(
+        **{
+            name: column[kept] if isinstance(column, np.ndarray) else tuple(column[k] for k in kept)
+            for name, column in columns.items()
+        }
+    )
+    parts = ("name", "path", "buses", "lines", "transformers", "capacitors", "sources")
+    empty = replace(
+        scenario,
+        feeder=Feeder(loads=loads, **{name: getattr(feeder, name) for name in parts}),
+        load_p_kw=scenario.load_p_kw[:, kept],
+        load_q_kvar=scenario.load_q_kvar[:, kept],
+        load_model=scenario.load_model[:6],
+    )
+    assert [b.name for b, idle in _branches(empty) if idle] == ["transformer x"]
+    one, other = _plan(unloaded), _plan(empty)
+    assert one.proof.incumbent_usd == pytest.approx(other.proof.incumbent_usd, rel=1e-6)
+    nominal = realize(empty, np.zeros((1, 0)))
+    setpoints = make_recourse("linear", other, empty).respond(nominal)
+    assert setpoints.found.all()
+    assert np.nanmin(_judged(empty, other, nominal, setpoints).margin) >= -1e-6
+
+
+def _branches(scenario):
+    network = Network.of(scenario)
+    return zip(network.branches, network.idle, strict=True)
 
 
 def test_a_plan_without_a_source_is_refused(random_scenario):
