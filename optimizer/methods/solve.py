@@ -218,11 +218,14 @@ def solve_arrays(
     if status not in _TERMINATION:
         status = _without_presolve(highs)
     info, whole = highs.getInfo(), bool(arrays.integer.any())
-    found = info.primal_solution_status == _FEASIBLE and status != _STATUS.kInfeasible
+    empty = status == _STATUS.kModelEmpty  # no columns: the constant is the answer
+    found = empty or (info.primal_solution_status == _FEASIBLE and status != _STATUS.kInfeasible)
     values = np.full(len(arrays.cost), np.nan)
     if found:
         values = np.asarray(highs.getSolution().col_value, dtype=float)
     incumbent = float(info.objective_function_value) if found else np.inf
+    if empty:
+        incumbent = arrays.constant
     answer = Answer(
         termination=_TERMINATION[status],
         incumbent=incumbent,
@@ -237,7 +240,7 @@ def _bound(status: Any, incumbent: float, dual_bound: float | None) -> float:
         return float("inf")
     if dual_bound is not None:
         return min(dual_bound, incumbent) if np.isfinite(dual_bound) else -np.inf
-    return incumbent if status == _STATUS.kOptimal else -np.inf
+    return incumbent if status in (_STATUS.kOptimal, _STATUS.kModelEmpty) else -np.inf
 
 
 def _without_presolve(highs: Any) -> Any:

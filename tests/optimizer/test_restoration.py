@@ -312,6 +312,24 @@ def test_the_four_cases_show_the_published_pattern() -> None:
     assert (np.diff(shares[:, 3]) > 0).all()
 
 
+def test_with_no_substation_left_nothing_is_supplied_and_that_is_a_plan() -> None:
+    case = small_case(3)
+    lines = case.feeder.lines
+    manual = ((Device.MANUAL, Device.MANUAL),) * len(lines.ids)
+    lost = dataclasses.replace(
+        case,
+        devices=LineDevices(
+            line_ids=lines.ids, underground=np.zeros(len(lines.ids), bool), device=manual
+        ),
+        failed=np.flatnonzero(lines.closed),
+    )
+    for extent in ("reconfiguration", "all_phases"):
+        plan = planned(lost, extent=extent)
+        assert audit_restoration(lost, plan) == ()
+        assert plan.supplied_share(lost).tolist() == [1.0, 0.0, 0.0, 0.0]
+        assert not plan.available[1:].any()
+
+
 def test_a_search_cut_short_says_so() -> None:
     with pytest.raises(PlanNotFound, match="raise time_limit_s") as caught:
         planned(_case(4), time_limit_s=1e-3)
