@@ -1,1 +1,1 @@
-"""placeholder"""
+"""The decisions: optimizer families and the second stage at a fixed plan."""

@@ -208,7 +208,7 @@ def _add_ders(circuit: DssCircuit, scenario: Scenario, base_v: FloatArray) -> No
             )
             handle = circuit.handles("vsource")[_former_name(k)]
             circuit.switch(handle, closed=False, what=f"source of DER {ders.ids[k]}")
-        for phase in np.flatnonzero(ders.phases[k]):
+        for phase in np.flatnonzero(ders.phases[k]).tolist():
             if not has[phase]:
                 raise EngineError(f"DER {ders.ids[k]} feeds a phase its bus lacks: {phase + 1}")
             circuit.text(

@@ -125,6 +125,9 @@ def _buses_table(reading: Reading) -> Buses:
     context, count = reading.context, len(reading.buses)
     base, phases = np.zeros(count), np.zeros((count, 3), bool)
     xy = np.full((count, 2), np.nan)
+    # CalcVoltageBases solves; where a fault already named makes that solution no number,
+    # every base is 0 and says nothing of its own
+    spoiled = bool(reading.faults) and not np.isfinite(context.Circuit.AllBusMagPu()).all()
     for name, k in reading.buses.items():
         context.Circuit.SetActiveBus(name)
         base[k] = context.Bus.kVBase()  # line to neutral
@@ -138,7 +141,7 @@ def _buses_table(reading: Reading) -> Buses:
                 )
             else:
                 phases[k, node - 1] = True
-        if base[k] <= 0.0:
+        if base[k] <= 0.0 and not spoiled:
             reading.fault(
                 f"Bus {name}",
                 "has no voltage base; put `Set VoltageBases=[…]` and `CalcVoltageBases` after "
