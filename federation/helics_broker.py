@@ -23,6 +23,7 @@ from scenarios.errors import ConfigError, FederationError
 __all__ = [
     "ERROR_CODE",
     "BrokerAddress",
+    "EndOnce",
     "HelicsBroker",
     "close_library",
     "count_live",
@@ -36,6 +37,24 @@ _SILENT = "--consoleloglevel=no_print --loglevel=no_print"
 _LOOPBACK = "127.0.0.1"
 _live = 0
 _live_lock = threading.Lock()
+
+
+class EndOnce:
+    """Lets one of several ends of a federation be announced, and only one.
+
+    Two global errors within a millisecond wedge HELICS 3.6 now and then: its broker then
+    never disconnects (3 of 38 federations; 0 of 240 with one).
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._claimed = False
+
+    def claim(self) -> bool:
+        """Return true to the first who asks."""
+        with self._lock:
+            first, self._claimed = not self._claimed, True
+        return first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +147,7 @@ class HelicsBroker:
                     f"the last port tried was {address.port}"
                 )
         self.address, self._broker = address, broker
-        self._closed = False
+        self._closed, self.once = False, EndOnce()
         count_live(+1)
 
     def joined(self) -> tuple[str, ...]:
@@ -149,7 +168,7 @@ class HelicsBroker:
 
     def end(self, reason: str) -> None:
         """End the federation; every blocked federate gets the reason within milliseconds."""
-        if not self._closed:
+        if not self._closed and self.alive and self.once.claim():
             with contextlib.suppress(h.HelicsException):
                 h.helicsBrokerGlobalError(
                     self._broker, ERROR_CODE, reason.encode()

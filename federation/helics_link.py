@@ -19,7 +19,13 @@ from typing import Any
 
 import helics as h
 
-from federation.helics_broker import ERROR_CODE, BrokerAddress, count_live, refuse_encryption
+from federation.helics_broker import (
+    ERROR_CODE,
+    BrokerAddress,
+    EndOnce,
+    count_live,
+    refuse_encryption,
+)
 from federation.helics_watch import Watchdog
 from federation.link import PortKind, Reading
 from federation.schedule import TimeGrid
@@ -43,6 +49,8 @@ class HelicsLink:
         Its broker.
     join_deadline_s
         Longest wait for the broker to answer.
+    once
+        Shared by whoever can end the same federation from this process.
 
     Raises
     ------
@@ -53,10 +61,16 @@ class HelicsLink:
     """
 
     def __init__(
-        self, name: str, grid: TimeGrid, address: BrokerAddress, *, join_deadline_s: float
+        self,
+        name: str,
+        grid: TimeGrid,
+        address: BrokerAddress,
+        *,
+        join_deadline_s: float,
+        once: EndOnce | None = None,
     ) -> None:
         refuse_encryption()
-        self._name, self._granted_s, self._closed = name, 0.0, False
+        self._name, self._closed, self._once = name, False, once or EndOnce()
         self._outputs: dict[str, tuple[PortKind, object]] = {}
         self._inputs: dict[str, tuple[PortKind, object]] = {}
         self._last: dict[str, bytes] = {}
@@ -102,7 +116,6 @@ class HelicsLink:
                 f"{'the end of time' if beyond else granted}: the federation was shut down "
                 f"while waiting for {awaited} from {whom}"
             )
-        self._granted_s = granted
 
     def publish(self, port: str, payload: bytes) -> None:
         """Send on an own port; see `Link`."""
@@ -132,7 +145,7 @@ class HelicsLink:
 
     def fail(self, reason: str) -> None:
         """End the federation; see `Link`."""
-        if not self._closed:
+        if not self._closed and self._once.claim():
             with contextlib.suppress(h.HelicsException):
                 h.helicsFederateGlobalError(self._federate, ERROR_CODE, reason)
 
@@ -151,7 +164,7 @@ class HelicsLink:
 
     def end_from_outside(self, reason: str) -> None:
         """End the federation from another thread, while this federate waits or computes."""
-        if not self._closed:
+        if not self._closed and self._once.claim():
             with contextlib.suppress(h.HelicsException):
                 h.helicsCoreGlobalError(self._core, ERROR_CODE, reason.encode())  # bytes, not str
 
@@ -169,6 +182,7 @@ class HelicsLink:
         if fired:
             raise late from cause
         if cause is not None:
+            self._once.claim()  # somebody has ended it already
             raise FederateLost(_text(cause)) from cause
 
 

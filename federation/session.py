@@ -203,7 +203,11 @@ def _open_federation(
 
     def make_link(name: str) -> Link:
         return HelicsLink(
-            name, MEMBERS[name], broker.address, join_deadline_s=settings.join_deadline_s
+            name,
+            MEMBERS[name],
+            broker.address,
+            join_deadline_s=settings.join_deadline_s,
+            once=broker.once,
         )
 
     try:
