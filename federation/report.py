@@ -102,9 +102,21 @@ def _plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
         ("dead blocks", Text(_listed(dead, len(plan["blocks"])), style=_DIM)),
         ("closed", Text(_listed(shut, len(plan["switches"])), style=_LIVE)),
         ("open", Text(_listed(open_, len(plan["switches"])))),
-        ("served", Text(f"{plan['served_kw']:.1f} of {plan['demand_kw']:.1f} kW nominal")),
+        ("served", _served(plan)),
         ("search", Text(f"{plan['iterations']} iterations, {plan['seconds'] or 0.0:.2f} s")),
     ]
+
+
+def _served(plan: Mapping[str, Any]) -> Text:
+    text = Text(f"{plan['served_kw']:.1f} of {plan['demand_kw']:.1f} kW nominal")
+    if plan["served_kw"] == 0.0 < plan["demand_kw"]:
+        # a plan that serves nothing passes every limit, and would read as a success below
+        text.append(
+            "\nNOTHING is served: dead blocks cost less than supplying them; see [objective] "
+            "weights, DER prices, planner.min_energized_blocks",
+            style=_BAD,
+        )
+    return text
 
 
 def _island_table(plan: Mapping[str, Any]) -> Table:
