@@ -30,7 +30,8 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@touch $@
 
 demo: $(VENV)/.runtime
-	$(BIN)/gridproof run ieee37-networked --out campaigns/demo --overwrite
+	@rm -rf campaigns/demo
+	$(BIN)/gridproof run ieee37-networked --out campaigns/demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
