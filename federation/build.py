@@ -179,6 +179,7 @@ def build_scenario(name: str, config: StudyConfig, feeder: Feeder) -> Scenario:
         locked=locked_switches(config.feeder, feeder),
         shed_usd=_shed_usd(config, feeder),
         slack_usd_per_kw=config.objective.slack_usd_per_kw,
+        draws_per_phase=config.campaign.per_phase,
     )
 
 

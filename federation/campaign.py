@@ -24,7 +24,7 @@ from optimizer.planner import PlanProgress, make_planner
 from optimizer.recourse import make_recourse
 from scenarios.errors import ConfigError, StoreError
 from scenarios.plan import Plan, plan_to_json
-from scenarios.realization import draw
+from scenarios.sampling import sample
 from scenarios.scenario import Scenario
 from simulator.linear import LinearEngine
 from simulator.opendss import OpenDssEngine
@@ -199,7 +199,7 @@ def make_feeder_job(
     return FeederJob(
         scenario=scenario,
         make_engine=lambda _: _ENGINES[campaign.judge](scenario),
-        draw=lambda first, count: draw(scenario, campaign.seed, first, count),
+        draw=lambda first, count: sample(scenario, study.sampler, first, count),
         ranges=store.missing_ranges(campaign.batch, store.finished()),
         sink=CampaignSink(store=store, scenario=scenario, mode=mode, watch=watch),
     )

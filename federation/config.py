@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+
+from federation.config_base import Section, remedy
+from federation.config_campaign import CampaignConfig, StopConfig
 
 __all__ = [
     "CampaignConfig",
@@ -22,6 +25,7 @@ __all__ = [
     "LimitsConfig",
     "ObjectiveConfig",
     "PlannerConfig",
+    "StopConfig",
     "StudyConfig",
     "StudySection",
     "UncertaintyConfig",
@@ -42,16 +46,7 @@ Money = Annotated[float, Field(ge=0.0)]
 Phases = Literal["a", "b", "c", "ab", "bc", "ac", "abc"]
 
 
-def _remedy(text: str) -> dict[str, Any]:
-    """State what to do about a bad value; printed behind it."""
-    return {"remedy": text}
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class StudySection(_Section):
+class StudySection(Section):
     """What the study is."""
 
     name: str = Field(default="", description="short name; the file's name if left out")
@@ -60,7 +55,7 @@ class StudySection(_Section):
     source: str = Field(default="", description="where its data come from")
 
 
-class FeederConfig(_Section):
+class FeederConfig(Section):
     """Which feeder, and which of its lines a plan may switch."""
 
     path: str = Field(
@@ -84,7 +79,7 @@ class FeederConfig(_Section):
     )
 
 
-class LimitsConfig(_Section):
+class LimitsConfig(Section):
     """The limits a verdict holds the physics against."""
 
     v_min_pu: float = Field(
@@ -116,7 +111,7 @@ class LimitsConfig(_Section):
         return self
 
 
-class DerDefaults(_Section):
+class DerDefaults(Section):
     """What every DER has unless its own row says otherwise."""
 
     phases: Phases = Field(default="abc", description="phases it feeds")
@@ -130,7 +125,7 @@ class DerDefaults(_Section):
         ge=0.0,
         description="largest re-dispatch of a phase, active and reactive each, as a share of its "
         "active capacity",
-        json_schema_extra=_remedy("0.30 means ±30 % of capacity"),
+        json_schema_extra=remedy("0.30 means ±30 % of capacity"),
     )
     cost_usd_per_kw: Money = Field(default=12.0, description="price of a base kW")
     redispatch_cost_usd_per_kw: Money = Field(
@@ -141,7 +136,7 @@ class DerDefaults(_Section):
     )
 
 
-class DerConfig(_Section):
+class DerConfig(Section):
     """One DER; a key left out takes the value of ``[ders.defaults]``."""
 
     bus: Id = Field(description="bus it is connected to")
@@ -149,7 +144,7 @@ class DerConfig(_Section):
         gt=0.0,
         description="active capacity of all its phases together, kW; each phase carries an equal "
         "part",
-        json_schema_extra=_remedy("state the rating in kW, or leave the DER out"),
+        json_schema_extra=remedy("state the rating in kW, or leave the DER out"),
     )
     phases: Phases | None = Field(default=None, description="phases it feeds")
     reactive_limit: float | None = Field(default=None, ge=0.0, description="see defaults")
@@ -157,7 +152,7 @@ class DerConfig(_Section):
         default=None,
         ge=0.0,
         description="see defaults",
-        json_schema_extra=_remedy("0.30 means ±30 % of capacity"),
+        json_schema_extra=remedy("0.30 means ±30 % of capacity"),
     )
     cost_usd_per_kw: Money | None = Field(default=None, description="see defaults")
     redispatch_cost_usd_per_kw: Money | None = Field(default=None, description="see defaults")
@@ -169,7 +164,7 @@ class DerConfig(_Section):
         return DerConfig.model_validate({**defaults.model_dump(), **own})
 
 
-class DersConfig(_Section):
+class DersConfig(Section):
     """The distributed energy resources an operator can move."""
 
     defaults: DerDefaults = Field(
@@ -180,7 +175,7 @@ class DersConfig(_Section):
     )
 
 
-class ObjectiveConfig(_Section):
+class ObjectiveConfig(Section):
     """What the planner pays for: de-energised blocks, and slack inside cuts."""
 
     block_weight_usd: Money = Field(
@@ -197,7 +192,7 @@ class ObjectiveConfig(_Section):
     )
 
 
-class UncertaintyConfig(_Section):
+class UncertaintyConfig(Section):
     """Which loads are uncertain, and by how much."""
 
     kind: Literal["box"] = Field(
@@ -208,11 +203,11 @@ class UncertaintyConfig(_Section):
         default=0.0,
         description="half-width of the set as a share of nominal load; P, Q and all phases of a "
         "load move together",
-        json_schema_extra=_remedy("0.25 means ±25 %"),
+        json_schema_extra=remedy("0.25 means ±25 %"),
     )
 
 
-class PlannerConfig(_Section):
+class PlannerConfig(Section):
     """The optimizer family; every other key is an option of that family."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
@@ -225,44 +220,7 @@ class PlannerConfig(_Section):
         return dict(self.model_extra or {})
 
 
-class CampaignConfig(_Section):
-    """How a plan is tried."""
-
-    samples: int = Field(
-        default=10_000,
-        ge=1,
-        description="number of realizations",
-        json_schema_extra=_remedy("10000 settles a share to about ±1 %"),
-    )
-    seed: int = Field(
-        default=1,
-        ge=0,
-        le=2**64 - 1,
-        description="the draw's seed; realization i is a function of (seed, i) alone",
-    )
-    sampler: Literal["uniform"] = Field(default="uniform", description="how realizations are drawn")
-    recourse: Literal["fixed", "linear"] = Field(
-        default="linear",
-        description="who moves once the load is known: nobody but the grid-forming DER, or every "
-        "DER within its ramp",
-    )
-    judge: Literal["ac", "linear"] = Field(
-        default="ac", description="the physics that decides: OpenDSS, or LinDist3Flow"
-    )
-    batch: int = Field(
-        default=256,
-        ge=1,
-        description="realizations per exchange between the federates; never changes a verdict",
-    )
-    confidence: float = Field(
-        default=0.95,
-        gt=0.0,
-        lt=1.0,
-        description="confidence of the interval around the feasible share",
-    )
-
-
-class FederationConfig(_Section):
+class FederationConfig(Section):
     """How the federates run and how long anyone waits; never changes a verdict."""
 
     mode: Literal["in_process", "processes", "local"] = Field(
@@ -281,7 +239,7 @@ class FederationConfig(_Section):
     )
 
 
-class StudyConfig(_Section):
+class StudyConfig(Section):
     """A whole study file."""
 
     study: StudySection = Field(default_factory=StudySection, description="what the study is")

@@ -196,7 +196,7 @@ def catalogue_of(scenario: Scenario, realizations_total: int = 0) -> Catalogue:
         realizations_total=realizations_total,
         time_steps=steps,
         realizations=(
-            col("zeta", "1", scenario.uncertainty.load_ids, "above nominal"),
+            col("zeta", "1", scenario.direction_ids, "above nominal"),
             demand("p", "kW"),
             demand("q", "kvar"),
         ),

@@ -33,14 +33,14 @@ _PAIRS = np.array(["ab", "bc", "ca"])
 def row_schema(scenario: Scenario) -> pa.Schema:
     """Columns of a campaign's parts.
 
-    ``zeta_<load>`` are the drawn coordinates; ``load_kw`` the demand drawn, all blocks;
+    ``zeta_<direction>`` are the drawn coordinates; ``load_kw`` the demand drawn, all blocks;
     ``served_kw`` what the physics served; ``forming_kw`` and ``forming_kvar`` the output of
     all grid-forming DERs. For each kind of margin its worst value (pu, or share of rating)
     with the element and the phase (or pair) it belongs to. Null where nothing was solved.
     """
     fields = [
         pa.field("index", pa.int64(), nullable=False),
-        *(pa.field(f"zeta_{name}", pa.float64()) for name in scenario.uncertainty.load_ids),
+        *(pa.field(f"zeta_{name}", pa.float64()) for name in scenario.direction_ids),
         pa.field("load_kw", pa.float64()),
         pa.field("outcome", _OUTCOME_TYPE),
     ]
@@ -97,7 +97,7 @@ def table_of(
 
     forming = plan.grid_forming[time]
     columns: dict[str, Any] = {"index": pa.array(realizations.index)}
-    for k, name in enumerate(scenario.uncertainty.load_ids):
+    for k, name in enumerate(scenario.direction_ids):
         columns[f"zeta_{name}"] = pa.array(realizations.zeta[:, k])
     columns["load_kw"] = pa.array(_row_sums(realizations.p_kw[:, time]))
     columns["outcome"] = pa.DictionaryArray.from_arrays(

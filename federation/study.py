@@ -19,8 +19,16 @@ from federation.build import (
     loop_faults,
     nobody_forms,
 )
-from federation.config import DersConfig, FeederConfig, LimitsConfig, PlannerConfig, StudyConfig
+from federation.config import (
+    CampaignConfig,
+    DersConfig,
+    FeederConfig,
+    LimitsConfig,
+    PlannerConfig,
+    StudyConfig,
+)
 from federation.planner_options import complete_planner, planner_faults
+from federation.sampling import history_path, make_sampler, sampling_faults
 from federation.study_file import (
     Origin,
     apply_overrides,
@@ -28,8 +36,10 @@ from federation.study_file import (
     parse_sections,
     read_toml,
 )
+from scenarios.arrays import content_digest
 from scenarios.errors import ConfigError
 from scenarios.feeder import Feeder
+from scenarios.sampling import Sampler
 from scenarios.scenario import Scenario
 from simulator.reader import read_feeder
 
@@ -60,6 +70,8 @@ class Study:
         The validated study, overrides included.
     scenario
         What a planner may know and a campaign draws from.
+    sampler
+        How the campaign draws from it.
     fingerprint
         SHA-256 over everything that can change a plan or a verdict, and nothing else.
     """
@@ -68,6 +80,7 @@ class Study:
     path: Path
     config: StudyConfig
     scenario: Scenario
+    sampler: Sampler
     fingerprint: str
 
 
@@ -135,6 +148,9 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
         faults += nobody_forms(ders, origin)
     if isinstance(planner, PlannerConfig):
         faults += planner_faults(planner, origin)
+    campaign = sections.get("campaign")
+    if "campaign" in whole and isinstance(campaign, CampaignConfig):
+        faults += sampling_faults(campaign, origin)
     feeder, more = _feeder(sections, path.parent, origin)
     faults += more
     if faults or feeder is None:
@@ -143,12 +159,14 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     config = config.model_copy(update={"planner": complete_planner(config.planner)})
     name = config.study.name or name
     scenario = build_scenario(name, config, feeder)
+    sampler = make_sampler(config.campaign, scenario, path.parent, origin)
     study = Study(
         name=name,
         path=path,
         config=config,
         scenario=scenario,
-        fingerprint=_fingerprint(config, scenario),
+        sampler=sampler,
+        fingerprint=_fingerprint(config, scenario, sampler),
     )
     if written and not overrides and written["fingerprint"] != study.fingerprint:
         raise ConfigError(
@@ -161,12 +179,15 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
 def resolved_text(study: Study) -> str:
     """Print the study as it is now, overrides included, as JSON.
 
-    A feeder outside the shipped ones is named by its absolute path.
+    A feeder outside the shipped ones, and a history, are named by their absolute paths.
     """
     config = study.config.model_dump(mode="json")
     feeder = _feeder_file(study.config.feeder.path, study.path.parent)
     if feeder is not None and not feeder.is_relative_to(shipped_root()):
         config["feeder"]["path"] = feeder.resolve().as_posix()
+    history = history_path(study.config.campaign, study.path.parent)
+    if history is not None:
+        config["campaign"]["history"] = history.resolve().as_posix()
     document = {
         "format": RESOLVED_FORMAT,
         "name": study.name,
@@ -252,12 +273,13 @@ _NEVER_DECIDES: dict[str, Any] = {
     "study": True,
     "federation": True,
     "feeder": {"path"},
-    "campaign": {"batch"},
+    "campaign": {"batch", "horizon_h", "history"},
 }
 """What cannot change a plan or a verdict: names, places, deadlines, batching."""
 
 
-def _fingerprint(config: StudyConfig, scenario: Scenario) -> str:
+def _fingerprint(config: StudyConfig, scenario: Scenario, sampler: Sampler) -> str:
     decisive = config.model_dump(mode="json", exclude=_NEVER_DECIDES)
-    text = json.dumps([decisive, scenario.digest()], sort_keys=True, allow_nan=False)
+    parts = [decisive, scenario.digest(), content_digest(sampler)]  # a history's content, too
+    text = json.dumps(parts, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

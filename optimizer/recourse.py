@@ -4,6 +4,8 @@ Policies, by name:
 
 ``fixed``
     Set-points stay; the grid-forming DER takes up the mismatch.
+``participation``
+    Each DER of an island takes a fixed share of its mismatch (`optimizer.recourse_participation`).
 ``linear``
     Re-dispatch in LinDist3Flow within capability and ramp, held voltages as planned: first as
     far inside the limits as possible, then as cheap as possible (`optimizer.dispatch`).
@@ -25,7 +27,8 @@ from optimizer.dispatch import Dispatch
 from optimizer.first_stage import FirstStage
 from optimizer.methods.separation import gray_signs, uncertain_directions
 from optimizer.methods.statemap import island_state
-from scenarios.arrays import BoolArray, FloatArray
+from optimizer.recourse_participation import ParticipationRecourse
+from scenarios.arrays import BoolArray, FloatArray, IntArray
 from scenarios.errors import ConfigError, ScenarioError
 from scenarios.lindist import load_shares
 from scenarios.plan import Setpoints
@@ -103,7 +106,7 @@ class LinearRecourse:
 
     def _inside(self, realizations: Realizations) -> BoolArray:
         """(realization,) whether its loads are what its coordinates in the set say."""
-        if realizations.zeta.shape[1] != self._scenario.uncertainty.size:
+        if realizations.zeta.shape[1] != len(self._scenario.direction_ids):
             return np.zeros(len(realizations), dtype=bool)
         told = realize(self._scenario, realizations.zeta)
         t = self._time
@@ -136,7 +139,7 @@ class _Island:
     def __init__(self, network: Network, stage: FirstStage, blocks: tuple[int, ...]) -> None:
         self._network, self._stage = network, stage
         self._state = island_state(network, stage, blocks)
-        self._directions = uncertain_directions(network, blocks)
+        self._directions = _drawn_directions(network, blocks)
         self.outputs = self._state.outputs
         self._boxed: Dispatch | None = None
         self._open: Dispatch | None = None
@@ -172,7 +175,7 @@ class _Island:
         """Build at first use: the directions' program, with its regions learnt."""
         if self._boxed is None:
             scenario, count = self._network.scenario, len(self._directions)
-            zeta = np.zeros((count, scenario.uncertainty.size))
+            zeta = np.zeros((count, len(scenario.direction_ids)))
             zeta[np.arange(count), self._directions] = 1.0
             draws, t = realize(scenario, zeta), self._network.time
             direction = self._deviation(draws.p_kw[:, t], draws.q_kvar[:, t]).T
@@ -186,6 +189,15 @@ class _Island:
         if self._open is None:
             self._open = Dispatch(self._network, self._stage, self._state)
         return self._open
+
+
+def _drawn_directions(network: Network, blocks: tuple[int, ...]) -> IntArray:
+    """Positions of the directions a campaign draws, of an island's blocks, that move at all."""
+    scenario = network.scenario
+    if not scenario.draws_per_phase:
+        return uncertain_directions(network, blocks)
+    inside = np.isin(scenario.feeder.block_of_load[scenario.uncertain_slots[:, 0]], blocks)
+    return np.flatnonzero(inside & (scenario.direction_spread > 0.0))
 
 
 def _base(plan: Plan, time: int, realizations: Realizations, found: BoolArray) -> Setpoints:
@@ -204,7 +216,7 @@ def _base(plan: Plan, time: int, realizations: Realizations, found: BoolArray) -
 
 
 POLICIES: Mapping[str, Callable[[Plan, Scenario, int], Recourse]] = MappingProxyType(
-    {"fixed": FixedRecourse, "linear": LinearRecourse}
+    {"fixed": FixedRecourse, "participation": ParticipationRecourse, "linear": LinearRecourse}
 )
 """Recourse policies by the name a campaign gives."""
 

@@ -30,7 +30,8 @@ class Realizations:
     index
         (realization,) positions in the campaign's sequence.
     zeta
-        (realization, direction) the set's own coordinates, in [-1, 1] for a box.
+        (realization, direction) the draw's coordinates, in [-1, 1] for a box: one for each
+        uncertain load, or one for each of their slots (``Scenario.direction_ids``).
     p_kw, q_kvar
         (realization, time, load, 3) demand per slot of every load, in ``Feeder.loads`` order.
     """
@@ -91,14 +92,33 @@ def realize(scenario: Scenario, zeta: FloatArray, index: IntArray | None = None)
     scenario
         Supplies nominal loads and the set.
     zeta
-        (realization, direction) coordinates.
+        (realization, direction) coordinates, one per uncertain load, or one per slot of the
+        uncertain loads: ``s_dφ(ζ) = s_dφ⁰ · (1 + spread_d · ζ_dφ)``. Their number tells which;
+        where every load has one slot the two are the same.
     index
         (realization,) their positions in a campaign; 0, 1, … if not given.
+
+    Raises
+    ------
+    ValueError
+        If there are neither as many coordinates as loads nor as many as slots.
     """
-    where = index_of(scenario.feeder.loads.ids)
-    columns = [where[name] for name in scenario.uncertainty.load_ids]
-    factor = np.ones((len(zeta), 1, len(where), 1))
-    factor[:, 0, columns, 0] += zeta * scenario.uncertainty.spread
+    box, loads = scenario.uncertainty, len(scenario.feeder.loads.ids)
+    if zeta.shape[1] == box.size:
+        where = index_of(scenario.feeder.loads.ids)
+        factor = np.ones((len(zeta), 1, loads, 1))
+        factor[:, 0, [where[name] for name in box.load_ids], 0] += zeta * box.spread
+    else:
+        slots = scenario.uncertain_slots
+        if zeta.shape[1] != len(slots):
+            raise ValueError(
+                f"{zeta.shape[1]} coordinates found where {box.size} (one per uncertain load) or "
+                f"{len(slots)} (one per slot of them) are needed"
+            )
+        of_load = dict(zip(box.load_ids, box.spread.tolist(), strict=True))
+        spread = np.array([of_load[scenario.feeder.loads.ids[k]] for k in slots[:, 0]])
+        factor = np.ones((len(zeta), 1, loads, 3))
+        factor[:, 0, slots[:, 0], slots[:, 1]] += zeta * spread
     return Realizations(
         index=np.arange(len(zeta)) if index is None else index,
         zeta=zeta,

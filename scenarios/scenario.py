@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from scenarios.arrays import BoolArray, FloatArray, content_digest, frozen
+from scenarios.arrays import (
+    PHASES,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    content_digest,
+    frozen,
+    index_of,
+)
 from scenarios.errors import ScenarioError
-from scenarios.feeder import Feeder, LoadModel
+from scenarios.feeder import Connection, Feeder, LoadModel
 from scenarios.fleet import Ders
 from scenarios.limits import Limits
 from scenarios.uncertainty import Box
 
 __all__ = ["Scenario"]
+
+_PAIRS = ("ab", "bc", "ca")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,6 +54,10 @@ class Scenario:
         What a verdict holds a solved state against.
     slack_usd_per_kw
         Price of a kW of power-balance violation inside cuts, ``ω`` of the paper.
+    draws_per_phase
+        Whether realizations move each slot of an uncertain load on its own. A matter of the
+        campaign alone: the planner's set keeps one direction per load, so a plan made for
+        one kind of draw may be tried on the other, and the digest leaves it out.
 
     Raises
     ------
@@ -63,6 +77,7 @@ class Scenario:
     locked: BoolArray
     shed_usd: FloatArray
     slack_usd_per_kw: float
+    draws_per_phase: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         times, loads = len(self.hours), len(self.feeder.loads.ids)
@@ -83,6 +98,38 @@ class Scenario:
     def digest(self) -> str:
         """SHA-256 over everything that can change a plan or a verdict."""
         return content_digest(self)
+
+    @property
+    def uncertain_slots(self) -> IntArray:
+        """(slot, 2) load position and slot of every slot of an uncertain load, in set order."""
+        loads, where = self.feeder.loads, index_of(self.feeder.loads.ids)
+        found = [
+            (where[name], slot)
+            for name in self.uncertainty.load_ids
+            for slot in np.flatnonzero(loads.slots[where[name]])
+        ]
+        return np.array(found, np.int64).reshape(-1, 2)
+
+    @property
+    def direction_ids(self) -> tuple[str, ...]:
+        """What each coordinate of a draw moves: a load, or a load's slot as in ``s728.ab``."""
+        if not self.draws_per_phase:
+            return self.uncertainty.load_ids
+        loads = self.feeder.loads
+        return tuple(
+            f"{loads.ids[k]}.{(PHASES if loads.connection[k] is Connection.WYE else _PAIRS)[slot]}"
+            for k, slot in self.uncertain_slots.tolist()
+        )
+
+    @property
+    def direction_spread(self) -> FloatArray:
+        """(direction,) half-width of each coordinate of a draw, as a share of nominal."""
+        box = self.uncertainty
+        if not self.draws_per_phase:
+            return box.spread
+        spread = dict(zip(box.load_ids, box.spread.tolist(), strict=True))
+        loads = self.feeder.loads.ids
+        return np.array([spread[loads[k]] for k, _ in self.uncertain_slots.tolist()], float)
 
     def block_demand_kw(self, time: int = 0) -> FloatArray:
         """(block,) nominal demand of each block at one step, kW."""

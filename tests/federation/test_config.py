@@ -31,12 +31,13 @@ def test_every_key_is_documented():
 def test_every_quantity_bears_its_unit_or_is_a_share_or_a_count():
     unitless = {
         "reactive_limit", "ramp", "spread", "confidence", "samples", "seed", "batch",
-        "grid_forming_per_island",
+        "grid_forming_per_island", "std_share", "correlation", "correlation_matrix", "width",
+        "share",
     }  # fmt: skip
     for model in models():
         for name, field in model.model_fields.items():
             if "float" in str(field.annotation) or field.annotation is int:
-                assert name in unitless or re.search(r"_(kw|pu|a|s|usd|usd_per_kw)$", name), name
+                assert name in unitless or re.search(r"_(kw|pu|a|s|h|usd|usd_per_kw)$", name), name
 
 
 def test_unknown_keys_are_refused_in_every_section():
