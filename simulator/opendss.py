@@ -25,6 +25,7 @@ from simulator.opendss_elements import Elements
 from simulator.opendss_measure import Meter
 from simulator.opendss_snapshot import Flows, Held, Record
 from simulator.opendss_sources import Kirchhoff
+from simulator.opendss_split import SplitLoads
 
 __all__ = ["MAX_ITERATIONS", "TOLERANCE", "OpenDssEngine"]
 
@@ -77,10 +78,16 @@ class OpenDssEngine:
         tolerance: float = TOLERANCE,
         max_iterations: int = MAX_ITERATIONS,
     ) -> None:
-        self._scenario = scenario
         self._circuit = DssCircuit(
             scenario.feeder.path, tolerance=tolerance, max_iterations=max_iterations
         )
+        self._split: SplitLoads | None = None
+        self._drawn_loads = len(scenario.feeder.loads.ids)
+        if scenario.draws_per_phase:
+            self._split = SplitLoads.of(scenario)
+            self._split.apply(self._circuit, scenario.feeder.loads.ids)
+            scenario = self._split.scenario
+        self._scenario = scenario
         self._elements = Elements.of(self._circuit, scenario)
         self._held: Held | None = None
         self._writers: _Writers | None = None
@@ -231,6 +238,8 @@ class OpenDssEngine:
         if held is None or writers is None:
             raise EngineError("no plan is held; call hold(plan) first")
         self._check_batch(realizations, setpoints)
+        if self._split is not None:
+            realizations = self._split.realizations(realizations)
         count = len(realizations)
         record = Record(self._scenario, count)
         der, phase = writers.generator_places.T
@@ -270,7 +279,7 @@ class OpenDssEngine:
         return total
 
     def _check_batch(self, realizations: Realizations, setpoints: Setpoints) -> None:
-        loads, ders = len(self._elements.loads), len(self._scenario.ders.ids)
+        loads, ders = self._drawn_loads, len(self._scenario.ders.ids)
         if not np.array_equal(realizations.index, setpoints.index):
             raise EngineError("the set-points answer other realizations than those given")
         if realizations.p_kw.shape[2] != loads:
