@@ -1,0 +1,68 @@
+"""From a study to what stands between command and device in its feeder federate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from federation.channel import Channel, Devices
+from federation.faults import faults_of_config
+from federation.realtime import PACE_COLUMNS, Pace
+from scenarios.realization import Realizations
+
+if TYPE_CHECKING:
+    from federation.config import StudyConfig
+    from federation.study import Study
+    from scenarios.scenario import Scenario
+
+__all__ = ["channel_of", "pace_of", "trace_columns", "wiring_faults"]
+
+
+def wiring_faults(config: StudyConfig, scenario: Scenario) -> list[str]:
+    """Every contradiction of ``[faults]`` and ``[devices]`` with the rest, one sentence each."""
+    found = faults_of_config(config.faults, scenario)
+    found += [
+        f"[devices] at.{name}: there is no DER of this id; DERs: {', '.join(scenario.ders.ids)}"
+        for name in config.devices.at
+        if name not in scenario.ders.ids
+    ]
+    between = config.faults.declared or bool(config.devices.at)
+    if between and config.campaign.recourse not in ("fixed", "participation", "linear"):
+        found.append(
+            f'[campaign] recourse = "{config.campaign.recourse}" corrects by measuring again, '
+            "which [faults] and [devices] do not model; use linear, participation or fixed"
+        )
+    return found
+
+
+def channel_of(study: Study, draw: Callable[[int, int], Realizations]) -> Channel | None:
+    """Return the study's channel; None where nothing is declared.
+
+    Raises
+    ------
+    ConfigError
+        If devices are asked for and the Modbus client is not installed.
+    """
+    config = study.config
+    if not (config.faults.declared or config.devices.at):
+        return None
+    devices: Devices | None = None
+    if config.devices.at:
+        from federation.device import ModbusDevices  # noqa: PLC0415  (an optional dependency)
+
+        devices = ModbusDevices(config.devices, study.scenario)
+    return Channel(study.scenario, config.faults, config.campaign.seed, draw, devices)
+
+
+def pace_of(study: Study) -> Pace | None:
+    """Return what holds the feeder to the wall clock; None where nothing does."""
+    realtime = study.config.realtime
+    return None if realtime.step_s is None else Pace(realtime)
+
+
+def trace_columns(channel: Channel | None, pace: Pace | None) -> tuple[str, ...]:
+    """Name the columns kept beside each verdict, in order."""
+    return (
+        *(channel.columns if channel is not None else ()),
+        *(PACE_COLUMNS if pace is not None else ()),
+    )
