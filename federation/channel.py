@@ -146,9 +146,10 @@ class Channel:
             self._devices.close()
 
     def question(self, batch: Realizations) -> Realizations:
-        """Loads the planner answers: those of the commands in force, newest instant first.
+        """Return the loads the planner answers: those of the commands in force.
 
-        Row ``i · questions + m`` belongs to realization ``i`` and its ``m``-th instant.
+        Row ``i · questions + m`` belongs to realization ``i`` and its ``m``-th instant,
+        the newest first.
         """
         commands = self._commands(self._times(batch.index))
         number, sent_s = commands.number.ravel(), commands.sent_s.ravel()
@@ -241,7 +242,7 @@ class Channel:
         source = np.tile(plan.source_v_pu[0], (len(index), 1))
         return Setpoints(index=index, found=found, p_kw=p, q_kvar=q, source_v_pu=source)
 
-    def _ride_through(
+    def _ride_through(  # noqa: PLR0917
         self,
         engine: Engine,
         plan: Plan,

@@ -183,7 +183,9 @@ class Codec:
         frame = self._frame(payload, FrameKind.VERDICTS, columns, port, strict=False)
         outcome, margin, element, phase = _split(frame.rows, columns)
         if not np.isin(outcome, list(Outcome)).all():
-            raise FederationError(f"{port}: outcome holds a code that is none of 0 to 5")
+            raise FederationError(
+                f"{port}: outcome holds a code that is none of 0 to {max(Outcome)}"
+            )
         for name, part in (("element", element), ("phase", phase)):
             if not (np.isfinite(part) & (part == np.trunc(part)) & (part >= -1)).all():
                 raise FederationError(f"{port}: {name} must be whole numbers from -1 upward")

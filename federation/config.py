@@ -14,17 +14,21 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from federation.config_base import Section, remedy
 from federation.config_campaign import CampaignConfig, StopConfig
+from federation.config_faults import DevicesConfig, FaultsConfig, RealtimeConfig
 
 __all__ = [
     "CampaignConfig",
     "DerConfig",
     "DerDefaults",
     "DersConfig",
+    "DevicesConfig",
+    "FaultsConfig",
     "FederationConfig",
     "FeederConfig",
     "LimitsConfig",
     "ObjectiveConfig",
     "PlannerConfig",
+    "RealtimeConfig",
     "StopConfig",
     "StudyConfig",
     "StudySection",
@@ -258,4 +262,13 @@ class StudyConfig(Section):
     )
     federation: FederationConfig = Field(
         default_factory=FederationConfig, description="how the federates run"
+    )
+    faults: FaultsConfig = Field(
+        default_factory=FaultsConfig, description="what goes wrong between command and device"
+    )
+    realtime: RealtimeConfig = Field(
+        default_factory=RealtimeConfig, description="the pace of the run against the wall clock"
+    )
+    devices: DevicesConfig = Field(
+        default_factory=DevicesConfig, description="DERs that are devices of their own"
     )

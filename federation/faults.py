@@ -27,10 +27,10 @@ from scenarios.scenario import Scenario
 __all__ = [
     "COMMANDS_AT_MOST",
     "Commands",
+    "check_faults",
     "commands_in_force",
     "faults_of_config",
     "follow_ramp",
-    "check_faults",
     "instants",
     "loads_at",
     "measured",
@@ -153,7 +153,7 @@ def loads_at(
     times_s: FloatArray,
     index: IntArray,
 ) -> Realizations:
-    """Loads at any times: on the straight line between the draws before and after.
+    """Return the loads at any times: on the straight line between the draws before and after.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def loads_at(
 def measured(
     batch: Realizations, faults: FaultsConfig, seed: int, number: IntArray
 ) -> Realizations:
-    """What meters report of loads: each off by a normal error, P and Q and phases alike.
+    """Return what meters report of loads: each off by a normal error, P and Q and phases alike.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def quantised(values: FloatArray, step_kw: float) -> FloatArray:
 
 
 def follow_ramp(commanded: FloatArray, most_kw: float) -> FloatArray:
-    """Outputs of devices that move at most ``most_kw`` from one instant to the next.
+    """Return outputs of devices that move at most ``most_kw`` from one instant to the next.
 
     Parameters
     ----------

@@ -8,14 +8,17 @@ run counts only if the feeder saw N of N realizations and each side said *done* 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
+from federation.channel import Settled
 from federation.codec import Codec
-from federation.frames import expect, now
-from federation.jobs import Deadlines, Engine, FeederJob, PlannerJob, Recourse
+from federation.frames import Header, expect, now
+from federation.jobs import Deadlines, Engine, FeederJob, PlannerJob, Recourse, Trace
 from federation.link import Link
 from federation.messages import (
     FEEDER_PORTS,
@@ -29,6 +32,7 @@ from federation.messages import (
 from federation.schedule import FEEDER_GRID, PLANNER_GRID
 from scenarios.errors import DeadlinePassed, FederateLost, FederationError
 from scenarios.plan import Plan, Setpoints, plan_to_json
+from scenarios.realization import Realizations
 from scenarios.snapshot import Snapshots
 from scenarios.verdict import Outcome, Verdicts, judge
 
@@ -165,9 +169,11 @@ class FeederFederate(_Federate):
         clock: Callable[[], float] = now,
     ) -> None:
         super().__init__(link, deadlines or Deadlines(), FEEDER_GRID.next_after(0.0))
-        self._total = sum(count for _, count in job.ranges)
-        self._job, self._measurements = job, measurements
-        self._codec = Codec.of(job.scenario, self._total, clock=clock)
+        whole = job.ranges if isinstance(job.ranges, Sequence) else ()
+        self._total = sum(count for _, count in whole)  # 0: not known beforehand
+        self._job, self._measurements, self._clock = job, measurements, clock
+        self._questions = 1 if job.channel is None else job.channel.questions  # per realization
+        self._codec = Codec.of(job.scenario, self._total * self._questions, clock=clock)
 
     def run(self) -> Plan:
         """Run from joining to done; returns the plan that was tried, as it came.
@@ -186,16 +192,22 @@ class FeederFederate(_Federate):
         self._step("the planner's first status", "planner", self._deadlines.step_s)
         plan = self._await_plan()
         self._job.sink.accept(plan)
-        engine = self._job.make_engine(plan)
-        try:
-            engine.hold(plan)
-            done = self._try_all(engine, plan)
-        finally:
-            engine.close()
-        if done != self._total:
+        with ExitStack() as closing:
+            engines = []
+            for make in (self._job.make_engine, self._job.make_second):
+                if make is not None:
+                    engines.append(make(plan))
+                    closing.callback(engines[-1].close)
+                    engines[-1].hold(plan)
+            if self._job.channel is not None:
+                closing.callback(self._job.channel.close)
+                self._job.channel.start(plan)
+            done = self._try_all(engines, plan)
+        if self._total and done != self._total:
             raise FederationError(f"{done} of {self._total} realizations were judged")
-        self._say("done", done, self._total)
-        self._await_done(done)
+        answered = done * self._questions
+        self._say("done", answered, answered)
+        self._await_done(answered)
         return plan
 
     def _await_plan(self) -> Plan:
@@ -203,29 +215,67 @@ class FeederFederate(_Federate):
         payload = self._must_read("planner/plan", "the plan")
         return read_plan(payload, self._job.scenario, "planner/plan")
 
-    def _try_all(self, engine: Engine, plan: Plan) -> int:
+    def _try_all(self, engines: Sequence[Engine], plan: Plan) -> int:
         done = 0
         for sequence, (first, count) in enumerate(self._job.ranges, start=1):
             batch = self._job.draw(first, count)
-            self._say("running", done, self._total)
+            if self._job.pace is not None:
+                self._job.pace.await_step()
+            self._say("running", done * self._questions, self._total * self._questions)
+            channel, asked_s = self._job.channel, self._clock()
+            question = batch if channel is None else channel.question(batch)
             self._link.publish(
-                "realizations", self._codec.pack_realizations(batch, sequence=sequence)
+                "realizations", self._codec.pack_realizations(question, sequence=sequence)
             )
             self._step(f"set-points of exchange {sequence}", "planner", self._deadlines.step_s)
-            answer = self._read_answer(sequence, first, count)
-            snapshots = engine.observe(batch, answer)
-            verdicts = settle(judge(snapshots, plan, self._job.scenario), answer)
-            self._job.sink.write(batch, answer, snapshots, verdicts)
+            header, answer = self._read_answer(sequence, question)
+            settled = self._settled(engines[0], plan, batch, answer, (asked_s, header.sent_s))
+            snapshots, verdicts = settled.snapshots, settled.verdicts
+            if self._job.keep_trace is not None:
+                self._job.keep_trace(settled.trace)
+            if len(engines) == 1:
+                self._job.sink.write(batch, settled.setpoints, snapshots, verdicts)
+            else:
+                _, second = self._judged(engines[1], plan, batch, answer)
+                self._job.sink.write(batch, answer, snapshots, verdicts, second)
             self._publish_results(snapshots, verdicts, sequence)
             done += count
         return done
 
-    def _read_answer(self, sequence: int, first: int, count: int) -> Setpoints:
+    def _settled(
+        self,
+        engine: Engine,
+        plan: Plan,
+        batch: Realizations,
+        answer: Setpoints,
+        times_s: tuple[float, float],
+    ) -> Settled:
+        """Apply an answer, solve and judge; ``times_s`` are when it was asked for and sent."""
+        pace, channel = self._job.pace, self._job.channel
+        trace: Trace = {} if pace is None else pace.arrived(*times_s)
+        if channel is not None:
+            settled = channel.settle(engine, plan, batch, answer)
+        else:
+            snapshots, verdicts = self._judged(engine, plan, batch, answer)
+            settled = Settled(setpoints=answer, snapshots=snapshots, verdicts=verdicts, trace={})
+        if pace is None:
+            return settled
+        verdicts = pace.judged(settled.verdicts, trace)
+        return replace(settled, verdicts=verdicts, trace={**settled.trace, **trace})
+
+    def _judged(
+        self, engine: Engine, plan: Plan, batch: Realizations, answer: Setpoints
+    ) -> tuple[Snapshots, Verdicts]:
+        snapshots = engine.observe(batch, answer)
+        return snapshots, settle(judge(snapshots, plan, self._job.scenario), answer)
+
+    def _read_answer(self, sequence: int, question: Realizations) -> tuple[Header, Setpoints]:
         port = "planner/setpoints"
         payload = self._must_read(port, f"set-points of exchange {sequence}")
         header, answer = self._codec.read_setpoints(payload, port)
+        first, count = int(question.index[0]), len(question)
         expect(header, sequence=sequence, first=first, count=count, port=port)
-        return answer
+        return header, answer
 
     def _publish_results(self, snapshots: Snapshots, verdicts: Verdicts, sequence: int) -> None:
         if self._measurements:

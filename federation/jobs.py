@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from scenarios.arrays import FloatArray
 from scenarios.plan import Plan, Setpoints
 from scenarios.realization import Realizations
 from scenarios.scenario import Scenario
 from scenarios.snapshot import Snapshots
 from scenarios.verdict import Verdicts
 
-__all__ = ["Deadlines", "Engine", "FeederJob", "PlannerJob", "Recourse", "Sink"]
+if TYPE_CHECKING:
+    from federation.channel import Channel
+    from federation.realtime import Pace
+
+__all__ = ["Deadlines", "Engine", "FeederJob", "PlannerJob", "Recourse", "Sink", "Trace"]
+
+Trace = Mapping[str, FloatArray]
+"""What is kept beside a batch's verdicts: (realization,) numbers by column name."""
 
 
 class Engine(Protocol):
@@ -52,8 +60,9 @@ class Sink(Protocol):
         setpoints: Setpoints,
         snapshots: Snapshots,
         verdicts: Verdicts,
+        second: Verdicts | None = None,
     ) -> None:
-        """Keep one finished batch."""
+        """Keep one finished batch; ``second`` are the second judge's verdicts, if there is one."""
         ...
 
 
@@ -89,16 +98,29 @@ class FeederJob:
     draw
         ``(first, count)`` to realizations.
     ranges
-        ``(first, count)`` of every batch still to do, one exchange each.
+        ``(first, count)`` of every batch still to do, one exchange each. If it is no sequence
+        (work handed out as it is done), the number of realizations is not known beforehand.
     sink
         Where results go.
+    make_second
+        An engine whose verdicts are kept beside the first one's, if not None.
+    channel
+        What stands between command and device; nothing if None.
+    pace
+        Holds the feeder to the wall clock; as fast as possible if None. Batches of one.
+    keep_trace
+        Takes what channel and pace saw of a batch, just before the sink takes the batch.
     """
 
     scenario: Scenario
     make_engine: Callable[[Plan], Engine]
     draw: Callable[[int, int], Realizations]
-    ranges: Sequence[tuple[int, int]]
+    ranges: Iterable[tuple[int, int]]
     sink: Sink
+    make_second: Callable[[Plan], Engine] | None = None
+    channel: Channel | None = None
+    pace: Pace | None = None
+    keep_trace: Callable[[Trace], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,7 +62,7 @@ def plan_as_it_stands(plan: Plan, scenario: Scenario, stuck: BoolArray) -> Plan 
     return replace(standing, energized=energized)
 
 
-def observe_under(
+def observe_under(  # noqa: PLR0917
     engine: Engine,
     scenario: Scenario,
     plan: Plan,
@@ -105,7 +105,7 @@ def observe_under(
     )
 
 
-def _observe(
+def _observe(  # noqa: PLR0917
     engine: Engine,
     scenario: Scenario,
     plan: Plan,

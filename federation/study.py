@@ -36,6 +36,7 @@ from federation.study_file import (
     parse_sections,
     read_toml,
 )
+from federation.wiring import wiring_faults
 from scenarios.arrays import content_digest
 from scenarios.errors import ConfigError
 from scenarios.feeder import Feeder
@@ -160,6 +161,9 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     name = config.study.name or name
     scenario = build_scenario(name, config, feeder)
     sampler = make_sampler(config.campaign, scenario, path.parent, origin)
+    between = wiring_faults(config, scenario)
+    if between:
+        raise ConfigError([f"{label}: {fault}" for fault in between])
     study = Study(
         name=name,
         path=path,

@@ -27,6 +27,16 @@ def wiring_faults(config: StudyConfig, scenario: Scenario) -> list[str]:
         if name not in scenario.ders.ids
     ]
     between = config.faults.declared or bool(config.devices.at)
+    if between and config.campaign.judge == "both":
+        found.append(
+            '[campaign] judge = "both" holds the same set-points against two models, [faults] and '
+            "[devices] change them on the way to one; use ac or linear"
+        )
+    if between and config.campaign.stop is not None:
+        found.append(
+            "[campaign] stop needs independent realizations; late set-points tie each to the one "
+            "before, so leave stop out"
+        )
     if between and config.campaign.recourse not in ("fixed", "participation", "linear"):
         found.append(
             f'[campaign] recourse = "{config.campaign.recourse}" corrects by measuring again, '
