@@ -7,23 +7,29 @@ campaign is run cannot change a byte of its results.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Protocol
 
 from federation.environment import environment_record
 from federation.follow import following
 from federation.jobs import Engine, FeederJob, PlannerJob
 from federation.launch import run_processes
+from federation.lock import writing
+from federation.parts import ChunkSink
 from federation.session import SessionSettings, run_session
 from federation.sink import CampaignSink, Tally, plan_digest, stored_plan
 from federation.store import CHUNK_ROWS, CampaignStore
 from federation.study import Study, write_resolved
+from federation.threads import run_members
+from federation.wiring import channel_of, pace_of, trace_columns
 from optimizer.planner import PlanProgress, make_planner
 from optimizer.recourse import make_recourse
 from scenarios.errors import ConfigError, StoreError
 from scenarios.plan import Plan, plan_to_json
+from scenarios.realization import Realizations
 from scenarios.sampling import sample
 from scenarios.scenario import Scenario
 from simulator.linear import LinearEngine
@@ -32,6 +38,9 @@ from simulator.opendss import OpenDssEngine
 __all__ = [
     "MODES",
     "CampaignResult",
+    "Spread",
+    "batch_of",
+    "feeder_job_of",
     "make_feeder_job",
     "make_planner_job",
     "open_store",
@@ -45,7 +54,22 @@ MODES: Mapping[str, str] = {"in_process": "inproc", "processes": "zmq", "local":
 _ENGINES: Mapping[str, Callable[[Scenario], Engine]] = {
     "ac": OpenDssEngine,
     "linear": LinearEngine,
+    "both": OpenDssEngine,  # decides; the linear one is asked as well
 }
+
+
+class Spread(Protocol):
+    """Tries the missing chunks of a campaign in other processes; writes every part itself."""
+
+    def __call__(
+        self,
+        study: Study,
+        store: CampaignStore,
+        plan: Plan,
+        progress: Callable[[Tally], None] | None,
+    ) -> None:
+        """Return when every part is kept."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +105,7 @@ def run_campaign(
     plan: Plan | None = None,
     progress: Callable[[Tally], None] | None = None,
     planning: Callable[[PlanProgress], None] | None = None,
+    spread: Spread | None = None,
 ) -> CampaignResult:
     """Plan if need be, try the plan on every realization, and keep what came of it.
 
@@ -100,11 +125,15 @@ def run_campaign(
         Told how far the campaign has come; called from another thread.
     planning
         Told of the planner's steps, where it plans in this process; from another thread too.
+    spread
+        Tries the chunks in other processes; the plan is then made in this one. One federation
+        that tries all of them if None.
 
     Raises
     ------
     StoreError
-        If the directory is of another campaign, torn, or cannot be written.
+        If the directory is of another campaign, torn, or cannot be written, or another program
+        writes to it.
     PlanError, FederationError
         If there is no plan; if the federation could not go on (finished parts are whole).
     ConfigError
@@ -112,21 +141,29 @@ def run_campaign(
     """
     mode = study.config.federation.mode if mode is None else mode
     settings = session_settings(study, mode)
+    if spread is not None and mode == "processes":
+        raise ConfigError("workers hold both federates each; leave out --processes, or the workers")
     started = time.monotonic()
-    store = open_store(study, out)
-    resumed = _resumable(store, study, plan)
-    if resumed < store.samples and mode == "processes":
-        with following(store, progress):
-            run_processes(store.root / "study.json", store.root, settings)
-    elif resumed < store.samples:
-        _run_here(
-            make_planner_job(study, plan, out=out, progress=planning),
-            make_feeder_job(study, out, mode=mode, watch=progress),
-            settings,
-        )
+    with writing(out):
+        store = open_store(study, out)
+        resumed = _resumable(store, study, plan)
+        if resumed >= store.samples:
+            pass
+        elif spread is not None:
+            job = make_planner_job(study, plan, out=out, progress=planning)
+            spread(study, store, _plan_here(job), progress)
+        elif mode == "processes":
+            with following(store, progress):
+                run_processes(store.root / "study.json", store.root, settings)
+        else:
+            _run_here(
+                make_planner_job(study, plan, out=out, progress=planning),
+                make_feeder_job(study, out, mode=mode, watch=progress),
+                settings,
+            )
     tried = stored_plan(store, study.scenario)
     if tried is None or len(store.finished()) * CHUNK_ROWS < store.samples:
-        raise StoreError(f"{out} is not complete after the run; run again with the same --out")
+        raise StoreError(f"{out} is not complete after the run; go on with: gridproof resume {out}")
     seconds = time.monotonic() - started
     return CampaignResult(out=out, store=store, plan=tried, resumed=resumed, seconds=seconds)
 
@@ -195,13 +232,55 @@ def make_feeder_job(
     StoreError
         If the directory is of another campaign or torn.
     """
-    store, campaign, scenario = open_store(study, out), study.config.campaign, study.scenario
+    store = open_store(study, out)
+
+    def make_sink(traced: Sequence[str]) -> CampaignSink:
+        scenario = study.scenario
+        return CampaignSink(store=store, scenario=scenario, mode=mode, watch=watch, traced=traced)
+
+    batch = batch_of(study)
+    return feeder_job_of(study, store.missing_ranges(batch, store.finished()), make_sink)
+
+
+def batch_of(study: Study) -> int:
+    """Realizations of an exchange: one where a wall clock sets the pace."""
+    return study.config.campaign.batch if pace_of(study) is None else 1
+
+
+def feeder_job_of(
+    study: Study,
+    ranges: Iterable[tuple[int, int]],
+    make_sink: Callable[[Sequence[str]], CampaignSink | ChunkSink],
+) -> FeederJob:
+    """Describe the feeder federate of a study, wherever its results go.
+
+    Parameters
+    ----------
+    study
+        What is drawn, judged and by what.
+    ranges
+        Batches to do.
+    make_sink
+        Where results go, given the columns that come beside the verdicts.
+    """
+    campaign, scenario = study.config.campaign, study.scenario
+
+    def draw(first: int, count: int) -> Realizations:
+        return sample(scenario, study.sampler, first, count)
+
+    channel, pace = channel_of(study, draw), pace_of(study)
+    traced = trace_columns(channel, pace)
+    sink = make_sink(traced)
     return FeederJob(
         scenario=scenario,
         make_engine=lambda _: _ENGINES[campaign.judge](scenario),
-        draw=lambda first, count: sample(scenario, study.sampler, first, count),
-        ranges=store.missing_ranges(campaign.batch, store.finished()),
-        sink=CampaignSink(store=store, scenario=scenario, mode=mode, watch=watch),
+        draw=draw,
+        ranges=ranges,
+        sink=sink,
+        channel=channel,
+        pace=pace,
+        keep_trace=sink.keep_trace if traced else None,
+        make_second=(lambda _: LinearEngine(scenario)) if campaign.judge == "both" else None,
     )
 
 
@@ -247,6 +326,11 @@ def _resumable(store: CampaignStore, study: Study, plan: Plan | None) -> int:
             f"{store.root} holds a campaign of another plan than the one given; give another --out"
         )
     return sum(store.chunk_range(chunk)[1] for chunk in finished)
+
+
+def _plan_here(job: PlannerJob) -> Plan:
+    """Make the plan on a thread, so that Ctrl-C is heard while the solver is at it."""
+    return run_members({"planner": lambda _: job.make_plan()}, lambda _: None)["planner"]
 
 
 def _run_here(planner_job: PlannerJob, feeder_job: FeederJob, settings: SessionSettings) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from federation.jobs import Trace
 from scenarios.arrays import FloatArray, IntArray
 from scenarios.limits import VoltageTest
 from scenarios.plan import Plan
@@ -15,7 +17,7 @@ from scenarios.scenario import Scenario
 from scenarios.snapshot import Snapshots
 from scenarios.verdict import MarginKind, Outcome, Verdicts
 
-__all__ = ["MARGIN_UNITS", "OUTCOME_NAMES", "outcome_counts", "row_schema", "table_of"]
+__all__ = ["MARGIN_UNITS", "OUTCOME_NAMES", "outcome_counts", "row_schema", "table_of", "with_trace"]
 
 OUTCOME_NAMES: tuple[str, ...] = tuple(outcome.name.lower() for outcome in Outcome)
 """Outcome names as files and people have them, in the order of their codes."""
@@ -30,19 +32,23 @@ _PHASES = np.array(["a", "b", "c"])
 _PAIRS = np.array(["ab", "bc", "ca"])
 
 
-def row_schema(scenario: Scenario) -> pa.Schema:
-    """Columns of a campaign's parts.
+def row_schema(
+    scenario: Scenario, traced: Sequence[str] = (), *, both: bool = False
+) -> pa.Schema:
+    """Columns of a campaign's parts; those ``traced`` come last.
 
     ``zeta_<direction>`` are the drawn coordinates; ``load_kw`` the demand drawn, all blocks;
     ``served_kw`` what the physics served; ``forming_kw`` and ``forming_kvar`` the output of
     all grid-forming DERs. For each kind of margin its worst value (pu, or share of rating)
     with the element and the phase (or pair) it belongs to. Null where nothing was solved.
+    With ``both`` judges, ``outcome_linear`` is the linear one's; the rest is AC's.
     """
     fields = [
         pa.field("index", pa.int64(), nullable=False),
         *(pa.field(f"zeta_{name}", pa.float64()) for name in scenario.direction_ids),
         pa.field("load_kw", pa.float64()),
         pa.field("outcome", _OUTCOME_TYPE),
+        *([pa.field("outcome_linear", _OUTCOME_TYPE)] if both else []),
     ]
     for kind in MarginKind:
         fields += [
@@ -54,7 +60,8 @@ def row_schema(scenario: Scenario) -> pa.Schema:
         pa.field(name, pa.float64())
         for name in ("served_kw", "forming_kw", "forming_kvar", "losses_kw")
     ]
-    return pa.schema([*fields, pa.field("iterations", pa.int64())])
+    fields += [pa.field("iterations", pa.int64())]
+    return pa.schema([*fields, *(pa.field(name, pa.float64()) for name in traced)])
 
 
 def table_of(
@@ -64,6 +71,7 @@ def table_of(
     snapshots: Snapshots,
     verdicts: Verdicts,
     *,
+    second: Verdicts | None = None,
     time: int = 0,
 ) -> pa.Table:
     """Turn one batch into rows.
@@ -77,6 +85,8 @@ def table_of(
     snapshots
         Of the realizations that were put to the physics; those without recourse may be
         missing.
+    second
+        The linear judge's verdicts on the same batch, where there are two judges.
     time
         The step.
 
@@ -85,8 +95,9 @@ def table_of(
     ValueError
         If realizations and verdicts do not speak of the same indices.
     """
-    if not np.array_equal(realizations.index, verdicts.index):
-        raise ValueError("realizations and verdicts of a batch are not of the same indices")
+    for judged in (verdicts, verdicts if second is None else second):
+        if not np.array_equal(realizations.index, judged.index):
+            raise ValueError("realizations and verdicts of a batch are not of the same indices")
     order, present = _align(realizations.index, snapshots.index)
     solved = present & ~np.isin(verdicts.outcome, _NOTHING_SOLVED)
 
@@ -100,9 +111,9 @@ def table_of(
     for k, name in enumerate(scenario.direction_ids):
         columns[f"zeta_{name}"] = pa.array(realizations.zeta[:, k])
     columns["load_kw"] = pa.array(_row_sums(realizations.p_kw[:, time]))
-    columns["outcome"] = pa.DictionaryArray.from_arrays(
-        pa.array(verdicts.outcome, pa.int8()), pa.array(OUTCOME_NAMES)
-    )
+    columns["outcome"] = _outcomes(verdicts)
+    if second is not None:
+        columns["outcome_linear"] = _outcomes(second)
     for k, kind in enumerate(MarginKind):
         columns[f"margin_{kind.value}"] = pa.array(verdicts.margin[:, k], from_pandas=True)
         columns[f"element_{kind.value}"] = _named(_elements(scenario, kind), verdicts.element[:, k])
@@ -112,7 +123,36 @@ def table_of(
     columns["forming_kvar"] = physical(_row_sums(snapshots.der_q_kvar[:, forming]))
     columns["losses_kw"] = physical(snapshots.losses_kw)
     columns["iterations"] = physical(snapshots.iterations, pa.int64())
-    return pa.table(columns, schema=row_schema(scenario))
+    return pa.table(columns, schema=row_schema(scenario, both=second is not None))
+
+
+def with_trace(rows: pa.Table, trace: Trace | None, traced: Sequence[str]) -> pa.Table:
+    """Append the numbers kept beside a batch's verdicts.
+
+    Raises
+    ------
+    ValueError
+        If they are missing or of another batch.
+    """
+    if trace is None or set(trace) != set(traced):
+        raise ValueError(f"a batch came without its trace {', '.join(traced)}")
+    for name in traced:
+        rows = rows.append_column(name, pa.array(trace[name], pa.float64()))
+    return rows
+
+
+def _outcomes(verdicts: Verdicts) -> pa.DictionaryArray:
+    codes = pa.array(verdicts.outcome, pa.int8())
+    return pa.DictionaryArray.from_arrays(codes, pa.array(OUTCOME_NAMES))
+
+
+def outcome_codes(column: pa.ChunkedArray) -> IntArray:
+    """Codes of `Outcome` of an ``outcome`` column, whatever the codes of its file are."""
+    found = []
+    for piece in column.chunks:
+        code = np.array([Outcome[name.upper()] for name in piece.dictionary.to_pylist()], np.int64)
+        found.append(code[piece.indices.to_numpy(zero_copy_only=False)])
+    return np.concatenate(found) if found else np.zeros(0, np.int64)
 
 
 def outcome_counts(column: pa.ChunkedArray) -> dict[Outcome, int]:

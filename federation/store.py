@@ -26,16 +26,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from federation.files import UNFINISHED, json_text, read_json, write_whole
+from federation.lock import LOCK_NAME
+from federation.parts import CHUNK_ROWS, FORMAT, STAMP_KEY, batches, chunk_range, encode_part
 from scenarios.errors import StoreError
 
 __all__ = ["CHUNK_ROWS", "FORMAT", "CampaignStore"]
 
-FORMAT = "gridproof-campaign/1"
-CHUNK_ROWS = 2048
-"""Realizations per part: under a second of work on a small feeder, about half a megabyte."""
-
 _PART = re.compile(r"part-(\d{8})\.parquet")
-_KEY = "gridproof"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +76,7 @@ class CampaignStore:
             store._drop_unfinished()
             return store
         try:
-            begun = ("parts", "environment.json")  # all a start that was killed leaves
+            begun = ("parts", "environment.json", LOCK_NAME)  # all a start that was killed leaves
             if root.exists() and any(
                 path.name not in begun and not UNFINISHED.fullmatch(path.name)
                 for path in root.iterdir()
@@ -155,8 +152,7 @@ class CampaignStore:
 
     def chunk_range(self, chunk: int) -> tuple[int, int]:
         """First realization and count of a chunk."""
-        first = chunk * CHUNK_ROWS
-        return first, min(CHUNK_ROWS, self.samples - first)
+        return chunk_range(chunk, self.samples)
 
     def part_path(self, chunk: int) -> Path:
         """File of a chunk."""
@@ -170,32 +166,18 @@ class CampaignStore:
         StoreError
             If the rows are not the chunk's, or the disk refuses; finished parts stay whole.
         """
-        first, count = self.chunk_range(chunk)
-        index = table.column("index").to_numpy()
-        if len(index) != count or index[0] != first or (index[1:] - index[:-1] != 1).any():
-            raise StoreError(
-                f"chunk {chunk} needs realizations {first} to {first + count - 1} in order; "
-                f"found {len(index)} rows"
-            )
-        stamp = {
-            "format": FORMAT,
-            "fingerprint": self.study["fingerprint"],
-            "plan": plan_digest,
-            "chunk": chunk,
-        }
-        table = table.replace_schema_metadata({_KEY: json.dumps(stamp, sort_keys=True)})
-        sink = pa.BufferOutputStream()
-        strings = [f.name for f in table.schema if not pa.types.is_floating(f.type)]
-        pq.write_table(
+        data = encode_part(
+            chunk,
             table,
-            sink,
-            compression="zstd",
-            compression_level=3,
-            use_dictionary=strings,
-            row_group_size=CHUNK_ROWS,
-            write_page_checksum=True,
+            samples=self.samples,
+            fingerprint=str(self.study["fingerprint"]),
+            plan_digest=plan_digest,
         )
-        write_whole(self.part_path(chunk), sink.getvalue().to_pybytes())
+        self.keep_part(chunk, data)
+
+    def keep_part(self, chunk: int, data: bytes) -> None:
+        """Write a part that is encoded already; raises `StoreError` as `write_part` does."""
+        write_whole(self.part_path(chunk), data)
 
     def finished(self, plan_digest: str | None = None) -> tuple[int, ...]:
         """Chunks whose parts are whole, in order; every part's footer is read.
@@ -221,17 +203,14 @@ class CampaignStore:
 
     def missing_ranges(self, batch: int, finished: Sequence[int]) -> tuple[tuple[int, int], ...]:
         """Batches ``(first, count)`` still to do; none crosses the bounds of a chunk."""
+        return tuple(
+            one for chunk in self.missing(finished) for one in batches(chunk, self.samples, batch)
+        )
+
+    def missing(self, finished: Sequence[int]) -> tuple[int, ...]:
+        """Chunks still to do, in order."""
         done = set(finished)
-        ranges = []
-        for chunk in range(-(-self.samples // CHUNK_ROWS)):
-            if chunk in done:
-                continue
-            first, count = self.chunk_range(chunk)
-            ranges += [
-                (start, min(batch, first + count - start))
-                for start in range(first, first + count, batch)
-            ]
-        return tuple(ranges)
+        return tuple(k for k in range(-(-self.samples // CHUNK_ROWS)) if k not in done)
 
     def tables(self, columns: Sequence[str], chunks: Sequence[int]) -> Iterator[pa.Table]:
         """Yield the chunks' rows one chunk at a time; never holds more than one.
@@ -253,7 +232,7 @@ class CampaignStore:
         try:
             with pq.ParquetFile(path) as file:
                 rows = file.metadata.num_rows
-                stamp = json.loads((file.schema_arrow.metadata or {})[_KEY.encode()])
+                stamp = json.loads((file.schema_arrow.metadata or {})[STAMP_KEY.encode()])
         except (pa.ArrowException, OSError) as error:
             raise StoreError(_torn(path, error)) from error
         except (KeyError, ValueError) as error:
