@@ -13,8 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from federation.losses import KindCounts, UnservedEnergy
 from federation.rows import MARGIN_UNITS, outcome_counts
+from federation.sampling import DESIGNS
 from federation.statistics import feasible_share, outcome_shares
+from federation.stopping import stopping_summary
 from federation.store import CampaignStore
 from federation.streams import Distribution, distributions
 from scenarios.arrays import FloatArray
@@ -26,6 +29,7 @@ from scenarios.verdict import MarginKind, Outcome
 
 __all__ = ["QUANTILE_LEVELS", "TAIL_SHARE", "campaign_summary", "plan_summary"]
 
+_ROW_COLUMNS = ("index", "outcome", "load_kw", "served_kw")
 QUANTILE_LEVELS = (0.01, 0.05, 0.5, 0.95)
 TAIL_SHARE = 0.05
 """Share of the realizations whose mean margin is reported as CVaR."""
@@ -128,18 +132,19 @@ def campaign_summary(store: CampaignStore) -> dict[str, Any]:
     StoreError
         If a part is torn or foreign, or there is none yet.
     """
-    chunks = store.finished()
+    chunks, stopping = stopping_summary(store, store.finished())
     if not chunks:
         raise StoreError(f"{store.root} holds no finished part yet; run the campaign again")
     asked = store.study["config"]["campaign"]
     counts = dict.fromkeys(Outcome, 0)
     worst: dict[str, dict[str, Any]] = {}
-    for table in store.tables(
-        ["index", "outcome", *_columns("margin", "element", "phase")], chunks
-    ):
+    kinds, energy = KindCounts(), UnservedEnergy(hours=float(asked.get("horizon_h", 1.0)))
+    for table in store.tables([*_ROW_COLUMNS, *_columns("margin", "element", "phase")], chunks):
         for outcome, number in outcome_counts(table.column("outcome")).items():
             counts[outcome] += number
         _keep_worst(worst, table)
+        kinds.add(table)
+        energy.add(table)
     samples, confidence = sum(counts.values()), float(asked["confidence"])
     share = feasible_share(counts, confidence)
     runs = [run for run in store.environment.get("runs", []) if run["realizations"]]
@@ -157,8 +162,12 @@ def campaign_summary(store: CampaignStore) -> dict[str, Any]:
             for kind, one in outcome_shares(counts, confidence).items()
         },
         "feasible_share": _number(share.value),
-        "interval": [share.low, share.high],
-        "confidence": confidence,
+        "interval": [share.low, share.high] if stopping is None else stopping["interval"],
+        "independent_draws": asked["sampler"] not in DESIGNS,
+        "confidence": confidence if stopping is None else stopping["confidence"],
+        "stopping": stopping,
+        "violations": kinds.shares(confidence),
+        "energy": energy.figures(),
         "worst": worst,
         "margins": _margins(store, chunks),
         "seconds": seconds,
