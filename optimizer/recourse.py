@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["POLICIES", "FixedRecourse", "LinearRecourse", "Recourse", "make_recourse"]
 
-_SAMPLES = 400  # realizations that regions are learnt from, beside the vertices
+_SAMPLES = 1600  # realizations that regions are learnt from, beside the vertices
 _CORNERS = 6  # most directions whose vertices are all learnt from
 _STREAM = 7  # of the counter-based generator; keeps clear of the campaign's own draws
 

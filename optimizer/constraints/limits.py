@@ -10,13 +10,22 @@ import numpy as np
 from optimizer.constraints.flow import SIDES
 from optimizer.constraints.network import Network
 from optimizer.methods.statemap import Affine, IslandState
-from scenarios.arrays import BoolArray, FloatArray
+from scenarios.arrays import BoolArray, FloatArray, IntArray
 from scenarios.lindist import PAIR_W, polygon
 
 if TYPE_CHECKING:
     from optimizer.first_stage import FirstStage
 
-__all__ = ["Limit", "control_box", "island_limits"]
+__all__ = [
+    "Limit",
+    "Measured",
+    "control_box",
+    "flow_limits",
+    "island_limits",
+    "measured_at",
+    "pairs_at",
+    "voltage_map",
+]
 
 _MOVABLE = 1e-9  # pu; a narrower range has no inside, a weaker influence is none
 
@@ -33,6 +42,9 @@ class Limit:
         (row,) affine in controls and demand.
     lower, upper, scale
         (row,); a row of scale 0 is tested and keeps no margin.
+    measured, weight
+        (row, 2) which entries of a correction (see `Measured`) move the row's expression, and
+        by how much for each unit of them.
     """
 
     kind: str
@@ -40,6 +52,8 @@ class Limit:
     lower: FloatArray
     upper: FloatArray
     scale: FloatArray
+    measured: IntArray
+    weight: FloatArray
 
     def within(self, box: tuple[FloatArray, FloatArray], drift: FloatArray, enough: float) -> Limit:
         """Leave out sides that cannot bind, and margins that controls cannot change.
@@ -49,7 +63,8 @@ class Limit:
         box
             Lowest and highest controls.
         drift
-            (row,) most that demand moves the expression either way; infinite if unknown.
+            (row,) most that demand and corrections move the expression either way; infinite
+            if unknown.
         enough
             Largest margin ever asked for.
         """
@@ -73,7 +88,47 @@ class Limit:
             lower=self.lower[kept],
             upper=self.upper[kept],
             scale=self.scale[kept],
+            measured=self.measured[kept],
+            weight=self.weight[kept],
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Where the entries of an island's correction stand.
+
+    A correction is what a measurement showed beyond the linear model, in this order: squared
+    voltages (of nodes, or of pairs under a line-to-line test); loadings of branches, as a
+    share of each of their limits; active, then reactive powers of all live DER phases.
+
+    Attributes
+    ----------
+    voltages, loadings, outputs
+        How many there are of each.
+    """
+
+    voltages: int
+    loadings: int
+    outputs: int
+
+    @property
+    def size(self) -> int:
+        """Length of a correction."""
+        return self.voltages + self.loadings + 2 * self.outputs
+
+    @property
+    def first_output(self) -> int:
+        """Position of the first active power."""
+        return self.voltages + self.loadings
+
+
+def measured_at(network: Network, state: IslandState) -> Measured:
+    """Lay out the corrections of an island."""
+    return Measured(
+        voltages=len(voltage_map(network, state).constant),
+        loadings=len(flow_limits(network, state)),
+        outputs=len(state.outputs),
+    )
 
 
 def control_box(
@@ -98,21 +153,54 @@ def control_box(
 
 def island_limits(network: Network, stage: FirstStage, state: IslandState) -> tuple[Limit, ...]:
     """All limits of an island, those of the DER that holds the voltage included."""
+    layout = measured_at(network, state)
     return (
         _voltages(network, state),
         *_held(network, stage, state),
-        _flows(network, state),
-        *_capability(network, stage, state),
-        *_apparent(network, stage, state),
-        *_ramps(network, stage, state),
+        _flows(network, state, layout),
+        *_capability(network, stage, state, layout),
+        *_apparent(network, stage, state, layout),
+        *_ramps(network, stage, state, layout),
     )
+
+
+def voltage_map(network: Network, state: IslandState) -> Affine:
+    """Squared voltages that the band applies to: of nodes, or of pairs (`pairs_at`)."""
+    return state.w.mixed(_pairs(network, state)) if network.pairwise else state.w
+
+
+def pairs_at(network: Network, state: IslandState) -> IntArray:
+    """(pair, 2) bus and pair (0 is ab) of the rows of a pairwise `voltage_map`."""
+    found = [
+        (bus, number)
+        for bus in np.unique(state.nodes[:, 0]).tolist()
+        for number, pair in enumerate(PAIR_W)
+        if network.phases[bus, np.flatnonzero(pair)].all()
+    ]
+    return np.array(found, dtype=np.int64).reshape(-1, 2)
+
+
+def flow_limits(network: Network, state: IslandState) -> list[tuple[int, FloatArray, float]]:
+    """Branch, channel weights and apparent power of every flow limit of an island."""
+    return [
+        (e, weights, limit)
+        for e in np.unique(state.channels[:, 0]).tolist()
+        for weights, limit in network.branches[e].limits
+    ]
+
+
+def _moved_by(*entries: IntArray) -> IntArray:
+    """(row, 2) entries of a correction; a row of one entry names it twice."""
+    return np.stack([entries[0], entries[-1]], axis=1)
+
+
+def _once(rows: int) -> FloatArray:
+    return np.tile([1.0, 0.0], (rows, 1))
 
 
 def _voltages(network: Network, state: IslandState) -> Limit:
     half = (network.w_max - network.w_min) / 2.0
-    expression = state.w
-    if network.pairwise:
-        expression = expression.mixed(_pairs(network, state))
+    expression = voltage_map(network, state)
     rows = len(expression.constant)
     return Limit(
         kind="voltage",
@@ -120,6 +208,8 @@ def _voltages(network: Network, state: IslandState) -> Limit:
         lower=np.full(rows, network.w_min),
         upper=np.full(rows, network.w_max),
         scale=np.full(rows, half),
+        measured=_moved_by(np.arange(rows)),
+        weight=_once(rows),
     )
 
 
@@ -140,6 +230,8 @@ def _held(network: Network, stage: FirstStage, state: IslandState) -> tuple[Limi
             lower=np.array(level),
             upper=np.array(level),
             scale=np.zeros(len(rows)),
+            measured=np.zeros((len(rows), 2), dtype=np.int64),
+            weight=np.zeros((len(rows), 2)),  # held by the machine, whatever is measured
         ),
     )
 
@@ -158,32 +250,34 @@ def _pairs(network: Network, state: IslandState) -> FloatArray:
     return np.array(weights).reshape(-1, len(state.nodes))
 
 
-def _flows(network: Network, state: IslandState) -> Limit:
+def _flows(network: Network, state: IslandState, layout: Measured) -> Limit:
     sides = polygon(SIDES)
     width = len(state.channels)
-    cosine, sine, reach = [], [], []
-    for e in np.unique(state.channels[:, 0]).tolist():
+    cosine, sine, reach = [np.zeros((0, width))], [np.zeros((0, width))], [np.zeros(0)]
+    for e, weights, limit in flow_limits(network, state):
         at = np.flatnonzero(state.channels[:, 0] == e)
-        for weights, limit in network.branches[e].limits:
-            row = np.zeros(width)
-            row[at] = weights[state.channels[at, 1]]
-            cosine.append(sides[:, :1] * row)
-            sine.append(sides[:, 1:2] * row)
-            reach.append(sides[:, 2] * limit)
-    if not reach:
-        cosine, sine, reach = [np.zeros((0, width))], [np.zeros((0, width))], [np.zeros(0)]
+        row = np.zeros(width)
+        row[at] = weights[state.channels[at, 1]]
+        cosine.append(sides[:, :1] * row)
+        sine.append(sides[:, 1:2] * row)
+        reach.append(sides[:, 2] * limit)
     p, q = state.flow_p.mixed(np.concatenate(cosine)), state.flow_q.mixed(np.concatenate(sine))
     upper = np.concatenate(reach)
+    place = layout.voltages + np.repeat(np.arange(layout.loadings), len(sides))
     return Limit(
         kind="flow",
         expression=_sum(p, q),
         lower=np.full(len(upper), -np.inf),
         upper=upper,
         scale=upper,
+        measured=_moved_by(place),
+        weight=_once(len(upper)) * upper[:, None],  # a loading is a share of the limit
     )
 
 
-def _capability(network: Network, stage: FirstStage, state: IslandState) -> tuple[Limit, ...]:
+def _capability(
+    network: Network, stage: FirstStage, state: IslandState, layout: Measured
+) -> tuple[Limit, ...]:
     at, limits = (state.outputs[:, 0], state.outputs[:, 1]), network.ders
     scale = limits.margin_scale(stage.forming)[at]
     return tuple(
@@ -193,15 +287,21 @@ def _capability(network: Network, stage: FirstStage, state: IslandState) -> tupl
             lower=low[at],
             upper=high[at],
             scale=np.where(high[at] - low[at] > _MOVABLE, scale, 0.0),
+            measured=_moved_by(_output(layout, part)),
+            weight=_once(layout.outputs),
         )
-        for kind, power, low, high in (
-            ("active", state.der_p, limits.p_min, limits.p_max),
-            ("reactive", state.der_q, limits.q_min, limits.q_max),
+        for part, (kind, power, low, high) in enumerate(
+            (
+                ("active", state.der_p, limits.p_min, limits.p_max),
+                ("reactive", state.der_q, limits.q_min, limits.q_max),
+            )
         )
     )
 
 
-def _apparent(network: Network, stage: FirstStage, state: IslandState) -> tuple[Limit, ...]:
+def _apparent(
+    network: Network, stage: FirstStage, state: IslandState, layout: Measured
+) -> tuple[Limit, ...]:
     at, limits = (state.outputs[:, 0], state.outputs[:, 1]), network.ders
     finite = np.flatnonzero(np.isfinite(limits.s_max[at]))
     if not len(finite):
@@ -219,11 +319,17 @@ def _apparent(network: Network, stage: FirstStage, state: IslandState) -> tuple[
             lower=np.full(len(upper), -np.inf),
             upper=upper,
             scale=np.repeat(scale, SIDES) * inner,
+            measured=np.repeat(
+                _moved_by(_output(layout, 0), _output(layout, 1))[finite], SIDES, axis=0
+            ),
+            weight=np.tile(sides[:, :2], (len(finite), 1)),
         ),
     )
 
 
-def _ramps(network: Network, stage: FirstStage, state: IslandState) -> tuple[Limit, ...]:
+def _ramps(
+    network: Network, stage: FirstStage, state: IslandState, layout: Measured
+) -> tuple[Limit, ...]:
     at, limits = (state.outputs[:, 0], state.outputs[:, 1]), network.ders
     scale = limits.margin_scale(stage.forming)[at]
     return tuple(
@@ -233,12 +339,21 @@ def _ramps(network: Network, stage: FirstStage, state: IslandState) -> tuple[Lim
             lower=base[at] - ramp[at],
             upper=base[at] + ramp[at],
             scale=np.where(ramp[at] > _MOVABLE, scale, 0.0),
+            measured=_moved_by(_output(layout, part)),
+            weight=_once(layout.outputs),
         )
-        for power, base, ramp in (
-            (state.der_p, stage.p, limits.ramp_p),
-            (state.der_q, stage.q, limits.ramp_q),
+        for part, (power, base, ramp) in enumerate(
+            (
+                (state.der_p, stage.p, limits.ramp_p),
+                (state.der_q, stage.q, limits.ramp_q),
+            )
         )
     )
+
+
+def _output(layout: Measured, part: int) -> IntArray:
+    """Entries of the outputs' active (0) or reactive (1) powers."""
+    return layout.first_output + part * layout.outputs + np.arange(layout.outputs)
 
 
 def _sum(one: Affine, other: Affine) -> Affine:

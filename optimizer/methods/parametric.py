@@ -1,69 +1,46 @@
 """A linear program whose right-hand side is affine in a few parameters.
 
 A basis that is optimal for one parameter is optimal for every parameter at which its basic
-solution stays within bounds, and there the solution is affine: a **critical region**. Each
-region is kept as that affine map. Likewise a Farkas ray that refutes one parameter refutes,
-by one product, every parameter that violates it. So most of a campaign's programs are
-answered by products.
+solution stays within bounds, and there the solution is affine: a **critical region**. A
+Farkas ray that refutes one parameter refutes every parameter that violates it. So nearly
+every program of a campaign is answered by products (`optimizer.methods.bases`).
 
-Answers are functions of the parameter alone. Regions and rays are learnt once from fixed
-parameters, in a fixed order; the first that holds answers; where none does, the program is
-solved from the basis of the region that nearly does. Sums run over parameters one by one, so
-a row of a batch is rounded as it would be alone.
+Each parameter starts at the region of the nearest of a few fixed, learnt parameters, and goes
+from region to region by steps of the dual simplex method until one holds or a ray refutes. A
+step is the same for every parameter that takes it, so it is kept; that changes how long an
+answer takes, never the answer, which is a function of the parameter alone: what was asked
+before cannot change a bit of it. Sums run over parameters one by one, so a row of a batch is
+rounded as it would be alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
+from scipy.spatial import cKDTree
 
+from optimizer.methods.atlas import Atlas
+from optimizer.methods.bases import LOST, REFUTED, LinearForm, Rows, Statuses
 from optimizer.methods.solve import Arrays
 from optimizer.methods.solve_again import LinearProgram
 from scenarios.arrays import BoolArray, FloatArray, IntArray
 from scenarios.errors import SolverError
 from scenarios.plan import Termination
 
-__all__ = ["ParametricProgram", "Rows", "Solutions"]
+__all__ = ["ParametricProgram", "Rows", "Settled", "Solutions"]
 
 _INSIDE = 1e-9
 """How far a basic variable may lie outside its bounds in a region that still counts."""
 
-_REFUTED = 1e-6
-"""Least violation, at a ray of largest entry 1, that refutes."""
+_REFUTES = 1e-7
+"""Least violation that refutes where nothing can mend it: the solver's own tolerance."""
 
-_NOISE = 1e-11
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Rows:
-    """Rows ``lower - shift @ θ ≤ matrix @ x ≤ upper - shift @ θ``.
-
-    Attributes
-    ----------
-    matrix
-        (row, column).
-    lower, upper
-        (row,), infinite where a row has no such bound.
-    shift
-        (row, parameter).
-    """
-
-    matrix: FloatArray
-    lower: FloatArray
-    upper: FloatArray
-    shift: FloatArray
-
-    @staticmethod
-    def stack(parts: list[Rows]) -> Rows:
-        """Put rows on top of each other."""
-        return Rows(
-            matrix=np.concatenate([part.matrix for part in parts]),
-            lower=np.concatenate([part.lower for part in parts]),
-            upper=np.concatenate([part.upper for part in parts]),
-            shift=np.concatenate([part.shift for part in parts]),
-        )
+_STEPS = 300  # of the dual simplex method before HiGHS is asked instead
+_FEW = 8  # nearest learnt points whose regions are looked at before any step
+_AT_ONCE = 512  # parameters whose guards are held in memory at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,15 +51,24 @@ class Solutions:
     x: FloatArray
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Region:
-    """One basis: its columns as affine maps, and guards that are ≥ 0 where it holds."""
+@dataclass(slots=True, kw_only=True)
+class Settled:
+    """How answers came about, counted since the program was built.
 
-    constant: FloatArray
-    slope: FloatArray
-    guard_constant: FloatArray
-    guard_slope: FloatArray
-    basis: tuple[IntArray, IntArray]
+    Attributes
+    ----------
+    by_region, by_ray
+        By products alone.
+    by_solver
+        By a run of HiGHS, where steps went round in a circle.
+    steps
+        Taken by all of them together.
+    """
+
+    by_region: int = 0
+    by_ray: int = 0
+    by_solver: int = 0
+    steps: int = 0
 
 
 class ParametricProgram:
@@ -91,166 +77,230 @@ class ParametricProgram:
     Parameters
     ----------
     cost, lower, upper
-        (column,).
+        (column,); bounded on the side the cost pushes to.
     rows
         The rows and how the parameters move them.
+    reach
+        Most that any parameter ever is, either way; a promise that `answer` relies on.
     """
 
     def __init__(
-        self, *, cost: FloatArray, lower: FloatArray, upper: FloatArray, rows: Rows
+        self,
+        *,
+        cost: FloatArray,
+        lower: FloatArray,
+        upper: FloatArray,
+        rows: Rows,
+        reach: float = np.inf,
     ) -> None:
-        self._rows, self._lower, self._upper = rows, lower, upper
-        self._regions: list[_Region] = []
-        self._refutations: list[tuple[float, FloatArray]] = []
-        self._program = LinearProgram(
-            Arrays(
-                cost=cost,
-                constant=0.0,
-                matrix=sparse.csc_array(rows.matrix),
-                row_lower=rows.lower,
-                row_upper=rows.upper,
-                lower=lower,
-                upper=upper,
-                integer=np.zeros(len(cost), dtype=bool),
-            )
+        parameters = rows.shift.shape[1]
+        self.form = LinearForm(
+            cost=cost, lower=lower, upper=upper, rows=rows, reach=np.full(parameters, reach)
         )
-        self._all = np.arange(len(rows.lower))
+        self._atlas = Atlas(self.form)
+        self._points = np.zeros((0, parameters))
+        self._start = np.zeros(0, dtype=np.int64)
+        self._tree: Any = None
+        self._rays = np.zeros((0, 1 + parameters))
+        self._solver: LinearProgram | None = None
+        self.settled = Settled()
 
     @property
     def regions(self) -> int:
-        """Critical regions learnt."""
-        return len(self._regions)
+        """Critical regions and steps between them that are known by now."""
+        return len(self._atlas)
 
-    def learn(self, parameters: FloatArray) -> Solutions:
-        """Solve (sample, parameter) programs and keep the regions found, in that order."""
-        found = np.zeros(len(parameters), dtype=bool)
-        x = np.zeros((len(parameters), len(self._lower)))
-        for k, theta in enumerate(parameters):
-            known, _ = self._lookup(theta[None])
-            if known.found[0] or self._refuted(theta[None])[0]:
-                found[k], x[k] = known.found[0], known.x[0]
+    def arrays(self) -> Arrays:
+        """Return the program at parameter 0, as a solver reads it."""
+        form = self.form
+        return Arrays(
+            cost=form.cost,
+            constant=0.0,
+            matrix=sparse.csc_array(form.rows.matrix),
+            row_lower=form.rows.lower,
+            row_upper=form.rows.upper,
+            lower=form.lower,
+            upper=form.upper,
+            integer=np.zeros(len(form.cost), dtype=bool),
+        )
+
+    def learn(self, parameters: FloatArray) -> None:
+        """Make (sample, parameter) the points that later answers start from."""
+        points, start = [self._points], [self._start]
+        for count, theta in enumerate(parameters[:, None, :], start=1):
+            if self._refuted(theta)[0]:
                 continue
-            region = self._solve(theta, fresh=False)
-            if region is None:
-                self._learn_ray()
-                continue
-            found[k], x[k] = True, _value(region.constant, region.slope, theta[None])[0]
-            self._regions.append(region)
-        return Solutions(found=found, x=x)
+            where, last, side = self._walk(theta, self._starts(theta))
+            if where[0] == REFUTED:
+                ray = self._atlas.guard(int(last[0]), int(side[0]))
+                self._rays = np.concatenate([self._rays, ray[None]])
+            points.append(theta)
+            start.append(last)
+            if count.bit_count() == 1:  # now and then; a tree is not built for each point
+                self._plant(points, start)
+        self._plant(points, start)
+        self._atlas.keep()
+
+    def _plant(self, points: list[FloatArray], start: list[IntArray]) -> None:
+        self._points, self._start = np.concatenate(points), np.concatenate(start)
+        self._tree = cKDTree(self._points) if self._points.size else None
 
     def answer(self, parameters: FloatArray) -> Solutions:
         """Answer (sample, parameter) programs; found is false where one is infeasible."""
-        solutions, nearest = self._lookup(parameters)
-        found, x = solutions.found.copy(), solutions.x
-        unknown = np.flatnonzero(~found)
-        for k in unknown[~self._refuted(parameters[unknown])].tolist():
-            start = self._regions[nearest[k]].basis if self._regions else None
-            region = self._solve(parameters[k], fresh=True, start=start)
-            if region is not None:
-                found[k] = True
-                x[k] = _value(region.constant, region.slope, parameters[k : k + 1])[0]
+        found = np.zeros(len(parameters), dtype=bool)
+        x = np.zeros((len(parameters), len(self.form.cost)))
+        for first in range(0, len(parameters), _AT_ONCE):
+            rows = slice(first, first + _AT_ONCE)
+            where = self._settle(parameters[rows])
+            theta, part = parameters[rows], x[rows]
+            known = np.flatnonzero(where >= 0)
+            part[known] = self._atlas.solutions(where[known], theta[known])
+            found[rows] = where >= 0
+            for k in np.flatnonzero(where == LOST).tolist():
+                status = self._solve(self._moves(theta[k]))
+                if status is not None:
+                    found[first + k] = True
+                    part[k] = self.form.solution(status, self._moves(theta[k]))
+            self._atlas.trim()
         return Solutions(found=found, x=x)
 
-    def _lookup(self, parameters: FloatArray) -> tuple[Solutions, IntArray]:
-        """Answer by the first region that holds; elsewhere name the one that nearly does."""
+    def feasible(self, parameters: FloatArray) -> BoolArray:
+        """Tell for (sample, parameter) programs whether they have a solution."""
         found = np.zeros(len(parameters), dtype=bool)
-        x = np.zeros((len(parameters), len(self._lower)))
-        nearest = np.zeros(len(parameters), dtype=np.int64)
-        closest = np.full(len(parameters), -np.inf)
-        left = np.arange(len(parameters))
-        for number, region in enumerate(self._regions):
-            if not len(left):
-                break
-            guards = _value(region.guard_constant, region.guard_slope, parameters[left])
-            worst = guards.min(axis=1, initial=np.inf)
-            nearer = worst > closest[left]
-            nearest[left[nearer]], closest[left[nearer]] = number, worst[nearer]
-            here = left[worst >= -_INSIDE]
-            x[here], found[here] = _value(region.constant, region.slope, parameters[here]), True
-            left = left[worst < -_INSIDE]
-        return Solutions(found=found, x=x), nearest
+        for first in range(0, len(parameters), _AT_ONCE):
+            theta = parameters[first : first + _AT_ONCE]
+            where = self._settle(theta)
+            found[first : first + _AT_ONCE] = where >= 0
+            for k in np.flatnonzero(where == LOST).tolist():
+                found[first + k] = self._solve(self._moves(theta[k])) is not None
+            self._atlas.trim()
+        return found
 
-    def _learn_ray(self) -> None:
-        """Keep what refuted the last program, as ``constant + slope @ θ > 0``.
+    def answer_moved(self, theta: FloatArray, moved: FloatArray) -> FloatArray | None:
+        """Answer one program whose rows are moved besides.
 
-        With ``y`` on the rows, ``y @ A x`` is at least the sum of ``y`` times the bounds the
-        rows push against, and at most what the column bounds admit.
+        Parameters
+        ----------
+        theta
+            (parameter,).
+        moved
+            (row,) added to every row's activity.
+
+        Returns
+        -------
+        ndarray of shape (column,), or None if the program is infeasible
         """
-        ray = self._program.ray()
-        if ray is None or not np.abs(ray).max(initial=0.0) > 0.0:
-            return
-        rows = self._rows
-        for y in (ray / np.abs(ray).max(), -ray / np.abs(ray).max()):
-            pushed = np.where(y > 0.0, rows.lower, rows.upper)
-            reduced = y @ rows.matrix
-            admitted = np.where(reduced > 0.0, self._upper, self._lower)
-            used, met = np.abs(y) > _NOISE, np.abs(reduced) > _NOISE
-            if not (np.isfinite(pushed[used]).all() and np.isfinite(admitted[met]).all()):
-                continue
-            constant = y[used] @ pushed[used] - reduced[met] @ admitted[met]
-            self._refutations.append((float(constant), -(y[used] @ rows.shift[used])))
+        form, atlas = self.form, self._atlas
+        moves = self._moves(theta)
+        moves[len(form.cost) :] += moved
+        at = int(self._starts(theta[None])[0])
+        atlas.trim()
+        for _ in range(_STEPS):
+            x = form.solution(atlas.status(at), moves)
+            value = form.every @ x + moves
+            short = np.stack([form.low - value, value - form.high], axis=1).ravel()
+            side = int(short.argmax())
+            if short[side] <= _INSIDE:
+                return x
+            following = atlas.step(at, side)
+            if following == REFUTED:
+                return x if short[side] <= _REFUTES else None
+            if following == LOST:
+                break
+            at = following
+        status = self._solve(moves)
+        return None if status is None else form.solution(status, moves)
 
-    def _refuted(self, parameters: FloatArray) -> BoolArray:
-        refuted = np.zeros(len(parameters), dtype=bool)
-        for constant, slope in self._refutations:
-            value = _value(np.array([constant]), slope[None], parameters)[:, 0]
-            refuted |= value > _REFUTED
+    # ------------------------------------------------------------------ how
+    def _settle(self, theta: FloatArray) -> IntArray:
+        """Region of each parameter, `REFUTED`, or `LOST`: rays first, then steps."""
+        where = np.full(len(theta), REFUTED)
+        left = np.flatnonzero(~self._refuted(theta))
+        where[left], _, _ = self._walk(theta[left], self._starts(theta[left]))
+        self.settled.by_region += int((where >= 0).sum())
+        self.settled.by_ray += int((where == REFUTED).sum())
+        self.settled.by_solver += int((where == LOST).sum())
+        return where
+
+    def _refuted(self, theta: FloatArray) -> BoolArray:
+        refuted = np.zeros(len(theta), dtype=bool)
+        for ray in self._rays:
+            value = np.full(len(theta), ray[0])
+            for k in range(theta.shape[1]):
+                value += ray[k + 1] * theta[:, k]
+            refuted |= value < -_REFUTES
         return refuted
 
-    def _solve(
-        self,
-        theta: FloatArray,
-        *,
-        fresh: bool,
-        start: tuple[IntArray, IntArray] | None = None,
-    ) -> _Region | None:
-        moved = _value(np.zeros(len(self._all)), self._rows.shift, theta[None])[0]
-        self._program.set_rows(self._all, self._rows.lower - moved, self._rows.upper - moved)
-        ended = self._program.run(fresh=fresh, start=start)
+    def _starts(self, theta: FloatArray) -> IntArray:
+        """Where to go on from: of the nearest learnt regions the first that holds, or nearly.
+
+        The basis of all rows where nothing is learnt.
+        """
+        if not len(self._points):
+            return np.full(len(theta), self._atlas.first(), dtype=np.int64)
+        near = self._start[self._nearest(theta)]
+        at, best = near[:, 0].copy(), np.full(len(theta), -np.inf)
+        left = np.arange(len(theta))
+        for k in range(near.shape[1]):
+            worst, _ = self._atlas.worst(near[left, k], theta[left])
+            better = worst > best[left]
+            at[left[better]], best[left[better]] = near[left[better], k], worst[better]
+            left = left[worst < -_INSIDE]
+        return at
+
+    def _nearest(self, theta: FloatArray) -> IntArray:
+        """(sample, few) learnt points by distance, each sample searched for on its own."""
+        if self._tree is None:
+            return np.zeros((len(theta), 1), dtype=np.int64)
+        few = min(_FEW, len(self._points))
+        return np.asarray(self._tree.query(theta, few)[1]).reshape(len(theta), few)
+
+    def _walk(self, theta: FloatArray, start: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+        """Go on until a region holds or a ray refutes.
+
+        Returns the region that holds, `REFUTED` or `LOST`; the last region; and its last side
+        that did not hold.
+        """
+        atlas, at = self._atlas, start.copy()
+        where, last = np.full(len(theta), LOST), np.zeros(len(theta), dtype=np.int64)
+        left = np.arange(len(theta))
+        for _ in range(_STEPS):
+            worst, side = atlas.worst(at[left], theta[left])
+            holds = worst >= -_INSIDE
+            where[left[holds]] = at[left[holds]]
+            left, worst, side = left[~holds], worst[~holds], side[~holds]
+            if not len(left):
+                break
+            last[left] = side
+            following = atlas.steps(at[left], side)
+            ended, mere = following == REFUTED, worst >= -_REFUTES
+            where[left[ended & ~mere]] = REFUTED
+            where[left[ended & mere]] = at[left[ended & mere]]
+            on = following >= 0
+            at[left[on]] = following[on]
+            left = left[on]
+            self.settled.steps += len(left)
+        return where, at, last
+
+    def _moves(self, theta: FloatArray) -> FloatArray:
+        """(column + row,) how far the parameter moves each variable."""
+        moves = np.zeros(len(self.form.low))
+        for k in range(len(theta)):
+            moves += theta[k] * self.form.moved[:, k]
+        return moves
+
+    def _solve(self, moves: FloatArray) -> Statuses | None:
+        """Ask HiGHS, from nothing; None where it finds the program infeasible."""
+        if self._solver is None:
+            self._solver = LinearProgram(self.arrays())
+        rows, move = self.form.rows, moves[len(self.form.cost) :]
+        self._solver.set_rows(np.arange(len(move)), rows.lower - move, rows.upper - move)
+        ended = self._solver.run(fresh=True)
         if ended is Termination.INFEASIBLE:
             return None
         if ended is not Termination.OPTIMAL:
             raise SolverError(
-                f"a re-dispatch program of {len(self._all)} rows and {len(self._lower)} columns "
+                f"a re-dispatch program of {len(move)} rows and {len(self.form.cost)} columns "
                 f"ended with {ended}; it is neither solved nor infeasible"
             )
-        return self._region(*self._program.basis())
-
-    def _region(self, column: IntArray, row: IntArray) -> _Region:
-        """Affine map of the basis that the last run ended with."""
-        rows = self._rows
-        nonbasic_columns, nonbasic_rows = np.flatnonzero(column != 0), np.flatnonzero(row != 0)
-        width = len(column)
-        system = np.zeros((width, width))
-        system[np.arange(len(nonbasic_columns)), nonbasic_columns] = 1.0
-        system[len(nonbasic_columns) :] = rows.matrix[nonbasic_rows]
-        held = np.where(column == -1, self._lower, np.where(column == 1, self._upper, 0.0))
-        bound = np.where(row == -1, rows.lower, rows.upper)
-        right = np.zeros((width, 1 + rows.shift.shape[1]))
-        right[: len(nonbasic_columns), 0] = held[nonbasic_columns]
-        right[len(nonbasic_columns) :, 0] = bound[nonbasic_rows]
-        right[len(nonbasic_columns) :, 1:] = -rows.shift[nonbasic_rows]
-        x = np.asarray(np.linalg.solve(system, right), dtype=np.float64)
-        basic_columns, basic_rows = np.flatnonzero(column == 0), np.flatnonzero(row == 0)
-        activity = rows.matrix[basic_rows] @ x
-        activity[:, 1:] += rows.shift[basic_rows]
-        values = np.concatenate([x[basic_columns], activity])
-        low = np.concatenate([self._lower[basic_columns], rows.lower[basic_rows]])
-        high = np.concatenate([self._upper[basic_columns], rows.upper[basic_rows]])
-        guards = np.concatenate([values[np.isfinite(low)], -values[np.isfinite(high)]])
-        guards[:, 0] -= np.concatenate([low[np.isfinite(low)], -high[np.isfinite(high)]])
-        return _Region(
-            constant=x[:, 0],
-            slope=x[:, 1:],
-            guard_constant=guards[:, 0],
-            guard_slope=guards[:, 1:],
-            basis=(column, row),
-        )
-
-
-def _value(constant: FloatArray, slope: FloatArray, parameters: FloatArray) -> FloatArray:
-    """(sample, row) ``constant + slope @ θ``, each sample rounded as if it were alone."""
-    value = np.broadcast_to(constant, (len(parameters), len(constant))).copy()
-    for k in range(slope.shape[1]):
-        value += parameters[:, k, None] * slope[None, :, k]
-    return value
+        return np.concatenate(self._solver.basis()).astype(np.int8)
