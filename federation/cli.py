@@ -16,8 +16,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from federation.cli_harden import hardening
+from federation.cli_paper import paper
 from federation.cli_plan import check, plan, studies
-from federation.cli_run import campaign, federate, report, run
+from federation.cli_run import campaign, federate, report, resume, run
+from federation.cli_watch import watch
 from scenarios.errors import ConfigError, GridproofError, PlanError
 
 __all__ = ["app", "main"]
@@ -116,8 +119,9 @@ def _options(
     """Plan a distribution grid's resilience and try the plan against AC physics."""
 
 
-for command in (studies, plan, run, campaign, report, check):
+for command in (studies, plan, run, campaign, resume, watch, report, check, paper):
     app.command()(command)
+app.command("harden")(hardening)
 app.command(hidden=True)(federate)
 
 

@@ -1,0 +1,332 @@
+"""The counter-example loop: plan, try under AC, draw the planner's limits in, plan again.
+
+A plan is **shown** at share ``p`` when the exact one-sided bound of its campaign reaches it::
+
+    B(α_k; x, n - x + 1) ≥ p        x feasible of n realizations, B the beta quantile
+
+Several plans are tried, so the error is spent over the rounds: round ``k`` may err with
+``α_k = α / (k (k + 1))``, and ``Σ_k α_k = α = 1 - confidence``. Each round draws realizations
+of its own (seed + k - 1), and its plan depends on earlier rounds alone, so the bound holds for
+that plan as for one chosen beforehand: the chance that any plan below the share is ever shown
+is at most α, however many rounds there are. A realization that could not be judged counts
+against the plan.
+
+Not shown, the counter-examples say how far the planner's limits move: ``ac_margin`` rises by
+the least depth that would have left no more than the allowed share outside, within a least and
+a greatest step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import beta
+
+from federation.campaign import run_campaign
+from federation.cli_progress import CampaignBar
+from federation.counterexamples import CounterExamples, counter_examples
+from federation.sampling import DESIGNS
+from federation.statistics import Share, share_of
+from federation.store import CampaignStore
+from federation.study import Study, load_study
+from federation.summary import plan_summary
+from optimizer.planner import FAMILIES
+from scenarios.errors import ConfigError, PlanError
+from scenarios.plan import Plan
+from scenarios.scenario import Scenario
+
+__all__ = ["End", "HardenRound", "HardenSettings", "Hardening", "harden", "spent", "wanted_step"]
+
+
+class End(StrEnum):
+    """How the loop ended."""
+
+    SHOWN = "shown"
+    NO_PLAN = "no plan keeps a margin this large"
+    MARGIN_USED_UP = "no margin left to raise"
+    NOTHING_SERVED = "the plan serves nothing, so its verdicts say nothing"
+    ROUNDS_USED_UP = "no round left"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardenSettings:
+    """What is asked, and how the margin moves.
+
+    Attributes
+    ----------
+    share
+        Feasible share to be shown, in (0, 1).
+    confidence
+        That no plan below the share is shown, over all rounds together, in (0, 1).
+    most_rounds
+        Most plans tried.
+    least_step_pu, greatest_step_pu
+        Bounds of one rise of ``ac_margin``.
+    most_margin_pu
+        ``ac_margin`` ends here; the planner needs it below 0.05 pu.
+    """
+
+    share: float
+    confidence: float = 0.95
+    most_rounds: int = 12
+    least_step_pu: float = 0.001
+    greatest_step_pu: float = 0.01
+    most_margin_pu: float = 0.045
+
+    def __post_init__(self) -> None:
+        checks = (
+            (0.0 < self.share < 1.0, f"share {self.share} must lie strictly between 0 and 1"),
+            (
+                0.0 < self.confidence < 1.0,
+                f"confidence {self.confidence} must lie strictly between 0 and 1",
+            ),
+            (self.most_rounds >= 1, f"rounds {self.most_rounds} must be at least 1"),
+            (
+                0.0 < self.least_step_pu <= self.greatest_step_pu,
+                f"steps {self.least_step_pu} to {self.greatest_step_pu} pu must be positive and "
+                "in order",
+            ),
+            (
+                0.0 < self.most_margin_pu < 0.05,
+                f"greatest margin {self.most_margin_pu} pu must lie above 0 and below 0.05",
+            ),
+        )
+        faults = [fault for holds, fault in checks if not holds]
+        if faults:
+            raise ConfigError(faults)
+
+    @property
+    def least_samples(self) -> int:
+        """Realizations that could show the share in the last round if every one is feasible."""
+        return math.ceil(math.log(spent(self, self.most_rounds)) / math.log(self.share))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardenRound:
+    """One plan and what became of it.
+
+    Attributes
+    ----------
+    number
+        From 1.
+    ac_margin_pu
+        What the planner kept clear.
+    seed
+        Of this round's realizations.
+    alpha
+        Error this round may spend.
+    plan
+        Its figures, `federation.summary.plan_summary`.
+    tried
+        Feasible among all realizations, with the two-sided interval at the asked confidence.
+    bound
+        One-sided lower bound of the share at ``1 - alpha``.
+    shown
+        Whether ``bound`` reaches the asked share.
+    found
+        What failed, where, and how deep.
+    out
+        Its campaign directory.
+    """
+
+    number: int
+    ac_margin_pu: float
+    seed: int
+    alpha: float
+    plan: dict[str, Any]
+    tried: Share
+    bound: float
+    shown: bool
+    found: CounterExamples
+    out: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardening:
+    """A finished loop.
+
+    Attributes
+    ----------
+    settings
+        What was asked.
+    rounds
+        Every plan tried, in order.
+    end
+        How it ended.
+    why
+        The planner's words where it had no plan.
+    plan, scenario
+        The last plan tried, and what it is of.
+    """
+
+    settings: HardenSettings
+    rounds: tuple[HardenRound, ...]
+    end: End
+    why: str
+    plan: Plan | None
+    scenario: Scenario
+
+
+def spent(settings: HardenSettings, number: int) -> float:
+    """Error of round ``number``, ``α / (k (k + 1))``."""
+    return (1.0 - settings.confidence) / (number * (number + 1))
+
+
+def harden(
+    study_name: str,
+    overrides: list[str],
+    settings: HardenSettings,
+    out: Path,
+    *,
+    tell: Callable[[HardenRound], None],
+    watch: Callable[[], AbstractContextManager[CampaignBar]],
+) -> Hardening:
+    """Raise the planner's margin until the asked share is shown, or it cannot be.
+
+    Parameters
+    ----------
+    study_name, overrides
+        The study; its ``ac_margin`` is where the loop starts, its seed the first round's.
+    settings
+        What is asked.
+    out
+        Holds ``round-01``, ``round-02``, … as campaign directories; whole ones are only read.
+    tell
+        Told of each round as it ends.
+    watch
+        Opens a progress bar for one campaign.
+
+    Raises
+    ------
+    ConfigError
+        If the study's planner keeps no margin, its draws are not independent or end early, or
+        there are too few to show anything.
+    PlanError
+        If the first plan is not found.
+    """
+    study = load_study(study_name, overrides)
+    _refuse(study, settings)
+    margin = float(study.config.planner.options["ac_margin"])
+    rounds: list[HardenRound] = []
+    plan: Plan | None = None
+    for number in range(1, settings.most_rounds + 1):
+        seed = (study.config.campaign.seed + number - 1) % 2**64
+        entries = [f"planner.ac_margin={margin:.6g}", f"campaign.seed={seed}"]
+        this = load_study(study_name, [*overrides, *entries])
+        root = out / f"round-{number:02d}"
+        try:
+            with watch() as bar:
+                result = run_campaign(this, root, progress=bar, planning=bar.planning)
+        except PlanError as error:
+            if not rounds:
+                raise
+            return _ended(settings, rounds, End.NO_PLAN, plan=plan, study=this, why=str(error))
+        plan = result.plan
+        rounds.append(
+            _weigh(this, result.store, plan, settings=settings, number=number, margin=margin)
+        )
+        tell(rounds[-1])
+        if rounds[-1].shown:
+            return _ended(settings, rounds, End.SHOWN, plan=plan, study=this)
+        if rounds[-1].plan["served_kw"] <= 0.0:
+            return _ended(settings, rounds, End.NOTHING_SERVED, plan=plan, study=this)
+        step = wanted_step(rounds[-1].found, settings)
+        if margin >= settings.most_margin_pu:
+            return _ended(settings, rounds, End.MARGIN_USED_UP, plan=plan, study=this)
+        margin = min(round(margin + step, 6), settings.most_margin_pu)
+    return _ended(settings, rounds, End.ROUNDS_USED_UP, plan=plan, study=study)
+
+
+def wanted_step(found: CounterExamples, settings: HardenSettings) -> float:
+    """Rise of ``ac_margin``, pu: the depth that leaves only the allowed share deeper.
+
+    Realizations without a depth (no re-dispatch, no solution) take the greatest step if they
+    alone are more than allowed: how far they are from feasible is not known.
+    """
+    allowed = math.floor((1.0 - settings.share) * found.samples)
+    if found.without_depth > allowed:
+        return settings.greatest_step_pu
+    left = allowed - found.without_depth
+    depth = found.depths_pu[left] if left < len(found.depths_pu) else 0.0
+    upwards = math.ceil(depth * 1e4 - 1e-9) / 1e4  # on 0.0001 pu, so that it reads well
+    return min(max(upwards, settings.least_step_pu), settings.greatest_step_pu)
+
+
+def _weigh(
+    study: Study,
+    store: CampaignStore,
+    plan: Plan,
+    *,
+    settings: HardenSettings,
+    number: int,
+    margin: float,
+) -> HardenRound:
+    found = counter_examples(store, study.scenario.limits)
+    alpha = spent(settings, number)
+    good = found.feasible
+    bound = float(beta.ppf(alpha, good, found.samples - good + 1)) if good else 0.0
+    summary = plan_summary(plan, study.scenario)
+    return HardenRound(
+        number=number,
+        ac_margin_pu=margin,
+        seed=study.config.campaign.seed,
+        alpha=alpha,
+        plan=summary,
+        tried=share_of(good, found.samples, settings.confidence),
+        bound=bound,
+        shown=bound >= settings.share and summary["served_kw"] > 0.0,
+        found=found,
+        out=store.root,
+    )
+
+
+def _ended(
+    settings: HardenSettings,
+    rounds: list[HardenRound],
+    end: End,
+    *,
+    plan: Plan | None,
+    study: Study,
+    why: str = "",
+) -> Hardening:
+    return Hardening(
+        settings=settings,
+        rounds=tuple(rounds),
+        end=end,
+        why=why,
+        plan=plan,
+        scenario=study.scenario,
+    )
+
+
+def _refuse(study: Study, settings: HardenSettings) -> None:
+    """Refuse what the loop's error control does not cover."""
+    campaign, family, faults = study.config.campaign, study.config.planner.family, []
+    if "ac_margin" not in FAMILIES[family][0].__dataclass_fields__:
+        faults.append(
+            f"[planner] family = {family!r} keeps no ac_margin; harden a family that does"
+        )
+    if campaign.sampler in DESIGNS:
+        faults.append(
+            f"[campaign] sampler = {campaign.sampler!r} makes no independent draws, so no share "
+            'can be shown with it; choose "uniform"'
+        )
+    if campaign.stop is not None:
+        faults.append(
+            "[campaign] stop ends a campaign by what it finds, and harden spends its error over "
+            "whole campaigns; leave stop out"
+        )
+    if campaign.samples < settings.least_samples:
+        faults.append(
+            f"[campaign] samples = {campaign.samples} could not show a share of "
+            f"{settings.share:g} in round {settings.most_rounds}, were every one feasible; ask "
+            f"for at least {settings.least_samples}, or for fewer rounds"
+        )
+    if faults:
+        raise ConfigError(faults)
