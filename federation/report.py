@@ -36,6 +36,7 @@ _MEANING = {
     "no_recourse": "no re-dispatch exists",
     "no_solution": "power flow has no solution",
     "erred": "model or program at fault",
+    "stale": "set-points too old, or a device silent",
 }
 
 

@@ -15,10 +15,12 @@ ALLOWED = {
     "federation": {
         "numpy", "scenarios", "optimizer", "simulator", "scipy", "pydantic", "helics", "typer",
         "click", "rich", "pyarrow", "matplotlib", "jinja2", "dask", "distributed",
+        "pymodbus",
     },
 }  # fmt: skip
 OWNERS = {
     "helics": "federation/helics_",
+    "pymodbus": "federation/device_",
     "opendssdirect": "simulator/",
     "dss": "simulator/",
     "dss_python_backend": "simulator/",

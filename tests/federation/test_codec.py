@@ -155,7 +155,7 @@ def test_a_code_or_place_that_is_none_is_refused(scenario, codec) -> None:
         index=np.arange(1), outcome=np.array([9]), margin=np.zeros((1, kinds)),
         element=np.zeros((1, kinds)), phase=np.zeros((1, kinds)),
     )  # fmt: skip
-    with pytest.raises(FederationError, match="outcome holds a code that is none of 0 to 5"):
+    with pytest.raises(FederationError, match="outcome holds a code that is none of 0 to 6"):
         codec.read_verdicts(codec.pack_verdicts(verdicts, sequence=1), "x/y")
     lost = replace(verdicts, outcome=np.array([1]), element=np.full((1, kinds), -2))
     with pytest.raises(FederationError, match="element must be whole numbers from -1"):
