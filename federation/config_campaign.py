@@ -122,8 +122,10 @@ class CampaignConfig(Section):
         description="who moves once the load is known: nobody but the grid-forming DER, every "
         "DER of an island by its capacity, or every DER within its ramp as the linear model has it",
     )
-    judge: Literal["ac", "linear"] = Field(
-        default="ac", description="the physics that decides: OpenDSS, or LinDist3Flow"
+    judge: Literal["ac", "linear", "both"] = Field(
+        default="ac",
+        description="the physics that decides: OpenDSS, or LinDist3Flow; with both, OpenDSS "
+        "decides and the linear verdict is kept beside it",
     )
     batch: int = Field(
         default=256,

@@ -6,6 +6,7 @@ reads the same; files hold no date, so equal content means equal bytes.
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from federation.halos import draw_halos, halo_legend, haloed_ders
 from federation.layout import bus_positions, place_labels
+from federation.profile import Profile
 from federation.rows import MARGIN_UNITS
 from federation.store import CampaignStore
 from federation.summary import TAIL_SHARE, campaign_summary
 from scenarios.plan import Plan
 from scenarios.scenario import Scenario
 
-__all__ = ["figure_margins", "figure_one_line"]
+__all__ = ["figure_margins", "figure_one_line", "save_figure"]
 
 _LIVE, _DEAD, _MARK, _OPEN, _INK = "#2f7d3b", "#b5403a", "#1756b8", "#6b6b6b", "#222222"
 _LABELS_AT_MOST = 80  # bus labels on a larger feeder are ink, not information
@@ -30,7 +33,14 @@ _BINS = 60
 _LEAST_SPAN = 1e-3  # pu, or share of rating
 
 
-def figure_one_line(plan: Plan, scenario: Scenario, path: Path, time: int = 0) -> tuple[Path, ...]:
+def figure_one_line(
+    plan: Plan,
+    scenario: Scenario,
+    path: Path,
+    time: int = 0,
+    *,
+    profile: Profile | None = None,
+) -> tuple[Path, ...]:
     """Draw the plan on the feeder's map.
 
     Live blocks are solid and green, dead ones dashed and red; closed switches and
@@ -44,12 +54,20 @@ def figure_one_line(plan: Plan, scenario: Scenario, path: Path, time: int = 0) -
         Where to; ``.svg`` and ``.png`` are written beside each other.
     time
         The step.
+    profile
+        How often each element was outside its limits; drawn as halos if given.
 
     Returns
     -------
     tuple of Path
         The files written.
     """
+    with rc_context({"text.parse_math": False}):  # an id may hold a dollar sign
+        figure = _one_line(plan, scenario, time, profile)
+    return save_figure(figure, path)
+
+
+def _one_line(plan: Plan, scenario: Scenario, time: int, profile: Profile | None) -> Figure:
     place = bus_positions(scenario.feeder)
     figure = Figure(figsize=_size(place), layout="constrained")
     FigureCanvasAgg(figure)
@@ -57,7 +75,9 @@ def figure_one_line(plan: Plan, scenario: Scenario, path: Path, time: int = 0) -
     axes.set_axis_off()
     axes.set_aspect("equal" if _wide_enough(place) else "auto")
     segments = _draw_wires(axes, plan, scenario, place, time)
-    labels = _draw_ders(axes, plan, scenario, place, time)
+    labels = [] if profile is None else draw_halos(axes, scenario, place, profile)
+    haloed = () if profile is None else haloed_ders(profile)
+    labels += _draw_ders(axes, plan, scenario, place, time, haloed)
     labels += _draw_switches(axes, plan, scenario, place, time)
     labels += _draw_buses(axes, plan, scenario, place, time)
     axes.margins(0.08)
@@ -70,12 +90,12 @@ def figure_one_line(plan: Plan, scenario: Scenario, path: Path, time: int = 0) -
         color=_INK,
     )
     axes.legend(
-        handles=_legend(), loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=4, fontsize=8,
+        handles=_legend() + ([] if profile is None else halo_legend(profile)), loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=4, fontsize=8,
         frameon=False, handlelength=2.6,
     )  # fmt: skip
     figure.canvas.draw()
     place_labels(axes, labels, segments)
-    return _save(figure, path)
+    return figure
 
 
 def _draw_wires(axes: Any, plan: Plan, scenario: Scenario, place: Any, time: int) -> Any:
@@ -132,7 +152,14 @@ def _draw_switches(axes: Any, plan: Plan, scenario: Scenario, place: Any, time: 
     return labels
 
 
-def _draw_ders(axes: Any, plan: Plan, scenario: Scenario, place: Any, time: int) -> list[Any]:
+def _draw_ders(
+    axes: Any,
+    plan: Plan,
+    scenario: Scenario,
+    place: Any,
+    time: int,
+    haloed: Container[int] = (),
+) -> list[Any]:
     alive = plan.energized[time][scenario.feeder.blocks.of_bus[scenario.ders.bus]]
     labels = []
     for k, name in enumerate(plan.der_ids):
@@ -150,7 +177,7 @@ def _draw_ders(axes: Any, plan: Plan, scenario: Scenario, place: Any, time: int)
             (
                 text,
                 where,
-                12.0 if forms else 8.0,
+                16.0 if k in haloed else 12.0 if forms else 8.0,
                 {"fontsize": 8, "color": colour, "weight": weight},
             )
         )
@@ -201,7 +228,9 @@ def _legend() -> list[Line2D]:
     ]
 
 
-def figure_margins(store: CampaignStore, path: Path) -> tuple[Path, ...]:
+def figure_margins(
+    store: CampaignStore, path: Path, summary: Mapping[str, Any] | None = None
+) -> tuple[Path, ...]:
     """Draw, for each kind of limit, how the worst margin of a realization is distributed.
 
     One panel per kind; what lies left of zero is violated, and hatched.
@@ -212,6 +241,8 @@ def figure_margins(store: CampaignStore, path: Path) -> tuple[Path, ...]:
         The campaign; read part by part, twice.
     path
         Where to; ``.svg`` and ``.png`` are written beside each other.
+    summary
+        The campaign's summary, if there already.
 
     Returns
     -------
@@ -223,7 +254,7 @@ def figure_margins(store: CampaignStore, path: Path) -> tuple[Path, ...]:
     ValueError
         If nothing was solved, so that there is no margin to draw.
     """
-    summary = campaign_summary(store)
+    summary = campaign_summary(store) if summary is None else summary
     margins = summary["margins"]
     if not margins:
         raise ValueError(f"{store.root}: no realization was solved; there is no margin to draw")
@@ -246,7 +277,7 @@ def figure_margins(store: CampaignStore, path: Path) -> tuple[Path, ...]:
         x=0.01,
         ha="left",
     )
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def _edges(low: float, high: float) -> Any:
@@ -296,10 +327,11 @@ def _size(place: Any) -> tuple[float, float]:
     return 9.5, 9.5 * shape + 0.9
 
 
-def _save(figure: Figure, path: Path) -> tuple[Path, ...]:
+def save_figure(figure: Figure, path: Path) -> tuple[Path, ...]:
     path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a figure as SVG, its text as text, and as PNG, neither with a date in it."""
     svg, png = path.with_suffix(".svg"), path.with_suffix(".png")
-    with rc_context({"svg.hashsalt": "gridproof", "svg.fonttype": "path"}):
+    with rc_context({"svg.hashsalt": "gridproof", "svg.fonttype": "none"}):
         figure.savefig(svg, metadata={"Date": None, "Creator": None})
         figure.savefig(png, dpi=150, metadata={"Software": None})
     return svg, png

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from federation.crossed import crossed_outcomes
 from federation.losses import KindCounts, UnservedEnergy
 from federation.rows import MARGIN_UNITS, outcome_counts
 from federation.sampling import DESIGNS
@@ -169,6 +170,11 @@ def campaign_summary(store: CampaignStore) -> dict[str, Any]:
         "violations": kinds.shares(confidence),
         "energy": energy.figures(),
         "worst": worst,
+        **(
+            {"crossed": crossed_outcomes(store, chunks, confidence)}
+            if asked["judge"] == "both"
+            else {}
+        ),
         "margins": _margins(store, chunks),
         "seconds": seconds,
         "samples_per_s": recorded / seconds if seconds > 0 else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -75,3 +75,7 @@ class Snapshots:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def take(self, rows: IntArray | BoolArray) -> Snapshots:
+        """Return the snapshots at some positions, in their order, or where a mask is true."""
+        return Snapshots(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})

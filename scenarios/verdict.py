@@ -6,18 +6,18 @@ margin of each kind is kept with the element and phase it belongs to.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum, StrEnum
 
 import numpy as np
 
-from scenarios.arrays import FloatArray, IntArray, frozen
+from scenarios.arrays import BoolArray, FloatArray, IntArray, frozen
 from scenarios.limits import VoltageTest
 from scenarios.plan import Plan
 from scenarios.scenario import Scenario
 from scenarios.snapshot import Snapshots
 
-__all__ = ["DELIVERY_TOLERANCE", "MarginKind", "Outcome", "Verdicts", "judge"]
+__all__ = ["DELIVERY_TOLERANCE", "MarginKind", "Outcome", "Verdicts", "breaches", "judge"]
 
 DELIVERY_TOLERANCE = 1e-3
 """Share of the requested load the physics may miss before the model itself is at fault."""
@@ -32,6 +32,7 @@ class Outcome(IntEnum):
     NO_RECOURSE = 3  # no re-dispatch exists in the planner's model
     NO_SOLUTION = 4  # the power flow found no solution
     ERRED = 5  # the harness or a model failed; never counted as either
+    STALE = 6  # solved, on inputs older than the stated bound or without a device's answer
 
 
 class MarginKind(StrEnum):
@@ -82,6 +83,10 @@ class Verdicts:
     def __len__(self) -> int:
         return len(self.index)
 
+    def take(self, rows: slice) -> Verdicts:
+        """Return a stretch of the batch."""
+        return Verdicts(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
 
 def judge(snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int = 0) -> Verdicts:
     """Hold solved realizations against every limit of the scenario.
@@ -105,12 +110,7 @@ def judge(snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int = 0) -
         planned-live bus dead; ``erred`` where the physics served another load than asked.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # a diverged state may hold anything
-        parts = [
-            _voltage_margins(snapshots, plan, scenario, time),
-            _current_margins(snapshots, scenario),
-            _transformer_margins(snapshots, scenario),
-            *_der_margins(snapshots, plan, scenario, time),
-        ]
+        parts = _all_margins(snapshots, plan, scenario, time)
     worst = [_worst(values) for values in parts]
     margin = np.stack([w[0] for w in worst], axis=1)
     element = np.stack([w[1] for w in worst], axis=1)
@@ -132,6 +132,37 @@ def judge(snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int = 0) -
         element=np.where(blank, -1, element),
         phase=np.where(blank, -1, phase),
     )
+
+
+def breaches(
+    snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int = 0
+) -> dict[MarginKind, BoolArray]:
+    """Say which elements are outside their limit, not only the worst: (realization, element).
+
+    Parameters
+    ----------
+    snapshots
+        Solved states of one time step; rows that did not converge say nothing.
+    plan, scenario, time
+        As in `judge`, whose *violated* is a breach of any kind by any element.
+    """
+    parts = _all_margins(snapshots, plan, scenario, time)
+    return {
+        kind: np.asarray((values < -scenario.limits.tolerance).any(axis=2))
+        for kind, values in zip(MarginKind, parts, strict=True)
+    }
+
+
+def _all_margins(
+    snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int
+) -> list[FloatArray]:
+    """Margins (realization, element, slot) of every kind, in the order of `MarginKind`."""
+    return [
+        _voltage_margins(snapshots, plan, scenario, time),
+        _current_margins(snapshots, scenario),
+        _transformer_margins(snapshots, scenario),
+        *_der_margins(snapshots, plan, scenario, time),
+    ]
 
 
 def _worst(values: FloatArray) -> tuple[FloatArray, IntArray, IntArray]:

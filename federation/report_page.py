@@ -1,0 +1,148 @@
+"""A campaign's report as files: one self-contained page, its figures and its tables.
+
+The page needs nothing but itself: figures stand in it as SVG, its style is inside, it runs no
+script and its content policy forbids any.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from federation.figures import figure_margins, figure_one_line
+from federation.files import write_whole
+from federation.report_data import ReportData, gather
+from federation.report_figures import figure_convergence, figure_envelope, figure_shares
+from federation.report_svg import inline_svg
+from federation.report_tables import Table, all_tables, csv_text
+from federation.report_words import described, environment_facts, headline, leads, plan_facts
+from federation.store import CampaignStore
+from scenarios.errors import StoreError
+from scenarios.scenario import Scenario
+
+__all__ = ["PAGE", "write_report"]
+
+PAGE = "report.html"
+
+_SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("verdicts", "Verdicts", ("shares",), ("outcomes", "linear-against-ac")),
+    ("plan", "The plan, and where it fails", ("one-line",),
+     ("islands", "ders", "violations-by-element")),
+    ("margins", "Margins", ("margins",), ("margins",)),
+    ("voltages", "Voltages along the feeder", ("voltages",), ("voltages",)),
+    ("worst", "Worst realizations", (), ("worst", "worst-loads", "unsolved")),
+    ("convergence", "Convergence of the estimate", ("convergence",), ("convergence",)),
+    ("environment", "Environment", (), ("runs", "versions")),
+)  # fmt: skip
+"""Id, heading, figures and tables of each section, in the page's order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Section:
+    id: str
+    title: str
+    lead: tuple[str, ...]
+    figures: tuple[dict[str, Any], ...] = ()
+    tables: tuple[Table, ...] = ()
+    facts: tuple[tuple[str, str], ...] = field(default=())
+
+
+def write_report(
+    store: CampaignStore,
+    scenario: Scenario,
+    out: Path,
+    verdicts: dict[str, Any] | None = None,
+) -> Path:
+    """Write a campaign's page, figures (SVG and PNG) and tables (CSV).
+
+    Parameters
+    ----------
+    store, scenario
+        The campaign, whole or as far as it came, and what its rows speak of.
+    out
+        Folder: ``report.html``, ``figures/`` and ``tables/`` go there.
+    verdicts
+        The campaign's summary, if there already.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    StoreError
+        If the campaign cannot be read or ``out`` cannot be written.
+    """
+    data = gather(store, scenario, verdicts)
+    tables = all_tables(data)
+    try:
+        (out / "tables").mkdir(parents=True, exist_ok=True)
+        figures = _draw(store, data, out / "figures")
+    except OSError as error:
+        raise StoreError(f"{out} cannot be written ({error}); give another --out") from error
+    for table in tables.values():
+        write_whole(out / "tables" / f"{table.name}.csv", csv_text(table))
+    write_whole(out / PAGE, _render(data, figures, tables))
+    return out / PAGE
+
+
+def _draw(store: CampaignStore, data: ReportData, folder: Path) -> dict[str, dict[str, Any]]:
+    """Draw every figure there is data for; returns them ready for the page."""
+    scenario, solved = data.scenario, bool(data.verdicts["margins"])
+    drawn = {
+        "shares": lambda path: figure_shares(data.verdicts, path),
+        "one-line": lambda path: figure_one_line(data.plan, scenario, path, profile=data.profile),
+        "convergence": lambda path: figure_convergence(
+            data.convergence, data.verdicts["confidence"], path
+        ),
+    }
+    if not len(data.convergence.judged):
+        del drawn["convergence"]
+    if solved:
+        drawn["margins"] = lambda path: figure_margins(store, path, data.verdicts)
+    if data.profile.solved and len(data.profile.bus):
+        drawn["voltages"] = lambda path: figure_envelope(
+            scenario, data.profile, data.distances, path
+        )
+    ready = {}
+    for name, draw in drawn.items():
+        svg, png = draw(folder / name)
+        title, description = described(name, data)
+        ready[name] = {
+            "name": name,
+            "title": title,
+            "description": description,
+            "svg": Markup(inline_svg(svg, key=name, title=title, description=description)),
+            "files": f"figures/{svg.name}, figures/{png.name}",
+        }
+    return ready
+
+
+def _render(data: ReportData, figures: dict[str, dict[str, Any]], tables: dict[str, Table]) -> str:
+    said = leads(data)
+    facts = {"plan": plan_facts(data), "environment": environment_facts(data)}
+    sections = [
+        _Section(
+            id=key,
+            title=title,
+            lead=said.get(key, ()),
+            figures=tuple(figures[name] for name in drawn if name in figures),
+            tables=tuple(tables[name] for name in listed if name in tables),
+            facts=facts.get(key, ()),
+        )
+        for key, title, drawn, listed in _SECTIONS
+    ]
+    loader = jinja2.PackageLoader("federation", "templates")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    shown = [one for one in sections if one.lead or one.figures or one.tables or one.facts]
+    return environment.get_template("report.html.j2").render(
+        study=data.study["name"], headline=headline(data), sections=shown
+    )
