@@ -41,7 +41,16 @@ from scenarios.errors import ConfigError, PlanError
 from scenarios.plan import Plan
 from scenarios.scenario import Scenario
 
-__all__ = ["End", "HardenRound", "HardenSettings", "Hardening", "harden", "spent", "wanted_step"]
+__all__ = [
+    "End",
+    "HardenRound",
+    "HardenSettings",
+    "Hardening",
+    "harden",
+    "lower_bound",
+    "spent",
+    "wanted_step",
+]
 
 
 class End(StrEnum):
@@ -178,6 +187,11 @@ def spent(settings: HardenSettings, number: int) -> float:
     return (1.0 - settings.confidence) / (number * (number + 1))
 
 
+def lower_bound(feasible: int, samples: int, alpha: float) -> float:
+    """Exact one-sided bound, ``B(α; x, n - x + 1)``: a lesser share is excluded at ``1 - α``."""
+    return float(beta.ppf(alpha, feasible, samples - feasible + 1)) if feasible else 0.0
+
+
 def harden(
     study_name: str,
     overrides: list[str],
@@ -270,7 +284,7 @@ def _weigh(
     found = counter_examples(store, study.scenario.limits)
     alpha = spent(settings, number)
     good = found.feasible
-    bound = float(beta.ppf(alpha, good, found.samples - good + 1)) if good else 0.0
+    bound = lower_bound(good, found.samples, alpha)
     summary = plan_summary(plan, study.scenario)
     return HardenRound(
         number=number,
