@@ -16,10 +16,14 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from federation.cli_device import device
 from federation.cli_harden import hardening
+from federation.cli_launch import launch
 from federation.cli_paper import paper
 from federation.cli_plan import check, plan, studies
-from federation.cli_run import campaign, federate, report, resume, run
+from federation.cli_report import compare, report
+from federation.cli_run import campaign, federate, resume, run
+from federation.cli_sweep import sweep
 from federation.cli_watch import watch
 from scenarios.errors import ConfigError, GridproofError, PlanError
 
@@ -119,10 +123,12 @@ def _options(
     """Plan a distribution grid's resilience and try the plan against AC physics."""
 
 
-for command in (studies, plan, run, campaign, resume, watch, report, check, paper):
+for command in (studies, plan, run, campaign, resume, watch, report, compare, check, paper, sweep):
     app.command()(command)
+app.add_typer(device, name="device")
 app.command("harden")(hardening)
-app.command(hidden=True)(federate)
+app.command()(launch)
+app.command()(federate)
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> None:

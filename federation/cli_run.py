@@ -1,15 +1,18 @@
-"""Commands about campaigns: ``run``, ``campaign``, ``report``, and one federate alone."""
+"""Commands about campaigns: ``run``, ``campaign``, ``resume``, one federate alone."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from federation.campaign import (
+    Spread,
     make_feeder_job,
     make_planner_job,
     run_campaign,
@@ -28,6 +31,7 @@ from federation.cli_options import (
     stdout,
 )
 from federation.cli_progress import CampaignBar, watching_campaign
+from federation.cluster import DaskCluster
 from federation.launch import run_feeder_process, run_planner_process
 from federation.report import (
     campaign_summary,
@@ -41,9 +45,11 @@ from federation.session import SessionSettings
 from federation.sink import stored_plan
 from federation.store import CampaignStore
 from federation.study import Study, load_study
+from federation.workers import Workers as WorkerPool
 from scenarios.errors import ConfigError
+from scenarios.plan import Plan
 
-__all__ = ["campaign", "federate", "report", "run"]
+__all__ = ["campaign", "federate", "resume", "run", "show"]
 
 INTERRUPTED = 130
 
@@ -67,10 +73,34 @@ Out = Annotated[
 Processes = Annotated[
     bool, typer.Option("--processes", help="Run planner and feeder as two processes over zmq.")
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        help="Try the plan in N worker processes on this machine; the results are the same.",
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Try the plan on the workers of this Dask scheduler, such as tcp://node17:8786.",
+    ),
+]
 Samples = Annotated[
     int | None, typer.Option("--samples", help="Short for --set campaign.samples=N.")
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Short for --set campaign.seed=N.")]
+Devices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--device",
+        metavar="DER=HOST:PORT",
+        help="A DER that is a Modbus device; short for --set devices.at.DER=HOST:PORT.",
+    ),
+]
 
 
 def run(  # noqa: PLR0917  (typer reads a command's options from its parameters)
@@ -79,14 +109,19 @@ def run(  # noqa: PLR0917  (typer reads a command's options from its parameters)
     out: Out = None,
     plan_file: PlanFile = None,
     processes: Processes = False,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
     samples: Samples = None,
     seed: Seed = None,
+    devices: Devices = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Plan a study, try the plan against drawn realizations, and report both."""
-    loaded = _load(study, overrides, samples, seed)
-    _try(loaded, out, plan_file, processes=processes, as_json=as_json, quiet=quiet)
+    loaded = _load(study, overrides, samples, seed, devices)
+    root, plan = out or _fresh_directory(loaded), _given_plan(plan_file, loaded)
+    how = _How.of(loaded, processes, workers, scheduler)
+    _try(loaded, root, plan, how, as_json=as_json, quiet=quiet)
 
 
 def campaign(  # noqa: PLR0917
@@ -97,23 +132,36 @@ def campaign(  # noqa: PLR0917
     overrides: Overrides = None,
     out: Out = None,
     processes: Processes = False,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
     samples: Samples = None,
     seed: Seed = None,
+    devices: Devices = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Try a given plan against drawn realizations; nothing is planned."""
-    loaded = _load(study, overrides, samples, seed)
-    _try(loaded, out, plan_file, processes=processes, as_json=as_json, quiet=quiet)
+    loaded = _load(study, overrides, samples, seed, devices)
+    root, plan = out or _fresh_directory(loaded), _given_plan(plan_file, loaded)
+    how = _How.of(loaded, processes, workers, scheduler)
+    _try(loaded, root, plan, how, as_json=as_json, quiet=quiet)
 
 
-def report(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A campaign directory.")],
+def resume(  # noqa: PLR0917
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A campaign directory that is not complete.")
+    ],
+    processes: Processes = False,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Show a campaign's plan and verdicts again, whole or as far as it came."""
-    store = CampaignStore.open(directory)
-    _show(load_study(directory / "study.json"), store, as_json=as_json)
+    """Go on with a campaign that was stopped or killed: whole parts stay, the rest is done."""
+    CampaignStore.open(directory)
+    loaded = load_study(directory / "study.json")
+    how = _How.of(loaded, processes, workers, scheduler)
+    _try(loaded, directory, None, how, as_json=as_json, quiet=quiet)
 
 
 def federate(  # noqa: PLR0917
@@ -150,38 +198,74 @@ def federate(  # noqa: PLR0917
 # -------------------------------------------------------------------------------------- parts
 
 
-def _load(study: str, overrides: list[str] | None, samples: int | None, seed: int | None) -> Study:
-    entries = list(overrides or ())
+def _load(
+    study: str,
+    overrides: list[str] | None,
+    samples: int | None,
+    seed: int | None,
+    devices: list[str] | None,
+) -> Study:
+    entries = [*(overrides or ()), *(f"devices.at.{entry}" for entry in devices or ())]
     entries += [f"campaign.samples={samples}"] if samples is not None else []
     entries += [f"campaign.seed={seed}"] if seed is not None else []
     return load_study(study, entries)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _How:
+    """How a campaign is run; never changes a result."""
+
+    mode: str
+    spread: Spread | None
+
+    @classmethod
+    def of(cls, study: Study, processes: bool, workers: int | None, scheduler: str | None) -> _How:
+        asked = {"--processes": processes, "--workers": workers, "--scheduler": scheduler}
+        given = [name for name, value in asked.items() if value not in (None, False)]
+        if len(given) > 1:
+            raise ConfigError(f"{' and '.join(given)} exclude one another; keep one of them")
+        spread: Spread | None = None
+        if workers is not None:
+            spread = WorkerPool(count=workers)
+        elif scheduler is not None:
+            spread = DaskCluster(address=scheduler)
+        mode = study.config.federation.mode
+        if processes:
+            mode = "processes"
+        elif spread is not None and mode == "processes":
+            mode = "in_process"  # each worker holds both federates
+        return cls(mode=mode, spread=spread)
+
+
+def _given_plan(path: Path | None, study: Study) -> Plan | None:
+    if path is None:
+        return None
+    plan = read_plan(path, study.scenario)
+    refuse_faulty(plan, study.scenario, path)
+    return plan
+
+
 def _try(
-    study: Study,
-    out: Path | None,
-    plan_file: Path | None,
-    *,
-    processes: bool,
-    as_json: bool,
-    quiet: bool,
+    study: Study, root: Path, plan: Plan | None, how: _How, *, as_json: bool, quiet: bool
 ) -> None:
-    plan = None
-    if plan_file is not None:
-        plan = read_plan(plan_file, study.scenario)
-        refuse_faulty(plan, study.scenario, plan_file)
-    mode = "processes" if processes else study.config.federation.mode
-    root = out or _fresh_directory(study)
-    with watching_campaign(quiet=quiet) as bar:
+    with watching_campaign(study, quiet=quiet) as bar:
         try:
-            run_campaign(study, root, mode=mode, plan=plan, progress=bar, planning=bar.planning)
+            run_campaign(
+                study,
+                root,
+                mode=how.mode,
+                plan=plan,
+                progress=bar,
+                planning=bar.planning,
+                spread=how.spread,
+            )
         except KeyboardInterrupt:
             code = _interrupted(root, bar)
         else:
             code = 0
     if code:
         raise typer.Exit(code)
-    _show(study, CampaignStore.open(root), as_json=as_json)
+    show(study, CampaignStore.open(root), as_json=as_json)
     if not quiet:
         note(f"kept in {root}; see it again with: gridproof report {root}")
 
@@ -198,7 +282,7 @@ def _fresh_directory(study: Study) -> Path:
 
 def _interrupted(root: Path, bar: CampaignBar) -> int:
     """Say where it stopped, what is kept and how to go on."""
-    on = f"go on with: gridproof run {root / 'study.json'} --out {root}"
+    on = f"go on with: gridproof resume {root}"
     if bar.last is not None:
         note(f"interrupted after {bar.last.done} of {bar.last.total} realizations")
         note(f"finished parts are whole in {root}; see them with: gridproof report {root}\n{on}")
@@ -209,10 +293,17 @@ def _interrupted(root: Path, bar: CampaignBar) -> int:
     return INTERRUPTED
 
 
-def _show(study: Study, store: CampaignStore, *, as_json: bool) -> None:
+def show(
+    study: Study,
+    store: CampaignStore,
+    *,
+    as_json: bool,
+    verdicts: Mapping[str, Any] | None = None,
+) -> None:
+    """Print a campaign's plan and verdicts as tables or as one JSON object."""
     plan = stored_plan(store, study.scenario)
     about = None if plan is None else plan_summary(plan, study.scenario)
-    verdicts = campaign_summary(store)
+    verdicts = campaign_summary(store) if verdicts is None else verdicts
     if as_json:
         seed = study.config.campaign.seed
         version = store.environment["versions"]

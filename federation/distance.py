@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra
 
-from scenarios.arrays import FloatArray, IntArray
+from scenarios.arrays import BoolArray, FloatArray, IntArray
 from scenarios.feeder import Feeder
 from scenarios.plan import Plan
 from scenarios.scenario import Scenario
@@ -79,8 +79,8 @@ def electrical_distances(scenario: Scenario, plan: Plan, time: int = 0) -> Dista
     )
 
 
-def _edges(feeder: Feeder, closed: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
-    """Ends and per-unit lengths of every closed line and of every transformer."""
+def _edges(feeder: Feeder, closed: BoolArray) -> tuple[IntArray, IntArray, FloatArray]:
+    """List ends and per-unit lengths of every closed line and of every transformer."""
     lines, units = feeder.lines, feeder.transformers
     shut = np.flatnonzero(closed)
     base_ohm = 3.0 * feeder.buses.base_kv[lines.from_bus[shut]] ** 2 / _BASE_MVA

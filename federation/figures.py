@@ -77,7 +77,7 @@ def _one_line(plan: Plan, scenario: Scenario, time: int, profile: Profile | None
     segments = _draw_wires(axes, plan, scenario, place, time)
     labels = [] if profile is None else draw_halos(axes, scenario, place, profile)
     haloed = () if profile is None else haloed_ders(profile)
-    labels += _draw_ders(axes, plan, scenario, place, time, haloed)
+    labels += _draw_ders(axes, plan, scenario, place, time, haloed=haloed)
     labels += _draw_switches(axes, plan, scenario, place, time)
     labels += _draw_buses(axes, plan, scenario, place, time)
     axes.margins(0.08)
@@ -90,7 +90,8 @@ def _one_line(plan: Plan, scenario: Scenario, time: int, profile: Profile | None
         color=_INK,
     )
     axes.legend(
-        handles=_legend() + ([] if profile is None else halo_legend(profile)), loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=4, fontsize=8,
+        handles=_legend() + ([] if profile is None else halo_legend(profile)),
+        loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=4, fontsize=8,
         frameon=False, handlelength=2.6,
     )  # fmt: skip
     figure.canvas.draw()
@@ -158,6 +159,7 @@ def _draw_ders(
     scenario: Scenario,
     place: Any,
     time: int,
+    *,
     haloed: Container[int] = (),
 ) -> list[Any]:
     alive = plan.energized[time][scenario.feeder.blocks.of_bus[scenario.ders.bus]]
@@ -328,8 +330,8 @@ def _size(place: Any) -> tuple[float, float]:
 
 
 def save_figure(figure: Figure, path: Path) -> tuple[Path, ...]:
-    path.parent.mkdir(parents=True, exist_ok=True)
     """Write a figure as SVG, its text as text, and as PNG, neither with a date in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     svg, png = path.with_suffix(".svg"), path.with_suffix(".png")
     with rc_context({"svg.hashsalt": "gridproof", "svg.fonttype": "none"}):
         figure.savefig(svg, metadata={"Date": None, "Creator": None})

@@ -20,7 +20,7 @@ from scenarios.verdict import MarginKind
 
 __all__ = ["draw_halos", "halo_legend", "haloed_ders"]
 
-_SHADES = LinearSegmentedColormap.from_list("halo", ["#f7d9a8", "#ee9a3a", "#a4400c", "#3d1500"])
+_SHADES = LinearSegmentedColormap.from_list("halo", ["#f7d9a8", "#ee9a3a", "#a4400c", "#5a2000"])
 _NAMED_AT_MOST = 6
 _INK = "#222222"
 
@@ -46,27 +46,24 @@ def draw_halos(axes: Any, scenario: Scenario, place: FloatArray, profile: Profil
         share = profile.share(kind)
         for k in np.flatnonzero(share).tolist():
             ends = place[[table.from_bus[k], table.to_bus[k]]]
-            axes.plot(
-                *ends.T, color=_SHADES(_tone(share[k])), linewidth=_width(share[k]), zorder=0.5,
-                solid_capstyle="round",
-            )  # fmt: skip
+            for colour, width, order in _casing(share[k], core=4.0):
+                axes.plot(
+                    *ends.T, color=colour, linewidth=width, zorder=order, solid_capstyle="round"
+                )
             labels.append((float(share[k]), kind, table.ids[k], ends.mean(axis=0)))
-    share = profile.share(MarginKind.VOLTAGE)
-    for k in np.flatnonzero(share).tolist():
-        axes.plot(
-            *place[k], marker="o", markersize=_width(share[k]) + 4.0, zorder=0.6,
-            markerfacecolor=_SHADES(_tone(share[k])), markeredgewidth=0.0,
-        )  # fmt: skip
-        labels.append((float(share[k]), MarginKind.VOLTAGE, feeder.buses.ids[k], place[k]))
-    for kind in (MarginKind.CAPABILITY, MarginKind.RAMP):
+    for kind, ids, bus, marker, core in (
+        (MarginKind.VOLTAGE, feeder.buses.ids, np.arange(len(place)), "o", 6.0),
+        (MarginKind.CAPABILITY, scenario.ders.ids, scenario.ders.bus, "s", 16.0),
+        (MarginKind.RAMP, scenario.ders.ids, scenario.ders.bus, "s", 16.0),
+    ):
         share = profile.share(kind)
         for k in np.flatnonzero(share).tolist():
-            where = place[scenario.ders.bus[k]]
-            axes.plot(
-                *where, marker="s", markersize=_width(share[k]) + 12.0, zorder=0.7,
-                markerfacecolor=_SHADES(_tone(share[k])), markeredgewidth=0.0,
-            )  # fmt: skip
-            labels.append((float(share[k]), kind, scenario.ders.ids[k], where))
+            for colour, size, order in _casing(share[k], core=core):
+                axes.plot(
+                    *place[bus[k]], marker=marker, markersize=size, markerfacecolor=colour,
+                    markeredgewidth=0.0, zorder=order,
+                )  # fmt: skip
+            labels.append((float(share[k]), kind, ids[k], place[bus[k]]))
     return _worded(labels)
 
 
@@ -106,10 +103,9 @@ def halo_legend(profile: Profile) -> list[Line2D]:
             [],
             [],
             color=_SHADES(_tone(share)),
-            linewidth=_width(share) - 1.0,
+            linewidth=_width(share),
             label=f"outside in {100.0 * share:g} %",
-            solid_capstyle="round",
-        )  # fmt: skip
+        )
         for share in (0.01, 0.1, 1.0)
     ]
 
@@ -120,10 +116,18 @@ def haloed_ders(profile: Profile) -> tuple[int, ...]:
     return tuple(np.flatnonzero(outside).tolist())
 
 
+def _casing(share: float, core: float) -> tuple[tuple[Any, float, float], ...]:
+    """Colour, width and layer of the halo and of the white core that what is drawn stands on."""
+    return (
+        (_SHADES(_tone(share)), core + _width(share), 0.5 + 0.1 * share),
+        ("white", core, 0.8),
+    )
+
+
 def _tone(share: float) -> float:
     return 0.15 + 0.85 * float(np.sqrt(share))
 
 
 def _width(share: float) -> float:
-    """Points; a share of a thousandth still shows."""
-    return 5.0 + 9.0 * float(np.sqrt(share))
+    """Points around the core; a share of a thousandth still shows."""
+    return 3.0 + 9.0 * float(np.sqrt(share))

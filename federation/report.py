@@ -15,9 +15,11 @@ from rich.text import Text
 
 from federation.environment import versions
 from federation.summary import QUANTILE_LEVELS, campaign_summary, plan_summary
+from federation.wording import MEANING
 
 __all__ = [
     "campaign_summary",
+    "crossed_table",
     "margin_table",
     "plan_summary",
     "plan_view",
@@ -28,16 +30,6 @@ __all__ = [
 ]
 
 _GOOD, _BAD, _DIM, _LIVE = "green", "red", "dim", "bold blue"
-
-_MEANING = {
-    "feasible": "inside every limit",
-    "violated": "solved, outside a limit",
-    "not_mended": "re-dispatch fails in AC",
-    "no_recourse": "no re-dispatch exists",
-    "no_solution": "power flow has no solution",
-    "erred": "model or program at fault",
-    "stale": "set-points too old, or a device silent",
-}
 
 
 def run_summary(
@@ -185,6 +177,8 @@ def verdict_view(campaign: Mapping[str, Any]) -> RenderableType:
     if campaign["samples"] < campaign["asked"]:
         missing = campaign["asked"] - campaign["samples"]
         parts.insert(2, Text(f"{missing} of {campaign['asked']} realizations not done", _BAD))
+    if "crossed" in campaign:
+        parts += [Text(), crossed_table(campaign["crossed"])]
     if campaign["margins"]:
         parts += [Text(), margin_table(campaign)]
     return Group(*parts)
@@ -207,9 +201,28 @@ def verdict_table(campaign: Mapping[str, Any]) -> Table:
             str(count),
             f"{100.0 * count / samples:.2f}",
             f"{100.0 * low:6.2f} to {100.0 * high:6.2f}",
-            _MEANING[name],
+            MEANING[name],
             style=style,
         )
+    return table
+
+
+def crossed_table(crossed: Mapping[str, Any]) -> Table:
+    """Linear judge against AC judge, with the difference of their feasible shares."""
+    difference = crossed["difference"]
+    title = "Linear judge (rows) against AC (columns)"
+    if difference["value"] is not None:
+        value, (low, high) = difference["value"], difference["interval"]
+        title += (
+            f": linear less AC {100.0 * value:+.2f} points "
+            f"({100.0 * low:+.2f} to {100.0 * high:+.2f})"
+        )
+    table = _table(title)
+    table.add_column("LinDist3Flow", no_wrap=True)
+    for name in ("AC feasible", "AC not"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_row("feasible", str(crossed["both_feasible"]), str(crossed["linear_only"]))
+    table.add_row("not", str(crossed["ac_only"]), str(crossed["neither"]))
     return table
 
 

@@ -166,7 +166,7 @@ class _Pass:
         self._read, self._feasible, self._judged = stop, int(feasible[-1]), int(judged[-1])
         for kind, listed in self._first.items():
             if len(listed) < WORST // 2:
-                listed += index[outcome == kind][: WORST // 2 - len(listed)].tolist()
+                listed.extend(index[outcome == kind][: WORST // 2 - len(listed)].tolist())
         margins = {k.value: table.column(f"margin_{k.value}").to_numpy() for k in MarginKind}
         relative = relative_margins(self._scenario, margins)
         relative[np.isin(outcome, _UNSOLVED) | ~np.isfinite(relative)] = np.inf

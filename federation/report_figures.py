@@ -17,6 +17,7 @@ from federation.distance import Distances
 from federation.figures import save_figure
 from federation.profile import Profile, slot_names
 from federation.report_data import Convergence
+from scenarios.arrays import FloatArray, IntArray
 from scenarios.scenario import Scenario
 
 __all__ = ["figure_convergence", "figure_envelope", "figure_shares"]
@@ -109,10 +110,11 @@ def figure_envelope(
         FigureCanvasAgg(figure)
         panels = figure.subplots(3, 1, sharex=True, sharey=True)
         low5, median, high95 = (profile.quantile_pu(level) for level in (0.05, 0.5, 0.95))
+        bands = (low5, median, high95)
         for slot, axes in enumerate(panels):
             mine = np.flatnonzero(profile.phase == slot)
             mine = mine[np.isfinite(distances.ohm[profile.bus[mine]])]
-            _draw_phase(axes, profile, distances, mine, low5, median, high95)
+            _draw_phase(axes, profile, distances, mine, bands)
             axes.set_title(f"{'pair' if len(names[0]) > 1 else 'phase'} {names[slot]}",
                            fontsize=9, loc="left")  # fmt: skip
             axes.set_ylabel("voltage, pu", fontsize=8)
@@ -131,11 +133,10 @@ def _draw_phase(
     axes: Any,
     profile: Profile,
     distances: Distances,
-    mine: Any,
-    low5: Any,
-    median: Any,
-    high95: Any,
+    mine: IntArray,
+    bands: tuple[FloatArray, FloatArray, FloatArray],
 ) -> None:
+    low5, median, high95 = bands
     bus = profile.bus[mine]
     x = distances.ohm[bus]
     at = dict(zip(bus.tolist(), mine.tolist(), strict=True))

@@ -6,6 +6,7 @@ script and its content policy forbids any.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ def write_report(
 def _draw(store: CampaignStore, data: ReportData, folder: Path) -> dict[str, dict[str, Any]]:
     """Draw every figure there is data for; returns them ready for the page."""
     scenario, solved = data.scenario, bool(data.verdicts["margins"])
-    drawn = {
+    drawn: dict[str, Callable[[Path], tuple[Path, ...]]] = {
         "shares": lambda path: figure_shares(data.verdicts, path),
         "one-line": lambda path: figure_one_line(data.plan, scenario, path, profile=data.profile),
         "convergence": lambda path: figure_convergence(

@@ -207,7 +207,7 @@ def _margins(data: ReportData) -> Table:
         worst = verdicts["worst"][kind]
         rows.append(
             (
-                kind, MARGIN_UNITS[kind], one["min"], one["cvar"]["mean"],
+                f"{kind}, {MARGIN_UNITS[kind]}", one["min"], one["cvar"]["mean"],
                 *(one["quantiles"][level] for level in levels), one["max"],
                 place_words(worst["element"], worst["phase"]), worst["index"],
             )
@@ -218,7 +218,6 @@ def _margins(data: ReportData) -> Table:
         caption="Worst margin of a realization to each kind of limit; below zero is outside",
         columns=(
             _text("limit"),
-            _text("unit"),
             four("least"),
             four(f"mean of worst {100 * tail:g} %"),
             *(four(f"{100 * float(level):g} % quantile") for level in levels),
@@ -317,7 +316,7 @@ def _failures(row: dict[str, Any]) -> str:
 
 def _failure(place: dict[str, Any]) -> str:
     where = place_words(place["element"], place["phase"])
-    return f"{place['kind']} {place['margin']:+.4f} {place['unit']} at {where}"
+    return f"{place['kind']} {fixed(place['margin'], 4)} {place['unit']} at {where}"
 
 
 def _loads_of(data: ReportData, rows: Sequence[dict[str, Any]]) -> list[tuple[Any, ...]]:

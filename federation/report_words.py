@@ -19,7 +19,7 @@ _JUDGES = {
 
 
 def headline(data: ReportData) -> dict[str, Any]:
-    """The one figure, what it is of, and what must be known before it is quoted."""
+    """Return the one figure, what it is of, and what must be known before it is quoted."""
     verdicts = data.verdicts
     share, (low, high) = verdicts["feasible_share"], verdicts["interval"]
     counts = verdicts["outcomes"]
@@ -112,8 +112,8 @@ def _crossed_lead(crossed: dict[str, Any]) -> str:
     difference = crossed["difference"]
     low, high = difference["interval"]
     return (
-        f"Feasible share of the linear model less that of AC: {fixed(100 * difference['value'], 2)} "
-        f"percentage points ({100 * difference['confidence']:g} % interval {fixed(100 * low, 2)} "
+        "Feasible share of the linear model less that of AC: "
+        f"{fixed(100 * difference['value'], 2)} percentage points ({100 * difference['confidence']:g} % interval {fixed(100 * low, 2)} "
         f"to {fixed(100 * high, 2)}, Tango's score). {whole(crossed['linear_only'])} realizations "
         f"are feasible in the linear model only, {whole(crossed['ac_only'])} in AC only."
     )
@@ -154,7 +154,7 @@ def plan_facts(data: ReportData) -> tuple[tuple[str, str], ...]:
 
 
 def environment_facts(data: ReportData) -> tuple[tuple[str, str], ...]:
-    """What it takes to make the same campaign again."""
+    """Say what it takes to make the same campaign again."""
     campaign, host = data.study["config"]["campaign"], data.environment.get("host", {})
     return (
         ("study", str(data.study["name"])),

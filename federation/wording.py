@@ -14,8 +14,8 @@ MEANING = {
     "not_mended": "re-dispatch fails in AC",
     "no_recourse": "no re-dispatch exists",
     "no_solution": "power flow has no solution",
-    "erred": "model or program at fault; counts neither for nor against the plan",
-    "stale": "solved, on inputs too old to count",
+    "erred": "model or program at fault",
+    "stale": "set-points too old, or a device silent",
 }
 """What each outcome says."""
 
