@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
@@ -21,7 +21,8 @@ from federation.lock import writing
 from federation.parts import ChunkSink
 from federation.session import SessionSettings, run_session
 from federation.sink import CampaignSink, Tally, plan_digest, stored_plan
-from federation.store import CHUNK_ROWS, CampaignStore
+from federation.stopping import drop_surplus, stopper_of, until_enough
+from federation.store import CampaignStore
 from federation.study import Study, write_resolved
 from federation.threads import run_members
 from federation.wiring import channel_of, pace_of, trace_columns
@@ -147,7 +148,7 @@ def run_campaign(
     with writing(out):
         store = open_store(study, out)
         resumed = _resumable(store, study, plan)
-        if resumed >= store.samples:
+        if resumed and not stopper_of(store).missing(store.finished()):
             pass
         elif spread is not None:
             job = make_planner_job(study, plan, out=out, progress=planning)
@@ -161,8 +162,10 @@ def run_campaign(
                 make_feeder_job(study, out, mode=mode, watch=progress),
                 settings,
             )
+        stopper = stopper_of(store)
+        drop_surplus(store, stopper)
     tried = stored_plan(store, study.scenario)
-    if tried is None or len(store.finished()) * CHUNK_ROWS < store.samples:
+    if tried is None or stopper.missing(store.finished()):
         raise StoreError(f"{out} is not complete after the run; go on with: gridproof resume {out}")
     seconds = time.monotonic() - started
     return CampaignResult(out=out, store=store, plan=tried, resumed=resumed, seconds=seconds)
@@ -239,7 +242,11 @@ def make_feeder_job(
         return CampaignSink(store=store, scenario=scenario, mode=mode, watch=watch, traced=traced)
 
     batch = batch_of(study)
-    return feeder_job_of(study, store.missing_ranges(batch, store.finished()), make_sink)
+    job = feeder_job_of(study, store.missing_ranges(batch, store.finished()), make_sink)
+    assert isinstance(job.sink, CampaignSink)
+    if job.sink.stopper.rule is None:
+        return job
+    return replace(job, ranges=until_enough(job.ranges, job.sink.stopper))
 
 
 def batch_of(study: Study) -> int:

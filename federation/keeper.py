@@ -15,6 +15,7 @@ from typing import Any
 from federation.parts import EncodedPart, plan_digest
 from federation.profile_store import keep_profile
 from federation.rows import outcome_counts
+from federation.stopping import Stopper
 from federation.store import CampaignStore
 from scenarios.errors import StoreError
 from scenarios.plan import Plan, plan_from_json, plan_to_json
@@ -78,12 +79,16 @@ class Keeper:
         Kept in the record of the run.
     watch
         Called with a `Tally` whenever verdicts have come.
+    stopper
+        Hears of every whole chunk; says which count.
     """
 
     store: CampaignStore
     scenario: Scenario
     mode: str
     watch: Callable[[Tally], None] | None = None
+    stopper: Stopper = field(init=False)
+    _there: set[int] = field(default_factory=set)
     _begun: bool = False
     _kept: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
     _pending: dict[int, dict[Outcome, int]] = field(default_factory=dict)
@@ -91,6 +96,9 @@ class Keeper:
     _written: int = 0
     _started_s: float = 0.0
     _started_at: str = ""
+
+    def __post_init__(self) -> None:
+        self.stopper = Stopper.of(self.store)
 
     def begin(self, plan: Plan) -> tuple[int, ...]:
         """Put the plan in place and count what is there; returns the finished chunks.
@@ -109,9 +117,13 @@ class Keeper:
                 "give another --out"
             )
         finished = self.store.finished(digest)
-        for table in self.store.tables(["outcome"], finished):
+        tables = self.store.tables(["outcome"], finished)
+        for chunk, table in zip(finished, tables, strict=True):
+            counts = outcome_counts(table.column("outcome"))
             self._resumed += table.num_rows
-            _add(self._kept, outcome_counts(table.column("outcome")))
+            _add(self._kept, counts)
+            self.stopper.saw(chunk, counts)
+        self._there = set(finished)
         self._started_s = time.monotonic()
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._begun = True
@@ -129,17 +141,24 @@ class Keeper:
     def keep(self, part: EncodedPart) -> None:
         """Write a part; when this returns, it is on the disk under its own name.
 
+        A part beyond the last that counts is dropped.
+
         Raises
         ------
         StoreError
             If the disk refuses; finished parts stay whole.
         """
+        if part.chunk >= self.stopper.needed:
+            self.forget(part.chunk)
+            return
         keep_profile(self.store, part.chunk, part.profile)  # first: a part that is there has it
         self.store.keep_part(part.chunk, part.data)
         told = self._pending.pop(part.chunk, None)
         _add(self._kept, part.counts)
         self._written += sum(part.counts.values())
-        if self._written + self._resumed == self.store.samples:
+        self.stopper.saw(part.chunk, part.counts)
+        self._there.add(part.chunk)
+        if not self.stopper.missing(tuple(self._there)):
             self.record("finished")
         if told != part.counts:
             self._tell()

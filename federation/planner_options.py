@@ -12,6 +12,7 @@ from optimizer.planner import FAMILIES
 __all__ = ["complete_planner", "planner_faults"]
 
 _KINDS = {"str": "a string", "float": "a number", "int": "a whole number", "bool": "true or false"}
+_OR_NONE = " | None"
 
 
 def planner_faults(config: PlannerConfig, origin: Origin) -> list[str]:
@@ -30,6 +31,9 @@ def planner_faults(config: PlannerConfig, origin: Origin) -> list[str]:
             faults.append(origin.fault(path, value, "is not a known key", near))
             continue
         kind = _kind(known[name])
+        if value is None and kind.endswith(_OR_NONE):
+            continue  # as a resolved study states what was left out
+        kind = kind.removesuffix(_OR_NONE)
         if not _is_of(kind, value):
             faults.append(origin.fault(path, value, f"must be {_KINDS[kind]}"))
             continue

@@ -9,6 +9,7 @@ from typing import Any
 from federation.jobs import Trace
 from federation.keeper import Keeper, Tally, stored_plan
 from federation.parts import ChunkSink, plan_digest
+from federation.stopping import Stopper
 from federation.store import CampaignStore
 from scenarios.plan import Plan, Setpoints
 from scenarios.realization import Realizations
@@ -81,6 +82,11 @@ class CampaignSink:
     ) -> None:
         """Take one batch; chunks it completes are on the disk when this returns."""
         self._chunks.write(realizations, setpoints, snapshots, verdicts, second)
+
+    @property
+    def stopper(self) -> Stopper:
+        """Hears of every whole chunk; says which count."""
+        return self._keeper.stopper
 
     def tally(self) -> Tally:
         """How far the campaign has come."""

@@ -41,6 +41,14 @@ class Stopper:
     _feasible: int = 0
     _trials: int = 0
 
+    @classmethod
+    def of(cls, store: CampaignStore) -> Stopper:
+        """Return the stopper of a campaign, which has seen nothing yet."""
+        return cls(
+            rule=StoppingRule.of(store.study["config"]["campaign"]),
+            chunks=-(-store.samples // CHUNK_ROWS),
+        )
+
     @property
     def needed(self) -> int:
         """Chunks that count: all of them until the rule decides otherwise."""
@@ -90,10 +98,7 @@ def stopper_of(store: CampaignStore) -> Stopper:
     StoreError
         If a part is torn or foreign.
     """
-    stopper = Stopper(
-        rule=StoppingRule.of(store.study["config"]["campaign"]),
-        chunks=-(-store.samples // CHUNK_ROWS),
-    )
+    stopper = Stopper.of(store)
     if stopper.rule is not None:
         finished = store.finished()
         for chunk, table in zip(finished, store.tables(["outcome"], finished), strict=True):

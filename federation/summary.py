@@ -153,7 +153,7 @@ def campaign_summary(store: CampaignStore) -> dict[str, Any]:
     recorded = sum(run["realizations"] for run in runs)
     return {
         "samples": samples,
-        "asked": store.samples,
+        "asked": samples if stopping and stopping["reason"] else store.samples,
         "judge": asked["judge"],
         "recourse": asked["recourse"],
         "sampler": asked["sampler"],

@@ -189,6 +189,8 @@ class _Pool:
             for said in worker.heard():
                 if isinstance(said, EncodedPart):
                     self._keeper.keep(said)
+                    needed = self._keeper.stopper.needed
+                    self._pending = deque(chunk for chunk in self._pending if chunk < needed)
                     worker.given.remove(said.chunk)
                 elif isinstance(said, Failure):
                     if not said.of_federation:
