@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.status import Status
 
-from federation.sink import Tally
+from federation.keeper import Tally
+from federation.sequential import StoppingRule, confidence_sequence
+from federation.statistics import feasible_share
+from federation.study import Study
 from optimizer.planner import PlanProgress
 from scenarios.verdict import Outcome
 
-__all__ = ["CampaignBar", "watching_campaign", "watching_plan"]
+__all__ = [
+    "CampaignBar",
+    "campaign_progress",
+    "running_interval",
+    "tally_words",
+    "watching_campaign",
+    "watching_plan",
+]
+
+_SHOW_EVERY_S = 0.2
 
 
 def _terminal(quiet: bool) -> Console | None:
@@ -44,11 +60,11 @@ def _usd(value: float) -> str:
 
 
 class CampaignBar:
-    """A bar over the realizations of a campaign, with its rate and running share."""
+    """A bar over the realizations of a campaign, with rate, running share and time left."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task = progress.add_task("planning", total=None, of="", rate="", share="")
+    def __init__(self, progress: Progress, campaign: Mapping[str, Any]) -> None:
+        self._progress, self._campaign, self._shown_s = progress, campaign, -math.inf
+        self._task = progress.add_task("planning", total=None, of="", rate="", share="", left="")
         self.last: Tally | None = None
 
     def planning(self, now: PlanProgress) -> None:
@@ -56,35 +72,78 @@ class CampaignBar:
         self._progress.update(self._task, description=_search(now))
 
     def __call__(self, tally: Tally) -> None:
-        """Show how far the campaign has come."""
+        """Show how far the campaign has come; a few times a second, an interval costs time."""
         self.last = tally
-        judged = tally.done - tally.counts[Outcome.ERRED]
-        share = f"{100.0 * tally.counts[Outcome.FEASIBLE] / judged:.2f} %" if judged else "–"
-        fresh = tally.done - tally.resumed
+        now_s = time.monotonic()
+        if self._progress.disable or (
+            now_s - self._shown_s < _SHOW_EVERY_S and tally.done < tally.total
+        ):
+            return
+        self._shown_s = now_s
+        words: dict[str, Any] = dict(tally_words(tally, self._campaign))
         self._progress.update(
             self._task,
             description="trying the plan",
             total=tally.total,
             completed=tally.done,
-            of=f"{tally.done}/{tally.total}",
-            rate=f"{fresh / tally.seconds:.0f}/s" if tally.seconds > 0.0 else "",
-            share=f"feasible {share}",
+            **words,
         )
 
 
+def running_interval(tally: Tally, campaign: Mapping[str, Any]) -> tuple[float, float]:
+    """Interval of the feasible share so far: exact, or with a stopping rule valid at any time.
+
+    Parameters
+    ----------
+    tally
+        Counts by outcome.
+    campaign
+        The resolved ``[campaign]`` section.
+    """
+    share = feasible_share(tally.counts, float(campaign["confidence"]))
+    rule = StoppingRule.of(campaign)
+    if rule is None:
+        return share.low, share.high
+    return confidence_sequence(share.count, share.trials, rule.confidence)
+
+
+def tally_words(tally: Tally, campaign: Mapping[str, Any]) -> dict[str, str]:
+    """Say in words how far a campaign has come: ``of``, ``rate``, ``share``, ``left``."""
+    judged = tally.done - tally.counts[Outcome.ERRED]
+    share = "feasible –"
+    if judged:
+        low, high = running_interval(tally, campaign)
+        share = (
+            f"feasible {100.0 * tally.counts[Outcome.FEASIBLE] / judged:.2f} % "
+            f"[{100.0 * low:.2f}, {100.0 * high:.2f}]"
+        )
+    left = tally.left_s
+    return {
+        "of": f"{tally.done}/{tally.total}",
+        "rate": "" if tally.rate is None else f"{tally.rate:.0f}/s",
+        "share": share,
+        "left": "" if left is None else f"{timedelta(seconds=round(left))} left",
+    }
+
+
 @contextmanager
-def watching_campaign(*, quiet: bool) -> Iterator[CampaignBar]:
+def watching_campaign(study: Study | None = None, *, quiet: bool) -> Iterator[CampaignBar]:
     """Show a campaign's progress; without a terminal it only remembers how far it came."""
     console = _terminal(quiet)
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[of]}"),
-        TextColumn("{task.fields[rate]}"),
-        TextColumn("{task.fields[share]}"),
-        TimeRemainingColumn(),
-        console=console or Console(stderr=True, quiet=True),
-        disable=console is None,
-    )
+    progress = campaign_progress(console or Console(stderr=True, quiet=True), console is None)
     with progress:
-        yield CampaignBar(progress)
+        known = {} if study is None else study.config.campaign.model_dump()
+        yield CampaignBar(progress, {"confidence": 0.95, **known})
+
+
+def campaign_progress(console: Console, disable: bool = False) -> Progress:
+    """Return the bar of a campaign."""
+    fields = ("of", "rate", "share", "left")
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        *(TextColumn(f"{{task.fields[{name}]}}") for name in fields),
+        console=console,
+        disable=disable,
+        expand=True,
+    )

@@ -1,0 +1,102 @@
+"""``gridproof watch``: a campaign seen from another terminal, by its directory alone."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from federation.cli_options import note
+from federation.cli_progress import CampaignBar, campaign_progress, running_interval, tally_words
+from federation.follow import Follower
+from federation.keeper import Tally
+from federation.lock import writer_at
+from federation.store import CampaignStore
+from scenarios.verdict import Outcome
+
+__all__ = ["watch"]
+
+_EVERY_S = 1.0
+
+
+def watch(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A campaign directory.")],
+    once: Annotated[
+        bool, typer.Option("--once", help="Show where it stands now, and end.")
+    ] = False,
+    every_s: Annotated[
+        float, typer.Option("--every", metavar="S", min=0.05, help="Seconds between looks.")
+    ] = _EVERY_S,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a line for every look.")
+    ] = False,
+) -> None:
+    """Watch a campaign that another program runs; ends when it is complete."""
+    store = CampaignStore.open(directory)
+    follower, campaign = Follower(store), store.study["config"]["campaign"]
+    if once or as_json or not sys.stdout.isatty():
+        _print_lines(store, follower, once=once, every_s=every_s, as_json=as_json)
+        return
+    with campaign_progress(Console()) as progress:
+        bar = CampaignBar(progress, campaign)
+        while True:
+            tally = follower.look()
+            bar(tally)
+            if _over(store, tally):
+                break
+            time.sleep(every_s)
+    _say_end(store, tally)
+
+
+def _print_lines(
+    store: CampaignStore, follower: Follower, *, once: bool, every_s: float, as_json: bool
+) -> None:
+    campaign, before = store.study["config"]["campaign"], -1
+    while True:
+        tally = follower.look()
+        if as_json:
+            typer.echo(json.dumps(_figures(store, tally), allow_nan=False))
+        elif tally.done != before:  # no bar where there is no terminal: a line when it moves
+            typer.echo("  ".join(filter(None, tally_words(tally, campaign).values())))
+        before = tally.done
+        if once or _over(store, tally):
+            break
+        sys.stdout.flush()
+        time.sleep(every_s)
+    if not as_json:
+        _say_end(store, tally)
+
+
+def _over(store: CampaignStore, tally: Tally) -> bool:
+    """Whether nothing more will come: all is there, and whoever wrote it has left."""
+    return tally.done >= tally.total and writer_at(store.root) is None
+
+
+def _say_end(store: CampaignStore, tally: Tally) -> None:
+    if tally.done >= tally.total:
+        note(f"complete; see it with: gridproof report {store.root}")
+    elif writer_at(store.root) is None:
+        note(f"nobody is writing to it; go on with: gridproof resume {store.root}")
+
+
+def _figures(store: CampaignStore, tally: Tally) -> dict[str, Any]:
+    """Put one look into one object."""
+    judged = tally.done - tally.counts[Outcome.ERRED]
+    low, high = running_interval(tally, store.study["config"]["campaign"])
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "done": tally.done,
+        "total": tally.total,
+        "outcomes": {kind.name.lower(): tally.counts[kind] for kind in Outcome},
+        "feasible_share": tally.counts[Outcome.FEASIBLE] / judged if judged else None,
+        "interval": [low, high],
+        "samples_per_s": tally.rate,
+        "left_s": tally.left_s,
+        "writer": writer_at(store.root),
+    }
