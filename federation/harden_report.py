@@ -16,9 +16,9 @@ from federation.hardening import End, Hardening, HardenRound, HardenSettings
 
 __all__ = ["harden_markdown", "harden_summary", "harden_view", "round_line"]
 
-_SHOWN_PLACES = 3
+_SHOWN_PLACES = 4
 _HEADINGS = (
-    "round", "margin pu", "live", "served kW", "cost USD", "share %", "bound %", "fails at",
+    "round", "margin", "live", "served kW", "cost USD", "share %", "interval %", "bound %",
 )  # fmt: skip
 
 
@@ -55,6 +55,7 @@ def harden_summary(done: Hardening, study: str, root: Path) -> dict[str, Any]:
             "energized_blocks": first["energized_blocks"] - last["energized_blocks"],
             "ac_margin_pu": round(last["ac_margin_pu"] - first["ac_margin_pu"], 6),
         },
+        "advice": _advice(done),
         "error_control": (
             f"round k draws realizations of its own (seed + k - 1) and may err with "
             f"{1.0 - settings.confidence:g} / (k (k + 1)), which sums to "
@@ -63,6 +64,23 @@ def harden_summary(done: Hardening, study: str, root: Path) -> dict[str, Any]:
         ),
         "versions": versions(),
     }
+
+
+def _advice(done: Hardening) -> str:
+    """Say what a wider margin cannot mend, where that is what stood in the way."""
+    last, settings = done.rounds[-1], done.settings
+    missing = last.found.outcomes.get("no_recourse", 0)
+    if done.end is End.SHOWN or missing <= (1.0 - settings.share) * last.found.samples:
+        return ""
+    remedy = (
+        "the plan is robust only inside narrower limits"
+        if last.plan["robust"]
+        else "the plan was made without the uncertainty set: choose a robust method"
+    )
+    return (
+        f"{missing} realizations of the last round have no re-dispatch in the planner's own model, "
+        f"which a wider AC margin does not aim at; {remedy}"
+    )
 
 
 def _round(one: HardenRound, root: Path) -> dict[str, Any]:
@@ -119,10 +137,13 @@ def harden_view(summary: Mapping[str, Any]) -> list[RenderableType]:
         padding=(0, 1),
     )
     for heading in _HEADINGS:
-        table.add_column(heading, justify="left" if heading == _HEADINGS[-1] else "right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for one in summary["rounds"]:
         table.add_row(*_cells(one), style="green" if one["shown"] else "")
-    return [table, Text(_ending(summary)), Text(summary["error_control"])]
+    failures = "\n".join(_failures(one) for one in summary["rounds"])
+    views: list[RenderableType] = [table, Text(failures), Text(_ending(summary))]
+    views += [Text(summary["advice"])] if summary["advice"] else []
+    return [*views, Text(f"Error control: {summary['error_control']}.")]
 
 
 def harden_markdown(summary: Mapping[str, Any]) -> str:
@@ -134,18 +155,12 @@ def harden_markdown(summary: Mapping[str, Any]) -> str:
         f"|{'---|' * len(_HEADINGS)}",
         *(f"| {' | '.join(_cells(one))} |" for one in summary["rounds"]),
         f"\n{_ending(summary)}\n",
+        *([f"{summary['advice']}\n"] if summary["advice"] else []),
         f"Error control: {summary['error_control']}.\n",
         "## Counter-examples\n",
     ]
     for one in summary["rounds"]:
-        lines.append(
-            f"Round {one['round']}: "
-            + ", ".join(
-                f"{count} {name.replace('_', ' ')}" for name, count in one["failures"].items()
-            )
-            if one["failures"]
-            else f"Round {one['round']}: none"
-        )
+        lines.append(_failures(one))
         lines += [
             f"- {place['limit']} at {place['element']}: {place['realizations']} realizations, "
             f"worst margin {place['worst_margin']:.4f} in #{place['worst_index']}"
@@ -156,16 +171,7 @@ def harden_markdown(summary: Mapping[str, Any]) -> str:
 
 
 def _cells(one: Mapping[str, Any]) -> tuple[str, ...]:
-    objective = one["objective_usd"]
-    places = [
-        f"{place['limit']} {place['element']} ({place['realizations']})"
-        for place in one["fails_at"][:_SHOWN_PLACES]
-    ]
-    unsolved = [
-        f"{name.replace('_', ' ')} ({count})"
-        for name, count in one["failures"].items()
-        if name != "violated"
-    ]
+    objective, (low, high) = one["objective_usd"], one["interval"]
     return (
         str(one["round"]),
         f"{one['ac_margin_pu']:.4f}",
@@ -173,9 +179,22 @@ def _cells(one: Mapping[str, Any]) -> tuple[str, ...]:
         f"{one['served_kw']:.0f}",
         "–" if objective is None else f"{objective:.0f}",
         f"{100.0 * one['feasible_share']:.2f}",
+        f"{100.0 * low:.2f}–{100.0 * high:.2f}",
         f"{100.0 * one['one_sided_bound']:.2f}",
-        ", ".join(unsolved + places) or "–",
     )
+
+
+def _failures(one: Mapping[str, Any]) -> str:
+    """Say what failed in a round and, most frequent first, where."""
+    if not one["failures"]:
+        return f"round {one['round']}: nothing fails"
+    kinds = [f"{count} {name.replace('_', ' ')}" for name, count in one["failures"].items()]
+    places = [
+        f"{place['limit']} {place['element']} ({place['realizations']})"
+        for place in one["fails_at"][:_SHOWN_PLACES]
+    ]
+    where = f"; worst at {', '.join(places)}" if places else ""
+    return f"round {one['round']}: {', '.join(kinds)}{where}"
 
 
 def _ending(summary: Mapping[str, Any]) -> str:
