@@ -26,7 +26,7 @@ from scenarios.errors import ConfigError, FederateLost, FederationError, Gridpro
 from scenarios.plan import Plan, plan_from_json
 from scenarios.verdict import Outcome
 
-__all__ = ["Failure", "Share", "refuse_clocks", "try_chunks"]
+__all__ = ["Failure", "Share", "try_chunks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,21 +95,6 @@ class Failure:
             made = RuntimeError(f"{who} failed: {self.kind}: {self.text}")
         made.add_note(f"in {who}:\n{self.trace}")
         return made
-
-
-def refuse_clocks(study: Study) -> None:
-    """Refuse to spread a study that is tied to a clock or to devices: there is one of each.
-
-    Raises
-    ------
-    ConfigError
-        Naming the section.
-    """
-    config = study.config
-    if config.realtime.step_s is not None:
-        raise ConfigError("[realtime] step_s holds a run to one wall clock; leave out the workers")
-    if config.devices.at:
-        raise ConfigError("[devices] are there once; leave out the workers")
 
 
 def try_chunks(

@@ -48,10 +48,10 @@ def watch(
         while True:
             tally = follower.look()
             bar(tally)
-            if _over(store, tally):
+            if _over(store, follower):
                 break
             time.sleep(every_s)
-    _say_end(store, tally)
+    _say_end(store, follower)
 
 
 def _print_lines(
@@ -65,21 +65,21 @@ def _print_lines(
         elif tally.done != before:  # no bar where there is no terminal: a line when it moves
             typer.echo("  ".join(filter(None, tally_words(tally, campaign).values())))
         before = tally.done
-        if once or _over(store, tally):
+        if once or _over(store, follower):
             break
         sys.stdout.flush()
         time.sleep(every_s)
     if not as_json:
-        _say_end(store, tally)
+        _say_end(store, follower)
 
 
-def _over(store: CampaignStore, tally: Tally) -> bool:
+def _over(store: CampaignStore, follower: Follower) -> bool:
     """Whether nothing more will come: all is there, and whoever wrote it has left."""
-    return tally.done >= tally.total and writer_at(store.root) is None
+    return follower.complete and writer_at(store.root) is None
 
 
-def _say_end(store: CampaignStore, tally: Tally) -> None:
-    if tally.done >= tally.total:
+def _say_end(store: CampaignStore, follower: Follower) -> None:
+    if follower.complete:
         note(f"complete; see it with: gridproof report {store.root}")
     elif writer_at(store.root) is None:
         note(f"nobody is writing to it; go on with: gridproof resume {store.root}")

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from federation.chunks import Failure, Share, refuse_clocks, try_chunks
+from federation.chunks import Failure, Share, try_chunks
 from federation.keeper import Keeper, Tally
 from federation.parts import EncodedPart
 from federation.store import CampaignStore
@@ -70,7 +70,6 @@ class DaskCluster:
         FederateLost
             If `MAX_LOSSES` workers were lost at the same task, or the scheduler was.
         """
-        refuse_clocks(study)
         wait_s = study.config.federation.join_deadline_s
         with _client(self.address, wait_s) as client:
             mode = f"dask {self.address}"
@@ -165,6 +164,13 @@ class _Tasks:
             return
         for part in result:
             self._keeper.keep(part)
+        self._drop_surplus()
+
+    def _drop_surplus(self) -> None:
+        """Forget chunks beyond the last that counts, once a stopping rule has decided."""
+        needed = self._keeper.stopper.needed
+        if self._pending and self._pending[-1] >= needed:
+            self._pending = deque(chunk for chunk in self._pending if chunk < needed)
 
     def _again(self, group: tuple[int, ...], failure: Failure) -> None:
         """Send a group again whose federation could not go on; raise what is nobody's luck."""

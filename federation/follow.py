@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from federation.rows import outcome_counts
 from federation.sink import Tally
+from federation.stopping import Stopper
 from federation.store import CampaignStore
 from scenarios.errors import StoreError
 from scenarios.verdict import Outcome
@@ -32,9 +33,16 @@ class Follower:
         self._store = store
         self._seen: set[int] = set()
         self._counts = dict.fromkeys(Outcome, 0)
+        self._stopper = Stopper.of(store)
         self._count_new()
         self._resumed = sum(self._counts.values())
         self._started_s: float | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every part that counts was there at the last look."""
+        enough = len(self._seen) >= self._stopper.needed
+        return enough and not self._stopper.missing(tuple(self._seen))
 
     def look(self) -> Tally:
         """Count what has come since the last look.
@@ -47,18 +55,28 @@ class Follower:
         if self._started_s is None and self._store.read("plan.json") is not None:
             self._started_s = time.monotonic()
         self._count_new()
+        last = self._stopper.needed - 1
+        total = sum(self._store.chunk_range(last)) if last >= 0 else 0
         return Tally(
-            done=sum(self._counts.values()),
-            total=self._store.samples,
+            done=min(total, sum(self._counts.values())),
+            total=total,
             resumed=self._resumed,
             counts=MappingProxyType(dict(self._counts)),
             seconds=0.0 if self._started_s is None else time.monotonic() - self._started_s,
         )
 
     def _count_new(self) -> None:
-        new = [chunk for chunk in self._store.finished() if chunk not in self._seen]
-        for table in self._store.tables(["outcome"], new):
-            for outcome, number in outcome_counts(table.column("outcome")).items():
+        try:
+            new = self._store.finished(besides=self._seen)
+            tables = list(self._store.tables(["outcome"], new))
+        except StoreError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return  # a part that does not count was just removed: look again
+            raise
+        for chunk, table in zip(new, tables, strict=True):
+            counts = outcome_counts(table.column("outcome"))
+            self._stopper.saw(chunk, counts)
+            for outcome, number in counts.items():
                 self._counts[outcome] += number
         self._seen.update(new)
 

@@ -158,7 +158,8 @@ class Keeper:
         self._written += sum(part.counts.values())
         self.stopper.saw(part.chunk, part.counts)
         self._there.add(part.chunk)
-        if not self.stopper.missing(tuple(self._there)):
+        whole = len(self._there) >= self.stopper.needed
+        if whole and not self.stopper.missing(tuple(self._there)):
             self.record("finished")
         if told != part.counts:
             self._tell()

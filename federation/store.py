@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,8 +179,12 @@ class CampaignStore:
         """Write a part that is encoded already; raises `StoreError` as `write_part` does."""
         write_whole(self.part_path(chunk), data)
 
-    def finished(self, plan_digest: str | None = None) -> tuple[int, ...]:
-        """Chunks whose parts are whole, in order; every part's footer is read.
+    def finished(
+        self, plan_digest: str | None = None, *, besides: Collection[int] = ()
+    ) -> tuple[int, ...]:
+        """Chunks whose parts are whole, in order; the footer of every part is read.
+
+        Those ``besides`` which one asks are left out, and not read again.
 
         Raises
         ------
@@ -197,6 +201,8 @@ class CampaignStore:
             if match is None:
                 raise StoreError(f"{path} does not belong to a campaign; move it elsewhere")
             chunk = int(match[1])
+            if chunk in besides:
+                continue
             self._check_part(path, chunk, plan_digest)
             chunks.append(chunk)
         return tuple(chunks)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any
 
-from federation.chunks import Failure, Share, refuse_clocks
+from federation.chunks import Failure, Share
 from federation.keeper import Keeper, Tally
 from federation.parts import EncodedPart
 from federation.store import CampaignStore
@@ -73,7 +73,6 @@ class Workers:
         BaseException
             What a worker raised, if it is no failure of its federation.
         """
-        refuse_clocks(study)
         mode = f"{self.count} workers"
         keeper = Keeper(store=store, scenario=study.scenario, mode=mode, watch=progress)
         finished = keeper.begin(plan)
@@ -189,8 +188,7 @@ class _Pool:
             for said in worker.heard():
                 if isinstance(said, EncodedPart):
                     self._keeper.keep(said)
-                    needed = self._keeper.stopper.needed
-                    self._pending = deque(chunk for chunk in self._pending if chunk < needed)
+                    self._drop_surplus()
                     worker.given.remove(said.chunk)
                 elif isinstance(said, Failure):
                     if not said.of_federation:
@@ -204,6 +202,12 @@ class _Pool:
         if worker.given and time.monotonic() - worker.heard_s > self._silence_s:
             worker.why = f"was silent for {self._silence_s:.0f} s"
             self._lost(worker)
+
+    def _drop_surplus(self) -> None:
+        """Forget chunks beyond the last that counts, once a stopping rule has decided."""
+        needed = self._keeper.stopper.needed
+        if self._pending and self._pending[-1] >= needed:
+            self._pending = deque(chunk for chunk in self._pending if chunk < needed)
 
     def _lost(self, worker: _Worker) -> None:
         """Take its chunks back; give up on a chunk that too many were lost at."""
