@@ -115,12 +115,13 @@ class Channel:
         check_faults(faults, scenario)
         self._scenario, self._faults, self._seed = scenario, faults, seed
         self._draw, self._devices = draw, devices
-        self._back_s = instants(faults, scenario.ders)
+        self._instants_s = instants(faults, scenario.ders)
+        self._now = ride_instants(faults)  # position of a realization's own time
 
     @property
     def questions(self) -> int:
         """Rows the planner is asked for each realization."""
-        return len(self._back_s)
+        return len(self._instants_s)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -169,22 +170,22 @@ class Channel:
         answer
             To `question`, row by row.
         """
-        times_s = self._times(batch.index)
+        now, times_s = self._now, self._times(batch.index)
         commands = self._commands(times_s)
         found, commanded = self._commanded(plan, commands, answer)
         applied = [self._applied(values) for values in commanded]
-        p, q, device = self._through_devices(applied[0][:, 0], applied[1][:, 0])
+        p, q, device = self._through_devices(applied[0][:, now], applied[1][:, now])
         held = stuck(self._faults, self._scenario, self._seed, batch.index, times_s)
-        given = self._given(batch.index, found[:, 0], p, q, plan)
+        given = self._given(batch.index, found[:, now], p, q, plan)
         seen = observe_under(engine, self._scenario, plan, batch, given, held)
         verdicts, outside_s = self._ride_through(engine, plan, seen, times_s, found, applied, held)
-        verdicts = self._final(verdicts, found[:, 0], device)
+        verdicts = self._final(verdicts, found[:, now], device)
         trace: dict[str, FloatArray] = {
-            "age_s": times_s - commands.sent_s[:, 0],
+            "age_s": times_s - commands.sent_s[:, now],
             "outside_s": outside_s,
             "switches_stuck": seen.switches_stuck.astype(float),
         }
-        for name, values in (("commanded", commanded[0][:, 0]), ("applied", p)):
+        for name, values in (("commanded", commanded[0][:, now]), ("applied", p)):
             for k, der in enumerate(self._scenario.ders.ids):
                 trace[f"{name}_kw_{der}"] = values[:, k, 0] + values[:, k, 1] + values[:, k, 2]
         return Settled(
@@ -196,7 +197,7 @@ class Channel:
         return np.asarray((index + 1) * self._faults.interval_s, dtype=float)
 
     def _commands(self, times_s: FloatArray) -> Commands:
-        at = np.maximum(times_s[:, None] - self._back_s, 0.0)
+        at = np.maximum(times_s[:, None] + self._instants_s, 0.0)
         return commands_in_force(self._faults, self._seed, at)
 
     def _commanded(
@@ -252,25 +253,32 @@ class Channel:
         applied: list[FloatArray],
         held: BoolArray,
     ) -> tuple[Verdicts, FloatArray]:
-        """Look back from states outside the limits until one is inside, or the time is over."""
-        verdicts = seen.verdicts
-        outside = _outside(verdicts)
-        outcome, outside_s = verdicts.outcome.copy(), np.zeros(len(outside))
-        for m in range(1, ride_instants(self._faults) + 1):
-            rows = np.flatnonzero(outside)
-            if not len(rows):
-                break
-            at = np.maximum(times_s[rows] - self._back_s[m], 0.0)
-            index = verdicts.index[rows]
-            loads = loads_at(self._draw, self._scenario, self._faults, at, index)
-            p, q = (values[rows, m] for values in applied)
-            given = self._given(index, found[rows, m], p, q, plan)
-            before = observe_under(engine, self._scenario, plan, loads, given, held[rows])
-            still = _outside(before.verdicts)
-            outcome[rows[~still]] = Outcome.FEASIBLE
-            outside_s[rows[still]] = self._back_s[m]
-            outside[rows[~still]] = False
-        return _with_outcome(verdicts, outcome), outside_s
+        """Let pass what is outside the limits for no longer than is allowed.
+
+        From a state that is outside, look back and then ahead, one instant at a time, while
+        states are outside; each stands for the time between two commands.
+        """
+        verdicts, period_s = seen.verdicts, self._faults.command_every_s
+        outcome, run = verdicts.outcome.copy(), _outside(verdicts).astype(np.int64)
+        for step in (1, -1):  # instants are newest first
+            going = _outside(verdicts)
+            for m in range(1, self._now + 1):
+                rows = np.flatnonzero(going & (run <= self._now))
+                if not len(rows):
+                    break
+                k = self._now + step * m
+                at = np.maximum(times_s[rows] + self._instants_s[k], 0.0)
+                index = verdicts.index[rows]
+                loads = loads_at(self._draw, self._scenario, self._faults, at, index)
+                p, q = (values[rows, k] for values in applied)
+                given = self._given(index, found[rows, k], p, q, plan)
+                other = observe_under(engine, self._scenario, plan, loads, given, held[rows])
+                still = _outside(other.verdicts)
+                run[rows[still]] += 1
+                going[rows[~still]] = False
+        brief = _outside(verdicts) & (run <= self._now)
+        outcome[brief] = Outcome.FEASIBLE
+        return _with_outcome(verdicts, outcome), np.asarray(run * period_s)
 
     def _final(
         self, verdicts: Verdicts, found: BoolArray, device: Mapping[str, FloatArray]

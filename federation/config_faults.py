@@ -82,7 +82,8 @@ class FaultsConfig(Section):
     )
     ride_through_s: Seconds = Field(
         default=0.0,
-        description="time for which a state may be outside the limits before it counts, s",
+        description="how long a state may be outside the limits, before and after taken together, "
+        "without counting, s",
     )
 
     @model_validator(mode="after")

@@ -97,21 +97,22 @@ def check_faults(faults: FaultsConfig, scenario: Scenario) -> None:
 
 
 def instants(faults: FaultsConfig, ders: Ders) -> FloatArray:
-    """(instant,) how long before a realization's time its devices are looked at, s.
+    """(instant,) when a realization's devices are looked at, s after its time, newest first.
 
-    The first is 0. Then come those that the ride-through needs, and those from which a
+    Those that the ride-through needs before and after its time, then those from which a
     ramp-limited device still remembers: it has forgotten after crossing its whole
-    re-dispatch band.
+    re-dispatch band. Its own time stands at position `ride_instants`.
     """
     period, memory = faults.command_every_s, 0
     if faults.ramp_kw_per_s is not None:
         band = 2.0 * max(ders.ramp_kw.max(initial=0.0), ders.ramp_kvar.max(initial=0.0))
         memory = int(np.ceil(band / (faults.ramp_kw_per_s * period) - _EPSILON_S))
-    return np.asarray(np.arange(ride_instants(faults) + memory + 1) * period)
+    ride = ride_instants(faults)
+    return np.asarray(np.arange(ride, -(ride + memory) - 1, -1) * period)
 
 
 def ride_instants(faults: FaultsConfig) -> int:
-    """How many instants before its time a realization must be outside throughout."""
+    """How many instants in a row a state may be outside the limits."""
     return round(faults.ride_through_s / faults.command_every_s)
 
 
