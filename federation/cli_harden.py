@@ -12,6 +12,7 @@ from federation.cli_options import (
     Overrides,
     Quiet,
     StudyName,
+    keeping,
     note,
     print_json,
     stdout,
@@ -61,14 +62,15 @@ def hardening(  # noqa: PLR0917  (typer reads a command's options from its param
     entries += [f"campaign.samples={samples}"] if samples is not None else []
     root = out or Path("campaigns") / f"harden-{Path(study).stem}"
     settings = HardenSettings(share=share, confidence=confidence, most_rounds=rounds)
-    done = harden(
-        study,
-        entries,
-        settings,
-        root,
-        tell=(lambda _: None) if quiet else (lambda one: note(round_line(one, settings))),
-        watch=lambda: watching_campaign(quiet=quiet),
-    )
+    with keeping(root):
+        done = harden(
+            study,
+            entries,
+            settings,
+            root,
+            tell=(lambda _: None) if quiet else (lambda one: note(round_line(one, settings))),
+            watch=lambda: watching_campaign(quiet=quiet),
+        )
     summary = harden_summary(done, study, root)
     write_text(root / "hardening.json", json_text(summary))
     write_text(root / "hardening.md", harden_markdown(summary))

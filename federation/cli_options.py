@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ __all__ = [
     "PlanFile",
     "Quiet",
     "StudyName",
+    "keeping",
     "note",
     "print_json",
     "read_plan",
@@ -55,6 +57,16 @@ def stdout() -> Console:
 def note(text: str) -> None:
     """Say something that is not the result."""
     typer.echo(text, err=True)
+
+
+@contextmanager
+def keeping(root: Path) -> Iterator[None]:
+    """Say, where a run of many parts is interrupted, that it can be taken up."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        note(f"what is finished is whole in {root}; go on with the same command")
+        raise
 
 
 def print_json(value: Mapping[str, Any]) -> None:

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from federation.cli_options import AsJson, Quiet, note, print_json, stdout
+from federation.cli_options import AsJson, Quiet, keeping, note, print_json, stdout
 from federation.cli_progress import watching_campaign
 from federation.environment import versions
 from federation.figures import figure_one_line
 from federation.files import json_text, write_whole
 from federation.paper_data import PaperData, load_paper
-from federation.paper_run import PaperRun, run_paper
+from federation.paper_run import PaperRun, PlanRow, run_paper
 from federation.paper_tables import PaperTable, paper_tables
 from federation.report import print_views
 
@@ -42,17 +42,18 @@ def paper(
     """Run a publication's studies and set our figures beside the printed ones."""
     data = load_paper(name)
     root = out or Path("campaigns") / f"paper-{name}"
-    run = run_paper(
-        data,
-        root,
-        samples=samples,
-        tell=(lambda _: None) if quiet else note,
-        watch=lambda: watching_campaign(quiet=quiet),
-    )
+    with keeping(root):
+        run = run_paper(
+            data,
+            root,
+            samples=samples,
+            tell=(lambda _: None) if quiet else note,
+            watch=lambda: watching_campaign(quiet=quiet),
+        )
     tables = paper_tables(run)
     figures = _draw(run, root)
     document = _document(name, data, tables, figures)
-    _write(root, document, data, tables)
+    _write(root, document, run, tables)
     if as_json:
         print_json(document)
     else:
@@ -88,15 +89,28 @@ def _document(
 
 
 def _write(
-    root: Path, document: dict[str, Any], data: PaperData, tables: tuple[PaperTable, ...]
+    root: Path, document: dict[str, Any], run: PaperRun, tables: tuple[PaperTable, ...]
 ) -> None:
+    data = run.data
     for table in tables:
         write_whole(root / f"{table.key}.csv", table.csv())
     write_whole(root / "tables.json", json_text(document))
     notes = "\n".join(f"- {text}" for text in data.paper.notes)
+    rows = {row.name: row for row in run.plans}
     pictures = "\n".join(
-        f"![{plan}]({next(file for file in files if file.endswith('.png'))})\n"
+        f"![{plan}]({next(file for file in files if file.endswith('.png'))})\n\n"
+        f"{_caption(rows[plan])}\n"
         for plan, files in document["figures"].items()
     )
     parts = [f"# {data.paper.title}\n", *(table.markdown() for table in tables), notes, pictures]
     write_whole(root / "tables.md", "\n".join(parts) + "\n")
+
+
+def _caption(row: PlanRow) -> str:
+    printed = row.rows.printed.get("served_kw")
+    beside = "" if printed is None else f"; printed: {printed[row.position]:.0f} kW"
+    return (
+        f"±{row.level_percent:g} %: {row.summary['served_kw']:.0f} of "
+        f"{row.summary['demand_kw']:.0f} kW served{beside}. Live blocks green, dead ones red and "
+        "dashed, closed switches and grid-forming DERs blue."
+    )
