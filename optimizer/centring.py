@@ -94,8 +94,11 @@ def centre(
             return outcome
         moved = _read(network, candidate, model)
         worst = oracle.worst(moved, time_limit_s=left())
-        cost = oracle.first_stage_usd(moved) + worst.cost_usd
-        if worst.complete and cost <= most + _SAME * max(1.0, abs(most)):
+        first = oracle.first_stage_usd(moved)
+        cost, found = first + worst.certain_usd, first + worst.cost_usd
+        width = proof.asked_gap * max(1.0, abs(cost))  # a bracket may be as wide as was asked
+        same = most + _SAME * max(1.0, abs(most))
+        if worst.complete and found <= same and cost <= max(same, proof.bound_usd + width):
             seconds = {**proof.seconds, "centring": perf_counter() - began}
             return Outcome(
                 candidate=moved,

@@ -39,7 +39,7 @@ def assemble(
     proof = join_proofs([step.proof for step in steps], robust=robust)
     shed = sum(stage.shed_usd(scenario) for stage in stages)
     generation = sum(stage.generation_usd(scenario) for stage in stages)
-    redispatch = sum(step.worst.cost_usd for step in steps if step.worst is not None)
+    redispatch = sum(step.worst.certain_usd for step in steps if step.worst is not None)
     return Plan(
         family="partitioning",
         scenario_digest=scenario.digest(),

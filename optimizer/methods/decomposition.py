@@ -67,13 +67,21 @@ class Worst:
     violation
         Least violation over the set's worst realization; 0 if all can be served.
     complete
-        False if a limit came before every realization was settled.
+        False if not every realization was settled: a limit came, or the bound is too weak.
+    bound_usd
+        No realization costs more; ``cost_usd`` itself if left out.
     """
 
     zeta: FloatArray
     cost_usd: float
     violation: float
     complete: bool = True
+    bound_usd: float | None = None
+
+    @property
+    def certain_usd(self) -> float:
+        """Cost that no realization exceeds: what a plan is charged with."""
+        return self.cost_usd if self.bound_usd is None else self.bound_usd
 
 
 class Master(Protocol[C_co]):
@@ -185,7 +193,7 @@ class _Loop(Generic[C]):
                 self.progress(self._progress())
             if self._closed():
                 return self._end(Termination.OPTIMAL)
-            if answer.termination is Termination.TIME_LIMIT or not worst.complete:
+            if answer.termination is Termination.TIME_LIMIT or self._left() <= 0.0:
                 return self._end(Termination.TIME_LIMIT)
             if not self.master.add(worst.zeta):
                 stalls, sharpness = stalls + 1, sharpness * _TIGHTER
@@ -196,8 +204,8 @@ class _Loop(Generic[C]):
         began = perf_counter()
         worst = self.oracle.worst(candidate, time_limit_s=self._left())
         self.seconds["separation"] += perf_counter() - began
-        if worst.complete and np.isfinite(worst.cost_usd):
-            cost = self.oracle.first_stage_usd(candidate) + worst.cost_usd
+        if worst.complete and np.isfinite(worst.certain_usd):
+            cost = self.oracle.first_stage_usd(candidate) + worst.certain_usd
             if cost < self.incumbent:
                 self.incumbent, self.best = cost, (candidate, worst)
         return worst

@@ -1,4 +1,4 @@
-"""Separation: the worst realization of a candidate plan, exactly.
+"""Separation by enumeration: the worst realization of an island, exactly.
 
 The re-dispatch problem (S1) of the partitioning paper is a linear program in which the load
 moves only right-hand sides, so its value is convex in the load and its maximum over a box is
@@ -15,7 +15,6 @@ undefined ``o_g`` in its objective; ``o⁺ + o⁻`` is meant.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -26,15 +25,17 @@ from optimizer.constraints.devices import add_redispatch, redispatch_usd
 from optimizer.constraints.flow import add_flow
 from optimizer.constraints.network import BASE_KVA, Network
 from optimizer.first_stage import FirstStage
-from optimizer.methods.decomposition import Worst
+from optimizer.methods.island_recourse import uncertain_directions
+from optimizer.methods.region import Region, gray_signs
 from optimizer.methods.solve import compile_model
 from optimizer.methods.solve_again import LinearProgram
+from optimizer.methods.worst_case import Bracket
 from scenarios.arrays import FloatArray, IntArray
 from scenarios.errors import ScenarioError
 from scenarios.plan import Termination
 from scenarios.realization import realize
 
-__all__ = ["MOST_UNCERTAIN", "VertexSeparation", "gray_signs"]
+__all__ = ["MOST_UNCERTAIN", "enumerate_island", "gray_signs", "uncertain_directions"]
 
 MOST_UNCERTAIN = 12
 """Most uncertain loads an island may hold: 4096 vertices."""
@@ -43,102 +44,58 @@ TOLERANCE = 1e-6
 """Sum of violated balance, per unit of 1 MVA, that counts as none (1 W)."""
 
 
-def gray_signs(count: int) -> FloatArray:
-    """(2^count, count) every sign vector, neighbours differing in one entry, all +1 first."""
-    codes = np.arange(2**count)
-    codes ^= codes >> 1
-    return np.asarray(1.0 - 2.0 * ((codes[:, None] >> np.arange(count)) & 1), dtype=np.float64)
+def enumerate_island(
+    network: Network,
+    candidate: FirstStage,
+    blocks: tuple[int, ...],
+    region: Region,
+    *,
+    reach: FloatArray | None = None,
+    time_limit_s: float,
+) -> Bracket:
+    """Try every vertex of one island's set.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class VertexSeparation:
-    """Worst vertex by enumeration, island by island.
-
-    Attributes
+    Parameters
     ----------
-    network
-        Per-unit network, with the margins the plan is to keep.
+    network, candidate, blocks
+        The island.
+    region
+        Set of its own directions, in the order of `uncertain_directions`.
     reach
         Bounds on flows over the whole set, from `flow_reach`.
+    time_limit_s
+        Wall time; the bound is infinite if it does not suffice.
+
+    Raises
+    ------
+    ScenarioError
+        If the island holds more than `MOST_UNCERTAIN` uncertain loads.
     """
-
-    network: Network
-    reach: FloatArray | None = None
-
-    def first_stage_usd(self, candidate: FirstStage) -> float:
-        """Shed and generation cost."""
-        return candidate.cost_usd(self.network.scenario)
-
-    def worst(self, candidate: FirstStage, *, time_limit_s: float) -> Worst:
-        """Return the worst vertex of the set; dead loads are put at their highest.
-
-        Raises
-        ------
-        ScenarioError
-            If an island holds more than `MOST_UNCERTAIN` uncertain loads.
-        """
-        scenario = self.network.scenario
-        deadline = perf_counter() + time_limit_s
-        zeta = np.ones(scenario.uncertainty.size)
-        cost = violation = 0.0
-        for blocks in candidate.islands(scenario):
-            found = self._island(candidate, blocks, deadline)
-            zeta[found.directions] = found.signs
-            cost += found.cost_usd
-            violation += found.violation
-            if not found.complete:
-                return Worst(zeta=zeta, cost_usd=np.inf, violation=violation, complete=False)
-        return Worst(zeta=zeta, cost_usd=cost, violation=violation)
-
-    def _island(
-        self, candidate: FirstStage, blocks: tuple[int, ...], deadline: float
-    ) -> _IslandWorst:
-        directions = uncertain_directions(self.network, blocks)
-        if len(directions) > MOST_UNCERTAIN:
-            scenario = self.network.scenario
-            names = "+".join(scenario.feeder.blocks.ids[b] for b in blocks)
-            raise ScenarioError(
-                f"island {names} holds {len(directions)} uncertain loads; enumeration proves "
-                f"robustness for at most {MOST_UNCERTAIN} (4096 vertices). Name fewer loads under "
-                "[uncertainty] loads, or lump loads that move together into one"
-            )
-        program = _IslandProgram(self.network, candidate, blocks, self.reach)
-        signs = gray_signs(len(directions))
-        zeta = np.ones((len(signs), self.network.scenario.uncertainty.size))
-        zeta[:, directions] = signs
-        draws = realize(self.network.scenario, zeta)
-        demand = self.network.demand(
-            draws.p_kw[:, self.network.time], draws.q_kvar[:, self.network.time]
+    deadline = perf_counter() + time_limit_s
+    directions = uncertain_directions(network, blocks)
+    if len(directions) > MOST_UNCERTAIN:
+        names = "+".join(network.scenario.feeder.blocks.ids[b] for b in blocks)
+        raise ScenarioError(
+            f"island {names} holds {len(directions)} uncertain loads; enumeration proves "
+            f"robustness for at most {MOST_UNCERTAIN} (4096 vertices). Name fewer loads under "
+            '[uncertainty] loads, or set [planner] separation = "auto"'
         )
-        best = _IslandWorst(directions, signs[0], -1.0, 0.0, complete=True)
-        for k, sign in enumerate(signs):
-            if perf_counter() > deadline:
-                best.complete = False
-                break
-            cost, violation = program.value((demand[0][k], demand[1][k]))
-            if (violation, cost) > (best.violation, best.cost_usd):
-                best = _IslandWorst(directions, sign, cost, violation, complete=True)
-        return best
-
-
-@dataclass(slots=True)
-class _IslandWorst:
-    directions: IntArray
-    signs: FloatArray
-    cost_usd: float
-    violation: float
-    complete: bool
-
-
-def uncertain_directions(network: Network, blocks: tuple[int, ...]) -> IntArray:
-    """Positions in the set of the loads of these blocks that do move."""
-    scenario = network.scenario
-    where = {
-        name: int(b)
-        for name, b in zip(scenario.feeder.loads.ids, scenario.feeder.block_of_load, strict=True)
-    }
-    inside = [where[name] in blocks for name in scenario.uncertainty.load_ids]
-    return np.flatnonzero(np.array(inside, dtype=bool) & (scenario.uncertainty.spread > 0.0))
+    program = _IslandProgram(network, candidate, blocks, reach)
+    vertices = np.array([*region.vertices()], dtype=float)
+    zeta = np.ones((len(vertices), network.scenario.uncertainty.size))
+    zeta[:, directions] = vertices
+    draws = realize(network.scenario, zeta)
+    demand = network.demand(draws.p_kw[:, network.time], draws.q_kvar[:, network.time])
+    best, complete = (0.0, -1.0, vertices[0]), True
+    for k, vertex in enumerate(vertices):
+        if perf_counter() > deadline:
+            complete = False
+            break
+        cost, violation = program.value((demand[0][k], demand[1][k]))
+        if (violation, cost) > best[:2]:
+            best = (violation, cost, vertex)
+    bound = best[1] if complete else np.inf
+    return Bracket(zeta=best[2], cost_usd=best[1], bound_usd=bound, violation=best[0])
 
 
 class _IslandProgram:

@@ -91,6 +91,21 @@ class LinearProgram:
         where = np.asarray(index, dtype=np.int32)
         self._highs.changeColsCost(len(where), where, np.ascontiguousarray(cost, dtype=float))
 
+    def add_rows(self, rows: FloatArray, lower: ArrayLike, upper: ArrayLike) -> None:
+        """Append (row, column) rows with their bounds; the basis is kept."""
+        inside = np.abs(rows) > 0.0
+        start = np.concatenate([[0], np.cumsum(inside.sum(axis=1))[:-1]]).astype(np.int32)
+        low, high = (np.ascontiguousarray(v, dtype=float) for v in (lower, upper))
+        at = np.nonzero(inside)
+        self._highs.addRows(
+            len(rows), low, high, len(at[1]), start, at[1].astype(np.int32), rows[at]
+        )
+
+    def set_coefficients(self, row: IntArray, column: IntArray, value: FloatArray) -> None:
+        """Change single entries of the matrix."""
+        for i, j, v in zip(row.tolist(), column.tolist(), value.tolist(), strict=True):
+            self._highs.changeCoeff(i, j, v)
+
     def run(
         self,
         *,
@@ -157,3 +172,7 @@ class LinearProgram:
             np.array([_CODES[s] for s in basis.col_status], dtype=np.int64),
             np.array([_CODES[s] for s in basis.row_status], dtype=np.int64),
         )
+
+    def column_dual(self) -> FloatArray:
+        """(column,) reduced costs of the last run."""
+        return np.asarray(self._highs.getSolution().col_dual, dtype=float)

@@ -12,7 +12,7 @@ from optimizer.constraints.flow import Decisions, add_flow
 from optimizer.constraints.network import BASE_KVA, Network
 from optimizer.constraints.topology import FORMULATIONS
 from optimizer.first_stage import FirstStage
-from optimizer.methods.separation import VertexSeparation
+from optimizer.methods.island_separation import IslandSeparation
 from optimizer.methods.solve import solve
 from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
 from optimizer.planner import make_planner
@@ -136,7 +136,7 @@ def test_centring_keeps_cost_and_robustness_and_widens_the_least_margin(random_s
     assert centred.proof.certified
     assert centred.proof.incumbent_usd <= plain.proof.incumbent_usd * (1 + 1e-8)
     np.testing.assert_array_equal(plain.closed, centred.closed)
-    oracle = VertexSeparation(network=Network.of(scenario))
+    oracle = IslandSeparation(network=Network.of(scenario), kind="enumeration")
     stage = FirstStage.of(centred)
     worst = oracle.worst(stage, time_limit_s=60.0)
     assert worst.violation == 0.0

@@ -3,7 +3,8 @@ import pytest
 
 from optimizer.constraints.network import Network
 from optimizer.first_stage import FirstStage
-from optimizer.methods.separation import MOST_UNCERTAIN, VertexSeparation, gray_signs
+from optimizer.methods.island_separation import IslandSeparation
+from optimizer.methods.separation import MOST_UNCERTAIN, gray_signs
 from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
 from scenarios.errors import ScenarioError
 from scenarios.realization import uniforms
@@ -28,7 +29,9 @@ def test_worst_vertex_is_the_worst_of_all_solved_head_on(
 ):
     scenario = random_scenario(seed, spread=0.25, uncertain=3)
     stage = _stage(scenario, method=method)
-    worst = VertexSeparation(network=Network.of(scenario)).worst(stage, time_limit_s=60.0)
+    worst = IslandSeparation(network=Network.of(scenario), kind="enumeration").worst(
+        stage, time_limit_s=60.0
+    )
     costs = [second_stage(scenario, stage, zeta) for zeta in gray_signs(3)]
     if np.isinf(max(costs)):
         assert np.isinf(worst.cost_usd)
@@ -51,7 +54,9 @@ def test_no_interior_realization_costs_more_than_the_worst_vertex(
 ):
     scenario = random_scenario(seed, spread=0.25, uncertain=3)
     stage = _stage(scenario)
-    worst = VertexSeparation(network=Network.of(scenario)).worst(stage, time_limit_s=60.0)
+    worst = IslandSeparation(network=Network.of(scenario), kind="enumeration").worst(
+        stage, time_limit_s=60.0
+    )
     inside = 2.0 * uniforms(seed, 0, 12, 3) - 1.0
     assert max(second_stage(scenario, stage, z) for z in inside) <= worst.cost_usd + 1e-3
 
@@ -61,7 +66,9 @@ def test_nominal_plans_of_some_seeds_are_not_robust(random_scenario):
     for seed in range(8):
         scenario = random_scenario(seed, spread=0.25, uncertain=3)
         stage = _stage(scenario, method="nominal")
-        worst = VertexSeparation(network=Network.of(scenario)).worst(stage, time_limit_s=60.0)
+        worst = IslandSeparation(network=Network.of(scenario), kind="enumeration").worst(
+            stage, time_limit_s=60.0
+        )
         broken += int(np.isinf(worst.cost_usd))
     assert broken >= 2  # otherwise the comparison above compares nothing
 
@@ -71,9 +78,13 @@ def test_a_price_too_low_to_be_exact_does_not_hide_feasibility(random_scenario):
 
     scenario = random_scenario(1, spread=0.25, uncertain=3)
     stage = _stage(scenario)
-    dear = VertexSeparation(network=Network.of(scenario)).worst(stage, time_limit_s=60.0)
+    dear = IslandSeparation(network=Network.of(scenario), kind="enumeration").worst(
+        stage, time_limit_s=60.0
+    )
     cheap = replace(scenario, slack_usd_per_kw=1e-3)
-    found = VertexSeparation(network=Network.of(cheap)).worst(stage, time_limit_s=60.0)
+    found = IslandSeparation(network=Network.of(cheap), kind="enumeration").worst(
+        stage, time_limit_s=60.0
+    )
     assert found.cost_usd == pytest.approx(dear.cost_usd, rel=1e-6, abs=1e-3)
 
 
@@ -88,13 +99,15 @@ def test_too_many_uncertain_loads_are_refused_with_their_count(networked):
     with pytest.raises(
         ScenarioError, match=rf"holds \d+ uncertain loads.*at most {MOST_UNCERTAIN}"
     ):
-        PartitioningPlanner().plan(scenario)
+        PartitioningPlanner(options=PartitioningOptions(separation="enumeration")).plan(scenario)
 
 
 def test_a_deadline_leaves_the_search_incomplete(random_scenario):
     scenario = random_scenario(0, spread=0.1, uncertain=3)
     stage = _stage(scenario)
     assert stage.energized.any()
-    worst = VertexSeparation(network=Network.of(scenario)).worst(stage, time_limit_s=-1.0)
+    worst = IslandSeparation(network=Network.of(scenario), kind="enumeration").worst(
+        stage, time_limit_s=-1.0
+    )
     assert not worst.complete
-    assert np.isinf(worst.cost_usd)
+    assert np.isinf(worst.certain_usd)
