@@ -52,6 +52,8 @@ __all__ = [
 MODES: Mapping[str, str] = {"in_process": "inproc", "processes": "zmq", "local": "local"}
 """How a campaign is run, and the transport that takes."""
 
+_BATCH_WITH_DEVICES = 16  # a silent device may cost its deadline for each realization
+
 _ENGINES: Mapping[str, Callable[[Scenario], Engine]] = {
     "ac": OpenDssEngine,
     "linear": LinearEngine,
@@ -144,6 +146,8 @@ def run_campaign(
     settings = session_settings(study, mode)
     if spread is not None and mode == "processes":
         raise ConfigError("workers hold both federates each; leave out --processes, or the workers")
+    if spread is not None and (pace_of(study) is not None or study.config.devices.at):
+        raise ConfigError("one clock and one device cannot serve several workers; leave them out")
     started = time.monotonic()
     with writing(out):
         store = open_store(study, out)
@@ -251,7 +255,10 @@ def make_feeder_job(
 
 def batch_of(study: Study) -> int:
     """Realizations of an exchange: one where a wall clock sets the pace."""
-    return study.config.campaign.batch if pace_of(study) is None else 1
+    batch = study.config.campaign.batch
+    if pace_of(study) is not None:
+        return 1
+    return min(batch, _BATCH_WITH_DEVICES) if study.config.devices.at else batch
 
 
 def feeder_job_of(

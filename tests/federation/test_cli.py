@@ -236,7 +236,7 @@ def test_run_prints_the_agreed_figures(run_once):
     assert campaign["samples"] == 40
     assert sum(campaign["outcomes"].values()) == 40
     assert set(campaign["outcomes"]) == {
-        "feasible", "violated", "not_mended", "no_recourse", "no_solution", "erred",
+        "feasible", "violated", "not_mended", "no_recourse", "no_solution", "erred", "stale",
     }  # fmt: skip
     assert campaign["interval"][0] <= campaign["feasible_share"] <= campaign["interval"][1]
 
