@@ -13,6 +13,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from federation.campaign_words import interval_kind, sentences
 from federation.environment import versions
 from federation.summary import QUANTILE_LEVELS, campaign_summary, plan_summary
 from federation.wording import MEANING
@@ -159,7 +160,8 @@ def verdict_view(campaign: Mapping[str, Any]) -> RenderableType:
     headline = Text.assemble(
         ("feasible ", "bold"),
         ("none judged" if share is None else f"{100.0 * share:.2f} %", "bold"),
-        f"  ({percent} exact interval {100.0 * low:.2f} to {100.0 * high:.2f} %)",
+        f"  ({percent} {interval_kind(campaign)} interval "
+        f"{100.0 * low:.2f} to {100.0 * high:.2f} %)",
     )
     rate = campaign["samples_per_s"]
     how = (
@@ -171,6 +173,7 @@ def verdict_view(campaign: Mapping[str, Any]) -> RenderableType:
         Text("Verdicts", style="bold underline"),
         headline,
         Text(how),
+        *(Text(line) for line in sentences(campaign)),
         Text(),
         verdict_table(campaign),
     ]
@@ -179,6 +182,7 @@ def verdict_view(campaign: Mapping[str, Any]) -> RenderableType:
         parts.insert(2, Text(f"{missing} of {campaign['asked']} realizations not done", _BAD))
     if "crossed" in campaign:
         parts += [Text(), crossed_table(campaign["crossed"])]
+        parts += _crossed_words(campaign["crossed"]["difference"])
     if campaign["margins"]:
         parts += [Text(), margin_table(campaign)]
     return Group(*parts)
@@ -208,22 +212,26 @@ def verdict_table(campaign: Mapping[str, Any]) -> Table:
 
 
 def crossed_table(crossed: Mapping[str, Any]) -> Table:
-    """Linear judge against AC judge, with the difference of their feasible shares."""
-    difference = crossed["difference"]
-    title = "Linear judge (rows) against AC (columns)"
-    if difference["value"] is not None:
-        value, (low, high) = difference["value"], difference["interval"]
-        title += (
-            f": linear less AC {100.0 * value:+.2f} points "
-            f"({100.0 * low:+.2f} to {100.0 * high:+.2f})"
-        )
-    table = _table(title)
+    """Linear judge against AC judge, realizations."""
+    table = _table("Linear judge (rows) against AC")
     table.add_column("LinDist3Flow", no_wrap=True)
     for name in ("AC feasible", "AC not"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_row("feasible", str(crossed["both_feasible"]), str(crossed["linear_only"]))
     table.add_row("not", str(crossed["ac_only"]), str(crossed["neither"]))
     return table
+
+
+def _crossed_words(difference: Mapping[str, Any]) -> list[RenderableType]:
+    if difference["value"] is None:
+        return []
+    low, high = (100.0 * one for one in difference["interval"])
+    return [
+        Text(
+            f"linear less AC: {100.0 * difference['value']:+.2f} percentage points "
+            f"({100.0 * difference['confidence']:g} % interval {low:+.2f} to {high:+.2f})"
+        )
+    ]
 
 
 def margin_table(campaign: Mapping[str, Any]) -> Table:

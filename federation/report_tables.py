@@ -20,11 +20,12 @@ __all__ = ["Column", "Table", "all_tables", "csv_text"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column: its heading and how a value of it is put in words."""
+    """One column: its heading, how a value of it is put in words, and how it is set."""
 
     title: str
     words: Callable[[Any], str] = plain
     numeric: bool = False
+    prose: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,10 @@ def _text(title: str) -> Column:
     return Column(title=title)
 
 
+def _prose(title: str) -> Column:
+    return Column(title=title, prose=True)
+
+
 def _number(title: str, words: Callable[[Any], str] = plain) -> Column:
     return Column(title=title, words=words, numeric=True)
 
@@ -102,7 +107,7 @@ def _outcomes(data: ReportData) -> Table:
             _number("share", percent),
             _number(f"{confidence} from", percent),
             _number("to", percent),
-            _text("meaning"),
+            _prose("meaning"),
         ),
         rows=tuple(
             (
@@ -146,7 +151,7 @@ def _islands(data: ReportData) -> Table:
         caption="Islands of the plan",
         columns=(
             _text("grid-forming DER"),
-            _text("blocks"),
+            _prose("blocks"),
             _number("nominal demand, kW", lambda v: fixed(v, 1)),
             _number("DER capacity, kW", lambda v: fixed(v, 1)),
         ),
@@ -222,7 +227,7 @@ def _margins(data: ReportData) -> Table:
             four(f"mean of worst {100 * tail:g} %"),
             *(four(f"{100 * float(level):g} % quantile") for level in levels),
             four("greatest"),
-            _text("least at"),
+            _prose("least at"),
             _number("in realization"),
         ),
         rows=tuple(rows),
@@ -291,7 +296,7 @@ def _worst(data: ReportData) -> Table:
             _text("realization"),
             _text("outcome"),
             _number("relative margin", percent),
-            _text("what failed, and where it was worst"),
+            _prose("what failed, and where it was worst"),
             _number("drawn load, kW", lambda v: fixed(v, 1)),
             _number("served, kW", lambda v: fixed(v, 1)),
             _number("losses, kW", lambda v: fixed(v, 2)),
@@ -362,7 +367,7 @@ def _unsolved(data: ReportData) -> Table:
             _text("realization"),
             _text("outcome"),
             _number("drawn load, kW", lambda v: fixed(v, 1)),
-            _text("load furthest from nominal"),
+            _prose("load furthest from nominal"),
         ),
         rows=tuple(rows),
     )
