@@ -7,7 +7,7 @@ another tool; ``gridproof check PLAN STUDY`` audits it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -120,6 +120,13 @@ class Setpoints:
         object.__setattr__(self, "p_kw", frozen(self.p_kw, float, (n, -1, 3)))
         object.__setattr__(self, "q_kvar", frozen(self.q_kvar, float, (n, -1, 3)))
         object.__setattr__(self, "source_v_pu", frozen(self.source_v_pu, float, (n, -1)))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, rows: IntArray | BoolArray) -> Setpoints:
+        """Return the set-points at some positions, in their order, or where a mask is true."""
+        return Setpoints(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,12 +6,12 @@ stream, so chunk size, worker count, order and restarts cannot change what index
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scenarios.arrays import FloatArray, IntArray, frozen, index_of
+from scenarios.arrays import BoolArray, FloatArray, IntArray, frozen, index_of
 
 if TYPE_CHECKING:
     from scenarios.scenario import Scenario
@@ -50,6 +50,12 @@ class Realizations:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def take(self, rows: IntArray | BoolArray) -> Realizations:
+        """Return the realizations at some positions, in their order, or where a mask is true."""
+        return Realizations(
+            **{field.name: getattr(self, field.name)[rows] for field in fields(self)}
+        )
 
 
 def uniforms(seed: int, first: int, count: int, width: int, stream: int = 0) -> FloatArray:
