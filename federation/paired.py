@@ -15,6 +15,9 @@ from scipy.stats import binomtest, norm
 __all__ = ["mcnemar_p", "paired_difference", "tango_interval"]
 
 
+_STEP = 1e-10
+
+
 def mcnemar_p(first_only: int, second_only: int) -> float:
     """Exact two-sided p-value of "both shares are equal".
 
@@ -52,10 +55,14 @@ def tango_interval(
     def beyond(delta: float, sign: float) -> float:
         return sign * (b - c - n * delta) - z * _spread(b, c, n, delta)
 
-    estimate = (b - c) / n
-    low = -1.0 if beyond(-1.0, 1.0) <= 0.0 else brentq(beyond, -1.0, estimate, args=(1.0,))
-    high = 1.0 if beyond(1.0, -1.0) <= 0.0 else brentq(beyond, estimate, 1.0, args=(-1.0,))
-    return float(low), float(high)
+    def bound(sign: float) -> float:
+        """Where the statistic passes the quantile, outward from the estimate."""
+        start = (b - c) / n - sign * _STEP  # at the estimate itself the statistic may be 0 / 0
+        if beyond(-sign, sign) <= 0.0:
+            return -sign
+        return float(brentq(beyond, start, -sign, args=(sign,), xtol=1e-14))
+
+    return bound(1.0), bound(-1.0)
 
 
 def _spread(b: int, c: int, n: int, delta: float) -> float:
