@@ -30,6 +30,7 @@ from scenarios.plan import Plan
 
 __all__ = [
     "federate_command",
+    "program",
     "run_feeder_process",
     "run_planner_process",
     "run_processes",
@@ -161,19 +162,28 @@ def run_processes(study_file: Path, out: Path, settings: SessionSettings) -> Non
     supervise({role: command(role) for role in MEMBERS}, settings)
 
 
+def program() -> list[str]:
+    """Return how this program is started, so that its children are it, too."""
+    script = Path(sys.executable).with_name("gridproof")
+    return [sys.executable, *([str(script)] if script.is_file() else ["-m", "federation"])]
+
+
 def federate_command(
     role: str, study_file: Path, out: Path, address: BrokerAddress, settings: SessionSettings
 ) -> list[str]:
     """Return the command of one child, as the command line understands it."""
     return [
-        *(sys.executable, "-m", "federation", "federate", role, str(study_file)),
+        *(*program(), "federate", role, str(study_file)),
         *("--broker", f"{address.host}:{address.port}", "--key", address.key),
         *("--out", str(out), "--settings", settings.to_json()),
     ]
 
 
 def supervise(
-    commands: Mapping[str, Callable[[BrokerAddress], Sequence[str]]], settings: SessionSettings
+    commands: Mapping[str, Callable[[BrokerAddress], Sequence[str]]],
+    settings: SessionSettings,
+    *,
+    foreign: Sequence[str] = (),
 ) -> None:
     """Start a broker and one child for each command; end and reap everything, always.
 
@@ -183,6 +193,9 @@ def supervise(
         By federate: the argument list for a broker's address.
     settings
         ``join_deadline_s`` and ``wall_deadline_s`` are kept here, the others in the children.
+    foreign
+        Federates that are programs of somebody else's and leave no receipt: for them the code
+        0 is enough here, and the other federate, which wants to hear *done*, is the witness.
 
     Raises
     ------
@@ -194,7 +207,8 @@ def supervise(
         children: list[_Child] = []
         try:
             for name, command in commands.items():
-                children.append(_Child(name, command(broker.address), Path(folder)))
+                receipt = name not in foreign
+                children.append(_Child(name, command(broker.address), Path(folder), receipt))
             _watch(children, broker, settings)
         except BaseException as error:
             broker.end(f"ended by the supervisor: {error or type(error).__name__}")
@@ -210,8 +224,8 @@ def supervise(
 class _Child:
     """A federate's process, leader of its own process group; its output goes to a file."""
 
-    def __init__(self, name: str, command: Sequence[str], folder: Path) -> None:
-        self.name, self.joined = name, False
+    def __init__(self, name: str, command: Sequence[str], folder: Path, receipt: bool) -> None:
+        self.name, self.ours = name, receipt
         self._output, self._receipt = folder / f"{name}.log", folder / f"{name}.receipt"
         paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = os.environ | {
@@ -238,7 +252,7 @@ class _Child:
 
     @property
     def finished_its_work(self) -> bool:
-        return self.code() == 0 and self._receipt.exists()
+        return self.code() == 0 and (self._receipt.exists() or not self.ours)
 
     def ask_to_end(self) -> None:
         if self.code() is None:
@@ -267,7 +281,8 @@ class _Child:
             how = f"ended with code {code}"
         said = self.said()
         error = FederateLost(f"the {self.name} {how}" + (f": {said}" if said else ""))
-        error.exit_code = code if code in _KNOWN_CODES else FederationError.exit_code
+        known = self.ours and code in _KNOWN_CODES
+        error.exit_code = code if known and code else FederationError.exit_code
         return error
 
     def _signal(self, number: signal.Signals) -> None:
@@ -303,16 +318,26 @@ def _cause(children: Sequence[_Child]) -> FederateLost:
     """Return the failure the others follow from: they only lost their peer, code 4."""
     until = time.monotonic() + _GRACE_S
     while any(child.code() is None for child in children) and time.monotonic() < until:
-        if any(child.code() in (1, 2, 3) or (child.code() or 0) < 0 for child in children):
+        if any(_has_failed(child) and _rank(child) < 2 for child in children):
             break
         time.sleep(_LOOK_EVERY_S)
-    failed = [child for child in children if _has_failed(child)]
-    return min(failed, key=_rank).failure()
+    failed = sorted((child for child in children if _has_failed(child)), key=_rank)
+    error = failed[0].failure()
+    for other in failed[1:]:
+        if not other.ours and other.said():  # its own words say more than ours about it
+            more = FederateLost(f"{error}\nthe {other.name} wrote last: {other.said()[-200:]}")
+            more.exit_code, error = error.exit_code, more
+    return error
 
 
 def _rank(child: _Child) -> int:
-    """Own failures first, then a signal, then an early leave, then a lost peer."""
+    """Own failures first, then a signal, then an early leave, then a lost peer.
+
+    A foreign program's codes mean nothing to us; its peer has heard why it failed.
+    """
     code = child.code() or 0
+    if code > 0 and not child.ours:
+        return 4
     if code in (1, 2, 3):
         return 0
     if code < 0:
