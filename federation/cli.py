@@ -21,6 +21,7 @@ from federation.cli_harden import hardening
 from federation.cli_launch import launch
 from federation.cli_paper import paper
 from federation.cli_plan import check, plan, studies
+from federation.cli_probe import adversary, rare
 from federation.cli_report import compare, report
 from federation.cli_run import campaign, federate, resume, run
 from federation.cli_sweep import sweep
@@ -125,6 +126,8 @@ def _options(
 
 for command in (studies, plan, run, campaign, resume, watch, report, compare, check, paper, sweep):
     app.command()(command)
+app.command()(adversary)
+app.command()(rare)
 app.add_typer(device, name="device")
 app.command("harden")(hardening)
 app.command()(launch)

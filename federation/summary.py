@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from federation.answers import kept_answers
 from federation.crossed import crossed_outcomes
 from federation.losses import KindCounts, UnservedEnergy
 from federation.rows import MARGIN_UNITS, outcome_counts
@@ -178,6 +179,7 @@ def campaign_summary(store: CampaignStore) -> dict[str, Any]:
         "margins": _margins(store, chunks),
         "seconds": seconds,
         "samples_per_s": recorded / seconds if seconds > 0 else None,
+        **kept_answers(store),
     }
 
 

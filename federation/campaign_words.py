@@ -1,0 +1,66 @@
+"""Sentences beside a campaign's table: why it stopped, what it loses, what a search found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["interval_kind", "sentences"]
+
+
+def interval_kind(campaign: Mapping[str, Any]) -> str:
+    """Say which interval the headline has."""
+    if campaign.get("stopping"):
+        return "anytime-valid"
+    return "exact" if campaign.get("independent_draws", True) else "nominal"
+
+
+def sentences(campaign: Mapping[str, Any]) -> list[str]:
+    """One line each for what the summary holds beyond shares and margins."""
+    lines = []
+    stopping, energy = campaign.get("stopping"), campaign.get("energy")
+    if stopping:
+        lines.append(_why_stopped(stopping))
+    if not campaign.get("independent_draws", True):
+        lines.append(
+            f"sampler {campaign['sampler']}: draws are not independent, so the interval is "
+            "nominal, not exact"
+        )
+    if energy and energy["expected_unserved_kwh"] is not None:
+        lines.append(
+            f"expected unserved energy {energy['expected_unserved_kwh']:.1f} of "
+            f"{energy['demand_kwh']:.1f} kWh in {energy['horizon_h']:g} h, every realization that "
+            "is not feasible counted whole"
+        )
+    worst, rare = campaign.get("adversary"), campaign.get("rare")
+    if worst:
+        least = worst["least_margin"]
+        drawn = worst["monte_carlo"] and worst["monte_carlo"]["least_margin"]
+        beside = "" if drawn is None else f"; least drawn {drawn:.5f}"
+        found = "nothing solved" if least is None else f"{least:.5f}"
+        lines.append(
+            f"worst realization found by search: least scaled margin {found} "
+            f"({str(worst['outcome']).replace('_', ' ')}){beside}"
+        )
+    if rare and rare["reached"]:
+        lines.append(
+            f"probability of failure by subset simulation {rare['probability']:.2g} "
+            f"(coefficient of variation {rare['cov']:.2f} to {rare['cov_upper']:.2f})"
+        )
+    elif rare:
+        lines.append(f"failure by subset simulation: rarer than about {rare['below']:.0e}")
+    return lines
+
+
+def _why_stopped(stopping: Mapping[str, Any]) -> str:
+    low, high = stopping["interval"]
+    share, percent = 100.0 * stopping.get("share", 0.0), f"{100.0 * stopping['confidence']:g} %"
+    error = 100.0 * (1.0 - stopping["confidence"])
+    looked = f"after {stopping['looks']} looks; error at most {error:.2g} %, all looks together"
+    if stopping["reason"] == "width":
+        return f"stopped: the {percent} interval is {100.0 * (high - low):.2f} % wide, {looked}"
+    if stopping["reason"]:
+        return f"stopped: a feasible share of {share:g} % is {stopping['reason']}, {looked}"
+    if "width" in stopping:
+        return f"not stopped early: the interval is wider than {100.0 * stopping['width']:g} %"
+    return f"not stopped early: {share:g} % is neither shown nor refuted"
