@@ -43,7 +43,7 @@ COMMANDS_AT_MOST = 64
 """Commands asked for one realization at most: a slower ramp or longer ride-through is refused."""
 
 _COMMANDS, _SWITCHES, _METERS = 1, 101, 102  # streams of the counter-based generator
-_LOOKBACK = 512  # commands: one that is older was overtaken or lost with all since
+_LOOKBACK = 512  # so many commands lost in a row, and a device goes back to its base set-point
 _EPSILON_S = 1e-9
 
 
@@ -127,24 +127,23 @@ def commands_in_force(faults: FaultsConfig, seed: int, times_s: FloatArray) -> C
         (realization, instant), each at least 0.
     """
     period = faults.command_every_s
-    newest = np.floor(times_s / period + _EPSILON_S).astype(np.int64)
-    low = max(0, int(newest.min(initial=0)) - _LOOKBACK)
-    count = int(newest.max(initial=0)) - low + 1
-    chance = uniforms(seed, low, count, 2, stream=_COMMANDS)
-    sent = (low + np.arange(count)) * period
+    first = np.floor((times_s - faults.latency_s) / period + _EPSILON_S).astype(np.int64)
+    back = int(np.ceil(faults.jitter_s / period)) + _LOOKBACK
+    oldest = np.maximum(first - back, 0)
+    low = int(oldest.min()) if oldest.size else 0
+    chance = uniforms(seed, low, max(int(first.max(initial=0)), low) - low + 1, 2, stream=_COMMANDS)
+    sent = (low + np.arange(len(chance))) * period
     arrives = sent + faults.latency_s + faults.jitter_s * chance[:, 0]
     arrives = np.where(chance[:, 1] < faults.loss, np.inf, arrives)
-    number = newest.copy()
-    pending = number >= 0
-    for _ in range(_LOOKBACK + 1):
-        row = np.maximum(number - low, 0)
-        pending &= (number >= low) & (arrives[row] > times_s + _EPSILON_S)
-        if not pending.any():
+    number = first.copy()
+    for _ in range(back + 1):
+        under_way = arrives[np.maximum(number - low, 0)] > times_s + _EPSILON_S
+        under_way &= number >= oldest
+        if not under_way.any():
             break
-        number = number - pending
-    late = arrives[np.maximum(number - low, 0)] > times_s + _EPSILON_S
-    number = np.where((number < low) | late, -1, number)
-    return Commands(number=number, sent_s=np.where(number < 0, 0.0, number * period))
+        number = number - under_way
+    number = np.where(number < oldest, -1, number)
+    return Commands(number=number, sent_s=np.maximum(number, 0) * period)
 
 
 def loads_at(
@@ -200,10 +199,10 @@ def measured(
     """
     if not faults.noise:
         return batch
-    loads = batch.p_kw.shape[2]
-    low = int(number.min())
-    chance = uniforms(seed, max(low, 0), int(number.max()) - max(low, 0) + 1, loads, stream=_METERS)
-    error = ndtri(np.clip(chance, 1e-12, 1.0 - 1e-12))[np.maximum(number - max(low, 0), 0)]
+    known = np.maximum(number, 0)
+    low = int(known.min())
+    chance = uniforms(seed, low, int(known.max()) - low + 1, batch.p_kw.shape[2], stream=_METERS)
+    error = ndtri(np.clip(chance, 1e-12, 1.0 - 1e-12))[known - low]
     error = np.where(number[:, None] < 0, 0.0, error)
     factor = (1.0 + faults.noise * error)[:, None, :, None]
     return Realizations(
