@@ -193,7 +193,7 @@ def _pairs(
     if drawn[0] != drawn[1]:
         other = ", ".join(sorted(drawn[0] ^ drawn[1])[:5])
         raise StoreError(_other_draws(first, second, f"only one of them drew {other}"))
-    names = ["index", "outcome", "load_kw", *sorted(drawn[0])]
+    names = ["index", "outcome", *sorted(drawn[0]), "load_kw"]
     for one, other_ in zip(first.tables(names, chunks), second.tables(names, chunks), strict=True):
         rows = min(one.num_rows, other_.num_rows)
         yield one.slice(0, rows), other_.slice(0, rows)
