@@ -25,7 +25,7 @@ from federation.stopping import drop_surplus, stopper_of, until_enough
 from federation.store import CampaignStore
 from federation.study import Study, write_resolved
 from federation.threads import run_members
-from federation.wiring import channel_of, pace_of, trace_columns
+from federation.wiring import channel_of, pace_of, rounds_of, trace_columns
 from optimizer.planner import PlanProgress, make_planner
 from optimizer.recourse import make_recourse
 from scenarios.errors import ConfigError, StoreError
@@ -283,7 +283,8 @@ def feeder_job_of(
         return sample(scenario, study.sampler, first, count)
 
     channel, pace = channel_of(study, draw), pace_of(study)
-    traced = trace_columns(channel, pace)
+    rounds = rounds_of(study.config)
+    traced = trace_columns(channel, pace, rounds)
     sink = make_sink(traced)
     return FeederJob(
         scenario=scenario,
@@ -294,6 +295,7 @@ def feeder_job_of(
         channel=channel,
         pace=pace,
         keep_trace=sink.keep_trace if traced else None,
+        rounds=rounds,
         make_second=(lambda _: LinearEngine(scenario)) if campaign.judge == "both" else None,
     )
 

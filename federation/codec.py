@@ -107,8 +107,13 @@ class Codec:
         header = _header(FrameKind.SETPOINTS, answer.index, sequence, round)
         return encode(header, columns, clock=self.clock)
 
-    def read_setpoints(self, payload: bytes, port: str) -> tuple[Header, Setpoints]:
-        """Read an answer; raises `FederationError` on anything but finite numbers."""
+    def read_setpoints(
+        self, payload: bytes, port: str, index: IntArray | None = None
+    ) -> tuple[Header, Setpoints]:
+        """Read an answer; raises `FederationError` on anything but finite numbers.
+
+        ``index`` says which realizations its rows answer, where they do not run without gaps.
+        """
         columns = self.catalogue.setpoints
         frame = self._frame(payload, FrameKind.SETPOINTS, columns, port, strict=True)
         found, p, q, held = _split(frame.rows, columns)
@@ -118,7 +123,7 @@ class Codec:
         source = np.full((len(frame.rows), len(able)), np.nan)
         source[:, able] = np.where(held == 0.0, np.nan, held)
         return frame.header, Setpoints(
-            index=_index(frame.header),
+            index=_index(frame.header) if index is None else _rows_of(frame, index, port),
             found=found[:, 0] == 1.0,
             p_kw=_placed(p, has),
             q_kvar=_placed(q, has),
@@ -131,6 +136,7 @@ class Codec:
         feeder, ders = self.scenario.feeder, self.scenario.ders
         phases = feeder.buses.phases
         columns = [
+            seen.index[:, None],
             np.stack([seen.converged, seen.iterations], axis=1),
             seen.v_pu[:, phases],
             seen.v_ll_pu[:, _pairs(phases)],
@@ -147,11 +153,11 @@ class Codec:
         """Read solved states; a number that was not solved for is NaN."""
         columns = self.catalogue.measurements
         frame = self._frame(payload, FrameKind.MEASUREMENTS, columns, port, strict=False)
-        solved, v, v_ll, current, kva, p, q, system = _split(frame.rows, columns)
+        index, solved, v, v_ll, current, kva, p, q, system = _split(frame.rows, columns)
         feeder, ders = self.scenario.feeder, self.scenario.ders
         phases = feeder.buses.phases
         return frame.header, Snapshots(
-            index=_index(frame.header),
+            index=_whole(index[:, 0], port),
             converged=solved[:, 0] == 1.0,
             iterations=solved[:, 1].astype(np.int64),
             v_pu=_placed(v, phases, np.nan),
@@ -209,8 +215,9 @@ class Codec:
 
 
 def _header(kind: FrameKind, index: IntArray, sequence: int, round_: int) -> Header:
+    """Say which realizations; those of a further round may have gaps."""
     first, count = (int(index[0]) if len(index) else 0), len(index)
-    if not np.array_equal(index, np.arange(first, first + count)):
+    if not round_ and not np.array_equal(index, np.arange(first, first + count)):
         raise FederationError(
             f"a batch of {kind.name.lower()} must run without gaps; found indices {index[:5]}…"
         )
@@ -219,6 +226,21 @@ def _header(kind: FrameKind, index: IntArray, sequence: int, round_: int) -> Hea
 
 def _index(header: Header) -> IntArray:
     return np.arange(header.first, header.first + header.count)
+
+
+def _rows_of(frame: Frame, index: IntArray, port: str) -> IntArray:
+    if len(frame.rows) != len(index):
+        raise FederationError(
+            f"{port}: {len(frame.rows)} rows answer {len(index)} rows of measurements"
+        )
+    return index
+
+
+def _whole(index: FloatArray, port: str) -> IntArray:
+    """Read indices that a message of floats carries: exact below 2^53."""
+    if not (np.isfinite(index) & (index == np.trunc(index)) & (index >= 0.0)).all():
+        raise FederationError(f"{port}: index must be whole numbers from 0 upward")
+    return index.astype(np.int64)
 
 
 def _split(rows: FloatArray, columns: Columns) -> list[FloatArray]:

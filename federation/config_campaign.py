@@ -117,10 +117,18 @@ class CampaignConfig(Section):
         gt=0.0,
         description="how long a realization is taken to last, h; scales energies, no verdict",
     )
-    recourse: Literal["fixed", "participation", "linear"] = Field(
+    recourse: Literal["fixed", "participation", "linear", "ac"] = Field(
         default="linear",
         description="who moves once the load is known: nobody but the grid-forming DER, every "
-        "DER of an island by its capacity, or every DER within its ramp as the linear model has it",
+        "DER of an island by its capacity, every DER within its ramp as the linear model has it, "
+        "or that corrected by what the physics showed",
+    )
+    ac_rounds: int = Field(
+        default=8,
+        ge=1,
+        le=100,
+        description='recourse = "ac": most further rounds in which a realization outside a limit '
+        "is measured and re-dispatched",
     )
     judge: Literal["ac", "linear", "both"] = Field(
         default="ac",

@@ -4,6 +4,7 @@ One exchange is a federation second (`schedule`): the feeder publishes a batch o
 realizations at ``t + 0.5``, the planner reads and answers it at ``t + 1``, the feeder
 observes, judges and keeps it at ``t + 1.5`` and publishes verdicts with the next batch. The
 run counts only if the feeder saw N of N realizations and each side said *done* to the other.
+A job with `rounds` asks again within a batch, one second for each round.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 from federation.channel import Settled
 from federation.codec import Codec
-from federation.frames import Header, expect, now
+from federation.frames import Header, expect, now, round_of
 from federation.jobs import Deadlines, Engine, FeederJob, PlannerJob, Recourse, Trace
 from federation.link import Link
 from federation.messages import (
@@ -29,12 +30,13 @@ from federation.messages import (
     read_plan,
     switch_states_of,
 )
+from federation.rounds import Tried, mend, settle
 from federation.schedule import FEEDER_GRID, PLANNER_GRID
 from scenarios.errors import DeadlinePassed, FederateLost, FederationError
 from scenarios.plan import Plan, Setpoints, plan_to_json
 from scenarios.realization import Realizations
 from scenarios.snapshot import Snapshots
-from scenarios.verdict import Outcome, Verdicts, judge
+from scenarios.verdict import Verdicts, judge
 
 __all__ = [
     "FeederFederate",
@@ -122,7 +124,8 @@ class PlannerFederate(_Federate):
 
     def _answer(self, recourse: Recourse) -> int:
         """Answer every batch; returns how many realizations were answered."""
-        answered = sequence = told = 0
+        answered = sequence = told = round_ = 0
+        tried: Tried | None = None
         while True:
             self._step("realizations", "feeder", self._deadlines.step_s)
             status = parse(
@@ -140,20 +143,46 @@ class PlannerFederate(_Federate):
                         "what was answered"
                     )
                 return answered
-            sequence += 1
-            port = "feeder/realizations"
-            header, batch = self._codec.read_realizations(
-                self._must_read(port, f"realizations of exchange {sequence}"), port
-            )
-            expect(header, sequence=sequence, first=header.first, count=header.count, port=port)
-            answer = recourse.respond(batch)
-            if not np.array_equal(answer.index, batch.index):
-                raise FederationError(
-                    f"the recourse answered {len(answer.index)} realizations, "
-                    f"{len(batch)} were asked: it must keep their index and order"
-                )
-            self._link.publish("setpoints", self._codec.pack_setpoints(answer, sequence=sequence))
-            answered += len(batch)
+            measured = None if tried is None else self._measured(sequence, round_ + 1)
+            if tried is not None and measured is not None:
+                round_, reply = round_ + 1, tried.again(measured)
+            else:
+                sequence, round_ = sequence + 1, 0
+                batch = self._asked(sequence)
+                reply = recourse.respond(batch)
+                if not np.array_equal(reply.index, batch.index):
+                    raise FederationError(
+                        f"the recourse answered {len(reply.index)} realizations, "
+                        f"{len(batch)} were asked: it must keep their index and order"
+                    )
+                tried, answered = Tried(recourse, batch, reply), answered + len(batch)
+            payload = self._codec.pack_setpoints(reply, sequence=sequence, round=round_)
+            self._link.publish("setpoints", payload)
+
+    def _asked(self, sequence: int) -> Realizations:
+        port = "feeder/realizations"
+        header, batch = self._codec.read_realizations(
+            self._must_read(port, f"realizations of exchange {sequence}"), port
+        )
+        expect(header, sequence=sequence, first=header.first, count=header.count, port=port)
+        return batch
+
+    def _measured(self, sequence: int, round_: int) -> Snapshots | None:
+        """Read what a further round asks with; None if there is no further round."""
+        port = "feeder/measurements"
+        reading = self._link.read(port)
+        if not reading.updated or not round_of(reading.payload, port):
+            return None
+        header, seen = self._codec.read_measurements(reading.payload, port)
+        expect(
+            header,
+            sequence=sequence,
+            first=header.first,
+            count=header.count,
+            port=port,
+            round=round_,
+        )
+        return seen
 
 
 class FeederFederate(_Federate):
@@ -229,7 +258,11 @@ class FeederFederate(_Federate):
             )
             self._step(f"set-points of exchange {sequence}", "planner", self._deadlines.step_s)
             header, answer = self._read_answer(sequence, question)
-            settled = self._settled(engines[0], plan, batch, answer, (asked_s, header.sent_s))
+            if self._job.rounds:
+                settled = self._mended(engines[0], plan, batch, answer, (sequence, done))
+            else:
+                times_s = asked_s, header.sent_s
+                settled = self._settled(engines[0], plan, batch, answer, times_s)
             snapshots, verdicts = settled.snapshots, settled.verdicts
             if self._job.keep_trace is not None:
                 self._job.keep_trace(settled.trace)
@@ -237,7 +270,7 @@ class FeederFederate(_Federate):
                 self._job.sink.write(batch, settled.setpoints, snapshots, verdicts)
             else:
                 _, second = self._judged(engines[1], plan, batch, answer)
-                self._job.sink.write(batch, answer, snapshots, verdicts, second)
+                self._job.sink.write(batch, settled.setpoints, snapshots, verdicts, second)
             self._publish_results(snapshots, verdicts, sequence)
             done += count
         return done
@@ -262,6 +295,45 @@ class FeederFederate(_Federate):
             return settled
         verdicts = pace.judged(settled.verdicts, trace)
         return replace(settled, verdicts=verdicts, trace={**settled.trace, **trace})
+
+    def _mended(
+        self,
+        engine: Engine,
+        plan: Plan,
+        batch: Realizations,
+        answer: Setpoints,
+        progress: tuple[int, int],
+    ) -> Settled:
+        """Apply an answer, and ask again; ``progress`` is the exchange and what is done."""
+        sequence, done = progress
+
+        def observe(some: Realizations, told: Setpoints) -> tuple[Snapshots, Verdicts]:
+            snapshots = engine.observe(some, told)
+            return snapshots, judge(snapshots, plan, self._job.scenario)
+
+        def ask(number: int, measured: Snapshots) -> Setpoints:
+            self._say("running", done, self._total, f"round {number} of exchange {sequence}")
+            self._link.publish(
+                "measurements",
+                self._codec.pack_measurements(measured, sequence=sequence, round=number),
+            )
+            awaited = f"set-points of round {number} of exchange {sequence}"
+            self._step(awaited, "planner", self._deadlines.step_s)
+            port, first = "planner/setpoints", int(measured.index[0])
+            header, reply = self._codec.read_setpoints(
+                self._must_read(port, awaited), port, measured.index
+            )
+            expect(
+                header,
+                sequence=sequence,
+                first=first,
+                count=len(measured),
+                port=port,
+                round=number,
+            )
+            return reply
+
+        return mend(batch, answer, rounds=self._job.rounds, observe=observe, ask=ask)
 
     def _judged(
         self, engine: Engine, plan: Plan, batch: Realizations, answer: Setpoints
@@ -293,20 +365,6 @@ class FeederFederate(_Federate):
                 f"planner/status: the planner ended {status.phase} after answering "
                 f"{status.done} of {done} realizations; it must say done"
             )
-
-
-def settle(verdicts: Verdicts, setpoints: Setpoints) -> Verdicts:
-    """Judge as *no recourse* what the planner had no re-dispatch for; its margins are NaN."""
-    lost = ~setpoints.found
-    if not lost.any():
-        return verdicts
-    return Verdicts(
-        index=verdicts.index,
-        outcome=np.where(lost, Outcome.NO_RECOURSE, verdicts.outcome),
-        margin=np.where(lost[:, None], np.nan, verdicts.margin),
-        element=np.where(lost[:, None], -1, verdicts.element),
-        phase=np.where(lost[:, None], -1, verdicts.phase),
-    )
 
 
 def attend(link: Link, body: Callable[[], Plan], note: Callable[[BaseException], None]) -> Plan:

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from scenarios.arrays import FloatArray
 from scenarios.errors import FederationError
 
-__all__ = ["HEADER_BYTES", "Frame", "FrameKind", "Header", "decode", "encode", "expect"]
+__all__ = ["HEADER_BYTES", "Frame", "FrameKind", "Header", "decode", "encode", "expect", "round_of"]
 
 _MAGIC, _VERSION = b"GPRF", 1
 _LAYOUT = struct.Struct("<4sHHQQIIdII")
@@ -166,7 +166,9 @@ def decode(payload: bytes, *, kind: FrameKind, width: int, port: str) -> Frame:
     return Frame(header=header, rows=rows)
 
 
-def expect(header: Header, *, sequence: int, first: int, count: int, port: str) -> None:
+def expect(
+    header: Header, *, sequence: int, first: int, count: int, port: str, round: int = 0
+) -> None:
     """Refuse a frame that belongs to another exchange or batch.
 
     Raises
@@ -177,6 +179,8 @@ def expect(header: Header, *, sequence: int, first: int, count: int, port: str) 
     if header.sequence != sequence:
         age = "old" if header.sequence < sequence else "not yet due"
         raise _refused(port, "sequence", f"{header.sequence} ({age})", str(sequence))
+    if header.round != round:
+        raise _refused(port, "round", str(header.round), str(round))
     if (header.first, header.count) != (first, count):
         raise _refused(
             port,
@@ -184,6 +188,13 @@ def expect(header: Header, *, sequence: int, first: int, count: int, port: str) 
             f"{header.count} realizations from {header.first}",
             f"{count} from {first}",
         )
+
+
+def round_of(payload: bytes, port: str) -> int:
+    """Return the round of a frame that is not read further yet; raises `FederationError`."""
+    if len(payload) < HEADER_BYTES:
+        raise _refused(port, "length", f"{len(payload)} bytes", f"at least {HEADER_BYTES}")
+    return int(_LAYOUT.unpack_from(payload)[6])
 
 
 def finite(values: FloatArray, port: str, quantities: Sequence[tuple[str, int]]) -> FloatArray:

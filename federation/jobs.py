@@ -109,7 +109,10 @@ class FeederJob:
     pace
         Holds the feeder to the wall clock; as fast as possible if None. Batches of one.
     keep_trace
-        Takes what channel and pace saw of a batch, just before the sink takes the batch.
+        Takes what channel, pace and rounds saw of a batch, just before the sink takes the batch.
+    rounds
+        Most further rounds in which the planner is asked again, with measurements, for what
+        is outside a limit; without a channel only.
     """
 
     scenario: Scenario
@@ -121,6 +124,7 @@ class FeederJob:
     channel: Channel | None = None
     pace: Pace | None = None
     keep_trace: Callable[[Trace], None] | None = None
+    rounds: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

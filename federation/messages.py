@@ -206,6 +206,7 @@ def catalogue_of(scenario: Scenario, realizations_total: int = 0) -> Catalogue:
             col("source_v", "pu", formers, "held; 0 where the DER is not grid-forming"),
         ),
         measurements=(
+            col("index", "1", ("realization",)),
             col("solved", "1", ("converged", "iterations")),
             col("v", "pu", _channels(feeder.buses.ids, feeder.buses.phases)),
             col("v_ll", "pu", _channels(feeder.buses.ids, pairs, PAIRS)),

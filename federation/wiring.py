@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from federation.channel import Channel, Devices
 from federation.faults import faults_of_config
 from federation.realtime import PACE_COLUMNS, Pace
+from federation.rounds import ROUNDS_COLUMN
 from scenarios.realization import Realizations
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from federation.study import Study
     from scenarios.scenario import Scenario
 
-__all__ = ["channel_of", "pace_of", "trace_columns", "wiring_faults"]
+__all__ = ["channel_of", "pace_of", "rounds_of", "trace_columns", "wiring_faults"]
 
 
 def wiring_faults(config: StudyConfig, scenario: Scenario) -> list[str]:
@@ -47,6 +48,16 @@ def wiring_faults(config: StudyConfig, scenario: Scenario) -> list[str]:
             f'[campaign] recourse = "{config.campaign.recourse}" corrects by measuring again, '
             "which [faults] and [devices] do not model; use linear, participation or fixed"
         )
+    if config.campaign.recourse == "ac" and config.campaign.judge == "linear":
+        found.append(
+            '[campaign] recourse = "ac" corrects by AC measurements, judge = "linear" has none; '
+            'use judge = "ac" or "both"'
+        )
+    if config.campaign.recourse == "ac" and config.realtime.step_s is not None:
+        found.append(
+            '[campaign] recourse = "ac" takes further exchanges for a realization, [realtime] '
+            'step_s gives it one; use recourse = "linear"'
+        )
     return found
 
 
@@ -75,9 +86,15 @@ def pace_of(study: Study) -> Pace | None:
     return None if realtime.step_s is None else Pace(realtime)
 
 
-def trace_columns(channel: Channel | None, pace: Pace | None) -> tuple[str, ...]:
+def rounds_of(config: StudyConfig) -> int:
+    """Return how often the planner may be asked again with measurements."""
+    return config.campaign.ac_rounds if config.campaign.recourse == "ac" else 0
+
+
+def trace_columns(channel: Channel | None, pace: Pace | None, rounds: int = 0) -> tuple[str, ...]:
     """Name the columns kept beside each verdict, in order."""
     return (
+        *((ROUNDS_COLUMN,) if rounds else ()),
         *(channel.columns if channel is not None else ()),
         *(PACE_COLUMNS if pace is not None else ()),
     )

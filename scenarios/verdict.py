@@ -83,8 +83,8 @@ class Verdicts:
     def __len__(self) -> int:
         return len(self.index)
 
-    def take(self, rows: slice) -> Verdicts:
-        """Return a stretch of the batch."""
+    def take(self, rows: slice | IntArray | BoolArray) -> Verdicts:
+        """Return a stretch of the batch, some positions in their order, or where a mask is true."""
         return Verdicts(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 

@@ -60,7 +60,7 @@ def test_the_catalogue_lists_every_number_with_unit_and_sign(tiny_scenario) -> N
     assert (injected.ids, injected.positive) == (("g0.a", "g0.b", "g0.c"), "injected")
     assert (found.width, source.ids, source.unit) == (1, ("g0",), "pu")
     assert [column.quantity for column in catalogue.measurements] == [
-        "solved", "v", "v_ll", "current", "transformer", "p", "q", "system",
+        "index", "solved", "v", "v_ll", "current", "transformer", "p", "q", "system",
     ]  # fmt: skip
 
 
