@@ -74,6 +74,7 @@ class CampaignStore:
             store = cls.open(root)
             store._refuse_other(study, environment)
             store._drop_unfinished()
+            store._make_folder()
             return store
         try:
             begun = ("parts", "environment.json", LOCK_NAME)  # all a start that was killed leaves
@@ -85,14 +86,15 @@ class CampaignStore:
                     f"{root} exists and is not a campaign directory (no study.json); "
                     "give another --out or empty it"
                 )
-            (root / "parts").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(
                 f"{root} cannot hold a campaign ({error}); give another --out"
             ) from error
+        store = cls(root=root, study=study)
+        store._make_folder()
         write_whole(root / "environment.json", json_text(environment))
         write_whole(root / "study.json", study_text)  # last: its presence makes a campaign
-        return cls(root=root, study=study)
+        return store
 
     @classmethod
     def open(cls, root: Path) -> CampaignStore:
@@ -277,8 +279,17 @@ class CampaignStore:
                 "are not mixed: give another --out, or use those versions"
             )
 
+    def _make_folder(self) -> None:
+        try:
+            (self.root / "parts").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"{self.root} cannot hold a campaign ({error}); give another --out"
+            ) from error
+
     def _drop_unfinished(self) -> None:
-        for folder in (self.root, self.root / "parts"):
+        folders = [path for path in self.root.iterdir() if path.is_dir()]
+        for folder in (self.root, *folders):
             for path in folder.glob(".*.tmp"):
                 if UNFINISHED.fullmatch(path.name):
                     path.unlink(missing_ok=True)

@@ -1,0 +1,190 @@
+"""Killed at any moment, out of disk, torn: what is whole stays, and the rest comes out the same."""
+
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from federation.campaign import run_campaign
+from federation.cli import app
+from federation.store import CHUNK_ROWS, CampaignStore
+from federation.study import load_study
+from scenarios.errors import StoreError
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = 8_000
+OVERRIDES = [f"campaign.samples={SAMPLES}", "campaign.judge=linear", "campaign.recourse=fixed"]
+_RANDOM = random.Random(4)
+MOMENTS = [_RANDOM.random() for _ in range(20)]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, write_toy):
+    """An undisturbed campaign, run by the program itself, and how long it was at it."""
+    folder = tmp_path_factory.mktemp("whole")
+    child = start(write_toy(folder), folder / "c")
+    began = await_directory(child, folder / "c")
+    assert child.wait(timeout=120) == 0
+    return folder / "c", time.monotonic() - began
+
+
+def start(toy, out):
+    sets = [word for entry in OVERRIDES for word in ("--set", entry)]
+    command = [sys.executable, "-m", "federation", "run", str(toy), "--out", str(out), "-q", *sets]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def await_directory(child, out) -> float:
+    until = time.monotonic() + 60.0
+    while not out.exists():
+        assert child.poll() is None, "ended before it began"
+        assert time.monotonic() < until, "no directory came in 60 s"
+        time.sleep(0.001)
+    return time.monotonic()
+
+
+def results(root):
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for folder in ("parts", "profiles")
+        for path in sorted((root / folder).glob("*"))
+    }
+
+
+def at(moment, *marks):
+    return pytest.param(moment, id=f"{moment:.3f}", marks=marks)
+
+
+@pytest.mark.parametrize(
+    "moment", [*map(at, MOMENTS[:3]), *(at(moment, pytest.mark.slow) for moment in MOMENTS[3:])]
+)
+def test_killed_at_a_random_moment_and_resumed(whole, toy, tmp_path, moment):
+    undisturbed, took_s = whole
+    out = tmp_path / "c"
+    child = start(toy, out)
+    try:
+        await_directory(child, out)
+        time.sleep(moment * took_s)
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait(timeout=10)
+    begun = (out / "study.json").exists()  # a directory without one is no campaign yet
+    study = load_study(out / "study.json") if begun else load_study(toy, OVERRIDES)
+    there = {path: path.stat().st_mtime_ns for path in out.glob("parts/part-*")}
+    result = run_campaign(study, out, mode="local")
+    assert result.resumed == sum(result.store.chunk_range(int(p.stem[-8:]))[1] for p in there)
+    assert all(path.stat().st_mtime_ns == was for path, was in there.items())
+    assert results(out) == results(undisturbed)
+    assert not list(out.rglob(".*.tmp"))
+
+
+def resume(out):
+    """The command, as a person types it."""
+    return CliRunner().invoke(app, ["resume", str(out), "-q", "--json"])
+
+
+def test_the_command_goes_on_with_what_is_missing(whole, tmp_path):
+    undisturbed, _ = whole
+    out = tmp_path / "c"
+    copy(undisturbed, out)
+    (out / "parts" / "part-00000001.parquet").unlink()
+    (out / "parts" / ".part-00000001.parquet.12.tmp").write_bytes(b"half")
+    done = resume(out)
+    assert done.exit_code == 0, done.stderr
+    assert results(out) == results(undisturbed)
+    assert CampaignStore.open(out).environment["runs"][-1]["realizations"] == CHUNK_ROWS
+
+
+def copy(source, target):
+    for path in sorted(source.rglob("*")):
+        there = target / path.relative_to(source)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file():
+            there.write_bytes(path.read_bytes())
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "foreign"])
+def test_a_torn_part_is_named_and_the_others_stay(whole, tmp_path, damage):
+    undisturbed, _ = whole
+    out = tmp_path / "c"
+    copy(undisturbed, out)
+    torn = out / "parts" / "part-00000002.parquet"
+    data = torn.read_bytes()
+    torn.write_bytes({"cut": data[: len(data) // 2], "empty": b"", "foreign": b"x" * 999}[damage])
+    with pytest.raises(StoreError, match=r"part-00000002.parquet is torn.*delete it"):
+        run_campaign(load_study(out / "study.json"), out, mode="local")
+    torn.unlink()
+    run_campaign(load_study(out / "study.json"), out, mode="local")
+    assert results(out) == results(undisturbed)
+
+
+def test_not_a_campaign(tmp_path):
+    done = resume(tmp_path)
+    assert done.exit_code == 2
+    assert "is not a campaign directory" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def small_disk(tmp_path, whole):
+    """A file system with room for two parts; skips without the right to mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    sizes = {path.parent.name: path.stat().st_size for path in whole[0].glob("*/*-00000000.*")}
+    room = 64 * 1024 + int(2.6 * sum(sizes.values()))
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={room}", "tmpfs", str(place)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting a small disk takes the right to")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_ends_in_a_clear_error_and_what_is_whole_stays(
+    whole, toy, tmp_path, small_disk
+):
+    undisturbed, _ = whole
+    out = small_disk / "c"
+    with pytest.raises(StoreError, match=r"the disk is full; finished parts are whole"):
+        run_campaign(load_study(toy, OVERRIDES), out, mode="local")
+    kept, full = results(out), results(undisturbed)
+    assert 1 <= len(CampaignStore.open(out).finished()) <= 2
+    assert all(full[name] == data for name, data in kept.items())
+    roomy = tmp_path / "roomy"
+    copy(out, roomy)
+    run_campaign(load_study(toy, OVERRIDES), roomy, mode="local")
+    assert results(roomy) == full
+
+
+def test_a_file_the_system_refuses_ends_in_a_clear_error(whole, tmp_path):
+    """The same by another road, which needs no rights: no file may grow beyond 16 KiB."""
+    undisturbed, _ = whole
+    out = tmp_path / "c"
+    copy(undisturbed, out)
+    (out / "parts" / "part-00000001.parquet").unlink()
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16 * 1024, 16 * 1024))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "federation", "resume", str(out), "-q", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        preexec_fn=limit,
+    )
+    assert done.returncode == 2
+    assert "part-00000001.parquet cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    left = results(out)
+    assert "parts/part-00000001.parquet" not in left
+    assert all(results(undisturbed)[name] == data for name, data in left.items())
