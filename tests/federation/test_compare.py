@@ -26,12 +26,14 @@ def folder(tmp_path_factory, write_toy):
 
 @pytest.fixture(scope="module")
 def run(folder):
-    kept = []
+    kept = {}
 
     def make(name, *more):
         study = load_study(folder / "toy.toml", [f"campaign.samples={SAMPLES}", *TIGHT, *more])
-        result = run_campaign(study, folder / name, mode="local", plan=kept[0] if kept else None)
-        kept.append(result.plan)  # planned once
+        digest = study.scenario.digest()
+        plan = kept.get(digest)  # planned once for every scenario
+        result = run_campaign(study, folder / name, mode="local", plan=plan)
+        kept[digest] = result.plan
         return result.store
 
     return make
