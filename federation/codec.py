@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from federation.frames import Frame, FrameKind, Header, decode, encode, finite, 
 from federation.messages import Catalogue, Column, catalogue_of
 from scenarios.arrays import BoolArray, FloatArray, IntArray
 from scenarios.errors import FederationError
-from scenarios.plan import Setpoints
+from scenarios.plan import Plan, Setpoints
 from scenarios.realization import Realizations
 from scenarios.scenario import Scenario
 from scenarios.snapshot import Snapshots
@@ -37,11 +37,14 @@ class Codec:
         What the numbers mean.
     clock
         Stamps send times, seconds since 1970.
+    forming
+        (der,) those that a plan makes grid-forming; set-points must say what they hold.
     """
 
     scenario: Scenario
     catalogue: Catalogue
     clock: Callable[[], float] = now
+    forming: BoolArray | None = None
 
     @classmethod
     def of(
@@ -50,6 +53,10 @@ class Codec:
         """Return the codec of a scenario."""
         catalogue = catalogue_of(scenario, realizations_total)
         return cls(scenario=scenario, catalogue=catalogue, clock=clock)
+
+    def holding(self, plan: Plan, time: int = 0) -> Codec:
+        """Return the codec of set-points under a plan."""
+        return replace(self, forming=plan.grid_forming[time])
 
     def agree(self, other: Catalogue, port: str) -> None:
         """Hold the peer's catalogue against our own.
@@ -122,6 +129,11 @@ class Codec:
         has, able = self.scenario.ders.phases, self.scenario.ders.can_form
         source = np.full((len(frame.rows), len(able)), np.nan)
         source[:, able] = np.where(held == 0.0, np.nan, held)
+        if self.forming is not None and np.isnan(source[:, self.forming]).any():
+            raise FederationError(
+                f"{port}: source_v is 0 for a DER that the plan makes grid-forming; expected the "
+                "magnitude it holds, pu"
+            )
         return frame.header, Setpoints(
             index=_index(frame.header) if index is None else _rows_of(frame, index, port),
             found=found[:, 0] == 1.0,

@@ -220,6 +220,7 @@ class FeederFederate(_Federate):
         self._say("joined", 0, self._total)
         self._step("the planner's first status", "planner", self._deadlines.step_s)
         plan = self._await_plan()
+        self._codec = self._codec.holding(plan)
         self._job.sink.accept(plan)
         with ExitStack() as closing:
             engines = []

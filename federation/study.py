@@ -152,7 +152,8 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     campaign = sections.get("campaign")
     if "campaign" in whole and isinstance(campaign, CampaignConfig):
         faults += sampling_faults(campaign, origin)
-    feeder, more = _feeder(sections, path.parent, origin)
+    beside = None if written else path.parent  # what a run wrote names no file by its place
+    feeder, more = _feeder(sections, beside, origin)
     faults += more
     if faults or feeder is None:
         raise ConfigError(faults)
@@ -186,7 +187,8 @@ def resolved_text(study: Study) -> str:
     A feeder outside the shipped ones, and a history, are named by their absolute paths.
     """
     config = study.config.model_dump(mode="json")
-    feeder = _feeder_file(study.config.feeder.path, study.path.parent)
+    beside = None if study.path.suffix == ".json" else study.path.parent
+    feeder = _feeder_file(study.config.feeder.path, beside)
     if feeder is not None and not feeder.is_relative_to(shipped_root()):
         config["feeder"]["path"] = feeder.resolve().as_posix()
     history = history_path(study.config.campaign, study.path.parent)
@@ -228,18 +230,18 @@ def _read_resolved(path: Path, label: str) -> Mapping[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{label}: cannot be read as JSON ({error}); start a new run") from error
-    wanted = {"format", "name", "fingerprint", "config"}
+    wanted = {"format": str, "name": str, "fingerprint": str, "config": dict}
     if (
         not isinstance(document, dict)
         or document.get("format") != RESOLVED_FORMAT
-        or not wanted <= set(document)
+        or not all(isinstance(document.get(key), kind) for key, kind in wanted.items())
     ):
         raise ConfigError(f"{label}: not a study that a run wrote ({RESOLVED_FORMAT})")
     return document
 
 
 def _feeder(
-    sections: Mapping[str, BaseModel], folder: Path, origin: Origin
+    sections: Mapping[str, BaseModel], folder: Path | None, origin: Origin
 ) -> tuple[Feeder | None, list[str]]:
     """Read the feeder and hold every well-formed section against it."""
     config, limits = sections.get("feeder"), sections.get("limits")
@@ -261,10 +263,18 @@ def _feeder(
     return switched, faults + loop_faults(config, switched, origin)
 
 
-def _feeder_file(given: str, folder: Path) -> Path | None:
-    """Find a file beside the study, else a shipped feeder by its folder's name."""
-    if (folder / given).is_file():
+def _feeder_file(given: str, folder: Path | None) -> Path | None:
+    """Find a file beside the study, else a shipped feeder by its folder's name.
+
+    Without a folder, only an absolute path or a shipped name is one: a campaign directory is
+    data, and a file that came with it is not compiled.
+    """
+    if folder is not None and (folder / given).is_file():
         return folder / given
+    if folder is None and Path(given).is_absolute() and Path(given).is_file():
+        return Path(given)
+    if Path(given).name != given or given == "..":
+        return None
     masters = sorted((shipped_root() / "feeders" / given).glob("*.dss"))
     return masters[0] if len(masters) == 1 else None
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from dss import DSS
 from dss_python_backend.enums import SetterFlags
 from numpy.typing import NDArray
 
 from scenarios.arrays import FloatArray, IntArray
 from scenarios.errors import EngineError
+from simulator.contexts import borrow, give_back
 
 __all__ = ["Batch", "DssCircuit", "safe_name"]
 
@@ -99,12 +99,19 @@ class DssCircuit:
     def __init__(self, path: str, *, tolerance: float, max_iterations: int) -> None:
         if any(sign in path for sign in '"\r\n'):
             raise EngineError(f"the feeder's path {path!r} holds a quote or a line break")
-        self.dss = DSS.NewContext()
-        self.dss.AllowChangeDir = False  # the process's folder belongs to the program
+        self._lent: Any = borrow()
+        self.dss = self._lent.to_dss_python()
         api = self.dss._api_util
         self.ffi, self.raw, self.lib, self._context = api.ffi, api.lib_unpatched, api.lib, api.ctx
         self._properties: dict[str, dict[str, int]] = {}
         self._error = self.lib.Error_Get_NumberPtr()
+        try:
+            self._compile(path, tolerance, max_iterations)
+        except EngineError:
+            self.clear()
+            raise
+
+    def _compile(self, path: str, tolerance: float, max_iterations: int) -> None:
         self.text(f'compile "{Path(path).resolve()}"')
         self.active = self.dss.ActiveCircuit
         self.text("solve")  # files need not solve themselves; taps have to be settled
@@ -127,6 +134,8 @@ class DssCircuit:
         EngineError
             With the library's own words.
         """
+        if self._lent is None:  # another's circuit may be in this context by now
+            raise EngineError(f"the engine was closed before {doing}; make a new one")
         number = self._error[0]
         if number:
             self._error[0] = 0
@@ -134,8 +143,10 @@ class DssCircuit:
             raise EngineError(f"OpenDSS failed while {doing}: (#{number}) {words}")
 
     def clear(self) -> None:
-        """Drop the circuit."""
-        self.text("clear")
+        """Drop the circuit and give its context back; a second time does nothing."""
+        lent, self._lent = self._lent, None
+        if lent is not None:
+            give_back(lent)
 
     # ------------------------------------------------------------------ elements
     def handles(self, kind: str) -> dict[str, Any]:
