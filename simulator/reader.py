@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import opendssdirect
 from dss import DSSException
 
 from scenarios.errors import ConfigError
 from scenarios.feeder import Buses, Feeder, Sources
+from simulator.contexts import borrow, give_back
 from simulator.reader_elements import (
     Reading,
     elements_of,
@@ -59,7 +59,15 @@ def read_feeder(path: Path, *, switches: Sequence[str] | None = None) -> Feeder:
     path = Path(path)
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; give the path of an OpenDSS master file (.dss)")
-    context, error = _compile(path)
+    context = borrow()
+    try:
+        return _read(context, path, switches)
+    finally:
+        give_back(context)
+
+
+def _read(context: Any, path: Path, switches: Sequence[str] | None) -> Feeder:
+    error = _compile(context, path)
     faults = [] if error is None else [f"{path}: OpenDSS refused the file: {_one_line(error)}"]
     if error is None or _was_read_whole(context):
         faults += raw_faults(context, str(path))
@@ -91,18 +99,15 @@ def read_feeder(path: Path, *, switches: Sequence[str] | None = None) -> Feeder:
     return feeder
 
 
-def _compile(path: Path) -> tuple[Any, DSSException | None]:
-    """Compile and solve in a private context; return it with the error, if there was one."""
-    context = opendssdirect.NewContext()
-    context.Basic.AllowChangeDir(False)  # the working directory belongs to the process
-    context.Basic.AllowEditor(False)
+def _compile(context: Any, path: Path) -> DSSException | None:
+    """Compile and solve; the error, if there was one."""
     try:
         context.Text.Command("Clear")
         context.Text.Command(f'Compile "{path.resolve()}"')
         context.Solution.Solve()  # files need not solve themselves; taps have to be settled
     except DSSException as error:
-        return context, error
-    return context, None
+        return error
+    return None
 
 
 def _was_read_whole(context: Any) -> bool:

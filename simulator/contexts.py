@@ -1,0 +1,41 @@
+"""OpenDSS contexts, lent and taken back: one circuit at a time each, never disposed.
+
+A context is the engine's whole state, and a program needs few of them at once but many one
+after another: each reading and each engine takes one. Making and disposing them over and over
+from several threads crashed the library now and then (a segmentation fault inside
+``NewContext``, seen with dss_python 0.15.7 on DSS C-API 0.14.5). A context given back is
+cleared and lent again, so that one is made only when all are in use.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import opendssdirect
+from dss import DSSException
+
+__all__ = ["borrow", "give_back"]
+
+_lock = threading.Lock()
+_idle: list[Any] = []
+
+
+def borrow() -> Any:
+    """Lend a context without a circuit; the caller alone may use it until it gives it back."""
+    with _lock:
+        context = _idle.pop() if _idle else opendssdirect.NewContext()
+    context.Basic.AllowChangeDir(False)  # the working directory belongs to the process
+    context.Basic.AllowEditor(False)  # nor may a feeder file start a program
+    return context
+
+
+def give_back(context: Any) -> None:
+    """Clear a context and keep it for the next borrower; one that cannot be cleared is dropped."""
+    try:
+        context.Text.Command("ClearAll")
+        context.Text.Command("Set DefaultBaseFrequency=60")  # outlives the circuit that set it
+    except DSSException:
+        return
+    with _lock:
+        _idle.append(context)

@@ -1,0 +1,58 @@
+"""Contexts are lent one at a time, come back empty, and a closed engine touches none."""
+
+import threading
+
+import pytest
+
+from federation.study import load_study
+from scenarios.errors import EngineError
+from scenarios.realization import draw
+from simulator import contexts
+from simulator.opendss import OpenDssEngine
+
+
+def test_a_context_in_use_is_lent_to_nobody_else():
+    one, other = contexts.borrow(), contexts.borrow()
+    try:
+        one.Text.Command("New Circuit.mine")
+        assert int(other.Basic.NumCircuits()) == 0
+    finally:
+        contexts.give_back(one)
+        contexts.give_back(other)
+
+
+def test_a_context_given_back_is_lent_again_without_circuit_or_frequency():
+    lent = contexts.borrow()
+    lent.Text.Command("Clear")
+    lent.Text.Command("Set DefaultBaseFrequency=50")
+    lent.Text.Command("New Circuit.foreign")
+    contexts.give_back(lent)
+    again = contexts.borrow()
+    try:
+        assert again is lent
+        assert int(again.Basic.NumCircuits()) == 0
+        again.Text.Command("New Circuit.next")
+        assert float(again.Text.Command("? vsource.source.basefreq")) == 60.0
+    finally:
+        contexts.give_back(again)
+
+
+def test_many_engines_in_many_threads_need_few_contexts():
+    scenario = load_study("ieee37-networked").scenario
+    before = len(contexts._idle)
+    for _ in range(20):
+        thread = threading.Thread(target=lambda: OpenDssEngine(scenario).close())
+        thread.start()
+        thread.join()
+    assert len(contexts._idle) <= before + 1
+
+
+def test_a_closed_engine_refuses_and_closes_twice():
+    study = load_study("ieee37-networked")
+    engine = OpenDssEngine(study.scenario)
+    engine.close()
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        engine._circuit.check("holding a plan")
+    with pytest.raises(EngineError):
+        engine.observe(draw(study.scenario, 1, 0, 2), None)
