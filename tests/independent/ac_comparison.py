@@ -18,6 +18,7 @@ from federation.campaign import make_planner_job
 from federation.jobs import FeederJob
 from federation.session import SessionSettings, run_session
 from federation.study import Study, load_study
+from federation.wiring import rounds_of
 from optimizer.planner import make_planner
 from scenarios.plan import Plan, Setpoints
 from scenarios.realization import Realizations, draw
@@ -109,6 +110,7 @@ def try_policy(study: Study, plan: Plan, count: int, *, batch: int = 50) -> Trie
         draw=lambda first, many: draw(scenario, seed, first, many),
         ranges=[(first, min(batch, count - first)) for first in range(0, count, batch)],
         sink=tried,
+        rounds=rounds_of(study.config),
     )
     run_session(make_planner_job(study, plan), feeder, SessionSettings(transport="local"))
     return tried

@@ -67,6 +67,19 @@ def test_the_robust_plan_is_feasible_both_ways(level: str) -> None:
     assert counts[Match.BOTH_FEASIBLE] + counts[Match.CONSERVATIVE] == 10  # proven robust
 
 
+def test_measurements_mend_what_the_linear_answer_violates() -> None:
+    """The two policies on the same draws: what was violated holds, or nothing can hold it."""
+    _, before, _ = tried_and_compared("0.15", "nominal", "linear", 40)
+    _, cases, counts = tried_and_compared("0.15", "nominal", "ac", 40)
+    hold(cases, counts, 40)
+    assert any(item.outcome is Outcome.VIOLATED for item in before)
+    for was, item in zip(before, cases, strict=True):
+        if was.outcome is Outcome.VIOLATED:
+            assert item.match in (Match.BOTH_FEASIBLE, Match.BOTH_INFEASIBLE), explain(cases)
+        if was.outcome is Outcome.FEASIBLE:
+            assert item.outcome is Outcome.FEASIBLE
+
+
 def test_the_nominal_plan_fails_where_no_redispatch_exists() -> None:
     _, cases, counts = tried_and_compared("0.25", "nominal", "linear", 20)
     hold(cases, counts, 20)
