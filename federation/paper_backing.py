@@ -1,15 +1,16 @@
-"""Feasible verdicts, counted again from what the physics left in a campaign's parts."""
+"""What a campaign's parts say of its verdicts: solutions behind them, corrections before them."""
 
 from __future__ import annotations
 
 import numpy as np
 import pyarrow.compute as pc
 
+from federation.rounds import ROUNDS_COLUMN
 from federation.store import CampaignStore
 from scenarios.arrays import BoolArray
 from scenarios.verdict import MarginKind
 
-__all__ = ["backed_by_solutions"]
+__all__ = ["backed_by_solutions", "correction_rounds"]
 
 
 def backed_by_solutions(store: CampaignStore, tolerance: float) -> int:
@@ -35,3 +36,15 @@ def backed_by_solutions(store: CampaignStore, tolerance: float) -> int:
             inside &= ~np.isnan(margin) & (margin >= -tolerance)
         count += int(inside.sum())
     return count
+
+
+def correction_rounds(store: CampaignStore) -> tuple[int, int] | None:
+    """Count realizations that were corrected, and the most rounds one took; None without any."""
+    if store.study["config"]["campaign"]["recourse"] != "ac":
+        return None
+    corrected, most = 0, 0
+    for table in store.tables([ROUNDS_COLUMN], store.finished()):
+        rounds = np.nan_to_num(table.column(ROUNDS_COLUMN).to_numpy().astype(float))
+        corrected += int((rounds > 0).sum())
+        most = max(most, int(rounds.max(initial=0.0)))
+    return corrected, most

@@ -23,7 +23,7 @@ Texts = Annotated[tuple[str, ...], Field(strict=False)]
 Levels = Annotated[
     tuple[Annotated[float, Field(ge=0.0, le=100.0)], ...], Field(strict=False, min_length=1)
 ]
-Table = Literal["out_of_sample", "ac_robustness", "crossed"]
+Table = Literal["out_of_sample", "ac_robustness", "mended", "crossed"]
 
 
 class _Paper(Section):

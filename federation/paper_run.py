@@ -21,7 +21,7 @@ from typing import Any
 from federation.campaign import open_store, run_campaign
 from federation.cli_progress import CampaignBar
 from federation.files import json_text
-from federation.paper_backing import backed_by_solutions
+from federation.paper_backing import backed_by_solutions, correction_rounds
 from federation.paper_data import CampaignRows, PaperData, PlanRows
 from federation.sink import stored_plan
 from federation.study import Study, load_study
@@ -84,6 +84,9 @@ class CampaignRow:
         Its figures, `federation.summary.campaign_summary`.
     backed
         Feasible verdicts whose power flow was solved with every margin inside.
+    corrected, most_rounds
+        Realizations whose re-dispatch was corrected by measured states, and the most rounds
+        that took one of them; None where the recourse measures nothing.
     command
         The same campaign by hand.
     """
@@ -92,6 +95,8 @@ class CampaignRow:
     position: int
     summary: dict[str, Any]
     backed: int
+    corrected: int | None
+    most_rounds: int | None
     command: str
 
     @property
@@ -216,11 +221,14 @@ class _Desk:
         root = self.out / "campaigns" / f"{plan.name}-{group.recourse}-{group.judge}"
         with self.watch() as bar:
             store = run_campaign(study, root, plan=plan.plan, progress=bar).store
+        corrected, most_rounds = correction_rounds(store) or (None, None)
         return CampaignRow(
             rows=group,
             position=position,
             summary=campaign_summary(store),
             backed=backed_by_solutions(store, study.scenario.limits.tolerance),
+            corrected=corrected,
+            most_rounds=most_rounds,
             command=" ".join(
                 ["gridproof run", self.data.paper.study, *(f"--set {one}" for one in overrides)]
             ),

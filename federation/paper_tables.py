@@ -18,6 +18,7 @@ from federation.statistics import Share, share_of
 __all__ = ["PaperTable", "paper_tables"]
 
 Cells = Mapping[str, Any]
+_TO = " to "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,8 @@ class PaperTable:
     title
         What it shows.
     columns
-        Key of each column, its heading where people read it, and its decimals.
+        Where people read it: key of each column (two keys joined by ``to`` for an interval),
+        its heading, and its decimals.
     rows
         One mapping per row; every column's key is there, None where there is no figure.
     """
@@ -77,15 +79,18 @@ class PaperTable:
             padding=(0, 1),
         )
         for position, (_, name, _) in enumerate(self.columns):
-            table.add_column(name, justify="right" if position else "left", overflow="fold")
+            table.add_column(name, justify="right" if position else "left", no_wrap=True)
         for cells in self.text():
             table.add_row(*cells)
         return table
 
 
 def _beside(row: Cells, key: str, digits: int) -> str:
+    low, joined, high = key.partition(_TO)
+    if joined:
+        return f"{_cell(row[low], digits)}–{_cell(row[high], digits)}"
     ours, printed = _cell(row[key], digits), row.get(f"printed_{key}")
-    return ours if printed is None else f"{ours} / {_cell(printed, digits)}"
+    return ours if printed is None else f"{ours}/{_cell(printed, digits)}"
 
 
 def _cell(value: Any, digits: int) -> str:
@@ -103,6 +108,7 @@ def paper_tables(run: PaperRun) -> tuple[PaperTable, ...]:
     makers: Mapping[str, Callable[[Sequence[CampaignRow]], PaperTable]] = {
         "out_of_sample": _out_of_sample,
         "ac_robustness": _ac_robustness,
+        "mended": _mended,
         "crossed": _crossed,
     }
     for key, make in makers.items():
@@ -112,13 +118,13 @@ def paper_tables(run: PaperRun) -> tuple[PaperTable, ...]:
 
 
 _COSTS = (
-    ("generation_cost_usd", "generation USD", 0),
-    ("shed_cost_usd", "shed USD", 0),
-    ("redispatch_cost_usd", "re-dispatch USD", 0),
-    ("energized_blocks", "live blocks", 0),
-    ("closed_switches", "closed", 0),
-    ("served_kw", "served kW", 0),
-    ("seconds", "time s", 1),
+    ("generation_cost_usd", "generation", 0),
+    ("shed_cost_usd", "shed", 0),
+    ("redispatch_cost_usd", "moved", 0),
+    ("energized_blocks", "blocks", 0),
+    ("closed_switches", "shut", 0),
+    ("served_kw", "kW", 0),
+    ("seconds", "s", 1),
 )
 _COSTS_IN_FILES = ("seconds_to_best",)
 
@@ -126,7 +132,7 @@ _COSTS_IN_FILES = ("seconds_to_best",)
 def _costs(rows: Sequence[PlanRow]) -> PaperTable:
     return PaperTable(
         key="costs",
-        title="Costs, states and time by uncertainty, ours / printed (Table I, Fig. 3)",
+        title="Costs USD, live blocks, switches, served kW, time: ours/printed (Table I)",
         columns=(("level_percent", "±%", 0), *_COSTS),
         rows=tuple(_cost_row(row) for row in rows),
     )
@@ -153,18 +159,17 @@ def _cost_row(row: PlanRow) -> dict[str, Any]:
 
 _SHARE: tuple[tuple[str, str, int], ...] = (
     ("level_percent", "±%", 0),
-    ("samples", "realizations", 0),
+    ("samples", "drawn", 0),
     ("feasible", "feasible", 0),
     ("feasible_percent", "share %", 2),
-    ("low_percent", "from %", 2),
-    ("high_percent", "to %", 2),
+    ("low_percent to high_percent", "interval %", 2),
 )
 
 
 def _out_of_sample(rows: Sequence[CampaignRow]) -> PaperTable:
     return PaperTable(
         key="out_of_sample",
-        title="Nominal plan out of sample, LinDist3Flow verdict, ours / printed (IV-D)",
+        title="Nominal plan out of sample, linear verdict: ours/printed (IV-D)",
         columns=(*_SHARE, ("no_recourse", "no re-dispatch", 0)),
         rows=tuple(_share_row(row) for row in rows),
     )
@@ -173,15 +178,34 @@ def _out_of_sample(rows: Sequence[CampaignRow]) -> PaperTable:
 def _ac_robustness(rows: Sequence[CampaignRow]) -> PaperTable:
     return PaperTable(
         key="ac_robustness",
-        title="Robust plan under three-phase AC power flow, ours / printed (IV-E, Table II)",
+        title="Robust plan under three-phase AC power flow: ours/printed (Table II)",
         columns=(
-            *_SHARE,
-            ("at_least_printed", "at least printed", 0),
-            ("backed", "AC solution inside", 0),
-            ("not_mended", "not mended", 0),
+            *(column for column in _SHARE if column[0] != "feasible"),
+            ("at_least_printed", "met", 0),
+            *_CORRECTIONS,
         ),
         rows=tuple(_share_row(row) for row in rows),
     )
+
+
+def _mended(rows: Sequence[CampaignRow]) -> PaperTable:
+    return PaperTable(
+        key="mended",
+        title="Nominal plan under AC, re-dispatch corrected by measurements",
+        columns=(
+            *(column for column in _SHARE if column[0] != "feasible"),
+            ("no_recourse", "no re-d.", 0),
+            *_CORRECTIONS,
+        ),
+        rows=tuple(_share_row(row) for row in rows),
+    )
+
+
+_CORRECTIONS = (
+    ("backed", "solved", 0),
+    ("corrected", "corrected", 0),
+    ("not_mended", "unmended", 0),
+)
 
 
 def _about(row: CampaignRow) -> dict[str, Any]:
@@ -209,6 +233,8 @@ def _share_row(row: CampaignRow) -> dict[str, Any]:
         "at_least_printed": None if printed is None or percent is None else percent >= printed,
         **row.summary["outcomes"],
         "backed": row.backed,
+        "corrected": row.corrected,
+        "most_rounds": row.most_rounds,
         "command": row.command,
     }
 
@@ -216,18 +242,15 @@ def _share_row(row: CampaignRow) -> dict[str, Any]:
 def _crossed(rows: Sequence[CampaignRow]) -> PaperTable:
     return PaperTable(
         key="crossed",
-        title="Linear verdict against AC's, same realizations and set-points",
+        title="Safe by both, by the linear model or AC alone, by neither; trusted wrongly",
         columns=(
             ("what", "plan, recourse, ±%", 0),
-            ("both_feasible", "safe in both", 0),
-            ("linear_only", "linear only", 0),
-            ("ac_only", "AC only", 0),
+            ("both_feasible", "both", 0),
+            ("linear_only", "linear", 0),
+            ("ac_only", "AC", 0),
             ("neither", "neither", 0),
-            ("linear_percent", "linear %", 2),
-            ("ac_percent", "AC %", 2),
-            ("wrong_percent", "trusted wrongly %", 2),
-            ("wrong_low_percent", "from %", 2),
-            ("wrong_high_percent", "to %", 2),
+            ("wrong_percent", "wrongly %", 2),
+            ("wrong_low_percent to wrong_high_percent", "interval %", 2),
         ),
         rows=tuple(_crossed_row(row) for row in rows),
     )
@@ -244,7 +267,7 @@ def _crossed_row(row: CampaignRow) -> dict[str, Any]:
     linear = share_of(both + linear_only, judged, confidence)
     ac = share_of(both + cells["ac_only"], judged, confidence)
     return {
-        "what": f"{row.rows.plan}, {row.rows.recourse}, {row.level_percent:g}",
+        "what": f"{row.rows.plan} {row.rows.recourse} {row.level_percent:g}",
         **_about(row),
         **{name: cells[name] for name in ("both_feasible", "linear_only", "ac_only", "neither")},
         "erred": cells["erred"],
