@@ -1,0 +1,150 @@
+"""Chunks as tasks on Dask: the same bytes, a lost worker's tasks done again, clear errors."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from federation.campaign import run_campaign
+from federation.cluster import DaskCluster
+from federation.store import CampaignStore
+from federation.study import load_study
+from scenarios.errors import ConfigError, DeadlinePassed, FederateLost
+
+distributed = pytest.importorskip("distributed")
+
+SAMPLES = 10_000
+OVERRIDES = [
+    f"campaign.samples={SAMPLES}", "campaign.judge=linear", "campaign.recourse=fixed",
+    "federation.join_deadline_s=20",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, write_toy):
+    """A campaign of five chunks, tried by one federation in this process."""
+    folder = tmp_path_factory.mktemp("whole")
+    study = load_study(write_toy(folder), OVERRIDES)
+    return run_campaign(study, folder / "c", mode="local")
+
+
+def local_cluster(workers):
+    """Workers in processes of their own, and no fixed port for the dashboard."""
+    return distributed.LocalCluster(
+        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0"
+    )
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with local_cluster(2) as made:
+        yield made
+
+
+@pytest.fixture
+def study(toy):
+    return load_study(toy, OVERRIDES)
+
+
+def results(root):
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for folder in ("parts", "profiles")
+        for path in sorted((root / folder).glob("*"))
+    }
+
+
+def test_tasks_change_no_byte(whole, study, cluster, tmp_path):
+    seen = []
+    pool = DaskCluster(address=cluster.scheduler_address)
+    result = run_campaign(study, tmp_path / "c", spread=pool, plan=whole.plan, progress=seen.append)
+    assert results(result.out) == results(whole.out)
+    assert seen[-1].done == SAMPLES
+    (run,) = result.store.environment["runs"]
+    assert (run["realizations"], run["ended"]) == (SAMPLES, "finished")
+    assert run["mode"].startswith("dask tcp://")
+
+
+def test_a_lost_workers_tasks_are_done_again(whole, study, cluster, tmp_path):
+    """The first part to come costs a worker its life; its nanny brings up another."""
+    killed = []
+
+    def kill_one(_):
+        if not killed:
+            with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
+                busy = {k: v for k, v in client.processing().items() if v} or client.nthreads()
+                pid = client.run(os.getpid, workers=[next(iter(busy))])
+            killed.extend(pid.values())
+            os.kill(killed[0], signal.SIGKILL)
+
+    pool = DaskCluster(address=cluster.scheduler_address)
+    result = run_campaign(study, tmp_path / "c", spread=pool, plan=whole.plan, progress=kill_one)
+    assert killed
+    assert results(result.out) == results(whole.out)
+
+
+def test_what_a_task_raises_is_raised_here(whole, study, cluster, tmp_path):
+    """A feeder file that is not where the study says, on the workers' side of things."""
+    moved = Path(study.path).parent / "toy.dss"
+    store = tmp_path / "c"
+
+    def hide(_):
+        raise AssertionError("nothing can have come")
+
+    text = moved.read_text()
+    moved.unlink()
+    try:
+        with pytest.raises(ConfigError, match=r"toy\.dss"):
+            run_campaign(
+                study,
+                store,
+                spread=DaskCluster(address=cluster.scheduler_address),
+                plan=whole.plan,
+                progress=hide,
+            )
+    finally:
+        moved.write_text(text)
+    (run,) = CampaignStore.open(store).environment["runs"]
+    assert (run["realizations"], run["ended"]) == (0, "failed")
+
+
+def test_no_worker_and_no_scheduler(toy, whole, tmp_path):
+    hasty = load_study(toy, [*OVERRIDES, "federation.join_deadline_s=1"])
+    with pytest.raises(DeadlinePassed, match="an answer from the Dask scheduler"):
+        run_campaign(
+            hasty, tmp_path / "a", spread=DaskCluster(address="127.0.0.1:9"), plan=whole.plan
+        )
+    with local_cluster(0) as empty:
+        pool = DaskCluster(address=empty.scheduler_address)
+        with pytest.raises(DeadlinePassed, match=r"a worker .*join_deadline_s"):
+            run_campaign(hasty, tmp_path / "b", spread=pool, plan=whole.plan)
+
+
+@pytest.mark.slow  # a cluster of its own, and Dask's patience with a scheduler that left
+def test_a_scheduler_that_goes_ends_the_campaign(whole, study, tmp_path):
+    lost = local_cluster(1)
+    try:
+        with pytest.raises(FederateLost, match=r"resume") as caught:
+            run_campaign(
+                study,
+                tmp_path / "c",
+                spread=DaskCluster(address=lost.scheduler_address),
+                plan=whole.plan,
+                progress=lambda tally: lost.close() if tally.done < SAMPLES else None,
+            )
+        assert caught.value.exit_code == 4
+    finally:
+        lost.close()
+    result = run_campaign(study, tmp_path / "c", mode="local")
+    assert result.resumed > 0
+    assert results(result.out) == results(whole.out)
+
+
+def test_an_address_that_is_none_and_a_missing_dask(study, tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match="tcp://HOST:8786"):
+        run_campaign(study, tmp_path / "c", spread=DaskCluster(address="node17"))
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ConfigError, match=r"gridproof\[dask\]"):
+        run_campaign(study, tmp_path / "c", spread=DaskCluster(address="node17:8786"))
