@@ -35,10 +35,14 @@ def compare(
     units: int,
     unit: str = "realization",
     repeats: int = 15,
+    warm: bool = True,
 ) -> Row:
-    """Time both sides in turn, so that a slow phase of the machine hits both alike."""
-    ours()
-    other()
+    """Time both sides in turn, so that a slow phase of the machine hits both alike.
+
+    Each side runs once untimed before, unless what it measures starts cold every time.
+    """
+    for side in (ours, other) if warm else ():
+        side()
     left, right = [], []
     for _ in range(repeats):
         for side, times in ((ours, left), (other, right)):
