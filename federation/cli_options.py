@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from federation.onm import is_onm, plan_from_onm
 from scenarios.audit import audit
 from scenarios.errors import ConfigError
 from scenarios.plan import Plan, plan_from_json
@@ -75,7 +76,7 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 def read_plan(path: Path, scenario: Scenario) -> Plan:
-    """Read a plan file.
+    """Read a plan file: our own format, or one of PowerModelsONM's.
 
     Raises
     ------
@@ -89,7 +90,16 @@ def read_plan(path: Path, scenario: Scenario) -> Plan:
         raise ConfigError(
             f"{path}: cannot be read: {reason}; give a plan that `gridproof plan --out` wrote"
         ) from error
+    if _is_onm(text):
+        return plan_from_onm(text, scenario, str(path))
     return plan_from_json(text, scenario, str(path))
+
+
+def _is_onm(text: str) -> bool:
+    try:
+        return is_onm(json.loads(text))
+    except ValueError:
+        return False  # `plan_from_json` says what is wrong with it
 
 
 def refuse_faulty(plan: Plan, scenario: Scenario, path: Path) -> None:
