@@ -9,7 +9,7 @@ A job with `rounds` asks again within a batch, one second for each round.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Literal
@@ -32,7 +32,7 @@ from federation.messages import (
 )
 from federation.rounds import Tried, mend, settle
 from federation.schedule import FEEDER_GRID, PLANNER_GRID
-from scenarios.errors import DeadlinePassed, FederateLost, FederationError
+from scenarios.errors import FederateLost, FederationError
 from scenarios.plan import Plan, Setpoints, plan_to_json
 from scenarios.realization import Realizations
 from scenarios.snapshot import Snapshots
@@ -41,7 +41,6 @@ from scenarios.verdict import Verdicts, judge
 __all__ = [
     "FeederFederate",
     "PlannerFederate",
-    "attend",
     "settle",
 ]
 
@@ -201,6 +200,7 @@ class FeederFederate(_Federate):
         whole = job.ranges if isinstance(job.ranges, Sequence) else ()
         self._total = sum(count for _, count in whole)  # 0: not known beforehand
         self._job, self._measurements, self._clock = job, measurements, clock
+        self._rehearsed = 0  # realizations asked for before the clock starts, and not kept
         self._questions = 1 if job.channel is None else job.channel.questions  # per realization
         self._codec = Codec.of(job.scenario, self._total * self._questions, clock=clock)
 
@@ -235,7 +235,7 @@ class FeederFederate(_Federate):
             done = self._try_all(engines, plan)
         if self._total and done != self._total:
             raise FederationError(f"{done} of {self._total} realizations were judged")
-        answered = done * self._questions
+        answered = (done + self._rehearsed) * self._questions
         self._say("done", answered, answered)
         self._await_done(answered)
         return plan
@@ -245,11 +245,23 @@ class FeederFederate(_Federate):
         payload = self._must_read("planner/plan", "the plan")
         return read_plan(payload, self._job.scenario, "planner/plan")
 
+    def _ranges(self) -> Iterator[tuple[int, int]]:
+        """Every batch to try; in real time the first twice.
+
+        What is computed once, on the first question, must not make the first steps late.
+        """
+        ranges = iter(self._job.ranges)
+        if self._job.pace is not None:
+            first = next(ranges, None)
+            yield from () if first is None else (first, first)
+        yield from ranges
+
     def _try_all(self, engines: Sequence[Engine], plan: Plan) -> int:
         done = 0
-        for sequence, (first, count) in enumerate(self._job.ranges, start=1):
+        for sequence, (first, count) in enumerate(self._ranges(), start=1):
             batch = self._job.draw(first, count)
-            if self._job.pace is not None:
+            rehearsal = self._job.pace is not None and sequence == 1
+            if self._job.pace is not None and not rehearsal:
                 self._job.pace.await_step()
             self._say("running", done * self._questions, self._total * self._questions)
             channel, asked_s = self._job.channel, self._clock()
@@ -259,6 +271,10 @@ class FeederFederate(_Federate):
             )
             self._step(f"set-points of exchange {sequence}", "planner", self._deadlines.step_s)
             header, answer = self._read_answer(sequence, question)
+            if rehearsal:
+                self._settled(engines[0], plan, batch, answer, None)
+                self._rehearsed = count
+                continue
             if self._job.rounds:
                 settled = self._mended(engines[0], plan, batch, answer, (sequence, done))
             else:
@@ -282,11 +298,15 @@ class FeederFederate(_Federate):
         plan: Plan,
         batch: Realizations,
         answer: Setpoints,
-        times_s: tuple[float, float],
+        times_s: tuple[float, float] | None,
     ) -> Settled:
-        """Apply an answer, solve and judge; ``times_s`` are when it was asked for and sent."""
-        pace, channel = self._job.pace, self._job.channel
-        trace: Trace = {} if pace is None else pace.arrived(*times_s)
+        """Apply an answer, solve and judge.
+
+        ``times_s`` are when it was asked for and sent; None where no clock runs.
+        """
+        channel = self._job.channel
+        pace = None if times_s is None else self._job.pace
+        trace: Trace = {} if pace is None or times_s is None else pace.arrived(*times_s)
         if channel is not None:
             settled = channel.settle(engine, plan, batch, answer)
         else:
@@ -366,31 +386,3 @@ class FeederFederate(_Federate):
                 f"planner/status: the planner ended {status.phase} after answering "
                 f"{status.done} of {done} realizations; it must say done"
             )
-
-
-def attend(link: Link, body: Callable[[], Plan], note: Callable[[BaseException], None]) -> Plan:
-    """Run a federate's body so that its failure is told to the others, in every case.
-
-    HELICS takes an uncaught exception for a clean leave, after which the others would go on
-    with the last values they saw.
-
-    Parameters
-    ----------
-    link
-        The federate's own; closed at the end.
-    body
-        What it does.
-    note
-        Receives the exception before anyone else can hear of it.
-    """
-    try:
-        return body()
-    except BaseException as error:
-        note(error)
-        if not isinstance(error, (FederateLost, DeadlinePassed)):
-            link.fail(f"{link.name} failed: {type(error).__name__}: {error}")
-        else:
-            link.fail(str(error))
-        raise
-    finally:
-        link.close()

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 
-from federation.federates import FeederFederate, PlannerFederate, attend
+from federation.attend import attend
+from federation.federates import FeederFederate, PlannerFederate
 from federation.frames import now
 from federation.helics_broker import HelicsBroker
 from federation.helics_link import HelicsLink

@@ -43,10 +43,12 @@ def wiring_faults(config: StudyConfig, scenario: Scenario) -> list[str]:
             "[campaign] stop needs independent realizations; late set-points tie each to the one "
             "before, so leave stop out"
         )
-    if between and config.campaign.recourse not in ("fixed", "participation", "linear"):
+    again = config.campaign.recourse not in ("fixed", "participation", "linear")
+    if again and (between or config.realtime.step_s is not None):
         found.append(
             f'[campaign] recourse = "{config.campaign.recourse}" corrects by measuring again, '
-            "which [faults] and [devices] do not model; use linear, participation or fixed"
+            "which [faults], [devices] and [realtime] do not model; use linear, participation "
+            "or fixed"
         )
     if config.campaign.recourse == "ac" and config.campaign.judge == "linear":
         found.append(

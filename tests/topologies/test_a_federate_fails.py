@@ -136,7 +136,8 @@ def test_a_sink_that_fails_ends_the_run(fakes, scenario, plan, transport) -> Non
 
 def test_the_peer_is_told_why(fakes, scenario, plan) -> None:
     """Seen from the wire: the survivor's exception bears the reason of the one that failed."""
-    from federation.federates import FeederFederate, PlannerFederate, attend
+    from federation.attend import attend
+    from federation.federates import FeederFederate, PlannerFederate
     from federation.link import LocalHub
     from federation.session import MEMBERS
 

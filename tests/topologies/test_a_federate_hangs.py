@@ -119,7 +119,8 @@ def test_a_planner_that_leaves_without_a_word_is_lost_not_done(
     fakes, scenario, plan, transport
 ) -> None:
     """HELICS grants the survivor every time it asks for; only the message tells."""
-    from federation.federates import FeederFederate, attend
+    from federation.attend import attend
+    from federation.federates import FeederFederate
 
     (planner, feeder), close = open_links(transport, ["planner", "feeder"])
 

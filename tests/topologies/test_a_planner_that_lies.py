@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from federation.codec import Codec
-from federation.federates import FeederFederate, attend
+from federation.attend import attend
+from federation.federates import FeederFederate
 from federation.link import LocalHub
 from federation.messages import FEEDER_PORTS, PLANNER_PORTS, Status
 from federation.session import MEMBERS
