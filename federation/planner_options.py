@@ -12,6 +12,7 @@ from optimizer.planner import FAMILIES
 __all__ = ["complete_planner", "planner_faults"]
 
 _KINDS = {"str": "a string", "float": "a number", "int": "a whole number", "bool": "true or false"}
+_OPTIONAL = " | None"
 _OR_NONE = " | None"
 
 
@@ -35,7 +36,7 @@ def planner_faults(config: PlannerConfig, origin: Origin) -> list[str]:
             continue  # as a resolved study states what was left out
         kind = kind.removesuffix(_OR_NONE)
         if not _is_of(kind, value):
-            faults.append(origin.fault(path, value, f"must be {_KINDS[kind]}"))
+            faults.append(origin.fault(path, value, f"must be {_KINDS[_plain(kind)]}"))
             continue
         try:
             options_type(**{name: value})
@@ -52,11 +53,18 @@ def complete_planner(config: PlannerConfig) -> PlannerConfig:
 
 
 def _kind(item: Field[Any]) -> str:
-    """Name the option's type; families' options are strings, numbers and booleans."""
+    """Name the option's type; families' options are strings, numbers and booleans, or none."""
     return item.type if isinstance(item.type, str) else item.type.__name__
 
 
+def _plain(kind: str) -> str:
+    return kind.removesuffix(_OPTIONAL)
+
+
 def _is_of(kind: str, value: object) -> bool:
+    if value is None:
+        return kind.endswith(_OPTIONAL)
+    kind = _plain(kind)
     if kind == "bool":
         return isinstance(value, bool)
     if isinstance(value, bool):

@@ -232,7 +232,7 @@ class VertexSubproblems:
             row,
             column,
             self._demand_now,
-            np.array(slope).reshape(-1, len(row)).T,
+            np.array(slope).reshape(len(changes), len(row)).T,
         )
 
     def _model(self, vertex: FloatArray | None) -> Any:

@@ -89,11 +89,11 @@ def _plan_step(
     box = scenario.uncertainty
     check_budget(options.budget, int((box.spread > 0.0).sum()))
     master, oracle = _two_stages(network, options)
+    size = box.spread * _demand_kw(scenario, time)
+    corners = Region.whole(box.size, options.budget).highest(np.stack([size, -size]))[1]
     if options.method == "column_and_constraint" and (box.spread > 0.0).any():
-        corners = Region.whole(box.size, options.budget)
-        size = box.spread * _demand_kw(scenario, time)
-        for zeta in corners.highest(np.stack([size, -size]))[1]:
-            master.add(zeta)
+        # all high is the likeliest to break a plan; a second copy now costs more than it saves
+        master.add(corners[0])
     outcome = decompose(
         master,
         oracle,
@@ -105,7 +105,10 @@ def _plan_step(
     if outcome.candidate is None or not options.centre:
         return outcome
     left = time_limit_s - outcome.proof.seconds["total"]
-    return centre(network, oracle, outcome, master.kept, time_limit_s=left)
+    kept = list(master.kept)
+    if options.method != "nominal" and (box.spread > 0.0).any():
+        kept += [z for z in corners if not any(np.array_equal(z, known) for known in kept)]
+    return centre(network, oracle, outcome, kept, time_limit_s=left)
 
 
 def _two_stages(network: Network, options: PartitioningOptions) -> tuple[Any, Any]:

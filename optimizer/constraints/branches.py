@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scenarios.arrays import BoolArray, FloatArray
+from scenarios.banks import OpenDelta, open_delta_banks
 from scenarios.feeder import Connection
 from scenarios.lindist import line_matrices, transformer_maps
 
@@ -68,8 +69,9 @@ def lines_of(scenario: Scenario, share: float) -> list[Branch]:
     lines, buses = feeder.lines, feeder.buses
     switch_of = {int(line): k for k, line in enumerate(feeder.switches)}
     branches = []
+    jumpers = {bank.jumper for bank in _banks(scenario)}
     for k, name in enumerate(lines.ids):
-        if not (lines.closed[k] or lines.switchable[k]):
+        if k in jumpers or not (lines.closed[k] or lines.switchable[k]):
             continue
         held = np.flatnonzero(lines.phases[k])
         base_kv = buses.base_kv[lines.from_bus[k]]
@@ -102,22 +104,20 @@ def transformers_of(scenario: Scenario, share: float) -> list[Branch]:
     """Take the transformers, a channel per winding, with limits drawn in by a share."""
     feeder = scenario.feeder
     units, buses = feeder.transformers, feeder.buses
-    branches = []
+    banks = _banks(scenario)
+    banked = {k for bank in banks for k in bank.units}
+    branches = [_bank(scenario, bank, share) for bank in banks]
     for k, name in enumerate(units.ids):
-        maps = transformer_maps(units.from_connection[k], units.to_connection[k], units.windings[k])
-        windings = int(units.windings[k].sum())
-        # impedance per winding, on the winding's own rating, brought to the power base
-        scale = BASE_KVA * windings / units.rating_kva[k]
-        scale *= (
-            _rated_over_base(
-                units.from_connection[k],
-                units.from_kv[k],
-                windings,
-                buses.base_kv[units.from_bus[k]],
-            )
-            ** 2
+        if k in banked:
+            continue
+        maps = transformer_maps(
+            units.from_connection[k],
+            units.to_connection[k],
+            units.windings[k],
+            lagging=bool(units.lagging[k]),
         )
-        series = 2.0 * scale * np.eye(windings)
+        windings = int(units.windings[k].sum())
+        series = 2.0 * _winding_scale(scenario, k) * np.eye(windings)
         branches.append(
             Branch(
                 name=f"transformer {name}",
@@ -136,6 +136,65 @@ def transformers_of(scenario: Scenario, share: float) -> list[Branch]:
             )
         )
     return branches
+
+
+def _banks(scenario: Scenario) -> list[OpenDelta]:
+    """Open-delta banks whose jumper conducts and is no switch."""
+    lines = scenario.feeder.lines
+    return [
+        bank
+        for bank in open_delta_banks(scenario.feeder)
+        if lines.closed[bank.jumper] and not lines.switchable[bank.jumper]
+    ]
+
+
+def _bank(scenario: Scenario, bank: OpenDelta, share: float) -> Branch:
+    """Two units and their jumper as one branch: per-phase gains, powers each its own way.
+
+    The channel of a unit stands at its outer phase, the jumper's at the shared one.
+    """
+    units, lines = scenario.feeder.transformers, scenario.feeder.lines
+    i, j = (int(side[bank.units[0]]) for side in (units.from_bus, units.to_bus))
+    sides = {i: np.zeros((2, 3, 3)), j: np.zeros((2, 3, 3))}
+    drop_p, drop_q = np.zeros((2, 3, 3))
+    turned = 1.0 if lines.from_bus[bank.jumper] == i else -1.0
+    for side in sides.values():
+        side[0, bank.shared, bank.shared] = turned
+    rating_kva = (
+        lines.rating_a[bank.jumper] * scenario.feeder.buses.base_kv[i] * scenario.limits.v_min_pu
+    )
+    limits = [(np.eye(3)[bank.shared], rating_kva / BASE_KVA * (1.0 - share))]
+    for k in bank.units:
+        slot = int(np.flatnonzero(units.windings[k])[0])
+        outer = slot if slot != bank.shared else (slot + 1) % 3
+        maps = transformer_maps(Connection.DELTA, Connection.DELTA, units.windings[k])
+        for bus, active, reactive in (
+            (i, maps.from_active, maps.from_reactive),
+            (j, maps.to_active, maps.to_reactive),
+        ):
+            sides[bus][0, :, outer], sides[bus][1, :, outer] = active[:, 0], reactive[:, 0]
+        # a pair's ohm on a phase's base
+        scale = 2.0 * 3.0 * _winding_scale(scenario, k)
+        r, x = units.r_pu[k] * scale, units.x_pu[k] * scale
+        active, reactive = maps.from_active[outer, 0], maps.from_reactive[outer, 0]
+        drop_p[outer, outer] = -(r * active - x * reactive)
+        drop_q[outer, outer] = -(r * reactive + x * active)
+        limits.append((np.eye(3)[outer], units.rating_kva[k] / BASE_KVA * (1.0 - share)))
+    return Branch(
+        name=f"open-delta bank {units.ids[bank.units[0]]}",
+        start=i,
+        end=j,
+        from_w=np.eye(3),
+        to_w=np.diag(bank.gains**2),
+        drop_p=drop_p,
+        drop_q=drop_q,
+        from_active=sides[i][0],
+        from_reactive=sides[i][1],
+        to_active=sides[j][0],
+        to_reactive=sides[j][1],
+        limits=tuple(limits),
+        switch=-1,
+    )
 
 
 def idle_branches(scenario: Scenario, branches: tuple[Branch, ...]) -> BoolArray:
@@ -160,11 +219,11 @@ def idle_branches(scenario: Scenario, branches: tuple[Branch, ...]) -> BoolArray
         idle[found] = True
 
 
-def _rated_over_base(
-    connection: Connection, rated_kv: float, windings: int, base_kv: float
-) -> float:
-    """Rated winding voltage over the bus's base for that winding."""
-    if connection is Connection.DELTA:
-        return float(rated_kv / (np.sqrt(3.0) * base_kv))
-    across = rated_kv / np.sqrt(3.0) if windings == 3 else rated_kv
-    return float(across / base_kv)
+def _winding_scale(scenario: Scenario, k: int) -> float:
+    """Bring a winding's impedance from its own rating to the power base and the bus's base."""
+    units, buses = scenario.feeder.transformers, scenario.feeder.buses
+    windings = int(units.windings[k].sum())
+    rated = units.from_kv[k] / buses.base_kv[units.from_bus[k]]
+    if windings > 1 or units.from_connection[k] is Connection.DELTA:
+        rated /= np.sqrt(3.0)
+    return float(rated**2 * BASE_KVA * windings / units.rating_kva[k])

@@ -248,14 +248,16 @@ def _voltage_dependent(scenario: Scenario, time: int) -> tuple[FloatArray, Float
                     f"({scenario.load_model[k]}); a robust plan needs uncertain loads of "
                     'constant power: set the load model to "constant_power"'
                 )
+            per_rated = 1.0 / (BASE_KVA * feeder.loads.v_rated_pu[k] ** 2)
             add(
                 int(feeder.loads.bus[k]),
                 feeder.loads.connection[k],
-                scenario.load_p_kw[time, k] * share.p_per_w / BASE_KVA,
-                scenario.load_q_kvar[time, k] * share.q_per_w / BASE_KVA,
+                scenario.load_p_kw[time, k] * share.p_per_w * per_rated,
+                scenario.load_q_kvar[time, k] * share.q_per_w * per_rated,
             )
     for k in range(len(feeder.capacitors.ids)):
-        produced = feeder.capacitors.q_kvar[k] / BASE_KVA
+        rated = feeder.capacitors.v_rated_pu[k]
+        produced = feeder.capacitors.q_kvar[k] / (BASE_KVA * rated**2)
         add(int(feeder.capacitors.bus[k]), feeder.capacitors.connection[k], 0 * produced, -produced)
     return p, q
 
