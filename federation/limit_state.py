@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from federation.federates import settle
 from federation.jobs import Engine, Recourse
+from federation.rounds import Tried, mend, settle
 from federation.rows import table_of
 from scenarios.arrays import FloatArray
 from scenarios.limits import Limits
-from scenarios.plan import Plan
+from scenarios.plan import Plan, Setpoints
 from scenarios.realization import Realizations, realize
 from scenarios.scenario import Scenario
 from scenarios.snapshot import Snapshots
@@ -28,8 +28,9 @@ class LimitState:
     """Margin of a plan as a function of the set's coordinates.
 
     ``g(ζ) = min_k (margin_k(ζ) + tolerance) / scale_k``, so that ``g < 0`` exactly where the
-    judge says *violated*. A voltage margin is scaled by half the band, the others are shares
-    of a rating already. Where nothing could be solved, or no re-dispatch exists, ``g = -inf``.
+    judge says *violated* (or *not mended*). A voltage margin is scaled by half the band, the
+    others are shares of a rating already. Where nothing could be solved, or no re-dispatch
+    exists, ``g = -inf``.
 
     Parameters
     ----------
@@ -41,6 +42,8 @@ class LimitState:
         The physics; held and closed here.
     batch
         Realizations put to the engine at once.
+    rounds
+        Most rounds in which the recourse is shown measurements and asked again.
     """
 
     def __init__(
@@ -51,9 +54,10 @@ class LimitState:
         make_engine: Callable[[Scenario], Engine],
         *,
         batch: int = 256,
+        rounds: int = 0,
     ) -> None:
         self._scenario, self._plan, self._recourse = scenario, plan, recourse
-        self._engine, self._batch = make_engine(scenario), batch
+        self._engine, self._batch, self._rounds = make_engine(scenario), batch, rounds
         self.evaluations = 0
         self.erred = 0
         self._engine.hold(plan)
@@ -68,11 +72,26 @@ class LimitState:
         """Judge every row of ``zeta`` (point, direction), as a campaign would."""
         drawn = realize(self._scenario, zeta)
         answer = self._recourse.respond(drawn)
-        snapshots = self._engine.observe(drawn, answer)
-        verdicts = settle(judge(snapshots, self._plan, self._scenario), answer)
+        if self._rounds:
+            tried = Tried(self._recourse, drawn, answer)
+            settled = mend(
+                drawn,
+                answer,
+                rounds=self._rounds,
+                observe=self._observe,
+                ask=lambda _, measured: tried.again(measured),
+            )
+            snapshots, verdicts = settled.snapshots, settled.verdicts
+        else:
+            snapshots, verdicts = self._observe(drawn, answer)
+            verdicts = settle(verdicts, answer)
         self.evaluations += len(zeta)
         self.erred += int((verdicts.outcome == Outcome.ERRED).sum())
         return drawn, snapshots, verdicts
+
+    def _observe(self, drawn: Realizations, answer: Setpoints) -> tuple[Snapshots, Verdicts]:
+        snapshots = self._engine.observe(drawn, answer)
+        return snapshots, judge(snapshots, self._plan, self._scenario)
 
     def row(self, zeta: FloatArray) -> dict[str, Any]:
         """Return what a campaign would keep of one point (direction,), by column."""

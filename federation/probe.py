@@ -24,6 +24,7 @@ from federation.rows import MARGIN_UNITS
 from federation.sink import stored_plan
 from federation.store import CampaignStore
 from federation.study import Study, load_study
+from federation.wiring import rounds_of
 from optimizer.recourse import make_recourse
 from scenarios.arrays import FloatArray
 from scenarios.errors import ConfigError, StoreError
@@ -83,8 +84,14 @@ class Target:
         """Return the margin as a function of ``ζ``, under the study's recourse and judge."""
         campaign, scenario = self.study.config.campaign, self.study.scenario
         judge = LinearEngine if campaign.judge == "linear" else OpenDssEngine
-        recourse = make_recourse(campaign.recourse, self.plan, scenario)
-        return LimitState(scenario, self.plan, recourse, make_engine or judge, batch=campaign.batch)
+        return LimitState(
+            scenario,
+            self.plan,
+            make_recourse(campaign.recourse, self.plan, scenario),
+            make_engine or judge,
+            batch=campaign.batch,
+            rounds=rounds_of(self.study.config) if make_engine is None else 0,
+        )
 
 
 def ask_adversary(target: Target, *, budget: int = 2000, seed: int = 1) -> dict[str, Any]:

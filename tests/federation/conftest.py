@@ -1,5 +1,6 @@
 """A feeder of five buses and a study on it, written to files, for everything that reads studies."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +116,20 @@ def _batch(scenario, plan, first, count, seed=1):
 def made_up_batch():
     """Factory of batches with every outcome a feeder federate can hand over."""
     return _batch
+
+
+@pytest.fixture(scope="session")
+def toy_plan(tiny_plan):
+    """Hand-made plan for the toy study: one island, demand met phase by phase but for losses."""
+
+    def make(scenario):
+        plan = tiny_plan(scenario, [False, True, True], [False, True, True, True], [True, False])
+        demand_p, demand_q = scenario.load_p_kw[0].sum(axis=0), scenario.load_q_kvar[0].sum(axis=0)
+        west = np.full(3, 50.0 / 3.0)
+        return replace(
+            plan,
+            p_kw=np.stack([demand_p - west, west])[None],
+            q_kvar=np.stack([demand_q, np.zeros(3)])[None],
+        )
+
+    return make

@@ -18,11 +18,12 @@ FIXED = ["campaign.recourse=fixed", "campaign.samples=300", "ders.defaults.ramp=
 
 
 @pytest.fixture(scope="module")
-def tried(tmp_path_factory, write_toy):
+def tried(tmp_path_factory, write_toy, toy_plan):
     """A campaign whose failures are few: the ramp of the forming DER, passed now and then."""
     folder = tmp_path_factory.mktemp("tried")
     study = load_study(write_toy(folder), FIXED)
-    return run_campaign(study, folder / "c", mode="local")
+    plan = toy_plan(study.scenario)
+    return run_campaign(study, folder / "c", mode="local", plan=plan)
 
 
 def said(*arguments):
@@ -65,6 +66,25 @@ def test_the_rare_estimate_is_that_of_plain_counting(tried):
     assert "probability of failure" in said("rare", tried.out)
 
 
+@pytest.mark.parametrize("recourse", ["fixed", "participation", "linear", "ac"])
+def test_a_probe_sees_what_the_campaign_saw(toy_plan, toy, tmp_path, recourse):
+    study = load_study(
+        toy,
+        [*FIXED, f"campaign.recourse={recourse}", "campaign.samples=50", "ders.defaults.ramp=0.04"],
+    )
+    plan = toy_plan(study.scenario)
+    result = run_campaign(study, tmp_path / "c", mode="local", plan=plan)
+    (table,) = result.store.tables(["index", "outcome", "margin_voltage", "margin_ramp"], (0,))
+    with Target(study=study, plan=result.plan).limit_state() as limit_state:
+        zeta = study.sampler.coordinates(0, 50)
+        seen = [limit_state.row(point) for point in zeta]
+        g = limit_state(zeta)
+    rows = table.to_pylist()
+    assert [row["outcome"] for row in seen] == [row["outcome"] for row in rows]
+    assert [row["margin_ramp"] for row in seen] == [row["margin_ramp"] for row in rows]
+    assert [value >= 0.0 for value in g] == [row["outcome"] == "feasible" for row in rows]
+
+
 def test_a_study_with_a_plan_and_nothing_kept(tried, toy, tmp_path):
     answer = json.loads(
         said(
@@ -82,8 +102,8 @@ def test_what_cannot_fail_is_said_to_be_rarer(tried, toy):
     target = Target(study=study, plan=tried.plan)
     answer = ask_rare(target, samples=100, max_levels=3)
     assert (answer["reached"], answer["probability"]) == (False, None)
-    assert answer["below"] == 3.0 / 100  # a plateau: the margin is that of a held voltage
-    assert answer["evaluations"] == 100
+    assert answer["below"] == pytest.approx(0.1 * 0.1 * 3.0 / 100)
+    assert answer["evaluations"] == 280
     assert ask_adversary(target, budget=100)["outcome"] == "feasible"
 
 

@@ -22,7 +22,7 @@ def parts(root):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, write_toy):
+def whole(tmp_path_factory, write_toy, toy_plan):
     """Stopped by width after some chunks, run in this process without HELICS."""
     folder = tmp_path_factory.mktemp("stopped")
     study = load_study(
@@ -35,7 +35,8 @@ def whole(tmp_path_factory, write_toy):
             "ders.defaults.ramp=0.05",
         ],
     )
-    return study, run_campaign(study, folder / "c", mode="local")
+    plan = toy_plan(study.scenario)
+    return study, run_campaign(study, folder / "c", mode="local", plan=plan)
 
 
 def test_it_stops_where_the_rule_says_and_says_why(whole):
