@@ -12,8 +12,8 @@ import threading
 import numpy as np
 import pytest
 
-from federation.codec import Codec
 from federation.attend import attend
+from federation.codec import Codec
 from federation.federates import FeederFederate
 from federation.link import LocalHub
 from federation.messages import FEEDER_PORTS, PLANNER_PORTS, Status
