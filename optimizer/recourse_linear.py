@@ -31,6 +31,7 @@ __all__ = ["Island", "LinearRecourse", "base_setpoints"]
 
 _SAMPLES = 1600  # realizations that regions are learnt from, beside the vertices
 _CORNERS = 6  # most directions whose vertices are all learnt from
+_AT_ONCE = 128  # realizations compared at a time, so that they stay in the cache
 _STREAM = 7  # of the counter-based generator; keeps clear of the campaign's own draws
 
 
@@ -83,11 +84,12 @@ class LinearRecourse:
         """(realization,) whether its loads are what its coordinates in the set say."""
         if realizations.zeta.shape[1] != len(self.scenario.direction_ids):
             return np.zeros(len(realizations), dtype=bool)
-        told = realize(self.scenario, realizations.zeta)
-        t = self.time
-        same = (told.p_kw[:, t] == realizations.p_kw[:, t]).all(axis=(1, 2))
-        same &= (told.q_kvar[:, t] == realizations.q_kvar[:, t]).all(axis=(1, 2))
-        inside = np.asarray(same & (np.abs(realizations.zeta) <= 1.0).all(axis=1))
+        inside = (np.abs(realizations.zeta) <= 1.0).all(axis=1)
+        for first in range(0, len(realizations), _AT_ONCE):
+            rows, t = slice(first, first + _AT_ONCE), self.time
+            told = realize(self.scenario, realizations.zeta[rows])
+            inside[rows] &= (told.p_kw[:, t] == realizations.p_kw[rows, t]).all(axis=(1, 2))
+            inside[rows] &= (told.q_kvar[:, t] == realizations.q_kvar[rows, t]).all(axis=(1, 2))
         self._check_models(realizations, ~inside)
         return inside
 

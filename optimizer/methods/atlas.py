@@ -77,6 +77,10 @@ class Atlas:
         place = int(np.flatnonzero(self._side[number] == side)[0])
         return np.asarray(self._guard[:, number, place])
 
+    def rule(self, number: int) -> tuple[FloatArray, FloatArray]:
+        """Constant (column,) and slope (column, parameter) of a region's solution."""
+        return self._x[0, number].copy(), self._x[1:, number].T.copy()
+
     def solutions(self, at: IntArray, theta: FloatArray) -> FloatArray:
         """(sample, column) solution of each sample's region."""
         return _values(self._x, at, theta)

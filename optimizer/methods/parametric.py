@@ -125,20 +125,21 @@ class ParametricProgram:
         )
 
     def learn(self, parameters: FloatArray) -> None:
-        """Make (sample, parameter) the points that later answers start from."""
-        points, start = [self._points], [self._start]
-        for count, theta in enumerate(parameters[:, None, :], start=1):
-            if self._refuted(theta)[0]:
-                continue
-            where, last, side = self._walk(theta, self._starts(theta))
-            if where[0] == REFUTED:
-                ray = self._atlas.guard(int(last[0]), int(side[0]))
-                self._rays = np.concatenate([self._rays, ray[None]])
-            points.append(theta)
-            start.append(last)
-            if count.bit_count() == 1:  # now and then; a tree is not built for each point
-                self._plant(points, start)
-        self._plant(points, start)
+        """Make (sample, parameter) the points that later answers start from.
+
+        They are taken in blocks, each as large as all before it, so that most start near.
+        """
+        first = 0
+        while first < len(parameters):
+            block = parameters[first : max(1, 2 * first)]
+            first += len(block)
+            block = block[~self.refuted(block)]
+            where, last, side = self._walk(block, self._starts(block))
+            for k in np.flatnonzero(where == REFUTED).tolist():
+                if not self.refuted(block[k : k + 1])[0]:
+                    ray = self._atlas.guard(int(last[k]), int(side[k]))
+                    self._rays = np.concatenate([self._rays, ray[None]])
+            self._plant([self._points, block], [self._start, last])
         self._atlas.keep()
 
     def _plant(self, points: list[FloatArray], start: list[IntArray]) -> None:
@@ -163,6 +164,20 @@ class ParametricProgram:
                     part[k] = self.form.solution(status, self._moves(theta[k]))
             self._atlas.trim()
         return Solutions(found=found, x=x)
+
+    def refuted(self, parameters: FloatArray) -> BoolArray:
+        """Tell which (sample, parameter) programs a learnt ray refutes; others may be, too."""
+        refuted = np.zeros(len(parameters), dtype=bool)
+        for ray in self._rays:
+            value = np.full(len(parameters), ray[0])
+            for k in range(parameters.shape[1]):
+                value += ray[k + 1] * parameters[:, k]
+            refuted |= value < -_REFUTES
+        return refuted
+
+    def rules(self) -> list[tuple[FloatArray, FloatArray]]:
+        """Solutions ``constant + slope @ θ`` of all regions that a learnt point ended in."""
+        return [self._atlas.rule(number) for number in np.unique(self._start).tolist()]
 
     def feasible(self, parameters: FloatArray) -> BoolArray:
         """Tell for (sample, parameter) programs whether they have a solution."""
@@ -215,21 +230,12 @@ class ParametricProgram:
     def _settle(self, theta: FloatArray) -> IntArray:
         """Region of each parameter, `REFUTED`, or `LOST`: rays first, then steps."""
         where = np.full(len(theta), REFUTED)
-        left = np.flatnonzero(~self._refuted(theta))
+        left = np.flatnonzero(~self.refuted(theta))
         where[left], _, _ = self._walk(theta[left], self._starts(theta[left]))
         self.settled.by_region += int((where >= 0).sum())
         self.settled.by_ray += int((where == REFUTED).sum())
         self.settled.by_solver += int((where == LOST).sum())
         return where
-
-    def _refuted(self, theta: FloatArray) -> BoolArray:
-        refuted = np.zeros(len(theta), dtype=bool)
-        for ray in self._rays:
-            value = np.full(len(theta), ray[0])
-            for k in range(theta.shape[1]):
-                value += ray[k + 1] * theta[:, k]
-            refuted |= value < -_REFUTES
-        return refuted
 
     def _starts(self, theta: FloatArray) -> IntArray:
         """Where to go on from: of the nearest learnt regions the first that holds, or nearly.

@@ -1,0 +1,111 @@
+"""The linear judge and the recourse policies against one warm-started linear program each.
+
+Both sides settle the same realizations of the networked IEEE 37 case with the same program,
+kept alive in HiGHS with its last basis, and are timed in one run, interleaved. The judge's
+side includes holding every demand against its coordinates in the set.
+
+``python -m benchmarks.recourse [REALIZATIONS [REPEATS]]``
+"""
+
+from __future__ import annotations
+
+import sys
+from time import perf_counter
+
+import numpy as np
+
+from benchmarks._bench import Row, compare, table
+from federation.study import load_study
+from optimizer.judge import Certificates, LinearJudge
+from optimizer.methods.solve_again import LinearProgram
+from optimizer.planner import make_planner
+from optimizer.recourse import make_recourse
+from scenarios.arrays import BoolArray, FloatArray
+from scenarios.plan import Plan, Termination
+from scenarios.realization import draw
+from scenarios.scenario import Scenario
+
+__all__ = ["run"]
+
+LEVELS = ("0.10", "0.15", "0.25")
+METHODS = ("nominal", "column_and_constraint")
+ALL_LEVELS = ("0.0", *LEVELS)
+
+
+def _planned(level: str, method: str) -> tuple[Scenario, Plan]:
+    asked = [f"uncertainty.spread={level}", f"planner.method={method}"]
+    study = load_study("ieee37-networked", asked)
+    planner = make_planner(study.config.planner.family, study.config.planner.options)
+    return study.scenario, planner.plan(study.scenario)
+
+
+def _one_by_one(certificates: Certificates, parameters: FloatArray) -> BoolArray:
+    program = certificates.program
+    rows, solver = program.form.rows, LinearProgram(program.arrays())
+    every, feasible = np.arange(len(rows.lower)), np.zeros(len(parameters), dtype=bool)
+    for k, theta in enumerate(parameters):
+        moved = rows.shift @ theta
+        solver.set_rows(every, rows.lower - moved, rows.upper - moved)
+        feasible[k] = solver.run() is Termination.OPTIMAL
+    return feasible
+
+
+def _judged(level: str, method: str, count: int, repeats: int) -> Row:
+    scenario, plan = _planned(level, method)
+    realizations = draw(scenario, 1, 0, count)
+    judge, every = LinearJudge(plan, scenario), np.arange(count)
+
+    def certificates() -> BoolArray:
+        return judge.feasible(realizations)
+
+    def one_by_one() -> BoolArray:
+        feasible = np.ones(count, dtype=bool)
+        for number, island in enumerate(judge.islands):
+            found = judge.certificates(number)
+            if found is None:
+                return np.zeros(count, dtype=bool)
+            feasible &= _one_by_one(found, island.parameters(realizations, every, 0, boxed=True))
+        return feasible
+
+    if not np.array_equal(certificates(), one_by_one()):
+        raise RuntimeError(f"the two judges differ at {level}, {method}; the timing means nothing")
+    share = certificates().mean()
+    subject = f"±{100 * float(level):.0f} %, {method}, {100 * share:.1f} % feasible"
+    return compare(subject, certificates, one_by_one, units=count, repeats=repeats)
+
+
+def _rate(level: str, method: str, count: int) -> str:
+    """Realizations that linear recourse answers in a second: those first asked, and more."""
+    scenario, plan = _planned(level, method)
+    began = perf_counter()
+    recourse = make_recourse("linear", plan, scenario)
+    recourse.respond(draw(scenario, 1, 0, 1))
+    built = perf_counter() - began
+    rates = []
+    for part in range(2):
+        seconds = 0.0
+        for first in range(part * count, (part + 1) * count, 256):
+            batch = draw(scenario, 1, first, min(256, (part + 1) * count - first))
+            began = perf_counter()
+            recourse.respond(batch)
+            seconds += perf_counter() - began
+        rates.append(count / seconds)
+    return (
+        f"±{100 * float(level):.0f} %, {method}: {rates[0]:.0f}/s, then {rates[1]:.0f}/s; "
+        f"built in {built:.2f} s"
+    )
+
+
+def run(count: int = 10_000, repeats: int = 3) -> None:
+    """Print both tables."""
+    rows = [_judged(level, method, count, repeats) for level in LEVELS for method in METHODS]
+    print(f"Linear judge, {count} realizations, verdicts equal on every one")
+    print(table(rows, "certificates", "one program each"))
+    print(f"\nLinear recourse, twice {count // 2} realizations in batches of 256")
+    for level in ALL_LEVELS:
+        for method in METHODS:
+            print(_rate(level, method, count // 2))
+
+
+if __name__ == "__main__":
+    run(*(int(argument) for argument in sys.argv[1:]))
