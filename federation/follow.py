@@ -34,9 +34,10 @@ class Follower:
         self._seen: set[int] = set()
         self._counts = dict.fromkeys(Outcome, 0)
         self._stopper = Stopper.of(store)
+        self._started_s: float | None = None
+        self._note_start()
         self._count_new()
         self._resumed = sum(self._counts.values())
-        self._started_s: float | None = None
 
     @property
     def complete(self) -> bool:
@@ -52,8 +53,7 @@ class Follower:
         StoreError
             If a part is torn or foreign.
         """
-        if self._started_s is None and self._store.read("plan.json") is not None:
-            self._started_s = time.monotonic()
+        self._note_start()
         self._count_new()
         last = self._stopper.needed - 1
         total = sum(self._store.chunk_range(last)) if last >= 0 else 0
@@ -64,6 +64,10 @@ class Follower:
             counts=MappingProxyType(dict(self._counts)),
             seconds=0.0 if self._started_s is None else time.monotonic() - self._started_s,
         )
+
+    def _note_start(self) -> None:
+        if self._started_s is None and self._store.read("plan.json") is not None:
+            self._started_s = time.monotonic()
 
     def _count_new(self) -> None:
         try:

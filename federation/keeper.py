@@ -25,6 +25,9 @@ from scenarios.verdict import Outcome
 __all__ = ["Keeper", "Tally", "stored_plan"]
 
 
+_EARLY_S = 0.5
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
     """How far a campaign has come.
@@ -49,9 +52,9 @@ class Tally:
 
     @property
     def rate(self) -> float | None:
-        """Realizations a second in this run; None before the first."""
+        """Realizations a second in this run; None while it is too early to say."""
         fresh = self.done - self.resumed
-        return fresh / self.seconds if fresh > 0 and self.seconds > 0.0 else None
+        return fresh / self.seconds if fresh > 0 and self.seconds > _EARLY_S else None
 
     @property
     def left_s(self) -> float | None:
