@@ -43,7 +43,7 @@ class EndOnce:
     """Lets one of several ends of a federation be announced, and only one.
 
     Two global errors within a millisecond wedge HELICS 3.6 now and then: its broker then
-    never disconnects (3 of 38 federations; 0 of 240 with one).
+    never disconnects (5 of 38 federations; 0 of 240 with one).
     """
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ class BrokerAddress:
         """Return the init string of a core that joins this broker.
 
         A zmq core gets a free port of its own: those a broker hands out by itself collide
-        with its neighbours' (12 of 160 federations, run four at a time, could not start).
+        with its neighbours' (12 failures in 160 federations, run four at a time; none with ports of their own).
         """
         own = f"--federates=1 --brokerkey={self.key} --terminate_on_error {_SILENT}"
         if self.transport == "inproc":
