@@ -102,7 +102,8 @@ class BrokerAddress:
         """Return the init string of a core that joins this broker.
 
         A zmq core gets a free port of its own: those a broker hands out by itself collide
-        with its neighbours' (12 failures in 160 federations, run four at a time; none with ports of their own).
+        with its neighbours' (12 failures in 160 federations, run four at a time; none of 160
+        with ports of their own).
         """
         own = f"--federates=1 --brokerkey={self.key} --terminate_on_error {_SILENT}"
         if self.transport == "inproc":
