@@ -85,12 +85,13 @@ store, study = CampaignStore.open(root), load_study(root / "study.json")
 def mib():  # getrusage would tell the peak of the process this one was forked from
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 before = mib()
-start = time.perf_counter()
+start, cpu = time.perf_counter(), time.process_time()
 verdicts = campaign_summary(store)
 middle = time.perf_counter()
 write_report(store, study.scenario, root / "report", verdicts)
 end = time.perf_counter()
 print(json.dumps({"summary_s": middle - start, "page_s": end - middle,
+                  "cpu_s": time.process_time() - cpu,
                   "before_mib": before, "peak_mib": mib()}))
 """
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from federation.paired import paired_difference
 from federation.rows import MARGIN_UNITS, outcome_codes
 from federation.statistics import share_of
+from federation.stopping import stopping_summary
 from federation.store import CampaignStore
 from federation.streams import distributions
 from scenarios.arrays import FloatArray
@@ -61,7 +62,8 @@ def compare_campaigns(
         If they are of different draws, share no part, or cannot be read.
     """
     _same_draw(first, second)
-    chunks = sorted(set(first.finished()) & set(second.finished()))
+    finished = [set(stopping_summary(store, store.finished())[0]) for store in (first, second)]
+    chunks = sorted(finished[0] & finished[1])
     if not chunks:
         raise StoreError(
             f"{first.root} and {second.root} have no finished part in common; run both further"

@@ -6,7 +6,7 @@ reads the same; files hold no date, so equal content means equal bytes.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -231,7 +231,10 @@ def _legend() -> list[Line2D]:
 
 
 def figure_margins(
-    store: CampaignStore, path: Path, summary: Mapping[str, Any] | None = None
+    store: CampaignStore,
+    path: Path,
+    summary: Mapping[str, Any] | None = None,
+    chunks: Sequence[int] | None = None,
 ) -> tuple[Path, ...]:
     """Draw, for each kind of limit, how the worst margin of a realization is distributed.
 
@@ -245,6 +248,8 @@ def figure_margins(
         Where to; ``.svg`` and ``.png`` are written beside each other.
     summary
         The campaign's summary, if there already.
+    chunks
+        The parts it is of; all finished ones if not given.
 
     Returns
     -------
@@ -263,7 +268,7 @@ def figure_margins(
     edges = {kind: _edges(one["min"], one["max"]) for kind, one in margins.items()}
     counts = {kind: np.zeros(_BINS, np.int64) for kind in margins}
     names = [f"margin_{kind}" for kind in margins]
-    for table in store.tables(names, store.finished()):
+    for table in store.tables(names, store.finished() if chunks is None else chunks):
         for kind in margins:
             values = table.column(f"margin_{kind}").to_numpy()
             counts[kind] += np.histogram(values[np.isfinite(values)], edges[kind])[0]
@@ -332,6 +337,8 @@ def _size(place: Any) -> tuple[float, float]:
 def save_figure(figure: Figure, path: Path) -> tuple[Path, ...]:
     """Write a figure as SVG, its text as text, and as PNG, neither with a date in it."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once, not again for each file
     svg, png = path.with_suffix(".svg"), path.with_suffix(".png")
     with rc_context({"svg.hashsalt": "gridproof", "svg.fonttype": "none"}):
         figure.savefig(svg, metadata={"Date": None, "Creator": None})

@@ -104,6 +104,7 @@ def halo_legend(profile: Profile) -> list[Line2D]:
             [],
             color=_SHADES(_tone(share)),
             linewidth=_width(share),
+            solid_capstyle="butt",
             label=f"outside in {100.0 * share:g} %",
         )
         for share in (0.01, 0.1, 1.0)

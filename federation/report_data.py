@@ -16,6 +16,7 @@ from federation.profile_store import read_profile
 from federation.rows import MARGIN_UNITS, outcome_codes
 from federation.sink import plan_digest, stored_plan
 from federation.statistics import share_of
+from federation.stopping import stopping_summary
 from federation.store import CHUNK_ROWS, CampaignStore
 from federation.summary import campaign_summary, plan_summary
 from scenarios.arrays import FloatArray, IntArray
@@ -59,6 +60,8 @@ class ReportData:
     ----------
     scenario, plan, plan_facts, verdicts
         What was tried and what became of it; ``verdicts`` is the campaign's summary.
+    chunks
+        The parts that count.
     convergence
         How the estimate settled.
     worst
@@ -77,6 +80,7 @@ class ReportData:
     scenario: Scenario
     plan: Plan
     plan_facts: dict[str, Any]
+    chunks: tuple[int, ...]
     verdicts: dict[str, Any]
     convergence: Convergence
     worst: tuple[dict[str, Any], ...]
@@ -109,7 +113,7 @@ def gather(
     if plan is None:
         raise StoreError(f"{store.root} holds no plan.json yet; nothing was tried")
     verdicts = campaign_summary(store) if verdicts is None else verdicts
-    chunks = store.finished(plan_digest(plan))
+    chunks, _ = stopping_summary(store, store.finished(plan_digest(plan)))
     pass_ = _Pass(scenario, verdicts["confidence"], verdicts["samples"])
     margins = [f"margin_{kind.value}" for kind in MarginKind]
     for table in store.tables(["index", "outcome", *margins], chunks):
@@ -119,6 +123,7 @@ def gather(
         scenario=scenario,
         plan=plan,
         plan_facts=plan_summary(plan, scenario),
+        chunks=chunks,
         verdicts=verdicts,
         convergence=pass_.convergence(),
         worst=_rows(store, scenario, pass_.worst()),

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
 from federation.figures import figure_margins, figure_one_line
 from federation.files import write_whole
@@ -30,7 +29,7 @@ __all__ = ["PAGE", "write_report"]
 PAGE = "report.html"
 
 _SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("verdicts", "Verdicts", ("shares",), ("outcomes", "linear-against-ac")),
+    ("verdicts", "Verdicts", ("shares",), ("outcomes", "violations-by-kind", "linear-against-ac")),
     ("plan", "The plan, and where it fails", ("one-line",),
      ("islands", "ders", "violations-by-element")),
     ("margins", "Margins", ("margins",), ("margins",)),
@@ -105,7 +104,7 @@ def _draw(store: CampaignStore, data: ReportData, folder: Path) -> dict[str, dic
     if not len(data.convergence.judged):
         del drawn["convergence"]
     if solved:
-        drawn["margins"] = lambda path: figure_margins(store, path, data.verdicts)
+        drawn["margins"] = lambda path: figure_margins(store, path, data.verdicts, data.chunks)
     if data.profile.solved and len(data.profile.bus):
         drawn["voltages"] = lambda path: figure_envelope(
             scenario, data.profile, data.distances, path
@@ -118,7 +117,7 @@ def _draw(store: CampaignStore, data: ReportData, folder: Path) -> dict[str, dic
             "name": name,
             "title": title,
             "description": description,
-            "svg": Markup(inline_svg(svg, key=name, title=title, description=description)),
+            "svg": inline_svg(svg, key=name, title=title, description=description),
             "files": f"figures/{svg.name}, figures/{png.name}",
         }
     return ready

@@ -87,8 +87,8 @@ def _number(title: str, words: Callable[[Any], str] = plain) -> Column:
 def all_tables(data: ReportData) -> dict[str, Table]:
     """Every table of a report by its name; those with nothing to say are left out."""
     makers: Iterable[Callable[[ReportData], Table | None]] = (
-        _outcomes, _crossed, _islands, _ders, _switches, _margins, _envelope, _breaches, _worst,
-        _drawn, _unsolved, _convergence, _runs, _versions,
+        _outcomes, _kinds, _crossed, _islands, _ders, _switches, _margins, _envelope, _breaches,
+        _worst, _drawn, _unsolved, _convergence, _runs, _versions,
     )  # fmt: skip
     made = [table for table in (maker(data) for maker in makers) if table is not None]
     return {table.name: table for table in made if table.rows}
@@ -119,6 +119,24 @@ def _outcomes(data: ReportData) -> Table:
             )
             for name, count in verdicts["outcomes"].items()
         ),
+    )
+
+
+def _kinds(data: ReportData) -> Table:
+    rows = []
+    for kind, one in data.verdicts.get("violations", {}).items():
+        rows.append((kind, one["count"], one["share"], *one["interval"]))
+    return Table(
+        name="violations-by-kind",
+        caption="Realizations that left each kind of limit, of those solved, with exact intervals",
+        columns=(
+            _text("limit"),
+            _number("count", whole),
+            _number("share", percent),
+            _number("from", percent),
+            _number("to", percent),
+        ),
+        rows=tuple(rows),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from federation.campaign_words import interval_kind, sentences
 from federation.report_data import ReportData, breach_table
 from federation.wording import fixed, percent, place_words, whole
 
@@ -39,8 +40,8 @@ def headline(data: ReportData) -> dict[str, Any]:
     return {
         "title": data.study["config"].get("study", {}).get("title") or data.study["name"],
         "share": "none judged" if share is None else percent(share),
-        "interval": f"{100 * verdicts['confidence']:g} % exact interval {percent(low)} to "
-        f"{percent(high)}",
+        "interval": f"{100 * verdicts['confidence']:g} % {interval_kind(verdicts)} interval "
+        f"{percent(low)} to {percent(high)}",
         "what": f"of {whole(verdicts['samples'])} drawn realizations stay inside every limit, "
         f"judged by {_JUDGES.get(verdicts['judge'], verdicts['judge'])}, recourse "
         f"{verdicts['recourse']}",
@@ -76,9 +77,10 @@ def leads(data: ReportData) -> dict[str, tuple[str, ...]]:
             "looking.",
         ),
     }
+    said["verdicts"] = tuple(f"{line[0].upper()}{line[1:]}." for line in sentences(verdicts))
     crossed = verdicts.get("crossed")
     if crossed is not None and crossed["difference"]["value"] is not None:
-        said["verdicts"] = (_crossed_lead(crossed),)
+        said["verdicts"] += (_crossed_lead(crossed),)
     return said
 
 
@@ -113,8 +115,9 @@ def _crossed_lead(crossed: dict[str, Any]) -> str:
     low, high = difference["interval"]
     return (
         "Feasible share of the linear model less that of AC: "
-        f"{fixed(100 * difference['value'], 2)} percentage points ({100 * difference['confidence']:g} % interval {fixed(100 * low, 2)} "
-        f"to {fixed(100 * high, 2)}, Tango's score). {whole(crossed['linear_only'])} realizations "
+        f"{fixed(100 * difference['value'], 2)} percentage points "
+        f"({100 * difference['confidence']:g} % interval {fixed(100 * low, 2)} to "
+        f"{fixed(100 * high, 2)}, Tango's score). {whole(crossed['linear_only'])} realizations "
         f"are feasible in the linear model only, {whole(crossed['ac_only'])} in AC only."
     )
 
