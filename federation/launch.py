@@ -323,6 +323,10 @@ def _cause(children: Sequence[_Child]) -> FederateLost:
         time.sleep(_LOOK_EVERY_S)
     failed = sorted((child for child in children if _has_failed(child)), key=_rank)
     error = failed[0].failure()
+    silent = [child.name for child in children if child.code() is None]
+    if silent and _rank(failed[0]) == 3:  # HELICS' own words name its peer by a number
+        more = FederateLost(f"{error}\nthe {' and '.join(silent)} still ran and did not answer")
+        more.exit_code, error = error.exit_code, more
     for other in failed[1:]:
         if not other.ours and other.said():  # its own words say more than ours about it
             more = FederateLost(f"{error}\nthe {other.name} wrote last: {other.said()[-200:]}")

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -13,6 +14,20 @@ import fakes
 from federation.launch import run_feeder_process, run_planner_process
 from federation.session import SessionSettings
 from scenarios.errors import ConfigError, GridproofError, PlanNotFound
+
+
+def raises():
+    raise ValueError("a defect of its own")
+
+
+FAULTS = {
+    "dies": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "stops": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+    "exits": lambda: os._exit(0),
+    "sys.exit": lambda: sys.exit(0),
+    "raises": raises,
+    "is stuck": lambda: time.sleep(60),
+}
 
 
 def main(role: str, broker: str, key: str, settings: str, out: str, behaviour: str) -> None:  # noqa: PLR0917
@@ -36,13 +51,16 @@ def main(role: str, broker: str, key: str, settings: str, out: str, behaviour: s
             time.sleep(60)
         return plan
 
-    def respond(realizations):
-        if behaviour == "dies" and realizations.index[0] > 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        if behaviour == "exits" and realizations.index[0] > 0:
-            os._exit(0)
+    def misbehave(first):
         if behaviour == "slow":
             time.sleep(0.05)
+        if first == 0 or behaviour not in FAULTS:
+            return
+        Path(f"{out}.fault").write_text(repr(time.time()))
+        FAULTS[behaviour]()
+
+    def respond(realizations):
+        misbehave(realizations.index[0])
         return fakes.ShareRecourse(scenario, plan).respond(realizations)
 
     if role == "planner":
@@ -50,7 +68,13 @@ def main(role: str, broker: str, key: str, settings: str, out: str, behaviour: s
         run_planner_process(job, **joining)
         return
     ranges = fakes.batches(400, 4) if behaviour == "slow" else ((0, 4), (4, 4), (8, 2))
-    run_feeder_process(fakes.feeder_job(scenario, sink, ranges), **joining)
+    job = fakes.feeder_job(scenario, sink, ranges)
+
+    def draw(first, count):
+        misbehave(first)
+        return job.draw(first, count)
+
+    run_feeder_process(replace(job, draw=draw), **joining)
     Path(out).write_bytes(sink.verdict_bytes())
 
 
