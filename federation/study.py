@@ -152,8 +152,7 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     campaign = sections.get("campaign")
     if "campaign" in whole and isinstance(campaign, CampaignConfig):
         faults += sampling_faults(campaign, origin)
-    beside = None if written else path.parent  # what a run wrote names no file by its place
-    feeder, more = _feeder(sections, beside, origin)
+    feeder, more = _feeder(sections, None if written else path.parent, origin)
     faults += more
     if faults or feeder is None:
         raise ConfigError(faults)
