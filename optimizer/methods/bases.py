@@ -135,7 +135,7 @@ class LinearForm:
         """Affine map and guards of a basis; a function of the statuses alone."""
         off, basic = np.flatnonzero(status), np.flatnonzero(status == 0)
         right = np.concatenate([self._bound(status, off)[:, None], -self.moved[off]], axis=1)
-        x = np.linalg.solve(self.every[off], right)
+        x = self._solve(status, right)
         value = self.every[basic] @ x
         value[:, 1:] += self.moved[basic]
         low, high = np.isfinite(self.low[basic]), np.isfinite(self.high[basic])
@@ -154,8 +154,7 @@ class LinearForm:
     def solution(self, status: Statuses, moves: FloatArray) -> FloatArray:
         """(column,) basic solution where every variable's bounds are moved by ``-moves``."""
         off = np.flatnonzero(status)
-        right = self._bound(status, off) - moves[off]
-        return np.asarray(np.linalg.solve(self.every[off], right))
+        return self._solve(status, (self._bound(status, off) - moves[off])[:, None])[:, 0]
 
     def follow(self, status: Statuses, side: int) -> Statuses | None:
         """Statuses of the next basis where a basic variable violates a bound.
@@ -166,7 +165,7 @@ class LinearForm:
         leaving, at_upper = divmod(side, 2)
         off = np.flatnonzero(status)
         both = np.stack([self.cost, self.every[leaving] * (-1.0 if at_upper else 1.0)], axis=1)
-        dual, push = np.linalg.solve(self.every[off].T, both).T
+        dual, push = self._solve_transposed(status, both).T
         inward = -status[off].astype(float)
         able = (self.low[off] < self.high[off]) & (push * inward > _PIVOT)
         if not able.any():
@@ -178,6 +177,28 @@ class LinearForm:
         after = status.copy()
         after[leaving], after[entering] = (1 if at_upper else -1), 0
         return after
+
+    def _solve(self, status: Statuses, right: FloatArray) -> FloatArray:
+        """``N⁻¹ right``: columns on a bound first, what is left of the tight rows then."""
+        held, free, tight = self._parts(status)
+        x = np.zeros((len(self.cost), right.shape[1]))
+        x[held] = right[: len(held)]
+        matrix = self.rows.matrix[tight]
+        left = right[len(held) :] - matrix[:, held] @ right[: len(held)]
+        x[free] = np.linalg.solve(matrix[:, free], left)
+        return x
+
+    def _solve_transposed(self, status: Statuses, right: FloatArray) -> FloatArray:
+        """``N⁻ᵀ right``, in the order of the nonbasic variables."""
+        held, free, tight = self._parts(status)
+        matrix = self.rows.matrix[tight]
+        of_rows = np.linalg.solve(matrix[:, free].T, right[free])
+        return np.concatenate([right[held] - matrix[:, held].T @ of_rows, of_rows])
+
+    def _parts(self, status: Statuses) -> tuple[IntArray, IntArray, IntArray]:
+        """Columns on a bound, columns in the basis, and as many rows on a bound."""
+        column, row = status[: len(self.cost)], status[len(self.cost) :]
+        return np.flatnonzero(column), np.flatnonzero(column == 0), np.flatnonzero(row)
 
     def _bound(self, status: Statuses, off: IntArray) -> FloatArray:
         """Values of the nonbasic variables at θ = 0."""
