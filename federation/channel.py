@@ -156,7 +156,7 @@ class Channel:
         number, sent_s = commands.number.ravel(), commands.sent_s.ravel()
         index = int(batch.index[0]) * self.questions + np.arange(len(number))
         asked = loads_at(self._draw, self._scenario, self._faults, sent_s, index)
-        return measured(asked, self._faults, self._seed, number)
+        return measured(asked, self._scenario, self._faults, self._seed, number)
 
     def settle(self, engine: Engine, plan: Plan, batch: Realizations, answer: Setpoints) -> Settled:
         """Apply an answer as the devices would, solve and judge.

@@ -65,7 +65,7 @@ class FaultsConfig(Section):
         default=0.0,
         ge=0.0,
         lt=1.0,
-        description="standard deviation of a load's measurement, as a share of the load",
+        description="standard deviation of an uncertain load's measurement, as a share of the load",
         json_schema_extra=remedy("0.01 is a meter of about ±2 %"),
     )
     stuck_switches: Ids = Field(

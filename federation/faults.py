@@ -184,16 +184,24 @@ def loads_at(
 
 
 def measured(
-    batch: Realizations, faults: FaultsConfig, seed: int, number: IntArray
+    batch: Realizations,
+    scenario: Scenario,
+    faults: FaultsConfig,
+    seed: int,
+    number: IntArray,
 ) -> Realizations:
-    """Return what meters report of loads: each off by a normal error, P and Q and phases alike.
+    """Return what meters report of the uncertain loads: each off by a normal error.
+
+    ``ζ' = clip(((1 + spread ζ)(1 + noise · n) - 1) / spread, ±1)``: a meter is off by a share
+    of the load, and a reading outside the declared set is taken to be at its edge. Loads that
+    are not uncertain are known.
 
     Parameters
     ----------
     batch
         The loads as they are.
-    faults, seed
-        The error's size, and the study's seed.
+    scenario, faults, seed
+        Whose spread, the error's size, and the study's seed.
     number
         (row,) the command each row is measured for; its error is a function of that number.
     """
@@ -201,13 +209,13 @@ def measured(
         return batch
     known = np.maximum(number, 0)
     low = int(known.min())
-    chance = uniforms(seed, low, int(known.max()) - low + 1, batch.p_kw.shape[2], stream=_METERS)
+    spread = scenario.direction_spread
+    chance = uniforms(seed, low, int(known.max()) - low + 1, len(spread), stream=_METERS)
     error = ndtri(np.clip(chance, 1e-12, 1.0 - 1e-12))[known - low]
-    error = np.where(number[:, None] < 0, 0.0, error)
-    factor = (1.0 + faults.noise * error)[:, None, :, None]
-    return Realizations(
-        index=batch.index, zeta=batch.zeta, p_kw=batch.p_kw * factor, q_kvar=batch.q_kvar * factor
-    )
+    moving = (spread > 0.0) & (number[:, None] >= 0)
+    load = (1.0 + spread * batch.zeta) * (1.0 + faults.noise * error)
+    told = np.clip((load - 1.0) / np.where(spread > 0.0, spread, 1.0), -1.0, 1.0)
+    return realize(scenario, np.where(moving, told, batch.zeta), batch.index)
 
 
 def quantised(values: FloatArray, step_kw: float) -> FloatArray:

@@ -21,7 +21,7 @@ from federation.faults import (
 )
 from federation.study import load_study
 from scenarios.errors import ConfigError
-from scenarios.realization import draw, uniforms
+from scenarios.realization import draw, realize, uniforms
 
 
 @pytest.fixture(scope="module")
@@ -121,16 +121,24 @@ def test_without_delay_the_question_is_the_draw(study):
 
 def test_meters_err_as_declared_and_by_command(study):
     scenario = study.scenario
-    faults = FaultsConfig(noise=0.05)
-    batch = draw(scenario, 1, 0, 4000)
-    told = measured(batch, faults, 9, np.arange(4000))
-    share = (told.p_kw / np.where(batch.p_kw == 0.0, 1.0, batch.p_kw))[batch.p_kw != 0.0]
-    assert share.mean() == pytest.approx(1.0, abs=0.002)
-    assert share.std() == pytest.approx(0.05, rel=0.03)
-    some = measured(draw(scenario, 1, 5, 1), faults, 9, np.array([5]))
+    faults = FaultsConfig(noise=0.01)  # small beside the spread: few readings are clipped
+    centre = realize(scenario, np.zeros((4000, 2)))
+    told = measured(centre, scenario, faults, 9, np.arange(4000))
+    share = 1.0 + scenario.direction_spread * told.zeta
+    assert share.mean() == pytest.approx(1.0, abs=0.001)
+    assert share.std() == pytest.approx(0.01, rel=0.03)
+    np.testing.assert_array_equal(told.p_kw, realize(scenario, told.zeta).p_kw)
+    some = measured(realize(scenario, np.zeros((1, 2))), scenario, faults, 9, np.array([5]))
     np.testing.assert_array_equal(some.p_kw[0], told.p_kw[5])
-    base = measured(batch, faults, 9, np.full(4000, -1))  # no command, no measurement
-    np.testing.assert_array_equal(base.p_kw, batch.p_kw)
+    base = measured(centre, scenario, faults, 9, np.full(4000, -1))  # no command, no meter
+    np.testing.assert_array_equal(base.p_kw, centre.p_kw)
+
+
+def test_a_reading_outside_the_set_is_taken_to_be_at_its_edge(study):
+    edge = realize(study.scenario, np.ones((500, 2)))
+    told = measured(edge, study.scenario, FaultsConfig(noise=0.5), 9, np.arange(500))
+    assert np.abs(told.zeta).max() == 1.0
+    assert (told.zeta == 1.0).mean() == pytest.approx(0.5, abs=0.07)
 
 
 # ------------------------------------------------------------------------------- devices
