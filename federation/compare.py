@@ -68,12 +68,7 @@ def compare_campaigns(
         raise StoreError(
             f"{first.root} and {second.root} have no finished part in common; run both further"
         )
-    table = np.zeros((len(Outcome), len(Outcome)), np.int64)
-    for one, other in _pairs(first, second, chunks):
-        _same_rows(first, second, one, other)
-        pair = outcome_codes(one.column("outcome")) * len(Outcome)
-        pair = pair + outcome_codes(other.column("outcome"))
-        table += np.bincount(pair, minlength=table.size).reshape(table.shape)
+    table = _outcome_pairs(first, second, chunks)
     counts = _crossed(table)
     judged = sum(counts.values())
     return {
@@ -90,17 +85,20 @@ def compare_campaigns(
         "difference": paired_difference(
             counts["second_only"], counts["first_only"], judged, confidence
         ),
-        "outcomes": {
-            kind.name.lower(): {
-                other.name.lower(): int(table[kind, other])
-                for other in Outcome
-                if table[kind, other]
-            }
-            for kind in Outcome
-            if table[kind].any()
-        },
+        "outcomes": _outcomes_by_name(table),
         "margins": _margins(first, second, chunks),
     }
+
+
+def _outcome_pairs(first: CampaignStore, second: CampaignStore, chunks: Sequence[int]) -> Any:
+    """Count every pair of outcomes, (first, second), refusing rows that were not drawn alike."""
+    table = np.zeros((len(Outcome), len(Outcome)), np.int64)
+    for one, other in _pairs(first, second, chunks):
+        _same_rows(first, second, one, other)
+        pair = outcome_codes(one.column("outcome")) * len(Outcome)
+        pair = pair + outcome_codes(other.column("outcome"))
+        table += np.bincount(pair, minlength=table.size).reshape(table.shape)
+    return table
 
 
 def _crossed(table: Any) -> dict[str, int]:
@@ -114,6 +112,16 @@ def _crossed(table: Any) -> dict[str, int]:
         "first_only": first_only,
         "second_only": second_only,
         "neither": judged - both - first_only - second_only,
+    }
+
+
+def _outcomes_by_name(table: Any) -> dict[str, dict[str, int]]:
+    return {
+        one.name.lower(): {
+            other.name.lower(): int(table[one, other]) for other in Outcome if table[one, other]
+        }
+        for one in Outcome
+        if table[one].any()
     }
 
 

@@ -18,7 +18,8 @@ from federation.files import write_whole
 from federation.report_data import ReportData, gather
 from federation.report_figures import figure_convergence, figure_envelope, figure_shares
 from federation.report_svg import inline_svg
-from federation.report_tables import Table, all_tables, csv_text
+from federation.report_table import Table, csv_text
+from federation.report_tables import all_tables
 from federation.report_words import described, environment_facts, headline, leads, plan_facts
 from federation.store import CampaignStore
 from scenarios.errors import StoreError

@@ -94,7 +94,7 @@ def test_the_version_is_one_line():
 
 
 def test_every_command_has_help():
-    for command in ("studies", "plan", "run", "campaign", "report", "check"):
+    for command in ("studies", "plan", "run", "campaign", "report", "compare", "check"):
         assert "Usage" in gridproof(command, "--help").stdout
 
 

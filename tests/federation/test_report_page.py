@@ -15,7 +15,8 @@ from federation.environment import environment_record
 from federation.report_data import gather
 from federation.report_page import write_report
 from federation.report_svg import inline_svg
-from federation.report_tables import Column, Table, all_tables, csv_text
+from federation.report_table import Column, Table, csv_text
+from federation.report_tables import all_tables
 from federation.report_words import headline
 from federation.sink import CampaignSink
 from federation.store import CampaignStore
