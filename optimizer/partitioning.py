@@ -21,7 +21,7 @@ deterministic counterpart, whose plan is not robust and never certified as such.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ import numpy as np
 
 from optimizer.centring import centre
 from optimizer.constraints.network import Network
-from optimizer.cutting_plane import CuttingPlaneMaster, VertexSubproblems
+from optimizer.cutting_plane import CuttingPlaneMaster
 from optimizer.first_stage import FirstStage
 from optimizer.methods.decomposition import Outcome, PlanProgress, Worst, decompose
 from optimizer.methods.island_separation import IslandSeparation, check_budget
@@ -37,6 +37,7 @@ from optimizer.methods.region import Region
 from optimizer.partitioning_master import PartitioningMaster
 from optimizer.partitioning_options import METHODS, PartitioningOptions
 from optimizer.plans import assemble, no_plan, refuse_loops
+from optimizer.subproblems import VertexSubproblems
 from scenarios.arrays import FloatArray
 
 if TYPE_CHECKING:
@@ -113,19 +114,19 @@ def _plan_step(
 
 def _two_stages(network: Network, options: PartitioningOptions) -> tuple[Any, Any]:
     """Master and oracle of a method."""
+    if options.method == "nominal":
+        return PartitioningMaster(network, options), _NominalOnly(network)
+    separation = IslandSeparation(
+        network=network, kind=options.separation, budget=options.budget, gap=options.gap
+    )
     if options.method == "cutting_plane":
-        subproblems = VertexSubproblems(network, budget=options.budget)
+        every = options.separation == "enumeration"
+        subproblems = VertexSubproblems(
+            network, budget=options.budget, separation=None if every else separation
+        )
         return CuttingPlaneMaster(network, options, subproblems), subproblems
     master = PartitioningMaster(network, options)
-    if options.method == "nominal":
-        return master, _NominalOnly(network)
-    return master, IslandSeparation(
-        network=network,
-        kind=options.separation,
-        budget=options.budget,
-        gap=options.gap,
-        reach=master.reach,
-    )
+    return master, replace(separation, reach=master.reach)
 
 
 def _demand_kw(scenario: Scenario, time: int) -> FloatArray:

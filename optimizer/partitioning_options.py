@@ -21,9 +21,8 @@ class PartitioningOptions:
     method
         ``column_and_constraint``, ``cutting_plane`` or ``nominal``.
     separation
-        How ``column_and_constraint`` finds the worst realization: ``auto``, ``enumeration``,
-        ``dual_milp`` or ``affine``; see `optimizer.methods.island_separation`.
-        ``cutting_plane`` always enumerates.
+        How the worst realization is found: ``auto``, ``enumeration``, ``dual_milp`` or
+        ``affine``; see `optimizer.methods.island_separation`.
     budget
         Most uncertain loads off nominal at once, Γ (a fraction counts as one load part of
         its way); no limit if left out.

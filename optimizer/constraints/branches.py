@@ -103,7 +103,7 @@ def lines_of(scenario: Scenario, share: float) -> list[Branch]:
 def transformers_of(scenario: Scenario, share: float) -> list[Branch]:
     """Take the transformers, a channel per winding, with limits drawn in by a share."""
     feeder = scenario.feeder
-    units, buses = feeder.transformers, feeder.buses
+    units = feeder.transformers
     banks = _banks(scenario)
     banked = {k for bank in banks for k in bank.units}
     branches = [_bank(scenario, bank, share) for bank in banks]
