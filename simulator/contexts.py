@@ -1,10 +1,8 @@
 """OpenDSS contexts, lent and taken back: one circuit at a time each, never disposed.
 
 A context is the engine's whole state, and a program needs few of them at once but many one
-after another: each reading and each engine takes one. Making and disposing them over and over
-from several threads crashed the library now and then (a segmentation fault inside
-``NewContext``, seen with dss_python 0.15.7 on DSS C-API 0.14.5). A context given back is
-cleared and lent again, so that one is made only when all are in use.
+after another: each reading and each engine takes one. A context given back is cleared and lent
+again, so that one is made only when all are in use.
 """
 
 from __future__ import annotations

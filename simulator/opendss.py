@@ -19,6 +19,7 @@ from scenarios.plan import Plan, Setpoints
 from scenarios.realization import Realizations
 from scenarios.scenario import Scenario
 from scenarios.snapshot import Snapshots
+from simulator.engine_thread import on_engine_thread
 from simulator.islands import Islands, live_components
 from simulator.opendss_circuit import Batch, ComplexArray, DssCircuit
 from simulator.opendss_elements import Elements
@@ -71,6 +72,7 @@ class OpenDssEngine:
         If the file cannot be compiled or is not the scenario's feeder.
     """
 
+    @on_engine_thread
     def __init__(
         self,
         scenario: Scenario,
@@ -97,6 +99,7 @@ class OpenDssEngine:
             self._circuit.set_source(handle, 0.0)  # an open terminal leaks 1e-12 S
 
     # ------------------------------------------------------------------ hold
+    @on_engine_thread
     def hold(self, plan: Plan, time: int = 0) -> None:
         """Put switches, sources and roles into the states of one step of a plan.
 
@@ -232,6 +235,7 @@ class OpenDssEngine:
         )
 
     # ------------------------------------------------------------------ observe
+    @on_engine_thread
     def observe(self, realizations: Realizations, setpoints: Setpoints) -> Snapshots:
         """Solve each realization with its own set-points under the held plan."""
         held, writers = self._held, self._writers
@@ -331,6 +335,7 @@ class OpenDssEngine:
         circuit.check("solving realizations")
         return volts, converged, iterations
 
+    @on_engine_thread
     def close(self) -> None:
         """Drop the circuit."""
         self._held = None

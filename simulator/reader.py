@@ -21,6 +21,7 @@ from dss import DSSException
 from scenarios.errors import ConfigError
 from scenarios.feeder import Buses, Feeder, Sources
 from simulator.contexts import borrow, give_back
+from simulator.engine_thread import on_engine_thread
 from simulator.reader_elements import (
     Reading,
     elements_of,
@@ -33,6 +34,7 @@ from simulator.reader_shunts import capacitors_table, loads_table
 __all__ = ["read_feeder"]
 
 
+@on_engine_thread
 def read_feeder(path: Path, *, switches: Sequence[str] | None = None) -> Feeder:
     """Compile a ``.dss`` file and read the feeder from the compiled circuit.
 
