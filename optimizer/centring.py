@@ -10,10 +10,18 @@ the nominal load and the realizations kept: first the least of all, then each ki
 
 What comes out is put through separation again; a realization that breaks it is kept too, and
 if no round holds, the plan stays as it was.
+
+Which DER of an island forms is often free, too: the cost does not see it, but the DER that
+forms takes up what the linear model left out, so a small one brings the island to its limits.
+Island by island, each DER that can form is therefore tried in the role, and the one with the
+largest margins at the same cost takes it, if separation proves the plan anew. Here, and only
+here, a forming DER's margins count as shares of the island's largest rating: losses come in
+kilowatts, whoever takes them up, and a share of its own rating would favour the smallest.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
@@ -43,6 +51,9 @@ FIRST = 100.0
 _ROUNDS = 6
 _SAME = 0.5e-9
 """Relative difference at which two costs count as the same; it enters twice."""
+
+_BETTER = 1e-3
+"""Gain in weighted margins for which another DER takes the role of forming."""
 
 _SHARP = 1e-9  # solver tolerance, so that costs can be compared at all
 _OPTIMAL = Termination.OPTIMAL
@@ -75,14 +86,34 @@ def centre(
         The centred candidate with its re-proven worst case; its cost is within 1e-9 of
         the least its switches and roles allow.
     """
-    candidate, proof = outcome.candidate, outcome.proof
-    if candidate is None or not candidate.energized.any():
+    if outcome.candidate is None or not outcome.candidate.energized.any():
         return outcome
     realizations, began = list(kept), perf_counter()
 
     def left() -> float:
         return max(0.0, time_limit_s - (perf_counter() - began))
 
+    centred = _centred(network, oracle, outcome, realizations, left)
+    if centred is None or centred.candidate is None:
+        return outcome
+    candidate = _with_best_formers(network, centred, realizations, left)
+    if candidate is not None:
+        other = _centred(network, oracle, replace(centred, candidate=candidate), realizations, left)
+        centred = centred if other is None else other
+    seconds = {**outcome.proof.seconds, "centring": perf_counter() - began}
+    return replace(centred, proof=replace(centred.proof, seconds=seconds))
+
+
+def _centred(
+    network: Network,
+    oracle: Oracle[FirstStage],
+    outcome: Outcome[FirstStage],
+    realizations: list[FloatArray],
+    left: Callable[[], float],
+) -> Outcome[FirstStage] | None:
+    """Centre and prove at fixed roles; ``realizations`` grows by those that broke a try."""
+    candidate, proof = outcome.candidate, outcome.proof
+    assert candidate is not None
     for _ in range(_ROUNDS):
         model, most = _model(network, candidate, realizations), proof.incumbent_usd
         cheapest = solve(model, time_limit_s=left(), tolerance=_SHARP)
@@ -91,7 +122,7 @@ def centre(
         most += _SAME * max(1.0, abs(most))
         _turn_inward(model, most)
         if solve(model, time_limit_s=left(), tolerance=_SHARP).termination is not _OPTIMAL:
-            return outcome
+            return None
         moved = _read(network, candidate, model)
         worst = oracle.worst(moved, time_limit_s=left())
         first = oracle.first_stage_usd(moved)
@@ -99,19 +130,63 @@ def centre(
         width = proof.asked_gap * max(1.0, abs(cost))  # a bracket may be as wide as was asked
         same = most + _SAME * max(1.0, abs(most))
         if worst.complete and found <= same and cost <= max(same, proof.bound_usd + width):
-            seconds = {**proof.seconds, "centring": perf_counter() - began}
-            return Outcome(
-                candidate=moved,
-                worst=worst,
-                proof=replace(proof, incumbent_usd=cost, seconds=seconds),
-            )
+            return Outcome(candidate=moved, worst=worst, proof=replace(proof, incumbent_usd=cost))
         if not worst.complete or any(np.array_equal(worst.zeta, z) for z in realizations):
-            return outcome
+            return None
         realizations.append(worst.zeta)
-    return outcome
+    return None
 
 
-def _model(network: Network, candidate: FirstStage, realizations: list[FloatArray]) -> Any:
+def _with_best_formers(
+    network: Network,
+    centred: Outcome[FirstStage],
+    realizations: list[FloatArray],
+    left: Callable[[], float],
+) -> FirstStage | None:
+    """Try every DER that can form in the role, island by island; None if none is better."""
+    best = centred.candidate
+    assert best is not None
+    most = centred.proof.incumbent_usd
+    most += _SAME * max(1.0, abs(most))
+    worth, found = _worth(network, best, realizations, most, left), False
+    for blocks in best.islands(network.scenario):
+        inside = np.isin(network.block[network.der_bus], blocks)
+        if np.count_nonzero(best.forming & inside) != 1:
+            continue  # several share the role: their number is the search's to choose
+        for g in np.flatnonzero(inside & network.scenario.ders.can_form & ~best.forming).tolist():
+            forming = best.forming & ~inside
+            forming[g] = True
+            other = replace(best, forming=forming)
+            value = _worth(network, other, realizations, most, left)
+            if value > worth + _BETTER:
+                best, worth, found = other, value, True
+    return best if found else None
+
+
+def _worth(
+    network: Network,
+    candidate: FirstStage,
+    realizations: list[FloatArray],
+    most_usd: float,
+    left: Callable[[], float],
+) -> float:
+    """Largest weighted margins at some roles and a cost; ``-inf`` if nothing is found in time."""
+    scale = network.ders.margin_scale(candidate.forming)
+    for blocks in candidate.islands(network.scenario):
+        inside = np.isin(network.block[network.der_bus], blocks)
+        scale[inside & candidate.forming] = network.ders.scale[inside].max()
+    model = _model(network, candidate, realizations, scale)
+    _turn_inward(model, most_usd)
+    answer = solve(model, time_limit_s=left(), tolerance=_SHARP)
+    return -answer.incumbent if answer.termination is _OPTIMAL else -np.inf
+
+
+def _model(
+    network: Network,
+    candidate: FirstStage,
+    realizations: list[FloatArray],
+    der_scale: FloatArray | None = None,
+) -> Any:
     """Build the continuous decisions at fixed states; as built, it asks for the least cost."""
     scenario = network.scenario
     islands = candidate.islands(scenario)
@@ -130,7 +205,7 @@ def _model(network: Network, candidate: FirstStage, realizations: list[FloatArra
             for block in blocks
             for kind in MARGINS
         },
-        der_scale=network.ders.margin_scale(candidate.forming),
+        der_scale=network.ders.margin_scale(candidate.forming) if der_scale is None else der_scale,
     )
     plain = candidate.decisions()
     decisions = Decisions(
