@@ -84,7 +84,7 @@ class LinearRecourse:
         """(realization,) whether its loads are what its coordinates in the set say."""
         if realizations.zeta.shape[1] != len(self.scenario.direction_ids):
             return np.zeros(len(realizations), dtype=bool)
-        inside = (np.abs(realizations.zeta) <= 1.0).all(axis=1)
+        inside: BoolArray = np.all(np.abs(realizations.zeta) <= 1.0, axis=1)
         for first in range(0, len(realizations), _AT_ONCE):
             rows, t = slice(first, first + _AT_ONCE), self.time
             told = realize(self.scenario, realizations.zeta[rows])

@@ -70,6 +70,9 @@ def test_no_file_or_function_has_outgrown_its_room() -> None:
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
+                if ast.get_docstring(node):  # a long explanation is not a long function
+                    told = node.body[0]
+                    length -= (told.end_lineno or told.lineno) - told.lineno + 1
                 if length > 60:
                     long_functions.append(f"{path.relative_to(ROOT)}:{node.name} {length}")
     assert not long_files
