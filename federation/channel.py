@@ -173,7 +173,11 @@ class Channel:
         now, times_s = self._now, self._times(batch.index)
         commands = self._commands(times_s)
         found, commanded = self._commanded(plan, commands, answer)
-        applied = [self._applied(values) for values in commanded]
+        ders = self._scenario.ders
+        applied = [
+            self._applied(commanded[0], ders.p_min_kw, ders.p_max_kw),
+            self._applied(commanded[1], ders.q_min_kvar, ders.q_max_kvar),
+        ]
         p, q, device = self._through_devices(applied[0][:, now], applied[1][:, now])
         held = stuck(self._faults, self._scenario, self._seed, batch.index, times_s)
         given = self._given(batch.index, found[:, now], p, q, plan)
@@ -214,9 +218,9 @@ class Channel:
             np.where(base, plan.q_kvar[0], q),
         )
 
-    def _applied(self, commanded: FloatArray) -> FloatArray:
-        """(realization, instant, der, 3) what devices make of commands."""
-        told = quantised(commanded, self._faults.quantisation_kw)
+    def _applied(self, commanded: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
+        """(realization, instant, der, 3) what devices make of commands, within their limits."""
+        told = np.clip(quantised(commanded, self._faults.quantisation_kw), low, high)
         rate = self._faults.ramp_kw_per_s
         if rate is None:
             return told

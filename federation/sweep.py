@@ -215,6 +215,8 @@ def _try(
     if config.faults.declared:
         faults = config.faults
         reach_s = faults.latency_s + faults.jitter_s + 2.0 * faults.ride_through_s
+        if faults.loss:  # so many in a row are lost once in a thousand times
+            reach_s += faults.command_every_s * math.log(1e-3) / math.log(faults.loss)
         widening = effective_trials(
             feasible, min(_LAGS_AT_MOST, 1 + math.ceil(reach_s / faults.interval_s))
         )
