@@ -365,3 +365,17 @@ def test_probing_nothing_says_so():
 def test_a_taken_port_is_said(emulator):
     with pytest.raises(FederationError, match="give another --port"):
         Emulator(EmulatedDer(Rating(p_kw=1.0, q_kvar=1.0)), port=emulator.port)
+
+
+def test_without_the_client_it_says_what_to_install(toy):
+    code = (
+        "import sys; sys.modules['pymodbus.client'] = None\n"
+        "from federation.cli import main\n"
+        f"sys.argv = ['gridproof', 'run', {str(toy)!r}, '--device', 'west=127.0.0.1:5020', '-q']\n"
+        "main()"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 2
+    assert "pip install 'gridproof[device]'" in said.stderr
