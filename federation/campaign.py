@@ -143,29 +143,15 @@ def run_campaign(
         If there is no such mode.
     """
     mode = study.config.federation.mode if mode is None else mode
-    settings = session_settings(study, mode)
-    if spread is not None and mode == "processes":
-        raise ConfigError("workers hold both federates each; leave out --processes, or the workers")
-    if spread is not None and (pace_of(study) is not None or study.config.devices.at):
-        raise ConfigError("one clock and one device cannot serve several workers; leave them out")
+    session_settings(study, mode)  # refuses an unknown mode before anything is made
+    if spread is not None:
+        _refuse_to_spread(study, mode)
     started = time.monotonic()
     with writing(out):
         store = open_store(study, out)
         resumed = _resumable(store, study, plan)
-        if resumed and not stopper_of(store).missing(store.finished()):
-            pass
-        elif spread is not None:
-            job = make_planner_job(study, plan, out=out, progress=planning)
-            spread(study, store, _plan_here(job), progress)
-        elif mode == "processes":
-            with following(store, progress):
-                run_processes(store.root / "study.json", store.root, settings)
-        else:
-            _run_here(
-                make_planner_job(study, plan, out=out, progress=planning),
-                make_feeder_job(study, out, mode=mode, watch=progress),
-                settings,
-            )
+        if not resumed or stopper_of(store).missing(store.finished()):
+            _try_missing(study, store, plan, progress, planning, mode=mode, spread=spread)
         stopper = stopper_of(store)
         drop_surplus(store, stopper)
     tried = stored_plan(store, study.scenario)
@@ -342,6 +328,36 @@ def _resumable(store: CampaignStore, study: Study, plan: Plan | None) -> int:
             f"{store.root} holds a campaign of another plan than the one given; give another --out"
         )
     return sum(store.chunk_range(chunk)[1] for chunk in finished)
+
+
+def _try_missing(
+    study: Study,
+    store: CampaignStore,
+    plan: Plan | None,
+    progress: Callable[[Tally], None] | None,
+    planning: Callable[[PlanProgress], None] | None,
+    *,
+    mode: str,
+    spread: Spread | None,
+) -> None:
+    """Try the plan on what is missing, in one federation here, in two processes, or spread."""
+    settings = session_settings(study, mode)
+    if mode == "processes":
+        with following(store, progress):
+            run_processes(store.root / "study.json", store.root, settings)
+        return
+    job = make_planner_job(study, plan, out=store.root, progress=planning)
+    if spread is not None:
+        spread(study, store, _plan_here(job), progress)
+    else:
+        _run_here(job, make_feeder_job(study, store.root, mode=mode, watch=progress), settings)
+
+
+def _refuse_to_spread(study: Study, mode: str) -> None:
+    if mode == "processes":
+        raise ConfigError("workers hold both federates each; leave out --processes, or the workers")
+    if pace_of(study) is not None or study.config.devices.at:
+        raise ConfigError("one clock and one device cannot serve several workers; leave them out")
 
 
 def _plan_here(job: PlannerJob) -> Plan:
