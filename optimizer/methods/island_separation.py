@@ -84,7 +84,10 @@ class IslandSeparation:
         owned = [uncertain_directions(self.network, blocks) for blocks in islands]
         moving = sum(len(directions) for directions in owned)
         limited = self.budget is not None and self.budget < moving - _ROUND
-        zeta = np.full(scenario.uncertainty.size, 0.0 if limited else 1.0)
+        every = int((scenario.uncertainty.spread > 0.0).sum())
+        spare = self.budget is None or self.budget >= every - _ROUND
+        # what is put in a dead block must leave ζ inside the set: other plans are tried on it
+        zeta = np.full(scenario.uncertainty.size, 1.0 if spare else 0.0)
         tables = []
         for blocks, directions in zip(islands, owned, strict=True):
             table = {}
