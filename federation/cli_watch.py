@@ -60,12 +60,13 @@ def _print_lines(
     campaign, before = store.study["config"]["campaign"], -1
     while True:
         tally = follower.look()
+        over = once or _over(store, follower)  # before it is told: the last line says so too
         if as_json:
             typer.echo(json.dumps(_figures(store, tally), allow_nan=False))
         elif tally.done != before:  # no bar where there is no terminal: a line when it moves
             typer.echo("  ".join(filter(None, tally_words(tally, campaign).values())))
         before = tally.done
-        if once or _over(store, follower):
+        if over:
             break
         sys.stdout.flush()
         time.sleep(every_s)
