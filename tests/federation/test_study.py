@@ -226,7 +226,7 @@ BAD = [
     ("locked twice", 'feeder.locked_closed=["src-a"]', ['"src-a" is in locked_closed too']),
     ("missing feeder", "feeder.path=tou.dss", ['= "tou.dss" is neither a file beside the study']),
     ("band", "limits.v_min_pu=1.1", ["v_min_pu = 1.1 must lie below v_max_pu = 1.05"]),
-    ("wrong word", "campaign.judge=dc", ["= \"dc\" must be one of 'ac' or 'linear'"]),
+    ("wrong word", "campaign.judge=dc", ['= "dc" must be one of', "'ac'", "'linear'"]),
     ("wrong type", "campaign.samples=many", ['= "many" must be a whole number']),
     ("planner option", "planner.gapp=1", ["planner.gapp = 1", "did you mean gap?"]),
     ("planner value", "planner.gap=-1", ["gap"]),

@@ -21,6 +21,8 @@ from federation.launch import supervise
 from federation.session import SessionSettings
 from scenarios.errors import FederationError
 
+pytestmark = pytest.mark.slow  # real processes and their deadlines: minutes in all
+
 HERE = Path(__file__).parent
 CHILD = HERE / "child.py"
 STALL_S = 4.0
