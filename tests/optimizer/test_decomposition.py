@@ -38,7 +38,7 @@ class Master:
     def realizations(self):
         return len(self.known)
 
-    def solve(self, *, gap, time_limit_s):
+    def solve(self, *, gap, time_limit_s):  # noqa: ARG002
         self.asked.append(gap)
         bound = self.bounds[min(len(self.asked), len(self.bounds)) - 1]
         answer = Answer(termination=Termination.OPTIMAL, incumbent=bound, bound=bound, seconds=0.0)
@@ -57,10 +57,10 @@ class Oracle:
     worsts: list[Worst]
     takes_s: float = 0.0
 
-    def first_stage_usd(self, candidate):
+    def first_stage_usd(self, candidate):  # noqa: ARG002
         return 80.0
 
-    def worst(self, candidate, *, time_limit_s):
+    def worst(self, candidate, *, time_limit_s):  # noqa: ARG002
         self.clock.now += self.takes_s
         return self.worsts.pop(0) if len(self.worsts) > 1 else self.worsts[0]
 

@@ -12,7 +12,7 @@ from optimizer.constraints.network import Network
 from optimizer.first_stage import FirstStage
 from optimizer.methods import worst_case
 from optimizer.methods.affine import affine_bound
-from optimizer.methods.dual_bound import dual_bound
+from optimizer.methods.dual_bound import bracket_by_duals, dual_bound
 from optimizer.methods.island_recourse import TOLERANCE, IslandRecourse, uncertain_directions
 from optimizer.methods.island_separation import SEPARATIONS, IslandSeparation
 from optimizer.methods.region import Region, gray_signs, vertex_count
@@ -230,6 +230,30 @@ def test_duals_bound_the_distance_from_limits_exactly(random_scenario, seed):
         truth = max(recourse.value(z).violation for z in region.vertices())
         answer = dual_bound(recourse, region, price=None, time_limit_s=20.0)
         assert max(answer.bound, 0.0) == pytest.approx(truth, abs=2e-6)
+
+
+def test_where_limits_are_kept_at_a_distance_duals_alone_prove_the_cost(
+    random_scenario, monkeypatch
+):
+    from optimizer.methods import dual_bound as module
+
+    def none(*_, **__):
+        raise LookupError("an affine rule was asked for")
+
+    monkeypatch.setattr(module, "affine_bound", none)
+    proven = 0
+    for seed in range(8):
+        scenario = random_scenario(seed, spread=0.03, uncertain=4)
+        for recourse in _islands(scenario, _stage(scenario)):
+            region = Region.whole(recourse.size)
+            try:
+                found = bracket_by_duals(recourse, region, tolerance_usd=0.5, time_limit_s=30.0)
+            except LookupError:
+                continue  # on its limits: no price is provably exact
+            truth = max(recourse.value(z).cost_usd for z in region.vertices())
+            assert truth - 1e-3 <= found.bound_usd <= truth + 0.5
+            proven += recourse.size > 0
+    assert proven
 
 
 def test_a_second_holder_of_voltage_is_answered_by_rules_that_see_every_load(
