@@ -347,9 +347,11 @@ def test_the_shipped_emulator_in_a_process_of_its_own():
         said = CliRunner().invoke(app, ["device", "probe", f"127.0.0.1:{port}"])
         assert said.exit_code == 0, said.output
         assert "SunSpec models 1, 701, 704" in said.output
+        process.send_signal(signal.SIGTERM)  # Ctrl-C is ignored below a background shell
+        assert process.wait(20) == 130
     finally:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        process.kill()
+        process.wait(10)
         process.stderr.close()
 
 
