@@ -17,7 +17,14 @@ from scenarios.scenario import Scenario
 from scenarios.snapshot import Snapshots
 from scenarios.verdict import MarginKind, Outcome, Verdicts
 
-__all__ = ["MARGIN_UNITS", "OUTCOME_NAMES", "outcome_counts", "row_schema", "table_of", "with_trace"]
+__all__ = [
+    "MARGIN_UNITS",
+    "OUTCOME_NAMES",
+    "outcome_counts",
+    "row_schema",
+    "table_of",
+    "with_trace",
+]
 
 OUTCOME_NAMES: tuple[str, ...] = tuple(outcome.name.lower() for outcome in Outcome)
 """Outcome names as files and people have them, in the order of their codes."""
@@ -32,9 +39,7 @@ _PHASES = np.array(["a", "b", "c"])
 _PAIRS = np.array(["ab", "bc", "ca"])
 
 
-def row_schema(
-    scenario: Scenario, traced: Sequence[str] = (), *, both: bool = False
-) -> pa.Schema:
+def row_schema(scenario: Scenario, traced: Sequence[str] = (), *, both: bool = False) -> pa.Schema:
     """Columns of a campaign's parts; those ``traced`` come last.
 
     ``zeta_<direction>`` are the drawn coordinates; ``load_kw`` the demand drawn, all blocks;

@@ -77,7 +77,9 @@ def test_one_line_is_drawn_and_stable_to_the_byte(plan, scenario, tmp_path):
 def test_live_and_dead_differ_without_colour(plan, scenario, tiny_plan, tmp_path, monkeypatch):
     """Line style, marker and fill carry the meaning: read them off the drawn artists."""
     kept = []
-    monkeypatch.setattr("federation.figures.save_figure", lambda figure, _: kept.append(figure) or ())
+    monkeypatch.setattr(
+        "federation.figures.save_figure", lambda figure, _: kept.append(figure) or ()
+    )
     figure_one_line(plan, scenario, tmp_path / "x")
     (axes,) = kept[0].axes
     wires = [line for line in axes.lines if len(line.get_xdata()) == 2]
@@ -128,7 +130,9 @@ def test_margins_are_drawn_whole_and_stable(
     other = figure_margins(store, tmp_path / "b")
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]
     kept = []
-    monkeypatch.setattr("federation.figures.save_figure", lambda figure, _: kept.append(figure) or ())
+    monkeypatch.setattr(
+        "federation.figures.save_figure", lambda figure, _: kept.append(figure) or ()
+    )
     figure_margins(store, tmp_path / "x")
     titles = [axes.get_title("left").split()[0] for axes in kept[0].axes]
     assert titles == ["voltage", "current", "capability", "ramp"]

@@ -85,7 +85,7 @@ def test_voltages_and_margins_are_those_of_opendss(overrides: tuple[str, ...]) -
             assert error.max() <= VOLTAGE_PU
         least = [min(flow.margins[kind] for flow in flows) for kind in MarginKind]
         np.testing.assert_allclose(least, verdicts.margin[row], rtol=0.0, atol=MARGIN)
-    assert np.ptp(verdicts.margin.min(axis=1)) > 0.1  # the states compared are far apart
+    assert np.ptp(verdicts.margin.min(axis=1)) > 0.01  # far apart against what is compared
 
 
 def test_every_live_node_is_modelled_and_no_other() -> None:
