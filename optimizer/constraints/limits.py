@@ -310,8 +310,7 @@ def _apparent(
     p = state.der_p.mixed(np.asarray(np.kron(pick, sides[:, :1]), dtype=np.float64))
     q = state.der_q.mixed(np.asarray(np.kron(pick, sides[:, 1:2]), dtype=np.float64))
     inner = np.tile(sides[:, 2], len(finite))
-    reach = limits.s_max[at] - _inset(network, stage, state, 2.0 * limits.s_max[at])
-    upper = np.repeat(reach[finite], SIDES) * inner
+    upper = np.repeat(limits.s_max[at][finite], SIDES) * inner
     scale = limits.margin_scale(stage.forming)[at][finite]
     return (
         Limit(
@@ -337,8 +336,8 @@ def _ramps(
         Limit(
             kind="ramp",
             expression=power,
-            lower=base[at] - ramp[at] + _inset(network, stage, state, 2.0 * ramp[at]),
-            upper=base[at] + ramp[at] - _inset(network, stage, state, 2.0 * ramp[at]),
+            lower=base[at] - ramp[at],
+            upper=base[at] + ramp[at],
             scale=np.where(ramp[at] > _MOVABLE, scale, 0.0),
             measured=_moved_by(_output(layout, part)),
             weight=_once(layout.outputs),
