@@ -11,7 +11,7 @@ where rows that cannot bind anywhere in the set are left out. V is convex in ζ.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +36,7 @@ TOLERANCE = 1e-6
 """How far a limit may be passed, per unit of 1 MVA or of squared voltage, and still be kept."""
 
 _PRICE = 1e3  # of passing a limit, against a dearest re-dispatch of 1
+_MOVABLE = 1e-9  # pu; a range narrower than this has no inside to draw it in to
 _SLACK = 1e-9  # pu by which a base set-point may lie outside its own range
 
 
@@ -100,7 +101,7 @@ class IslandRecourse:
             uncertain_directions(network, blocks) if directions is None else directions
         )
         state = island_state(network, stage, blocks)
-        self._limits(network, stage, state)
+        self._limits(_drawn_in(network, stage), stage, state)
         self._moves(network, stage, state)
         self._program: LinearProgram | None = None
 
@@ -217,6 +218,30 @@ class IslandRecourse:
                 integer=np.zeros(count + moves + 1, dtype=bool),
             )
         )
+
+
+def _drawn_in(network: Network, stage: FirstStage) -> Network:
+    """Take what forming DERs leave free at each limit out of their ranges, as planners do."""
+    limits = network.ders
+    if not (limits.inset > 0.0).any():
+        return network
+
+    def inset(width: FloatArray) -> FloatArray:
+        inside = stage.forming[:, None] & (width > _MOVABLE)
+        return np.where(inside, np.minimum(limits.inset, width / 2.0), 0.0)
+
+    p, q = inset(limits.p_max - limits.p_min), inset(limits.q_max - limits.q_min)
+    ders = replace(
+        limits,
+        p_min=limits.p_min + p,
+        p_max=limits.p_max - p,
+        q_min=limits.q_min + q,
+        q_max=limits.q_max - q,
+        s_max=limits.s_max - inset(2.0 * limits.s_max),
+        ramp_p=limits.ramp_p - inset(2.0 * limits.ramp_p),
+        ramp_q=limits.ramp_q - inset(2.0 * limits.ramp_q),
+    )
+    return replace(network, ders=ders)
 
 
 def uncertain_directions(network: Network, blocks: tuple[int, ...]) -> IntArray:

@@ -197,6 +197,24 @@ def test_plans_cost_more_with_a_wider_spread(random_scenario, seed, one, other):
     assert less.bound_usd <= more.incumbent_usd * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.usefixtures("no_enumeration")
+def test_margins_kept_for_ac_are_kept_by_every_means(random_scenario, seed):
+    """Enumeration states the planner's own rows; the small program must know the same insets."""
+    scenario = random_scenario(seed, spread=0.25, uncertain=3)
+    stage = _stage(scenario, ac_margin=0.006, centre=False)
+    brittle = _stage(scenario, method="nominal", ac_margin=0.006, centre=False)
+    network = Network.of(scenario, ac_margin=0.006)
+    for candidate in (stage, brittle):
+        found = [
+            IslandSeparation(network=network, kind=kind).worst(candidate, time_limit_s=60.0)
+            for kind in ("enumeration", "auto")
+        ]
+        assert (found[0].violation > 0.0) == (found[1].violation > 0.0)
+        if np.isfinite(found[0].cost_usd):
+            assert found[1].cost_usd == pytest.approx(found[0].cost_usd, rel=1e-6, abs=1e-2)
+
+
 # ---------------------------------------------------------------------------- the parts
 
 
