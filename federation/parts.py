@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -116,19 +117,20 @@ def encode_part(
 
 def plan_digest(plan: Plan) -> str:
     """SHA-256 of what a plan decides; who made it, how long it took and its proof left out."""
-    return content_digest(
-        (
-            plan.switch_ids,
-            plan.block_ids,
-            plan.der_ids,
-            plan.closed,
-            plan.energized,
-            plan.grid_forming,
-            plan.source_v_pu,
-            plan.p_kw,
-            plan.q_kvar,
-        )
+    decided: tuple[Any, ...] = (
+        plan.switch_ids,
+        plan.block_ids,
+        plan.der_ids,
+        plan.closed,
+        plan.energized,
+        plan.grid_forming,
+        plan.source_v_pu,
+        plan.p_kw,
+        plan.q_kvar,
     )
+    if plan.partial_ids:  # left out otherwise: what sheds no load is the plan it always was
+        decided += (plan.partial_ids, plan.served_share)
+    return content_digest(decided)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
