@@ -6,7 +6,7 @@ import numpy as np
 
 from scenarios.graph import has_cycle
 from scenarios.restoration import RestorationCase, RestorationPlan
-from scenarios.restoration_states import damaged_buses, joined, ends_that_may_move, struck_buses
+from scenarios.restoration_states import damaged_buses, ends_that_may_move, joined, struck_buses
 
 __all__ = ["audit_restoration", "damaged_buses", "struck_buses"]
 

@@ -55,5 +55,6 @@ def damaged_buses(case: RestorationCase, struck: BoolArray, spreads: BoolArray) 
 
 
 def joined(case: RestorationCase, kept: BoolArray) -> IntArray:
+    """(bus,) label of the zone that the lines ``kept`` (line,) join each bus to."""
     ends = case.ends[kept]
     return connected_components(len(case.feeder.buses.ids), ends[:, 0], ends[:, 1])

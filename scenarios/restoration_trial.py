@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from scenarios.arrays import BoolArray, FloatArray, IntArray
+from scenarios.arrays import FloatArray, IntArray
 from scenarios.errors import ScenarioError
 from scenarios.feeder import LoadModel
 from scenarios.fleet import Ders
