@@ -66,6 +66,11 @@ class CampaignBar:
         self._progress, self._campaign, self._shown_s = progress, campaign, -math.inf
         self._task = progress.add_task("planning", total=None, of="", rate="", share="", left="")
         self.last: Tally | None = None
+        self._what = "trying the plan"
+
+    def begin(self, step: str) -> None:
+        """Start over for the next of several steps, under its name."""
+        self._what, self._shown_s = step, -math.inf
 
     def planning(self, now: PlanProgress) -> None:
         """Show where the search for the plan stands."""
@@ -83,7 +88,7 @@ class CampaignBar:
         words: dict[str, Any] = dict(tally_words(tally, self._campaign))
         self._progress.update(
             self._task,
-            description="trying the plan",
+            description=self._what,
             total=tally.total,
             completed=tally.done,
             **words,

@@ -6,7 +6,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,36 @@ class Study:
     scenario: Scenario
     sampler: Sampler
     fingerprint: str
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Steps of the plan that are tried, a campaign each."""
+        step = self.config.campaign.step
+        return tuple(range(len(self.scenario.hours))) if step is None else (step,)
+
+    @property
+    def step(self) -> int:
+        """The step that one campaign tries.
+
+        Raises
+        ------
+        ConfigError
+            If there are several.
+        """
+        if len(self.steps) > 1:
+            listed = ", ".join(f"{k} {name}" for k, name in enumerate(self.scenario.step_names))
+            raise ConfigError(
+                f"{self.name} has {len(self.steps)} steps ({listed}) and this takes one; add "
+                f"--set campaign.step={self.steps[-1]}, or use gridproof run, which tries each"
+            )
+        return self.steps[0]
+
+    def at_step(self, step: int) -> Study:
+        """Return the study of one step's campaign: the same draws, that step of the plan."""
+        campaign = self.config.campaign.model_copy(update={"step": step})
+        config = self.config.model_copy(update={"campaign": campaign})
+        own = _fingerprint(config, self.scenario, self.sampler)
+        return replace(self, config=config, fingerprint=own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +234,7 @@ def resolved_text(study: Study) -> str:
         "format": RESOLVED_FORMAT,
         "name": study.name,
         "fingerprint": study.fingerprint,
+        **({"steps": list(study.scenario.step_names)} if len(study.steps) > 1 else {}),
         "config": config,
     }
     return json.dumps(document, indent=1) + "\n"
