@@ -10,7 +10,7 @@ from rich.table import Table
 
 from federation.cli_options import AsJson, note, print_json, stdout
 from federation.cli_run import show
-from federation.compare import compare_campaigns
+from federation.compare import compare_campaigns, compare_steps
 from federation.report import campaign_summary
 from federation.report_page import write_report
 from federation.steps import step_stores, steps_summary
@@ -73,11 +73,17 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare two campaigns pair by pair on the realizations that both have."""
-    found = compare_campaigns(CampaignStore.open(first), CampaignStore.open(second), confidence)
+    stores = CampaignStore.open(first), CampaignStore.open(second)
+    stepped = any(store.steps for store in stores)
+    found = (compare_steps if stepped else compare_campaigns)(*stores, confidence)
     if as_json:
         print_json(found)
         return
-    _show_comparison(found)
+    for number, one in enumerate(found["steps"] if stepped else (found,)):
+        if stepped:
+            heading = f"Step {one['step']} {one['name']}"
+            stdout().print(f"{chr(10) * bool(number)}{heading}", style="bold underline")
+        _show_comparison(one)
 
 
 def _show_comparison(found: dict[str, Any]) -> None:

@@ -286,7 +286,8 @@ def _interrupted(root: Path, bar: CampaignBar) -> int:
     """Say where it stopped, what is kept and how to go on."""
     on = f"go on with: gridproof resume {root}"
     if bar.last is not None:
-        note(f"interrupted after {bar.last.done} of {bar.last.total} realizations")
+        of = f", step {bar.step}" if bar.step else ""
+        note(f"interrupted after {bar.last.done} of {bar.last.total} realizations{of}")
         note(f"finished parts are whole in {root}; see them with: gridproof report {root}\n{on}")
     else:
         note("interrupted while planning; nothing was tried yet")

@@ -33,7 +33,7 @@ from federation.lock import writing
 from federation.rows import outcome_codes
 from federation.sink import Tally, plan_digest, stored_plan
 from federation.statistics import share_of
-from federation.store import CampaignStore
+from federation.store import CampaignStore, step_root
 from federation.study import Study
 from federation.summary import campaign_summary
 from optimizer.planner import PlanProgress
@@ -42,7 +42,7 @@ from scenarios.errors import StoreError
 from scenarios.plan import Plan, plan_to_json
 from scenarios.verdict import Outcome
 
-__all__ = ["StudyResult", "joint_summary", "run_study", "step_root", "step_stores", "steps_summary"]
+__all__ = ["StudyResult", "joint_summary", "run_study", "step_stores", "steps_summary"]
 
 _UNJUDGED = (Outcome.ERRED, Outcome.STALE)
 
@@ -69,11 +69,6 @@ class StudyResult:
     seconds: float
 
 
-def step_root(root: Path, step: int) -> Path:
-    """Return the directory of one step's campaign."""
-    return root / f"step-{step}"
-
-
 def step_stores(store: CampaignStore) -> tuple[CampaignStore, ...]:
     """Open the campaigns of every step that was begun, in order; itself where it is one.
 
@@ -84,8 +79,8 @@ def step_stores(store: CampaignStore) -> tuple[CampaignStore, ...]:
     """
     if not store.steps:
         return (store,)
-    roots = [step_root(store.root, k) for k in range(len(store.steps))]
-    return tuple(CampaignStore.open(root) for root in roots if (root / "study.json").is_file())
+    begun = (store.of_step(k) for k in range(len(store.steps)))
+    return tuple(one for one in begun if one is not None)
 
 
 def run_study(

@@ -30,7 +30,7 @@ from federation.lock import LOCK_NAME
 from federation.parts import CHUNK_ROWS, FORMAT, STAMP_KEY, batches, chunk_range, encode_part
 from scenarios.errors import StoreError
 
-__all__ = ["CHUNK_ROWS", "FORMAT", "CampaignStore"]
+__all__ = ["CHUNK_ROWS", "FORMAT", "CampaignStore", "step_root"]
 
 _PART = re.compile(r"part-(\d{8})\.parquet")
 
@@ -145,6 +145,11 @@ class CampaignStore:
     def steps(self) -> tuple[str, ...]:
         """Names of the steps, where each has a campaign of its own in here; else empty."""
         return tuple(self.study.get("steps", ()))
+
+    def of_step(self, step: int) -> CampaignStore | None:
+        """Open the campaign of one of several steps; None if it was not begun."""
+        root = step_root(self.root, step)
+        return CampaignStore.open(root) if (root / "study.json").is_file() else None
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -313,6 +318,11 @@ class CampaignStore:
             for path in folder.glob(".*.tmp"):
                 if UNFINISHED.fullmatch(path.name):
                     path.unlink(missing_ok=True)
+
+
+def step_root(root: Path, step: int) -> Path:
+    """Return the directory of the campaign of one of several steps."""
+    return root / f"step-{step}"
 
 
 def _torn(path: Path, error: Exception) -> str:
