@@ -8,7 +8,7 @@ import numpy as np
 
 from scenarios.arrays import BoolArray
 from scenarios.graph import connected_components
-from scenarios.plan import Plan, Termination
+from scenarios.plan import Plan
 from scenarios.restoration import PHASE_NAMES, RestorationCase, RestorationPlan
 from scenarios.restoration_faults import isolated_buses
 from scenarios.restoration_trial import restoration_of
@@ -32,10 +32,9 @@ def restoration_summary(plan: Plan, scenario: Scenario) -> dict[str, Any]:
     decided = restoration_of(plan, scenario)
     case, proof = scenario.restoration, plan.proof
     assert case is not None
-    optimal = proof.termination is Termination.OPTIMAL and proof.gap <= proof.asked_gap
     return {
         "family": plan.family,
-        "optimal": optimal,
+        "optimal": proof.optimal,
         "certified": proof.certified,
         "robust": proof.robust,
         "termination": proof.termination.value,

@@ -12,7 +12,7 @@ from rich.text import Text
 from federation.view_table import blank_table
 from federation.wording import fixed, percent
 
-__all__ = ["restoration_view", "steps_view"]
+__all__ = ["restoration_facts", "restoration_view", "steps_view"]
 
 _GOOD, _BAD, _LIVE = "green", "red", "bold blue"
 _LISTED = 40  # ids of a phase that are printed; all of them are in --json
@@ -39,7 +39,7 @@ def restoration_view(plan: Mapping[str, Any]) -> RenderableType:
     return Group(*parts)
 
 
-def _facts(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
+def _facts(plan: Mapping[str, Any]) -> list[tuple[str, Text]]:
     gap = "none" if plan["gap"] is None else f"{100.0 * plan['gap']:.4f} %"
     proof = Text.assemble(
         ("optimal", _GOOD) if plan["optimal"] else ("not proven optimal", _BAD),
@@ -52,7 +52,7 @@ def _facts(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
         if name != "total"
     )
     failed, seconds = plan["failed_lines"], plan["seconds"]
-    said: list[tuple[str, RenderableType]] = [
+    said: list[tuple[str, Text]] = [
         ("family", Text(plan["family"])),
         ("proof", proof),
         ("objective", Text(f"{_figure(plan['objective'])}, at least {_figure(plan['bound'])}")),
@@ -88,10 +88,25 @@ def _facts(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
     return said
 
 
+def restoration_facts(plan: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return the facts of a plan as plain text, and a line for each phase."""
+    facts = [(label, value.plain) for label, value in _facts(plan)]
+    facts += [
+        (
+            f"{phase['step']} {phase['name']}",
+            f"{percent(phase['supplied_share'])} supplied, {phase['damaged_buses']} buses damaged, "
+            f"{phase['dead_safe_buses']} dead but safe; open {_ids(phase['opened'])}; close "
+            f"{_ids(phase['closed'])}",
+        )
+        for phase in plan["phases"]
+    ]
+    return tuple(facts)
+
+
 def _phase_table(phases: Sequence[Mapping[str, Any]]) -> Table:
     table = blank_table("Phases: load supplied, and buses")
     table.add_column("phase", no_wrap=True)
-    for name in ("supply %", "MW", "live", "damaged", "dead safe", "moves"):
+    for name in ("supply %", "MW", "live", "damaged", "dead safe", "ops"):
         table.add_column(name, justify="right", no_wrap=True)
     for phase in phases:
         table.add_row(

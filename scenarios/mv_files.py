@@ -93,7 +93,7 @@ def dss_script(case: RestorationCase) -> str:
             f"kW={p[i]:.4f} kvar={q[i]:.4f} vminpu=0.5 vmaxpu=1.5"
         )
     out += [f"Open Line.{feeder.lines.ids[k]} 1" for k in np.flatnonzero(~feeder.lines.closed)]
-    out += [f"Set VoltageBases=[{base_kv:g}]", "CalcVoltageBases", "Solve"]
+    out += [f"Set VoltageBases=[{base_kv:g}]", "CalcVoltageBases", "BusCoords buses.csv", "Solve"]
     return "\n".join(out) + "\n"
 
 

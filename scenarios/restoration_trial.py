@@ -18,7 +18,7 @@ from scenarios.feeder import LoadModel
 from scenarios.fleet import Ders
 from scenarios.plan import Plan
 from scenarios.restoration import PHASE_NAMES, RestorationCase, RestorationPlan
-from scenarios.restoration_states import damaged_buses, states_of_ends, struck_buses
+from scenarios.restoration_states import damaged_buses, joined, states_of_ends, struck_buses
 from scenarios.scenario import Scenario
 from scenarios.uncertainty import Box
 
@@ -99,7 +99,7 @@ def publish_restoration(decided: RestorationPlan, scenario: Scenario) -> Plan:
     held[:, : len(feeder.sources.bus)] = feeder.sources.v_pu
     asked = _asked(case, decided)
     partial = np.flatnonzero((asked < 1.0).any(axis=0))
-    setpoint = np.zeros((len(PHASE_NAMES), len(ders.ids), 3))
+    p, q = _fed(case, decided, ders)
     return Plan(
         family="restoration",
         scenario_digest=scenario.digest(),
@@ -110,8 +110,8 @@ def publish_restoration(decided: RestorationPlan, scenario: Scenario) -> Plan:
         energized=decided.energized[:, _first_bus(feeder.blocks.of_bus)],
         grid_forming=forming,
         source_v_pu=np.where(forming, held, np.nan),
-        p_kw=setpoint,
-        q_kvar=setpoint,
+        p_kw=p,
+        q_kvar=q,
         costs_usd=MappingProxyType(dict(decided.costs)),
         proof=decided.proof,
         partial_ids=tuple(feeder.loads.ids[k] for k in partial),
@@ -190,6 +190,22 @@ def _case(scenario: Scenario) -> RestorationCase:
             "what failed in [restoration]"
         )
     return scenario.restoration
+
+
+def _fed(
+    case: RestorationCase, decided: RestorationPlan, ders: Ders
+) -> tuple[FloatArray, FloatArray]:
+    """(time, der, 3) nominal load each source feeds, in equal parts on its phases, no losses."""
+    demand = np.stack(case.bus_demand())
+    share = np.divide(decided.served_kw, demand[0], out=np.ones_like(decided.served_kw),
+                      where=demand[0] > 0.0) * decided.energized  # fmt: skip
+    found = np.zeros((2, len(PHASE_NAMES), len(ders.ids), 3))
+    for time in range(len(PHASE_NAMES)):
+        zone = joined(case, decided.closed[time])
+        fed = [np.bincount(zone, weights=power * share[time]) for power in demand]
+        for kind in (0, 1):
+            found[kind, time] = fed[kind][zone[ders.bus]][:, None] / 3.0
+    return found[0], found[1]
 
 
 def _asked(case: RestorationCase, decided: RestorationPlan) -> FloatArray:
