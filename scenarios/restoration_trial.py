@@ -99,7 +99,7 @@ def publish_restoration(decided: RestorationPlan, scenario: Scenario) -> Plan:
     held[:, : len(feeder.sources.bus)] = feeder.sources.v_pu
     asked = _asked(case, decided)
     partial = np.flatnonzero((asked < 1.0).any(axis=0))
-    p, q = _fed(case, decided, ders)
+    p, q = (np.where(forming[:, :, None], power, 0.0) for power in _fed(case, decided, ders))
     return Plan(
         family="restoration",
         scenario_digest=scenario.digest(),
