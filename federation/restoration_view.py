@@ -149,11 +149,15 @@ def _feed_table(phases: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def steps_view(found: Mapping[str, Any]) -> RenderableType:
-    """Set the verdicts of every step in one table, then what holds at all of them."""
+    """Set the verdicts of every step in one table, then what holds at all of them.
+
+    A phase that serves nothing passes every limit, so what was served stands beside.
+    """
     joint = found["joint"]
     table = blank_table("Verdicts by step")
     table.add_column("step", no_wrap=True)
     table.add_column("tried", justify="right", no_wrap=True)
+    table.add_column("served %", justify="right", no_wrap=True)
     table.add_column("feasible %", justify="right", no_wrap=True)
     table.add_column(f"{100.0 * joint['confidence']:g} % interval", no_wrap=True)
     table.add_column("others", overflow="fold")
@@ -190,15 +194,19 @@ def _worst_words(step: Mapping[str, Any]) -> list[str]:
 
 def _verdict_cells(campaign: Mapping[str, Any] | None) -> tuple[str, ...]:
     if campaign is None:
-        return ("0", "", "", "not tried yet")
+        return ("0", "", "", "", "not tried yet")
     share, (low, high) = campaign["feasible_share"], campaign["interval"]
     others = [
         f"{count} {name.replace('_', ' ')}"
         for name, count in campaign["outcomes"].items()
         if count and name != "feasible"
     ]
+    energy, served = campaign["energy"], ""
+    if energy["shed_by_plan_kwh"] is not None and energy["demand_kwh"]:
+        served = f"{100.0 * (1.0 - energy['shed_by_plan_kwh'] / energy['demand_kwh']):.2f}"
     return (
         str(campaign["samples"]),
+        served,
         "" if share is None else f"{100.0 * share:.2f}",
         f"{100.0 * low:.2f} to {100.0 * high:.2f}",
         ", ".join(others) or "none",
