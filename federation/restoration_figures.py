@@ -110,8 +110,19 @@ def _line_states(case: RestorationCase, plan: RestorationPlan, time: int) -> tup
     return tuple(LineState(name) for name in chosen.tolist())
 
 
-def figure_supplied(shares: Mapping[str, tuple[float, ...]], path: Path) -> tuple[Path, ...]:
-    """Draw the supplied share over the phases, one line per case; SVG and PNG."""
+def figure_supplied(
+    shares: Mapping[str, tuple[float, ...]],
+    path: Path,
+    *,
+    printed: Mapping[str, float] | None = None,
+) -> tuple[Path, ...]:
+    """Draw the supplied share over the phases, one line per case; SVG and PNG.
+
+    Parameters
+    ----------
+    printed
+        Shares after reconfiguration that a publication states, by case; a star each.
+    """
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -123,6 +134,9 @@ def figure_supplied(shares: Mapping[str, tuple[float, ...]], path: Path) -> tupl
             linestyle=("solid", "dashed", "dashdot", "dotted")[k % 4],
             label=f"{name}: {100.0 * share[-1]:.2f} %",
         )
+    for name, stated in (printed or {}).items():
+        axes.plot(3, 100.0 * stated, "*", color="#222222", markersize=11, linestyle="none",
+                  label=f"{name}, printed: {100.0 * stated:.2f} %")  # fmt: skip
     axes.set_xticks(range(4), [name.replace(" ", "\n", 1) for name in PHASE_NAMES])
     axes.set_ylabel("load supplied, %")
     axes.set_ylim(0.0, 105.0)
