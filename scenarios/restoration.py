@@ -210,7 +210,7 @@ class RestorationCase:
         own = np.eye(3)[None] * has[:, :, None]
         cross = has[:, :, None] * has[:, None, :] * (1.0 - np.eye(3))
         pairs = np.maximum(cross.sum(axis=(1, 2)), 1.0)
-        return tuple(  # type: ignore[return-value]
+        return tuple(
             3.0
             / count
             * ((z * own).sum(axis=(1, 2)) / count - (z * cross).sum(axis=(1, 2)) / pairs)

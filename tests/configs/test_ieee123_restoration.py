@@ -1,4 +1,4 @@
-"""The IEEE 123-node feeder as a restoration: compiled, planned as balanced, tried in three phases."""
+"""The IEEE 123-node feeder as a restoration: planned as balanced, tried in three phases."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from optimizer.recourse import make_recourse
 from scenarios.realization import draw
 from scenarios.restoration_audit import audit_restoration
 from scenarios.restoration_trial import restoration_of
-from scenarios.verdict import judge
+from scenarios.verdict import Outcome, judge
 from simulator.opendss import OpenDssEngine
 
 
@@ -63,8 +63,10 @@ def test_the_balanced_plan_is_sound_and_three_phases_see_what_it_does_not(study)
             lowest = np.nanmin(seen.v_pu, axis=(0, 1))
             assert lowest.max() - lowest.min() > 0.005  # phases differ; the planner has one
             if time == 0:
-                assert verdicts.feasible.all()
+                assert (verdicts.outcome == Outcome.FEASIBLE).all()
             else:
-                assert 0.94 < np.nanmin(seen.v_pu) < 0.96  # at the edge the model did not see
+                # the capacitor at 83 and a light phase b raise what the model calls lower
+                assert 1.045 < np.nanmax(seen.v_pu) < 1.06
+                assert 0 < (verdicts.outcome == Outcome.VIOLATED).sum() < len(loads)
     finally:
         engine.close()
