@@ -44,6 +44,10 @@ class ReconfigurationColumns:
         Positions of the lines that may move; ``closed`` (switch,) their columns.
     energized
         (block,).
+    lines
+        Positions of the lines of ``flow``: those that may move, then the others.
+    feed_first
+        The first column that the radiality formulation added.
     formers
         Which of ``case.forming`` are in the safe zone; ``forming`` holds their columns.
     """
@@ -53,6 +57,8 @@ class ReconfigurationColumns:
     switches: IntArray
     closed: IntArray
     energized: IntArray
+    lines: IntArray
+    feed_first: int
     formers: IntArray
     forming: IntArray
     flow: FlowColumns
@@ -95,6 +101,7 @@ def build_reconfiguration(
         ends=block[place[case.ends[switches]]],
         root_nodes=block[place[np.concatenate([stations, former_buses])]],
     )
+    feed_first = m.size
     feed = add_feed(m, graph, closed, energized, roots, formulation=radiality)
     net = LineData.of(case, buses, np.concatenate([switches, frozen]))
     at, p, q = add_supply(m, case, stations, case.forming[formers], forming)
@@ -116,6 +123,8 @@ def build_reconfiguration(
         switches=switches,
         closed=closed,
         energized=energized,
+        lines=np.concatenate([switches, frozen]),
+        feed_first=feed_first,
         formers=formers,
         forming=forming,
         flow=flow,
