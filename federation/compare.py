@@ -23,7 +23,7 @@ from scenarios.arrays import FloatArray
 from scenarios.errors import StoreError
 from scenarios.verdict import MarginKind, Outcome
 
-__all__ = ["compare_campaigns"]
+__all__ = ["compare_campaigns", "compare_steps"]
 
 _DRAWN_BY = (
     "seed", "sampler", "per_phase", "std_share", "correlation", "correlation_matrix",
@@ -88,6 +88,42 @@ def compare_campaigns(
         "outcomes": _outcomes_by_name(table),
         "margins": _margins(first, second, chunks),
     }
+
+
+def compare_steps(
+    first: CampaignStore, second: CampaignStore, confidence: float = 0.95
+) -> dict[str, Any]:
+    """Compare two studies of several steps, step by step.
+
+    Returns
+    -------
+    dict
+        ``steps``: number, name and `compare_campaigns` of each.
+
+    Raises
+    ------
+    StoreError
+        If their steps are not the same, one was not tried, or as `compare_campaigns`.
+    """
+    if first.steps != second.steps:
+        raise StoreError(
+            f"{first.root} has steps {', '.join(first.steps) or 'none'}, {second.root} has "
+            f"{', '.join(second.steps) or 'none'}; give two of the same steps, or one step of each"
+        )
+    found = []
+    for step, name in enumerate(first.steps):
+        pair = []
+        for store in (first, second):
+            one = store.of_step(step)
+            if one is None:
+                raise StoreError(
+                    f"{store.root} has not tried step {step} ({name}) yet; go on with: gridproof "
+                    f"resume {store.root}"
+                )
+            pair.append(one)
+        one_step = compare_campaigns(pair[0], pair[1], confidence)
+        found.append({"step": step, "name": name, **one_step})
+    return {"steps": found}
 
 
 def _outcome_pairs(first: CampaignStore, second: CampaignStore, chunks: Sequence[int]) -> Any:

@@ -78,11 +78,14 @@ class PlannerJob:
         Called once; a `PlanError` ends the run and surfaces as itself.
     make_recourse
         Called once with the plan.
+    step
+        The step of the plan that is tried.
     """
 
     scenario: Scenario
     make_plan: Callable[[], Plan]
     make_recourse: Callable[[Plan], Recourse]
+    step: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +116,8 @@ class FeederJob:
     rounds
         Most further rounds in which the planner is asked again, with measurements, for what
         is outside a limit; without a channel only.
+    step
+        The step of the plan that is held, judged and kept.
     """
 
     scenario: Scenario
@@ -125,6 +130,7 @@ class FeederJob:
     pace: Pace | None = None
     keep_trace: Callable[[Trace], None] | None = None
     rounds: int = 0
+    step: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
