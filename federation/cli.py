@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from federation.cli_device import device
 from federation.cli_harden import hardening
 from federation.cli_launch import launch
+from federation.cli_oedisi import oedisi
 from federation.cli_paper import paper
 from federation.cli_plan import check, plan, studies
 from federation.cli_probe import adversary, rare
@@ -129,6 +130,7 @@ for command in (studies, plan, run, campaign, resume, watch, report, compare, ch
 app.command()(adversary)
 app.command()(rare)
 app.add_typer(device, name="device")
+app.add_typer(oedisi, name="oedisi")
 app.command("harden")(hardening)
 app.command()(launch)
 app.command()(federate)

@@ -68,21 +68,29 @@ class BrokerAddress:
     transport
         HELICS core type: ``inproc`` within one process, ``zmq`` between processes.
     key
-        Only cores that bear it are let in; also the broker's name.
+        Only cores that bear it are let in; also the name of a broker of ours. Empty where
+        somebody else's broker asks for none.
     host, port
         Where it listens; not used by ``inproc``.
+    cores
+        What the names of cores begin with; the key if empty.
+    more
+        Further words of a core's init string, for somebody else's broker.
     """
 
     transport: str
     key: str
     host: str = _LOOPBACK
     port: int = 0
+    cores: str = ""
+    more: str = ""
 
     def __post_init__(self) -> None:
         if self.transport not in ("inproc", "zmq"):
             raise ConfigError(f"transport {self.transport!r} is not one of inproc, zmq")
-        if not re.fullmatch(r"[A-Za-z0-9_.-]+", self.key):
-            raise ConfigError(f"broker key {self.key!r} may hold letters, digits and -_. only")
+        for word in (self.key, self.cores):
+            if not re.fullmatch(r"[A-Za-z0-9_.-]*", word):
+                raise ConfigError(f"broker key {word!r} may hold letters, digits and -_. only")
         if not re.fullmatch(r"[A-Za-z0-9_.:-]*", self.host):
             raise ConfigError(f"broker host {self.host!r} is neither a name nor an address")
 
@@ -98,6 +106,8 @@ class BrokerAddress:
         host, _, port = broker.rpartition(":")
         if not (host and port.isdigit() and 0 < int(port) < 65536):
             raise ConfigError(f"broker {broker!r} is not HOST:PORT, such as 127.0.0.1:23500")
+        if not key:
+            raise ConfigError("the broker's key is empty; give the one that its broker has")
         return cls(transport="zmq", key=key, host=host, port=int(port))
 
     def core_arguments(self) -> str:
@@ -107,7 +117,8 @@ class BrokerAddress:
         with its neighbours' (12 failures in 160 federations, run four at a time; none of 160
         with ports of their own).
         """
-        own = f"--federates=1 --brokerkey={self.key} --terminate_on_error {_SILENT}"
+        key = f"--brokerkey={self.key} " if self.key else ""
+        own = f"--federates=1 {key}--terminate_on_error {_SILENT} {self.more}".rstrip()
         if self.transport == "inproc":
             return f"{own} --broker={self.key}"
         at = f"--broker_address=tcp://{self.host} --brokerport={self.port}"

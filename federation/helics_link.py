@@ -204,7 +204,8 @@ def _join(name: str, grid: TimeGrid, address: BrokerAddress) -> Any:
 def _info(name: str, grid: TimeGrid, address: BrokerAddress, attempt: int) -> Any:
     info = h.helicsCreateFederateInfo()
     h.helicsFederateInfoSetCoreTypeFromString(info, address.transport)
-    h.helicsFederateInfoSetCoreName(info, f"{address.key}-{name}-{attempt}")
+    prefix = address.cores or address.key or "gridproof"
+    h.helicsFederateInfoSetCoreName(info, f"{prefix}-{name}-{attempt}")
     h.helicsFederateInfoSetCoreInitString(info, address.core_arguments())
     h.helicsFederateInfoSetTimeProperty(info, h.HELICS_PROPERTY_TIME_PERIOD, grid.period_s)
     h.helicsFederateInfoSetTimeProperty(info, h.HELICS_PROPERTY_TIME_OFFSET, grid.offset_s)

@@ -15,9 +15,19 @@ from scenarios.verdict import Verdicts
 
 if TYPE_CHECKING:
     from federation.channel import Channel
+    from federation.link import PortKind
     from federation.realtime import Pace
 
-__all__ = ["Deadlines", "Engine", "FeederJob", "PlannerJob", "Recourse", "Sink", "Trace"]
+__all__ = [
+    "Deadlines",
+    "Engine",
+    "FeederJob",
+    "PlannerJob",
+    "Recourse",
+    "Sink",
+    "States",
+    "Trace",
+]
 
 Trace = Mapping[str, FloatArray]
 """What is kept beside a batch's verdicts: (realization,) numbers by column name."""
@@ -63,6 +73,26 @@ class Sink(Protocol):
         second: Verdicts | None = None,
     ) -> None:
         """Keep one finished batch; ``second`` are the second judge's verdicts, if there is one."""
+        ...
+
+
+class States(Protocol):
+    """What a feeder says of the states it solved, beside its own messages."""
+
+    @property
+    def ports(self) -> Mapping[str, PortKind]:
+        """Further output ports."""
+        ...
+
+    def of(
+        self,
+        engine: Engine,
+        plan: Plan,
+        realizations: Realizations,
+        setpoints: Setpoints,
+        snapshots: Snapshots,
+    ) -> Mapping[str, bytes]:
+        """Return what is published of a batch, by port."""
         ...
 
 
@@ -113,6 +143,8 @@ class FeederJob:
     rounds
         Most further rounds in which the planner is asked again, with measurements, for what
         is outside a limit; without a channel only.
+    states
+        Publishes solved states in somebody else's form, if not None.
     """
 
     scenario: Scenario
@@ -125,6 +157,7 @@ class FeederJob:
     pace: Pace | None = None
     keep_trace: Callable[[Trace], None] | None = None
     rounds: int = 0
+    states: States | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -34,6 +33,7 @@ __all__ = [
     "run_feeder_process",
     "run_planner_process",
     "run_processes",
+    "run_wired_process",
     "supervise",
 ]
 
@@ -70,7 +70,7 @@ def run_planner_process(
     BaseException
         As `federation.session.run_session`; the command line turns it into an exit code.
     """
-    return _run_alone("planner", broker, key, settings, _Job(planner=job))
+    return run_wired_process(job, BrokerAddress.parse(broker, key), settings)
 
 
 def run_feeder_process(
@@ -82,47 +82,64 @@ def run_feeder_process(
     JSON`` makes the job of its study and directory and calls this. Parameters, return value
     and errors are those of `run_planner_process`.
     """
-    return _run_alone("feeder", broker, key, settings, _Job(feeder=job))
+    return run_wired_process(job, BrokerAddress.parse(broker, key), settings)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    planner: PlannerJob | None = None
-    feeder: FeederJob | None = None
-
-    def run(self, make_link: Callable[[str], Link], settings: SessionSettings, note: Note) -> Plan:
-        if self.planner is not None:
-            return run_planner(self.planner, make_link, settings, note)
-        assert self.feeder is not None
-        return run_feeder(self.feeder, make_link, settings, note)
-
-
-def _run_alone(
-    name: str, broker: str, key: str, settings: SessionSettings | None, job: _Job
+def run_wired_process(
+    job: PlannerJob | FeederJob,
+    address: BrokerAddress,
+    settings: SessionSettings | None = None,
+    *,
+    name: str | None = None,
+    wire: Callable[[Link], Link] = lambda link: link,
 ) -> Plan:
-    address = BrokerAddress.parse(broker, key)
+    """Be a federate in a federation of somebody else's making.
+
+    Parameters
+    ----------
+    job
+        What it does; its kind is its role.
+    address
+        The broker.
+    settings
+        Deadlines.
+    name
+        The federate's name on the wire; its role if left out.
+    wire
+        Stands between the federate and its link: other names, other keys.
+
+    Raises
+    ------
+    BaseException
+        As `federation.session.run_session`.
+    """
+    role = "planner" if isinstance(job, PlannerJob) else "feeder"
     chosen = settings or SessionSettings(transport="zmq")
     links: list[HelicsLink] = []
 
     def make_link(member: str) -> Link:
         deadline_s = chosen.join_deadline_s
-        link = HelicsLink(member, MEMBERS[member], address, join_deadline_s=deadline_s)
+        link = HelicsLink(name or member, MEMBERS[member], address, join_deadline_s=deadline_s)
         links.append(link)
-        return link
+        return wire(link)
+
+    def body(note: Note) -> Plan:
+        if isinstance(job, PlannerJob):
+            return run_planner(job, make_link, chosen, note)
+        return run_feeder(job, make_link, chosen, note)
 
     def end(reason: str) -> None:
         for link in links:
             link.end_from_outside(reason)
 
-    bodies = {name: lambda note: job.run(make_link, chosen, note)}
     results = run_members(
-        bodies, end, wall_deadline_s=chosen.wall_deadline_s, look=_look_for_supervisor
+        {role: body}, end, wall_deadline_s=chosen.wall_deadline_s, look=_look_for_supervisor
     )
     close_library()
     receipt = os.environ.get(_RECEIPT)
     if receipt:
         Path(receipt).write_text("done\n", encoding="utf-8")
-    return results[name]
+    return results[role]
 
 
 def _look_for_supervisor() -> None:
