@@ -86,6 +86,11 @@ class HelicsLink:
         """The federate's name."""
         return self._name
 
+    @property
+    def joined(self) -> bool:
+        """Whether the federate is a member of its federation, and has not left."""
+        return not self._closed
+
     def publishes(self, ports: Mapping[str, PortKind]) -> None:
         """Register output ports; see `Link`."""
         types = {PortKind.TEXT: h.HELICS_DATA_TYPE_STRING, PortKind.RAW: h.HELICS_DATA_TYPE_RAW}

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from federation.helics_broker import BrokerAddress, HelicsBroker, close_library
+from federation.helics_broker import BrokerAddress, HelicsBroker, close_library, watch_broker
 from federation.helics_link import HelicsLink
 from federation.jobs import FeederJob, PlannerJob
 from federation.link import Link
@@ -123,6 +123,13 @@ def run_wired_process(
         links.append(link)
         return wire(link)
 
+    look_at_broker = watch_broker(address)
+
+    def look() -> None:
+        _look_for_supervisor()
+        if links and links[-1].joined:
+            look_at_broker()
+
     def body(note: Note) -> Plan:
         if isinstance(job, PlannerJob):
             return run_planner(job, make_link, chosen, note)
@@ -132,9 +139,7 @@ def run_wired_process(
         for link in links:
             link.end_from_outside(reason)
 
-    results = run_members(
-        {role: body}, end, wall_deadline_s=chosen.wall_deadline_s, look=_look_for_supervisor
-    )
+    results = run_members({role: body}, end, wall_deadline_s=chosen.wall_deadline_s, look=look)
     close_library()
     receipt = os.environ.get(_RECEIPT)
     if receipt:
