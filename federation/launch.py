@@ -346,7 +346,7 @@ def _cause(children: Sequence[_Child]) -> FederateLost:
     failed = sorted((child for child in children if _has_failed(child)), key=_rank)
     error = failed[0].failure()
     silent = [child.name for child in children if child.code() is None]
-    if silent and _rank(failed[0]) == 3:  # HELICS' own words name its peer by a number
+    if silent and _rank(failed[0]) in (3, 4):  # HELICS' own words name its peer by a number
         more = FederateLost(f"{error}\nthe {' and '.join(silent)} still ran and did not answer")
         more.exit_code, error = error.exit_code, more
     for other in failed[1:]:
@@ -357,15 +357,18 @@ def _cause(children: Sequence[_Child]) -> FederateLost:
 
 
 def _rank(child: _Child) -> int:
-    """Own failures first, then a signal, then an early leave, then a lost peer.
+    """Own failures first, then a signal, then an early leave, then who tells of the wire.
 
-    A foreign program's codes mean nothing to us; its peer has heard why it failed.
+    Of two that do, the one that only repeats why the other failed comes later. A foreign
+    program's codes mean nothing to us; its peer has heard why it failed.
     """
     code = child.code() or 0
     if code > 0 and not child.ours:
-        return 4
+        return 5
     if code in (1, 2, 3):
         return 0
     if code < 0:
         return 1
-    return 2 if code == 0 else 3
+    if code == 0:
+        return 2
+    return 4 if any(child.said().startswith(f"{name} failed: ") for name in MEMBERS) else 3

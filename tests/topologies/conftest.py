@@ -28,6 +28,12 @@ def fakes():
     return _load("fakes")
 
 
+@pytest.fixture(scope="session")
+def processes():
+    """The module beside this file that starts real federates."""
+    return _load("processes")
+
+
 @pytest.fixture
 def scenario(fakes):
     return fakes.tiny()[0]
