@@ -70,14 +70,15 @@ class BrokerAddress:
     transport
         HELICS core type: ``inproc`` within one process, ``zmq`` between processes.
     key
-        Only cores that bear it are let in; also the name of a broker of ours. Empty where
-        somebody else's broker asks for none.
+        Only cores that bear it are let in; also the name of a broker of ours.
     host, port
         Where it listens; not used by ``inproc``.
     cores
         What the names of cores begin with; the key if empty.
     more
         Further words of a core's init string, for somebody else's broker.
+    keyless
+        Whether the key may be empty, as somebody else's broker may ask for none.
     """
 
     transport: str
@@ -86,10 +87,13 @@ class BrokerAddress:
     port: int = 0
     cores: str = ""
     more: str = ""
+    keyless: bool = False
 
     def __post_init__(self) -> None:
         if self.transport not in ("inproc", "zmq"):
             raise ConfigError(f"transport {self.transport!r} is not one of inproc, zmq")
+        if not self.key and not self.keyless:
+            raise ConfigError("broker key '' may hold letters, digits and -_. only")
         for word in (self.key, self.cores):
             if not re.fullmatch(r"[A-Za-z0-9_.-]*", word):
                 raise ConfigError(f"broker key {word!r} may hold letters, digits and -_. only")
@@ -108,8 +112,6 @@ class BrokerAddress:
         host, _, port = broker.rpartition(":")
         if not (host and port.isdigit() and 0 < int(port) < 65536):
             raise ConfigError(f"broker {broker!r} is not HOST:PORT, such as 127.0.0.1:23500")
-        if not key:
-            raise ConfigError("the broker's key is empty; give the one that its broker has")
         return cls(transport="zmq", key=key, host=host, port=int(port))
 
     def core_arguments(self) -> str:

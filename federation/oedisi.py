@@ -110,6 +110,7 @@ class StaticInputs(_Part):
             port=self.broker.port or _HELICS_PORT,
             cores=self.core_name or "",
             more=self.core_init or "",
+            keyless=not self.broker.key,
         )
 
     @property
