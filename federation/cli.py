@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from federation.cli_device import device
 from federation.cli_harden import hardening
 from federation.cli_launch import launch
+from federation.cli_oedisi import oedisi
 from federation.cli_paper import paper
 from federation.cli_plan import check, plan, studies
 from federation.cli_probe import adversary, rare
@@ -131,6 +132,7 @@ app.command()(adversary)
 app.command()(rare)
 app.command()(storm)
 app.add_typer(device, name="device")
+app.add_typer(oedisi, name="oedisi")
 app.command("harden")(hardening)
 app.command()(launch)
 app.command()(federate)

@@ -72,14 +72,11 @@ def paper(  # noqa: PLR0917  (typer reads a command's options from its parameter
     data = load_paper(name)
     root = out or Path("campaigns") / f"paper-{name}"
     if isinstance(data, RestorationPaper):
-        own = {"growth_buses": growth, "time_limit_s": limit, "draws": draws}
-        effort = RestorationEffort(**{k: v for k, v in own.items() if v is not None})  # type: ignore[arg-type]
+        effort = _effort(growth, limit, draws)
         tables, pictures = _restoration(data, root, samples, effort, quiet=quiet)
         studies: str | tuple[str, ...] = tuple(case.study for case in data.cases)
     else:
-        for option, given in (("--growth", growth), ("--limit", limit), ("--draws", draws)):
-            if given is not None:
-                raise ConfigError(f"{option} {given:g} {_ONLY_RESTORATION}")
+        _refuse_effort(growth, limit, draws)
         tables, pictures = _partitioning(data, root, samples, quiet=quiet)
         studies = data.paper.study
     about = data.paper
@@ -91,6 +88,17 @@ def paper(  # noqa: PLR0917  (typer reads a command's options from its parameter
         print_views(stdout(), *(table.view() for table in tables), *map(Text, about.notes))
     if not quiet:
         note(f"tables and figures in {root}")
+
+
+def _effort(growth: int | None, limit: float | None, draws: int | None) -> RestorationEffort:
+    own = {"growth_buses": growth, "time_limit_s": limit, "draws": draws}
+    return RestorationEffort(**{k: v for k, v in own.items() if v is not None})  # type: ignore[arg-type]
+
+
+def _refuse_effort(growth: int | None, limit: float | None, draws: int | None) -> None:
+    for option, given in (("--growth", growth), ("--limit", limit), ("--draws", draws)):
+        if given is not None:
+            raise ConfigError(f"{option} {given:g} {_ONLY_RESTORATION}")
 
 
 def _partitioning(

@@ -91,7 +91,7 @@ def _show_comparison(found: dict[str, Any]) -> None:
     per = f"{100 * found['confidence']:g} %"
     console.print(f"{whole(found['realizations'])} realizations that both campaigns have")
     if found["unjudged"]:
-        console.print(f"{whole(found['unjudged'])} of them erred or stale in either, left out")
+        console.print(f"{whole(found['unjudged'])} of them erred in either, left out")
     for name in ("first", "second"):
         about, share = found[name], found["shares"][name == "second"]
         low, high = share["interval"]

@@ -31,7 +31,6 @@ _DRAWN_BY = (
 )  # fmt: skip
 """What decides a draw beside the set itself; the draws are compared as well, number by number."""
 
-_UNJUDGED = (Outcome.ERRED, Outcome.STALE)
 _LEVELS = (0.0, 0.05, 0.5, 0.95, 1.0)
 _TAIL = 0.05
 
@@ -51,7 +50,7 @@ def compare_campaigns(
     Returns
     -------
     dict
-        ``realizations`` compared and ``unjudged`` (erred or stale in either, left out);
+        ``realizations`` compared and ``unjudged`` (erred in either, left out);
         ``shares`` of both with exact intervals; ``crossed`` counts; ``difference`` (second
         less first) as by `federation.paired.paired_difference`; ``margins`` by kind: mean and
         quantiles of the margin gained, and how many gained.
@@ -138,7 +137,7 @@ def _outcome_pairs(first: CampaignStore, second: CampaignStore, chunks: Sequence
 
 
 def _crossed(table: Any) -> dict[str, int]:
-    sound = [kind for kind in Outcome if kind not in _UNJUDGED]
+    sound = [kind for kind in Outcome if kind is not Outcome.ERRED]  # stale: not feasible
     judged = int(table[np.ix_(sound, sound)].sum())
     both = int(table[Outcome.FEASIBLE, Outcome.FEASIBLE])
     first_only = int(table[Outcome.FEASIBLE, sound].sum()) - both

@@ -213,8 +213,8 @@ class FeederFederate(_Federate):
         FederationError
             `FederateLost`, `DeadlinePassed`, or a message that is not as agreed.
         """
-        link = self._link
-        link.publishes(FEEDER_PORTS)
+        link, states = self._link, self._job.states
+        link.publishes(FEEDER_PORTS if states is None else {**FEEDER_PORTS, **states.ports})
         link.reads({f"planner/{port}": kind for port, kind in PLANNER_PORTS.items()})
         link.enter(deadline_s=self._deadlines.join_s)
         link.publish("catalogue", self._codec.catalogue.encode())
@@ -291,6 +291,12 @@ class FeederFederate(_Federate):
                 _, second = self._judged(engines[1], plan, batch, answer)
                 self._job.sink.write(drawn, settled.setpoints, snapshots, verdicts, second)
             self._publish_results(snapshots, verdicts, sequence)
+            if self._job.states is not None:
+                told = settled.setpoints
+                for port, text in self._job.states.of(
+                    engines[0], plan, batch, told, snapshots
+                ).items():
+                    self._link.publish(port, text)
             done += count
         return done
 

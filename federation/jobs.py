@@ -15,9 +15,19 @@ from scenarios.verdict import Verdicts
 
 if TYPE_CHECKING:
     from federation.channel import Channel
+    from federation.link import PortKind
     from federation.realtime import Pace
 
-__all__ = ["Deadlines", "Engine", "FeederJob", "PlannerJob", "Recourse", "Sink", "Trace"]
+__all__ = [
+    "Deadlines",
+    "Engine",
+    "FeederJob",
+    "PlannerJob",
+    "Recourse",
+    "Sink",
+    "States",
+    "Trace",
+]
 
 Trace = Mapping[str, FloatArray]
 """What is kept beside a batch's verdicts: (realization,) numbers by column name."""
@@ -63,6 +73,26 @@ class Sink(Protocol):
         second: Verdicts | None = None,
     ) -> None:
         """Keep one finished batch; ``second`` are the second judge's verdicts, if there is one."""
+        ...
+
+
+class States(Protocol):
+    """What a feeder says of the states it solved, beside its own messages."""
+
+    @property
+    def ports(self) -> Mapping[str, PortKind]:
+        """Further output ports."""
+        ...
+
+    def of(
+        self,
+        engine: Engine,
+        plan: Plan,
+        realizations: Realizations,
+        setpoints: Setpoints,
+        snapshots: Snapshots,
+    ) -> Mapping[str, bytes]:
+        """Return what is published of a batch, by port."""
         ...
 
 
@@ -118,6 +148,8 @@ class FeederJob:
         is outside a limit; without a channel only.
     step
         The step of the plan that is held, judged and kept.
+    states
+        Publishes solved states in somebody else's form, if not None.
     """
 
     scenario: Scenario
@@ -131,6 +163,7 @@ class FeederJob:
     keep_trace: Callable[[Trace], None] | None = None
     rounds: int = 0
     step: int = 0
+    states: States | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

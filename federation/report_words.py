@@ -32,11 +32,12 @@ def headline(data: ReportData) -> dict[str, Any]:
             f"The campaign is not whole: {whole(verdicts['samples'])} of "
             f"{whole(verdicts['asked'])} realizations are done."
         )
-    unjudged = [name for name in ("erred", "stale") if counts.get(name)]
-    notes += [
-        f"{whole(counts[name])} realizations are {name} and stand outside the feasible share."
-        for name in unjudged
-    ]
+    if counts.get("erred"):
+        notes.append(
+            f"{whole(counts['erred'])} realizations are erred and stand outside the feasible share."
+        )
+    if counts.get("stale"):
+        notes.append(f"{whole(counts['stale'])} realizations are stale and count as not feasible.")
     if data.plan.proof.optimal and not data.plan.proof.robust:
         notes.append("The plan is optimal for the nominal load; nothing is proven of other loads.")
     elif not data.plan_facts["certified"]:

@@ -9,7 +9,11 @@ from scenarios.errors import ScenarioError
 
 
 def _proof(scenario, **options):
-    return PartitioningPlanner(options=PartitioningOptions(centre=False, **options)).plan(scenario).proof
+    return (
+        PartitioningPlanner(options=PartitioningOptions(centre=False, **options))
+        .plan(scenario)
+        .proof
+    )
 
 
 def _elements(scenario):
