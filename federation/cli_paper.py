@@ -69,8 +69,7 @@ def paper(  # noqa: PLR0917  (typer reads a command's options from its parameter
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Run a publication's studies and set our figures beside the printed ones."""
-    data = load_paper(name)
-    root = out or Path("campaigns") / f"paper-{name}"
+    data, root = load_paper(name), out or Path("campaigns") / f"paper-{name}"
     if isinstance(data, RestorationPaper):
         effort = _effort(growth, limit, draws)
         tables, pictures = _restoration(data, root, samples, effort, quiet=quiet)
@@ -79,13 +78,13 @@ def paper(  # noqa: PLR0917  (typer reads a command's options from its parameter
         _refuse_effort(growth, limit, draws)
         tables, pictures = _partitioning(data, root, samples, quiet=quiet)
         studies = data.paper.study
-    about = data.paper
-    document = paper_document(name, about.title, studies, tables, pictures, about.notes)
+    notes = data.paper.notes
+    document = paper_document(name, data.paper.title, studies, tables, pictures, notes)
     write_paper(root, document, tables, pictures)
     if as_json:
         print_json(document)
     else:
-        print_views(stdout(), *(table.view() for table in tables), *map(Text, about.notes))
+        print_views(stdout(), *(table.view() for table in tables), *map(Text, notes))
     if not quiet:
         note(f"tables and figures in {root}")
 
