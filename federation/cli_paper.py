@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -73,24 +75,42 @@ def paper(  # noqa: PLR0917  (typer reads a command's options from its parameter
     root = out or Path("campaigns") / f"paper-{name}"
     if isinstance(data, RestorationPaper):
         own = {"growth_buses": growth, "time_limit_s": limit, "draws": draws}
-        effort = RestorationEffort(**{k: v for k, v in own.items() if v is not None})  # type: ignore[arg-type]
+        stated = {key: value for key, value in own.items() if value is not None}
+        effort = replace(RestorationEffort(), **stated)  # type: ignore[arg-type]
         tables, pictures = _restoration(data, root, samples, effort, quiet=quiet)
         studies: str | tuple[str, ...] = tuple(case.study for case in data.cases)
     else:
-        for option, given in (("--growth", growth), ("--limit", limit), ("--draws", draws)):
-            if given is not None:
-                raise ConfigError(f"{option} {given:g} {_ONLY_RESTORATION}")
+        _refuse({"--growth": growth, "--limit": limit, "--draws": draws})
         tables, pictures = _partitioning(data, root, samples, quiet=quiet)
         studies = data.paper.study
-    about = data.paper
+    _show(name, data, studies, root, (tables, pictures), as_json=as_json)
+    if not quiet:
+        note(f"tables and figures in {root}")
+
+
+def _show(
+    name: str,
+    data: PaperData | RestorationPaper,
+    studies: str | tuple[str, ...],
+    root: Path,
+    found: tuple[tuple[PaperTable, ...], dict[str, Picture]],
+    *,
+    as_json: bool,
+) -> None:
+    """Write tables and figures, and print them."""
+    (tables, pictures), about = found, data.paper
     document = paper_document(name, about.title, studies, tables, pictures, about.notes)
     write_paper(root, document, tables, pictures)
     if as_json:
         print_json(document)
     else:
         print_views(stdout(), *(table.view() for table in tables), *map(Text, about.notes))
-    if not quiet:
-        note(f"tables and figures in {root}")
+
+
+def _refuse(given: Mapping[str, float | None]) -> None:
+    for option, value in given.items():
+        if value is not None:
+            raise ConfigError(f"{option} {value:g} {_ONLY_RESTORATION}")
 
 
 def _partitioning(
