@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -69,35 +71,46 @@ def paper(  # noqa: PLR0917  (typer reads a command's options from its parameter
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Run a publication's studies and set our figures beside the printed ones."""
-    data, root = load_paper(name), out or Path("campaigns") / f"paper-{name}"
+    data = load_paper(name)
+    root = out or Path("campaigns") / f"paper-{name}"
     if isinstance(data, RestorationPaper):
-        effort = _effort(growth, limit, draws)
+        own = {"growth_buses": growth, "time_limit_s": limit, "draws": draws}
+        stated = {key: value for key, value in own.items() if value is not None}
+        effort = replace(RestorationEffort(), **stated)  # type: ignore[arg-type]
         tables, pictures = _restoration(data, root, samples, effort, quiet=quiet)
         studies: str | tuple[str, ...] = tuple(case.study for case in data.cases)
     else:
-        _refuse_effort(growth, limit, draws)
+        _refuse({"--growth": growth, "--limit": limit, "--draws": draws})
         tables, pictures = _partitioning(data, root, samples, quiet=quiet)
         studies = data.paper.study
-    notes = data.paper.notes
-    document = paper_document(name, data.paper.title, studies, tables, pictures, notes)
-    write_paper(root, document, tables, pictures)
-    if as_json:
-        print_json(document)
-    else:
-        print_views(stdout(), *(table.view() for table in tables), *map(Text, notes))
+    _show(name, data, studies, root, (tables, pictures), as_json=as_json)
     if not quiet:
         note(f"tables and figures in {root}")
 
 
-def _effort(growth: int | None, limit: float | None, draws: int | None) -> RestorationEffort:
-    own = {"growth_buses": growth, "time_limit_s": limit, "draws": draws}
-    return RestorationEffort(**{k: v for k, v in own.items() if v is not None})  # type: ignore[arg-type]
+def _show(
+    name: str,
+    data: PaperData | RestorationPaper,
+    studies: str | tuple[str, ...],
+    root: Path,
+    found: tuple[tuple[PaperTable, ...], dict[str, Picture]],
+    *,
+    as_json: bool,
+) -> None:
+    """Write tables and figures, and print them."""
+    (tables, pictures), about = found, data.paper
+    document = paper_document(name, about.title, studies, tables, pictures, about.notes)
+    write_paper(root, document, tables, pictures)
+    if as_json:
+        print_json(document)
+    else:
+        print_views(stdout(), *(table.view() for table in tables), *map(Text, about.notes))
 
 
-def _refuse_effort(growth: int | None, limit: float | None, draws: int | None) -> None:
-    for option, given in (("--growth", growth), ("--limit", limit), ("--draws", draws)):
-        if given is not None:
-            raise ConfigError(f"{option} {given:g} {_ONLY_RESTORATION}")
+def _refuse(given: Mapping[str, float | None]) -> None:
+    for option, value in given.items():
+        if value is not None:
+            raise ConfigError(f"{option} {value:g} {_ONLY_RESTORATION}")
 
 
 def _partitioning(

@@ -41,6 +41,7 @@ from optimizer.reconfiguration import (
     read_reconfiguration,
     starting_point,
 )
+from optimizer.regions import regional_bounds, with_bounds
 from scenarios.arrays import FloatArray, IntArray
 from scenarios.errors import NoPlanExists, PlanNotFound
 from scenarios.plan import Proof, Termination
@@ -50,7 +51,8 @@ __all__ = ["PhaseColumns", "RestorationOptions", "RestorationPlanner", "build_al
 
 _MANY_SWITCHES = 300  # from here on a start found with live lines kept is worth its time
 _START_GAP = 1e-5
-_START_SHARE = 0.4  # of the time limit
+_START_SHARE = 0.3  # of the time limit
+_REGIONS_SHARE = 0.4  # of the time limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +223,11 @@ class RestorationPlanner:
         if not whole and len(reduced.switches) > _MANY_SWITCHES:
             tell("live lines kept")
             start = self._start(case, isolation, reduced, program.size)
+            if self.options.radiality == "directed_local_flow":
+                tell("bounds by region")
+                share = _REGIONS_SHARE * self.options.time_limit_s
+                found = regional_bounds(case, isolation, reduced, arrays, time_limit_s=share)
+                arrays = with_bounds(arrays, found)
         answer, values = solve_arrays(
             arrays,
             gap=self.options.gap,

@@ -143,12 +143,13 @@ def test_the_random_cases_are_of_many_kinds() -> None:
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_a_start_with_live_lines_kept_changes_no_optimum(
+def test_a_start_and_regional_bounds_change_no_optimum(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = small_case(seed, buses=8 + seed % 4, ties=3 + seed % 2, generators=seed % 3)
     without = planned(case)
     monkeypatch.setattr("optimizer.restoration._MANY_SWITCHES", 0)
+    monkeypatch.setattr("optimizer.regions._CORE_BUSES", 2)
     started = planned(case)
     assert started.proof.incumbent_usd == pytest.approx(without.proof.incumbent_usd, abs=1e-5)
     assert audit_restoration(case, started) == ()
