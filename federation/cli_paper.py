@@ -11,7 +11,6 @@ from rich.text import Text
 from federation.cli_options import AsJson, Quiet, keeping, note, print_json, stdout
 from federation.cli_progress import watching_campaign
 from federation.environment import versions
-from federation.figures import figure_one_line
 from federation.files import json_text, write_whole
 from federation.paper_data import PaperData, load_paper
 from federation.paper_run import PaperRun, PlanRow, run_paper
@@ -64,6 +63,8 @@ def paper(
 
 def _draw(run: PaperRun, root: Path) -> dict[str, list[str]]:
     """Draw the one-line diagrams the publication has too; files below ``root`` by plan."""
+    from federation.figures import figure_one_line  # noqa: PLC0415  (matplotlib is slow)
+
     return {
         row.name: [
             path.relative_to(root).as_posix()

@@ -12,7 +12,6 @@ from federation.cli_options import AsJson, note, print_json, stdout
 from federation.cli_run import show
 from federation.compare import compare_campaigns
 from federation.report import campaign_summary
-from federation.report_page import write_report
 from federation.store import CampaignStore
 from federation.study import load_study
 from federation.wording import fixed, percent, whole
@@ -44,6 +43,8 @@ def report(
     verdicts = campaign_summary(store)
     show(study, store, as_json=as_json, verdicts=verdicts)
     if html if html is not None else (not as_json or out is not None):
+        from federation.report_page import write_report  # noqa: PLC0415  (matplotlib is slow)
+
         page = write_report(store, study.scenario, out or directory / "report", verdicts)
         note(f"page, figures and tables written; open {page}")
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from scenarios.arrays import FloatArray
 from scenarios.verdict import Outcome
@@ -83,8 +83,8 @@ def clopper_pearson(count: int, trials: int, confidence: float = 0.95) -> tuple[
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence {confidence} must lie strictly between 0 and 1")
     half = (1.0 - confidence) / 2.0
-    low = float(beta.ppf(half, count, trials - count + 1)) if count else 0.0
-    high = float(beta.ppf(1.0 - half, count + 1, trials - count)) if count < trials else 1.0
+    low = float(betaincinv(count, trials - count + 1, half)) if count else 0.0
+    high = float(betaincinv(count + 1, trials - count, 1.0 - half)) if count < trials else 1.0
     return low, high
 
 
