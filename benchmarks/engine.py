@@ -27,7 +27,7 @@ from scenarios.uncertainty import Box
 from simulator.opendss import OpenDssEngine
 from simulator.reader import read_feeder
 
-__all__ = ["run"]
+__all__ = ["bare_loop", "run"]
 
 ISLANDED = Path(__file__).parents[1] / "configs/feeders/ieee37-networked/ieee37_networked.dss"
 SWITCHES = (
@@ -49,7 +49,7 @@ def run(paths: Sequence[Path] = (), batch: int = 256, repeats: int = 15) -> list
         realizations = draw(scenario, 1, 0, batch)
         setpoints = _answer(plan, realizations)
         for start in ("warm", "fixed"):
-            bare = _bare_loop(engine, realizations, fixed_start=start == "fixed")
+            bare = bare_loop(engine, realizations, fixed_start=start == "fixed")
             subject = f"{scenario.feeder.name}, {len(scenario.feeder.loads.ids)} loads, {start}"
             ours: Callable[[], object] = lambda e=engine, r=realizations, s=setpoints: (  # noqa: E731
                 e.observe(r, s)
@@ -61,7 +61,7 @@ def run(paths: Sequence[Path] = (), batch: int = 256, repeats: int = 15) -> list
     return rows
 
 
-def _bare_loop(
+def bare_loop(
     engine: OpenDssEngine, realizations: Realizations, *, fixed_start: bool
 ) -> Callable[[], object]:
     """Make a loop of raw calls of the C library on the engine's own held circuit."""

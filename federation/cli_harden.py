@@ -19,7 +19,6 @@ from federation.cli_options import (
     write_text,
 )
 from federation.cli_progress import watching_campaign
-from federation.figures import figure_one_line
 from federation.files import json_text
 from federation.harden_report import harden_markdown, harden_summary, harden_view, round_line
 from federation.hardening import End, HardenSettings, harden
@@ -82,6 +81,8 @@ def hardening(  # noqa: PLR0917  (typer reads a command's options from its param
     write_text(root / "hardening.md", harden_markdown(summary))
     if done.plan is not None:
         write_text(root / "plan.json", plan_to_json(done.plan) + "\n")
+        from federation.figures import figure_one_line  # noqa: PLC0415  (matplotlib is slow)
+
         figure_one_line(done.plan, done.scenario, root / "plan")
     if as_json:
         print_json(summary)

@@ -12,7 +12,6 @@ from rich.text import Text
 
 from federation.cli_options import AsJson, Quiet, keeping, note, print_json, stdout
 from federation.cli_progress import watching_campaign
-from federation.figures import figure_one_line
 from federation.paper_data import PaperData, load_paper
 from federation.paper_output import Picture, paper_document, write_paper
 from federation.paper_restoration import RestorationEffort, run_restoration_paper
@@ -149,6 +148,8 @@ def _restoration(
 
 def _one_lines(run: PaperRun, root: Path) -> dict[str, Picture]:
     """Draw the one-line diagrams the publication has too; files below ``root`` by plan."""
+    from federation.figures import figure_one_line  # noqa: PLC0415  (matplotlib is slow)
+
     return {
         row.name: Picture(
             files=tuple(

@@ -12,7 +12,6 @@ from federation.cli_options import AsJson, note, print_json, stdout
 from federation.cli_run import show
 from federation.compare import compare_campaigns, compare_steps
 from federation.report import campaign_summary
-from federation.report_page import write_report
 from federation.steps import step_stores, steps_summary
 from federation.store import CampaignStore
 from federation.study import load_study
@@ -45,6 +44,8 @@ def report(
     verdicts = steps_summary(store) if store.steps else campaign_summary(store)
     show(study, store, as_json=as_json, verdicts=verdicts)
     if html if html is not None else (not as_json or out is not None):
+        from federation.report_page import write_report  # noqa: PLC0415  (matplotlib is slow)
+
         for one, found in _campaigns(store, verdicts):
             place = out or directory / "report"
             place = place / one.root.name if store.steps else place

@@ -10,7 +10,6 @@ from rich.table import Table
 
 from federation.cli_options import AsJson, Overrides, Quiet, StudyName, note, print_json, stdout
 from federation.sweep import Axis, Point, Sweep, run_sweep
-from federation.sweep_figure import figure_sweep
 from scenarios.errors import ConfigError
 
 __all__ = ["sweep"]
@@ -54,6 +53,8 @@ def sweep(  # noqa: PLR0917  (typer reads a command's options from its parameter
             note(f"{point.campaign}: {100.0 * point.share:.2f} % feasible")
 
     found = run_sweep(study, entries, root, over=axis, by=lines, reference=reference, tell=tell)
+    from federation.sweep_figure import figure_sweep  # noqa: PLC0415  (matplotlib is slow)
+
     files = figure_sweep(found, root / "sweep")
     if as_json:
         print_json({**found.to_dict(), "figures": [str(path) for path in files]})

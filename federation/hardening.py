@@ -28,7 +28,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from federation.campaign import run_campaign
 from federation.cli_progress import CampaignBar
@@ -197,7 +197,7 @@ def spent(settings: HardenSettings, number: int) -> float:
 
 def lower_bound(feasible: int, samples: int, alpha: float) -> float:
     """Exact one-sided bound, ``B(α; x, n - x + 1)``: a lesser share is excluded at ``1 - α``."""
-    return float(beta.ppf(alpha, feasible, samples - feasible + 1)) if feasible else 0.0
+    return float(betaincinv(feasible, samples - feasible + 1, alpha)) if feasible else 0.0
 
 
 def harden(

@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from scipy.optimize import brentq
-from scipy.stats import binomtest, norm
+from scipy.special import bdtr, ndtri
 
 __all__ = ["mcnemar_p", "paired_difference", "tango_interval"]
 
@@ -22,10 +22,10 @@ def mcnemar_p(first_only: int, second_only: int) -> float:
     """Exact two-sided p-value of "both shares are equal".
 
     Under it ``b`` is binomial(b + c, 1/2): McNemar, Psychometrika 12 (1947) 153-157, in its
-    exact form. 1 where there is no disagreement at all.
+    exact form, ``min(1, 2 P(X ≤ min(b, c)))``. 1 where there is no disagreement at all.
     """
     differing = first_only + second_only
-    return float(binomtest(first_only, differing, 0.5).pvalue) if differing else 1.0
+    return min(1.0, 2.0 * float(bdtr(min(first_only, second_only), differing, 0.5)))
 
 
 def tango_interval(
@@ -50,7 +50,7 @@ def tango_interval(
     b, c, n = first_only, second_only, trials
     if min(b, c) < 0 or b + c > n or n < 1 or not 0.0 < confidence < 1.0:
         raise ValueError(f"{b} and {c} of {n} at confidence {confidence} cannot be")
-    z = float(norm.ppf(0.5 + confidence / 2.0))
+    z = float(ndtri(0.5 + confidence / 2.0))
 
     def beyond(delta: float, sign: float) -> float:
         return sign * (b - c - n * delta) - z * _spread(b, c, n, delta)

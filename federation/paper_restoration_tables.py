@@ -8,12 +8,6 @@ from typing import Any
 from federation.paper_output import Picture
 from federation.paper_restoration import CaseResult, RestorationRun, StormResult
 from federation.paper_tables import PaperTable
-from federation.restoration_figures import (
-    figure_stages,
-    figure_storms,
-    figure_supplied,
-    stage_maps,
-)
 from federation.storm_summary import restored_shares
 from scenarios.restoration_trial import restoration_of
 
@@ -245,6 +239,13 @@ def _storm_row(one: StormResult) -> dict[str, Any]:
 
 def restoration_pictures(run: RestorationRun, root: Path) -> dict[str, Picture]:
     """Draw Fig. 3, Fig. 4 for every case, and the storms' distributions."""
+    from federation.restoration_figures import (  # noqa: PLC0415  (matplotlib is slow)
+        figure_stages,
+        figure_storms,
+        figure_supplied,
+        stage_maps,
+    )
+
     folder = root / "figures"
     folder.mkdir(parents=True, exist_ok=True)
 

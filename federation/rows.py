@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,11 +36,13 @@ MARGIN_UNITS: dict[str, str] = {
 
 _NOTHING_SOLVED = (Outcome.NO_RECOURSE, Outcome.NO_SOLUTION)
 _OUTCOME_TYPE = pa.dictionary(pa.int8(), pa.string())
-_PHASES = np.array(["a", "b", "c"])
-_PAIRS = np.array(["ab", "bc", "ca"])
+_PHASES, _PAIRS = ("a", "b", "c"), ("ab", "bc", "ca")
 
 
-def row_schema(scenario: Scenario, traced: Sequence[str] = (), *, both: bool = False) -> pa.Schema:
+@lru_cache(maxsize=8)
+def row_schema(
+    scenario: Scenario, traced: tuple[str, ...] = (), *, both: bool = False
+) -> pa.Schema:
     """Columns of a campaign's parts; those ``traced`` come last.
 
     ``zeta_<direction>`` are the drawn coordinates; ``load_kw`` the demand drawn, all blocks;
@@ -147,7 +150,7 @@ def with_trace(rows: pa.Table, trace: Trace | None, traced: Sequence[str]) -> pa
 
 
 def _outcomes(verdicts: Verdicts) -> pa.DictionaryArray:
-    codes = pa.array(verdicts.outcome, pa.int8())
+    codes = pa.array(verdicts.outcome.astype(np.int8))
     return pa.DictionaryArray.from_arrays(codes, pa.array(OUTCOME_NAMES))
 
 
@@ -191,7 +194,7 @@ def _align(wanted: Any, have: Any) -> tuple[Any, Any]:
     return np.where(present, order, 0), present
 
 
-def _elements(scenario: Scenario, kind: MarginKind) -> Any:
+def _elements(scenario: Scenario, kind: MarginKind) -> tuple[str, ...]:
     feeder = scenario.feeder
     ids = {
         MarginKind.VOLTAGE: feeder.buses.ids,
@@ -200,14 +203,18 @@ def _elements(scenario: Scenario, kind: MarginKind) -> Any:
         MarginKind.CAPABILITY: scenario.ders.ids,
         MarginKind.RAMP: scenario.ders.ids,
     }
-    return np.array(ids[kind] or ("",))
+    return ids[kind]
 
 
-def _slots(scenario: Scenario, kind: MarginKind) -> Any:
+def _slots(scenario: Scenario, kind: MarginKind) -> tuple[str, ...]:
     pairs = scenario.limits.voltage_test is VoltageTest.LINE_TO_LINE
     return _PAIRS if kind is MarginKind.VOLTAGE and pairs else _PHASES
 
 
-def _named(names: Any, positions: Any) -> pa.Array:
-    known = positions >= 0
-    return pa.array(names[np.where(known, positions, 0)].tolist(), pa.string(), mask=~known)
+def _named(names: tuple[str, ...], positions: IntArray) -> pa.Array:
+    return _words(names).take(pa.array(positions, pa.int64(), mask=positions < 0))
+
+
+@lru_cache(maxsize=32)
+def _words(names: tuple[str, ...]) -> pa.Array:
+    return pa.array(names, pa.string())

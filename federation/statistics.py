@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta, binom
+from scipy.special import betaincinv
 
 from scenarios.arrays import FloatArray
 from scenarios.verdict import Outcome
@@ -85,8 +85,8 @@ def clopper_pearson(count: int, trials: int, confidence: float = 0.95) -> tuple[
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence {confidence} must lie strictly between 0 and 1")
     half = (1.0 - confidence) / 2.0
-    low = float(beta.ppf(half, count, trials - count + 1)) if count else 0.0
-    high = float(beta.ppf(1.0 - half, count + 1, trials - count)) if count < trials else 1.0
+    low = float(betaincinv(count, trials - count + 1, half)) if count else 0.0
+    high = float(betaincinv(count + 1, trials - count, 1.0 - half)) if count < trials else 1.0
     return low, high
 
 
@@ -180,6 +180,8 @@ def quantile_interval(
             f"level {level} and confidence {confidence} must lie in (0, 1), with values"
         )
     half, ordered = (1.0 - confidence) / 2.0, np.sort(values)
+    from scipy.stats import binom  # noqa: PLC0415  (half a second, and few ask)
+
     low = int(binom.ppf(half, len(values), level))
     high = int(binom.ppf(1.0 - half, len(values), level)) + 1
     return (

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from federation.arena import share_heap
 from scenarios.errors import DeadlinePassed, FederateLost
 from scenarios.plan import Plan
 
@@ -58,6 +59,7 @@ def run_members(
     """
     errors = _Errors()
     members = [_Member(name, body, errors) for name, body in bodies.items()]
+    share_heap()
     try:
         for member in members:
             member.thread.start()

@@ -128,6 +128,18 @@ def realize(scenario: Scenario, zeta: FloatArray, index: IntArray | None = None)
     return Realizations(
         index=np.arange(len(zeta)) if index is None else index,
         zeta=zeta,
-        p_kw=scenario.load_p_kw[None] * factor,
-        q_kvar=scenario.load_q_kvar[None] * factor,
+        p_kw=_times(scenario.load_p_kw, factor),
+        q_kvar=_times(scenario.load_q_kvar, factor),
     )
+
+
+def _times(nominal: FloatArray, factor: FloatArray) -> FloatArray:
+    """(realization, time, load, 3), read-only so that the batch need not copy it.
+
+    Loads and slots are one axis while they are multiplied: a loop over three is slow.
+    """
+    steps, loads, slots = nominal.shape
+    flat = np.broadcast_to(factor, (len(factor), 1, loads, slots)).reshape(len(factor), 1, -1)
+    product = (flat * nominal.reshape(1, steps, -1)).reshape(len(factor), steps, loads, slots)
+    product.setflags(write=False)
+    return product

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
-from scipy.stats import qmc
 
 from scenarios.arrays import BoolArray, FloatArray, frozen
 from scenarios.realization import Realizations, realize, uniforms
@@ -232,6 +231,8 @@ def _sobol_basis(
     """``x_0`` and ``V_k`` as whole numbers, read off the points at 0, 1, 2, 4, …."""
     if width == 0:
         return np.zeros(0, np.int64), []
+    from scipy.stats import qmc  # noqa: PLC0415  (scipy.stats takes half a second to import)
+
     engine = qmc.Sobol(width, scramble=True, bits=_SOBOL_BITS, rng=seed)
 
     def following(skip: int) -> NDArray[np.int64]:

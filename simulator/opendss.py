@@ -21,7 +21,7 @@ from scenarios.scenario import Scenario
 from scenarios.snapshot import Snapshots
 from simulator.engine_thread import on_engine_thread
 from simulator.islands import Islands, live_components
-from simulator.opendss_circuit import Batch, ComplexArray, DssCircuit
+from simulator.opendss_circuit import Batch, ComplexArray, DssCircuit, Powers
 from simulator.opendss_elements import Elements
 from simulator.opendss_measure import Meter
 from simulator.opendss_snapshot import Flows, Held, Record
@@ -39,18 +39,20 @@ MAX_ITERATIONS = 100
 """A flow that has not settled by then counts as having no solution."""
 
 
-_AT_ONCE = 64  # realizations solved, then measured: small arrays, whose memory is used again
+_AT_ONCE = 1 << 15
+"""Node voltages solved, then measured: arrays that stay in a core's cache. Realizations at a
+time so depend on the feeder's size, and no result does."""
 _EVEN = 1e-6  # kW by which a load's slots may differ, per kW of the largest load
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Writers:
-    """Batches of what acts under the held plan, and where their numbers come from."""
+    """What acts under the held plan, and where their numbers come from."""
 
-    loads: Batch
+    loads: Powers
     load_places: IntArray  # (live load,)
     load_share: FloatArray  # (live load, 3) of each slot
-    generators: Batch
+    generators: Powers
     generator_places: IntArray  # (active generator, 2) DER and phase
 
 
@@ -160,10 +162,14 @@ class OpenDssEngine:
         slots = self._scenario.feeder.loads.slots[served]
         chosen = elements.generator_of[places[:, 0], places[:, 1]]
         return _Writers(
-            loads=Batch(self._circuit, [elements.loads[k] for k in served]),
+            loads=Powers(self._circuit, [elements.loads[k] for k in served], elements.load_columns),
             load_places=served,
             load_share=slots / slots.sum(axis=1, keepdims=True),
-            generators=Batch(self._circuit, [elements.generators[k] for k in chosen]),
+            generators=Powers(
+                self._circuit,
+                [elements.generators[k] for k in chosen],
+                elements.generator_columns,
+            ),
             generator_places=places,
         )
 
@@ -235,15 +241,15 @@ class OpenDssEngine:
             kirchhoff=kirchhoff,
         )
 
-    # ------------------------------------------------------------------ observe
     @on_engine_thread
     def observe(self, realizations: Realizations, setpoints: Setpoints) -> Snapshots:
         """Solve each realization with its own set-points under the held plan."""
         held, asked = self._ready(realizations, setpoints)
         count = len(realizations)
         record = Record(self._scenario, count)
-        for first in range(0, count, _AT_ONCE):
-            rows = slice(first, first + _AT_ONCE)
+        at_once = max(16, _AT_ONCE // (len(self._elements.nodes) + 1))
+        for first in range(0, count, at_once):
+            rows = slice(first, first + at_once)
             record.add(self._elements, held, rows, self._flows(asked, setpoints, rows))
         return record.snapshots(realizations.index)
 
@@ -351,10 +357,8 @@ class OpenDssEngine:
         count = len(kw)
         volts = np.empty((count, len(elements.nodes) + 1), complex)
         converged, iterations = np.zeros(count, bool), np.zeros(count, np.int64)
-        load_kw = self._writers.loads.row_writer(elements.load_columns[0], kw)
-        load_kvar = self._writers.loads.row_writer(elements.load_columns[1], kvar)
-        der_kw = self._writers.generators.row_writer(elements.generator_columns[0], p)
-        der_kvar = self._writers.generators.row_writer(elements.generator_columns[1], q)
+        set_loads = self._writers.loads.writer(kw, kvar)
+        set_ders = self._writers.generators.writer(p, q)
         live, solve, status = circuit.voltages(), circuit.solver(), circuit.status()
         forming = np.zeros(v_pu.shape[1], bool)
         forming[formers] = True
@@ -362,14 +366,14 @@ class OpenDssEngine:
         for row in range(count):
             if moved[row]:
                 self._set_sources(v_pu[row], forming)
-            load_kw(row)  # kW before kvar: setting kW rescales kvar
-            load_kvar(row)
-            der_kw(row)
-            der_kvar(row)
+            set_loads(row)
+            set_ders(row)
             solve()
             volts[row] = live
             converged[row], iterations[row] = status()
         circuit.check("solving realizations")
+        self._writers.loads.written()
+        self._writers.generators.written()
         return volts, converged, iterations
 
     @on_engine_thread

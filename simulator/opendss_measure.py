@@ -133,11 +133,14 @@ class LoadTable:
         at
             Positions of the loads wanted.
         """
+        share = self.share[at][:, :, None]
+        if not self.follows_voltage:
+            return (kw[at] + 1j * kvar[at])[:, None, :] * share
         across = np.abs(x[self.plus[at]] - x[self.minus[at]]) / self.rated_v[at, None, None]
         powers = np.array([_EXPONENTS[self.model[k]] for k in at]).reshape(-1, 2)
         p = _follow(kw[at][:, None, :], across, powers[:, 0])
         q = _follow(kvar[at][:, None, :], across, powers[:, 1])
-        return (p + 1j * q) * self.share[at][:, :, None]
+        return (p + 1j * q) * share
 
 
 def _follow(nominal: FloatArray, across: FloatArray, exponent: IntArray) -> FloatArray:

@@ -18,6 +18,8 @@ from simulator.opendss_sources import Kirchhoff, total
 
 __all__ = ["Flows", "Held", "Record"]
 
+_NEXT = [1, 2, 0]  # slot after slot: pairs ab, bc, ca
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Held:
@@ -171,13 +173,13 @@ def _measure(elements: Elements, held: Held, part: _Part, ders: int) -> dict[str
 def _voltages(elements: Elements, held: Held, x: ComplexArray) -> tuple[FloatArray, FloatArray]:
     """(realization, bus, 3) line-to-neutral and line-to-line magnitudes, pu; NaN where dead."""
     at_bus = x[elements.bus_nodes]  # (bus, 3, realization)
-    base = elements.base_v[:, None, None]
-    live = held.live_phases[:, :, None]
-    neutral = np.where(live, np.abs(at_bus) / base, np.nan)
-    pairs = live & np.roll(live, -1, axis=1)
-    across = np.abs(at_bus - np.roll(at_bus, -1, axis=1)) / (base * np.sqrt(3.0))
-    between = np.where(pairs, across, np.nan)
-    return np.moveaxis(neutral, -1, 0), np.moveaxis(between, -1, 0)
+    base, live = elements.base_v[:, None, None], held.live_phases
+    neutral, across = np.abs(at_bus), np.abs(at_bus - at_bus[:, _NEXT])
+    neutral /= base
+    neutral[~live] = np.nan
+    across /= base * np.sqrt(3.0)
+    across[~(live & live[:, _NEXT])] = np.nan
+    return np.moveaxis(neutral, -1, 0), np.moveaxis(across, -1, 0)
 
 
 def _requested(held: Held, part: _Part) -> FloatArray:
