@@ -11,7 +11,6 @@ from rich.table import Table
 from federation.cli_options import AsJson, Overrides, Quiet, StudyName, keeping, note, stdout
 from federation.cli_options import print_json as print_object
 from federation.files import json_text, write_whole
-from federation.restoration_figures import figure_storms
 from federation.storm_summary import restored_shares, storm_summary
 from federation.storms import LAST_PHASE, StormDraw, StormRun, run_storms
 from federation.study import load_study
@@ -66,6 +65,8 @@ def storm(  # noqa: PLR0917  (typer reads a command's options from its parameter
     figures = []
     if found["planned"]:
         title = "independent" if sigma == 0.0 else f"gusts of {reach:g} km"
+        from federation.restoration_figures import figure_storms  # noqa: PLC0415  (matplotlib)
+
         files = figure_storms({title: restored_shares(made)}, root / "restored")
         figures = [path.name for path in files]
     document = {**found, "figures": figures}
