@@ -18,7 +18,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from federation.statistics import distribution_band
+from federation.statistics import distribution_band, quantile
 from scenarios.arrays import FloatArray
 from scenarios.restoration import PHASE_NAMES, RestorationCase, RestorationPlan
 
@@ -199,7 +199,7 @@ def figure_storms(groups: Mapping[str, FloatArray], path: Path) -> tuple[Path, .
         axes.step(first, rank, where="post", color=color, linestyle=style, linewidth=0.7)
         axes.step(
             last, rank, where="post", color=color, linestyle=style, linewidth=1.8,
-            label=f"{name}: median {np.median(last[1:]):.1f} %, {len(shares)} storms",
+            label=f"{name}: median {quantile(last[1:], 0.5):.1f} %, {len(shares)} storms",
         )  # fmt: skip
         axes.fill_between(
             last, np.maximum(rank - wide, 0), np.minimum(rank + wide, 1), step="post",
