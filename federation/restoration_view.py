@@ -160,7 +160,6 @@ def steps_view(found: Mapping[str, Any]) -> RenderableType:
     table.add_column("served %", justify="right", no_wrap=True)
     table.add_column("feasible %", justify="right", no_wrap=True)
     table.add_column(f"{100.0 * joint['confidence']:g} % interval", no_wrap=True)
-    table.add_column("others", overflow="fold")
     for step in found["steps"]:
         table.add_row(f"{step['step']} {step['name']}", *_verdict_cells(step["campaign"]))
     low, high = joint["interval"]
@@ -183,24 +182,27 @@ def steps_view(found: Mapping[str, Any]) -> RenderableType:
 
 
 def _worst_words(step: Mapping[str, Any]) -> list[str]:
-    """Say how far, and where, each kind of limit is exceeded at most."""
-    return [
-        f"{step['step']} {step['name']}: {kind} {fixed(worst['margin'], 4)} {worst['unit']} at "
+    """Say what became of those not feasible, and how far each kind of limit is exceeded."""
+    campaign, where = step["campaign"], f"{step['step']} {step['name']}"
+    if campaign is None:
+        return [f"{where}: not tried yet"]
+    others = [
+        f"{count} {name.replace('_', ' ')}"
+        for name, count in campaign["outcomes"].items()
+        if count and name != "feasible"
+    ]
+    return [f"{where}: {', '.join(others)}"] * bool(others) + [
+        f"{where}: {kind} {fixed(worst['margin'], 4)} {worst['unit']} at "
         f"{worst['element']}, realization {worst['index']}"
-        for kind, worst in (step["campaign"] or {"worst": {}})["worst"].items()
+        for kind, worst in campaign["worst"].items()
         if worst["margin"] < 0.0
     ]
 
 
 def _verdict_cells(campaign: Mapping[str, Any] | None) -> tuple[str, ...]:
     if campaign is None:
-        return ("0", "", "", "", "not tried yet")
+        return ("0", "", "", "")
     share, (low, high) = campaign["feasible_share"], campaign["interval"]
-    others = [
-        f"{count} {name.replace('_', ' ')}"
-        for name, count in campaign["outcomes"].items()
-        if count and name != "feasible"
-    ]
     energy, served = campaign["energy"], ""
     if energy["shed_by_plan_kwh"] is not None and energy["demand_kwh"]:
         served = f"{100.0 * (1.0 - energy['shed_by_plan_kwh'] / energy['demand_kwh']):.2f}"
@@ -209,7 +211,6 @@ def _verdict_cells(campaign: Mapping[str, Any] | None) -> tuple[str, ...]:
         served,
         "" if share is None else f"{100.0 * share:.2f}",
         f"{100.0 * low:.2f} to {100.0 * high:.2f}",
-        ", ".join(others) or "none",
     )
 
 
