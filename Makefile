@@ -34,7 +34,7 @@ demo: $(VENV)/.runtime
 	$(BIN)/gridproof run ieee37-networked --out campaigns/demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -1,11 +1,14 @@
-"""What the federation costs: HELICS against plain threads, and against no federation at all.
+"""What the federation costs: HELICS against plain threads (`LocalLink`), in one run.
 
-Both federates do nothing but exchange: the planner answers with the base set-points, the
-feeder's engine returns a snapshot made beforehand. The left column is therefore transport,
-packing, checking and judging; nothing is planned or solved.
+First a real campaign, solved by OpenDSS and answered by the planner's recourse, over each
+transport in turn: what HELICS adds to it, in process and over zmq between processes, as a
+share of wall and of CPU time, the median over rounds. Starting processes, joining and planning
+are not part of it; the second table has what joining costs.
 
-``python -m benchmarks.federation [EXCHANGES [BATCH]]`` on the shipped networked IEEE 37
-study.
+Then exchanges alone: the planner answers with the base set-points, the feeder's engine returns
+a snapshot made beforehand, so that only transport, packing, checking and judging are left.
+
+``python -m benchmarks.federation [SAMPLES [ROUNDS]]`` on the shipped networked IEEE 37 study.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks._bench import Row, compare, table
+from benchmarks._campaign import campaigns, report
 from federation.session import FeederJob, PlannerJob, SessionSettings, run_session
 from federation.study import load_study
 from scenarios.plan import Plan, Proof, Setpoints, Termination
@@ -84,7 +88,7 @@ class _Still:
         pass
 
 
-def run(exchanges: int = 200, batch: int = 256, repeats: int = 9) -> list[Row]:
+def run(exchanges: int = 200, batch: int = 256, repeats: int = 5) -> list[Row]:
     """Time each HELICS transport against plain threads, both sides interleaved."""
     scenario = load_study(STUDY).scenario
     plan = _dark(scenario)
@@ -147,5 +151,12 @@ def _dark(scenario: Scenario) -> Plan:
     )
 
 
+def main(samples: int = 8192, rounds: int = 9) -> None:
+    """Print both tables."""
+    print(report(campaigns(samples, rounds), samples), flush=True)
+    print()
+    print(table(run(), "HELICS", "threads"))
+
+
 if __name__ == "__main__":
-    print(table(run(*(int(argument) for argument in sys.argv[1:])), "HELICS", "threads"))
+    main(*(int(argument) for argument in sys.argv[1:]))

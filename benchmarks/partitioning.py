@@ -7,7 +7,8 @@ line is a whole search, centring left out. ``--large`` adds the IEEE 123 case (m
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -39,8 +40,19 @@ def networked(spread: float, *, every_load: bool = False, study: str = "ieee37")
     return replace(scenario, uncertainty=Box(load_ids=loads, spread=np.full(len(loads), spread)))
 
 
-def run(scenario: Scenario, **options: object) -> str:
-    """Plan once and say what it took."""
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """One whole search: how long it took, and what came of it in one line."""
+
+    seconds: float
+    proof: Proof
+
+    def __str__(self) -> str:
+        return said(self.proof, self.seconds)
+
+
+def run(scenario: Scenario, **options: object) -> Search:
+    """Plan once."""
     chosen = {"time_limit_s": LIMIT_S, "max_iterations": 10_000, "centre": False} | options
     began = perf_counter()
     try:
@@ -48,7 +60,24 @@ def run(scenario: Scenario, **options: object) -> str:
         proof = planner.plan(scenario).proof
     except PlanError as error:
         proof = error.proof
-    return said(proof, perf_counter() - began)
+    return Search(seconds=perf_counter() - began, proof=proof)
+
+
+def against(first: Search, name: str, other: Search) -> str:
+    """Say how a search stands to the first of its group: time as a ratio, cost as a difference."""
+    dearer = other.proof.incumbent_usd - first.proof.incumbent_usd
+    cost = f"cost {dearer:+.2f} USD" if np.isfinite(dearer) else "no plan to compare"
+    return f"       {name}: {other.seconds / first.seconds:.2f} times as long, {cost}"
+
+
+def side_by_side(searches: Iterator[tuple[str, Search]]) -> None:
+    """Print each search as it ends, and how it stands to the first."""
+    first: Search | None = None
+    for name, search in searches:
+        print(f"{name:24} {search}", flush=True)
+        if first is not None:
+            print(against(first, name, search), flush=True)
+        first = first or search
 
 
 def said(proof: Proof, seconds: float) -> str:
@@ -63,7 +92,7 @@ def said(proof: Proof, seconds: float) -> str:
     )
 
 
-def printed(scenario: Scenario) -> str:
+def printed(scenario: Scenario) -> Search:
     """Run Algorithm 1 with cuts at the master's solutions alone."""
     network = Network.of(scenario)
     options = PartitioningOptions(method="cutting_plane", separation="enumeration")
@@ -76,35 +105,37 @@ def printed(scenario: Scenario) -> str:
         time_limit_s=PRINTED_LIMIT_S,
         max_iterations=10_000,
     )
-    return said(outcome.proof, perf_counter() - began)
+    return Search(seconds=perf_counter() - began, proof=outcome.proof)
+
+
+def methods(spread: float) -> Iterator[tuple[str, Search]]:
+    """Columns and constraints, then Algorithm 1 over every vertex; as printed at no uncertainty."""
+    scenario = networked(spread)
+    yield f"{spread:.0%} column_and_constraint", run(scenario)
+    cut = run(scenario, method="cutting_plane", separation="enumeration")
+    yield f"{spread:.0%} cutting_plane", cut
+    if not spread:
+        yield f"{spread:.0%} as printed", printed(scenario)
 
 
 def main(*, large: bool) -> None:
     """Print every comparison."""
-    print("IEEE 37 networked, 6 uncertain loads: methods")
+    print("IEEE 37 networked, 6 uncertain loads: methods, at 0 % as printed too")
     for spread in LEVELS:
-        scenario = networked(spread)
-        print(f"{spread:5.0%}  column_and_constraint  {run(scenario)}", flush=True)
-        cut = run(scenario, method="cutting_plane", separation="enumeration")
-        print(f"{spread:5.0%}  cutting_plane          {cut}", flush=True)
-    print(f"{0:5.0%}  as printed             {printed(networked(0.0))}", flush=True)
+        side_by_side(methods(spread))
     print("IEEE 37 networked, 10 %: radiality of the master")
-    for radiality in FORMULATIONS:
-        print(f"{radiality:20} {run(networked(0.10), radiality=radiality)}", flush=True)
+    side_by_side((kind, run(networked(0.10), radiality=kind)) for kind in FORMULATIONS)
     print("IEEE 37 networked, 10 %: separation, 6 loads and then all 30")
-    for kind in SEPARATIONS:
-        print(f"{kind:12} {run(networked(0.10), separation=kind)}", flush=True)
+    side_by_side((kind, run(networked(0.10), separation=kind)) for kind in SEPARATIONS)
     everything = networked(0.10, every_load=True)
-    for kind in SEPARATIONS:
-        if kind != "enumeration":
-            print(f"{kind:12} {run(everything, separation=kind)}", flush=True)
+    wide = [kind for kind in SEPARATIONS if kind != "enumeration"]
+    side_by_side((kind, run(everything, separation=kind)) for kind in wide)
     for budget in (1.0, 3.0, 6.0, 12.0):
-        print(f"budget {budget:4.0f}  {run(everything, budget=budget)}", flush=True)
+        print(f"budget {budget:<17g} {run(everything, budget=budget)}", flush=True)
     if large:
         print("IEEE 123 networked, 24 uncertain loads, 10 %")
-        for radiality in FORMULATIONS:
-            scenario = networked(0.10, study="ieee123")
-            print(f"{radiality:20} {run(scenario, radiality=radiality)}", flush=True)
+        scenario = networked(0.10, study="ieee123")
+        side_by_side((kind, run(scenario, radiality=kind)) for kind in FORMULATIONS)
 
 
 if __name__ == "__main__":

@@ -1,27 +1,26 @@
 """Radiality formulations side by side on the declared 315-bus case, then growth in buses.
 
-``python -m benchmarks.restoration [BUSES ...]``; times are of this run on this machine, wall
-and processor, solver and whole.
+``python -m benchmarks.restoration [BUSES ...] [--limit SECONDS]``; each formulation is solved in
+this one run and set in ratio to the publication's own, the directed local flow. A search that a
+limit ended shows its gap; a ratio is given between proven optima alone.
 """
 
 from __future__ import annotations
 
-import sys
-import time
+import argparse
 from pathlib import Path
 
 import numpy as np
 
-from optimizer.constraints.feed import FORMULATIONS, FeedGraph, add_feed
-from optimizer.methods.program import Program
-from optimizer.restoration import RestorationOptions, RestorationPlanner, build_all_phases
-from scenarios.errors import PlanNotFound
+from federation.restoration_sizes import grown_case, printed_size, radiality_size, solve_row
+from optimizer.constraints.feed import FORMULATIONS
+from optimizer.restoration import RestorationPlanner, build_all_phases
 from scenarios.mv_files import read_network
-from scenarios.mv_network import MvNetwork, draw_failures, generate_network
 from scenarios.restoration import RestorationCase
-from scenarios.restoration_audit import audit_restoration
 
 MV315 = Path(__file__).parents[1] / "configs" / "feeders" / "mv315"
+OWN = "directed_local_flow"
+SQUARED = "multi_commodity"  # its size grows with the square of the network
 
 
 def declared(number: int) -> RestorationCase:
@@ -31,56 +30,43 @@ def declared(number: int) -> RestorationCase:
     return network.with_failures(names, buried=5 * (number - 1))
 
 
-def grown(buses: int) -> RestorationCase:
-    """Make a larger network with as many failures per bus, half of them remote cables."""
-    network = generate_network(MvNetwork(seed=1, buses=buses))
-    failures = draw_failures(network, 2, round(15 * buses / 315))
-    return network.with_failures(failures, buried=len(failures) // 2)
-
-
-def radiality_size(case: RestorationCase, formulation: str) -> tuple[int, int, int]:
-    """Columns, whole ones among them, and rows that radiality adds in one phase, per bus."""
-    m, buses = Program(), len(case.feeder.buses.ids)
-    graph = FeedGraph(size=buses, ends=case.ends, root_nodes=case.feeder.sources.bus)
-    given = [m.columns(len(case.ends)), m.columns(buses), m.columns(int(case.substation.sum()))]
-    before = m.size
-    add_feed(m, graph, *given, formulation=formulation)
-    return m.size - before, int(m.arrays().integer[before:].sum()), m.height
-
-
-def run(case: RestorationCase, formulation: str, extent: str, limit_s: float) -> str:
-    """Plan once and say what it took."""
-    options = RestorationOptions(radiality=formulation, extent=extent, time_limit_s=limit_s)
-    began, busy = time.perf_counter(), time.process_time()
-    try:
-        plan = RestorationPlanner(options).plan(case)
-    except PlanNotFound as error:
-        return f"nothing found in {error.proof.seconds['total']:.1f} s"
-    wall, busy = time.perf_counter() - began, time.process_time() - busy
-    share = plan.supplied_share(case)[3]
-    faults = len(audit_restoration(case, plan))
-    return (
-        f"solver {plan.proof.seconds['solve']:8.2f} s  whole {wall:8.2f} s  processor "
-        f"{busy:8.2f} s  gap {plan.proof.gap:.1e}  supplied {share:.4f}  audit faults {faults}"
-    )
-
-
 def table_one(case: RestorationCase) -> None:
-    """Print counts of radiality for one phase, then of the whole program, then solve times."""
+    """Print counts of radiality for one phase, as built and as printed, then the whole program."""
     buses, lines = len(case.feeder.buses.ids), len(case.feeder.lines.ids)
-    print(f"{case.name}: {buses} buses, {lines} lines; printed count of the local flow, one phase:")
-    print(f"  2|N| + 3|L| = {2 * buses + 3 * lines} variables and constraints")
-    for formulation in FORMULATIONS:
-        columns, whole, rows = radiality_size(case, formulation)
-        print(f"  {formulation:20} {columns:8} columns ({whole:5} whole) {rows:8} rows")
+    print(f"{case.name}: {buses} buses, {lines} lines; radiality of one phase")
+    for name in FORMULATIONS:
+        size, printed = radiality_size(case, name), printed_size(buses, lines, name)
+        beside = "not in Table I" if printed is None else f"printed {printed[0]:7} {printed[1]:7}"
+        print(f"  {name:20} {size.variables:8} variables {size.constraints:8} rows  {beside}")
     program, _ = build_all_phases(case)
-    arrays = program.arrays()
-    free = int((arrays.lower < arrays.upper).sum())
-    print(f"  all phases: {program.size} columns ({free} not fixed), {program.height} rows")
+    print(f"  all phases: {program.size} columns, {program.height} rows; printed 14122, 34782")
 
 
-def main(sizes: list[int]) -> None:
-    """Print Table I, the four cases, and the growth."""
+def side_by_side(case: RestorationCase, label: str, extent: str, limit_s: float) -> None:
+    """Solve with each formulation; times as ratios to the local flow's."""
+    large = len(case.feeder.buses.ids) > 500 or extent == "all_phases"
+    names = [name for name in FORMULATIONS if name != SQUARED or not large]
+    rows = {name: solve_row(case, name, extent, limit_s) for name in names}
+    own = rows[OWN]
+    for name, row in rows.items():
+        proven = row["optimal"] and own["optimal"]
+        ratio = f"{row['solver_seconds'] / own['solver_seconds']:7.2f} x" if proven else "        –"
+        gap = "no plan" if row["gap"] is None else f"gap {row['gap']:.1e}"
+        fed = "–" if row["supplied_percent"] is None else f"{row['supplied_percent']:.2f} %"
+        print(
+            f"{label:12} {name:20} {ratio}  solver {row['solver_seconds']:8.2f} s  all "
+            f"{row['total_seconds']:8.2f} s  {gap}  supplied {fed}  "
+            f"audit faults {row['audit_faults']}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Print Table I, the four cases, formulations side by side, and the growth."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("buses", nargs="*", type=int, default=[315, 1000, 3000])
+    parser.add_argument("--limit", type=float, default=120.0, help="seconds a search may take")
+    asked = parser.parse_args()
     table_one(declared(4))
     for number in (1, 2, 3, 4):
         case = declared(number)
@@ -88,23 +74,12 @@ def main(sizes: list[int]) -> None:
         shares = " ".join(f"{100 * share:6.2f}" for share in plan.supplied_share(case))
         damaged = " ".join(f"{n:4}" for n in np.sum(~plan.available, axis=1))
         print(f"case {number}: supplied, % {shares}   damaged buses {damaged}")
-    for formulation in FORMULATIONS:
-        print(
-            f"t = 3       {formulation:20} {run(declared(4), formulation, 'reconfiguration', 120)}"
-        )
-    for formulation in FORMULATIONS:
-        if formulation != "multi_commodity":  # a million columns
-            print(
-                f"all phases  {formulation:20} {run(declared(4), formulation, 'all_phases', 120)}"
-            )
-    for buses in sizes:
-        case = grown(buses)
-        for formulation in FORMULATIONS:
-            if formulation == "multi_commodity" and buses >= 1000:
-                continue  # grows with the square
-            line = run(case, formulation, "reconfiguration", 150)
-            print(f"{buses:6} buses {formulation:20} {line}", flush=True)
+    side_by_side(declared(4), "t = 3", "reconfiguration", asked.limit)
+    side_by_side(declared(4), "all phases", "all_phases", asked.limit)
+    for buses in asked.buses:
+        case = grown_case(buses, network_seed=1, failure_seed=2)
+        side_by_side(case, f"{buses} buses", "reconfiguration", asked.limit)
 
 
 if __name__ == "__main__":
-    main([int(arg) for arg in sys.argv[1:]] or [315, 1000, 3000])
+    main()

@@ -34,4 +34,5 @@ def share_heap() -> bool:
         _M_TRIM_THRESHOLD: _KEPT_BYTES,
         _M_MMAP_THRESHOLD: _LARGE_BYTES,
     }
-    return sum(set_option(option, value) for option, value in options.items()) == len(options)
+    taken = [bool(set_option(option, value)) for option, value in options.items()]
+    return all(taken)

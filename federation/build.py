@@ -23,10 +23,20 @@ from scenarios.feeder import Feeder, LoadModel
 from scenarios.fleet import Ders
 from scenarios.limits import Limits, VoltageTest
 from scenarios.loops import unswitchable_loops
+from scenarios.restoration import RestorationCase
+from scenarios.restoration_trial import restoration_scenario
 from scenarios.scenario import Scenario
 from scenarios.uncertainty import Box
 
-__all__ = ["apply_switching", "build_scenario", "contradictions", "loop_faults", "nobody_forms"]
+__all__ = [
+    "apply_switching",
+    "build_scenario",
+    "contradictions",
+    "ders_of",
+    "limits_of",
+    "loop_faults",
+    "nobody_forms",
+]
 
 
 def apply_switching(feeder: Feeder, config: FeederConfig, limits: LimitsConfig | None) -> Feeder:
@@ -127,7 +137,7 @@ def nobody_forms(config: DersConfig, origin: Origin) -> list[str]:
 
 def _uncertainty_faults(config: UncertaintyConfig, feeder: Feeder, origin: Origin) -> list[str]:
     faults: list[str] = []
-    for position, name in enumerate(config.loads):
+    for position, name in enumerate(config.of(feeder.loads.ids)):
         if name not in feeder.loads.ids:
             near = did_you_mean(name, feeder.loads.ids, "loads")
             wrong = f"is not a load of feeder {feeder.name}"
@@ -139,7 +149,9 @@ def _uncertainty_faults(config: UncertaintyConfig, feeder: Feeder, origin: Origi
     return faults
 
 
-def build_scenario(name: str, config: StudyConfig, feeder: Feeder) -> Scenario:
+def build_scenario(
+    name: str, config: StudyConfig, feeder: Feeder, case: RestorationCase | None = None
+) -> Scenario:
     """Assemble the scenario of a study that has no contradictions.
 
     Parameters
@@ -150,6 +162,8 @@ def build_scenario(name: str, config: StudyConfig, feeder: Feeder) -> Scenario:
         The whole, validated study.
     feeder
         The feeder after `apply_switching`.
+    case
+        What failed on it, if anything did; its phases are then the steps.
     """
     loads = feeder.loads
     model = (
@@ -157,29 +171,39 @@ def build_scenario(name: str, config: StudyConfig, feeder: Feeder) -> Scenario:
         if config.feeder.load_model == "as_modelled"
         else (LoadModel.CONSTANT_POWER,) * len(loads.ids)
     )
-    limits, uncertainty = config.limits, config.uncertainty
+    uncertain = config.uncertainty.of(loads.ids)
+    box = Box(load_ids=uncertain, spread=np.full(len(uncertain), config.uncertainty.spread))
+    if case is not None:
+        return restoration_scenario(
+            case,
+            uncertainty=box,
+            load_model=model,
+            draws_per_phase=config.campaign.per_phase,
+        )
     return Scenario(
         name=name,
         feeder=feeder,
-        ders=_ders(config.ders, feeder),
+        ders=ders_of(config.ders, feeder),
         hours=np.zeros(1),
         load_p_kw=loads.p_kw[None],
         load_q_kvar=loads.q_kvar[None],
         load_model=model,
-        uncertainty=Box(
-            load_ids=uncertainty.loads,
-            spread=np.full(len(uncertainty.loads), uncertainty.spread),
-        ),
-        limits=Limits(
-            v_min_pu=limits.v_min_pu,
-            v_max_pu=limits.v_max_pu,
-            voltage_test=VoltageTest(limits.voltage_test),
-            grid_forming_per_island=limits.grid_forming_per_island,
-        ),
+        uncertainty=box,
+        limits=limits_of(config.limits),
         locked=locked_switches(config.feeder, feeder),
         shed_usd=_shed_usd(config, feeder),
         slack_usd_per_kw=config.objective.slack_usd_per_kw,
         draws_per_phase=config.campaign.per_phase,
+    )
+
+
+def limits_of(config: LimitsConfig) -> Limits:
+    """Return the operating limits of a study."""
+    return Limits(
+        v_min_pu=config.v_min_pu,
+        v_max_pu=config.v_max_pu,
+        voltage_test=VoltageTest(config.voltage_test),
+        grid_forming_per_island=config.grid_forming_per_island,
     )
 
 
@@ -192,7 +216,8 @@ def _shed_usd(config: StudyConfig, feeder: Feeder) -> FloatArray:
     return np.asarray(weight + objective.load_weight_usd * loads)
 
 
-def _ders(config: DersConfig, feeder: Feeder) -> Ders:
+def ders_of(config: DersConfig, feeder: Feeder) -> Ders:
+    """Return the fleet of a study; every DER stands at a bus of the feeder."""
     position = index_of(feeder.buses.ids)
     rows: list[DerConfig] = [der.resolved(config.defaults) for der in config.fleet.values()]
     phases = np.array([[p in (row.phases or "") for p in PHASES] for row in rows], bool)

@@ -45,6 +45,8 @@ __all__ = [
     "make_feeder_job",
     "make_planner_job",
     "open_store",
+    "plan_here",
+    "refuse_to_spread",
     "run_campaign",
     "session_settings",
 ]
@@ -140,12 +142,14 @@ def run_campaign(
     PlanError, FederationError
         If there is no plan; if the federation could not go on (finished parts are whole).
     ConfigError
-        If there is no such mode.
+        If there is no such mode, or the study has several steps and names none
+        (`federation.steps.run_study` tries each).
     """
+    study.step  # noqa: B018  (refuses several)
     mode = study.config.federation.mode if mode is None else mode
     session_settings(study, mode)  # refuses an unknown mode before anything is made
     if spread is not None:
-        _refuse_to_spread(study, mode)
+        refuse_to_spread(study, mode)
     started = time.monotonic()
     with writing(out):
         store = open_store(study, out)
@@ -196,7 +200,10 @@ def make_planner_job(
     return PlannerJob(
         scenario=scenario,
         make_plan=make_plan,
-        make_recourse=lambda made: make_recourse(config.campaign.recourse, made, scenario),
+        make_recourse=lambda made: make_recourse(
+            config.campaign.recourse, made, scenario, study.step
+        ),
+        step=study.step,
     )
 
 
@@ -229,7 +236,14 @@ def make_feeder_job(
 
     def make_sink(traced: Sequence[str]) -> CampaignSink:
         scenario = study.scenario
-        return CampaignSink(store=store, scenario=scenario, mode=mode, watch=watch, traced=traced)
+        return CampaignSink(
+            store=store,
+            scenario=scenario,
+            mode=mode,
+            watch=watch,
+            traced=traced,
+            step=study.step,
+        )
 
     batch = batch_of(study)
     job = feeder_job_of(study, store.missing_ranges(batch, store.finished()), make_sink)
@@ -282,17 +296,20 @@ def feeder_job_of(
         pace=pace,
         keep_trace=sink.keep_trace if traced else None,
         rounds=rounds,
+        step=study.step,
         make_second=(lambda _: LinearEngine(scenario)) if campaign.judge == "both" else None,
     )
 
 
-def open_store(study: Study, out: Path) -> CampaignStore:
+def open_store(study: Study, out: Path, *, parts: bool = True) -> CampaignStore:
     """Make or take up the campaign directory of a study; see `CampaignStore.create`."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "study.json"
         write_resolved(study, path)
         text = path.read_text(encoding="utf-8")
-    return CampaignStore.create(out, text, environment_record(study.config.campaign.seed))
+    return CampaignStore.create(
+        out, text, environment_record(study.config.campaign.seed), parts=parts
+    )
 
 
 def session_settings(study: Study, mode: str) -> SessionSettings:
@@ -348,19 +365,20 @@ def _try_missing(
         return
     job = make_planner_job(study, plan, out=store.root, progress=planning)
     if spread is not None:
-        spread(study, store, _plan_here(job), progress)
+        spread(study, store, plan_here(job), progress)
     else:
         _run_here(job, make_feeder_job(study, store.root, mode=mode, watch=progress), settings)
 
 
-def _refuse_to_spread(study: Study, mode: str) -> None:
+def refuse_to_spread(study: Study, mode: str) -> None:
+    """Refuse to hand to workers what one process, clock or device must do; `ConfigError`."""
     if mode == "processes":
         raise ConfigError("workers hold both federates each; leave out --processes, or the workers")
     if pace_of(study) is not None or study.config.devices.at:
         raise ConfigError("one clock and one device cannot serve several workers; leave them out")
 
 
-def _plan_here(job: PlannerJob) -> Plan:
+def plan_here(job: PlannerJob) -> Plan:
     """Make the plan on a thread, so that Ctrl-C is heard while the solver is at it."""
     return run_members({"planner": lambda _: job.make_plan()}, lambda _: None)["planner"]
 

@@ -97,6 +97,8 @@ class Channel:
         ``(first, count)`` to realizations.
     devices
         Where some DERs are devices of their own.
+    step
+        The step of the plan that is tried.
 
     Raises
     ------
@@ -111,10 +113,13 @@ class Channel:
         seed: int,
         draw: Callable[[int, int], Realizations],
         devices: Devices | None = None,
+        *,
+        step: int = 0,
     ) -> None:
         check_faults(faults, scenario)
         self._scenario, self._faults, self._seed = scenario, faults, seed
-        self._draw, self._devices = draw, devices
+        self._draw, self._devices, self._step = draw, devices, step
+        self._plan: Plan | None = None
         self._instants_s = instants(faults, scenario.ders)
         self._now = ride_instants(faults)  # position of a realization's own time
 
@@ -138,6 +143,7 @@ class Channel:
 
     def start(self, plan: Plan) -> None:
         """Take up the plan that is tried."""
+        self._plan = plan
         if self._devices is not None:
             self._devices.start(plan)
 
@@ -155,7 +161,7 @@ class Channel:
         commands = self._commands(self._times(batch.index))
         number, sent_s = commands.number.ravel(), commands.sent_s.ravel()
         index = int(batch.index[0]) * self.questions + np.arange(len(number))
-        asked = loads_at(self._draw, self._scenario, self._faults, sent_s, index)
+        asked = self._loads_at(sent_s, index)
         return measured(asked, self._scenario, self._faults, self._seed, number)
 
     def settle(self, engine: Engine, plan: Plan, batch: Realizations, answer: Setpoints) -> Settled:
@@ -181,7 +187,7 @@ class Channel:
         p, q, device = self._through_devices(applied[0][:, now], applied[1][:, now])
         held = stuck(self._faults, self._scenario, self._seed, batch.index, times_s)
         given = self._given(batch.index, found[:, now], p, q, plan)
-        seen = observe_under(engine, self._scenario, plan, batch, given, held)
+        seen = observe_under(engine, self._scenario, plan, batch, given, held, self._step)
         verdicts, outside_s = self._ride_through(engine, plan, seen, times_s, found, applied, held)
         verdicts = self._final(verdicts, found[:, now], device)
         trace: dict[str, FloatArray] = {
@@ -197,6 +203,11 @@ class Channel:
         )
 
     # ------------------------------------------------------------------------------ parts
+    def _loads_at(self, times_s: FloatArray, index: IntArray) -> Realizations:
+        """Return what the plan asks for at some times."""
+        drawn = loads_at(self._draw, self._scenario, self._faults, times_s, index)
+        return drawn if self._plan is None else self._plan.asked(drawn, self._scenario)
+
     def _times(self, index: IntArray) -> FloatArray:
         return np.asarray((index + 1) * self._faults.interval_s, dtype=float)
 
@@ -214,8 +225,8 @@ class Channel:
         p, q = (values.reshape(*shape, ders, 3) for values in (answer.p_kw, answer.q_kvar))
         base = none[:, :, None, None]
         return answer.found.reshape(shape) | none, (
-            np.where(base, plan.p_kw[0], p),
-            np.where(base, plan.q_kvar[0], q),
+            np.where(base, plan.p_kw[self._step], p),
+            np.where(base, plan.q_kvar[self._step], q),
         )
 
     def _applied(self, commanded: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
@@ -244,7 +255,7 @@ class Channel:
     def _given(
         self, index: IntArray, found: BoolArray, p: FloatArray, q: FloatArray, plan: Plan
     ) -> Setpoints:
-        source = np.tile(plan.source_v_pu[0], (len(index), 1))
+        source = np.tile(plan.source_v_pu[self._step], (len(index), 1))
         return Setpoints(index=index, found=found, p_kw=p, q_kvar=q, source_v_pu=source)
 
     def _ride_through(  # noqa: PLR0917
@@ -273,10 +284,12 @@ class Channel:
                 k = self._now + step * m
                 at = np.maximum(times_s[rows] + self._instants_s[k], 0.0)
                 index = verdicts.index[rows]
-                loads = loads_at(self._draw, self._scenario, self._faults, at, index)
+                loads = self._loads_at(at, index)
                 p, q = (values[rows, k] for values in applied)
                 given = self._given(index, found[rows, k], p, q, plan)
-                other = observe_under(engine, self._scenario, plan, loads, given, held[rows])
+                other = observe_under(
+                    engine, self._scenario, plan, loads, given, held[rows], self._step
+                )
                 still = _outside(other.verdicts)
                 run[rows[still]] += 1
                 going[rows[~still]] = False

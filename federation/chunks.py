@@ -136,6 +136,7 @@ def try_chunks(
             fingerprint=study.fingerprint,
             keep=keep,
             watch=watch,
+            step=study.step,
         )
         job = feeder_job_of(study, ranges(), lambda traced: replace_traced(sink, traced))
         mode = "local" if study.config.federation.mode == "local" else "in_process"

@@ -19,11 +19,13 @@ from typer.core import TyperGroup
 from federation.cli_device import device
 from federation.cli_harden import hardening
 from federation.cli_launch import launch
+from federation.cli_oedisi import oedisi
 from federation.cli_paper import paper
 from federation.cli_plan import check, plan, studies
 from federation.cli_probe import adversary, rare
 from federation.cli_report import compare, report
 from federation.cli_run import campaign, federate, resume, run
+from federation.cli_storm import storm
 from federation.cli_sweep import sweep
 from federation.cli_watch import watch
 from scenarios.errors import ConfigError, GridproofError, PlanError
@@ -128,7 +130,9 @@ for command in (studies, plan, run, campaign, resume, watch, report, compare, ch
     app.command()(command)
 app.command()(adversary)
 app.command()(rare)
+app.command()(storm)
 app.add_typer(device, name="device")
+app.add_typer(oedisi, name="oedisi")
 app.command("harden")(hardening)
 app.command()(launch)
 app.command()(federate)

@@ -1,4 +1,4 @@
-"""Command ``harden``: raise the planner's margin until a plan is shown to hold under AC."""
+"""Command ``harden``: raise the planner's margins until a plan is shown to hold under AC."""
 
 from __future__ import annotations
 
@@ -41,6 +41,10 @@ def hardening(  # noqa: PLR0917  (typer reads a command's options from its param
     ] = 0.95,
     rounds: Annotated[int, typer.Option("--rounds", help="Most plans to try.")] = 12,
     overrides: Overrides = None,
+    everywhere: Annotated[
+        bool,
+        typer.Option("--everywhere", help="Widen all limits alike, not those that failed alone."),
+    ] = False,
     samples: Annotated[
         int | None, typer.Option("--samples", help="Short for --set campaign.samples=N.")
     ] = None,
@@ -56,11 +60,13 @@ def hardening(  # noqa: PLR0917  (typer reads a command's options from its param
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Plan again with a wider AC margin until a feasible share is shown; exit 3 if it is not."""
+    """Plan again with wider AC margins until a feasible share is shown; exit 3 if it is not."""
     entries = list(overrides or ())
     entries += [f"campaign.samples={samples}"] if samples is not None else []
     root = out or Path("campaigns") / f"harden-{Path(study).stem}"
-    settings = HardenSettings(share=share, confidence=confidence, most_rounds=rounds)
+    settings = HardenSettings(
+        share=share, confidence=confidence, most_rounds=rounds, everywhere=everywhere
+    )
     with keeping(root):
         done = harden(
             study,

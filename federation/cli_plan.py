@@ -20,7 +20,7 @@ from federation.cli_options import (
     write_text,
 )
 from federation.cli_progress import watching_plan
-from federation.report import plan_summary, plan_view, print_views, run_summary
+from federation.report import about_plan, plan_view, print_views, run_summary
 from federation.study import list_studies, load_study
 from optimizer.planner import make_planner
 from scenarios.audit import audit
@@ -60,7 +60,7 @@ def plan(
     planner = make_planner(loaded.config.planner.family, loaded.config.planner.options)
     with watching_plan(quiet=quiet) as progress:
         made = planner.plan(loaded.scenario, progress=progress)
-    summary = plan_summary(made, loaded.scenario)
+    summary = about_plan(made, loaded.scenario)
     if out is not None:
         write_text(out, plan_to_json(made) + "\n")
         note(f"plan written to {out}; audit it with: gridproof check {out} {study}")

@@ -10,8 +10,9 @@ from rich.table import Table
 
 from federation.cli_options import AsJson, note, print_json, stdout
 from federation.cli_run import show
-from federation.compare import compare_campaigns
+from federation.compare import compare_campaigns, compare_steps
 from federation.report import campaign_summary
+from federation.steps import step_stores, steps_summary
 from federation.store import CampaignStore
 from federation.study import load_study
 from federation.wording import fixed, percent, whole
@@ -40,13 +41,26 @@ def report(
     """Show a campaign's plan and verdicts, whole or as far as it came, and write its page."""
     store = CampaignStore.open(directory)
     study = load_study(directory / "study.json")
-    verdicts = campaign_summary(store)
+    verdicts = steps_summary(store) if store.steps else campaign_summary(store)
     show(study, store, as_json=as_json, verdicts=verdicts)
     if html if html is not None else (not as_json or out is not None):
         from federation.report_page import write_report  # noqa: PLC0415  (matplotlib is slow)
 
-        page = write_report(store, study.scenario, out or directory / "report", verdicts)
-        note(f"page, figures and tables written; open {page}")
+        for one, found in _campaigns(store, verdicts):
+            place = out or directory / "report"
+            place = place / one.root.name if store.steps else place
+            page = write_report(one, study.scenario, place, found)
+            note(f"page, figures and tables written; open {page}")
+
+
+def _campaigns(
+    store: CampaignStore, verdicts: dict[str, Any]
+) -> list[tuple[CampaignStore, dict[str, Any]]]:
+    """Every campaign of a directory that has a finished part, with its summary."""
+    if not store.steps:
+        return [(store, verdicts)]
+    found = {step["step"]: step["campaign"] for step in verdicts["steps"]}
+    return [(one, found[one.step]) for one in step_stores(store) if found[one.step]]
 
 
 def compare(
@@ -60,11 +74,17 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare two campaigns pair by pair on the realizations that both have."""
-    found = compare_campaigns(CampaignStore.open(first), CampaignStore.open(second), confidence)
+    stores = CampaignStore.open(first), CampaignStore.open(second)
+    stepped = any(store.steps for store in stores)
+    found = (compare_steps if stepped else compare_campaigns)(*stores, confidence)
     if as_json:
         print_json(found)
         return
-    _show_comparison(found)
+    for number, one in enumerate(found["steps"] if stepped else (found,)):
+        if stepped:
+            heading = f"Step {one['step']} {one['name']}"
+            stdout().print(f"{chr(10) * bool(number)}{heading}", style="bold underline")
+        _show_comparison(one)
 
 
 def _show_comparison(found: dict[str, Any]) -> None:
@@ -72,7 +92,7 @@ def _show_comparison(found: dict[str, Any]) -> None:
     per = f"{100 * found['confidence']:g} %"
     console.print(f"{whole(found['realizations'])} realizations that both campaigns have")
     if found["unjudged"]:
-        console.print(f"{whole(found['unjudged'])} of them erred or stale in either, left out")
+        console.print(f"{whole(found['unjudged'])} of them erred in either, left out")
     for name in ("first", "second"):
         about, share = found[name], found["shares"][name == "second"]
         low, high = share["interval"]

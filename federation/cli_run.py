@@ -15,7 +15,6 @@ from federation.campaign import (
     Spread,
     make_feeder_job,
     make_planner_job,
-    run_campaign,
     session_settings,
 )
 from federation.cli_options import (
@@ -34,15 +33,17 @@ from federation.cli_progress import CampaignBar, watching_campaign
 from federation.cluster import DaskCluster
 from federation.launch import run_feeder_process, run_planner_process
 from federation.report import (
+    about_plan,
     campaign_summary,
-    plan_summary,
     plan_view,
     print_views,
     run_summary,
     verdict_view,
 )
+from federation.restoration_view import steps_view
 from federation.session import SessionSettings
 from federation.sink import stored_plan
+from federation.steps import run_study, steps_summary
 from federation.store import CampaignStore
 from federation.study import Study, load_study
 from federation.workers import Workers as WorkerPool
@@ -250,7 +251,7 @@ def _try(
 ) -> None:
     with watching_campaign(study, quiet=quiet) as bar:
         try:
-            run_campaign(
+            run_study(
                 study,
                 root,
                 mode=how.mode,
@@ -258,6 +259,7 @@ def _try(
                 progress=bar,
                 planning=bar.planning,
                 spread=how.spread,
+                begin=bar.begin,
             )
         except KeyboardInterrupt:
             code = _interrupted(root, bar)
@@ -284,7 +286,8 @@ def _interrupted(root: Path, bar: CampaignBar) -> int:
     """Say where it stopped, what is kept and how to go on."""
     on = f"go on with: gridproof resume {root}"
     if bar.last is not None:
-        note(f"interrupted after {bar.last.done} of {bar.last.total} realizations")
+        of = f", step {bar.step}" if bar.step else ""
+        note(f"interrupted after {bar.last.done} of {bar.last.total} realizations{of}")
         note(f"finished parts are whole in {root}; see them with: gridproof report {root}\n{on}")
     else:
         note("interrupted while planning; nothing was tried yet")
@@ -302,12 +305,14 @@ def show(
 ) -> None:
     """Print a campaign's plan and verdicts as tables or as one JSON object."""
     plan = stored_plan(store, study.scenario)
-    about = None if plan is None else plan_summary(plan, study.scenario)
-    verdicts = campaign_summary(store) if verdicts is None else verdicts
+    about = None if plan is None else about_plan(plan, study.scenario, store.step)
+    if verdicts is None:
+        verdicts = steps_summary(store) if store.steps else campaign_summary(store)
     if as_json:
         seed = study.config.campaign.seed
         version = store.environment["versions"]
         print_json(run_summary(study.name, seed, about, verdicts, version))
         return
     views = [plan_view(about)] if about is not None else []
-    print_views(stdout(), *views, verdict_view(verdicts))
+    said = steps_view(verdicts) if "steps" in verdicts else verdict_view(verdicts)
+    print_views(stdout(), *views, said)

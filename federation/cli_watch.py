@@ -14,7 +14,7 @@ from rich.console import Console
 
 from federation.cli_options import note
 from federation.cli_progress import CampaignBar, campaign_progress, running_interval, tally_words
-from federation.follow import Follower
+from federation.follow import Follower, StepsFollower
 from federation.keeper import Tally
 from federation.lock import writer_at
 from federation.store import CampaignStore
@@ -39,7 +39,8 @@ def watch(
 ) -> None:
     """Watch a campaign that another program runs; ends when it is complete."""
     store = CampaignStore.open(directory)
-    follower, campaign = Follower(store), store.study["config"]["campaign"]
+    follower = StepsFollower(store) if store.steps else Follower(store)
+    campaign = store.study["config"]["campaign"]
     if once or as_json or not sys.stdout.isatty():
         _print_lines(store, follower, once=once, every_s=every_s, as_json=as_json)
         return
@@ -47,6 +48,8 @@ def watch(
         bar = CampaignBar(progress, campaign)
         while True:
             tally = follower.look()
+            if isinstance(follower, StepsFollower):
+                bar.begin(follower.name)
             bar(tally)
             if _over(store, follower):
                 break
@@ -55,17 +58,25 @@ def watch(
 
 
 def _print_lines(
-    store: CampaignStore, follower: Follower, *, once: bool, every_s: float, as_json: bool
+    store: CampaignStore,
+    follower: Follower | StepsFollower,
+    *,
+    once: bool,
+    every_s: float,
+    as_json: bool,
 ) -> None:
-    campaign, before = store.study["config"]["campaign"], -1
+    campaign, before = store.study["config"]["campaign"], ("", -1)
     while True:
         tally = follower.look()
         over = once or _over(store, follower)  # before it is told: the last line says so too
+        step = follower.name if isinstance(follower, StepsFollower) else ""
         if as_json:
-            typer.echo(json.dumps(_figures(store, tally), allow_nan=False))
-        elif tally.done != before:  # no bar where there is no terminal: a line when it moves
-            typer.echo("  ".join(filter(None, tally_words(tally, campaign).values())))
-        before = tally.done
+            figures = {**({"step": step} if step else {}), **_figures(store, tally)}
+            typer.echo(json.dumps(figures, allow_nan=False))
+        elif (step, tally.done) != before:  # no bar without a terminal: a line when it moves
+            words = (step, *tally_words(tally, campaign).values())
+            typer.echo("  ".join(filter(None, words)))
+        before = step, tally.done
         if over:
             break
         sys.stdout.flush()
@@ -74,12 +85,12 @@ def _print_lines(
         _say_end(store, follower)
 
 
-def _over(store: CampaignStore, follower: Follower) -> bool:
+def _over(store: CampaignStore, follower: Follower | StepsFollower) -> bool:
     """Whether nothing more will come: all is there, and whoever wrote it has left."""
     return follower.complete and writer_at(store.root) is None
 
 
-def _say_end(store: CampaignStore, follower: Follower) -> None:
+def _say_end(store: CampaignStore, follower: Follower | StepsFollower) -> None:
     if follower.complete:
         note(f"complete; see it with: gridproof report {store.root}")
     elif writer_at(store.root) is None:

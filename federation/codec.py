@@ -48,15 +48,19 @@ class Codec:
 
     @classmethod
     def of(
-        cls, scenario: Scenario, realizations_total: int = 0, clock: Callable[[], float] = now
+        cls,
+        scenario: Scenario,
+        realizations_total: int = 0,
+        clock: Callable[[], float] = now,
+        step: int = 0,
     ) -> Codec:
-        """Return the codec of a scenario."""
-        catalogue = catalogue_of(scenario, realizations_total)
+        """Return the codec of a scenario, one step of which is tried."""
+        catalogue = catalogue_of(scenario, realizations_total, step)
         return cls(scenario=scenario, catalogue=catalogue, clock=clock)
 
-    def holding(self, plan: Plan, time: int = 0) -> Codec:
+    def holding(self, plan: Plan) -> Codec:
         """Return the codec of set-points under a plan."""
-        return replace(self, forming=plan.grid_forming[time])
+        return replace(self, forming=plan.grid_forming[self.catalogue.step])
 
     def agree(self, other: Catalogue, port: str) -> None:
         """Hold the peer's catalogue against our own.
@@ -73,7 +77,7 @@ class Codec:
                 f"{port}: scenario_digest is {digests[0][:12]}…, ours is {digests[1][:12]}…; "
                 "run both federates from the same study file"
             )
-        for name in ("time_steps", "realizations", "setpoints", "measurements", "verdicts"):
+        for name in ("time_steps", "step", "realizations", "setpoints", "measurements", "verdicts"):
             theirs, ours = getattr(other, name), getattr(own, name)
             if theirs != ours:
                 raise FederationError(f"{port}: {name} differ: {_difference(theirs, ours)}")

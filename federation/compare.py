@@ -23,7 +23,7 @@ from scenarios.arrays import FloatArray
 from scenarios.errors import StoreError
 from scenarios.verdict import MarginKind, Outcome
 
-__all__ = ["compare_campaigns"]
+__all__ = ["compare_campaigns", "compare_steps"]
 
 _DRAWN_BY = (
     "seed", "sampler", "per_phase", "std_share", "correlation", "correlation_matrix",
@@ -31,7 +31,6 @@ _DRAWN_BY = (
 )  # fmt: skip
 """What decides a draw beside the set itself; the draws are compared as well, number by number."""
 
-_UNJUDGED = (Outcome.ERRED, Outcome.STALE)
 _LEVELS = (0.0, 0.05, 0.5, 0.95, 1.0)
 _TAIL = 0.05
 
@@ -51,7 +50,7 @@ def compare_campaigns(
     Returns
     -------
     dict
-        ``realizations`` compared and ``unjudged`` (erred or stale in either, left out);
+        ``realizations`` compared and ``unjudged`` (erred in either, left out);
         ``shares`` of both with exact intervals; ``crossed`` counts; ``difference`` (second
         less first) as by `federation.paired.paired_difference`; ``margins`` by kind: mean and
         quantiles of the margin gained, and how many gained.
@@ -90,6 +89,42 @@ def compare_campaigns(
     }
 
 
+def compare_steps(
+    first: CampaignStore, second: CampaignStore, confidence: float = 0.95
+) -> dict[str, Any]:
+    """Compare two studies of several steps, step by step.
+
+    Returns
+    -------
+    dict
+        ``steps``: number, name and `compare_campaigns` of each.
+
+    Raises
+    ------
+    StoreError
+        If their steps are not the same, one was not tried, or as `compare_campaigns`.
+    """
+    if first.steps != second.steps:
+        raise StoreError(
+            f"{first.root} has steps {', '.join(first.steps) or 'none'}, {second.root} has "
+            f"{', '.join(second.steps) or 'none'}; give two of the same steps, or one step of each"
+        )
+    found = []
+    for step, name in enumerate(first.steps):
+        pair = []
+        for store in (first, second):
+            one = store.of_step(step)
+            if one is None:
+                raise StoreError(
+                    f"{store.root} has not tried step {step} ({name}) yet; go on with: gridproof "
+                    f"resume {store.root}"
+                )
+            pair.append(one)
+        one_step = compare_campaigns(pair[0], pair[1], confidence)
+        found.append({"step": step, "name": name, **one_step})
+    return {"steps": found}
+
+
 def _outcome_pairs(first: CampaignStore, second: CampaignStore, chunks: Sequence[int]) -> Any:
     """Count every pair of outcomes, (first, second), refusing rows that were not drawn alike."""
     table = np.zeros((len(Outcome), len(Outcome)), np.int64)
@@ -102,7 +137,7 @@ def _outcome_pairs(first: CampaignStore, second: CampaignStore, chunks: Sequence
 
 
 def _crossed(table: Any) -> dict[str, int]:
-    sound = [kind for kind in Outcome if kind not in _UNJUDGED]
+    sound = [kind for kind in Outcome if kind is not Outcome.ERRED]  # stale: not feasible
     judged = int(table[np.ix_(sound, sound)].sum())
     both = int(table[Outcome.FEASIBLE, Outcome.FEASIBLE])
     first_only = int(table[Outcome.FEASIBLE, sound].sum()) - both

@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from federation.config_base import Section, remedy
+from federation.config_base import Id, Ids, Section, remedy
 from federation.config_campaign import CampaignConfig, StopConfig
 from federation.config_faults import DevicesConfig, FaultsConfig, RealtimeConfig
+from federation.config_restoration import RestorationConfig
 
 __all__ = [
     "CampaignConfig",
@@ -29,6 +30,7 @@ __all__ = [
     "ObjectiveConfig",
     "PlannerConfig",
     "RealtimeConfig",
+    "RestorationConfig",
     "StopConfig",
     "StudyConfig",
     "StudySection",
@@ -36,15 +38,10 @@ __all__ = [
 ]
 
 
-def _as_id(value: object) -> object:
-    """Bus 701 may be written without quotes; ids are lower case as OpenDSS has them."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value.lower() if isinstance(value, str) else value
+EVERY = ("*",)
+"""What ``loads = "all"`` is kept as; no load can have this name."""
 
-
-Id = Annotated[str, BeforeValidator(_as_id), Field(min_length=1)]
-Ids = Annotated[tuple[Id, ...], Field(strict=False)]
+IdsOrAll = Annotated[Ids, BeforeValidator(lambda given: EVERY if given == "all" else given)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Money = Annotated[float, Field(ge=0.0)]
 Phases = Literal["a", "b", "c", "ab", "bc", "ac", "abc"]
@@ -202,13 +199,19 @@ class UncertaintyConfig(Section):
     kind: Literal["box"] = Field(
         default="box", description="shape of the set; in a box each load moves on its own"
     )
-    loads: Ids = Field(default=(), description="ids of the uncertain loads")
+    loads: IdsOrAll = Field(
+        default=(), description='ids of the uncertain loads; "all" is every load of the feeder'
+    )
     spread: Share = Field(
         default=0.0,
         description="half-width of the set as a share of nominal load; P, Q and all phases of a "
         "load move together",
         json_schema_extra=remedy("0.25 means ±25 %"),
     )
+
+    def of(self, load_ids: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the uncertain ones of a feeder's loads, in the set's order."""
+        return load_ids if self.loads == EVERY else self.loads
 
 
 class PlannerConfig(Section):
@@ -257,6 +260,10 @@ class StudyConfig(Section):
         default_factory=UncertaintyConfig, description="what is uncertain"
     )
     planner: PlannerConfig = Field(default_factory=PlannerConfig, description="who plans, and how")
+    restoration: RestorationConfig = Field(
+        default_factory=RestorationConfig,
+        description="what failed and how lines are switched, for the restoration family",
+    )
     campaign: CampaignConfig = Field(
         default_factory=CampaignConfig, description="how the plan is tried"
     )

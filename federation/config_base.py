@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["Section", "remedy"]
+__all__ = ["Id", "Ids", "Section", "remedy"]
 
 
 def remedy(text: str) -> dict[str, Any]:
@@ -18,3 +18,14 @@ class Section(BaseModel):
     """A table of a study: unknown keys are refused, nothing is guessed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def _as_id(value: object) -> object:
+    """Bus 701 may be written without quotes; ids are lower case as OpenDSS has them."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value.lower() if isinstance(value, str) else value
+
+
+Id = Annotated[str, BeforeValidator(_as_id), Field(min_length=1)]
+Ids = Annotated[tuple[Id, ...], Field(strict=False)]

@@ -112,6 +112,12 @@ class CampaignConfig(Section):
         default=None,
         description="when to end before all samples are tried; never if left out",
     )
+    step: int | None = Field(
+        default=None,
+        ge=0,
+        description="which step of the plan is tried, counted from 0; each of them, one campaign "
+        "after the other on the same draws, if left out",
+    )
     horizon_h: float = Field(
         default=1.0,
         gt=0.0,

@@ -12,6 +12,14 @@ from scenarios.arrays import FloatArray
 from scenarios.limits import Limits
 from scenarios.verdict import MarginKind
 
+_ELEMENT_OF = {
+    MarginKind.VOLTAGE: "bus",
+    MarginKind.CURRENT: "line",
+    MarginKind.TRANSFORMER: "transformer",
+    MarginKind.CAPABILITY: "der",
+    MarginKind.RAMP: "der",
+}
+
 __all__ = ["CounterExamples", "Place", "counter_examples"]
 
 
@@ -51,6 +59,9 @@ class CounterExamples:
     depths_pu
         Deepest violation of each solved failing realization, as the ``ac_margin`` that keeps
         as much clear, pu, deepest first.
+    depths_at
+        The same by element, ``(kind, id)`` as the planner's ``ac_margin_at`` has them: how deep
+        each was outside wherever it was the worst of its kind of limit, deepest first.
     without_depth
         Failing realizations that were not solved.
     places
@@ -61,6 +72,7 @@ class CounterExamples:
     feasible: int
     outcomes: dict[str, int]
     depths_pu: tuple[float, ...]
+    depths_at: dict[tuple[str, str], tuple[float, ...]]
     without_depth: int
     places: tuple[Place, ...]
 
@@ -89,6 +101,7 @@ def counter_examples(store: CampaignStore, limits: Limits) -> CounterExamples:
     count: Counter[tuple[str, str]] = Counter()
     least: dict[tuple[str, str], tuple[float, int]] = {}
     depths: list[float] = []
+    depths_at: dict[tuple[str, str], list[float]] = {}
     without = 0
     for table in store.tables(["index", "outcome", *names], store.finished()):
         outcomes.update(table.column("outcome").to_pylist())
@@ -104,6 +117,8 @@ def counter_examples(store: CampaignStore, limits: Limits) -> CounterExamples:
             for row in outside.tolist():
                 place, value = (kind.value, str(element[row])), float(margin[row])
                 count[place] += 1
+                at = depths_at.setdefault((_ELEMENT_OF[kind], place[1]), [])
+                at.append(-scale * value)
                 if place not in least or value < least[place][0]:
                     least[place] = (value, int(index[row]))
         known = failed & (deepest > 0.0)
@@ -116,6 +131,7 @@ def counter_examples(store: CampaignStore, limits: Limits) -> CounterExamples:
         feasible=feasible,
         outcomes=dict(sorted(outcomes.items())),
         depths_pu=tuple(ordered.tolist()),
+        depths_at={at: tuple(sorted(own, reverse=True)) for at, own in sorted(depths_at.items())},
         without_depth=without,
         places=tuple(
             Place(

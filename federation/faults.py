@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
 
 from federation.config_faults import FaultsConfig
 from scenarios.arrays import BoolArray, FloatArray, IntArray
@@ -207,6 +206,8 @@ def measured(
     """
     if not faults.noise:
         return batch
+    from scipy.special import ndtri  # noqa: PLC0415  (a quarter of a federate's start)
+
     known = np.maximum(number, 0)
     low = int(known.min())
     spread = scenario.direction_spread

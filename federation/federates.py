@@ -94,7 +94,7 @@ class PlannerFederate(_Federate):
         clock: Callable[[], float] = now,
     ) -> None:
         super().__init__(link, deadlines or Deadlines(), PLANNER_GRID.next_after(0.0))
-        self._job, self._codec = job, Codec.of(job.scenario, clock=clock)
+        self._job, self._codec = job, Codec.of(job.scenario, clock=clock, step=job.step)
 
     def run(self) -> Plan:
         """Run from joining to done; returns the plan.
@@ -115,7 +115,7 @@ class PlannerFederate(_Federate):
         plan = self._job.make_plan()
         recourse = self._job.make_recourse(plan)
         link.publish("plan", plan_to_json(plan).encode())
-        link.publish("switch_states", switch_states_of(plan).encode())
+        link.publish("switch_states", switch_states_of(plan, self._job.step).encode())
         self._say("planned")
         answered = self._answer(recourse)
         self._say("done", answered, answered)
@@ -202,7 +202,8 @@ class FeederFederate(_Federate):
         self._job, self._measurements, self._clock = job, measurements, clock
         self._rehearsed = 0  # realizations asked for before the clock starts, and not kept
         self._questions = 1 if job.channel is None else job.channel.questions  # per realization
-        self._codec = Codec.of(job.scenario, self._total * self._questions, clock=clock)
+        total = self._total * self._questions
+        self._codec = Codec.of(job.scenario, total, clock=clock, step=job.step)
 
     def run(self) -> Plan:
         """Run from joining to done; returns the plan that was tried, as it came.
@@ -212,8 +213,8 @@ class FeederFederate(_Federate):
         FederationError
             `FederateLost`, `DeadlinePassed`, or a message that is not as agreed.
         """
-        link = self._link
-        link.publishes(FEEDER_PORTS)
+        link, states = self._link, self._job.states
+        link.publishes(FEEDER_PORTS if states is None else {**FEEDER_PORTS, **states.ports})
         link.reads({f"planner/{port}": kind for port, kind in PLANNER_PORTS.items()})
         link.enter(deadline_s=self._deadlines.join_s)
         link.publish("catalogue", self._codec.catalogue.encode())
@@ -228,7 +229,7 @@ class FeederFederate(_Federate):
                 if make is not None:
                     engines.append(make(plan))
                     closing.callback(engines[-1].close)
-                    engines[-1].hold(plan)
+                    engines[-1].hold(plan, self._job.step)
             if self._job.channel is not None:
                 closing.callback(self._job.channel.close)
                 self._job.channel.start(plan)
@@ -259,7 +260,8 @@ class FeederFederate(_Federate):
     def _try_all(self, engines: Sequence[Engine], plan: Plan) -> int:
         done = 0
         for sequence, (first, count) in enumerate(self._ranges(), start=1):
-            batch = self._job.draw(first, count)
+            drawn = self._job.draw(first, count)
+            batch = plan.asked(drawn, self._job.scenario)
             rehearsal = self._job.pace is not None and sequence == 1
             if self._job.pace is not None and not rehearsal:
                 self._job.pace.await_step()
@@ -284,11 +286,17 @@ class FeederFederate(_Federate):
             if self._job.keep_trace is not None:
                 self._job.keep_trace(settled.trace)
             if len(engines) == 1:
-                self._job.sink.write(batch, settled.setpoints, snapshots, verdicts)
+                self._job.sink.write(drawn, settled.setpoints, snapshots, verdicts)
             else:
                 _, second = self._judged(engines[1], plan, batch, answer)
-                self._job.sink.write(batch, settled.setpoints, snapshots, verdicts, second)
+                self._job.sink.write(drawn, settled.setpoints, snapshots, verdicts, second)
             self._publish_results(snapshots, verdicts, sequence)
+            if self._job.states is not None:
+                told = settled.setpoints
+                for port, text in self._job.states.of(
+                    engines[0], plan, batch, told, snapshots
+                ).items():
+                    self._link.publish(port, text)
             done += count
         return done
 
@@ -330,7 +338,7 @@ class FeederFederate(_Federate):
 
         def observe(some: Realizations, told: Setpoints) -> tuple[Snapshots, Verdicts]:
             snapshots = engine.observe(some, told)
-            return snapshots, judge(snapshots, plan, self._job.scenario)
+            return snapshots, judge(snapshots, plan, self._job.scenario, self._job.step)
 
         def ask(number: int, measured: Snapshots) -> Setpoints:
             self._say("running", done, self._total, f"round {number} of exchange {sequence}")
@@ -360,7 +368,8 @@ class FeederFederate(_Federate):
         self, engine: Engine, plan: Plan, batch: Realizations, answer: Setpoints
     ) -> tuple[Snapshots, Verdicts]:
         snapshots = engine.observe(batch, answer)
-        return snapshots, settle(judge(snapshots, plan, self._job.scenario), answer)
+        verdicts = judge(snapshots, plan, self._job.scenario, self._job.step)
+        return snapshots, settle(verdicts, answer)
 
     def _read_answer(self, sequence: int, question: Realizations) -> tuple[Header, Setpoints]:
         port = "planner/setpoints"

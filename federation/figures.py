@@ -82,9 +82,11 @@ def _one_line(plan: Plan, scenario: Scenario, time: int, profile: Profile | None
     labels += _draw_buses(axes, plan, scenario, place, time)
     axes.margins(0.08)
     live, forming = int(plan.energized[time].sum()), int(plan.grid_forming[time].sum())
+    step = f", {scenario.step_names[time]}" if len(plan.closed) > 1 else ""
+    source = "source" if scenario.restoration is not None else "grid-forming DER"
     axes.set_title(
-        f"{scenario.name}: {live} of {len(plan.block_ids)} blocks live, "
-        f"{forming} grid-forming DER{'' if forming == 1 else 's'}",
+        f"{scenario.name}{step}: {live} of {len(plan.block_ids)} blocks live, "
+        f"{forming} {source}{'' if forming == 1 else 's'}",
         loc="left",
         fontsize=11,
         color=_INK,

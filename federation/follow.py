@@ -15,7 +15,7 @@ from federation.store import CampaignStore
 from scenarios.errors import StoreError
 from scenarios.verdict import Outcome
 
-__all__ = ["Follower", "following"]
+__all__ = ["Follower", "StepsFollower", "following"]
 
 _EVERY_S = 0.5
 
@@ -83,6 +83,61 @@ class Follower:
             for outcome, number in counts.items():
                 self._counts[outcome] += number
         self._seen.update(new)
+
+
+class StepsFollower:
+    """Follows the campaigns of several steps one after the other, as they are run.
+
+    Parameters
+    ----------
+    store
+        The directory that holds them.
+    """
+
+    def __init__(self, store: CampaignStore) -> None:
+        self._store, self._at = store, 0
+        self._follower: Follower | None = None
+        self._advance()
+
+    @property
+    def name(self) -> str:
+        """The step that is followed, as ``2 remote isolation``."""
+        return f"{self._at} {self._store.steps[self._at]}"
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last step's every part was there at the last look."""
+        last = self._at == len(self._store.steps) - 1
+        return last and self._follower is not None and self._follower.complete
+
+    def look(self) -> Tally:
+        """Go on to the step that is being tried, and count what has come of it.
+
+        Raises
+        ------
+        StoreError
+            If a part is torn or foreign.
+        """
+        self._advance()
+        if self._follower is not None:
+            return self._follower.look()
+        none = MappingProxyType(dict.fromkeys(Outcome, 0))
+        return Tally(done=0, total=self._store.samples, resumed=0, counts=none, seconds=0.0)
+
+    def _advance(self) -> None:
+        while True:
+            if self._follower is None:
+                begun = self._store.of_step(self._at)
+                self._follower = None if begun is None else Follower(begun)
+            else:
+                self._follower.look()
+            following = self._at + 1
+            over = self._follower is not None and self._follower.complete
+            if not over or following == len(self._store.steps):
+                return
+            if self._store.of_step(following) is None:
+                return
+            self._at, self._follower = following, None
 
 
 @contextmanager

@@ -18,7 +18,7 @@ __all__ = ["harden_markdown", "harden_summary", "harden_view", "round_line"]
 
 _SHOWN_PLACES = 4
 _HEADINGS = (
-    "round", "margin", "live", "served kW", "cost USD", "share %", "interval %", "bound %",
+    "#", "margin pu", "live", "served kW", "cost USD", "share %", "interval %", "bound %",
 )  # fmt: skip
 
 
@@ -26,7 +26,8 @@ def round_line(one: HardenRound, settings: HardenSettings) -> str:
     """Say in one line how a round ended."""
     verdict = "shown" if one.shown else "not shown"
     return (
-        f"round {one.number}: ac_margin {one.ac_margin_pu:.4f} pu, {one.plan['served_kw']:.0f} kW "
+        f"round {one.number}: ac_margin {_kept(_round(one, one.out.parent))} pu, "
+        f"{one.plan['served_kw']:.0f} kW "
         f"served, {100.0 * one.tried.value:.2f} % feasible, at least {100.0 * one.bound:.2f} %: "
         f"{100.0 * settings.share:g} % {verdict}"
     )
@@ -54,6 +55,7 @@ def harden_summary(done: Hardening, study: str, root: Path) -> dict[str, Any]:
             "objective_usd": _difference(last["objective_usd"], first["objective_usd"]),
             "energized_blocks": first["energized_blocks"] - last["energized_blocks"],
             "ac_margin_pu": round(last["ac_margin_pu"] - first["ac_margin_pu"], 6),
+            "margins_at_pu": last["margins_at_pu"],
         },
         "advice": _advice(done),
         "error_control": (
@@ -88,6 +90,7 @@ def _round(one: HardenRound, root: Path) -> dict[str, Any]:
         "round": one.number,
         "directory": one.out.relative_to(root).as_posix(),
         "ac_margin_pu": one.ac_margin_pu,
+        "margins_at_pu": _by_kind(one.margins_at),
         "seed": one.seed,
         "energized_blocks": one.plan["energized_blocks"],
         "served_kw": one.plan["served_kw"],
@@ -114,6 +117,28 @@ def _round(one: HardenRound, root: Path) -> dict[str, Any]:
             for place in one.found.places
         ],
     }
+
+
+def _by_kind(margins: Mapping[tuple[str, str], float]) -> dict[str, dict[str, float]]:
+    tables: dict[str, dict[str, float]] = {}
+    for (kind, name), value in margins.items():
+        tables.setdefault(kind, {})[name] = value
+    return tables
+
+
+def _kept(one: Mapping[str, Any]) -> str:
+    """Say what was kept clear: everywhere, and at how many elements more."""
+    more = sum(len(table) for table in one["margins_at_pu"].values())
+    return f"{one['ac_margin_pu']:.4f}" + (f" +{more}" if more else "")
+
+
+def _kept_where(one: Mapping[str, Any]) -> str:
+    alike: dict[tuple[str, float], list[str]] = {}
+    for kind, table in one["margins_at_pu"].items():
+        for name, value in table.items():
+            alike.setdefault((kind, value), []).append(name)
+    own = [f"{kind} {', '.join(names)}: {value:.4f} pu" for (kind, value), names in alike.items()]
+    return f"; kept clear at {'; '.join(own)}" if own else ""
 
 
 def _difference(one: float | None, other: float | None) -> float | None:
@@ -174,7 +199,7 @@ def _cells(one: Mapping[str, Any]) -> tuple[str, ...]:
     objective, (low, high) = one["objective_usd"], one["interval"]
     return (
         str(one["round"]),
-        f"{one['ac_margin_pu']:.4f}",
+        _kept(one),
         str(one["energized_blocks"]),
         f"{one['served_kw']:.0f}",
         "–" if objective is None else f"{objective:.0f}",
@@ -187,14 +212,14 @@ def _cells(one: Mapping[str, Any]) -> tuple[str, ...]:
 def _failures(one: Mapping[str, Any]) -> str:
     """Say what failed in a round and, most frequent first, where."""
     if not one["failures"]:
-        return f"round {one['round']}: nothing fails"
+        return f"round {one['round']}: nothing fails{_kept_where(one)}"
     kinds = [f"{count} {name.replace('_', ' ')}" for name, count in one["failures"].items()]
     places = [
         f"{place['limit']} {place['element']} ({place['realizations']})"
         for place in one["fails_at"][:_SHOWN_PLACES]
     ]
     where = f"; worst at {', '.join(places)}" if places else ""
-    return f"round {one['round']}: {', '.join(kinds)}{where}"
+    return f"round {one['round']}: {', '.join(kinds)}{where}{_kept_where(one)}"
 
 
 def _ending(summary: Mapping[str, Any]) -> str:
@@ -207,4 +232,4 @@ def _ending(summary: Mapping[str, Any]) -> str:
         f"{last['served_kw']:.0f} kW ({-price['served_kw']:+.0f} kW)"
     )
     words += "" if cost is None else f", cost {cost:+.0f} USD"
-    return words + f", ac_margin {first['ac_margin_pu']:.4f} -> {last['ac_margin_pu']:.4f} pu"
+    return words + f", ac_margin {_kept(first)} -> {_kept(last)} pu"

@@ -11,9 +11,11 @@ that plan as for one chosen beforehand: the chance that any plan below the share
 is at most α, however many rounds there are. A realization that could not be judged counts
 against the plan.
 
-Not shown, the counter-examples say how far the planner's limits move: ``ac_margin`` rises by
-the least depth that would have left no more than the allowed share outside, within a least and
-a greatest step.
+Not shown, the counter-examples say which of the planner's limits move, and how far: the margin
+kept at each element that failed (``ac_margin_at``) rises by the least depth that would have
+left no more than its part of the allowed share outside, within a least and a greatest step; of
+a DER that forms, at every DER that could form instead.
+What has no depth (nothing was solved) has no place either, and raises ``ac_margin`` everywhere.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from scipy.special import betaincinv
 from federation.campaign import run_campaign
 from federation.cli_progress import CampaignBar
 from federation.counterexamples import CounterExamples, counter_examples
+from federation.margins import Margins
 from federation.sampling import DESIGNS
 from federation.statistics import Share, share_of
 from federation.store import CampaignStore
@@ -49,7 +52,6 @@ __all__ = [
     "harden",
     "lower_bound",
     "spent",
-    "wanted_step",
 ]
 
 
@@ -78,7 +80,9 @@ class HardenSettings:
     least_step_pu, greatest_step_pu
         Bounds of one rise of ``ac_margin``.
     most_margin_pu
-        ``ac_margin`` ends here; the planner needs it below 0.05 pu.
+        Margins end here; the planner needs them below 0.05 pu.
+    everywhere
+        Raise one margin for all elements instead, whichever failed.
     """
 
     share: float
@@ -87,6 +91,7 @@ class HardenSettings:
     least_step_pu: float = 0.001
     greatest_step_pu: float = 0.01
     most_margin_pu: float = 0.045
+    everywhere: bool = False
 
     def __post_init__(self) -> None:
         checks = (
@@ -125,7 +130,9 @@ class HardenRound:
     number
         From 1.
     ac_margin_pu
-        What the planner kept clear.
+        What the planner kept clear everywhere.
+    margins_at
+        What it kept clear at single elements, pu, by ``(kind, id)``.
     seed
         Of this round's realizations.
     alpha
@@ -146,6 +153,7 @@ class HardenRound:
 
     number: int
     ac_margin_pu: float
+    margins_at: dict[tuple[str, str], float]
     seed: int
     alpha: float
     plan: dict[str, Any]
@@ -201,12 +209,12 @@ def harden(
     tell: Callable[[HardenRound], None],
     watch: Callable[[], AbstractContextManager[CampaignBar]],
 ) -> Hardening:
-    """Raise the planner's margin until the asked share is shown, or it cannot be.
+    """Raise the planner's margins until the asked share is shown, or it cannot be.
 
     Parameters
     ----------
     study_name, overrides
-        The study; its ``ac_margin`` is where the loop starts, its seed the first round's.
+        The study; its margins are where the loop starts, its seed the first round's.
     settings
         What is asked.
     out
@@ -226,12 +234,12 @@ def harden(
     """
     study = load_study(study_name, overrides)
     _refuse(study, settings)
-    margin = float(study.config.planner.options["ac_margin"])
+    margins = Margins.of(study)
     rounds: list[HardenRound] = []
     plan: Plan | None = None
     for number in range(1, settings.most_rounds + 1):
         seed = (study.config.campaign.seed + number - 1) % 2**64
-        entries = [f"planner.ac_margin={margin:.6g}", f"campaign.seed={seed}"]
+        entries = [*margins.entries(), f"campaign.seed={seed}"]
         this = load_study(study_name, [*overrides, *entries])
         root = out / f"round-{number:02d}"
         try:
@@ -243,33 +251,18 @@ def harden(
             return _ended(settings, rounds, End.NO_PLAN, plan=plan, study=this, why=str(error))
         plan = result.plan
         rounds.append(
-            _weigh(this, result.store, plan, settings=settings, number=number, margin=margin)
+            _weigh(this, result.store, plan, settings=settings, number=number, margins=margins)
         )
         tell(rounds[-1])
         if rounds[-1].shown:
             return _ended(settings, rounds, End.SHOWN, plan=plan, study=this)
         if rounds[-1].plan["served_kw"] <= 0.0:
             return _ended(settings, rounds, End.NOTHING_SERVED, plan=plan, study=this)
-        step = wanted_step(rounds[-1].found, settings)
-        if margin >= settings.most_margin_pu:
+        wider = margins.raised(rounds[-1].found, settings, _formers(this))
+        if wider == margins:
             return _ended(settings, rounds, End.MARGIN_USED_UP, plan=plan, study=this)
-        margin = min(round(margin + step, 6), settings.most_margin_pu)
+        margins = wider
     return _ended(settings, rounds, End.ROUNDS_USED_UP, plan=plan, study=study)
-
-
-def wanted_step(found: CounterExamples, settings: HardenSettings) -> float:
-    """Rise of ``ac_margin``, pu: the depth that leaves only the allowed share deeper.
-
-    Realizations without a depth (no re-dispatch, no solution) take the greatest step if they
-    alone are more than allowed: how far they are from feasible is not known.
-    """
-    allowed = math.floor((1.0 - settings.share) * found.samples)
-    if found.without_depth > allowed:
-        return settings.greatest_step_pu
-    left = allowed - found.without_depth
-    depth = found.depths_pu[left] if left < len(found.depths_pu) else 0.0
-    upwards = math.ceil(depth * 1e4 - 1e-9) / 1e4  # on 0.0001 pu, so that it reads well
-    return min(max(upwards, settings.least_step_pu), settings.greatest_step_pu)
 
 
 def _weigh(
@@ -279,7 +272,7 @@ def _weigh(
     *,
     settings: HardenSettings,
     number: int,
-    margin: float,
+    margins: Margins,
 ) -> HardenRound:
     found = counter_examples(store, study.scenario.limits)
     alpha = spent(settings, number)
@@ -288,7 +281,8 @@ def _weigh(
     summary = plan_summary(plan, study.scenario)
     return HardenRound(
         number=number,
-        ac_margin_pu=margin,
+        ac_margin_pu=margins.everywhere,
+        margins_at=margins.at,
         seed=study.config.campaign.seed,
         alpha=alpha,
         plan=summary,
@@ -298,6 +292,11 @@ def _weigh(
         found=found,
         out=store.root,
     )
+
+
+def _formers(study: Study) -> tuple[str, ...]:
+    ders = study.scenario.ders
+    return tuple(name for name, can in zip(ders.ids, ders.can_form, strict=True) if can)
 
 
 def _ended(

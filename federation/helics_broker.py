@@ -12,14 +12,15 @@ import os
 import re
 import socket
 import threading
+import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
 import helics as h
 
-from scenarios.errors import ConfigError, FederationError
+from scenarios.errors import ConfigError, FederateLost, FederationError
 
 __all__ = [
     "ERROR_CODE",
@@ -29,6 +30,7 @@ __all__ = [
     "close_library",
     "count_live",
     "refuse_encryption",
+    "watch_broker",
 ]
 
 ERROR_CODE = FederationError.exit_code
@@ -68,21 +70,33 @@ class BrokerAddress:
     transport
         HELICS core type: ``inproc`` within one process, ``zmq`` between processes.
     key
-        Only cores that bear it are let in; also the broker's name.
+        Only cores that bear it are let in; also the name of a broker of ours.
     host, port
         Where it listens; not used by ``inproc``.
+    cores
+        What the names of cores begin with; the key if empty.
+    more
+        Further words of a core's init string, for somebody else's broker.
+    keyless
+        Whether the key may be empty, as somebody else's broker may ask for none.
     """
 
     transport: str
     key: str
     host: str = _LOOPBACK
     port: int = 0
+    cores: str = ""
+    more: str = ""
+    keyless: bool = False
 
     def __post_init__(self) -> None:
         if self.transport not in ("inproc", "zmq"):
             raise ConfigError(f"transport {self.transport!r} is not one of inproc, zmq")
-        if not re.fullmatch(r"[A-Za-z0-9_.-]+", self.key):
-            raise ConfigError(f"broker key {self.key!r} may hold letters, digits and -_. only")
+        if not self.key and not self.keyless:
+            raise ConfigError("broker key '' may hold letters, digits and -_. only")
+        for word in (self.key, self.cores):
+            if not re.fullmatch(r"[A-Za-z0-9_.-]*", word):
+                raise ConfigError(f"broker key {word!r} may hold letters, digits and -_. only")
         if not re.fullmatch(r"[A-Za-z0-9_.:-]*", self.host):
             raise ConfigError(f"broker host {self.host!r} is neither a name nor an address")
 
@@ -107,7 +121,8 @@ class BrokerAddress:
         with its neighbours' (12 failures in 160 federations, run four at a time; none of 160
         with ports of their own).
         """
-        own = f"--federates=1 --brokerkey={self.key} --terminate_on_error {_SILENT}"
+        key = f"--brokerkey={self.key} " if self.key else ""
+        own = f"--federates=1 {key}--terminate_on_error {_SILENT} {self.more}".rstrip()
         if self.transport == "inproc":
             return f"{own} --broker={self.key}"
         at = f"--broker_address=tcp://{self.host} --brokerport={self.port}"
@@ -191,6 +206,38 @@ class HelicsBroker:
         del self._broker
         count_live(-1)
         h.helicsCleanupLibrary()
+
+
+def watch_broker(address: BrokerAddress, *, every_s: float = 1.0) -> Callable[[], None]:
+    """Return a look at a zmq broker elsewhere; HELICS misses a killed one after 30 s only.
+
+    Returns
+    -------
+    callable
+        To be called often; now and then it knocks at the broker's port, and raises
+        `FederateLost` when it was refused twice: nobody listens there any more.
+    """
+    next_s, refused = time.monotonic() + every_s, 0
+
+    def look() -> None:
+        nonlocal next_s, refused
+        if time.monotonic() < next_s:
+            return
+        next_s = time.monotonic() + every_s
+        try:
+            socket.create_connection((address.host, address.port), 0.2).close()
+        except ConnectionRefusedError as error:
+            refused += 1
+            if refused > 1:
+                raise FederateLost(
+                    f"the broker at {address.host}:{address.port} is gone: nobody listens there"
+                ) from error
+        except OSError:  # slow, or filtered: HELICS' own time-outs decide
+            refused = 0
+        else:
+            refused = 0
+
+    return look
 
 
 def refuse_encryption() -> None:

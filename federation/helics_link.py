@@ -10,6 +10,7 @@ cannot time out from inside.
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import socket
 import time
@@ -76,7 +77,7 @@ class HelicsLink:
         self._last: dict[str, bytes] = {}
         if address.transport == "zmq":
             _await_listener(address, join_deadline_s)
-        self._federate = _join(name, grid, address)
+        self._federate = _join(name, grid, address, join_deadline_s)
         count_live(+1)
         self._core = h.helicsFederateGetCore(self._federate)
         self._watchdog = Watchdog(f"{name}-watchdog", self.end_from_outside)
@@ -85,6 +86,11 @@ class HelicsLink:
     def name(self) -> str:
         """The federate's name."""
         return self._name
+
+    @property
+    def joined(self) -> bool:
+        """Whether the federate is a member of its federation, and has not left."""
+        return not self._closed
 
     def publishes(self, ports: Mapping[str, PortKind]) -> None:
         """Register output ports; see `Link`."""
@@ -186,11 +192,12 @@ class HelicsLink:
             raise FederateLost(_text(cause)) from cause
 
 
-def _join(name: str, grid: TimeGrid, address: BrokerAddress) -> Any:
+def _join(name: str, grid: TimeGrid, address: BrokerAddress, deadline_s: float) -> Any:
     """Create the federate; again on another port if someone took the first meanwhile."""
     for attempt in range(_ATTEMPTS):
         try:
-            return h.helicsCreateValueFederate(name, _info(name, grid, address, attempt))
+            info = _info(name, grid, address, attempt, deadline_s)
+            return h.helicsCreateValueFederate(name, info)
         except h.HelicsException as error:
             if "Unable to connect" in str(error) and attempt + 1 < _ATTEMPTS:
                 continue
@@ -201,11 +208,16 @@ def _join(name: str, grid: TimeGrid, address: BrokerAddress) -> Any:
     raise AssertionError("unreachable")
 
 
-def _info(name: str, grid: TimeGrid, address: BrokerAddress, attempt: int) -> Any:
+def _info(
+    name: str, grid: TimeGrid, address: BrokerAddress, attempt: int, deadline_s: float
+) -> Any:
     info = h.helicsCreateFederateInfo()
     h.helicsFederateInfoSetCoreTypeFromString(info, address.transport)
-    h.helicsFederateInfoSetCoreName(info, f"{address.key}-{name}-{attempt}")
-    h.helicsFederateInfoSetCoreInitString(info, address.core_arguments())
+    prefix = address.cores or address.key or "gridproof"
+    h.helicsFederateInfoSetCoreName(info, f"{prefix}-{name}-{attempt}")
+    # else 30 s, where something listens that is no broker
+    words = f"{address.core_arguments()} --timeout={math.ceil(1000 * deadline_s)}ms"
+    h.helicsFederateInfoSetCoreInitString(info, words)
     h.helicsFederateInfoSetTimeProperty(info, h.HELICS_PROPERTY_TIME_PERIOD, grid.period_s)
     h.helicsFederateInfoSetTimeProperty(info, h.HELICS_PROPERTY_TIME_OFFSET, grid.offset_s)
     h.helicsFederateInfoSetFlagOption(info, h.HELICS_FLAG_TERMINATE_ON_ERROR, True)

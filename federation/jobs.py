@@ -15,9 +15,19 @@ from scenarios.verdict import Verdicts
 
 if TYPE_CHECKING:
     from federation.channel import Channel
+    from federation.link import PortKind
     from federation.realtime import Pace
 
-__all__ = ["Deadlines", "Engine", "FeederJob", "PlannerJob", "Recourse", "Sink", "Trace"]
+__all__ = [
+    "Deadlines",
+    "Engine",
+    "FeederJob",
+    "PlannerJob",
+    "Recourse",
+    "Sink",
+    "States",
+    "Trace",
+]
 
 Trace = Mapping[str, FloatArray]
 """What is kept beside a batch's verdicts: (realization,) numbers by column name."""
@@ -66,6 +76,26 @@ class Sink(Protocol):
         ...
 
 
+class States(Protocol):
+    """What a feeder says of the states it solved, beside its own messages."""
+
+    @property
+    def ports(self) -> Mapping[str, PortKind]:
+        """Further output ports."""
+        ...
+
+    def of(
+        self,
+        engine: Engine,
+        plan: Plan,
+        realizations: Realizations,
+        setpoints: Setpoints,
+        snapshots: Snapshots,
+    ) -> Mapping[str, bytes]:
+        """Return what is published of a batch, by port."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannerJob:
     """What the planner federate does.
@@ -78,11 +108,14 @@ class PlannerJob:
         Called once; a `PlanError` ends the run and surfaces as itself.
     make_recourse
         Called once with the plan.
+    step
+        The step of the plan that is tried.
     """
 
     scenario: Scenario
     make_plan: Callable[[], Plan]
     make_recourse: Callable[[Plan], Recourse]
+    step: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +146,10 @@ class FeederJob:
     rounds
         Most further rounds in which the planner is asked again, with measurements, for what
         is outside a limit; without a channel only.
+    step
+        The step of the plan that is held, judged and kept.
+    states
+        Publishes solved states in somebody else's form, if not None.
     """
 
     scenario: Scenario
@@ -125,6 +162,8 @@ class FeederJob:
     pace: Pace | None = None
     keep_trace: Callable[[Trace], None] | None = None
     rounds: int = 0
+    step: int = 0
+    states: States | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

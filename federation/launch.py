@@ -15,11 +15,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from federation.helics_broker import BrokerAddress, HelicsBroker, close_library
+from federation.helics_broker import BrokerAddress, HelicsBroker, close_library, watch_broker
 from federation.helics_link import HelicsLink
 from federation.jobs import FeederJob, PlannerJob
 from federation.link import Link
@@ -34,6 +33,7 @@ __all__ = [
     "run_feeder_process",
     "run_planner_process",
     "run_processes",
+    "run_wired_process",
     "supervise",
 ]
 
@@ -70,7 +70,7 @@ def run_planner_process(
     BaseException
         As `federation.session.run_session`; the command line turns it into an exit code.
     """
-    return _run_alone("planner", broker, key, settings, _Job(planner=job))
+    return run_wired_process(job, BrokerAddress.parse(broker, key), settings)
 
 
 def run_feeder_process(
@@ -82,47 +82,69 @@ def run_feeder_process(
     JSON`` makes the job of its study and directory and calls this. Parameters, return value
     and errors are those of `run_planner_process`.
     """
-    return _run_alone("feeder", broker, key, settings, _Job(feeder=job))
+    return run_wired_process(job, BrokerAddress.parse(broker, key), settings)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    planner: PlannerJob | None = None
-    feeder: FeederJob | None = None
-
-    def run(self, make_link: Callable[[str], Link], settings: SessionSettings, note: Note) -> Plan:
-        if self.planner is not None:
-            return run_planner(self.planner, make_link, settings, note)
-        assert self.feeder is not None
-        return run_feeder(self.feeder, make_link, settings, note)
-
-
-def _run_alone(
-    name: str, broker: str, key: str, settings: SessionSettings | None, job: _Job
+def run_wired_process(
+    job: PlannerJob | FeederJob,
+    address: BrokerAddress,
+    settings: SessionSettings | None = None,
+    *,
+    name: str | None = None,
+    wire: Callable[[Link], Link] = lambda link: link,
 ) -> Plan:
-    address = BrokerAddress.parse(broker, key)
+    """Be a federate in a federation of somebody else's making.
+
+    Parameters
+    ----------
+    job
+        What it does; its kind is its role.
+    address
+        The broker.
+    settings
+        Deadlines.
+    name
+        The federate's name on the wire; its role if left out.
+    wire
+        Stands between the federate and its link: other names, other keys.
+
+    Raises
+    ------
+    BaseException
+        As `federation.session.run_session`.
+    """
+    role = "planner" if isinstance(job, PlannerJob) else "feeder"
     chosen = settings or SessionSettings(transport="zmq")
     links: list[HelicsLink] = []
 
     def make_link(member: str) -> Link:
         deadline_s = chosen.join_deadline_s
-        link = HelicsLink(member, MEMBERS[member], address, join_deadline_s=deadline_s)
+        link = HelicsLink(name or member, MEMBERS[member], address, join_deadline_s=deadline_s)
         links.append(link)
-        return link
+        return wire(link)
+
+    look_at_broker = watch_broker(address)
+
+    def look() -> None:
+        _look_for_supervisor()
+        if links and links[-1].joined:
+            look_at_broker()
+
+    def body(note: Note) -> Plan:
+        if isinstance(job, PlannerJob):
+            return run_planner(job, make_link, chosen, note)
+        return run_feeder(job, make_link, chosen, note)
 
     def end(reason: str) -> None:
         for link in links:
             link.end_from_outside(reason)
 
-    bodies = {name: lambda note: job.run(make_link, chosen, note)}
-    results = run_members(
-        bodies, end, wall_deadline_s=chosen.wall_deadline_s, look=_look_for_supervisor
-    )
+    results = run_members({role: body}, end, wall_deadline_s=chosen.wall_deadline_s, look=look)
     close_library()
     receipt = os.environ.get(_RECEIPT)
     if receipt:
         Path(receipt).write_text("done\n", encoding="utf-8")
-    return results[name]
+    return results[role]
 
 
 def _look_for_supervisor() -> None:
@@ -324,7 +346,7 @@ def _cause(children: Sequence[_Child]) -> FederateLost:
     failed = sorted((child for child in children if _has_failed(child)), key=_rank)
     error = failed[0].failure()
     silent = [child.name for child in children if child.code() is None]
-    if silent and _rank(failed[0]) == 3:  # HELICS' own words name its peer by a number
+    if silent and _rank(failed[0]) in (3, 4):  # HELICS' own words name its peer by a number
         more = FederateLost(f"{error}\nthe {' and '.join(silent)} still ran and did not answer")
         more.exit_code, error = error.exit_code, more
     for other in failed[1:]:
@@ -335,15 +357,18 @@ def _cause(children: Sequence[_Child]) -> FederateLost:
 
 
 def _rank(child: _Child) -> int:
-    """Own failures first, then a signal, then an early leave, then a lost peer.
+    """Own failures first, then a signal, then an early leave, then who tells of the wire.
 
-    A foreign program's codes mean nothing to us; its peer has heard why it failed.
+    Of two that do, the one that only repeats why the other failed comes later. A foreign
+    program's codes mean nothing to us; its peer has heard why it failed.
     """
     code = child.code() or 0
     if code > 0 and not child.ours:
-        return 4
+        return 5
     if code in (1, 2, 3):
         return 0
     if code < 0:
         return 1
-    return 2 if code == 0 else 3
+    if code == 0:
+        return 2
+    return 4 if any(child.said().startswith(f"{name} failed: ") for name in MEMBERS) else 3

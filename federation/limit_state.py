@@ -44,6 +44,8 @@ class LimitState:
         Realizations put to the engine at once.
     rounds
         Most rounds in which the recourse is shown measurements and asked again.
+    step
+        The step of the plan that is tried.
     """
 
     def __init__(
@@ -55,12 +57,14 @@ class LimitState:
         *,
         batch: int = 256,
         rounds: int = 0,
+        step: int = 0,
     ) -> None:
         self._scenario, self._plan, self._recourse = scenario, plan, recourse
         self._engine, self._batch, self._rounds = make_engine(scenario), batch, rounds
         self.evaluations = 0
         self.erred = 0
-        self._engine.hold(plan)
+        self._step = step
+        self._engine.hold(plan, step)
 
     def __enter__(self) -> LimitState:
         return self
@@ -71,11 +75,12 @@ class LimitState:
     def _solve(self, zeta: FloatArray) -> tuple[Realizations, Snapshots, Verdicts]:
         """Judge every row of ``zeta`` (point, direction), as a campaign would."""
         drawn = realize(self._scenario, zeta)
-        answer = self._recourse.respond(drawn)
+        asked = self._plan.asked(drawn, self._scenario)
+        answer = self._recourse.respond(asked)
         if self._rounds:
-            tried = Tried(self._recourse, drawn, answer)
+            tried = Tried(self._recourse, asked, answer)
             settled = mend(
-                drawn,
+                asked,
                 answer,
                 rounds=self._rounds,
                 observe=self._observe,
@@ -83,20 +88,20 @@ class LimitState:
             )
             snapshots, verdicts = settled.snapshots, settled.verdicts
         else:
-            snapshots, verdicts = self._observe(drawn, answer)
+            snapshots, verdicts = self._observe(asked, answer)
             verdicts = settle(verdicts, answer)
         self.evaluations += len(zeta)
         self.erred += int((verdicts.outcome == Outcome.ERRED).sum())
         return drawn, snapshots, verdicts
 
-    def _observe(self, drawn: Realizations, answer: Setpoints) -> tuple[Snapshots, Verdicts]:
-        snapshots = self._engine.observe(drawn, answer)
-        return snapshots, judge(snapshots, self._plan, self._scenario)
+    def _observe(self, asked: Realizations, answer: Setpoints) -> tuple[Snapshots, Verdicts]:
+        snapshots = self._engine.observe(asked, answer)
+        return snapshots, judge(snapshots, self._plan, self._scenario, self._step)
 
     def row(self, zeta: FloatArray) -> dict[str, Any]:
         """Return what a campaign would keep of one point (direction,), by column."""
         drawn, snapshots, verdicts = self._solve(zeta[None])
-        table = table_of(self._scenario, self._plan, drawn, snapshots, verdicts)
+        table = table_of(self._scenario, self._plan, drawn, snapshots, verdicts, time=self._step)
         row: dict[str, Any] = table.to_pylist()[0]
         return row
 

@@ -90,6 +90,7 @@ class Catalogue(_Message):
     scenario_digest: str = Field(description="SHA-256 of the scenario; empty if not to be checked")
     realizations_total: int = Field(ge=0, description="realizations the feeder will send")
     time_steps: int = Field(ge=1)
+    step: int = Field(default=0, ge=0, description="the step of the plan that is tried")
     realizations: tuple[Column, ...]
     setpoints: tuple[Column, ...]
     measurements: tuple[Column, ...]
@@ -163,8 +164,8 @@ def switch_states_of(plan: Plan, time: int = 0) -> SwitchStates:
     )
 
 
-def catalogue_of(scenario: Scenario, realizations_total: int = 0) -> Catalogue:
-    """List what every numeric message of this scenario holds."""
+def catalogue_of(scenario: Scenario, realizations_total: int = 0, step: int = 0) -> Catalogue:
+    """List what every numeric message of this scenario holds, and the step that is tried."""
     feeder, ders, steps = scenario.feeder, scenario.ders, len(scenario.hours)
     loads = [
         f"{name}.{(PHASES if kind is Connection.WYE else PAIRS)[slot]}"
@@ -195,6 +196,7 @@ def catalogue_of(scenario: Scenario, realizations_total: int = 0) -> Catalogue:
         scenario_digest=scenario.digest(),
         realizations_total=realizations_total,
         time_steps=steps,
+        step=step,
         realizations=(
             col("zeta", "1", scenario.direction_ids, "above nominal"),
             demand("p", "kW"),

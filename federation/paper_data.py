@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from federation.config_base import Section
+from federation.paper_restoration_data import RestorationPaper
 from federation.study import shipped_root
 from federation.study_file import did_you_mean, read_toml
 from scenarios.errors import ConfigError
@@ -133,8 +134,8 @@ def paper_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in (shipped_root() / "papers").glob("*.toml")))
 
 
-def load_paper(name: str) -> PaperData:
-    """Read a publication's file.
+def load_paper(name: str) -> PaperData | RestorationPaper:
+    """Read a publication's file; ``kind = "restoration"`` in ``[paper]`` says which it is.
 
     Raises
     ------
@@ -146,6 +147,8 @@ def load_paper(name: str) -> PaperData:
         raise ConfigError(f"{name}: no paper of this name is shipped; {near}")
     raw = read_toml(shipped_root() / "papers" / f"{name}.toml", f"papers/{name}.toml")
     try:
+        if raw.get("paper", {}).get("kind") == "restoration":
+            return RestorationPaper.model_validate(raw)
         return PaperData.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(

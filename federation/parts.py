@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -116,19 +117,20 @@ def encode_part(
 
 def plan_digest(plan: Plan) -> str:
     """SHA-256 of what a plan decides; who made it, how long it took and its proof left out."""
-    return content_digest(
-        (
-            plan.switch_ids,
-            plan.block_ids,
-            plan.der_ids,
-            plan.closed,
-            plan.energized,
-            plan.grid_forming,
-            plan.source_v_pu,
-            plan.p_kw,
-            plan.q_kvar,
-        )
+    decided: tuple[Any, ...] = (
+        plan.switch_ids,
+        plan.block_ids,
+        plan.der_ids,
+        plan.closed,
+        plan.energized,
+        plan.grid_forming,
+        plan.source_v_pu,
+        plan.p_kw,
+        plan.q_kvar,
     )
+    if plan.partial_ids:  # left out otherwise: what sheds no load is the plan it always was
+        decided += (plan.partial_ids, plan.served_share)
+    return content_digest(decided)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -145,6 +147,8 @@ class ChunkSink:
         Receives the encoded parts.
     watch
         Told the outcomes of every batch, with its chunks.
+    step
+        The step of the plan that is tried.
     """
 
     scenario: Scenario
@@ -153,6 +157,7 @@ class ChunkSink:
     keep: Callable[[EncodedPart], None]
     watch: Callable[[int, Mapping[Outcome, int]], None] | None = None
     traced: Sequence[str] = ()
+    step: int = 0
     _trace: Trace | None = None
     _plan: Plan | None = None
     _digest: str = ""
@@ -178,7 +183,15 @@ class ChunkSink:
         """Take one batch; the parts of chunks it completes are handed over."""
         if self._plan is None:
             raise StoreError("results came before the plan they belong to; accept a plan first")
-        rows = table_of(self.scenario, self._plan, realizations, snapshots, verdicts, second=second)
+        rows = table_of(
+            self.scenario,
+            self._plan,
+            realizations,
+            snapshots,
+            verdicts,
+            second=second,
+            time=self.step,
+        )
         if self.traced:
             rows, self._trace = with_trace(rows, self._trace, self.traced), None
         start = 0
@@ -187,9 +200,9 @@ class ChunkSink:
             stop = start + int((chunks[start:] == chunks[start]).argmin() or len(chunks) - start)
             chunk = int(chunks[start])
             if chunk not in self._profiles:
-                self._profiles[chunk] = Profile.of(self.scenario, self._plan)
+                self._profiles[chunk] = Profile.of(self.scenario, self._plan, self.step)
             part = verdicts if stop - start == len(chunks) else verdicts.take(slice(start, stop))
-            self._profiles[chunk].add(self.scenario, self._plan, snapshots, part)
+            self._profiles[chunk].add(self.scenario, self._plan, snapshots, part, time=self.step)
             self._take(chunk, rows.slice(start, stop - start))
             start = stop
 

@@ -12,6 +12,7 @@ from optimizer.planner import FAMILIES
 __all__ = ["complete_planner", "planner_faults"]
 
 _KINDS = {"str": "a string", "float": "a number", "int": "a whole number", "bool": "true or false"}
+_TABLE = "Mapping"
 _OPTIONAL = " | None"
 _OR_NONE = " | None"
 
@@ -35,7 +36,11 @@ def planner_faults(config: PlannerConfig, origin: Origin) -> list[str]:
         if value is None and kind.endswith(_OR_NONE):
             continue  # as a resolved study states what was left out
         kind = kind.removesuffix(_OR_NONE)
-        if not _is_of(kind, value):
+        if kind.startswith(_TABLE):
+            if not isinstance(value, dict):
+                faults.append(origin.fault(path, value, "must be a table"))
+                continue
+        elif not _is_of(kind, value):
             faults.append(origin.fault(path, value, f"must be {_KINDS[_plain(kind)]}"))
             continue
         try:
@@ -53,7 +58,7 @@ def complete_planner(config: PlannerConfig) -> PlannerConfig:
 
 
 def _kind(item: Field[Any]) -> str:
-    """Name the option's type; families' options are strings, numbers and booleans, or none."""
+    """Name the option's type: a string, a number, a boolean, a table, or one of them or none."""
     return item.type if isinstance(item.type, str) else item.type.__name__
 
 

@@ -87,10 +87,11 @@ class Target:
         return LimitState(
             scenario,
             self.plan,
-            make_recourse(campaign.recourse, self.plan, scenario),
+            make_recourse(campaign.recourse, self.plan, scenario, self.study.step),
             make_engine or judge,
             batch=campaign.batch,
             rounds=rounds_of(self.study.config) if make_engine is None else 0,
+            step=self.study.step,
         )
 
 

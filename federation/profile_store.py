@@ -85,15 +85,17 @@ def read_profile(
     scenario: Scenario,
     plan: Plan,
     plan_digest: str,
+    *,
+    time: int = 0,
 ) -> tuple[Profile, int]:
-    """Add up the profiles of some chunks; also says how many chunks have none.
+    """Add up the profiles of some chunks of one step; also says how many chunks have none.
 
     Raises
     ------
     StoreError
         If a profile is torn, or of another configuration or plan.
     """
-    whole, missing = Profile.of(scenario, plan), 0
+    whole, missing = Profile.of(scenario, plan, time), 0
     names = _names(whole, scenario)
     for chunk in chunks:
         path = profile_path(store, chunk)

@@ -8,17 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from federation.campaign_words import interval_kind, sentences
 from federation.environment import versions
-from federation.summary import QUANTILE_LEVELS, campaign_summary, plan_summary
+from federation.restoration_view import restoration_view
+from federation.summary import QUANTILE_LEVELS, about_plan, campaign_summary, plan_summary
+from federation.view_table import blank_table
 from federation.wording import MEANING
 
 __all__ = [
+    "about_plan",
     "campaign_summary",
     "crossed_table",
     "margin_table",
@@ -40,18 +42,25 @@ def run_summary(
     campaign: Mapping[str, Any] | None,
     version: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Put one run into one object, the one that ``--json`` prints."""
+    """Put one run into one object, the one that ``--json`` prints.
+
+    ``campaign`` is a `campaign_summary`, or a `federation.steps.steps_summary` where each step
+    has a campaign: its ``steps`` and ``joint`` then stand in the place of ``campaign``.
+    """
+    tried = {} if campaign is None else {"campaign": dict(campaign)}
     return {
         "study": study,
         "seed": seed,
         "versions": dict(versions() if version is None else version),
         **({"plan": dict(plan)} if plan is not None else {}),
-        **({"campaign": dict(campaign)} if campaign is not None else {}),
+        **(dict(campaign) if campaign is not None and "steps" in campaign else tried),
     }
 
 
 def plan_view(plan: Mapping[str, Any]) -> RenderableType:
-    """Set a plan: proof, costs, islands, switches and set-points."""
+    """Set a plan: proof, costs, islands, switches and set-points; or phase by phase."""
+    if "phases" in plan:
+        return restoration_view(plan)
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
@@ -114,7 +123,7 @@ def _served(plan: Mapping[str, Any]) -> Text:
 
 
 def _island_table(plan: Mapping[str, Any]) -> Table:
-    table = _table("Islands")
+    table = blank_table("Islands")
     table.add_column("forming DER", no_wrap=True, style=_LIVE)
     table.add_column("blocks", overflow="fold")
     table.add_column("demand kW", justify="right", no_wrap=True)
@@ -130,7 +139,7 @@ def _island_table(plan: Mapping[str, Any]) -> Table:
 
 
 def _der_table(plan: Mapping[str, Any]) -> Table:
-    table = _table("DER set-points")
+    table = blank_table("DER set-points")
     for name in ("DER", "bus", "block", "role"):
         table.add_column(name, no_wrap=True)
     for name in ("P kW", "of kW", "Q kvar", "V pu"):
@@ -190,7 +199,7 @@ def verdict_view(campaign: Mapping[str, Any]) -> RenderableType:
 
 def verdict_table(campaign: Mapping[str, Any]) -> Table:
     """Every outcome with its count, share and exact interval; ``erred`` always shown."""
-    table = _table(None)
+    table = blank_table(None)
     table.add_column("outcome", no_wrap=True)
     table.add_column("count", justify="right", no_wrap=True)
     table.add_column("share %", justify="right", no_wrap=True)
@@ -213,7 +222,7 @@ def verdict_table(campaign: Mapping[str, Any]) -> Table:
 
 def crossed_table(crossed: Mapping[str, Any]) -> Table:
     """Linear judge against AC judge, realizations."""
-    table = _table("Linear judge (rows) against AC")
+    table = blank_table("Linear judge (rows) against AC")
     table.add_column("LinDist3Flow", no_wrap=True)
     for name in ("AC feasible", "AC not"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -236,7 +245,7 @@ def _crossed_words(difference: Mapping[str, Any]) -> list[RenderableType]:
 
 def margin_table(campaign: Mapping[str, Any]) -> Table:
     """Quantiles of each kind's worst margin, and where the very worst is."""
-    table = _table("Worst margin of a realization (positive = inside the limit)")
+    table = blank_table("Worst margin of a realization (positive = inside the limit)")
     table.add_column("limit", no_wrap=True)
     cvar = next(iter(campaign["margins"].values()))["cvar"]["share"]
     levels = [level for level in QUANTILE_LEVELS if level in (0.01, 0.5)]
@@ -255,18 +264,6 @@ def margin_table(campaign: Mapping[str, Any]) -> Table:
             style=_BAD if margin["min"] < 0.0 else "",
         )
     return table
-
-
-def _table(title: str | None) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-        padding=(0, 1),
-    )
 
 
 def _usd(value: float | None) -> str:

@@ -58,7 +58,7 @@ class ReportData:
 
     Attributes
     ----------
-    scenario, plan, plan_facts, verdicts
+    scenario, plan, step, plan_facts, verdicts
         What was tried and what became of it; ``verdicts`` is the campaign's summary.
     chunks
         The parts that count.
@@ -79,6 +79,7 @@ class ReportData:
 
     scenario: Scenario
     plan: Plan
+    step: int
     plan_facts: dict[str, Any]
     chunks: tuple[int, ...]
     verdicts: dict[str, Any]
@@ -113,16 +114,18 @@ def gather(
     if plan is None:
         raise StoreError(f"{store.root} holds no plan.json yet; nothing was tried")
     verdicts = campaign_summary(store) if verdicts is None else verdicts
+    step = store.step
     chunks, _ = stopping_summary(store, store.finished(plan_digest(plan)))
     pass_ = _Pass(scenario, verdicts["confidence"], verdicts["samples"])
     margins = [f"margin_{kind.value}" for kind in MarginKind]
     for table in store.tables(["index", "outcome", *margins], chunks):
         pass_.read(table)
-    profile, missing = read_profile(store, chunks, scenario, plan, plan_digest(plan))
+    profile, missing = read_profile(store, chunks, scenario, plan, plan_digest(plan), time=step)
     return ReportData(
         scenario=scenario,
         plan=plan,
-        plan_facts=plan_summary(plan, scenario),
+        step=step,
+        plan_facts=plan_summary(plan, scenario, step),
         chunks=chunks,
         verdicts=verdicts,
         convergence=pass_.convergence(),
@@ -130,7 +133,7 @@ def gather(
         unsolved=_rows(store, scenario, pass_.unsolved()),
         profile=profile,
         profile_missing=missing,
-        distances=electrical_distances(scenario, plan),
+        distances=electrical_distances(scenario, plan, step),
         study=store.study,
         environment=store.environment,
     )

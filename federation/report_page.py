@@ -97,7 +97,9 @@ def _draw(store: CampaignStore, data: ReportData, folder: Path) -> dict[str, dic
     scenario, solved = data.scenario, bool(data.verdicts["margins"])
     drawn: dict[str, Callable[[Path], tuple[Path, ...]]] = {
         "shares": lambda path: figure_shares(data.verdicts, path),
-        "one-line": lambda path: figure_one_line(data.plan, scenario, path, profile=data.profile),
+        "one-line": lambda path: figure_one_line(
+            data.plan, scenario, path, data.step, profile=data.profile
+        ),
         "convergence": lambda path: figure_convergence(
             data.convergence, data.verdicts["confidence"], path
         ),

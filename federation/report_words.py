@@ -8,6 +8,8 @@ import numpy as np
 
 from federation.campaign_words import interval_kind, sentences
 from federation.report_data import ReportData, breach_table
+from federation.restoration_view import restoration_facts
+from federation.summary import about_plan
 from federation.wording import fixed, percent, place_words, whole
 
 __all__ = ["described", "environment_facts", "headline", "leads", "plan_facts"]
@@ -30,15 +32,21 @@ def headline(data: ReportData) -> dict[str, Any]:
             f"The campaign is not whole: {whole(verdicts['samples'])} of "
             f"{whole(verdicts['asked'])} realizations are done."
         )
-    unjudged = [name for name in ("erred", "stale") if counts.get(name)]
-    notes += [
-        f"{whole(counts[name])} realizations are {name} and stand outside the feasible share."
-        for name in unjudged
-    ]
-    if not data.plan_facts["certified"]:
+    if counts.get("erred"):
+        notes.append(
+            f"{whole(counts['erred'])} realizations are erred and stand outside the feasible share."
+        )
+    if counts.get("stale"):
+        notes.append(f"{whole(counts['stale'])} realizations are stale and count as not feasible.")
+    if data.plan.proof.optimal and not data.plan.proof.robust:
+        notes.append("The plan is optimal for the nominal load; nothing is proven of other loads.")
+    elif not data.plan_facts["certified"]:
         notes.append("The plan is not certified optimal; its proof is under “The plan”.")
+    title = data.study["config"].get("study", {}).get("title") or data.study["name"]
+    if len(data.plan.closed) > 1:
+        title = f"{title}: step {data.step}, {data.scenario.step_names[data.step]}"
     return {
-        "title": data.study["config"].get("study", {}).get("title") or data.study["name"],
+        "title": title,
         "share": "none judged" if share is None else percent(share),
         "interval": f"{100 * verdicts['confidence']:g} % {interval_kind(verdicts)} interval "
         f"{percent(low)} to {percent(high)}",
@@ -123,7 +131,9 @@ def _crossed_lead(crossed: dict[str, Any]) -> str:
 
 
 def plan_facts(data: ReportData) -> tuple[tuple[str, str], ...]:
-    """Facts of the plan as a list of terms."""
+    """Facts of the plan as a list of terms; of all its phases where lines failed."""
+    if data.scenario.restoration is not None:
+        return restoration_facts(about_plan(data.plan, data.scenario))
     plan = data.plan_facts
     gap = "none" if plan["gap"] is None else percent(plan["gap"])
     live = [name for name, state in plan["blocks"].items() if state == "live"]

@@ -18,12 +18,15 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from federation.statistics import distribution_band, quantile
+from scenarios.arrays import FloatArray
 from scenarios.restoration import PHASE_NAMES, RestorationCase, RestorationPlan
 
 __all__ = [
     "LineState",
     "StageMap",
     "figure_stages",
+    "figure_storms",
     "figure_supplied",
     "stage_maps",
     "supplied_shares",
@@ -107,8 +110,19 @@ def _line_states(case: RestorationCase, plan: RestorationPlan, time: int) -> tup
     return tuple(LineState(name) for name in chosen.tolist())
 
 
-def figure_supplied(shares: Mapping[str, tuple[float, ...]], path: Path) -> tuple[Path, ...]:
-    """Draw the supplied share over the phases, one line per case; SVG and PNG."""
+def figure_supplied(
+    shares: Mapping[str, tuple[float, ...]],
+    path: Path,
+    *,
+    printed: Mapping[str, float] | None = None,
+) -> tuple[Path, ...]:
+    """Draw the supplied share over the phases, one line per case; SVG and PNG.
+
+    Parameters
+    ----------
+    printed
+        Shares after reconfiguration that a publication states, by case; a star each.
+    """
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -120,6 +134,9 @@ def figure_supplied(shares: Mapping[str, tuple[float, ...]], path: Path) -> tupl
             linestyle=("solid", "dashed", "dashdot", "dotted")[k % 4],
             label=f"{name}: {100.0 * share[-1]:.2f} %",
         )
+    for name, stated in (printed or {}).items():
+        axes.plot(3, 100.0 * stated, "*", color="#222222", markersize=11, linestyle="none",
+                  label=f"{name}, printed: {100.0 * stated:.2f} %")  # fmt: skip
     axes.set_xticks(range(4), [name.replace(" ", "\n", 1) for name in PHASE_NAMES])
     axes.set_ylabel("load supplied, %")
     axes.set_ylim(0.0, 105.0)
@@ -157,6 +174,42 @@ def figure_stages(
         for state, (color, style, width) in _STYLE.items()
     ]
     figure.legend(handles=marks, loc="outside lower center", ncols=4, fontsize=8)
+    return _write(figure, path)
+
+
+def figure_storms(groups: Mapping[str, FloatArray], path: Path) -> tuple[Path, ...]:
+    """Draw the distribution of the supplied share over storms, one curve a damage model.
+
+    Empirical distribution after reconfiguration with the band that holds the whole true one at
+    95 %, and thin, without a band, after the automatic response; SVG and PNG.
+
+    Parameters
+    ----------
+    groups
+        Name of the damage model, and (draw, time) supplied shares.
+    """
+    figure = Figure(figsize=(6.4, 3.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for k, (name, shares) in enumerate(groups.items()):
+        color, style = f"C{k}", ("solid", "dashed", "dashdot", "dotted")[k % 4]
+        rank = np.arange(len(shares) + 1) / len(shares)
+        wide = distribution_band(len(shares))
+        first, last = (100.0 * np.sort(np.r_[shares[:, t].min(), shares[:, t]]) for t in (1, 3))
+        axes.step(first, rank, where="post", color=color, linestyle=style, linewidth=0.7)
+        axes.step(
+            last, rank, where="post", color=color, linestyle=style, linewidth=1.8,
+            label=f"{name}: median {quantile(last[1:], 0.5):.1f} %, {len(shares)} storms",
+        )  # fmt: skip
+        axes.fill_between(
+            last, np.maximum(rank - wide, 0), np.minimum(rank + wide, 1), step="post",
+            color=color, alpha=0.15, linewidth=0,
+        )  # fmt: skip
+    axes.set_xlabel("load supplied, % (thin: after automatic isolation; bold: reconfigured)")
+    axes.set_ylabel("share of storms at or below")
+    axes.set_ylim(0.0, 1.0)
+    axes.grid(linewidth=0.4)
+    axes.legend(loc="upper left", fontsize=8)
     return _write(figure, path)
 
 

@@ -34,6 +34,8 @@ class CampaignSink:
         Called with a `Tally` after every batch.
     traced
         Columns that come beside a batch's verdicts, by `keep_trace`.
+    step
+        The step of the plan that is tried.
     """
 
     store: CampaignStore
@@ -41,6 +43,7 @@ class CampaignSink:
     mode: str
     watch: Callable[[Tally], None] | None = None
     traced: Sequence[str] = ()
+    step: int = 0
     _keeper: Keeper = field(init=False)
     _chunks: ChunkSink = field(init=False)
 
@@ -55,6 +58,7 @@ class CampaignSink:
             keep=self._keeper.keep,
             watch=self._keeper.saw,
             traced=self.traced,
+            step=self.step,
         )
 
     def accept(self, plan: Plan) -> None:

@@ -18,10 +18,12 @@ from scenarios.verdict import Outcome
 __all__ = [
     "Share",
     "clopper_pearson",
+    "distribution_band",
     "feasible_share",
     "lower_tail_mean",
     "outcome_shares",
     "quantile",
+    "quantile_interval",
     "quantile_rank",
     "share_of",
 ]
@@ -152,3 +154,45 @@ def lower_tail_mean(values: FloatArray, share: float) -> float:
     if whole < len(values):
         total += max(0.0, mass - whole) * float(ordered[whole])
     return total / mass
+
+
+def quantile_interval(
+    values: FloatArray, level: float, confidence: float, *, ends: tuple[float, float]
+) -> tuple[float, float]:
+    """Interval of a quantile by order statistics, whatever the distribution.
+
+    ``[x_(l), x_(u)]`` with ``l = Q(α/2)`` and ``u = Q(1 - α/2) + 1``, Q the quantile function of
+    a binomial of ``n`` trials at ``level``: at least ``confidence`` for independent values, ties
+    included. A rank outside 1 to n takes the end of the values' range.
+
+    Parameters
+    ----------
+    ends
+        Least and largest value there can be.
+
+    Raises
+    ------
+    ValueError
+        If ``level`` or ``confidence`` is not in (0, 1), or there is no value.
+    """
+    if not (0.0 < level < 1.0 and 0.0 < confidence < 1.0) or len(values) == 0:
+        raise ValueError(
+            f"level {level} and confidence {confidence} must lie in (0, 1), with values"
+        )
+    half, ordered = (1.0 - confidence) / 2.0, np.sort(values)
+    from scipy.stats import binom  # noqa: PLC0415  (half a second, and few ask)
+
+    low = int(binom.ppf(half, len(values), level))
+    high = int(binom.ppf(1.0 - half, len(values), level)) + 1
+    return (
+        float(ordered[low - 1]) if low >= 1 else ends[0],
+        float(ordered[high - 1]) if high <= len(values) else ends[1],
+    )
+
+
+def distribution_band(count: int, confidence: float = 0.95) -> float:
+    """Half width of the band around an empirical distribution function (Dvoretzky, Massart).
+
+    ``sqrt(ln(2 / α) / 2n)``: the whole true function lies inside with ``confidence``.
+    """
+    return math.sqrt(math.log(2.0 / (1.0 - confidence)) / (2.0 * count))

@@ -30,7 +30,7 @@ from federation.lock import LOCK_NAME
 from federation.parts import CHUNK_ROWS, FORMAT, STAMP_KEY, batches, chunk_range, encode_part
 from scenarios.errors import StoreError
 
-__all__ = ["CHUNK_ROWS", "FORMAT", "CampaignStore"]
+__all__ = ["CHUNK_ROWS", "FORMAT", "CampaignStore", "step_root"]
 
 _PART = re.compile(r"part-(\d{8})\.parquet")
 
@@ -51,7 +51,14 @@ class CampaignStore:
     study: Mapping[str, Any]
 
     @classmethod
-    def create(cls, root: Path, study_text: str, environment: Mapping[str, Any]) -> CampaignStore:
+    def create(
+        cls,
+        root: Path,
+        study_text: str,
+        environment: Mapping[str, Any],
+        *,
+        parts: bool = True,
+    ) -> CampaignStore:
         """Start a campaign in ``root``, or take up the one of the same fingerprint there.
 
         Parameters
@@ -62,6 +69,8 @@ class CampaignStore:
             ``study.json`` as `federation.study.write_resolved` writes it.
         environment
             Needs ``versions``; parts made with other versions are never mixed.
+        parts
+            False for a directory that holds a campaign for each step, and no part itself.
 
         Raises
         ------
@@ -74,7 +83,7 @@ class CampaignStore:
             store = cls.open(root)
             store._refuse_other(study, environment)
             store._drop_unfinished()
-            store._make_folder()
+            store._make_folder(parts)
             return store
         try:
             begun = ("parts", "environment.json", LOCK_NAME)  # all a start that was killed leaves
@@ -91,7 +100,7 @@ class CampaignStore:
                 f"{root} cannot hold a campaign ({error}); give another --out"
             ) from error
         store = cls(root=root, study=study)
-        store._make_folder()
+        store._make_folder(parts)
         write_whole(root / "environment.json", json_text(environment))
         write_whole(root / "study.json", study_text)  # last: its presence makes a campaign
         return store
@@ -126,6 +135,21 @@ class CampaignStore:
     def samples(self) -> int:
         """Realizations the whole campaign holds."""
         return int(self.study["config"]["campaign"]["samples"])
+
+    @property
+    def step(self) -> int:
+        """The step of the plan that the campaign tries."""
+        return int(self.study["config"]["campaign"].get("step") or 0)
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Names of the steps, where each has a campaign of its own in here; else empty."""
+        return tuple(self.study.get("steps", ()))
+
+    def of_step(self, step: int) -> CampaignStore | None:
+        """Open the campaign of one of several steps; None if it was not begun."""
+        root = step_root(self.root, step)
+        return CampaignStore.open(root) if (root / "study.json").is_file() else None
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -279,9 +303,10 @@ class CampaignStore:
                 "are not mixed: give another --out, or use those versions"
             )
 
-    def _make_folder(self) -> None:
+    def _make_folder(self, parts: bool) -> None:
+        folder = self.root / "parts" if parts else self.root
         try:
-            (self.root / "parts").mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(
                 f"{self.root} cannot hold a campaign ({error}); give another --out"
@@ -293,6 +318,11 @@ class CampaignStore:
             for path in folder.glob(".*.tmp"):
                 if UNFINISHED.fullmatch(path.name):
                     path.unlink(missing_ok=True)
+
+
+def step_root(root: Path, step: int) -> Path:
+    """Return the directory of the campaign of one of several steps."""
+    return root / f"step-{step}"
 
 
 def _torn(path: Path, error: Exception) -> str:

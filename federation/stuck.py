@@ -30,7 +30,9 @@ class Observed:
     switches_stuck: IntArray
 
 
-def plan_as_it_stands(plan: Plan, scenario: Scenario, stuck: BoolArray) -> Plan | None:
+def plan_as_it_stands(
+    plan: Plan, scenario: Scenario, stuck: BoolArray, time: int = 0
+) -> Plan | None:
     """Return the plan with some switches as the feeder's file has them.
 
     Parameters
@@ -39,6 +41,8 @@ def plan_as_it_stands(plan: Plan, scenario: Scenario, stuck: BoolArray) -> Plan 
         What was to be.
     stuck
         (switch,) those that did not act.
+    time
+        The step that is tried.
 
     Returns
     -------
@@ -49,16 +53,18 @@ def plan_as_it_stands(plan: Plan, scenario: Scenario, stuck: BoolArray) -> Plan 
     """
     feeder = scenario.feeder
     closed = plan.closed.copy()
-    closed[0] = np.where(stuck, feeder.lines.closed[feeder.switches], closed[0])
+    closed[time] = np.where(stuck, feeder.lines.closed[feeder.switches], closed[time])
     standing = replace(plan, closed=closed)
-    island = islands(standing, scenario)
-    formers = island[feeder.blocks.of_bus[scenario.ders.bus[plan.grid_forming[0]]]]
+    island = islands(standing, scenario, time)
+    formers = island[feeder.blocks.of_bus[scenario.ders.bus[plan.grid_forming[time]]]]
     count = np.bincount(formers, minlength=int(island.max(initial=0)) + 1)
     live = count[island] > 0
-    if (plan.energized[0] & ~live).any() or count.max() > scenario.limits.grid_forming_per_island:
+    if (
+        plan.energized[time] & ~live
+    ).any() or count.max() > scenario.limits.grid_forming_per_island:
         return None
     energized = plan.energized.copy()
-    energized[0] = live
+    energized[time] = live
     return replace(standing, energized=energized)
 
 
@@ -69,6 +75,7 @@ def observe_under(  # noqa: PLR0917
     batch: Realizations,
     setpoints: Setpoints,
     stuck: BoolArray,
+    time: int = 0,
 ) -> Observed:
     """Solve and judge each realization under its own switch states.
 
@@ -82,21 +89,23 @@ def observe_under(  # noqa: PLR0917
         Of equal length and order.
     stuck
         (realization, switch) switches that did not act.
+    time
+        The step that is tried.
     """
     feeder = scenario.feeder
-    moved = stuck & (plan.closed[0] != feeder.lines.closed[feeder.switches]) & ~scenario.locked
+    moved = stuck & (plan.closed[time] != feeder.lines.closed[feeder.switches]) & ~scenario.locked
     count = moved.sum(axis=1)
     if not count.any():
         snapshots = engine.observe(batch, setpoints)
-        verdicts = judge(snapshots, plan, scenario)
+        verdicts = judge(snapshots, plan, scenario, time)
         return Observed(snapshots=snapshots, verdicts=verdicts, switches_stuck=count)
     patterns, which = np.unique(moved, axis=0, return_inverse=True)
     rows, parts = [], []
     for k, pattern in enumerate(patterns):
         mine = np.flatnonzero(which.ravel() == k)
-        parts.append(_observe(engine, scenario, plan, batch, setpoints, mine, pattern))
+        parts.append(_observe(engine, scenario, plan, batch, setpoints, mine, pattern, time))
         rows.append(mine)
-    engine.hold(plan)
+    engine.hold(plan, time)
     order = np.argsort(np.concatenate(rows), kind="stable")
     return Observed(
         snapshots=_rows(_joined([snapshots for snapshots, _ in parts]), order),
@@ -113,14 +122,15 @@ def _observe(  # noqa: PLR0917
     setpoints: Setpoints,
     rows: IntArray,
     pattern: BoolArray,
+    time: int,
 ) -> tuple[Snapshots, Verdicts]:
-    standing = plan_as_it_stands(plan, scenario, pattern) if pattern.any() else plan
+    standing = plan_as_it_stands(plan, scenario, pattern, time) if pattern.any() else plan
     if standing is None:
         snapshots = _unsolved(scenario, batch.index[rows])
-        return snapshots, judge(snapshots, plan, scenario)
-    engine.hold(standing)
+        return snapshots, judge(snapshots, plan, scenario, time)
+    engine.hold(standing, time)
     snapshots = engine.observe(_rows(batch, rows), _rows(setpoints, rows))
-    return snapshots, judge(snapshots, standing, scenario)
+    return snapshots, judge(snapshots, standing, scenario, time)
 
 
 def _unsolved(scenario: Scenario, index: IntArray) -> Snapshots:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from federation.config import (
     StudyConfig,
 )
 from federation.planner_options import complete_planner, planner_faults
+from federation.restoration_study import Damage, damage_faults, restores, table_path
 from federation.sampling import history_path, make_sampler, sampling_faults
 from federation.study_file import (
     Origin,
@@ -38,7 +39,7 @@ from federation.study_file import (
 )
 from federation.wiring import wiring_faults
 from scenarios.arrays import content_digest
-from scenarios.errors import ConfigError
+from scenarios.errors import ConfigError, ScenarioError
 from scenarios.feeder import Feeder
 from scenarios.sampling import Sampler
 from scenarios.scenario import Scenario
@@ -83,6 +84,36 @@ class Study:
     scenario: Scenario
     sampler: Sampler
     fingerprint: str
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Steps of the plan that are tried, a campaign each."""
+        step = self.config.campaign.step
+        return tuple(range(len(self.scenario.hours))) if step is None else (step,)
+
+    @property
+    def step(self) -> int:
+        """The step that one campaign tries.
+
+        Raises
+        ------
+        ConfigError
+            If there are several.
+        """
+        if len(self.steps) > 1:
+            listed = ", ".join(f"{k} {name}" for k, name in enumerate(self.scenario.step_names))
+            raise ConfigError(
+                f"{self.name} has {len(self.steps)} steps ({listed}) and this takes one; add "
+                f"--set campaign.step={self.steps[-1]}, or use gridproof run, which tries each"
+            )
+        return self.steps[0]
+
+    def at_step(self, step: int) -> Study:
+        """Return the study of one step's campaign: the same draws, that step of the plan."""
+        campaign = self.config.campaign.model_copy(update={"step": step})
+        config = self.config.model_copy(update={"campaign": campaign})
+        own = _fingerprint(config, self.scenario, self.sampler)
+        return replace(self, config=config, fingerprint=own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,21 +176,21 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     sections, whole, more = parse_sections(values, origin)
     faults += more
     ders, planner = sections.get("ders"), sections.get("planner")
-    if "ders" in whole and isinstance(ders, DersConfig):
+    if "ders" in whole and isinstance(ders, DersConfig) and not restores(sections):
         faults += nobody_forms(ders, origin)
     if isinstance(planner, PlannerConfig):
         faults += planner_faults(planner, origin)
     campaign = sections.get("campaign")
     if "campaign" in whole and isinstance(campaign, CampaignConfig):
         faults += sampling_faults(campaign, origin)
-    feeder, more = _feeder(sections, None if written else path.parent, origin)
+    feeder, damage, more = _feeder(sections, None if written else path.parent, origin)
     faults += more
     if faults or feeder is None:
         raise ConfigError(faults)
     config = StudyConfig.model_validate({key: _dump(part) for key, part in sections.items()})
     config = config.model_copy(update={"planner": complete_planner(config.planner)})
     name = config.study.name or name
-    scenario = build_scenario(name, config, feeder)
+    scenario = _scenario(name, config, feeder, damage, label)
     sampler = make_sampler(config.campaign, scenario, path.parent, origin)
     between = wiring_faults(config, scenario)
     if between:
@@ -183,13 +214,19 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
 def resolved_text(study: Study) -> str:
     """Print the study as it is now, overrides included, as JSON.
 
-    A feeder outside the shipped ones, and a history, are named by their absolute paths.
+    A feeder and tables outside the shipped ones, and a history, are named by absolute paths.
     """
     config = study.config.model_dump(mode="json")
     beside = None if study.path.suffix == ".json" else study.path.parent
     feeder = _feeder_file(study.config.feeder.path, beside)
     if feeder is not None and not feeder.is_relative_to(shipped_root()):
         config["feeder"]["path"] = feeder.resolve().as_posix()
+    for key in ("devices", "failures"):
+        given = getattr(study.config.restoration, key)
+        folders = _folders(beside, feeder) if feeder is not None else ()
+        table = None if given is None else table_path(given, folders)
+        if table is not None and not table.is_relative_to(shipped_root()):
+            config["restoration"][key] = table.resolve().as_posix()
     history = history_path(study.config.campaign, study.path.parent)
     if history is not None:
         config["campaign"]["history"] = history.resolve().as_posix()
@@ -197,6 +234,7 @@ def resolved_text(study: Study) -> str:
         "format": RESOLVED_FORMAT,
         "name": study.name,
         "fingerprint": study.fingerprint,
+        **({"steps": list(study.scenario.step_names)} if len(study.steps) > 1 else {}),
         "config": config,
     }
     return json.dumps(document, indent=1) + "\n"
@@ -208,6 +246,19 @@ def write_resolved(study: Study, path: Path) -> None:
 
 
 # ------------------------------------------------------------------------------- parts
+
+
+def _scenario(
+    name: str, config: StudyConfig, feeder: Feeder, damage: Damage | None, label: str
+) -> Scenario:
+    if damage is None:
+        return build_scenario(name, config, feeder)
+    sections = {key: getattr(config, key) for key in StudyConfig.model_fields}
+    try:
+        case = damage.case(name, feeder, sections)
+        return build_scenario(name, config, case.feeder, case)
+    except ScenarioError as error:
+        raise ConfigError([f"{label}: {fault}" for fault in error.faults]) from error
 
 
 def _locate(given: str) -> tuple[Path, str]:
@@ -241,25 +292,32 @@ def _read_resolved(path: Path, label: str) -> Mapping[str, Any]:
 
 def _feeder(
     sections: Mapping[str, BaseModel], folder: Path | None, origin: Origin
-) -> tuple[Feeder | None, list[str]]:
+) -> tuple[Feeder | None, Damage | None, list[str]]:
     """Read the feeder and hold every well-formed section against it."""
     config, limits = sections.get("feeder"), sections.get("limits")
     if not isinstance(config, FeederConfig):
-        return None, []
+        return None, None, []
     path = _feeder_file(config.path, folder)
     if path is None:
         shipped = [found.name for found in sorted((shipped_root() / "feeders").iterdir())]
         near = did_you_mean(config.path, shipped, "shipped feeders")
         wrong = "is neither a file beside the study nor a shipped feeder"
-        return None, [origin.fault(("feeder", "path"), config.path, wrong, near)]
+        return None, None, [origin.fault(("feeder", "path"), config.path, wrong, near)]
     try:
         feeder = read_feeder(path)
     except ConfigError as error:
-        return None, list(error.faults)
+        return None, None, list(error.faults)
     faults = contradictions(sections, feeder, origin)
     known = limits if isinstance(limits, LimitsConfig) else None
     switched = apply_switching(feeder, config, known)
-    return switched, faults + loop_faults(config, switched, origin)
+    damage, more = damage_faults(sections, feeder, _folders(folder, path), origin)
+    if restores(sections):  # whose own checks say what a loop is: one of lines before the event
+        return switched, damage, faults + more
+    return switched, None, faults + more + loop_faults(config, switched, origin)
+
+
+def _folders(study: Path | None, feeder: Path) -> tuple[Path, ...]:
+    return (feeder.parent,) if study is None else (study, feeder.parent)
 
 
 def _feeder_file(given: str, folder: Path | None) -> Path | None:
@@ -287,6 +345,7 @@ _NEVER_DECIDES: dict[str, Any] = {
     "federation": True,
     "feeder": {"path"},
     "campaign": {"batch", "horizon_h", "history"},
+    "restoration": {"devices", "failures"},
 }
 """What cannot change a plan or a verdict: names, places, deadlines, batching."""
 

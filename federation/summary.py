@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from federation.answers import kept_answers
 from federation.crossed import crossed_outcomes
 from federation.losses import KindCounts, UnservedEnergy
+from federation.restoration_summary import restoration_summary
 from federation.rows import MARGIN_UNITS, outcome_counts
 from federation.sampling import DESIGNS
 from federation.statistics import feasible_share, outcome_shares
@@ -29,12 +30,19 @@ from scenarios.plan import Plan
 from scenarios.scenario import Scenario
 from scenarios.verdict import MarginKind, Outcome
 
-__all__ = ["QUANTILE_LEVELS", "TAIL_SHARE", "campaign_summary", "plan_summary"]
+__all__ = ["QUANTILE_LEVELS", "TAIL_SHARE", "about_plan", "campaign_summary", "plan_summary"]
 
 _ROW_COLUMNS = ("index", "outcome", "load_kw", "served_kw")
 QUANTILE_LEVELS = (0.01, 0.05, 0.5, 0.95)
 TAIL_SHARE = 0.05
 """Share of the realizations whose mean margin is reported as CVaR."""
+
+
+def about_plan(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any]:
+    """Say what people are told of a plan: of all its phases where lines failed, else of a step."""
+    if scenario.restoration is not None:
+        return restoration_summary(plan, scenario)
+    return plan_summary(plan, scenario, time)
 
 
 def plan_summary(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any]:
@@ -154,6 +162,7 @@ def campaign_summary(store: CampaignStore) -> dict[str, Any]:
     recorded = sum(run["realizations"] for run in runs)
     return {
         "samples": samples,
+        "step": store.step,
         "asked": samples if stopping and stopping["reason"] else store.samples,
         "judge": asked["judge"],
         "recourse": asked["recourse"],

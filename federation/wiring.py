@@ -27,6 +27,7 @@ def wiring_faults(config: StudyConfig, scenario: Scenario) -> list[str]:
         for name in config.devices.at
         if name not in scenario.ders.ids
     ]
+    found += _step_faults(config, scenario)
     between = config.faults.declared or bool(config.devices.at)
     if between and config.campaign.judge == "both":
         found.append(
@@ -63,6 +64,27 @@ def wiring_faults(config: StudyConfig, scenario: Scenario) -> list[str]:
     return found
 
 
+def _step_faults(config: StudyConfig, scenario: Scenario) -> list[str]:
+    names, campaign = scenario.step_names, config.campaign
+    listed = ", ".join(f"{k} {name}" for k, name in enumerate(names))
+    if campaign.step is not None and campaign.step >= len(names):
+        return [f"[campaign] step = {campaign.step} is not a step of this study; it has {listed}"]
+    if campaign.step is not None or len(names) == 1:
+        return []
+    found = []
+    if campaign.stop is not None:
+        found.append(
+            "[campaign] stop ends each step's campaign at a realization of its own, which leaves "
+            "nothing to pair the steps by; leave stop out, or name one step"
+        )
+    if config.realtime.step_s is not None or config.devices.at:
+        found.append(
+            "[realtime] and [devices] are of one clock and one grid, this study has "
+            f"{len(names)} steps ({listed}); name one with [campaign] step"
+        )
+    return found
+
+
 def channel_of(study: Study, draw: Callable[[int, int], Realizations]) -> Channel | None:
     """Return the study's channel; None where nothing is declared.
 
@@ -79,7 +101,9 @@ def channel_of(study: Study, draw: Callable[[int, int], Realizations]) -> Channe
         from federation.device import ModbusDevices  # noqa: PLC0415  (an optional dependency)
 
         devices = ModbusDevices(config.devices, study.scenario)
-    return Channel(study.scenario, config.faults, config.campaign.seed, draw, devices)
+    return Channel(
+        study.scenario, config.faults, config.campaign.seed, draw, devices, step=study.step
+    )
 
 
 def pace_of(study: Study) -> Pace | None:

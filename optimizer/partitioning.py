@@ -86,7 +86,9 @@ def _plan_step(
     time_limit_s: float,
     progress: Callable[[PlanProgress], None] | None,
 ) -> Outcome[FirstStage]:
-    network = Network.of(scenario, time, ac_margin=options.ac_margin)
+    network = Network.of(
+        scenario, time, ac_margin=options.ac_margin, ac_margin_at=options.ac_margin_at
+    )
     box = scenario.uncertainty
     check_budget(options.budget, int((box.spread > 0.0).sum()))
     master, oracle = _two_stages(network, options)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from optimizer.constraints.insets import INSET_KINDS
 from optimizer.constraints.topology import FORMULATIONS
 from optimizer.methods.island_separation import SEPARATIONS
 
@@ -35,6 +38,9 @@ class PartitioningOptions:
     ac_margin
         pu of voltage, and the like share of every other limit, kept clear in all planning
         copies; see `optimizer.constraints.network.Network.of`.
+    ac_margin_at
+        Wider margins of single elements, pu: ``bus``, ``line``, ``transformer`` or ``der``, then
+        the element's id.
     max_iterations
         Most master solves.
     min_energized_blocks
@@ -58,6 +64,7 @@ class PartitioningOptions:
     gap: float = 1e-4
     time_limit_s: float = 600.0
     ac_margin: float = 0.0
+    ac_margin_at: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
     max_iterations: int = 100
     min_energized_blocks: int = 0
     min_served_kw: float = 0.0
@@ -91,5 +98,30 @@ class PartitioningOptions:
             )
             if not fits
         ]
+        faults += _margin_faults(self.ac_margin_at)
         if faults:
             raise ValueError("; ".join(faults))
+
+
+def _margin_faults(given: Mapping[str, Any]) -> list[str]:
+    """Find every margin of an element that is not a table of numbers in range."""
+    faults = []
+    for kind, table in given.items():
+        if kind not in INSET_KINDS:
+            faults.append(
+                f"ac_margin_at.{kind} is not known; it must be one of {', '.join(INSET_KINDS)}"
+            )
+        elif not isinstance(table, Mapping):
+            faults.append(
+                f"ac_margin_at.{kind} = {table!r} must be a table of ids and pu, such as "
+                f"ac_margin_at.{kind}.ID = 0.002"
+            )
+        else:
+            faults += [
+                f"ac_margin_at.{kind}.{name} = {value!r} must be a number in [0, 0.05) pu"
+                for name, value in table.items()
+                if isinstance(value, bool)
+                or not isinstance(value, (int, float))
+                or not 0.0 <= value < 0.05
+            ]
+    return faults

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from optimizer.methods.decomposition import PlanProgress
 from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
+from optimizer.restoration import RestorationOptions
+from optimizer.restoration_phases import PhasePlanner
 from scenarios.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,7 +39,10 @@ class Planner(Protocol):
 
 
 FAMILIES: Mapping[str, tuple[type[Any], Callable[..., Planner]]] = MappingProxyType(
-    {"partitioning": (PartitioningOptions, PartitioningPlanner)}
+    {
+        "partitioning": (PartitioningOptions, PartitioningPlanner),
+        "restoration": (RestorationOptions, PhasePlanner),
+    }
 )
 """Options and planner of each family, by the name a study gives."""
 

@@ -1,8 +1,9 @@
 """Remote reconfiguration alone: what the phases before it leave to decide.
 
-The damaged zone is known, and lines into it stay open. Safe buses that no operable switch can
-part are one block, energised together; the radiality formulations then see blocks and operable
-lines only, while flows and voltages keep every bus.
+The damaged zone is known, and lines into it stay open. A closed line behind which only loads
+hang stays closed. Safe buses that no line left to move can part are one block, energised
+together; the radiality formulations then see blocks and operable lines only, while flows and
+voltages keep every bus.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from scipy import sparse
 
 from optimizer.constraints.distflow import FlowColumns, LineData, add_distflow
 from optimizer.constraints.feed import FeedGraph, add_feed
+from optimizer.constraints.hanging import hanging_edges
 from optimizer.constraints.isolation import Isolation
 from optimizer.constraints.supply import add_supply, hold_source_voltage, w_band
 from optimizer.methods.program import Program
@@ -26,6 +28,7 @@ __all__ = [
     "assemble",
     "build_reconfiguration",
     "read_reconfiguration",
+    "starting_point",
 ]
 
 
@@ -41,6 +44,10 @@ class ReconfigurationColumns:
         Positions of the lines that may move; ``closed`` (switch,) their columns.
     energized
         (block,).
+    lines
+        Positions of the lines of ``flow``: those that may move, then the others.
+    feed_first
+        The first column that the radiality formulation added.
     formers
         Which of ``case.forming`` are in the safe zone; ``forming`` holds their columns.
     """
@@ -50,22 +57,34 @@ class ReconfigurationColumns:
     switches: IntArray
     closed: IntArray
     energized: IntArray
+    lines: IntArray
+    feed_first: int
     formers: IntArray
     forming: IntArray
     flow: FlowColumns
 
 
 def build_reconfiguration(
-    case: RestorationCase, isolation: Isolation, *, radiality: str = "directed_local_flow"
+    case: RestorationCase,
+    isolation: Isolation,
+    *,
+    radiality: str = "directed_local_flow",
+    keep_live: bool = False,
 ) -> tuple[Program, ReconfigurationColumns]:
     """State objective (2) at t = 3 with (3)-(7) and linearised DistFlow on the safe zone.
 
     The program's constant holds the losses of t = 0 to 2 and of the damaged zone, so that its
     objective is that of the program over all phases.
+
+    Parameters
+    ----------
+    keep_live
+        Leave every line that is live closed, so that dead zones are joined to the feeders as
+        they are. Its solutions are solutions of the whole, found far sooner on a large network.
     """
     m, weights = Program(), case.weights
     safe = isolation.available[2]
-    buses, switches, frozen = _parts(case, isolation)
+    buses, switches, frozen = _parts(case, isolation, keep_live=keep_live)
     place = np.full(len(safe), -1, np.int64)
     place[buses] = np.arange(len(buses))
     block = _blocks(len(buses), place[case.ends[frozen]])
@@ -82,6 +101,7 @@ def build_reconfiguration(
         ends=block[place[case.ends[switches]]],
         root_nodes=block[place[np.concatenate([stations, former_buses])]],
     )
+    feed_first = m.size
     feed = add_feed(m, graph, closed, energized, roots, formulation=radiality)
     net = LineData.of(case, buses, np.concatenate([switches, frozen]))
     at, p, q = add_supply(m, case, stations, case.forming[formers], forming)
@@ -103,6 +123,8 @@ def build_reconfiguration(
         switches=switches,
         closed=closed,
         energized=energized,
+        lines=np.concatenate([switches, frozen]),
+        feed_first=feed_first,
         formers=formers,
         forming=forming,
         flow=flow,
@@ -110,15 +132,24 @@ def build_reconfiguration(
     return m, columns
 
 
-def _parts(case: RestorationCase, isolation: Isolation) -> tuple[IntArray, IntArray, IntArray]:
-    """Safe buses, lines between them that may move, and closed ones that may not."""
+def _parts(
+    case: RestorationCase, isolation: Isolation, *, keep_live: bool
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Safe buses, lines between them that may move, and closed ones that may not or need not."""
     safe = isolation.available[2]
     inside = safe[case.ends].all(axis=1)
     sound = np.ones(len(inside), bool)
     sound[case.failed] = False
     held_open = ~case.operable_end & ~isolation.end_closed[2]
     moves = inside & sound & case.operable_end.any(axis=1) & ~held_open.any(axis=1)
-    stays = inside & ~moves & isolation.closed[2]
+    closed = isolation.closed[2]
+    present = np.flatnonzero(moves | (inside & closed))
+    roots = np.concatenate([case.feeder.sources.bus, _safe_formers(case, safe)[1]])
+    hangs = hanging_edges(len(safe), case.ends[present], roots)
+    moves[present[hangs & closed[present]]] = False
+    if keep_live:
+        moves &= ~(closed & isolation.energized[2][case.ends].all(axis=1))
+    stays = inside & ~moves & closed
     return np.flatnonzero(safe), np.flatnonzero(moves), np.flatnonzero(stays)
 
 
@@ -155,6 +186,28 @@ def _settled_cost(case: RestorationCase, isolation: Isolation) -> float:
         weights.alpha * (weights.unserved * unserved + weights.lost_bus * lost)
         + weights.beta * weights.switching * moves
     )
+
+
+def starting_point(
+    columns: ReconfigurationColumns,
+    size: int,
+    kept: ReconfigurationColumns,
+    values: FloatArray,
+) -> FloatArray:
+    """(column,) the states of a solution with live lines kept, for the program without.
+
+    Parameters
+    ----------
+    columns, size
+        Of the program to be started; NaN where nothing is known.
+    kept, values
+        Of the program with ``keep_live``, and its solution.
+    """
+    start = np.full(size, np.nan)
+    start[columns.closed] = 1.0  # a line that only the whole may move is live and closed
+    place = np.searchsorted(columns.switches, kept.switches)
+    start[columns.closed[place]] = values[kept.closed]
+    return start
 
 
 def read_reconfiguration(

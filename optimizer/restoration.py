@@ -30,17 +30,29 @@ import numpy as np
 from optimizer.constraints.damage import StateColumns, add_cascade, add_states, add_switching
 from optimizer.constraints.distflow import FlowColumns, LineData, add_distflow
 from optimizer.constraints.feed import FORMULATIONS, FeedGraph, add_feed
-from optimizer.constraints.isolation import isolate
+from optimizer.constraints.isolation import Isolation, isolate
 from optimizer.constraints.supply import add_supply, hold_source_voltage, w_band
 from optimizer.methods.program import Program
 from optimizer.methods.solve import Answer, solve_arrays
-from optimizer.reconfiguration import assemble, build_reconfiguration, read_reconfiguration
+from optimizer.reconfiguration import (
+    ReconfigurationColumns,
+    assemble,
+    build_reconfiguration,
+    read_reconfiguration,
+    starting_point,
+)
+from optimizer.regions import regional_bounds, with_bounds
 from scenarios.arrays import FloatArray, IntArray
 from scenarios.errors import NoPlanExists, PlanNotFound
 from scenarios.plan import Proof, Termination
 from scenarios.restoration import RestorationCase, RestorationPlan
 
 __all__ = ["PhaseColumns", "RestorationOptions", "RestorationPlanner", "build_all_phases"]
+
+_MANY_SWITCHES = 300  # from here on a start found with live lines kept is worth its time
+_START_GAP = 1e-5
+_START_SHARE = 0.3  # of the time limit
+_REGIONS_SHARE = 0.4  # of the time limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,9 +219,20 @@ class RestorationPlanner:
                 case, isolation, radiality=self.options.radiality
             )
         arrays = program.arrays()
-        built = perf_counter()
+        built, start = perf_counter(), None
+        if not whole and len(reduced.switches) > _MANY_SWITCHES:
+            tell("live lines kept")
+            start = self._start(case, isolation, reduced, program.size)
+            if self.options.radiality == "directed_local_flow":
+                tell("bounds by region")
+                share = _REGIONS_SHARE * self.options.time_limit_s
+                found = regional_bounds(case, isolation, reduced, arrays, time_limit_s=share)
+                arrays = with_bounds(arrays, found)
         answer, values = solve_arrays(
-            arrays, gap=self.options.gap, time_limit_s=self.options.time_limit_s
+            arrays,
+            gap=self.options.gap,
+            time_limit_s=self.options.time_limit_s - (perf_counter() - built),
+            start=start,
         )
         proof = self._proof(answer, began, built)
         if not answer.found:
@@ -218,12 +241,25 @@ class RestorationPlanner:
             return _read_all_phases(case, columns, values, proof)
         return read_reconfiguration(case, isolation, reduced, values, proof)
 
+    def _start(
+        self,
+        case: RestorationCase,
+        isolation: Isolation,
+        columns: ReconfigurationColumns,
+        size: int,
+    ) -> FloatArray | None:
+        """Solve with live lines kept, always by the local flow; None if nothing comes of it."""
+        program, kept = build_reconfiguration(case, isolation, keep_live=True)
+        answer, values = solve_arrays(
+            program.arrays(),
+            gap=max(self.options.gap, _START_GAP),
+            time_limit_s=_START_SHARE * self.options.time_limit_s,
+        )
+        return starting_point(columns, size, kept, values) if answer.found else None
+
     def _proof(self, answer: Answer, began: float, built: float) -> Proof:
-        seconds = {
-            "build": built - began,
-            "solve": answer.seconds,
-            "total": perf_counter() - began,
-        }
+        now = perf_counter()
+        seconds = {"build": built - began, "solve": now - built, "total": now - began}
         return Proof(
             termination=answer.termination,
             incumbent_usd=answer.incumbent,

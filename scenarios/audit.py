@@ -6,6 +6,8 @@ import numpy as np
 
 from scenarios.graph import connected_components, has_cycle
 from scenarios.plan import Plan
+from scenarios.restoration_audit import audit_restoration
+from scenarios.restoration_trial import restoration_of
 from scenarios.scenario import Scenario
 
 __all__ = ["audit", "islands"]
@@ -23,12 +25,15 @@ def audit(plan: Plan, scenario: Scenario) -> tuple[str, ...]:
     Checked at each step: energised islands are trees and hold 1 to ``k_der`` grid-forming
     DERs; no closed switch joins a live block and a dead one; nothing is injected in a dead
     block; locked switches keep their state; set-points are finite and within capability; a
-    grid-forming DER can form, is in a live block and holds a voltage inside the band.
+    grid-forming DER can form, is in a live block and holds a voltage inside the band. Where
+    lines failed, also what `audit_restoration` checks at each phase.
     """
     faults: list[str] = []
     for time in range(len(plan.closed)):
         faults += _graph_faults(plan, scenario, time)
         faults += _der_faults(plan, scenario, time)
+    if scenario.restoration is not None:
+        faults += audit_restoration(scenario.restoration, restoration_of(plan, scenario))
     return tuple(faults)
 
 

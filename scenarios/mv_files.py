@@ -18,13 +18,14 @@ from scenarios.errors import ConfigError
 from scenarios.feeder import Feeder
 from scenarios.restoration import Device, LineDevices, RestorationCase
 
-__all__ = ["dss_script", "read_devices", "read_network", "write_network"]
+__all__ = ["dss_script", "read_devices", "read_failures", "read_network", "write_network"]
 
 _BUS = ("bus", "x_km", "y_km", "p_kw", "q_kvar", "source_v_pu")
 _LINE = (
     "line", "from_bus", "to_bus", "r_ohm", "x_ohm", "rating_a",
     "closed", "kind", "from_device", "to_device",
 )  # fmt: skip
+_DEVICES = ("line", "kind", "from_device", "to_device")
 _KINDS = ("overhead", "underground")
 
 
@@ -92,7 +93,7 @@ def dss_script(case: RestorationCase) -> str:
             f"kW={p[i]:.4f} kvar={q[i]:.4f} vminpu=0.5 vmaxpu=1.5"
         )
     out += [f"Open Line.{feeder.lines.ids[k]} 1" for k in np.flatnonzero(~feeder.lines.closed)]
-    out += [f"Set VoltageBases=[{base_kv:g}]", "CalcVoltageBases", "Solve"]
+    out += [f"Set VoltageBases=[{base_kv:g}]", "CalcVoltageBases", "BusCoords buses.csv", "Solve"]
     return "\n".join(out) + "\n"
 
 
@@ -117,7 +118,7 @@ def read_network(folder: Path, base_kv: float = 20.0) -> RestorationCase:
                     "which buses.csv does not have; name one it has"
                 )
     columns = _columns(folder, buses, lines, faults)
-    devices, cable = _device_columns(folder, lines, faults)
+    devices, cable = _device_columns(folder / "lines.csv", lines, faults)
     if faults:
         raise ConfigError(faults)
     feeder = balanced_feeder(
@@ -140,7 +141,9 @@ def read_network(folder: Path, base_kv: float = 20.0) -> RestorationCase:
 
 
 def read_devices(path: Path, feeder: Feeder) -> LineDevices:
-    """Read ``lines.csv`` for a feeder compiled elsewhere, in the feeder's order of lines.
+    """Read a table of devices for a feeder compiled elsewhere, in the feeder's order of lines.
+
+    Columns ``line, kind, from_device, to_device`` are needed; others are not looked at.
 
     Raises
     ------
@@ -148,27 +151,44 @@ def read_devices(path: Path, feeder: Feeder) -> LineDevices:
         If the two do not hold the same lines, or a device is unknown.
     """
     faults: list[str] = []
-    table = {row["line"]: row for row in _rows(path, _LINE, faults)}
-    for name in sorted(table.keys() ^ set(feeder.lines.ids)):
+    rows = list(_rows(path, _DEVICES, faults, exactly=False))
+    table = {row["line"].lower(): row for row in rows}
+    for name in sorted(table.keys() ^ set(feeder.lines.ids)) if not faults else ():
         which = "the table alone" if name in table else "the feeder alone"
         faults.append(f"{path}: line {name} is in {which}; both must have it")
     if faults:
         raise ConfigError(faults)
-    rows = [table[name] for name in feeder.lines.ids]
-    devices, cable = _device_columns(path.parent, rows, faults)
+    pairs, cable = _device_columns(path, [table[name] for name in feeder.lines.ids], faults)
     if faults:
         raise ConfigError(faults)
-    return LineDevices(line_ids=feeder.lines.ids, underground=cable, device=devices)
+    return LineDevices(line_ids=feeder.lines.ids, underground=cable, device=pairs)
 
 
-def _rows(path: Path, head: tuple[str, ...], faults: list[str]) -> Iterator[dict[str, str]]:
+def read_failures(path: Path) -> tuple[str, ...]:
+    """Read the ids of the failed lines, in the table's order, from its column ``line``.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file or column.
+    """
+    faults: list[str] = []
+    found = tuple(row["line"].lower() for row in _rows(path, ("line",), faults, exactly=False))
+    if faults:
+        raise ConfigError(faults)
+    return found
+
+
+def _rows(
+    path: Path, head: tuple[str, ...], faults: list[str], *, exactly: bool = True
+) -> Iterator[dict[str, str]]:
     if not path.is_file():
         faults.append(f"{path}: no such file; it must have columns {', '.join(head)}")
         return
     with path.open(newline="", encoding="utf-8") as source:
-        reader = csv.DictReader(source)
+        reader = csv.DictReader(source, restval="")
         found = tuple(reader.fieldnames or ())
-        if found != head:
+        if found != head and (exactly or not set(head) <= set(found)):
             faults.append(f"{path}: columns are {', '.join(found)}; they must be {', '.join(head)}")
             return
         yield from reader
@@ -198,14 +218,14 @@ def _columns(
 
 
 def _device_columns(
-    folder: Path, lines: list[dict[str, str]], faults: list[str]
+    path: Path, lines: list[dict[str, str]], faults: list[str]
 ) -> tuple[tuple[tuple[Device, Device], ...], BoolArray]:
     known = {device.value: device for device in Device}
     pairs, cable = [], np.zeros(len(lines), bool)
     for k, row in enumerate(lines):
         if row["kind"] not in _KINDS:
             faults.append(
-                f"{folder / 'lines.csv'}: kind of line {row['line']} is {row['kind']!r}; it must "
+                f"{path}: kind of line {row['line']} is {row['kind']!r}; it must "
                 f"be one of {', '.join(_KINDS)}"
             )
         cable[k] = row["kind"] == "underground"
@@ -213,7 +233,7 @@ def _device_columns(
         for end in ("from_device", "to_device"):
             if row[end] not in known:
                 faults.append(
-                    f"{folder / 'lines.csv'}: {end} of line {row['line']} is {row[end]!r}; it "
+                    f"{path}: {end} of line {row['line']} is {row[end]!r}; it "
                     f"must be one of {', '.join(known)}"
                 )
             pair.append(known.get(row[end], Device.NONE))

@@ -7,8 +7,7 @@ another tool; ``gridproof check PLAN STUDY`` audits it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from enum import StrEnum
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from scenarios.arrays import BoolArray, FloatArray, IntArray, frozen
+from scenarios.arrays import BoolArray, FloatArray, IntArray, frozen, index_of
 from scenarios.errors import ConfigError
+from scenarios.proof import Proof, Termination
 
 if TYPE_CHECKING:
+    from scenarios.realization import Realizations
     from scenarios.scenario import Scenario
 
 __all__ = [
@@ -31,63 +32,6 @@ __all__ = [
     "plan_schema",
     "plan_to_json",
 ]
-
-
-class Termination(StrEnum):
-    """Why a search ended; says nothing of what it had found."""
-
-    OPTIMAL = "optimal"
-    INFEASIBLE = "infeasible"
-    TIME_LIMIT = "time_limit"
-    ITERATION_LIMIT = "iteration_limit"
-    UNKNOWN = "unknown"
-    EXTERNAL = "external"  # the plan came from a file or another tool; nothing is proven
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
-    """Three facts, never one flag: why it ended, the incumbent, and the bound.
-
-    Attributes
-    ----------
-    termination
-        Why the search ended.
-    incumbent_usd
-        Cost of the best plan proven robust; ``inf`` if there is none.
-    bound_usd
-        No plan costs less; ``-inf`` if nothing is known.
-    asked_gap
-        The relative gap at which a plan counts as certified.
-    robust
-        True if feasibility for every realization of the set is proven, not sampled.
-    iterations
-        Master solves.
-    realizations_kept
-        Realizations held in the last master.
-    seconds
-        Wall time, by part: ``total``, ``master``, ``separation``, …
-    """
-
-    termination: Termination
-    incumbent_usd: float
-    bound_usd: float
-    asked_gap: float = 1e-4
-    robust: bool = False
-    iterations: int = 0
-    realizations_kept: int = 0
-    seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-
-    @property
-    def gap(self) -> float:
-        """``(incumbent - bound) / max(1, |incumbent|)``; ``inf`` without both."""
-        if not (np.isfinite(self.incumbent_usd) and np.isfinite(self.bound_usd)):
-            return float("inf")
-        return max(0.0, self.incumbent_usd - self.bound_usd) / max(1.0, abs(self.incumbent_usd))
-
-    @property
-    def certified(self) -> bool:
-        """Robust, and within the asked gap of the best there can be."""
-        return self.robust and self.gap <= self.asked_gap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -155,6 +99,9 @@ class Plan:
         ``shed``, ``generation``, ``redispatch`` (worst case) and ``objective``.
     proof
         What was shown.
+    partial_ids, served_share
+        Loads that some step serves in part, and (time, load of these) the share of its demand
+        that each is asked for; every other load of a live block is served whole.
     """
 
     family: str
@@ -170,9 +117,13 @@ class Plan:
     q_kvar: FloatArray
     costs_usd: Mapping[str, float]
     proof: Proof
+    partial_ids: tuple[str, ...] = ()
+    served_share: FloatArray = field(default_factory=lambda: np.ones((0, 0)))
 
     def __post_init__(self) -> None:
         times = len(self.closed)
+        if not self.partial_ids:
+            object.__setattr__(self, "served_share", np.ones((times, 0)))
         shapes: dict[str, tuple[object, tuple[int, ...]]] = {
             "closed": (bool, (times, len(self.switch_ids))),
             "energized": (bool, (times, len(self.block_ids))),
@@ -180,13 +131,29 @@ class Plan:
             "source_v_pu": (float, (times, len(self.der_ids))),
             "p_kw": (float, (times, len(self.der_ids), 3)),
             "q_kvar": (float, (times, len(self.der_ids), 3)),
+            "served_share": (float, (times, len(self.partial_ids))),
         }
         for name, (kind, shape) in shapes.items():
             object.__setattr__(self, name, frozen(getattr(self, name), kind, shape))  # type: ignore[arg-type]
 
+    def share_of(self, load_ids: Sequence[str]) -> FloatArray:
+        """(time, load) share of each load's demand that the plan asks for."""
+        share = np.ones((len(self.closed), len(load_ids)))
+        where = index_of(load_ids)
+        share[:, [where[name] for name in self.partial_ids]] = self.served_share
+        return share
+
+    def asked(self, drawn: Realizations, scenario: Scenario) -> Realizations:
+        """Return the demand the plan asks for: what was drawn, less what it sheds."""
+        if not self.partial_ids:
+            return drawn
+        share = self.share_of(scenario.feeder.loads.ids)[None, :, :, None]
+        return replace(drawn, p_kw=drawn.p_kw * share, q_kvar=drawn.q_kvar * share)
+
 
 # ---------------------------------------------------------------------------------- file
 
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -219,6 +186,7 @@ class _PlanFile(BaseModel):
     switches: dict[str, list[Literal["open", "closed"]]]
     energized_blocks: dict[str, list[bool]]
     ders: dict[str, _DerFile]
+    served_share: dict[str, list[Share]] = Field(default_factory=dict)
     costs_usd: dict[str, float] = Field(default_factory=dict)
     proof: _ProofFile = Field(default_factory=_ProofFile)
 
@@ -249,6 +217,9 @@ def plan_to_json(plan: Plan) -> str:
             )
             for k, name in enumerate(plan.der_ids)
         },
+        served_share={
+            name: plan.served_share[:, k].tolist() for k, name in enumerate(plan.partial_ids)
+        },
         costs_usd=dict(plan.costs_usd),
         proof=_ProofFile(
             termination=plan.proof.termination,
@@ -261,7 +232,7 @@ def plan_to_json(plan: Plan) -> str:
             seconds=dict(plan.proof.seconds),
         ),
     )
-    return file.model_dump_json(indent=1)
+    return file.model_dump_json(indent=1, exclude=None if plan.partial_ids else {"served_share"})
 
 
 def plan_schema() -> dict[str, Any]:
@@ -276,7 +247,7 @@ def plan_from_json(text: str, scenario: Scenario, where: str = "plan") -> Plan:
     ----------
     text
         JSON as ``plan_to_json`` writes it; a plan made elsewhere may leave out
-        ``scenario_digest``, ``costs_usd`` and ``proof``.
+        ``scenario_digest``, ``served_share``, ``costs_usd`` and ``proof``.
     scenario
         What the plan is for; ids not in it, or missing from the file, are faults.
     where
@@ -293,6 +264,7 @@ def plan_from_json(text: str, scenario: Scenario, where: str = "plan") -> Plan:
         *_id_faults(where, "switches", file.switches, feeder.switch_ids),
         *_id_faults(where, "energized_blocks", file.energized_blocks, feeder.blocks.ids),
         *_id_faults(where, "ders", file.ders, scenario.ders.ids),
+        *_unknown(where, "served_share", file.served_share, feeder.loads.ids),
         *_step_faults(where, file, steps),
     ]
     if faults:
@@ -314,6 +286,8 @@ def plan_from_json(text: str, scenario: Scenario, where: str = "plan") -> Plan:
         q_kvar=_columns([der.q_kvar for der in ders], steps, 3),
         costs_usd=MappingProxyType(dict(file.costs_usd)),
         proof=_proof(file.proof),
+        partial_ids=tuple(file.served_share),
+        served_share=_columns(list(file.served_share.values()), steps),
     )
 
 
@@ -355,22 +329,29 @@ def _finite(value: float) -> float | None:
 def _id_faults(
     where: str, field_name: str, given: Mapping[str, object], wanted: tuple[str, ...]
 ) -> list[str]:
-    unknown = [
-        f"{where}: {field_name}.{name} is not in the study; it has {', '.join(wanted)}"
-        for name in given
-        if name not in wanted
-    ]
     missing = [
         f"{where}: {field_name}.{name} is missing; state it for every step"
         for name in wanted
         if name not in given
     ]
-    return unknown + missing
+    return [*_unknown(where, field_name, given, wanted), *missing]
+
+
+def _unknown(
+    where: str, field_name: str, given: Mapping[str, object], wanted: tuple[str, ...]
+) -> list[str]:
+    known = ", ".join(wanted[:12]) + (f" and {len(wanted) - 12} more" if len(wanted) > 12 else "")
+    return [
+        f"{where}: {field_name}.{name} is not in the study; it has {known}"
+        for name in given
+        if name not in wanted
+    ]
 
 
 def _step_faults(where: str, file: _PlanFile, steps: int) -> list[str]:
     lengths = {f"switches.{k}": len(v) for k, v in file.switches.items()}
     lengths |= {f"energized_blocks.{k}": len(v) for k, v in file.energized_blocks.items()}
+    lengths |= {f"served_share.{k}": len(v) for k, v in file.served_share.items()}
     for name, der in file.ders.items():
         for field_name in ("grid_forming", "source_v_pu", "p_kw", "q_kvar"):
             lengths[f"ders.{name}.{field_name}"] = len(getattr(der, field_name))

@@ -198,13 +198,30 @@ class RestorationCase:
         return p, q
 
     def impedance_ohm(self) -> tuple[FloatArray, FloatArray]:
-        """(line,) positive-sequence resistance and reactance, ohm."""
+        """(line,) resistance and reactance of the balanced model, ohm.
+
+        ``3/n (mean self - mean mutual)`` over the n phases a line has: the positive sequence of
+        a line of three, and of one of fewer what drops its own phases' voltage as much when
+        they carry all its load.
+        """
         lines = self.feeder.lines
-        own = np.eye(3, dtype=bool)
-        r, x = (
-            (m[:, own].mean(axis=1), m[:, ~own].mean(axis=1)) for m in (lines.r_ohm, lines.x_ohm)
+        has = lines.phases.astype(float)
+        count = has.sum(axis=1)
+        own = np.eye(3)[None] * has[:, :, None]
+        cross = has[:, :, None] * has[:, None, :] * (1.0 - np.eye(3))
+        pairs = np.maximum(cross.sum(axis=(1, 2)), 1.0)
+        return tuple(
+            3.0
+            / count
+            * ((z * own).sum(axis=(1, 2)) / count - (z * cross).sum(axis=(1, 2)) / pairs)
+            for z in (lines.r_ohm, lines.x_ohm)
         )
-        return r[0] - r[1], x[0] - x[1]
+
+    def rating_mva(self) -> FloatArray:
+        """(line,) apparent power of all phases together at nominal voltage."""
+        lines, base = self.feeder.lines, self.feeder.buses.base_kv[self.feeder.lines.from_bus]
+        rating: FloatArray = lines.phases.sum(axis=1) * base * lines.rating_a / 1e3
+        return rating
 
     def with_failures(self, line_ids: Sequence[str], *, buried: int = 0) -> RestorationCase:
         """Let other lines fail in the same network; the first ``buried`` are made remote cables.

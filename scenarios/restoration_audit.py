@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from scenarios.arrays import BoolArray, IntArray
-from scenarios.graph import connected_components, has_cycle
+from scenarios.graph import has_cycle
 from scenarios.restoration import RestorationCase, RestorationPlan
+from scenarios.restoration_states import damaged_buses, ends_that_may_move, joined, struck_buses
 
 __all__ = ["audit_restoration", "damaged_buses", "struck_buses"]
 
@@ -27,32 +27,6 @@ def audit_restoration(case: RestorationCase, plan: RestorationPlan) -> tuple[str
     return tuple(faults)
 
 
-def struck_buses(case: RestorationCase, end_closed: BoolArray) -> BoolArray:
-    """(bus,) buses a failure takes down directly, (10)-(11), given the ends' states (line, 2).
-
-    Both ends of an overhead line that was closed before the event; of a cable, each end whose
-    switch is closed. A substation's own busbar withstands a failure of its line.
-    """
-    struck = np.zeros(len(case.feeder.buses.ids), bool)
-    for k in case.failed.tolist():
-        cable = case.devices.underground[k]
-        for side in (0, 1):
-            conducts = end_closed[k, side] if cable else case.feeder.lines.closed[k]
-            struck[case.ends[k, side]] |= bool(conducts)
-    return struck & ~case.substation
-
-
-def damaged_buses(case: RestorationCase, struck: BoolArray, spreads: BoolArray) -> BoolArray:
-    """(bus,) struck buses and all that lines with ``spreads`` (line,) join to them."""
-    labels = _labels(case, spreads)
-    return np.isin(labels, labels[struck])
-
-
-def _labels(case: RestorationCase, kept: BoolArray) -> IntArray:
-    ends = case.ends[kept]
-    return connected_components(len(case.feeder.buses.ids), ends[:, 0], ends[:, 1])
-
-
 def _switch_faults(case: RestorationCase, plan: RestorationPlan, time: int) -> list[str]:
     ids, devices = case.feeder.lines.ids, case.devices
     now = plan.end_closed[time]
@@ -63,14 +37,9 @@ def _switch_faults(case: RestorationCase, plan: RestorationPlan, time: int) -> l
     ]
     before = np.repeat(case.feeder.lines.closed[:, None], 2, axis=1)
     then = plan.end_closed[time - 1] if time else before
-    may_open = {1: devices.protective_end, 2: case.operable_end, 3: case.operable_end}
-    may_close = {3: case.operable_end}
-    nobody = np.zeros_like(before)
+    may_open, may_close = ends_that_may_move(case, time)
     opened, shut = then & ~now, now & ~then
-    for moved, may, verb in (
-        (opened, may_open.get(time, nobody), "opens"),
-        (shut, may_close.get(time, nobody), "closes"),
-    ):
+    for moved, may, verb in ((opened, may_open, "opens"), (shut, may_close, "closes")):
         for k, side in np.argwhere(moved & ~may):
             faults.append(f"{devices.device[k][side]} switch of line {ids[k]} {verb}; it may not")
     if time >= 2:
@@ -112,7 +81,7 @@ def _supply_faults(case: RestorationCase, plan: RestorationPlan, time: int) -> l
         roots = np.concatenate([roots, case.ders.bus[case.forming[plan.forming[time]]]])
     elif plan.forming[time].any():
         return ["a DER carries an island before reconfiguration"]
-    labels = _labels(case, plan.closed[time])
+    labels = joined(case, plan.closed[time])
     reached = np.isin(labels, labels[roots])
     faults = [
         f"bus {feeder.buses.ids[i]} is called {'dead' if reached[i] else 'supplied'}; a search "

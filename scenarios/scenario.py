@@ -20,6 +20,7 @@ from scenarios.errors import ScenarioError
 from scenarios.feeder import Connection, Feeder, LoadModel
 from scenarios.fleet import Ders
 from scenarios.limits import Limits
+from scenarios.restoration import PHASE_NAMES, RestorationCase
 from scenarios.uncertainty import Box
 
 __all__ = ["Scenario"]
@@ -58,6 +59,9 @@ class Scenario:
         Whether realizations move each slot of an uncertain load on its own. A matter of the
         campaign alone: the planner's set keeps one direction per load, so a plan made for
         one kind of draw may be tried on the other, and the digest leaves it out.
+    restoration
+        What failed, how lines are switched and what a loss is worth, on the same feeder; None
+        where nothing failed. The steps are then its phases.
 
     Raises
     ------
@@ -78,6 +82,7 @@ class Scenario:
     shed_usd: FloatArray
     slack_usd_per_kw: float
     draws_per_phase: bool = field(default=False, compare=False)
+    restoration: RestorationCase | None = None
 
     def __post_init__(self) -> None:
         times, loads = len(self.hours), len(self.feeder.loads.ids)
@@ -98,6 +103,13 @@ class Scenario:
     def digest(self) -> str:
         """SHA-256 over everything that can change a plan or a verdict."""
         return content_digest(self)
+
+    @property
+    def step_names(self) -> tuple[str, ...]:
+        """(time,) what each step is called: a phase of the restoration, or the hour it starts."""
+        if self.restoration is not None:
+            return PHASE_NAMES
+        return tuple(f"{hour:g} h" for hour in self.hours)
 
     @property
     def uncertain_slots(self) -> IntArray:
@@ -166,4 +178,11 @@ def _faults(scenario: Scenario) -> list[str]:
         for name, bus in zip(scenario.ders.ids, scenario.ders.bus, strict=True)
         if not 0 <= bus < buses
     ]
+    case, steps = scenario.restoration, len(scenario.hours)
+    if case is not None and case.feeder is not scenario.feeder:
+        faults.append(f"{scenario.name}: the restoration is of another feeder; use the same")
+    if case is not None and steps != len(PHASE_NAMES):
+        faults.append(
+            f"{scenario.name}: {steps} steps; a restoration has {len(PHASE_NAMES)} phases"
+        )
     return faults

@@ -27,6 +27,7 @@ from simulator.opendss_measure import Meter
 from simulator.opendss_snapshot import Flows, Held, Record
 from simulator.opendss_sources import Kirchhoff
 from simulator.opendss_split import SplitLoads
+from simulator.opendss_terminals import Terminals, terminals_of
 
 __all__ = ["MAX_ITERATIONS", "TOLERANCE", "OpenDssEngine"]
 
@@ -240,38 +241,73 @@ class OpenDssEngine:
             kirchhoff=kirchhoff,
         )
 
-    # ------------------------------------------------------------------ observe
     @on_engine_thread
     def observe(self, realizations: Realizations, setpoints: Setpoints) -> Snapshots:
         """Solve each realization with its own set-points under the held plan."""
-        held, writers = self._held, self._writers
-        if held is None or writers is None:
+        held, asked = self._ready(realizations, setpoints)
+        count = len(realizations)
+        record = Record(self._scenario, count)
+        at_once = max(16, _AT_ONCE // (len(self._elements.nodes) + 1))
+        for first in range(0, count, at_once):
+            rows = slice(first, first + at_once)
+            record.add(self._elements, held, rows, self._flows(asked, setpoints, rows))
+        return record.snapshots(realizations.index)
+
+    @on_engine_thread
+    def terminals(self, realizations: Realizations, setpoints: Setpoints) -> Terminals | None:
+        """Solve one realization; return what each equipment draws at its nodes.
+
+        Returns
+        -------
+        Terminals or None
+            None where the flow has no solution.
+        """
+        held, asked = self._ready(realizations, setpoints)
+        if len(realizations) != 1:
+            raise EngineError(f"terminals are of one realization; {len(realizations)} were given")
+        flows = self._flows(asked, setpoints, slice(0, 1))
+        record = Record(self._scenario, 1)
+        record.add(self._elements, held, slice(0, 1), flows)
+        seen = record.snapshots(realizations.index)
+        if not seen.converged[0]:
+            return None
+        return terminals_of(
+            self._scenario,
+            self._elements,
+            held,
+            x=np.where(held.live_nodes, flows.volts[0], 0.0),
+            demand_kva=flows.kw[0] + 1j * flows.kvar[0],
+            supply_kva=seen.der_p_kw[0] + 1j * seen.der_q_kvar[0],
+        )
+
+    def _ready(self, realizations: Realizations, setpoints: Setpoints) -> tuple[Held, Realizations]:
+        """Return what is held, and the realizations as the circuit's loads have them."""
+        if self._held is None or self._writers is None:
             raise EngineError("no plan is held; call hold(plan) first")
         self._check_batch(realizations, setpoints)
         if self._split is not None:
             realizations = self._split.realizations(realizations)
-        count = len(realizations)
-        record = Record(self._scenario, count)
-        der, phase = writers.generator_places.T
-        at_once = max(16, _AT_ONCE // (len(self._elements.nodes) + 1))
-        for first in range(0, count, at_once):
-            rows = slice(first, first + at_once)
-            kw = self._demand("p_kw", realizations.p_kw[rows, held.time])
-            kvar = self._demand("q_kvar", realizations.q_kvar[rows, held.time])
-            p = np.ascontiguousarray(setpoints.p_kw[rows, der, phase])
-            q = np.ascontiguousarray(setpoints.q_kvar[rows, der, phase])
-            volts, converged, iterations = self._solve(kw, kvar, p, q, setpoints.source_v_pu[rows])
-            flows = Flows(
-                volts=volts,
-                converged=converged,
-                iterations=iterations,
-                kw=kw,
-                kvar=kvar,
-                p_kw=p,
-                q_kvar=q,
-            )
-            record.add(self._elements, held, rows, flows)
-        return record.snapshots(realizations.index)
+        return self._held, realizations
+
+    def _flows(self, asked: Realizations, setpoints: Setpoints, rows: slice) -> Flows:
+        """Solve some rows of a batch that was checked."""
+        assert self._held is not None
+        assert self._writers is not None
+        der, phase = self._writers.generator_places.T
+        kw = self._demand("p_kw", asked.p_kw[rows, self._held.time])
+        kvar = self._demand("q_kvar", asked.q_kvar[rows, self._held.time])
+        p = np.ascontiguousarray(setpoints.p_kw[rows, der, phase])
+        q = np.ascontiguousarray(setpoints.q_kvar[rows, der, phase])
+        volts, converged, iterations = self._solve(kw, kvar, p, q, setpoints.source_v_pu[rows])
+        return Flows(
+            volts=volts,
+            converged=converged,
+            iterations=iterations,
+            kw=kw,
+            kvar=kvar,
+            p_kw=p,
+            q_kvar=q,
+        )
 
     def _demand(self, name: str, asked: FloatArray) -> FloatArray:
         """(realization, served load) totals; a load's slots must share them equally."""

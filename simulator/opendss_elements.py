@@ -64,6 +64,8 @@ class Elements:
         (bus,) line-to-neutral voltage base of the intact circuit, volt.
     conductors, line_slots, transformer_count, load_table
         What the measurements need.
+    shunts
+        Capacitors and reactors, ``class.name``, as they follow the transformers.
     load_columns
         Positions of kW and kvar among a load's properties.
     generator_columns
@@ -83,6 +85,7 @@ class Elements:
     line_slots: IntArray
     transformer_count: int
     load_table: LoadTable
+    shunts: tuple[str, ...]
     load_columns: tuple[int, int]
     generator_columns: tuple[int, int]
 
@@ -116,8 +119,12 @@ class Elements:
         nodes = circuit.nodes
         place = {name: k + 1 for k, name in enumerate(nodes)}
         transformers = _named(circuit, "transformer", scenario.feeder.transformers.ids)
-        shunts = [*circuit.handles("capacitor").values(), *circuit.handles("reactor").values()]
-        elements = (*lines, *transformers, *shunts)
+        shunts = {
+            f"{kind}.{name}": handle
+            for kind in ("capacitor", "reactor")
+            for name, handle in circuit.handles(kind).items()
+        }
+        elements = (*lines, *transformers, *shunts.values())
         conductors = Conductors.of(circuit, elements, len(nodes))
         slot_of_node = np.array([-1, *(int(name.rsplit(".", 1)[1]) - 1 for name in nodes)])
         return cls(
@@ -139,6 +146,7 @@ class Elements:
             line_slots=_line_slots(conductors, slot_of_node, len(lines)),
             transformer_count=len(transformers),
             load_table=_load_table(circuit, scenario, loads),
+            shunts=tuple(shunts),
             load_columns=_power_columns(circuit, "load", loads),
             generator_columns=_power_columns(circuit, "generator", tuple(generator_of.values())),
         )

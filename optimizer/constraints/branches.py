@@ -13,6 +13,7 @@ from scenarios.feeder import Connection
 from scenarios.lindist import line_matrices, transformer_maps
 
 if TYPE_CHECKING:
+    from optimizer.constraints.insets import Insets
     from scenarios.scenario import Scenario
 
 __all__ = ["BASE_KVA", "Branch", "idle_branches", "lines_of", "transformers_of"]
@@ -63,8 +64,8 @@ class Branch:
         return len(self.from_w)
 
 
-def lines_of(scenario: Scenario, share: float) -> list[Branch]:
-    """Take the lines that are closed or may be, with limits drawn in by a share."""
+def lines_of(scenario: Scenario, insets: Insets) -> list[Branch]:
+    """Take the lines that are closed or may be, with limits drawn in."""
     feeder = scenario.feeder
     lines, buses = feeder.lines, feeder.buses
     switch_of = {int(line): k for k, line in enumerate(feeder.switches)}
@@ -93,20 +94,20 @@ def lines_of(scenario: Scenario, share: float) -> list[Branch]:
                 from_reactive=np.zeros((3, len(held))),
                 to_active=one.T,
                 to_reactive=np.zeros((3, len(held))),
-                limits=tuple((row, rating * (1.0 - share)) for row in np.eye(len(held))),
+                limits=tuple((row, rating * (1.0 - insets.line[k])) for row in np.eye(len(held))),
                 switch=switch_of.get(k, -1),
             )
         )
     return branches
 
 
-def transformers_of(scenario: Scenario, share: float) -> list[Branch]:
-    """Take the transformers, a channel per winding, with limits drawn in by a share."""
+def transformers_of(scenario: Scenario, insets: Insets) -> list[Branch]:
+    """Take the transformers, a channel per winding, with limits drawn in."""
     feeder = scenario.feeder
     units = feeder.transformers
     banks = _banks(scenario)
     banked = {k for bank in banks for k in bank.units}
-    branches = [_bank(scenario, bank, share) for bank in banks]
+    branches = [_bank(scenario, bank, insets) for bank in banks]
     for k, name in enumerate(units.ids):
         if k in banked:
             continue
@@ -131,7 +132,7 @@ def transformers_of(scenario: Scenario, share: float) -> list[Branch]:
                 from_reactive=maps.from_reactive,
                 to_active=maps.to_active,
                 to_reactive=maps.to_reactive,
-                limits=((np.ones(windings), units.rating_kva[k] / BASE_KVA * (1.0 - share)),),
+                limits=((np.ones(windings), _kept_rating(scenario, k, insets)),),
                 switch=-1,
             )
         )
@@ -148,7 +149,7 @@ def _banks(scenario: Scenario) -> list[OpenDelta]:
     ]
 
 
-def _bank(scenario: Scenario, bank: OpenDelta, share: float) -> Branch:
+def _bank(scenario: Scenario, bank: OpenDelta, insets: Insets) -> Branch:
     """Two units and their jumper as one branch: per-phase gains, powers each its own way.
 
     The channel of a unit stands at its outer phase, the jumper's at the shared one.
@@ -163,7 +164,8 @@ def _bank(scenario: Scenario, bank: OpenDelta, share: float) -> Branch:
     rating_kva = (
         lines.rating_a[bank.jumper] * scenario.feeder.buses.base_kv[i] * scenario.limits.v_min_pu
     )
-    limits = [(np.eye(3)[bank.shared], rating_kva / BASE_KVA * (1.0 - share))]
+    kept = 1.0 - insets.line[bank.jumper]
+    limits = [(np.eye(3)[bank.shared], rating_kva / BASE_KVA * kept)]
     for k in bank.units:
         slot = int(np.flatnonzero(units.windings[k])[0])
         outer = slot if slot != bank.shared else (slot + 1) % 3
@@ -179,7 +181,7 @@ def _bank(scenario: Scenario, bank: OpenDelta, share: float) -> Branch:
         active, reactive = maps.from_active[outer, 0], maps.from_reactive[outer, 0]
         drop_p[outer, outer] = -(r * active - x * reactive)
         drop_q[outer, outer] = -(r * reactive + x * active)
-        limits.append((np.eye(3)[outer], units.rating_kva[k] / BASE_KVA * (1.0 - share)))
+        limits.append((np.eye(3)[outer], _kept_rating(scenario, k, insets)))
     return Branch(
         name=f"open-delta bank {units.ids[bank.units[0]]}",
         start=i,
@@ -217,6 +219,11 @@ def idle_branches(scenario: Scenario, branches: tuple[Branch, ...]) -> BoolArray
         if not found:
             return idle
         idle[found] = True
+
+
+def _kept_rating(scenario: Scenario, k: int, insets: Insets) -> float:
+    rating_kva = scenario.feeder.transformers.rating_kva[k]
+    return float(rating_kva / BASE_KVA * (1.0 - insets.transformer[k]))
 
 
 def _winding_scale(scenario: Scenario, k: int) -> float:

@@ -58,7 +58,7 @@ class LineData:
             ends=place[case.ends[lines]],
             r=r[lines] / base_kv**2,
             x=x[lines] / base_kv**2,
-            s_max=np.sqrt(3.0) * base_kv * feeder.lines.rating_a[lines] / 1e3,
+            s_max=case.rating_mva()[lines],
             p=p[buses] / 1e3,
             q=q[buses] / 1e3,
         )

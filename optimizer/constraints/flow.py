@@ -184,15 +184,15 @@ def _add_voltage_band(
     b: Any, network: Network, decisions: Decisions, margin: Margins | None
 ) -> None:
     """(16c), on phases or on pairs; dead buses have ``w = 0``."""
-    half = (network.w_max - network.w_min) / 2.0
     low, high = network.phase_band
     for i in dict.fromkeys(i for i, _ in b.w):
         block = int(network.block[i])
         z = decisions.energized[block]
-        inside = 0 if margin is None else half * margin.kept["voltage", block]
+        w_min, w_max = float(network.bus_w_min[i]), float(network.bus_w_max[i])
+        inside = 0 if margin is None else (w_max - w_min) / 2.0 * margin.kept["voltage", block]
         held = np.flatnonzero(network.phases[i]).tolist()
         for k in held:
-            least, most = (low, high) if network.pairwise else (network.w_min, network.w_max)
+            least, most = (low, high) if network.pairwise else (w_min, w_max)
             kept = 0 if network.pairwise else inside
             b.band.add(b.w[i, k] >= least * z + kept)
             b.band.add(b.w[i, k] <= most * z - kept)
@@ -200,8 +200,8 @@ def _add_voltage_band(
             ends = np.flatnonzero(row).tolist()
             if set(ends) <= set(held):
                 pair = _dot(row[ends], [b.w[i, k] for k in ends])
-                b.band.add(pair >= network.w_min * z + inside)
-                b.band.add(pair <= network.w_max * z - inside)
+                b.band.add(pair >= w_min * z + inside)
+                b.band.add(pair <= w_max * z - inside)
 
 
 def _add_drops(b: Any, network: Network, decisions: Decisions, live: list[int]) -> None:

@@ -129,7 +129,7 @@ def _normal_within_limits(case: RestorationCase, supplied: BoolArray) -> bool:
     base_kv = float(feeder.buses.base_kv[0]) * np.sqrt(3.0)
     p, q = (demand / 1e3 for demand in case.bus_demand())
     r, x = (z / base_kv**2 for z in case.impedance_ohm())
-    s_max = np.sqrt(3.0) * base_kv * feeder.lines.rating_a / 1e3
+    s_max = case.rating_mva()
     order, parent, line = _outward(case)
     below_p, below_q = p.copy(), q.copy()
     for i in order[::-1].tolist():

@@ -199,15 +199,16 @@ def _once(rows: int) -> FloatArray:
 
 
 def _voltages(network: Network, state: IslandState) -> Limit:
-    half = (network.w_max - network.w_min) / 2.0
     expression = voltage_map(network, state)
+    bus = pairs_at(network, state)[:, 0] if network.pairwise else state.nodes[:, 0]
+    low, high = network.bus_w_min[bus], network.bus_w_max[bus]
     rows = len(expression.constant)
     return Limit(
         kind="voltage",
         expression=expression,
-        lower=np.full(rows, network.w_min),
-        upper=np.full(rows, network.w_max),
-        scale=np.full(rows, half),
+        lower=low,
+        upper=high,
+        scale=(high - low) / 2.0,
         measured=_moved_by(np.arange(rows)),
         weight=_once(rows),
     )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from optimizer.constraints.branches import (
     lines_of,
     transformers_of,
 )
+from optimizer.constraints.insets import Insets, MarginsAt
 from scenarios.arrays import BoolArray, FloatArray, IntArray
 from scenarios.errors import ScenarioError
 from scenarios.feeder import Connection
@@ -107,7 +109,9 @@ class Network:
     block
         (bus,) block of each bus.
     w_min, w_max
-        Band of ``w`` (of the pairs' ``w`` under a line-to-line voltage test).
+        Band of ``w`` (of the pairs' ``w`` under a line-to-line voltage test) at every bus.
+    bus_w_min, bus_w_max
+        (bus,) the same at each bus, narrower where a bus keeps a margin of its own.
     pairwise
         Whether the band applies to pairs ab, bc, ca.
     branches
@@ -131,6 +135,8 @@ class Network:
     block: IntArray
     w_min: float
     w_max: float
+    bus_w_min: FloatArray
+    bus_w_max: FloatArray
     pairwise: bool
     branches: tuple[Branch, ...]
     idle: BoolArray
@@ -141,7 +147,14 @@ class Network:
     ders: DerLimits
 
     @classmethod
-    def of(cls, scenario: Scenario, time: int = 0, *, ac_margin: float = 0.0) -> Network:
+    def of(
+        cls,
+        scenario: Scenario,
+        time: int = 0,
+        *,
+        ac_margin: float = 0.0,
+        ac_margin_at: MarginsAt = MappingProxyType({}),
+    ) -> Network:
         """Derive the per-unit network of one step.
 
         Parameters
@@ -157,11 +170,13 @@ class Network:
             DER **while it forms**, capability at either end and ramp by ``share`` of the
             phase's active rating. On a 0.95 to 1.05 pu band 0.004 pu is 4 %, and a ramp of
             30 % becomes 26 %. No range is drawn in beyond its middle.
+        ac_margin_at
+            Wider margins of single elements; see `optimizer.constraints.insets`.
         """
         feeder, limits = scenario.feeder, scenario.limits
-        share = ac_margin / (limits.v_max_pu - limits.v_min_pu)
+        insets = Insets.of(scenario, ac_margin, ac_margin_at)
         per_w_p, per_w_q = _voltage_dependent(scenario, time)
-        branches = (*lines_of(scenario, share), *transformers_of(scenario, share))
+        branches = (*lines_of(scenario, insets), *transformers_of(scenario, insets))
         return cls(
             scenario=scenario,
             time=time,
@@ -169,6 +184,8 @@ class Network:
             block=feeder.blocks.of_bus,
             w_min=(limits.v_min_pu + ac_margin) ** 2,
             w_max=(limits.v_max_pu - ac_margin) ** 2,
+            bus_w_min=(limits.v_min_pu + insets.bus_pu) ** 2,
+            bus_w_max=(limits.v_max_pu - insets.bus_pu) ** 2,
             pairwise=limits.voltage_test is VoltageTest.LINE_TO_LINE,
             branches=branches,
             idle=idle_branches(scenario, branches),
@@ -176,7 +193,7 @@ class Network:
             per_w_q=per_w_q,
             der_bus=scenario.ders.bus,
             der_phases=scenario.ders.phases,
-            ders=_der_limits(scenario, share),
+            ders=_der_limits(scenario, insets),
         )
 
     @property
@@ -262,7 +279,7 @@ def _voltage_dependent(scenario: Scenario, time: int) -> tuple[FloatArray, Float
     return p, q
 
 
-def _der_limits(scenario: Scenario, share: float) -> DerLimits:
+def _der_limits(scenario: Scenario, insets: Insets) -> DerLimits:
     ders = scenario.ders
     scale = np.maximum(np.abs(ders.p_max_kw), np.abs(ders.p_min_kw)) / BASE_KVA
     return DerLimits(
@@ -274,5 +291,5 @@ def _der_limits(scenario: Scenario, share: float) -> DerLimits:
         ramp_p=ders.ramp_kw / BASE_KVA,
         ramp_q=ders.ramp_kvar / BASE_KVA,
         scale=scale,
-        inset=share * scale,
+        inset=insets.der[:, None] * scale,
     )

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from federation.federates import settle
+from scenarios.mv_files import write_network
+from scenarios.mv_network import MvNetwork, draw_failures, generate_network
 from scenarios.plan import Setpoints
 from scenarios.realization import draw, uniforms
 from scenarios.snapshot import Snapshots
@@ -133,3 +135,56 @@ def toy_plan(tiny_plan):
         )
 
     return make
+
+
+STORM = """\
+[study]
+title = "a small network after three failures"
+
+[feeder]
+path = "storm.dss"
+
+[limits]
+v_max_pu = 1.3
+
+[restoration]
+devices = "lines.csv"
+failures = "failures.csv"
+buried = 1
+
+[uncertainty]
+loads = "all"
+spread = 0.10
+
+[planner]
+family = "restoration"
+
+[campaign]
+samples = 24
+batch = 16
+recourse = "fixed"
+
+[federation]
+mode = "local"
+"""
+
+
+def _write_storm(folder: Path) -> Path:
+    network = generate_network(MvNetwork(seed=3, buses=24, substations=2))
+    case = network.with_failures(draw_failures(network, 2, 3))
+    write_network(replace(case, feeder=replace(case.feeder, name="storm")), folder)
+    path = folder / "storm.toml"
+    path.write_text(STORM)
+    return path
+
+
+@pytest.fixture(scope="session")
+def write_storm():
+    """Write a small restoration study, its feeder and tables into a folder."""
+    return _write_storm
+
+
+@pytest.fixture
+def storm(tmp_path: Path) -> Path:
+    """Path of a sound restoration study, its feeder and tables beside it."""
+    return _write_storm(tmp_path)

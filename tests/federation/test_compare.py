@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from federation.campaign import run_campaign
-from federation.compare import compare_campaigns
+from federation.compare import _crossed, compare_campaigns
 from federation.paired import tango_interval
 from federation.store import CampaignStore
 from federation.study import load_study
 from federation.summary import campaign_summary
 from scenarios.errors import StoreError
+from scenarios.verdict import Outcome
 
 SAMPLES = 2300  # more than one part
 TIGHT = ["uncertainty.spread=0.6", "planner.method=nominal", "limits.v_min_pu=0.97"]
@@ -86,6 +87,16 @@ def test_margins_are_compared_where_both_were_solved(fixed, linear):
     assert (found["min"], found["max"]) == (gained.min(), gained.max())
     assert found["quantiles"]["0.5"] == np.quantile(gained, 0.5, method="inverted_cdf")
     assert found["gained"] == (gained > 0).sum()
+
+
+def test_stale_counts_as_not_feasible_and_erred_not_at_all():
+    """As in a campaign's own feasible share."""
+    table = np.zeros((len(Outcome), len(Outcome)), np.int64)
+    table[Outcome.FEASIBLE, Outcome.STALE] = 5
+    table[Outcome.STALE, Outcome.STALE] = 3
+    table[Outcome.ERRED, Outcome.FEASIBLE] = 2
+    found = {"both_feasible": 0, "first_only": 5, "second_only": 0, "neither": 3}
+    assert _crossed(table) == found
 
 
 def test_the_other_way_round_is_the_mirror(fixed, linear):

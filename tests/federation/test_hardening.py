@@ -12,19 +12,21 @@ from typer.testing import CliRunner
 from federation.campaign import run_campaign
 from federation.cli import app
 from federation.counterexamples import CounterExamples, counter_examples
-from federation.hardening import HardenSettings, lower_bound, spent, wanted_step
+from federation.hardening import HardenSettings, lower_bound, spent
+from federation.margins import Margins, wanted_step, wanted_steps
 from federation.study import load_study
 
 CASE = "ieee37-networked"
 FIXED = ["--set", "campaign.recourse=fixed", "--set", "federation.mode=local"]
 
 
-def _found(depths=(), without=0, samples=1000) -> CounterExamples:
+def _found(depths=(), without=0, samples=1000, at=None) -> CounterExamples:
     return CounterExamples(
         samples=samples,
         feasible=samples - len(depths) - without,
         outcomes={},
         depths_pu=tuple(sorted(depths, reverse=True)),
+        depths_at=at or {},
         without_depth=without,
         places=(),
     )
@@ -71,6 +73,42 @@ def test_what_was_not_solved_has_no_depth_and_asks_for_the_greatest_step() -> No
     assert wanted_step(shallow, settings) == pytest.approx(0.003)
 
 
+def test_each_failing_element_rises_by_its_own_depth_and_its_part_of_what_is_allowed() -> None:
+    settings = HardenSettings(share=0.99)  # 10 of 1000 may stay outside
+    bus, line = ("bus", "b1"), ("line", "l1")
+    at = {bus: tuple(np.linspace(0.008, 0.002, 30)), line: tuple(np.linspace(0.003, 0.0001, 10))}
+    steps = wanted_steps(_found(depths=at[bus] + at[line], at=at), settings)
+    assert steps[bus] == pytest.approx(math.ceil(at[bus][7] * 1e4) / 1e4)  # 7 of 10
+    assert steps[line] == pytest.approx(math.ceil(at[line][2] * 1e4) / 1e4)  # 2 of 10
+    kept = Margins(everywhere=0.001, at={bus: 0.004})
+    raised = kept.raised(_found(depths=at[bus] + at[line], at=at), settings)
+    assert raised.everywhere == 0.001
+    assert raised.at == pytest.approx({bus: 0.004 + steps[bus], line: 0.001 + steps[line]})
+
+
+def test_what_one_that_forms_needs_is_asked_of_all_that_could() -> None:
+    settings, at = HardenSettings(share=0.99), {("der", "d1"): (0.004,) * 20}
+    found = _found(depths=at["der", "d1"], at=at)
+    start = Margins(everywhere=0.0, at={("der", "d2"): 0.02})
+    raised = start.raised(found, settings, formers=("d1", "d2", "d3"))
+    assert raised.at == {("der", "d1"): 0.004, ("der", "d2"): 0.02, ("der", "d3"): 0.004}
+    assert start.raised(found, settings).at == {("der", "d2"): 0.02, ("der", "d1"): 0.004}
+
+
+def test_what_has_no_place_or_is_asked_for_everywhere_widens_every_limit() -> None:
+    start, at = Margins(everywhere=0.002, at={}), {("bus", "b1"): (0.004,) * 20}
+    nowhere = start.raised(_found(without=20), HardenSettings(share=0.99))
+    assert nowhere == Margins(everywhere=0.012, at={})
+    alike = start.raised(
+        _found(depths=at["bus", "b1"], at=at), HardenSettings(share=0.99, everywhere=True)
+    )
+    assert alike == Margins(everywhere=0.006, at={})
+    used_up = Margins(everywhere=0.0, at={("bus", "b1"): 0.045})
+    assert used_up.raised(_found(depths=at["bus", "b1"], at=at), HardenSettings(share=0.99)) == (
+        used_up
+    )
+
+
 def test_counter_examples_are_the_rows_outside(tmp_path: Path) -> None:
     study = load_study(
         CASE,
@@ -91,6 +129,10 @@ def test_counter_examples_are_the_rows_outside(tmp_path: Path) -> None:
         here = outside & (element == place.element)
         assert place.count == here.sum()
         assert place.worst == margin[here].min() == margin[place.index]
+    place = next(one for one in found.places if one.kind == "capability")
+    deep = found.depths_at["der", place.element]
+    assert deep[0] == pytest.approx(0.1 * -min(margin[outside & (element == place.element)]))
+    assert list(deep) == sorted(deep, reverse=True)
     counts = [place.count for place in found.places]
     assert counts == sorted(counts, reverse=True)
 
@@ -113,7 +155,8 @@ def test_a_plan_that_fails_is_hardened_until_it_is_shown(hardened) -> None:
     assert first["fails_at"]
     assert last["one_sided_bound"] >= 0.99 > first["one_sided_bound"]
     assert [r["shown"] for r in told["rounds"][:-1]] == [False] * (len(told["rounds"]) - 1)
-    margins = [one["ac_margin_pu"] for one in told["rounds"]]
+    assert {one["ac_margin_pu"] for one in told["rounds"]} == {0.02}
+    margins = [one["margins_at_pu"].get("der", {}).get("der734", 0.0) for one in told["rounds"]]
     assert margins == sorted(set(margins))
     assert len({one["seed"] for one in told["rounds"]}) == len(told["rounds"])
     assert told["price"]["served_kw"] == first["served_kw"] - last["served_kw"] > 0.0

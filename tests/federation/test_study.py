@@ -332,3 +332,20 @@ def test_a_study_that_is_not_there_is_named(name, part):
 def test_a_resolved_study_is_plain_json(toy):
     document = json.loads(resolved_text(load_study(toy)))
     assert set(document) == {"format", "name", "fingerprint", "config"}
+
+
+def test_a_margin_of_one_element_is_a_table_and_survives_the_resolved_file(tmp_path):
+    entries = ["planner.ac_margin_at.der.der730=0.002"]
+    study = load_study("ieee37-networked", entries)
+    assert study.config.planner.options["ac_margin_at"] == {"der": {"der730": 0.002}}
+    assert study.fingerprint != load_study("ieee37-networked").fingerprint
+    write_resolved(study, tmp_path / "study.json")
+    assert load_study(tmp_path / "study.json").fingerprint == study.fingerprint
+    for wrong, said in (
+        ("planner.ac_margin_at=3", "must be a table"),
+        ("planner.ac_margin_at.pole.p1=0.01", "ac_margin_at.pole is not known"),
+        ("planner.ac_margin_at.bus.b1=0.5", "must be a number in [0, 0.05) pu"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load_study("ieee37-networked", [wrong])
+        assert said in str(caught.value)

@@ -13,13 +13,18 @@ from scipy.optimize import linprog
 from optimizer.constraints import feed
 from optimizer.constraints.isolation import isolate
 from optimizer.methods.solve import solve_arrays
+from optimizer.planner import make_planner
 from optimizer.restoration import RestorationOptions, RestorationPlanner, build_all_phases
+from scenarios.audit import audit
 from scenarios.balanced import BalancedRows, balanced_feeder
 from scenarios.errors import NoPlanExists, PlanNotFound
 from scenarios.fleet import Ders
 from scenarios.mv_files import read_network
+from scenarios.plan import plan_from_json, plan_to_json
 from scenarios.restoration import Device, LineDevices, RestorationCase, RestorationPlan
 from scenarios.restoration_audit import audit_restoration
+from scenarios.restoration_trial import moving_lines, restoration_of, restoration_scenario
+from scenarios.uncertainty import Box
 
 MV315 = Path(__file__).parents[2] / "configs" / "feeders" / "mv315"
 KINDS = (Device.NONE, Device.MANUAL, Device.REMOTE, Device.REMOTE, Device.RECLOSER, Device.BREAKER)
@@ -135,6 +140,19 @@ def test_the_random_cases_are_of_many_kinds() -> None:
         seen["forms"] += plan.forming.any()
         seen["mixed"] += any(a != b for a, b in case.devices.device)
     assert all(count >= 2 for count in seen.values()), seen
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_a_start_and_regional_bounds_change_no_optimum(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = small_case(seed, buses=8 + seed % 4, ties=3 + seed % 2, generators=seed % 3)
+    without = planned(case)
+    monkeypatch.setattr("optimizer.restoration._MANY_SWITCHES", 0)
+    monkeypatch.setattr("optimizer.regions._CORE_BUSES", 2)
+    started = planned(case)
+    assert started.proof.incumbent_usd == pytest.approx(without.proof.incumbent_usd, abs=1e-5)
+    assert audit_restoration(case, started) == ()
 
 
 # --------------------------------------------------------------------------------- brute force
@@ -357,3 +375,29 @@ def _stuck() -> RestorationCase:
 def test_options_name_every_fault() -> None:
     with pytest.raises(ValueError, match=r"radiality = 'x'.*extent = 'y'.*gap = 2.*time_limit_s"):
         RestorationOptions(radiality="x", extent="y", gap=2, time_limit_s=0)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_published_plan_reads_back_as_what_was_decided(seed: int) -> None:
+    """Line states alone tell ends, damage and supply; the file loses nothing."""
+    case = small_case(seed, generators=seed % 2)
+    moves = np.isin(case.feeder.lines.ids, moving_lines(case))
+    lines = dataclasses.replace(case.feeder.lines, switchable=moves)
+    case = dataclasses.replace(case, feeder=dataclasses.replace(case.feeder, lines=lines))
+    try:
+        decided = RestorationPlanner().plan(case)
+    except NoPlanExists:
+        pytest.skip("nothing to publish")
+    loads = case.feeder.loads.ids
+    scenario = restoration_scenario(
+        case, uncertainty=Box(load_ids=loads, spread=np.full(len(loads), 0.1))
+    )
+    plan = make_planner("restoration", {}).plan(scenario)
+    assert audit(plan, scenario) == ()
+    told = plan_from_json(plan_to_json(plan), scenario)
+    assert plan_to_json(told) == plan_to_json(plan)
+    read = restoration_of(told, scenario)
+    for name in ("closed", "available", "energized", "forming"):
+        assert np.array_equal(getattr(read, name), getattr(decided, name)), name
+    np.testing.assert_allclose(read.served_kw, decided.served_kw, atol=1e-5)
+    assert audit_restoration(case, read) == ()

@@ -157,7 +157,7 @@ def test_an_unknown_paper_and_rows_that_contradict_are_refused() -> None:
 
 
 def test_the_command_refuses_an_unknown_paper() -> None:
-    ran = CliRunner().invoke(app, ["paper", "restoration", "--json"])
+    ran = CliRunner().invoke(app, ["paper", "resilience", "--json"])
     assert ran.exit_code == 2
     assert "no paper of this name" in ran.stderr
 

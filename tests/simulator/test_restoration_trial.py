@@ -61,12 +61,13 @@ def test_every_phase_is_held_and_judged_under_ac(buried: int, tight: bool) -> No
     try:
         for time in range(4):
             engine.hold(plan, time)
-            seen = engine.observe(draws, unmoved(plan, time, draws.index))
+            seen = engine.observe(plan.asked(draws, scenario), unmoved(plan, time, draws.index))
             verdicts = judge(seen, plan, scenario, time)
             assert seen.converged.all()
             live = np.isfinite(seen.v_pu).any(axis=(0, 2))
             assert np.array_equal(live, restoration.energized[time])
-            asked = draws.p_kw[:, time, restoration.energized[time][case.feeder.loads.bus]]
+            whole = plan.asked(draws, scenario).p_kw[:, time]
+            asked = whole[:, restoration.energized[time][case.feeder.loads.bus]]
             np.testing.assert_allclose(seen.delivered_kw, asked.sum(axis=(1, 2)), rtol=1e-6)
             assert seen.delivered_kw.mean() / 58_935 == pytest.approx(shares[time], abs=5e-3)
             outcomes = set(verdicts.outcome.tolist())

@@ -28,6 +28,12 @@ def fakes():
     return _load("fakes")
 
 
+@pytest.fixture(scope="session")
+def processes():
+    """The module beside this file that starts real federates."""
+    return _load("processes")
+
+
 @pytest.fixture
 def scenario(fakes):
     return fakes.tiny()[0]
@@ -59,3 +65,13 @@ def nothing_is_left(request):
     assert children() <= processes
     close_library()  # refuses while a broker or federate of ours is open
     assert os.getpid()
+
+
+@pytest.fixture(scope="session")
+def write_toy():
+    """Write the toy study of the federation's tests, and its feeder, into a folder."""
+    place = HERE.parent / "federation" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("toy_study", place)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module._write_toy

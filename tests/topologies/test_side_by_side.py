@@ -1,4 +1,4 @@
-"""Several federations at once in one process; none hears another.
+"""Several federations at once on one machine; none hears another.
 
 ::
 
@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from federation.launch import supervise
 from federation.session import SessionSettings, run_session
 
 
@@ -67,3 +68,32 @@ def test_one_failing_leaves_its_neighbour_alone(fakes, scenario, plan) -> None:
         thread.join(30)
     assert outcome == {"good": "done", "bad": "only here"}
     assert len(sinks[0].indices) == 400
+
+
+def test_eight_launches_at_once(fakes, scenario, plan, processes, tmp_path) -> None:
+    """Sixteen processes and eight brokers; every one judges the same, and nobody stays."""
+    settings = SessionSettings(transport="zmq", join_deadline_s=120, step_deadline_s=120)
+    outs = [tmp_path / f"verdicts-{number}" for number in range(8)]
+    failures = []
+
+    def launch(out) -> None:
+        try:
+            roles = ("planner", "feeder")
+            supervise({one: processes.command(out, one, "", settings) for one in roles}, settings)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=launch, args=(out,)) for out in outs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(200)
+    assert failures == []
+    sink = fakes.ListSink()
+    run_session(
+        fakes.planner_job(scenario, plan),
+        fakes.feeder_job(scenario, sink),
+        SessionSettings(transport="local"),
+    )
+    assert {out.read_bytes() for out in outs} == {sink.verdict_bytes()}
+    assert not processes.still_running(str(tmp_path))

@@ -197,14 +197,21 @@ def test_plans_cost_more_with_a_wider_spread(random_scenario, seed, one, other):
     assert less.bound_usd <= more.incumbent_usd * (1 + 1e-9)
 
 
+def _elements(scenario):
+    feeder = scenario.feeder
+    return {"bus": feeder.buses.ids, "line": feeder.lines.ids, "der": scenario.ders.ids}
+
+
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.usefixtures("no_enumeration")
 def test_margins_kept_for_ac_are_kept_by_every_means(random_scenario, seed):
     """Enumeration states the planner's own rows; the small program must know the same insets."""
     scenario = random_scenario(seed, spread=0.25, uncertain=3)
-    stage = _stage(scenario, ac_margin=0.006, centre=False)
-    brittle = _stage(scenario, method="nominal", ac_margin=0.006, centre=False)
-    network = Network.of(scenario, ac_margin=0.006)
+    own = {kind: {ids[-1]: 0.012} for kind, ids in _elements(scenario).items()}
+    kept = {"ac_margin": 0.006, "ac_margin_at": own}
+    stage = _stage(scenario, **kept, centre=False)
+    brittle = _stage(scenario, method="nominal", **kept, centre=False)
+    network = Network.of(scenario, **kept)
     for candidate in (stage, brittle):
         found = [
             IslandSeparation(network=network, kind=kind).worst(candidate, time_limit_s=60.0)
