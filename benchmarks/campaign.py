@@ -31,7 +31,7 @@ ASKED = 0.70
 """Least share of the bare loop's rate that a campaign is meant to reach."""
 
 
-def run(samples: int = 61_440, repeats: int = 5) -> list[Row]:
+def run(samples: int = 122_880, repeats: int = 3) -> list[Row]:
     """Time the campaign and the bare loop over the same realizations, interleaved."""
     study = load_study(STUDY, [f"campaign.samples={samples}", "campaign.recourse=fixed"])
     config = study.config.planner

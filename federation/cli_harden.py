@@ -23,7 +23,8 @@ from federation.files import json_text
 from federation.harden_report import harden_markdown, harden_summary, harden_view, round_line
 from federation.hardening import End, HardenSettings, harden
 from federation.report import print_views
-from scenarios.plan import plan_to_json
+from scenarios.plan import Plan, plan_to_json
+from scenarios.scenario import Scenario
 
 __all__ = ["hardening"]
 
@@ -81,9 +82,7 @@ def hardening(  # noqa: PLR0917  (typer reads a command's options from its param
     write_text(root / "hardening.md", harden_markdown(summary))
     if done.plan is not None:
         write_text(root / "plan.json", plan_to_json(done.plan) + "\n")
-        from federation.figures import figure_one_line  # noqa: PLC0415  (matplotlib is slow)
-
-        figure_one_line(done.plan, done.scenario, root / "plan")
+        _draw(done.plan, done.scenario, root)
     if as_json:
         print_json(summary)
     else:
@@ -92,3 +91,9 @@ def hardening(  # noqa: PLR0917  (typer reads a command's options from its param
         note(f"rounds, plan and report in {root}")
     if done.end is not End.SHOWN:
         raise typer.Exit(NOT_SHOWN)
+
+
+def _draw(plan: Plan, scenario: Scenario, root: Path) -> None:
+    from federation.figures import figure_one_line  # noqa: PLC0415  (matplotlib is slow)
+
+    figure_one_line(plan, scenario, root / "plan")

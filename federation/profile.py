@@ -117,14 +117,17 @@ class Profile:
             Of the batch; outcome and margins decide what is counted.
         """
         wanted = np.isin(verdicts.outcome, _SOLVED) & ~np.isnan(verdicts.margin).any(axis=1)
-        where = index_of(snapshots.index.tolist())
-        rows = np.array([where[i] for i in verdicts.index[wanted].tolist()], np.int64)
+        if np.array_equal(snapshots.index, verdicts.index):
+            rows = np.flatnonzero(wanted)
+        else:
+            where = index_of(snapshots.index.tolist())
+            rows = np.array([where[i] for i in verdicts.index[wanted].tolist()], np.int64)
         if len(rows) == 0:
             return
         self.solved += len(rows)
         pairs = scenario.limits.voltage_test is VoltageTest.LINE_TO_LINE
         magnitude = snapshots.v_ll_pu if pairs else snapshots.v_pu
-        self._count(magnitude[rows][:, self.bus, self.phase])
+        self._count(magnitude[rows[:, None], self.bus, self.phase])
         outside = (verdicts.margin[wanted] < -scenario.limits.tolerance).any(axis=1)
         if outside.any():
             found = breaches(snapshots.take(rows[outside]), plan, scenario, time)

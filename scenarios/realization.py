@@ -139,7 +139,11 @@ def _times(nominal: FloatArray, factor: FloatArray) -> FloatArray:
     Loads and slots are one axis while they are multiplied: a loop over three is slow.
     """
     steps, loads, slots = nominal.shape
-    flat = np.broadcast_to(factor, (len(factor), 1, loads, slots)).reshape(len(factor), 1, -1)
-    product = (flat * nominal.reshape(1, steps, -1)).reshape(len(factor), steps, loads, slots)
+    flat = np.broadcast_to(factor, (len(factor), 1, loads, slots)).reshape(
+        len(factor), 1, loads * slots
+    )
+    product = (flat * nominal.reshape(1, steps, loads * slots)).reshape(
+        len(factor), steps, loads, slots
+    )
     product.setflags(write=False)
     return product

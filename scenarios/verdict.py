@@ -211,15 +211,12 @@ def _der_margins(
     rating = np.maximum(np.abs(ders.p_max_kw), np.abs(ders.p_min_kw))
     scale = np.where(rating > 0.0, rating, 1.0)
     p, q = snapshots.der_p_kw, snapshots.der_q_kvar
-    capability = np.minimum.reduce(
-        [
-            ders.p_max_kw - p,
-            p - ders.p_min_kw,
-            ders.q_max_kvar - q,
-            q - ders.q_min_kvar,
-            np.where(np.isinf(ders.s_max_kva), np.inf, ders.s_max_kva - np.hypot(p, q)),
-        ]
-    )
+    capability = np.minimum(ders.p_max_kw - p, p - ders.p_min_kw)
+    np.minimum(capability, ders.q_max_kvar - q, out=capability)
+    np.minimum(capability, q - ders.q_min_kvar, out=capability)
+    if not np.isinf(ders.s_max_kva).all():
+        apparent = np.where(np.isinf(ders.s_max_kva), np.inf, ders.s_max_kva - np.hypot(p, q))
+        np.minimum(capability, apparent, out=capability)
     ramp = np.minimum(
         ders.ramp_kw - np.abs(p - plan.p_kw[time]),
         ders.ramp_kvar - np.abs(q - plan.q_kvar[time]),

@@ -3,6 +3,9 @@
 A context is the engine's whole state, and a program needs few of them at once but many one
 after another: each reading and each engine takes one. A context given back is cleared and lent
 again, so that one is made only when all are in use.
+
+The library is loaded by the first to borrow, on the engine thread: where another thread had
+loaded it, the first call of this one crashed now and then (`simulator.engine_thread`).
 """
 
 from __future__ import annotations
@@ -10,10 +13,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-import opendssdirect
-from dss import DSSException
-
-__all__ = ["borrow", "give_back"]
+__all__ = ["borrow", "give_back", "refusal"]
 
 _lock = threading.Lock()
 _idle: list[Any] = []
@@ -21,6 +21,8 @@ _idle: list[Any] = []
 
 def borrow() -> Any:
     """Lend a context without a circuit; the caller alone may use it until it gives it back."""
+    import opendssdirect  # noqa: PLC0415  (loads the library, on the thread that is here)
+
     with _lock:
         context = _idle.pop() if _idle else opendssdirect.NewContext()
     context.Basic.AllowChangeDir(False)  # the working directory belongs to the process
@@ -33,7 +35,14 @@ def give_back(context: Any) -> None:
     try:
         context.Text.Command("ClearAll")
         context.Text.Command("Set DefaultBaseFrequency=60")  # outlives the circuit that set it
-    except DSSException:
+    except refusal():
         return
     with _lock:
         _idle.append(context)
+
+
+def refusal() -> type[Exception]:
+    """Class of what OpenDSS raises."""
+    from dss import DSSException  # noqa: PLC0415  (as above)
+
+    return DSSException  # type: ignore[no-any-return]

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from dss_python_backend.enums import SetterFlags
 from numpy.typing import NDArray
 
 from scenarios.arrays import FloatArray, IntArray
@@ -25,7 +24,7 @@ __all__ = ["Batch", "DssCircuit", "Powers", "safe_name"]
 ComplexArray = NDArray[np.complex128]
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_:#+$/\-]{1,255}")
-_KEEP_Y = int(SetterFlags.AvoidFullRecalc)
+_KEEP_Y = 2  # the library's SetterFlags.AvoidFullRecalc; importing that would load it
 
 
 def safe_name(name: str) -> str:

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from dss import DSSException
 
 from scenarios.errors import ConfigError
 from scenarios.feeder import Buses, Feeder, Sources
-from simulator.contexts import borrow, give_back
+from simulator.contexts import borrow, give_back, refusal
 from simulator.engine_thread import on_engine_thread
 from simulator.reader_elements import (
     Reading,
@@ -101,13 +100,13 @@ def _read(context: Any, path: Path, switches: Sequence[str] | None) -> Feeder:
     return feeder
 
 
-def _compile(context: Any, path: Path) -> DSSException | None:
+def _compile(context: Any, path: Path) -> Exception | None:
     """Compile and solve; the error, if there was one."""
     try:
         context.Text.Command("Clear")
         context.Text.Command(f'Compile "{path.resolve()}"')
         context.Solution.Solve()  # files need not solve themselves; taps have to be settled
-    except DSSException as error:
+    except refusal() as error:
         return error
     return None
 
@@ -116,11 +115,11 @@ def _was_read_whole(context: Any) -> bool:
     """Whether OpenDSS got as far as solving; of half a file nothing else can be said."""
     try:
         return int(context.Basic.NumCircuits()) > 0 and bool(context.Circuit.YNodeOrder())
-    except DSSException:
+    except refusal():
         return False
 
 
-def _one_line(error: DSSException) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 

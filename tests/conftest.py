@@ -23,6 +23,16 @@ from scenarios.limits import Limits
 from scenarios.plan import Plan, Proof, Termination
 from scenarios.scenario import Scenario
 from scenarios.uncertainty import Box
+from simulator.engine_thread import on_engine_thread
+
+
+@on_engine_thread
+def _load_opendss() -> None:
+    """Before a test module does: where another thread had, the engine's first call crashed."""
+    import opendssdirect  # noqa: F401
+
+
+_load_opendss()
 
 
 def _feeder(size: int, switches: Sequence[tuple[int, int]], load_kw: float) -> Feeder:

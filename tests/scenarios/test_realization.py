@@ -145,3 +145,8 @@ def test_a_set_over_loads_that_are_not_there_is_refused(tiny_scenario):
 def test_block_demand_adds_up_by_block(tiny_scenario):
     scenario = tiny_scenario(2, [], [0], load_kw=4.0, steps=2)
     assert scenario.block_demand_kw(1).tolist() == [12.0, 12.0]
+
+
+def test_no_coordinates_are_no_realizations(tiny_scenario):
+    batch = realize(tiny_scenario(), np.zeros((0, 3)))
+    assert batch.p_kw.shape == batch.q_kvar.shape == (0, 1, 3, 3)

@@ -1,6 +1,9 @@
 """Contexts are lent one at a time, come back empty, and a closed engine touches none."""
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +11,7 @@ from federation.study import load_study
 from scenarios.errors import EngineError
 from scenarios.realization import draw
 from simulator import contexts
+from simulator.engine_thread import NAME
 from simulator.opendss import OpenDssEngine
 
 
@@ -57,3 +61,30 @@ def test_a_closed_engine_refuses_and_closes_twice():
         engine._circuit.check("holding a plan")
     with pytest.raises(EngineError):
         engine.observe(draw(study.scenario, 1, 0, 2), None)
+
+
+LOADED_BY = """
+import sys, threading
+import federation.cli, simulator.reader, simulator.opendss
+assert not {"dss", "dss_python_backend", "opendssdirect"} & set(sys.modules), "import loads it"
+import importlib.abc
+threads = []
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "dss_python_backend":
+            threads.append(threading.current_thread().name)
+sys.meta_path.insert(0, Finder())
+simulator.reader.read_feeder(sys.argv[1])
+print(threads)
+"""
+
+
+def test_the_library_is_loaded_by_the_thread_that_calls_it(tmp_path):
+    """Loaded by another, it crashed at this one's first call, in some processes every time."""
+    path = Path(__file__).parents[2] / "configs/feeders/ieee13/ieee13.dss"
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED_BY, str(path)],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"['{NAME}']"
