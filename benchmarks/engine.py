@@ -24,6 +24,7 @@ from scenarios.plan import Plan, Proof, Setpoints, Termination
 from scenarios.realization import Realizations, draw
 from scenarios.scenario import Scenario
 from scenarios.uncertainty import Box
+from simulator.engine_thread import on_engine_thread
 from simulator.opendss import OpenDssEngine
 from simulator.reader import read_feeder
 
@@ -61,6 +62,7 @@ def run(paths: Sequence[Path] = (), batch: int = 256, repeats: int = 15) -> list
     return rows
 
 
+@on_engine_thread
 def bare_loop(
     engine: OpenDssEngine, realizations: Realizations, *, fixed_start: bool
 ) -> Callable[[], object]:
@@ -74,6 +76,7 @@ def bare_loop(
     kvar = np.ascontiguousarray(realizations.q_kvar[:, 0, places].sum(axis=-1))
     volts = np.empty((len(kw), circuit.active.NumNodes + 1), complex)
 
+    @on_engine_thread
     def loop() -> None:
         pointer = ffi.new("double**")
         raw.ctx_YMatrix_getVpointer(context, pointer)

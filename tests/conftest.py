@@ -35,6 +35,16 @@ def _load_opendss() -> None:
 _load_opendss()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that calls OpenDSS itself on the one thread that may."""
+    if pyfuncitem.get_closest_marker("engine_thread") is None:
+        return None
+    wanted = pyfuncitem._fixtureinfo.argnames
+    on_engine_thread(pyfuncitem.obj)(**{name: pyfuncitem.funcargs[name] for name in wanted})
+    return True
+
+
 def _feeder(size: int, switches: Sequence[tuple[int, int]], load_kw: float) -> Feeder:
     """Block i is buses ``n<i>`` and ``m<i>`` joined by line ``l<i>``, a load at ``m<i>``."""
     buses = tuple(f"{kind}{i}" for i in range(size) for kind in "nm")

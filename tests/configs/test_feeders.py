@@ -11,6 +11,7 @@ import pytest
 
 from scenarios.feeder import Connection, Feeder, LoadModel
 from scenarios.loops import unswitchable_loops
+from simulator.engine_thread import on_engine_thread
 from simulator.reader import read_feeder
 
 FEEDERS = Path(__file__).parents[2] / "configs" / "feeders"
@@ -163,6 +164,7 @@ def test_power_flow_equals_the_reference(name, nodes, bound):
     assert max(abs(mine[node] - theirs[node]) for node in common) < bound
 
 
+@on_engine_thread
 def node_voltages(path: Path) -> dict[str, complex]:
     dss = opendssdirect.NewContext()
     dss.Basic.AllowChangeDir(False)

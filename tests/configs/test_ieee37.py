@@ -10,6 +10,7 @@ import opendssdirect
 import pytest
 
 from scenarios.feeder import LoadModel
+from simulator.engine_thread import on_engine_thread
 from simulator.reader import read_feeder
 
 FEEDERS = Path(__file__).parents[2] / "configs" / "feeders"
@@ -96,6 +97,7 @@ def test_power_flow_equals_the_reference():
     assert worst < 1e-6  # 1.1e-8 measured
 
 
+@on_engine_thread
 def node_voltages(path: Path) -> dict[str, complex]:
     dss = opendssdirect.NewContext()
     dss.Basic.AllowChangeDir(False)

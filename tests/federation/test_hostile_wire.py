@@ -167,6 +167,7 @@ def test_no_hostile_input_reaches_a_text_command(study, plan, commands, recwarn)
     assert engine.observe(batch, answer).converged.all()  # and leave nothing behind
 
 
+@pytest.mark.engine_thread
 def test_the_listener_hears_a_command(study, commands) -> None:
     engine = OpenDssEngine(study.scenario)
     commands.clear()

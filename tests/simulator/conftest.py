@@ -10,6 +10,7 @@ import opendssdirect
 import pytest
 
 from scenarios.feeder import Feeder
+from simulator.engine_thread import on_engine_thread
 
 REFERENCE = Path(__file__).parents[2] / ".." / "shared" / "data" / "reference"
 FILES = {
@@ -41,6 +42,7 @@ def opendss_voltages() -> Callable[..., np.ndarray]:
     Loads keep their model at any voltage, taps stay where the file's solve left them.
     """
 
+    @on_engine_thread
     def solve(path: Path, feeder: Feeder, commands: Sequence[str] = ()) -> np.ndarray:
         dss = opendssdirect.NewContext()
         dss.Basic.AllowChangeDir(False)

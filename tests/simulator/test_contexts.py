@@ -15,6 +15,7 @@ from simulator.engine_thread import NAME
 from simulator.opendss import OpenDssEngine
 
 
+@pytest.mark.engine_thread
 def test_a_context_in_use_is_lent_to_nobody_else():
     one, other = contexts.borrow(), contexts.borrow()
     try:
@@ -25,6 +26,7 @@ def test_a_context_in_use_is_lent_to_nobody_else():
         contexts.give_back(other)
 
 
+@pytest.mark.engine_thread
 def test_a_context_given_back_is_lent_again_without_circuit_or_frequency():
     lent = contexts.borrow()
     lent.Text.Command("Clear")

@@ -31,6 +31,7 @@ def linear_voltage(case: RestorationCase) -> dict[str, float]:
     return dict(zip(case.feeder.buses.ids, np.sqrt(w).tolist(), strict=True))
 
 
+@pytest.mark.engine_thread
 @pytest.mark.parametrize(("seed", "buses"), [(1, 315), (4, 120), (2, 1000)])
 def test_normal_operation_is_in_band_and_within_ratings(
     seed: int, buses: int, tmp_path: Path

@@ -130,6 +130,7 @@ def test_a_swtcontrol_makes_its_line_a_switch(written):
     assert feeder.switch_ids == ("one", "tie")
 
 
+@pytest.mark.engine_thread
 def test_reading_twice_gives_the_same_feeder_and_leaves_other_circuits_alone(written, tmp_path):
     opendssdirect.Text.Command("Clear")
     opendssdirect.Text.Command("New Circuit.mine bus1=x basekv=1")

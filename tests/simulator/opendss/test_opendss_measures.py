@@ -10,6 +10,8 @@ from scenarios.feeder import LoadModel
 from scenarios.realization import Realizations
 from simulator.opendss import OpenDssEngine
 
+pytestmark = pytest.mark.engine_thread
+
 MODELS = tuple(LoadModel)
 
 

@@ -6,6 +6,8 @@ import pytest
 from scenarios.errors import EngineError
 from simulator.opendss import OpenDssEngine
 
+pytestmark = pytest.mark.engine_thread
+
 
 @pytest.fixture(scope="module")
 def state(ieee37):

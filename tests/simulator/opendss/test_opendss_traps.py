@@ -17,6 +17,8 @@ from simulator.opendss import OpenDssEngine
 from simulator.opendss_circuit import DssCircuit, safe_name
 from simulator.reader import read_feeder
 
+pytestmark = pytest.mark.engine_thread
+
 
 @pytest.fixture(scope="module")
 def engine(ieee37):
