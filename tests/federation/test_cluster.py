@@ -17,7 +17,8 @@ distributed = pytest.importorskip("distributed")
 
 SAMPLES = 10_000
 OVERRIDES = [
-    f"campaign.samples={SAMPLES}", "campaign.judge=linear", "campaign.recourse=fixed",
+    f"campaign.samples={SAMPLES}", "campaign.batch=256",
+    "campaign.judge=linear", "campaign.recourse=fixed",
     "federation.join_deadline_s=20",
 ]  # fmt: skip
 

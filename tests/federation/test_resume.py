@@ -1,11 +1,13 @@
 """Killed at any moment, out of disk, torn: what is whole stays, and the rest comes out the same."""
 
+import os
 import random
 import resource
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,8 +20,11 @@ from federation.study import load_study
 from scenarios.errors import StoreError
 
 ROOT = Path(__file__).parents[2]
-SAMPLES = 8_000
-OVERRIDES = [f"campaign.samples={SAMPLES}", "campaign.judge=linear", "campaign.recourse=fixed"]
+SAMPLES = 6_200
+OVERRIDES = [
+    f"campaign.samples={SAMPLES}", "campaign.batch=256",
+    "campaign.judge=linear", "campaign.recourse=fixed",
+]  # fmt: skip
 _RANDOM = random.Random(4)
 MOMENTS = [_RANDOM.random() for _ in range(20)]
 
@@ -57,13 +62,7 @@ def results(root):
     }
 
 
-def at(moment, *marks):
-    return pytest.param(moment, id=f"{moment:.3f}", marks=marks)
-
-
-@pytest.mark.parametrize(
-    "moment", [*map(at, MOMENTS[:3]), *(at(moment, pytest.mark.slow) for moment in MOMENTS[3:])]
-)
+@pytest.mark.parametrize("moment", MOMENTS[:3], ids="{:.3f}".format)
 def test_killed_at_a_random_moment_and_resumed(whole, toy, tmp_path, moment):
     undisturbed, took_s = whole
     out = tmp_path / "c"
@@ -74,6 +73,11 @@ def test_killed_at_a_random_moment_and_resumed(whole, toy, tmp_path, moment):
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait(timeout=10)
+    goes_on(undisturbed, toy, out)
+
+
+def goes_on(undisturbed, toy, out):
+    """Take up what was killed: what was whole is not touched, and the end is the same."""
     begun = (out / "study.json").exists()  # a directory without one is no campaign yet
     study = load_study(out / "study.json") if begun else load_study(toy, OVERRIDES)
     there = {path: path.stat().st_mtime_ns for path in out.glob("parts/part-*")}
@@ -82,6 +86,69 @@ def test_killed_at_a_random_moment_and_resumed(whole, toy, tmp_path, moment):
     assert all(path.stat().st_mtime_ns == was for path, was in there.items())
     assert results(out) == results(undisturbed)
     assert not list(out.rglob(".*.tmp"))
+
+
+FORKED = """
+import os, sys
+from pathlib import Path
+from federation.campaign import run_campaign
+from federation.study import load_study
+
+study = load_study(sys.argv[1], sys.argv[2:])
+print("ready", flush=True)
+for line in sys.stdin:
+    pid = os.fork()
+    if not pid:
+        run_campaign(study, Path(line.strip()), mode="local")
+        os._exit(0)
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def forked(tmp_path_factory, write_toy):
+    """Campaigns that begin at once: copies of a process that has read the study already.
+
+    Yields the study, how to start one, how to await its end, and how long a whole one takes.
+    """
+    if not hasattr(os, "fork"):
+        pytest.skip("copies a process")
+    folder = tmp_path_factory.mktemp("forked")
+    toy = write_toy(folder)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", FORKED, str(toy), *OVERRIDES],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+    def begin(out):
+        parent.stdin.write(f"{out}\n")
+        parent.stdin.flush()
+        return int(parent.stdout.readline())
+
+    def end():
+        return int(parent.stdout.readline())
+
+    try:
+        assert parent.stdout.readline() == "ready\n"
+        began = time.monotonic()
+        begin(folder / "c")
+        assert end() == 0
+        yield toy, begin, end, time.monotonic() - began
+    finally:
+        parent.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("moment", MOMENTS[3:], ids="{:.3f}".format)
+def test_killed_at_more_moments(whole, forked, tmp_path, moment):
+    toy, begin, end, took_s = forked
+    pid = begin(tmp_path / "c")
+    time.sleep(moment * took_s)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    assert end() in (0, -signal.SIGKILL)  # 0: it was quicker than the whole one
+    if (tmp_path / "c").exists():
+        goes_on(whole[0], toy, tmp_path / "c")
 
 
 def resume(out):

@@ -24,7 +24,10 @@ from federation.statistics import clopper_pearson
 from federation.study import load_study
 from scenarios.verdict import Outcome
 
-OVERRIDES = ["campaign.samples=5000", "campaign.judge=linear", "campaign.recourse=fixed"]
+OVERRIDES = [
+    "campaign.samples=5000", "campaign.batch=256",
+    "campaign.judge=linear", "campaign.recourse=fixed",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

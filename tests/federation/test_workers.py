@@ -20,7 +20,10 @@ from scenarios.errors import ConfigError, DeadlinePassed, EngineError, FederateL
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = 10_000
-OVERRIDES = [f"campaign.samples={SAMPLES}", "campaign.judge=linear", "campaign.recourse=fixed"]
+OVERRIDES = [
+    f"campaign.samples={SAMPLES}", "campaign.batch=256",
+    "campaign.judge=linear", "campaign.recourse=fixed",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
