@@ -173,6 +173,7 @@ def environment_facts(data: ReportData) -> tuple[tuple[str, str], ...]:
         ("study", str(data.study["name"])),
         ("fingerprint", str(data.study["fingerprint"])),
         ("seed", str(campaign.get("seed", data.environment.get("seed")))),
+        ("uncertainty", _uncertainty(data)),
         ("sampler", str(campaign.get("sampler", ""))),
         ("recourse", str(campaign.get("recourse", ""))),
         ("judge", str(campaign.get("judge", ""))),
@@ -182,6 +183,16 @@ def environment_facts(data: ReportData) -> tuple[tuple[str, str], ...]:
             f"{host.get('cpus')} CPUs",
         ),
     )
+
+
+def _uncertainty(data: ReportData) -> str:
+    """Say how far loads may move; a study's title tells only what it was written for."""
+    box = data.scenario.uncertainty
+    if not box.size:
+        return "none: every load is nominal"
+    least, most = 100.0 * float(box.spread.min()), 100.0 * float(box.spread.max())
+    spread = f"±{most:g} %" if least == most else f"±{least:g} to ±{most:g} %"
+    return f"{box.size} of {len(data.scenario.feeder.loads.ids)} loads, {spread} of nominal"
 
 
 def described(name: str, data: ReportData) -> tuple[str, str]:

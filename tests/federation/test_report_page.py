@@ -139,6 +139,10 @@ def test_the_headline_is_the_summary(out, store):
     assert "realizations are erred and stand outside the feasible share" in said
 
 
+def test_the_page_says_what_was_uncertain_whatever_the_title_says(out):
+    assert "4 of 4 loads, ±25 % of nominal" in (out / "report.html").read_text(encoding="utf-8")
+
+
 def test_tables_hold_every_digit(out, store):
     about = campaign_summary(store)
     assert {r["outcome"]: int(r["count"]) for r in rows(out, "outcomes")} == {
