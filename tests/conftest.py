@@ -35,8 +35,7 @@ def _load_opendss() -> None:
 _load_opendss()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+def pytest_pyfunc_call(pyfuncitem):
     """Run a test that calls OpenDSS itself on the one thread that may."""
     if pyfuncitem.get_closest_marker("engine_thread") is None:
         return None
