@@ -12,6 +12,8 @@ from scenarios.arrays import FloatArray
 from scenarios.limits import Limits
 from scenarios.verdict import MarginKind
 
+__all__ = ["CounterExamples", "Place", "counter_examples"]
+
 _ELEMENT_OF = {
     MarginKind.VOLTAGE: "bus",
     MarginKind.CURRENT: "line",
@@ -19,8 +21,7 @@ _ELEMENT_OF = {
     MarginKind.CAPABILITY: "der",
     MarginKind.RAMP: "der",
 }
-
-__all__ = ["CounterExamples", "Place", "counter_examples"]
+"""Kind of element that each limit belongs to, as ``ac_margin_at`` names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
