@@ -18,8 +18,8 @@ from optimizer.constraints.network import Network
 from optimizer.constraints.topology import FORMULATIONS
 from optimizer.cutting_plane import CuttingPlaneMaster
 from optimizer.methods.decomposition import decompose
-from optimizer.methods.island_separation import SEPARATIONS
 from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
+from optimizer.partitioning_options import SEPARATIONS
 from optimizer.subproblems import VertexSubproblems
 from scenarios.errors import PlanError
 from scenarios.plan import Proof

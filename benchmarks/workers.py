@@ -29,8 +29,8 @@ from scenarios.plan import Plan, plan_from_json, plan_to_json
 __all__ = ["run"]
 
 STUDY = "ieee37-networked"
-SAMPLES = {"fixed": 307_200, "linear": 204_800}
-"""Half a minute of work, or thereabouts: starting processes is seconds."""
+SAMPLES = {"fixed": 409_600, "linear": 409_600}
+"""Three quarters of a minute of work: starting a process is seconds of it."""
 
 ASKED = 1.7
 """Least gain of two workers on two cores."""

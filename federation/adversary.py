@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from scipy.optimize import differential_evolution
 
 from scenarios.arrays import BoolArray, FloatArray
 from scenarios.realization import uniforms
@@ -184,6 +183,8 @@ def _coordinates(search: _Search, budget: int) -> None:
 
 def _evolution(search: _Search, budget: int, seed: int) -> None:
     """Differential evolution over the box, a generation per call of the physics."""
+    from scipy.optimize import differential_evolution  # noqa: PLC0415  (slow to import)
+
     moving = np.flatnonzero(search.moving)
     members = max(8, min(40, 5 * len(moving)))
     generations = budget // members - 1

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from scipy.optimize import brentq
 from scipy.special import bdtr, ndtri
 
 __all__ = ["mcnemar_p", "paired_difference", "tango_interval"]
@@ -50,6 +49,8 @@ def tango_interval(
     b, c, n = first_only, second_only, trials
     if min(b, c) < 0 or b + c > n or n < 1 or not 0.0 < confidence < 1.0:
         raise ValueError(f"{b} and {c} of {n} at confidence {confidence} cannot be")
+    from scipy.optimize import brentq  # noqa: PLC0415  (slow to import, and few commands ask)
+
     z = float(ndtri(0.5 + confidence / 2.0))
 
     def beyond(delta: float, sign: float) -> float:

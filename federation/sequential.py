@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scipy.optimize import brentq
 from scipy.special import betaln
 
 __all__ = ["Decision", "StoppingRule", "confidence_sequence"]
@@ -56,6 +55,8 @@ def confidence_sequence(count: int, trials: int, confidence: float = 0.95) -> tu
         raise ValueError(f"confidence {confidence} must lie strictly between 0 and 1")
     if trials == 0:
         return 0.0, 1.0
+    from scipy.optimize import brentq  # noqa: PLC0415  (a quarter of a worker's start)
+
     failures = trials - count
     mixture = betaln(_PRIOR + count, _PRIOR + failures) - betaln(_PRIOR, _PRIOR)
     edge = mixture + math.log1p(-confidence)  # log M_n(p) - log(1/α), the p-part left out

@@ -34,7 +34,7 @@ from optimizer.constraints.flow import Decisions, add_flow
 from optimizer.constraints.network import BASE_KVA, MARGINS, Margins, Network
 from optimizer.first_stage import FirstStage
 from optimizer.methods.decomposition import Oracle, Outcome
-from optimizer.methods.solve import solve
+from optimizer.methods.pyomo_model import solve
 from scenarios.arrays import FloatArray
 from scenarios.plan import Termination
 from scenarios.realization import realize

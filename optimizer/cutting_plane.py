@@ -34,7 +34,8 @@ from scipy import sparse
 from optimizer.constraints.devices import add_base_setpoints
 from optimizer.constraints.network import Network
 from optimizer.first_stage import FirstStage
-from optimizer.methods.solve import Answer, Arrays, compile_model, solve_arrays
+from optimizer.methods.pyomo_model import compile_model
+from optimizer.methods.solve import Answer, Arrays, solve_arrays
 from optimizer.methods.solve_again import LinearProgram
 from optimizer.partitioning_master import add_cost, build_first_stage, decisions_of, read_candidate
 from optimizer.partitioning_options import PartitioningOptions

@@ -13,7 +13,8 @@ from optimizer.constraints.flow import Decisions, add_flow, flow_reach
 from optimizer.constraints.network import BASE_KVA, Network
 from optimizer.constraints.topology import BlockGraph, add_radiality
 from optimizer.first_stage import FirstStage
-from optimizer.methods.solve import Answer, solve
+from optimizer.methods.pyomo_model import solve
+from optimizer.methods.solve import Answer
 from optimizer.partitioning_options import PartitioningOptions
 from scenarios.arrays import FloatArray
 from scenarios.realization import realize

@@ -1,4 +1,7 @@
-"""How a partitioning plan is searched for."""
+"""How a partitioning plan is searched for.
+
+Names only, so that a study is read without a modelling language in memory.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from optimizer.constraints.insets import INSET_KINDS
-from optimizer.constraints.topology import FORMULATIONS
-from optimizer.methods.island_separation import SEPARATIONS
 
-__all__ = ["METHODS", "PartitioningOptions"]
+__all__ = ["FORMULATIONS", "METHODS", "SEPARATIONS", "PartitioningOptions"]
 
 METHODS = ("column_and_constraint", "cutting_plane", "nominal")
+
+SEPARATIONS = ("auto", "enumeration", "dual_milp", "affine")
+"""Means of separation by name; see `optimizer.methods.island_separation`."""
+
+FORMULATIONS = ("multi_commodity", "single_commodity", "directed_local_flow")
+"""Radiality formulations by name; `optimizer.constraints.topology` has what each adds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +83,7 @@ class PartitioningOptions:
             for name, value, known in (
                 ("method", self.method, METHODS),
                 ("separation", self.separation, SEPARATIONS),
-                ("radiality", self.radiality, tuple(FORMULATIONS)),
+                ("radiality", self.radiality, FORMULATIONS),
             )
             if value not in known
         ]

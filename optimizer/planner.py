@@ -8,9 +8,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from optimizer.methods.decomposition import PlanProgress
-from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
-from optimizer.restoration import RestorationOptions
-from optimizer.restoration_phases import PhasePlanner
+from optimizer.partitioning_options import PartitioningOptions
+from optimizer.restoration_options import RestorationOptions
 from scenarios.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -38,13 +37,29 @@ class Planner(Protocol):
         ...
 
 
-FAMILIES: Mapping[str, tuple[type[Any], Callable[..., Planner]]] = MappingProxyType(
+# A planner's module is imported when one is made: Pyomo takes most of a second, and a process
+# that reads a study or tries a plan makes none.
+
+
+def _partitioning(options: PartitioningOptions) -> Planner:
+    from optimizer.partitioning import PartitioningPlanner  # noqa: PLC0415
+
+    return PartitioningPlanner(options=options)
+
+
+def _restoration(options: RestorationOptions) -> Planner:
+    from optimizer.restoration_phases import PhasePlanner  # noqa: PLC0415
+
+    return PhasePlanner(options=options)
+
+
+FAMILIES: Mapping[str, tuple[type[Any], Callable[[Any], Planner]]] = MappingProxyType(
     {
-        "partitioning": (PartitioningOptions, PartitioningPlanner),
-        "restoration": (RestorationOptions, PhasePlanner),
+        "partitioning": (PartitioningOptions, _partitioning),
+        "restoration": (RestorationOptions, _restoration),
     }
 )
-"""Options and planner of each family, by the name a study gives."""
+"""Options of each family, and what makes its planner of them, by the name a study gives."""
 
 
 def make_planner(family: str, options: Mapping[str, object]) -> Planner:
@@ -66,7 +81,7 @@ def make_planner(family: str, options: Mapping[str, object]) -> Planner:
         raise ConfigError(
             f"[planner] family = {family!r} is not known; it must be one of {', '.join(FAMILIES)}"
         )
-    options_type, planner_type = FAMILIES[family]
+    options_type, made_of = FAMILIES[family]
     known = tuple(item.name for item in fields(options_type))
     faults = [
         f"[planner] {name} is not an option of {family}; it has {', '.join(known)}"
@@ -79,4 +94,4 @@ def make_planner(family: str, options: Mapping[str, object]) -> Planner:
         raise ConfigError([*faults, f"[planner] {error}"]) from error
     if faults:
         raise ConfigError(faults)
-    return planner_type(options=chosen)
+    return made_of(chosen)

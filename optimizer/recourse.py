@@ -23,20 +23,15 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
-from optimizer.recourse_ac import AcRecourse
-from optimizer.recourse_linear import LinearRecourse, base_setpoints
-from optimizer.recourse_participation import ParticipationRecourse
+from optimizer.recourse_fixed import FixedRecourse
 from scenarios.errors import ConfigError
-from scenarios.plan import Setpoints
-from scenarios.realization import Realizations
 
 if TYPE_CHECKING:
-    from scenarios.plan import Plan
+    from scenarios.plan import Plan, Setpoints
+    from scenarios.realization import Realizations
     from scenarios.scenario import Scenario
 
-__all__ = ["POLICIES", "AcRecourse", "FixedRecourse", "LinearRecourse", "Recourse", "make_recourse"]
+__all__ = ["POLICIES", "Recourse", "make_recourse"]
 
 
 class Recourse(Protocol):
@@ -47,24 +42,34 @@ class Recourse(Protocol):
         ...
 
 
-class FixedRecourse:
-    """Set-points stay at the plan's base."""
+# Each policy's module is imported when it is asked for: the linear ones need Pyomo and HiGHS,
+# which take a second to import.
 
-    def __init__(self, plan: Plan, scenario: Scenario, time: int = 0) -> None:  # noqa: ARG002
-        self._plan, self._time = plan, time
 
-    def respond(self, realizations: Realizations) -> Setpoints:
-        """Return the base set-points for every realization."""
-        found = np.ones(len(realizations), dtype=bool)
-        return base_setpoints(self._plan, self._time, realizations, found)
+def _participation(plan: Plan, scenario: Scenario, time: int) -> Recourse:
+    from optimizer.recourse_participation import ParticipationRecourse  # noqa: PLC0415
+
+    return ParticipationRecourse(plan, scenario, time)
+
+
+def _linear(plan: Plan, scenario: Scenario, time: int) -> Recourse:
+    from optimizer.recourse_linear import LinearRecourse  # noqa: PLC0415
+
+    return LinearRecourse(plan, scenario, time)
+
+
+def _ac(plan: Plan, scenario: Scenario, time: int) -> Recourse:
+    from optimizer.recourse_ac import AcRecourse  # noqa: PLC0415
+
+    return AcRecourse(plan, scenario, time)
 
 
 POLICIES: Mapping[str, Callable[[Plan, Scenario, int], Recourse]] = MappingProxyType(
     {
         "fixed": FixedRecourse,
-        "participation": ParticipationRecourse,
-        "linear": LinearRecourse,
-        "ac": AcRecourse,
+        "participation": _participation,
+        "linear": _linear,
+        "ac": _ac,
     }
 )
 """Recourse policies by the name a campaign gives."""

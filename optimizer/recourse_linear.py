@@ -16,6 +16,7 @@ from optimizer.dispatch import Dispatch
 from optimizer.first_stage import FirstStage
 from optimizer.methods.separation import gray_signs, uncertain_directions
 from optimizer.methods.statemap import IslandState, island_state
+from optimizer.recourse_fixed import base_setpoints
 from optimizer.slopes import with_slopes
 from scenarios.arrays import BoolArray, FloatArray, IntArray
 from scenarios.errors import ScenarioError
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from scenarios.plan import Plan
     from scenarios.scenario import Scenario
 
-__all__ = ["Island", "LinearRecourse", "base_setpoints"]
+__all__ = ["Island", "LinearRecourse"]
 
 _SAMPLES = 1600  # realizations that regions are learnt from, beside the vertices
 _CORNERS = 6  # most directions whose vertices are all learnt from
@@ -215,21 +216,3 @@ def _drawn_directions(network: Network, blocks: tuple[int, ...]) -> IntArray:
         return uncertain_directions(network, blocks)
     inside = np.isin(scenario.feeder.block_of_load[scenario.uncertain_slots[:, 0]], blocks)
     return np.flatnonzero(inside & (scenario.direction_spread > 0.0))
-
-
-def base_setpoints(
-    plan: Plan, time: int, realizations: Realizations, found: BoolArray
-) -> Setpoints:
-    """Repeat a plan's base set-points for every realization."""
-    count = len(realizations)
-
-    def repeat(values: FloatArray) -> FloatArray:
-        return np.broadcast_to(values, (count, *values.shape)).copy()
-
-    return Setpoints(
-        index=realizations.index,
-        found=found,
-        p_kw=repeat(plan.p_kw[time]),
-        q_kvar=repeat(plan.q_kvar[time]),
-        source_v_pu=repeat(plan.source_v_pu[time]),
-    )

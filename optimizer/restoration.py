@@ -29,7 +29,7 @@ import numpy as np
 
 from optimizer.constraints.damage import StateColumns, add_cascade, add_states, add_switching
 from optimizer.constraints.distflow import FlowColumns, LineData, add_distflow
-from optimizer.constraints.feed import FORMULATIONS, FeedGraph, add_feed
+from optimizer.constraints.feed import FeedGraph, add_feed
 from optimizer.constraints.isolation import Isolation, isolate
 from optimizer.constraints.supply import add_supply, hold_source_voltage, w_band
 from optimizer.methods.program import Program
@@ -42,6 +42,7 @@ from optimizer.reconfiguration import (
     starting_point,
 )
 from optimizer.regions import regional_bounds, with_bounds
+from optimizer.restoration_options import RestorationOptions
 from scenarios.arrays import FloatArray, IntArray
 from scenarios.errors import NoPlanExists, PlanNotFound
 from scenarios.plan import Proof, Termination
@@ -53,49 +54,6 @@ _MANY_SWITCHES = 300  # from here on a start found with live lines kept is worth
 _START_GAP = 1e-5
 _START_SHARE = 0.3  # of the time limit
 _REGIONS_SHARE = 0.4  # of the time limit
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestorationOptions:
-    """How to plan a restoration.
-
-    Attributes
-    ----------
-    radiality
-        One of ``FORMULATIONS`` of the feed constraints.
-    extent
-        ``reconfiguration`` solves what graph searches leave open, and falls back to
-        ``all_phases`` where they do not settle the rest.
-    gap
-        Relative gap at which the search may end.
-    time_limit_s
-        Wall time of the search.
-
-    Raises
-    ------
-    ValueError
-        With every fault.
-    """
-
-    radiality: str = "directed_local_flow"
-    extent: str = "reconfiguration"
-    gap: float = 1e-6
-    time_limit_s: float = 600.0
-
-    def __post_init__(self) -> None:
-        faults = []
-        if self.radiality not in FORMULATIONS:
-            faults.append(
-                f"radiality = {self.radiality!r} must be one of {', '.join(FORMULATIONS)}"
-            )
-        if self.extent not in ("reconfiguration", "all_phases"):
-            faults.append(f"extent = {self.extent!r} must be 'reconfiguration' or 'all_phases'")
-        if not 0.0 <= self.gap < 1.0:
-            faults.append(f"gap = {self.gap} must lie in [0, 1)")
-        if not self.time_limit_s > 0.0:
-            faults.append(f"time_limit_s = {self.time_limit_s} must be positive")
-        if faults:
-            raise ValueError("; ".join(faults))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

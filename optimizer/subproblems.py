@@ -21,9 +21,10 @@ from optimizer.constraints.flow import Decisions, add_flow
 from optimizer.constraints.network import BASE_KVA, Network
 from optimizer.first_stage import FirstStage
 from optimizer.methods.decomposition import Oracle, Worst
+from optimizer.methods.pyomo_model import compile_model
 from optimizer.methods.region import Region
 from optimizer.methods.separation import MOST_UNCERTAIN, TOLERANCE
-from optimizer.methods.solve import Arrays, compile_model
+from optimizer.methods.solve import Arrays
 from optimizer.methods.solve_again import LinearProgram
 from scenarios.arrays import FloatArray, IntArray
 from scenarios.errors import ScenarioError, SolverError

@@ -1,10 +1,14 @@
 """The walls between the folders: who may import what."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from optimizer import partitioning_options, restoration_options
+from optimizer.constraints import feed, topology
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("scenarios", "optimizer", "simulator", "federation")
@@ -53,6 +57,22 @@ def test_an_engine_is_imported_behind_one_door(path: Path) -> None:
     relative = path.relative_to(ROOT).as_posix()
     for engine in imported(path) & set(OWNERS):
         assert relative.startswith(OWNERS[engine]), f"{relative} imports {engine}"
+
+
+@pytest.mark.parametrize("module", ["federation.worker", "federation.cli"])
+def test_what_starts_often_leaves_slow_libraries_for_later(module: str) -> None:
+    # each takes a third of a second or more, which every worker and every command would pay
+    slow = ("pyomo", "scipy.stats", "scipy.optimize", "matplotlib", "opendssdirect", "distributed")
+    code = f"import {module}, sys; print([name for name in {slow} if name in sys.modules])"
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert found.stdout == "[]\n"
+
+
+def test_the_options_name_the_formulations_there_are() -> None:
+    assert tuple(topology.FORMULATIONS) == partitioning_options.FORMULATIONS
+    assert tuple(feed.FORMULATIONS) == restoration_options.FORMULATIONS
 
 
 def test_the_rule_sees_a_forbidden_import(tmp_path: Path) -> None:

@@ -27,10 +27,7 @@ from scenarios.errors import ScenarioError
 if TYPE_CHECKING:
     from optimizer.first_stage import FirstStage
 
-__all__ = ["SEPARATIONS", "IslandSeparation", "check_budget"]
-
-SEPARATIONS = ("auto", "enumeration", "dual_milp", "affine")
-"""Means of separation by name."""
+__all__ = ["IslandSeparation", "check_budget"]
 
 _ROUND = 1e-9
 _SHARE = 0.1  # of the asked gap, left to separation
@@ -45,10 +42,10 @@ class IslandSeparation:
     network
         Per-unit network, with the margins the plan is to keep.
     kind
-        One of `SEPARATIONS`. ``auto``: heuristics, enumeration of few vertices, affine rules
-        on ever smaller parts of the set. ``affine``: heuristics and one affine rule, which
-        may prove too little. ``dual_milp``: heuristics and mixed-integer duals.
-        ``enumeration``: every vertex, at most 12 loads in an island.
+        One of `optimizer.partitioning_options.SEPARATIONS`. ``auto``: heuristics, enumeration
+        of few vertices, affine rules on ever smaller parts of the set. ``affine``: heuristics
+        and one affine rule, which may prove too little. ``dual_milp``: heuristics and
+        mixed-integer duals. ``enumeration``: every vertex, at most 12 loads in an island.
     budget
         Most loads off nominal at once, Γ; no limit if None.
     gap

@@ -26,8 +26,8 @@ from optimizer.constraints.flow import add_flow
 from optimizer.constraints.network import BASE_KVA, Network
 from optimizer.first_stage import FirstStage
 from optimizer.methods.island_recourse import uncertain_directions
+from optimizer.methods.pyomo_model import compile_model
 from optimizer.methods.region import Region, gray_signs
-from optimizer.methods.solve import compile_model
 from optimizer.methods.solve_again import LinearProgram
 from optimizer.methods.worst_case import Bracket
 from scenarios.arrays import FloatArray, IntArray

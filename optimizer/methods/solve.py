@@ -1,8 +1,8 @@
 """The only door to HiGHS: what a search ended with, found and proved, as separate facts.
 
-`solve` takes a Pyomo model (a mixed-integer or a linear program), compiles it to arrays, runs
-HiGHS and writes the incumbent back into the model's variables. A program that is solved again
-and again with other bounds is kept alive by `optimizer.methods.solve_again.LinearProgram`.
+`solve_arrays` takes a program as arrays; `optimizer.methods.pyomo_model` makes them of a Pyomo
+model. A program that is solved again and again with other bounds is kept alive by
+`optimizer.methods.solve_again.LinearProgram`.
 
 A time limit is never read as infeasibility, nor as a solution: an `Answer` says why the run
 ended, what the incumbent costs (``inf`` without one) and what nothing can beat (``-inf``
@@ -11,21 +11,19 @@ without a proof).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 import highspy
 import numpy as np
-from pyomo.common.errors import InfeasibleConstraintException
-from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 from scipy import sparse
 
 from scenarios.arrays import BoolArray, FloatArray
 from scenarios.errors import SolverError
 from scenarios.plan import Termination
 
-__all__ = ["Answer", "Arrays", "compile_model", "solve", "solve_arrays"]
+__all__ = ["Answer", "Arrays", "solve_arrays"]
 
 _STATUS = highspy.HighsModelStatus
 _TERMINATION = {
@@ -54,7 +52,7 @@ class Answer:
     bound
         No solution costs less, ``-inf`` if nothing is known.
     seconds
-        Wall time, compilation included.
+        Wall time, compilation included where a model was compiled.
     """
 
     termination: Termination
@@ -98,83 +96,6 @@ class Arrays:
     variables: tuple[Any, ...] = ()
 
 
-def compile_model(model: Any) -> Arrays:
-    """Turn a Pyomo model with one linear objective into arrays; fixed variables are constants.
-
-    Raises
-    ------
-    pyomo.common.errors.InfeasibleConstraintException
-        If a constraint without free variables does not hold.
-    """
-    form = LinearStandardFormCompiler().write(model, mixed_form=True)
-    sense = np.array([row.bound_type for row in form.rows], dtype=np.int64)
-    rhs = np.asarray(form.rhs, dtype=float)
-    bounds = [variable.bounds for variable in form.columns]
-    return Arrays(
-        cost=np.asarray(form.c.toarray(), dtype=float).ravel(),
-        constant=float(np.asarray(form.c_offset).ravel()[0]),
-        matrix=sparse.csc_array(form.A),
-        row_lower=np.where(sense == 1, -np.inf, rhs),
-        row_upper=np.where(sense == -1, np.inf, rhs),
-        lower=np.array([-np.inf if low is None else low for low, _ in bounds], dtype=float),
-        upper=np.array([np.inf if high is None else high for _, high in bounds], dtype=float),
-        integer=np.array([not v.is_continuous() for v in form.columns], dtype=bool),
-        variables=tuple(form.columns),
-    )
-
-
-def solve(
-    model: Any,
-    *,
-    gap: float = 1e-6,
-    time_limit_s: float = 600.0,
-    start: bool = False,
-    tolerance: float = 1e-7,
-) -> Answer:
-    """Solve a Pyomo model and leave the incumbent, if any, in its variables.
-
-    Parameters
-    ----------
-    model
-        A linear or mixed-integer linear Pyomo model with one objective to be minimised.
-    gap
-        Relative gap at which a mixed-integer search may end.
-    time_limit_s
-        Wall time, compilation included.
-    start
-        Whether the integer variables' present values are offered as a starting point.
-    tolerance
-        How far a row or a reduced cost may be off.
-
-    Raises
-    ------
-    SolverError
-        If HiGHS ended with neither an answer nor a proof nor a limit.
-    """
-    began = perf_counter()
-    try:
-        arrays = compile_model(model)
-    except InfeasibleConstraintException:
-        return Answer(
-            termination=Termination.INFEASIBLE,
-            incumbent=np.inf,
-            bound=np.inf,
-            seconds=perf_counter() - began,
-        )
-    offered = None
-    if start:
-        known = [np.nan if v.value is None else v.value for v in arrays.variables]
-        offered = np.asarray(known, dtype=float)
-    left = time_limit_s - (perf_counter() - began)
-    answer, values = solve_arrays(
-        arrays, gap=gap, time_limit_s=left, start=offered, tolerance=tolerance
-    )
-    if answer.found:
-        for variable, value in zip(arrays.variables, values.tolist(), strict=True):
-            variable.set_value(value, skip_validation=True)
-    return replace(answer, seconds=perf_counter() - began)
-
-
 def solve_arrays(
     arrays: Arrays,
     *,
@@ -187,12 +108,14 @@ def solve_arrays(
 
     Parameters
     ----------
-    gap, time_limit_s
-        As for `solve`.
+    gap
+        Relative gap at which a mixed-integer search may end.
+    time_limit_s
+        Wall time.
     start
         (column,) a starting point; only finite entries of integer columns are offered.
     tolerance
-        As for `solve`.
+        How far a row or a reduced cost may be off.
 
     Returns
     -------

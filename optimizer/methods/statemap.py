@@ -24,7 +24,8 @@ from scipy.sparse.linalg import splu
 from optimizer.constraints.flow import Decisions, add_flow
 from optimizer.constraints.network import Network
 from optimizer.first_stage import FirstStage
-from optimizer.methods.solve import Arrays, compile_model
+from optimizer.methods.pyomo_model import compile_model
+from optimizer.methods.solve import Arrays
 from scenarios.arrays import BoolArray, FloatArray, IntArray
 from scenarios.errors import ScenarioError
 from scenarios.feeder import Connection

@@ -14,7 +14,7 @@ from optimizer.constraints.devices import add_redispatch, redispatch_usd
 from optimizer.constraints.flow import add_flow
 from optimizer.constraints.network import Network
 from optimizer.first_stage import FirstStage
-from optimizer.methods.solve import solve
+from optimizer.methods.pyomo_model import solve
 from scenarios.feeder import (
     Buses,
     Capacitors,

@@ -13,7 +13,7 @@ from optimizer.constraints.network import BASE_KVA, Network
 from optimizer.constraints.topology import FORMULATIONS
 from optimizer.first_stage import FirstStage
 from optimizer.methods.island_separation import IslandSeparation
-from optimizer.methods.solve import solve
+from optimizer.methods.pyomo_model import solve
 from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
 from optimizer.planner import make_planner
 from scenarios.audit import audit

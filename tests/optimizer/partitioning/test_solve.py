@@ -4,7 +4,8 @@ import pytest
 from scipy import sparse
 
 from optimizer.methods.parametric import ParametricProgram, Rows
-from optimizer.methods.solve import Arrays, solve
+from optimizer.methods.pyomo_model import solve
+from optimizer.methods.solve import Arrays
 from optimizer.methods.solve_again import LinearProgram
 from scenarios.plan import Termination
 

@@ -14,11 +14,12 @@ from optimizer.methods import worst_case
 from optimizer.methods.affine import affine_bound
 from optimizer.methods.dual_bound import bracket_by_duals, dual_bound
 from optimizer.methods.island_recourse import TOLERANCE, IslandRecourse, uncertain_directions
-from optimizer.methods.island_separation import SEPARATIONS, IslandSeparation
+from optimizer.methods.island_separation import IslandSeparation
 from optimizer.methods.region import Region, gray_signs, vertex_count
 from optimizer.methods.worst_case import bracket
 from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
 from optimizer.partitioning_master import PartitioningMaster
+from optimizer.partitioning_options import SEPARATIONS
 from scenarios.errors import ScenarioError
 from scenarios.realization import uniforms
 from scenarios.uncertainty import Box
