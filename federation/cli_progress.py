@@ -17,6 +17,7 @@ from federation.keeper import Tally
 from federation.sequential import StoppingRule, confidence_sequence
 from federation.statistics import feasible_share
 from federation.study import Study
+from federation.wording import per_cent
 from optimizer.planner import PlanProgress
 from scenarios.verdict import Outcome
 
@@ -120,8 +121,8 @@ def tally_words(tally: Tally, campaign: Mapping[str, Any]) -> dict[str, str]:
     if judged:
         low, high = running_interval(tally, campaign)
         share = (
-            f"feasible {100.0 * tally.counts[Outcome.FEASIBLE] / judged:.2f} % "
-            f"[{100.0 * low:.2f}, {100.0 * high:.2f}]"
+            f"feasible {per_cent(tally.counts[Outcome.FEASIBLE] / judged)} % "
+            f"[{per_cent(low)}, {per_cent(high)}]"
         )
     left = tally.left_s
     return {

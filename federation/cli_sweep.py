@@ -10,6 +10,7 @@ from rich.table import Table
 
 from federation.cli_options import AsJson, Overrides, Quiet, StudyName, note, print_json, stdout
 from federation.sweep import Axis, Point, Sweep, run_sweep
+from federation.wording import per_cent
 from scenarios.errors import ConfigError
 
 __all__ = ["sweep"]
@@ -76,8 +77,8 @@ def _table(found: Sweep) -> Table:
     for point in (*found.points, *([found.reference] if found.reference else [])):
         table.add_row(
             *(point.settings.get(key, "–") for key in keys),
-            f"{100.0 * point.share:.2f}",
-            f"{100.0 * point.low:.2f} to {100.0 * point.high:.2f}",
+            per_cent(point.share),
+            f"{per_cent(point.low)} to {per_cent(point.high)}",
             "–" if point.age_s is None else f"{point.age_s:.1f}",
             f"{point.widening:.2f}",
         )

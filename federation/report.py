@@ -17,7 +17,7 @@ from federation.environment import versions
 from federation.restoration_view import restoration_view
 from federation.summary import QUANTILE_LEVELS, about_plan, campaign_summary, plan_summary
 from federation.view_table import blank_table
-from federation.wording import MEANING
+from federation.wording import MEANING, per_cent
 
 __all__ = [
     "about_plan",
@@ -168,9 +168,8 @@ def verdict_view(campaign: Mapping[str, Any]) -> RenderableType:
     percent = f"{100.0 * campaign['confidence']:g} %"
     headline = Text.assemble(
         ("feasible ", "bold"),
-        ("none judged" if share is None else f"{100.0 * share:.2f} %", "bold"),
-        f"  ({percent} {interval_kind(campaign)} interval "
-        f"{100.0 * low:.2f} to {100.0 * high:.2f} %)",
+        ("none judged" if share is None else f"{per_cent(share)} %", "bold"),
+        f"  ({percent} {interval_kind(campaign)} interval {per_cent(low)} to {per_cent(high)} %)",
     )
     rate = campaign["samples_per_s"]
     how = (
@@ -212,8 +211,8 @@ def verdict_table(campaign: Mapping[str, Any]) -> Table:
         table.add_row(
             name.replace("_", " "),
             str(count),
-            f"{100.0 * count / samples:.2f}",
-            f"{100.0 * low:6.2f} to {100.0 * high:6.2f}",
+            per_cent(count / samples),
+            f"{per_cent(low):>6} to {per_cent(high):>6}",
             MEANING[name],
             style=style,
         )

@@ -17,6 +17,7 @@ from federation.distance import Distances
 from federation.figures import save_figure
 from federation.profile import Profile, slot_names
 from federation.report_data import Convergence
+from federation.wording import per_cent
 from scenarios.arrays import FloatArray, IntArray
 from scenarios.scenario import Scenario
 
@@ -52,7 +53,7 @@ def figure_shares(verdicts: Mapping[str, Any], path: Path) -> tuple[Path, ...]:
     )
     for row, one, lower, upper in zip(rows, share, low, high, strict=True):
         axes.annotate(
-            f"{100 * one:.2f} %  ({100 * lower:.2f} to {100 * upper:.2f})",
+            f"{per_cent(one)} %  ({per_cent(lower)} to {per_cent(upper)})",
             (101.5, row), va="center", fontsize=8, color=_INK, annotation_clip=False,
         )  # fmt: skip
     axes.set_yticks(rows, [name.replace("_", " ") for name in names], fontsize=9)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from federation.view_table import blank_table
-from federation.wording import fixed, percent
+from federation.wording import fixed, per_cent, percent
 
 __all__ = ["restoration_facts", "restoration_view", "steps_view"]
 
@@ -209,8 +209,8 @@ def _verdict_cells(campaign: Mapping[str, Any] | None) -> tuple[str, ...]:
     return (
         str(campaign["samples"]),
         served,
-        "" if share is None else f"{100.0 * share:.2f}",
-        f"{100.0 * low:.2f} to {100.0 * high:.2f}",
+        per_cent(share),
+        f"{per_cent(low)} to {per_cent(high)}",
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["MEANING", "fixed", "percent", "place_words", "plain", "whole"]
+__all__ = ["MEANING", "fixed", "per_cent", "percent", "place_words", "plain", "whole"]
 
 MEANING = {
     "feasible": "inside every limit",
@@ -19,6 +19,7 @@ MEANING = {
 }
 """What each outcome says."""
 
+_MOST_DIGITS = 8
 _MINUS, _THIN = "\u2212", "\u202f"
 
 
@@ -42,9 +43,24 @@ def fixed(value: Any, digits: int) -> str:
     return text.replace("-", _MINUS)
 
 
+def per_cent(share: Any) -> str:
+    """Share in per cent without the sign; nothing for None or NaN.
+
+    Two digits behind the point, and more where two would say none or all of what is neither:
+    of a million without a failure the exact interval reaches down to 99.9996, not to 100.
+    """
+    if share is None:
+        return ""
+    digits = 2
+    if 0.0 < share < 1.0:
+        while digits < _MOST_DIGITS and round(100.0 * share, digits) in (0.0, 100.0):
+            digits += 1
+    return fixed(100.0 * share, digits)
+
+
 def percent(value: Any) -> str:
-    """Share as per cent with two digits."""
-    return "" if value is None else f"{fixed(100.0 * value, 2)}{_THIN}%"
+    """Share as `per_cent` has it, with the sign."""
+    return "" if value is None else f"{per_cent(value)}{_THIN}%"
 
 
 def place_words(element: str | None, phase: str | None) -> str:
