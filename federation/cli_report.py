@@ -10,7 +10,8 @@ from rich.table import Table
 
 from federation.cli_options import AsJson, note, print_json, stdout
 from federation.cli_run import show
-from federation.compare import compare_campaigns, compare_steps
+from federation.compare import compare_campaigns
+from federation.compare_steps import compare_steps
 from federation.report import campaign_summary
 from federation.steps import step_stores, steps_summary
 from federation.store import CampaignStore
@@ -80,11 +81,15 @@ def compare(
     if as_json:
         print_json(found)
         return
-    for number, one in enumerate(found["steps"] if stepped else (found,)):
-        if stepped:
-            heading = f"Step {one['step']} {one['name']}"
-            stdout().print(f"{chr(10) * bool(number)}{heading}", style="bold underline")
+    if not stepped:
+        _show_comparison(found)
+        return
+    for one in found["steps"]:
+        stdout().print(f"Step {one['step']} {one['name']}", style="bold underline")
         _show_comparison(one)
+        stdout().print()
+    stdout().print("All steps together", style="bold underline")
+    _show_comparison(found["joint"])
 
 
 def _show_comparison(found: dict[str, Any]) -> None:
@@ -115,7 +120,7 @@ def _show_comparison(found: dict[str, Any]) -> None:
     table.add_row("feasible", whole(crossed["both_feasible"]), whole(crossed["first_only"]))
     table.add_row("not", whole(crossed["second_only"]), whole(crossed["neither"]))
     console.print(table)
-    if found["margins"]:
+    if found.get("margins"):
         console.print()
         console.print(_margins_gained(found["margins"]))
 

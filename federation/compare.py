@@ -6,7 +6,7 @@ not blurred by the luck of the draw.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from scenarios.arrays import FloatArray
 from scenarios.errors import StoreError
 from scenarios.verdict import MarginKind, Outcome
 
-__all__ = ["compare_campaigns", "compare_steps"]
+__all__ = ["about_campaign", "compare_campaigns", "crossed_difference"]
 
 _DRAWN_BY = (
     "seed", "sampler", "per_phase", "std_share", "correlation", "correlation_matrix",
@@ -68,61 +68,43 @@ def compare_campaigns(
             f"{first.root} and {second.root} have no finished part in common; run both further"
         )
     table = _outcome_pairs(first, second, chunks)
-    counts = _crossed(table)
-    judged = sum(counts.values())
     return {
-        "first": _about(first),
-        "second": _about(second),
-        "realizations": int(table.sum()),
-        "unjudged": int(table.sum()) - judged,
-        "confidence": confidence,
-        "shares": [
-            _share(counts["both_feasible"] + counts[only], judged, confidence)
-            for only in ("first_only", "second_only")
-        ],
-        "crossed": counts,
-        "difference": paired_difference(
-            counts["second_only"], counts["first_only"], judged, confidence
-        ),
+        "first": about_campaign(first),
+        "second": about_campaign(second),
+        **crossed_difference(_crossed(table), int(table.sum()), confidence),
         "outcomes": _outcomes_by_name(table),
         "margins": _margins(first, second, chunks),
     }
 
 
-def compare_steps(
-    first: CampaignStore, second: CampaignStore, confidence: float = 0.95
+def crossed_difference(
+    counts: Mapping[str, int], realizations: int, confidence: float
 ) -> dict[str, Any]:
-    """Compare two studies of several steps, step by step.
+    """Both shares and their paired difference, from how often each was feasible.
 
-    Returns
-    -------
-    dict
-        ``steps``: number, name and `compare_campaigns` of each.
-
-    Raises
-    ------
-    StoreError
-        If their steps are not the same, one was not tried, or as `compare_campaigns`.
+    Parameters
+    ----------
+    counts
+        ``both_feasible``, ``first_only``, ``second_only``, ``neither``.
+    realizations
+        Compared, those that erred in either included.
+    confidence
+        Of the intervals.
     """
-    if first.steps != second.steps:
-        raise StoreError(
-            f"{first.root} has steps {', '.join(first.steps) or 'none'}, {second.root} has "
-            f"{', '.join(second.steps) or 'none'}; give two of the same steps, or one step of each"
-        )
-    found = []
-    for step, name in enumerate(first.steps):
-        pair = []
-        for store in (first, second):
-            one = store.of_step(step)
-            if one is None:
-                raise StoreError(
-                    f"{store.root} has not tried step {step} ({name}) yet; go on with: gridproof "
-                    f"resume {store.root}"
-                )
-            pair.append(one)
-        one_step = compare_campaigns(pair[0], pair[1], confidence)
-        found.append({"step": step, "name": name, **one_step})
-    return {"steps": found}
+    judged = sum(counts.values())
+    return {
+        "realizations": realizations,
+        "unjudged": realizations - judged,
+        "confidence": confidence,
+        "shares": [
+            _share(counts["both_feasible"] + counts[only], judged, confidence)
+            for only in ("first_only", "second_only")
+        ],
+        "crossed": dict(counts),
+        "difference": paired_difference(
+            counts["second_only"], counts["first_only"], judged, confidence
+        ),
+    }
 
 
 def _outcome_pairs(first: CampaignStore, second: CampaignStore, chunks: Sequence[int]) -> Any:
@@ -165,7 +147,8 @@ def _share(count: int, judged: int, confidence: float) -> dict[str, Any]:
     return {"value": count / judged if judged else None, "interval": [one.low, one.high]}
 
 
-def _about(store: CampaignStore) -> dict[str, Any]:
+def about_campaign(store: CampaignStore) -> dict[str, Any]:
+    """Say which campaign it is."""
     campaign = store.study["config"]["campaign"]
     return {
         "directory": str(store.root),

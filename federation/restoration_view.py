@@ -175,7 +175,7 @@ def steps_view(found: Mapping[str, Any]) -> RenderableType:
     if failed:
         parts.append(Text(f"first not feasible: {', '.join(failed)}", style=_BAD))
     if joint["unjudged"]:
-        parts.append(Text(f"{joint['unjudged']} erred or stale at some step, left out", _BAD))
+        parts.append(Text(f"{joint['unjudged']} erred at some step, left out", _BAD))
     parts += [Text(), table]
     parts += [Text(line, style=_BAD) for step in found["steps"] for line in _worst_words(step)]
     return Group(*parts)

@@ -44,8 +44,6 @@ from scenarios.verdict import Outcome
 
 __all__ = ["StudyResult", "joint_summary", "run_study", "step_stores", "steps_summary"]
 
-_UNJUDGED = (Outcome.ERRED, Outcome.STALE)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyResult:
@@ -185,8 +183,9 @@ def steps_summary(store: CampaignStore) -> dict[str, Any]:
 def joint_summary(store: CampaignStore) -> dict[str, Any]:
     """Share of realizations that are feasible at every step, paired by index.
 
-    A realization that erred or is stale at any step says nothing and is left out. ``first_failed``
-    counts each other one at the first step it is not feasible at.
+    A realization that erred at any step says nothing and is left out; one that is stale at a step
+    is not feasible there, as in a campaign of one step. ``first_failed`` counts each at the first
+    step it is not feasible at.
 
     Raises
     ------
@@ -201,7 +200,7 @@ def joint_summary(store: CampaignStore) -> dict[str, Any]:
     first_failed = np.zeros(len(store.steps), np.int64)
     for chunk in chunks:
         outcome = np.stack([_outcomes(one, chunk) for one in stores])
-        lost = np.isin(outcome, _UNJUDGED).any(axis=0)
+        lost = (outcome == Outcome.ERRED).any(axis=0)
         failed = (outcome != Outcome.FEASIBLE)[:, ~lost]
         realizations, unjudged = realizations + outcome.shape[1], unjudged + int(lost.sum())
         feasible += int((~failed.any(axis=0)).sum())

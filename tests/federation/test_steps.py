@@ -117,6 +117,19 @@ def test_the_joint_share_is_that_of_the_rows(whole, storm, tmp_path):
     assert joint["feasible_share"] == pytest.approx(feasible.mean())
     assert joint["interval"][0] < joint["feasible_share"] < joint["interval"][1]
     assert sum(joint["first_failed"].values()) == int((~feasible).sum())
+    compared = json.loads(gridproof("compare", done.out, tmp_path / "c", "--json").stdout)
+    before = (outcomes(done.out) == Outcome.FEASIBLE).all(axis=0)
+    assert compared["joint"]["realizations"] == len(feasible)
+    assert compared["joint"]["crossed"] == {
+        "both_feasible": int((before & feasible).sum()),
+        "first_only": int((before & ~feasible).sum()),
+        "second_only": int((~before & feasible).sum()),
+        "neither": int((~before & ~feasible).sum()),
+    }
+    difference = compared["joint"]["difference"]
+    assert difference["value"] == pytest.approx(feasible.mean() - before.mean())
+    assert difference["interval"][0] < difference["value"] < difference["interval"][1]
+    assert "All steps together" in gridproof("compare", done.out, tmp_path / "c").stdout
     said = gridproof("report", tmp_path / "c", "--no-html").stdout
     assert "feasible at every step" in said
     assert "first not feasible" in said
@@ -164,6 +177,7 @@ def test_the_commands_speak_of_phases(whole, storm, tmp_path):
     assert json.loads(watched)["step"] == "3 remote reconfiguration"
     compared = json.loads(gridproof("compare", done.out, done.out, "--json").stdout)
     assert [step["difference"]["value"] for step in compared["steps"]] == [0.0] * 4
+    assert compared["joint"]["difference"]["value"] == 0.0
     gridproof("federate", "feeder", storm, "--broker", "x:1", "--key", "k", "--out", "d", code=2)
     assert (
         "campaign.step" in gridproof("sweep", storm, "--over", "campaign.seed=1,2", code=2).output
