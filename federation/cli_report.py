@@ -13,7 +13,7 @@ from federation.cli_run import show
 from federation.compare import compare_campaigns
 from federation.compare_steps import compare_steps
 from federation.report import campaign_summary
-from federation.steps import step_stores, steps_summary
+from federation.steps import steps_summary
 from federation.store import CampaignStore
 from federation.study import load_study
 from federation.wording import fixed, percent, whole
@@ -45,23 +45,13 @@ def report(
     verdicts = steps_summary(store) if store.steps else campaign_summary(store)
     show(study, store, as_json=as_json, verdicts=verdicts)
     if html if html is not None else (not as_json or out is not None):
-        from federation.report_page import write_report  # noqa: PLC0415  (matplotlib is slow)
+        # matplotlib is slow to import
+        from federation.report_page import write_report  # noqa: PLC0415
+        from federation.steps_page import write_steps_report  # noqa: PLC0415
 
-        for one, found in _campaigns(store, verdicts):
-            place = out or directory / "report"
-            place = place / one.root.name if store.steps else place
-            page = write_report(one, study.scenario, place, found)
-            note(f"page, figures and tables written; open {page}")
-
-
-def _campaigns(
-    store: CampaignStore, verdicts: dict[str, Any]
-) -> list[tuple[CampaignStore, dict[str, Any]]]:
-    """Every campaign of a directory that has a finished part, with its summary."""
-    if not store.steps:
-        return [(store, verdicts)]
-    found = {step["step"]: step["campaign"] for step in verdicts["steps"]}
-    return [(one, found[one.step]) for one in step_stores(store) if found[one.step]]
+        write = write_steps_report if store.steps else write_report
+        page = write(store, study.scenario, out or directory / "report", verdicts)
+        note(f"page, figures and tables written; open {page}")
 
 
 def compare(

@@ -115,12 +115,14 @@ def place_labels(
         half = np.array([extent.width, extent.height]) / 2.0
         gap = np.array([radius, radius]) + (0.0 if radius > 8.0 else 1.0)
         centre = axes.transData.transform(anchor)
+        reached = 2.0 * half + 1.8 * gap  # no side at any distance lies further out
+        near = dots[(np.abs(dots - centre) <= reached).all(axis=1)]
         tried: list[tuple[float, int, FloatArray, FloatArray]] = []
         for reach in (0.75, 1.0, 1.8):
             for side in _SIDES:
                 middle = centre + side * (half + gap * reach)
                 box = np.concatenate([middle - half, middle + half])
-                cover = _overlap(box, boxes) + 6.0 * _inside(box, dots) + 12.0 * abs(reach - 1.0)
+                cover = _overlap(box, boxes) + 6.0 * _inside(box, near) + 12.0 * abs(reach - 1.0)
                 outside = box[:2].min() < min(frame.x0, frame.y0) or (
                     box[2] > frame.x1 or box[3] > frame.y1
                 )

@@ -7,17 +7,14 @@ script and its content policy forbids any.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from federation.figures import figure_margins, figure_one_line
 from federation.files import write_whole
 from federation.report_data import ReportData, gather
 from federation.report_figures import figure_convergence, figure_envelope, figure_shares
-from federation.report_svg import inline_svg
+from federation.report_layout import PAGE, Section, figure_entry, render_page
 from federation.report_table import Table, csv_text
 from federation.report_tables import all_tables
 from federation.report_words import described, environment_facts, headline, leads, plan_facts
@@ -26,8 +23,6 @@ from scenarios.errors import StoreError
 from scenarios.scenario import Scenario
 
 __all__ = ["PAGE", "write_report"]
-
-PAGE = "report.html"
 
 _SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("verdicts", "Verdicts", ("shares",), ("outcomes", "violations-by-kind", "linear-against-ac")),
@@ -40,16 +35,6 @@ _SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("environment", "Environment", (), ("runs", "versions")),
 )  # fmt: skip
 """Id, heading, figures and tables of each section, in the page's order."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Section:
-    id: str
-    title: str
-    lead: tuple[str, ...]
-    figures: tuple[dict[str, Any], ...] = ()
-    tables: tuple[Table, ...] = ()
-    facts: tuple[tuple[str, str], ...] = field(default=())
 
 
 def write_report(
@@ -88,7 +73,7 @@ def write_report(
         raise StoreError(f"{out} cannot be written ({error}); give another --out") from error
     for table in tables.values():
         write_whole(out / "tables" / f"{table.name}.csv", csv_text(table))
-    write_whole(out / PAGE, _render(data, figures, tables))
+    write_whole(out / PAGE, _render(store, data, figures, tables))
     return out / PAGE
 
 
@@ -114,23 +99,21 @@ def _draw(store: CampaignStore, data: ReportData, folder: Path) -> dict[str, dic
         )
     ready = {}
     for name, draw in drawn.items():
-        svg, png = draw(folder / name)
         title, description = described(name, data)
-        ready[name] = {
-            "name": name,
-            "title": title,
-            "description": description,
-            "svg": inline_svg(svg, key=name, title=title, description=description),
-            "files": f"figures/{svg.name}, figures/{png.name}",
-        }
+        ready[name] = figure_entry(name, draw(folder / name), title=title, description=description)
     return ready
 
 
-def _render(data: ReportData, figures: dict[str, dict[str, Any]], tables: dict[str, Table]) -> str:
+def _render(
+    store: CampaignStore,
+    data: ReportData,
+    figures: dict[str, dict[str, Any]],
+    tables: dict[str, Table],
+) -> str:
     said = leads(data)
-    facts = {"plan": plan_facts(data), "environment": environment_facts(data)}
+    facts = {"plan": plan_facts(data), "environment": environment_facts(store, data.scenario)}
     sections = [
-        _Section(
+        Section(
             id=key,
             title=title,
             lead=said.get(key, ()),
@@ -140,12 +123,4 @@ def _render(data: ReportData, figures: dict[str, dict[str, Any]], tables: dict[s
         )
         for key, title, drawn, listed in _SECTIONS
     ]
-    loader = jinja2.PackageLoader("federation", "templates")
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    shown = [one for one in sections if one.lead or one.figures or one.tables or one.facts]
-    return environment.get_template("report.html.j2").render(
-        study=data.study["name"], headline=headline(data), sections=shown
-    )
+    return render_page(data.study["name"], headline(data), sections)

@@ -9,8 +9,10 @@ import numpy as np
 from federation.campaign_words import interval_kind, sentences
 from federation.report_data import ReportData, breach_table
 from federation.restoration_view import restoration_facts
+from federation.store import CampaignStore
 from federation.summary import about_plan
 from federation.wording import fixed, percent, place_words, whole
+from scenarios.scenario import Scenario
 
 __all__ = ["described", "environment_facts", "headline", "leads", "plan_facts"]
 
@@ -166,14 +168,15 @@ def plan_facts(data: ReportData) -> tuple[tuple[str, str], ...]:
     )
 
 
-def environment_facts(data: ReportData) -> tuple[tuple[str, str], ...]:
+def environment_facts(store: CampaignStore, scenario: Scenario) -> tuple[tuple[str, str], ...]:
     """Say what it takes to make the same campaign again."""
-    campaign, host = data.study["config"]["campaign"], data.environment.get("host", {})
+    study, environment = store.study, store.environment
+    campaign, host = study["config"]["campaign"], environment.get("host", {})
     return (
-        ("study", str(data.study["name"])),
-        ("fingerprint", str(data.study["fingerprint"])),
-        ("seed", str(campaign.get("seed", data.environment.get("seed")))),
-        ("uncertainty", _uncertainty(data)),
+        ("study", str(study["name"])),
+        ("fingerprint", str(study["fingerprint"])),
+        ("seed", str(campaign.get("seed", environment.get("seed")))),
+        ("uncertainty", _uncertainty(scenario)),
         ("sampler", str(campaign.get("sampler", ""))),
         ("recourse", str(campaign.get("recourse", ""))),
         ("judge", str(campaign.get("judge", ""))),
@@ -185,14 +188,14 @@ def environment_facts(data: ReportData) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _uncertainty(data: ReportData) -> str:
+def _uncertainty(scenario: Scenario) -> str:
     """Say how far loads may move; a study's title tells only what it was written for."""
-    box = data.scenario.uncertainty
+    box = scenario.uncertainty
     if not box.size:
         return "none: every load is nominal"
     least, most = 100.0 * float(box.spread.min()), 100.0 * float(box.spread.max())
     spread = f"±{most:g} %" if least == most else f"±{least:g} to ±{most:g} %"
-    return f"{box.size} of {len(data.scenario.feeder.loads.ids)} loads, {spread} of nominal"
+    return f"{box.size} of {len(scenario.feeder.loads.ids)} loads, {spread} of nominal"
 
 
 def described(name: str, data: ReportData) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from federation.layout import bus_positions
 from federation.statistics import distribution_band, quantile
 from scenarios.arrays import FloatArray
 from scenarios.restoration import PHASE_NAMES, RestorationCase, RestorationPlan
@@ -53,7 +54,7 @@ _STYLE: Mapping[LineState, tuple[str, str, float]] = {
     LineState.DAMAGED: ("#b5403a", "dotted", 1.6),
     LineState.OPENED_PROTECTION: ("#d77a9b", "dashed", 1.3),
     LineState.OPENED_REMOTE: ("#7a3fa0", "dashed", 1.3),
-    LineState.NORMALLY_OPEN: ("#bbbbbb", "dotted", 0.7),
+    LineState.NORMALLY_OPEN: ("#8c8c8c", "dotted", 1.0),
     LineState.NEWLY_CLOSED: ("#1756b8", "solid", 2.6),
 }
 
@@ -151,7 +152,7 @@ def figure_stages(
     """Draw the four maps, failures marked by a cross; SVG and PNG."""
     figure = Figure(figsize=(10.0, 10.4), layout="constrained")
     FigureCanvasAgg(figure)
-    xy = case.feeder.buses.xy
+    xy = bus_positions(case.feeder)
     wires, sources = xy[case.ends], xy[case.feeder.sources.bus]
     for axes, stage in zip(figure.subplots(2, 2).ravel(), maps, strict=True):
         for state, (color, style, width) in _STYLE.items():

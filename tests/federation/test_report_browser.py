@@ -14,6 +14,9 @@ import pytest
 
 from federation.campaign import run_campaign
 from federation.report_page import write_report
+from federation.steps import run_study, steps_summary
+from federation.steps_page import write_steps_report
+from federation.store import CampaignStore
 from federation.study import load_study
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -110,6 +113,20 @@ def page(tmp_path_factory, write_toy):
 
 
 @pytest.fixture(scope="module")
+def steps_page(tmp_path_factory, write_storm):
+    """Report of a small study of several steps."""
+    folder = tmp_path_factory.mktemp("steps")
+    study = load_study(write_storm(folder), ["campaign.samples=60"])
+    store = CampaignStore.open(run_study(study, folder / "c", mode="local").out)
+    return write_steps_report(store, study.scenario, folder / "report", steps_summary(store))
+
+
+@pytest.fixture(params=["page", "steps_page"])
+def any_page(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     with chromium(tmp_path_factory.mktemp("chromium")) as opened:
         yield opened
@@ -126,8 +143,8 @@ WIDTHS = "const r = document.documentElement; return [r.scrollWidth, r.clientWid
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [WIDE, NARROW])
-def test_nothing_in_the_console_and_nothing_too_wide(browser, page, width, dark):
-    browser.open(page, width, dark=dark)
+def test_nothing_in_the_console_and_nothing_too_wide(browser, any_page, width, dark):
+    browser.open(any_page, width, dark=dark)
     assert browser.run("return document.readyState") == "complete"
     assert browser.run("return window.innerWidth") == width
     scroll, client = browser.run(WIDTHS)
@@ -160,6 +177,21 @@ def test_every_figure_is_named_and_described(browser, page):
     for role, alt, named in figures:
         assert role == "img"
         assert alt or (len(named) == 2 and all(named))
+
+
+def test_the_page_over_all_steps_leads_to_each(browser, steps_page):
+    browser.open(steps_page, WIDE)
+    links = browser.run("""
+      return [...document.querySelectorAll('main a')].map((a) => [a.textContent, a.href]);""")
+    assert [text for text, _ in links] == [
+        "Step 0, before", "Step 1, automatic isolation", "Step 2, remote isolation",
+        "Step 3, remote reconfiguration",
+    ]  # fmt: skip
+    for text, address in links:
+        browser.say("POST", "/url", {"url": address})
+        title = browser.run("return document.querySelector('h1').textContent")
+        assert text.split(", ")[1] in title
+        assert browser.console() == []
 
 
 def test_landmarks_headings_and_tables(browser, page):
@@ -239,8 +271,8 @@ return [...document.querySelectorAll('h1,h2,p,a,li,dt,dd,th,td,caption,figcaptio
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_contrast(browser, page, dark):
-    browser.open(page, WIDE, dark=dark)
+def test_contrast(browser, any_page, dark):
+    browser.open(any_page, WIDE, dark=dark)
     assert browser.run(CONTRAST) == []
 
 

@@ -13,6 +13,7 @@ from federation.rows import outcome_codes
 from federation.steps import joint_summary, run_study, step_stores, steps_summary
 from federation.store import CampaignStore
 from federation.study import load_study
+from federation.wording import percent
 from scenarios.errors import ConfigError, StoreError
 from scenarios.plan import plan_from_json
 from scenarios.verdict import Outcome
@@ -129,6 +130,21 @@ def test_the_joint_share_is_that_of_the_rows(whole, storm, tmp_path):
     difference = compared["joint"]["difference"]
     assert difference["value"] == pytest.approx(feasible.mean() - before.mean())
     assert difference["interval"][0] < difference["value"] < difference["interval"][1]
+    told = gridproof("report", tmp_path / "c").stderr
+    page = tmp_path / "c" / "report" / "report.html"
+    assert str(page) in told.replace("\n", "")
+    words = page.read_text(encoding="utf-8")
+    assert percent(joint["feasible_share"]) in words
+    assert words.count("<svg") == 1
+    for step in range(4):
+        assert f'href="step-{step}/report.html"' in words
+        assert (page.parent / f"step-{step}" / "report.html").exists()
+    failed = (page.parent / "tables" / "first-failed.csv").read_text().splitlines()[1:]
+    assert sum(int(row.split(",")[1]) for row in failed) == int((~feasible).sum())
+    rows = (page.parent / "tables" / "steps.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows[1:]] == [
+        f"{k} {name}" for k, name in enumerate(study.scenario.step_names)
+    ]
     assert "All steps together" in gridproof("compare", done.out, tmp_path / "c").stdout
     said = gridproof("report", tmp_path / "c", "--no-html").stdout
     assert "feasible at every step" in said
