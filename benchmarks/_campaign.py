@@ -11,10 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks._side import BATCH, STUDY, jobs
-from federation.helics_broker import BrokerAddress
-from federation.launch import supervise
-from federation.session import SessionSettings, run_session
-from federation.study import load_study
+from federation.members.launch import supervise
+from federation.members.session import SessionSettings, run_session
+from federation.studies.study import load_study
+from federation.wire.helics_broker import BrokerAddress
 from optimizer.planner import make_planner
 from scenarios.plan import plan_to_json
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from federation.campaign import feeder_job_of, make_planner_job
-from federation.jobs import FeederJob, PlannerJob
-from federation.launch import run_feeder_process, run_planner_process
-from federation.session import SessionSettings
-from federation.study import Study, load_study
+from federation.campaigns.campaign import feeder_job_of, make_planner_job
+from federation.members.jobs import FeederJob, PlannerJob
+from federation.members.launch import run_feeder_process, run_planner_process
+from federation.members.session import SessionSettings
+from federation.studies.study import Study, load_study
 from scenarios.plan import Plan, plan_from_json
 from scenarios.realization import Realizations
 from scenarios.verdict import Verdicts

@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory
 
 from benchmarks._bench import Row, compare, table
 from benchmarks.engine import bare_loop
-from federation.campaign import run_campaign
-from federation.study import load_study
+from federation.campaigns.campaign import run_campaign
+from federation.studies.study import load_study
 from optimizer.planner import make_planner
 from scenarios.sampling import sample
 from simulator.opendss import OpenDssEngine

@@ -20,8 +20,8 @@ import numpy as np
 
 from benchmarks._bench import Row, compare, table
 from benchmarks._campaign import campaigns, report
-from federation.session import FeederJob, PlannerJob, SessionSettings, run_session
-from federation.study import load_study
+from federation.members.session import FeederJob, PlannerJob, SessionSettings, run_session
+from federation.studies.study import load_study
 from scenarios.plan import Plan, Proof, Setpoints, Termination
 from scenarios.realization import Realizations, draw
 from scenarios.scenario import Scenario

@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from federation.campaign import run_campaign
-from federation.realtime import PACE_COLUMNS
-from federation.study import load_study
+from federation.campaigns.campaign import run_campaign
+from federation.members.realtime import PACE_COLUMNS
+from federation.studies.study import load_study
 from scenarios.arrays import FloatArray
 
 __all__ = ["measure", "table"]

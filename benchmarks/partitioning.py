@@ -13,7 +13,7 @@ from time import perf_counter
 
 import numpy as np
 
-from federation.study import load_study
+from federation.studies.study import load_study
 from optimizer.constraints.network import Network
 from optimizer.constraints.topology import FORMULATIONS
 from optimizer.cutting_plane import CuttingPlaneMaster

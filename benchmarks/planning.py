@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import time
 
-from federation.study import load_study
+from federation.studies.study import load_study
 from optimizer.planner import make_planner
 
 PAPER_S = {0.0: 100.8, 0.10: 1952.6, 0.15: 2500.4, 0.25: 4599.9}

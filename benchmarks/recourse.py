@@ -15,7 +15,7 @@ from time import perf_counter
 import numpy as np
 
 from benchmarks._bench import Row, compare, table
-from federation.study import load_study
+from federation.studies.study import load_study
 from optimizer.judge import Certificates, LinearJudge
 from optimizer.methods.solve_again import LinearProgram
 from optimizer.planner import make_planner

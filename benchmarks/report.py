@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from federation.campaign import run_campaign
-from federation.parts import CHUNK_ROWS, plan_digest
-from federation.profile import Profile
-from federation.profile_store import encode_profile, keep_profile, read_profile
-from federation.rows import table_of
-from federation.store import CampaignStore
-from federation.study import load_study, resolved_text
+from federation.campaigns.campaign import run_campaign
+from federation.records.parts import CHUNK_ROWS, plan_digest
+from federation.records.profile import Profile
+from federation.records.profile_store import encode_profile, keep_profile, read_profile
+from federation.records.rows import table_of
+from federation.records.store import CampaignStore
+from federation.studies.study import load_study, resolved_text
 from optimizer.recourse import make_recourse
 from scenarios.sampling import sample
 from scenarios.verdict import judge
@@ -76,10 +76,10 @@ def _columns(store: CampaignStore) -> list[str]:
 _REPORT = """
 import json, re, sys, time
 from pathlib import Path
-from federation.store import CampaignStore
-from federation.study import load_study
-from federation.summary import campaign_summary
-from federation.report_page import write_report
+from federation.records.store import CampaignStore
+from federation.studies.study import load_study
+from federation.records.summary import campaign_summary
+from federation.reports.campaign_page import write_report
 root = Path(sys.argv[1])
 store, study = CampaignStore.open(root), load_study(root / "study.json")
 def mib():  # getrusage would tell the peak of the process this one was forked from

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from federation.restoration_sizes import grown_case, printed_size, radiality_size, solve_row
+from federation.papers.restoration_sizes import grown_case, printed_size, radiality_size, solve_row
 from optimizer.constraints.feed import FORMULATIONS
 from optimizer.restoration import RestorationPlanner, build_all_phases
 from scenarios.mv_files import read_network

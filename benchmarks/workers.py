@@ -20,9 +20,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks._bench import clocks
-from federation.campaign import run_campaign
-from federation.study import Study, load_study
-from federation.workers import Workers
+from federation.campaigns.campaign import run_campaign
+from federation.campaigns.workers import Workers
+from federation.studies.study import Study, load_study
 from optimizer.planner import make_planner
 from scenarios.plan import Plan, plan_from_json, plan_to_json
 

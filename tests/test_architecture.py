@@ -23,13 +23,18 @@ ALLOWED = {
     },
 }  # fmt: skip
 OWNERS = {
-    "helics": "federation/helics_",
-    "pymodbus": "federation/device_",
+    "helics": "federation/wire/helics_",
+    "pymodbus": "federation/devices/",
     "opendssdirect": "simulator/",
     "dss": "simulator/",
     "dss_python_backend": "simulator/",
     "highspy": "optimizer/methods/solve",
 }
+STOREYS = (
+    ("statistics", "config", "wire", "devices"), ("members",), ("studies",), ("records",),
+    ("campaigns",), ("inquiries",), ("reports",), ("papers",), ("cli",),
+)  # fmt: skip
+"""Parts of federation/ from the ground up: each imports its own and what lies below."""
 FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
@@ -59,7 +64,30 @@ def test_an_engine_is_imported_behind_one_door(path: Path) -> None:
         assert relative.startswith(OWNERS[engine]), f"{relative} imports {engine}"
 
 
-@pytest.mark.parametrize("module", ["federation.worker", "federation.cli"])
+def part_of(module: str) -> str:
+    """Name the part of federation/ a module is in; none for what all may use."""
+    names = module.split(".")
+    return names[1] if names[0] == "federation" and len(names) > 2 else ""
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "federation").rglob("*/*.py")), ids=lambda p: p.stem
+)
+def test_federation_is_built_from_the_ground_up(path: Path) -> None:
+    height = {name: level for level, storey in enumerate(STOREYS) for name in storey}
+    own = path.relative_to(ROOT / "federation").parts[0]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and part_of(node.module):
+            part = part_of(node.module)
+            assert part == own or height[part] < height[own], f"{path} imports {node.module}"
+
+
+def test_every_part_of_federation_has_its_storey() -> None:
+    parts = {path.parent.name for path in (ROOT / "federation").glob("*/__init__.py")}
+    assert parts == {name for storey in STOREYS for name in storey}
+
+
+@pytest.mark.parametrize("module", ["federation.campaigns.worker", "federation.cli.main"])
 def test_what_starts_often_leaves_slow_libraries_for_later(module: str) -> None:
     # each takes a third of a second or more, which every worker and every command would pay
     slow = ("pyomo", "scipy.stats", "scipy.optimize", "matplotlib", "opendssdirect", "distributed")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from federation import campaign
-from federation.cli import app
+from federation.campaigns import campaign
+from federation.cli.main import app
 from scenarios.realization import Realizations
 from scenarios.snapshot import Snapshots
 from scenarios.verdict import Outcome

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from federation.study import load_study
+from federation.studies.study import load_study
 from optimizer.planner import make_planner
 from optimizer.recourse import make_recourse
 from scenarios.realization import draw

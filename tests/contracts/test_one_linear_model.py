@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from federation.study import load_study
+from federation.studies.study import load_study
 from optimizer.planner import make_planner
 from optimizer.recourse import make_recourse
 from scenarios.realization import draw

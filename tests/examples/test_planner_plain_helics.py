@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from federation.campaign import make_feeder_job
-from federation.jobs import PlannerJob
-from federation.session import SessionSettings, run_session
-from federation.store import CampaignStore
-from federation.study import load_study
+from federation.campaigns.campaign import make_feeder_job
+from federation.members.jobs import PlannerJob
+from federation.members.session import SessionSettings, run_session
+from federation.records.store import CampaignStore
+from federation.studies.study import load_study
 from optimizer.planner import make_planner
 from scenarios.plan import Plan, Setpoints, plan_from_json, plan_to_json
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from federation.federates import settle
+from federation.members.federates import settle
 from scenarios.mv_files import write_network
 from scenarios.mv_network import MvNetwork, draw_failures, generate_network
 from scenarios.plan import Setpoints

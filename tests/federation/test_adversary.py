@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federation.adversary import ENUMERATED, worst_realization
+from federation.inquiries.adversary import ENUMERATED, worst_realization
 
 
 def all_moving(width):

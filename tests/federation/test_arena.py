@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 FAULTS = """
 import resource, sys, threading
 import numpy as np
-from federation.arena import share_heap
+from federation.members.arena import share_heap
 
 def work():
     for _ in range(30):  # what a heap learns, it learns from the first ones

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from federation import campaign as subject
-from federation.campaign import make_planner_job, open_store, run_campaign
-from federation.sink import plan_digest
-from federation.store import CampaignStore
-from federation.study import load_study
-from federation.summary import campaign_summary
+from federation.campaigns import campaign as subject
+from federation.campaigns.campaign import make_planner_job, open_store, run_campaign
+from federation.records.sink import plan_digest
+from federation.records.store import CampaignStore
+from federation.records.summary import campaign_summary
+from federation.studies.study import load_study
 from scenarios.audit import audit
 from scenarios.errors import ConfigError, StoreError
 from scenarios.plan import plan_from_json
@@ -160,8 +160,8 @@ def test_there_is_no_such_mode(load, tmp_path):
 RUN = """
 import sys
 from pathlib import Path
-from federation.campaign import run_campaign
-from federation.study import load_study
+from federation.campaigns.campaign import run_campaign
+from federation.studies.study import load_study
 study = load_study(Path(sys.argv[1]), ["campaign.samples=" + sys.argv[3]])
 run_campaign(study, Path(sys.argv[2]), mode="in_process")
 """

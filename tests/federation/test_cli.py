@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from federation.cli import app
+from federation.cli.main import app
 from scenarios.errors import DeadlinePassed, FederateLost
 
 ROOT = Path(__file__).parents[2]
@@ -151,7 +151,7 @@ def test_a_defect_of_the_program_is_told_apart_from_bad_input(toy, monkeypatch):
     def broken(*args, **kwargs):
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr("federation.cli_plan.about_plan", broken)
+    monkeypatch.setattr("federation.cli.plan.about_plan", broken)
     result = gridproof("plan", toy, code=1)
     assert "ZeroDivisionError: oops" in result.stderr
     assert "--debug" in result.stderr
@@ -289,7 +289,7 @@ def test_what_ended_a_run_is_its_exit_code(toy, here, monkeypatch, error, code):
     def lost(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr("federation.cli_run.run_study", lost)
+    monkeypatch.setattr("federation.cli.run.run_study", lost)
     result = gridproof("run", toy, "--out", "c", "--json", code=code)
     assert result.stdout == ""
     assert (str(error) or "interrupted while planning") in result.stderr

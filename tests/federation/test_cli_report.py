@@ -5,9 +5,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from federation.campaign import run_campaign
-from federation.cli import app
-from federation.study import load_study
+from federation.campaigns.campaign import run_campaign
+from federation.cli.main import app
+from federation.studies.study import load_study
 
 
 @pytest.fixture(scope="module")

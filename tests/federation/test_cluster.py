@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from federation.campaign import run_campaign
-from federation.cluster import DaskCluster
-from federation.store import CampaignStore
-from federation.study import load_study
+from federation.campaigns.campaign import run_campaign
+from federation.campaigns.cluster import DaskCluster
+from federation.records.store import CampaignStore
+from federation.studies.study import load_study
 from scenarios.errors import ConfigError, DeadlinePassed, FederateLost
 
 distributed = pytest.importorskip("distributed")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federation.codec import Codec
+from federation.wire.codec import Codec
 from scenarios.errors import FederationError
 from scenarios.plan import Setpoints
 from scenarios.realization import draw

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from federation.campaign import run_campaign
-from federation.compare import _crossed, compare_campaigns
-from federation.paired import tango_interval
-from federation.store import CampaignStore
-from federation.study import load_study
-from federation.summary import campaign_summary
+from federation.campaigns.campaign import run_campaign
+from federation.records.store import CampaignStore
+from federation.records.summary import campaign_summary
+from federation.reports.compare import _crossed, compare_campaigns
+from federation.statistics.paired import tango_interval
+from federation.studies.study import load_study
 from scenarios.errors import StoreError
 from scenarios.verdict import Outcome
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from federation.config import DerConfig, DerDefaults, StudyConfig
+from federation.config.study import DerConfig, DerDefaults, StudyConfig
 
 MINIMAL = {"feeder": {"path": "x.dss"}}
 

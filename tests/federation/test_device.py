@@ -13,16 +13,16 @@ import pytest
 from pymodbus.client import ModbusTcpClient
 from typer.testing import CliRunner
 
-from federation.campaign import make_feeder_job, make_planner_job, run_campaign
-from federation.cli import app
-from federation.config_faults import DevicesConfig
-from federation.device import ModbusDevices
-from federation.device_client import DeviceLostError, DeviceRefusedError, SunspecDevice
-from federation.device_emulator import EmulatedDer, Emulator, Rating
-from federation.jobs import PlannerJob
-from federation.session import SessionSettings, run_session
-from federation.study import load_study
-from federation.sunspec import CONTROLS, MEASUREMENT, TABLES
+from federation.campaigns.campaign import make_feeder_job, make_planner_job, run_campaign
+from federation.cli.main import app
+from federation.config.faults import DevicesConfig
+from federation.devices.client import DeviceLostError, DeviceRefusedError, SunspecDevice
+from federation.devices.emulator import EmulatedDer, Emulator, Rating
+from federation.devices.sunspec import CONTROLS, MEASUREMENT, TABLES
+from federation.members.devices import ModbusDevices
+from federation.members.jobs import PlannerJob
+from federation.members.session import SessionSettings, run_session
+from federation.studies.study import load_study
 from scenarios.errors import ConfigError, FederationError
 
 ROOT = Path(__file__).parents[2]
@@ -372,7 +372,7 @@ def test_a_taken_port_is_said(emulator):
 def test_without_the_client_it_says_what_to_install(toy):
     code = (
         "import sys; sys.modules['pymodbus.client'] = None\n"
-        "from federation.cli import main\n"
+        "from federation.cli.main import main\n"
         f"sys.argv = ['gridproof', 'run', {str(toy)!r}, '--device', 'west=127.0.0.1:5020', '-q']\n"
         "main()"
     )

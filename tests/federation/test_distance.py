@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from federation.distance import electrical_distances
+from federation.reports.distance import electrical_distances
 
 Z1 = abs(0.05 + 0.10j)  # 0.06 self less 0.01 mutual, and twice that in reactance
 

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from federation.campaign import run_campaign
-from federation.channel import Channel
-from federation.config_faults import FaultsConfig
-from federation.faults import (
+from federation.campaigns.campaign import run_campaign
+from federation.config.faults import FaultsConfig
+from federation.members.channel import Channel
+from federation.members.faults import (
     commands_in_force,
     follow_ramp,
     instants,
@@ -19,7 +19,7 @@ from federation.faults import (
     quantised,
     stuck,
 )
-from federation.study import load_study
+from federation.studies.study import load_study
 from scenarios.errors import ConfigError
 from scenarios.realization import draw, realize, uniforms
 

@@ -9,11 +9,11 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from federation.environment import environment_record
-from federation.figures import figure_margins, figure_one_line
-from federation.layout import bus_positions, place_labels
-from federation.sink import CampaignSink
-from federation.store import CampaignStore
+from federation.records.environment import environment_record
+from federation.records.sink import CampaignSink
+from federation.records.store import CampaignStore
+from federation.reports.figures import figure_margins, figure_one_line
+from federation.reports.layout import bus_positions, place_labels
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_live_and_dead_differ_without_colour(plan, scenario, tiny_plan, tmp_path
     """Line style, marker and fill carry the meaning: read them off the drawn artists."""
     kept = []
     monkeypatch.setattr(
-        "federation.figures.save_figure", lambda figure, _: kept.append(figure) or ()
+        "federation.reports.figures.save_figure", lambda figure, _: kept.append(figure) or ()
     )
     figure_one_line(plan, scenario, tmp_path / "x")
     (axes,) = kept[0].axes
@@ -131,7 +131,7 @@ def test_margins_are_drawn_whole_and_stable(
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]
     kept = []
     monkeypatch.setattr(
-        "federation.figures.save_figure", lambda figure, _: kept.append(figure) or ()
+        "federation.reports.figures.save_figure", lambda figure, _: kept.append(figure) or ()
     )
     figure_margins(store, tmp_path / "x")
     titles = [axes.get_title("left").split()[0] for axes in kept[0].axes]

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from federation.environment import environment_record
-from federation.follow import Follower, following
-from federation.sink import CampaignSink
-from federation.store import CHUNK_ROWS, CampaignStore
+from federation.campaigns.follow import Follower, following
+from federation.records.environment import environment_record
+from federation.records.sink import CampaignSink
+from federation.records.store import CHUNK_ROWS, CampaignStore
 from scenarios.errors import StoreError
 from scenarios.verdict import Outcome
 
@@ -72,6 +72,6 @@ def test_a_torn_part_ends_the_watching_not_the_run(store, feed):
 
 
 def test_nobody_watching_costs_nothing(store, monkeypatch):
-    monkeypatch.setattr("federation.follow.Follower", None)
+    monkeypatch.setattr("federation.campaigns.follow.Follower", None)
     with following(store, None):
         pass

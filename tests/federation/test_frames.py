@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federation.frames import HEADER_BYTES, FrameKind, Header, decode, encode, expect, finite
+from federation.wire.frames import HEADER_BYTES, FrameKind, Header, decode, encode, expect, finite
 from scenarios.errors import FederationError
 
 KINDS = st.sampled_from(FrameKind)

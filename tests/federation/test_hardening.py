@@ -9,12 +9,12 @@ import pytest
 from scipy.stats import binom
 from typer.testing import CliRunner
 
-from federation.campaign import run_campaign
-from federation.cli import app
-from federation.counterexamples import CounterExamples, counter_examples
-from federation.hardening import HardenSettings, lower_bound, spent
-from federation.margins import Margins, wanted_step, wanted_steps
-from federation.study import load_study
+from federation.campaigns.campaign import run_campaign
+from federation.cli.main import app
+from federation.inquiries.counterexamples import CounterExamples, counter_examples
+from federation.inquiries.hardening import HardenSettings, lower_bound, spent
+from federation.inquiries.margins import Margins, wanted_step, wanted_steps
+from federation.studies.study import load_study
 
 CASE = "ieee37-networked"
 FIXED = ["--set", "campaign.recourse=fixed", "--set", "federation.mode=local"]

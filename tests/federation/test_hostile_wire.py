@@ -16,14 +16,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from federation.campaign import run_campaign
-from federation.codec import Codec
-from federation.frames import expect
-from federation.helics_broker import BrokerAddress, HelicsBroker, close_library, refuse_encryption
-from federation.messages import Catalogue, Status, SwitchStates, catalogue_of, parse, read_plan
-from federation.sink import stored_plan
-from federation.store import CampaignStore
-from federation.study import load_study
+from federation.campaigns.campaign import run_campaign
+from federation.records.sink import stored_plan
+from federation.records.store import CampaignStore
+from federation.studies.study import load_study
+from federation.wire.codec import Codec
+from federation.wire.frames import expect
+from federation.wire.helics_broker import (
+    BrokerAddress,
+    HelicsBroker,
+    close_library,
+    refuse_encryption,
+)
+from federation.wire.messages import Catalogue, Status, SwitchStates, catalogue_of, parse, read_plan
 from optimizer.planner import make_planner
 from scenarios.errors import ConfigError, EngineError, FederationError, GridproofError, StoreError
 from scenarios.plan import Setpoints, plan_to_json

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from federation.cli import app
-from federation.launch import program
-from federation.report import campaign_summary
-from federation.store import CampaignStore
+from federation.cli.main import app
+from federation.members.launch import program
+from federation.records.store import CampaignStore
+from federation.reports.terminal import campaign_summary
 
 ROOT = Path(__file__).parents[2]
 TOOLS = Path(sys.executable).parent

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from federation.helics_broker import BrokerAddress, HelicsBroker, close_library
-from federation.helics_link import HelicsLink
-from federation.link import LocalHub, PortKind
-from federation.schedule import FEEDER_GRID, PLANNER_GRID
+from federation.wire.helics_broker import BrokerAddress, HelicsBroker, close_library
+from federation.wire.helics_link import HelicsLink
+from federation.wire.link import LocalHub, PortKind
+from federation.wire.schedule import FEEDER_GRID, PLANNER_GRID
 from scenarios.errors import ConfigError, DeadlinePassed, FederateLost, FederationError
 
 GRIDS = {"one": PLANNER_GRID, "two": FEEDER_GRID}

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from federation.campaign import run_campaign
-from federation.lock import LOCK_NAME, writer_at, writing
-from federation.store import CampaignStore
-from federation.study import load_study
+from federation.campaigns.campaign import run_campaign
+from federation.records.lock import LOCK_NAME, writer_at, writing
+from federation.records.store import CampaignStore
+from federation.studies.study import load_study
 from scenarios.errors import StoreError
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
 import sys, time
 from pathlib import Path
-from federation.lock import writing
+from federation.records.lock import writing
 with writing(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -78,7 +78,7 @@ def test_asking_who_writes_never_keeps_a_writer_out(tmp_path):
     out.mkdir()
     (out / LOCK_NAME).write_text("{}")
     command = (
-        "import sys\nfrom pathlib import Path\nfrom federation.lock import writer_at\n"
+        "import sys\nfrom pathlib import Path\nfrom federation.records.lock import writer_at\n"
         "print('asking', flush=True)\nwhile True: writer_at(Path(sys.argv[1]))"
     )
     child = subprocess.Popen(

@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from federation.losses import KindCounts, Moments, UnservedEnergy
-from federation.rows import table_of
-from federation.statistics import clopper_pearson
+from federation.records.losses import KindCounts, Moments, UnservedEnergy
+from federation.records.rows import table_of
+from federation.statistics.shares import clopper_pearson
 from scenarios.verdict import MarginKind, Outcome
 
 

@@ -17,10 +17,10 @@ TRIED = """
 import re, sys
 from dataclasses import replace
 from pathlib import Path
-from federation import campaign
-from federation.parts import ChunkSink
-from federation.study import load_study
-from federation.summary import campaign_summary
+from federation.campaigns import campaign
+from federation.records.parts import ChunkSink
+from federation.studies.study import load_study
+from federation.records.summary import campaign_summary
 from simulator.linear import LinearEngine
 
 held, seen, (toy, out, how) = [], {}, sys.argv[1:]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from federation.messages import (
+from federation.wire.messages import (
     Catalogue,
     Status,
     SwitchStates,
@@ -29,7 +29,7 @@ def test_the_committed_schemas_are_those_of_the_code() -> None:
         path.name.removesuffix(".schema.json"): json.loads(path.read_text())
         for path in WIRE.glob("*.schema.json")
     }
-    assert committed == schemas(), "run: python -m federation.messages docs/wire"
+    assert committed == schemas(), "run: python -m federation.wire.messages docs/wire"
 
 
 def test_messages_survive_the_wire(tiny_scenario, tiny_plan) -> None:

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from federation.cli import app
-from federation.federates import FeederFederate, PlannerFederate
-from federation.jobs import FeederJob, PlannerJob
-from federation.link import PortKind, Reading
-from federation.oedisi import (
+from federation.cli.main import app
+from federation.members.federates import FeederFederate, PlannerFederate
+from federation.members.jobs import FeederJob, PlannerJob
+from federation.members.oedisi import (
     WiredLink,
     component_definition,
     input_names,
     read_mapping,
     read_static_inputs,
 )
-from federation.oedisi_states import OedisiStates
+from federation.members.oedisi_states import OedisiStates
+from federation.wire.link import PortKind, Reading
 from scenarios.errors import ConfigError, FederateLost
 from scenarios.snapshot import Snapshots
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from federation.paired import mcnemar_p, paired_difference, tango_interval
+from federation.statistics.paired import mcnemar_p, paired_difference, tango_interval
 
 
 @pytest.mark.parametrize(("b", "c", "n"), [(12, 2, 50), (0, 0, 40), (30, 0, 30), (3, 3, 9)])

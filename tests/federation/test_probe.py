@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from federation.campaign import run_campaign
-from federation.cli import app
-from federation.probe import Target, ask_adversary, ask_rare
-from federation.store import CampaignStore
-from federation.study import load_study
-from federation.summary import campaign_summary
+from federation.campaigns.campaign import run_campaign
+from federation.cli.main import app
+from federation.inquiries.probe import Target, ask_adversary, ask_rare
+from federation.records.store import CampaignStore
+from federation.records.summary import campaign_summary
+from federation.studies.study import load_study
 from scenarios.errors import ConfigError, StoreError
 
 FIXED = ["campaign.recourse=fixed", "campaign.samples=300", "ders.defaults.ramp=0.05"]
@@ -124,7 +124,7 @@ def test_what_has_no_answer_is_refused(tried, toy, entries, samples, says):
 def test_a_directory_cannot_be_overridden_and_must_hold_a_plan(tried, tmp_path, toy):
     with pytest.raises(ConfigError, match="cannot change what"):
         Target.of_directory(tried.out, ["campaign.seed=2"])
-    from federation.campaign import open_store
+    from federation.campaigns.campaign import open_store
 
     open_store(load_study(toy), tmp_path / "empty")
     with pytest.raises(StoreError, match=r"no plan\.json yet"):

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from federation.environment import environment_record
-from federation.profile import BIN_PU, Profile
-from federation.profile_store import encode_profile, profile_path, read_profile
-from federation.sink import CampaignSink, plan_digest
-from federation.store import CampaignStore
+from federation.records.environment import environment_record
+from federation.records.profile import BIN_PU, Profile
+from federation.records.profile_store import encode_profile, profile_path, read_profile
+from federation.records.sink import CampaignSink, plan_digest
+from federation.records.store import CampaignStore
 from scenarios.errors import StoreError
 from scenarios.verdict import MarginKind, Outcome, Verdicts
 

@@ -7,8 +7,8 @@ import pytest
 from scipy.special import ndtr
 from scipy.stats import norm
 
-from federation.limit_state import LimitState
-from federation.rare import subset_simulation
+from federation.inquiries.limit_state import LimitState
+from federation.inquiries.rare import subset_simulation
 from scenarios.plan import Setpoints
 from scenarios.sampling import Uniform
 from simulator.linear import LinearEngine

@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from federation.campaign import make_feeder_job, make_planner_job, run_campaign
-from federation.config_faults import RealtimeConfig
-from federation.jobs import PlannerJob
-from federation.realtime import PACE_COLUMNS, Pace
-from federation.session import SessionSettings, run_session
-from federation.study import load_study
+from federation.campaigns.campaign import make_feeder_job, make_planner_job, run_campaign
+from federation.config.faults import RealtimeConfig
+from federation.members.jobs import PlannerJob
+from federation.members.realtime import PACE_COLUMNS, Pace
+from federation.members.session import SessionSettings, run_session
+from federation.studies.study import load_study
 from scenarios.errors import ConfigError, FederationError
 from scenarios.verdict import MarginKind, Outcome, Verdicts
 

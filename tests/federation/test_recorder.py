@@ -2,9 +2,9 @@
 
 import pytest
 
-from federation.link import LocalHub, PortKind
-from federation.recorder import TappedLink, WireLog, read_wire_log
-from federation.schedule import PLANNER_GRID
+from federation.wire.link import LocalHub, PortKind
+from federation.wire.recorder import TappedLink, WireLog, read_wire_log
+from federation.wire.schedule import PLANNER_GRID
 from scenarios.errors import StoreError
 
 

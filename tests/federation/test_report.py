@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from federation.environment import environment_record
-from federation.report import plan_view, run_summary, verdict_view
-from federation.sink import CampaignSink
-from federation.statistics import clopper_pearson, lower_tail_mean, quantile
-from federation.store import CampaignStore
-from federation.summary import campaign_summary, plan_summary
+from federation.records.environment import environment_record
+from federation.records.sink import CampaignSink
+from federation.records.store import CampaignStore
+from federation.records.summary import campaign_summary, plan_summary
+from federation.reports.terminal import plan_view, run_summary, verdict_view
+from federation.statistics.shares import clopper_pearson, lower_tail_mean, quantile
 from scenarios.errors import StoreError
 from scenarios.plan import Proof, Termination
 from scenarios.verdict import Outcome

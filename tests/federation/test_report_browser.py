@@ -12,12 +12,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from federation.campaign import run_campaign
-from federation.report_page import write_report
-from federation.steps import run_study, steps_summary
-from federation.steps_page import write_steps_report
-from federation.store import CampaignStore
-from federation.study import load_study
+from federation.campaigns.campaign import run_campaign
+from federation.campaigns.steps import run_study, steps_summary
+from federation.records.store import CampaignStore
+from federation.reports.campaign_page import write_report
+from federation.reports.steps_page import write_steps_report
+from federation.studies.study import load_study
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 

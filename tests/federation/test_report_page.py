@@ -11,16 +11,16 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from federation.environment import environment_record
-from federation.report_data import gather
-from federation.report_page import write_report
-from federation.report_svg import inline_svg
-from federation.report_table import Column, Table, csv_text
-from federation.report_tables import all_tables
-from federation.report_words import headline
-from federation.sink import CampaignSink
-from federation.store import CampaignStore
-from federation.summary import campaign_summary
+from federation.records.environment import environment_record
+from federation.records.sink import CampaignSink
+from federation.records.store import CampaignStore
+from federation.records.summary import campaign_summary
+from federation.reports.campaign_page import write_report
+from federation.reports.data import gather
+from federation.reports.sentences import headline
+from federation.reports.svg import inline_svg
+from federation.reports.table import Column, Table, csv_text
+from federation.reports.tables import all_tables
 from scenarios.errors import StoreError
 from scenarios.feeder import Feeder
 from scenarios.verdict import MarginKind, Outcome

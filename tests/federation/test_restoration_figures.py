@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from federation.restoration_figures import (
+from federation.reports.restoration_figures import (
     LineState,
     figure_stages,
     figure_supplied,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from federation.study import list_studies, load_study, write_resolved
+from federation.studies.study import list_studies, load_study, write_resolved
 from optimizer.planner import make_planner
 from scenarios.audit import audit
 from scenarios.errors import ConfigError, ScenarioError
@@ -123,7 +123,7 @@ def test_tables_that_do_not_fit_are_named(storm, faults):
 
 
 def test_a_disconnected_bus_is_reported_not_refused(storm):
-    from federation.summary import about_plan
+    from federation.records.summary import about_plan
 
     script = storm.parent / "storm.dss"
     script.write_text(

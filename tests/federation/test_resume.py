@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from federation.campaign import run_campaign
-from federation.cli import app
-from federation.store import CHUNK_ROWS, CampaignStore
-from federation.study import load_study
+from federation.campaigns.campaign import run_campaign
+from federation.cli.main import app
+from federation.records.store import CHUNK_ROWS, CampaignStore
+from federation.studies.study import load_study
 from scenarios.errors import StoreError
 
 ROOT = Path(__file__).parents[2]
@@ -91,8 +91,8 @@ def goes_on(undisturbed, toy, out):
 FORKED = """
 import os, sys
 from pathlib import Path
-from federation.campaign import run_campaign
-from federation.study import load_study
+from federation.campaigns.campaign import run_campaign
+from federation.studies.study import load_study
 
 study = load_study(sys.argv[1], sys.argv[2:])
 print("ready", flush=True)

@@ -5,10 +5,10 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from federation.jobs import FeederJob, PlannerJob
-from federation.rounds import ROUNDS_COLUMN, Tried, mend
-from federation.session import SessionSettings, run_session
-from federation.study import load_study
+from federation.members.jobs import FeederJob, PlannerJob
+from federation.members.rounds import ROUNDS_COLUMN, Tried, mend
+from federation.members.session import SessionSettings, run_session
+from federation.studies.study import load_study
 from optimizer.planner import make_planner
 from optimizer.recourse import make_recourse
 from scenarios.errors import ConfigError, FederationError

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from federation.campaign import run_campaign
-from federation.study import load_study, write_resolved
+from federation.campaigns.campaign import run_campaign
+from federation.studies.study import load_study, write_resolved
 from scenarios.errors import ConfigError
 from scenarios.sampling import Empirical, TruncatedNormal
 

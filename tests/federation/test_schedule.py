@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federation.schedule import FEEDER_GRID, PLANNER_GRID, RECORDER_GRID, TimeGrid
+from federation.wire.schedule import FEEDER_GRID, PLANNER_GRID, RECORDER_GRID, TimeGrid
 
 
 def times(grid: TimeGrid, count: int) -> list[float]:

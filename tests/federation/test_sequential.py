@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import betaln
 
-from federation.sequential import StoppingRule, confidence_sequence
-from federation.statistics import clopper_pearson
-from federation.stopping import Stopper, until_enough
-from federation.store import CHUNK_ROWS
+from federation.records.stopping import Stopper, until_enough
+from federation.records.store import CHUNK_ROWS
+from federation.statistics.sequential import StoppingRule, confidence_sequence
+from federation.statistics.shares import clopper_pearson
 from scenarios.verdict import Outcome
 
 

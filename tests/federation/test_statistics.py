@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import binom
 
-from federation.statistics import (
+from federation.records.streams import distributions, order_statistics
+from federation.statistics.shares import (
     clopper_pearson,
     feasible_share,
     lower_tail_mean,
@@ -15,7 +16,6 @@ from federation.statistics import (
     quantile,
     share_of,
 )
-from federation.streams import distributions, order_statistics
 from scenarios.verdict import Outcome
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=64)

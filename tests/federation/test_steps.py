@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from federation.campaign import run_campaign
-from federation.cli import app
-from federation.rows import outcome_codes
-from federation.steps import joint_summary, run_study, step_stores, steps_summary
-from federation.store import CampaignStore
-from federation.study import load_study
+from federation.campaigns.campaign import run_campaign
+from federation.campaigns.steps import joint_summary, run_study, step_stores, steps_summary
+from federation.cli.main import app
+from federation.records.rows import outcome_codes
+from federation.records.store import CampaignStore
+from federation.studies.study import load_study
 from federation.wording import percent
 from scenarios.errors import ConfigError, StoreError
 from scenarios.plan import plan_from_json
@@ -93,7 +93,8 @@ def test_a_study_that_was_stopped_is_taken_up_where_it_was(whole, storm, tmp_pat
     about = steps_summary(CampaignStore.open(tmp_path / "c"))
     assert [step["campaign"] is None for step in about["steps"]] == [False, False, True, True]
     assert about["joint"]["realizations"] == 0
-    monkeypatch.setattr("federation.campaign.make_planner", None)  # the plan there is used
+    # the plan there is used
+    monkeypatch.setattr("federation.campaigns.campaign.make_planner", None)
     again = json.loads(gridproof("resume", tmp_path / "c", "--json", "-q").stdout)
     assert [step["name"] for step in again["steps"]] == list(study.scenario.step_names)
     assert parts(tmp_path / "c") == parts(done.out)

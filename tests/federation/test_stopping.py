@@ -2,11 +2,11 @@
 
 import pytest
 
-from federation.campaign import run_campaign
-from federation.store import CHUNK_ROWS, CampaignStore
-from federation.study import load_study
-from federation.summary import campaign_summary
-from federation.workers import Workers
+from federation.campaigns.campaign import run_campaign
+from federation.campaigns.workers import Workers
+from federation.records.store import CHUNK_ROWS, CampaignStore
+from federation.records.summary import campaign_summary
+from federation.studies.study import load_study
 
 STOP = "campaign.stop={kind='target', share=%s, confidence=0.99}"
 

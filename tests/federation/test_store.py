@@ -12,11 +12,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from federation.environment import environment_record
-from federation.rows import outcome_counts
-from federation.sink import CampaignSink, plan_digest
-from federation.store import CHUNK_ROWS, CampaignStore
-from federation.summary import campaign_summary
+from federation.records.environment import environment_record
+from federation.records.rows import outcome_counts
+from federation.records.sink import CampaignSink, plan_digest
+from federation.records.store import CHUNK_ROWS, CampaignStore
+from federation.records.summary import campaign_summary
 from scenarios.errors import StoreError
 from scenarios.verdict import MarginKind, Outcome
 
@@ -297,7 +297,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import pyarrow.parquet as pq
-from federation.store import CampaignStore
+from federation.records.store import CampaignStore
 source, target = Path(sys.argv[1]), CampaignStore.open(Path(sys.argv[2]))
 table = pq.read_table(source / "parts" / "part-00000000.parquet")
 print("ready", flush=True)

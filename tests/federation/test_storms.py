@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from federation.cli import app
-from federation.statistics import quantile_interval
-from federation.storm_summary import restored_shares, storm_summary
-from federation.storms import StormRun, run_storms
-from federation.study import load_study
+from federation.campaigns.storms import StormRun, run_storms
+from federation.cli.main import app
+from federation.reports.storm_summary import restored_shares, storm_summary
+from federation.statistics.shares import quantile_interval
+from federation.studies.study import load_study
 from scenarios.damage import StormDamage, draw_damage
 from scenarios.errors import ConfigError, StoreError
 

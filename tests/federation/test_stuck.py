@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from federation.channel import Channel
-from federation.config_faults import FaultsConfig
-from federation.stuck import observe_under, plan_as_it_stands
-from federation.study import load_study
+from federation.config.faults import FaultsConfig
+from federation.members.channel import Channel
+from federation.members.stuck import observe_under, plan_as_it_stands
+from federation.studies.study import load_study
 from optimizer.planner import make_planner
 from optimizer.recourse import make_recourse
 from scenarios.realization import draw

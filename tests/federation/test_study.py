@@ -6,7 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from federation.study import list_studies, load_study, resolved_text, shipped_root, write_resolved
+from federation.studies.study import (
+    list_studies,
+    load_study,
+    resolved_text,
+    shipped_root,
+    write_resolved,
+)
 from scenarios.errors import ConfigError
 from scenarios.feeder import LoadModel
 
@@ -115,12 +121,14 @@ def test_the_networked_case_has_the_published_aggregates():
 def test_a_wheel_finds_its_studies_inside_the_package(tmp_path, monkeypatch):
     package = tmp_path / "site-packages" / "federation"
     (package / "configs" / "studies").mkdir(parents=True)
-    monkeypatch.setattr("federation.study.__file__", str(package / "study.py"))
+    monkeypatch.setattr("federation.studies.study.__file__", str(package / "studies" / "study.py"))
     assert shipped_root() == package / "configs"
 
 
 def test_an_installation_without_studies_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("federation.study.__file__", str(tmp_path / "federation" / "study.py"))
+    monkeypatch.setattr(
+        "federation.studies.study.__file__", str(tmp_path / "federation" / "studies" / "study.py")
+    )
     with pytest.raises(ConfigError, match="install gridproof again"):
         shipped_root()
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federation.sunspec import (
+from federation.devices.sunspec import (
     COMMON,
     CONTROLS,
     MEASUREMENT,

@@ -7,11 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from federation.cli import app
-from federation.statistics import clopper_pearson
-from federation.study import load_study
-from federation.sweep import Axis, effective_trials, run_sweep
-from federation.sweep_figure import figure_sweep
+from federation.campaigns.sweep import Axis, effective_trials, run_sweep
+from federation.cli.main import app
+from federation.reports.sweep_figure import figure_sweep
+from federation.statistics.shares import clopper_pearson
+from federation.studies.study import load_study
 from scenarios.errors import ConfigError
 
 
@@ -82,7 +82,8 @@ def test_a_point_is_its_campaign(swept):
 
 def test_a_finished_sweep_is_only_read(swept, monkeypatch):
     folder, found, _ = swept
-    monkeypatch.setattr("federation.campaign.run_session", None)  # nobody may run anything
+    # nobody may run anything
+    monkeypatch.setattr("federation.campaigns.campaign.run_session", None)
     again = run_sweep(
         str(folder / "toy.toml"),
         ["campaign.samples=40"],

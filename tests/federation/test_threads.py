@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from federation.session import SessionSettings
-from federation.threads import run_members
+from federation.members.session import SessionSettings
+from federation.members.threads import run_members
 from scenarios.errors import ConfigError, DeadlinePassed
 
 

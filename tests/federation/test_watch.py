@@ -9,19 +9,19 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from federation.campaign import run_campaign
-from federation.cli import app
-from federation.cli_progress import (
+from federation.campaigns.campaign import run_campaign
+from federation.campaigns.progress import (
     CampaignBar,
     campaign_progress,
     running_interval,
     tally_words,
     watching_campaign,
 )
-from federation.keeper import Tally
-from federation.lock import writing
-from federation.statistics import clopper_pearson
-from federation.study import load_study
+from federation.cli.main import app
+from federation.records.keeper import Tally
+from federation.records.lock import writing
+from federation.statistics.shares import clopper_pearson
+from federation.studies.study import load_study
 from scenarios.verdict import Outcome
 
 OVERRIDES = [

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from federation import frames
-from federation.messages import FEEDER_PORTS, PLANNER_PORTS, Status, catalogue_of, parse
-from federation.schedule import FEEDER_GRID, PLANNER_GRID
+from federation.wire import frames
+from federation.wire.messages import FEEDER_PORTS, PLANNER_PORTS, Status, catalogue_of, parse
+from federation.wire.schedule import FEEDER_GRID, PLANNER_GRID
 from scenarios.verdict import Outcome
 
 PAGE = (Path(__file__).parents[2] / "docs" / "wire.md").read_text(encoding="utf-8")

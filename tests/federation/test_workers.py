@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from federation.campaign import run_campaign
-from federation.chunks import Failure, Share, try_chunks
-from federation.store import CampaignStore
-from federation.study import load_study
-from federation.worker import _Work
-from federation.workers import MAX_LOSSES, Workers
+from federation.campaigns.campaign import run_campaign
+from federation.campaigns.chunks import Failure, Share, try_chunks
+from federation.campaigns.worker import _Work
+from federation.campaigns.workers import MAX_LOSSES, Workers
+from federation.records.store import CampaignStore
+from federation.studies.study import load_study
 from scenarios.errors import ConfigError, DeadlinePassed, EngineError, FederateLost
 
 ROOT = Path(__file__).parents[2]

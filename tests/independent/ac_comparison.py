@@ -14,11 +14,11 @@ from functools import cache
 import numpy as np
 from ac_feasibility import AcFeasibility, Answer, Finding
 
-from federation.campaign import make_planner_job
-from federation.jobs import FeederJob
-from federation.session import SessionSettings, run_session
-from federation.study import Study, load_study
-from federation.wiring import rounds_of
+from federation.campaigns.campaign import make_planner_job
+from federation.members.jobs import FeederJob
+from federation.members.session import SessionSettings, run_session
+from federation.studies.study import Study, load_study
+from federation.studies.wiring import rounds_of
 from optimizer.planner import make_planner
 from scenarios.plan import Plan, Setpoints
 from scenarios.realization import Realizations, draw

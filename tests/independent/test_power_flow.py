@@ -15,7 +15,7 @@ from ac_comparison import networked
 from ac_feasibility import AcFeasibility
 from ac_network import islands_of
 
-from federation.study import load_study
+from federation.studies.study import load_study
 from scenarios.plan import Plan, Setpoints
 from scenarios.realization import draw, uniforms
 from scenarios.scenario import Scenario

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from federation.study import load_study
+from federation.studies.study import load_study
 from optimizer.constraints.network import Network
 from optimizer.first_stage import FirstStage
 from optimizer.methods.statemap import island_state

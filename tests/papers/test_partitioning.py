@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from federation.cli import app
-from federation.cli_progress import watching_campaign
-from federation.paper_data import PaperData, load_paper
-from federation.paper_run import run_paper
-from federation.paper_tables import paper_tables
-from federation.store import CampaignStore
+from federation.campaigns.progress import watching_campaign
+from federation.cli.main import app
+from federation.papers.data import PaperData, load_paper
+from federation.papers.partitioning import run_paper
+from federation.papers.partitioning_tables import paper_tables
+from federation.records.store import CampaignStore
 from scenarios.errors import ConfigError, StoreError
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from federation.cli import app
-from federation.cli_progress import watching_campaign
-from federation.paper_data import load_paper
-from federation.paper_restoration import RestorationEffort, run_restoration_paper
-from federation.paper_restoration_data import RestorationPaper
-from federation.paper_restoration_tables import restoration_pictures, restoration_tables
-from federation.restoration_sizes import grown_case, printed_size, radiality_size, solve_row
+from federation.campaigns.progress import watching_campaign
+from federation.cli.main import app
+from federation.papers.data import load_paper
+from federation.papers.restoration import RestorationEffort, run_restoration_paper
+from federation.papers.restoration_data import RestorationPaper
+from federation.papers.restoration_sizes import grown_case, printed_size, radiality_size, solve_row
+from federation.papers.restoration_tables import restoration_pictures, restoration_tables
 from optimizer.constraints.feed import FORMULATIONS
 
 

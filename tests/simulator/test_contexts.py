@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from federation.study import load_study
+from federation.studies.study import load_study
 from scenarios.errors import EngineError
 from scenarios.realization import draw
 from simulator import contexts
@@ -67,7 +67,7 @@ def test_a_closed_engine_refuses_and_closes_twice():
 
 LOADED_BY = """
 import sys, threading
-import federation.cli, simulator.reader, simulator.opendss
+import federation.cli.main, simulator.reader, simulator.opendss
 assert not {"dss", "dss_python_backend", "opendssdirect"} & set(sys.modules), "import loads it"
 import importlib.abc
 threads = []

@@ -19,9 +19,9 @@ sys.modules["pytest"] = SimpleNamespace(fixture=lambda *_, **__: lambda function
 
 import fakes
 
-from federation.helics_broker import BrokerAddress
-from federation.launch import run_wired_process
-from federation.session import SessionSettings
+from federation.members.launch import run_wired_process
+from federation.members.session import SessionSettings
+from federation.wire.helics_broker import BrokerAddress
 from scenarios.errors import ConfigError, GridproofError, PlanNotFound
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from federation.helics_broker import close_library
+from federation.wire.helics_broker import close_library
 
 HERE = Path(__file__).parent
 

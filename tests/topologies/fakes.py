@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from federation.jobs import FeederJob, PlannerJob
+from federation.members.jobs import FeederJob, PlannerJob
 from scenarios.plan import Plan, Setpoints
 from scenarios.realization import Realizations, draw
 from scenarios.scenario import Scenario

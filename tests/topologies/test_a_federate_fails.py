@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from federation.session import FeederJob, SessionSettings, run_session
+from federation.members.session import FeederJob, SessionSettings, run_session
 from scenarios.errors import EngineError, FederateLost, NoPlanExists
 from scenarios.plan import Proof, Termination
 
@@ -136,10 +136,10 @@ def test_a_sink_that_fails_ends_the_run(fakes, scenario, plan, transport) -> Non
 
 def test_the_peer_is_told_why(fakes, scenario, plan) -> None:
     """Seen from the wire: the survivor's exception bears the reason of the one that failed."""
-    from federation.attend import attend
-    from federation.federates import FeederFederate, PlannerFederate
-    from federation.link import LocalHub
-    from federation.session import MEMBERS
+    from federation.members.attend import attend
+    from federation.members.federates import FeederFederate, PlannerFederate
+    from federation.members.session import MEMBERS
+    from federation.wire.link import LocalHub
 
     hub, seen = LocalHub(MEMBERS), []
 

@@ -10,11 +10,11 @@ import time
 
 import pytest
 
-from federation.helics_broker import HelicsBroker
-from federation.helics_link import HelicsLink
-from federation.link import LocalHub
-from federation.messages import FEEDER_PORTS, PLANNER_PORTS
-from federation.session import MEMBERS, SessionSettings, run_session
+from federation.members.session import MEMBERS, SessionSettings, run_session
+from federation.wire.helics_broker import HelicsBroker
+from federation.wire.helics_link import HelicsLink
+from federation.wire.link import LocalHub
+from federation.wire.messages import FEEDER_PORTS, PLANNER_PORTS
 from scenarios.errors import DeadlinePassed, FederateLost
 
 TRANSPORTS = ("local", "inproc", "zmq")
@@ -105,7 +105,7 @@ def test_a_broker_knows_who_is_missing() -> None:
 
 
 def test_no_broker_at_all_is_said_after_the_deadline_not_twelve_seconds() -> None:
-    from federation.helics_broker import BrokerAddress
+    from federation.wire.helics_broker import BrokerAddress
 
     address = BrokerAddress(transport="zmq", key="nobody", port=1)
     started = time.monotonic()
@@ -119,8 +119,8 @@ def test_a_planner_that_leaves_without_a_word_is_lost_not_done(
     fakes, scenario, plan, transport
 ) -> None:
     """HELICS grants the survivor every time it asks for; only the message tells."""
-    from federation.attend import attend
-    from federation.federates import FeederFederate
+    from federation.members.attend import attend
+    from federation.members.federates import FeederFederate
 
     (planner, feeder), close = open_links(transport, ["planner", "feeder"])
 

@@ -12,12 +12,12 @@ import threading
 import numpy as np
 import pytest
 
-from federation.attend import attend
-from federation.codec import Codec
-from federation.federates import FeederFederate
-from federation.link import LocalHub
-from federation.messages import FEEDER_PORTS, PLANNER_PORTS, Status
-from federation.session import MEMBERS
+from federation.members.attend import attend
+from federation.members.federates import FeederFederate
+from federation.members.session import MEMBERS
+from federation.wire.codec import Codec
+from federation.wire.link import LocalHub
+from federation.wire.messages import FEEDER_PORTS, PLANNER_PORTS, Status
 from scenarios.errors import FederateLost, FederationError
 from scenarios.plan import plan_to_json
 

@@ -25,10 +25,10 @@ import helics
 import numpy as np
 import pytest
 
-from federation.emit import broker_command
-from federation.helics_broker import BrokerAddress, HelicsBroker, _free_port
-from federation.launch import supervise
-from federation.session import SessionSettings
+from federation.members.emit import broker_command
+from federation.members.launch import supervise
+from federation.members.session import SessionSettings
+from federation.wire.helics_broker import BrokerAddress, HelicsBroker, _free_port
 from scenarios.errors import FederationError
 
 HERE = Path(__file__).parent
@@ -162,7 +162,7 @@ def test_every_fault_is_noticed_blamed_and_leaves_nobody(processes, tmp_path) ->
 
 
 def test_a_broker_that_leaves_ends_both(processes, tmp_path, monkeypatch) -> None:
-    from federation import launch
+    from federation.members import launch
 
     brokers = []
 
@@ -225,7 +225,7 @@ def test_a_killed_broker_of_its_own_is_missed_in_seconds(processes, tmp_path) ->
 def test_a_port_that_is_taken_is_left_to_who_has_it(monkeypatch) -> None:
     import socket
 
-    from federation import helics_broker
+    from federation.wire import helics_broker
 
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))

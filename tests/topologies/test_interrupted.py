@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from federation.session import SessionSettings, run_session
+from federation.members.session import SessionSettings, run_session
 
 
 @pytest.mark.parametrize("transport", ["local", "inproc", "zmq"])

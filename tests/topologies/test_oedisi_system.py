@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from federation.campaign import run_campaign
-from federation.cli import app
-from federation.store import CampaignStore
-from federation.study import load_study
+from federation.campaigns.campaign import run_campaign
+from federation.cli.main import app
+from federation.records.store import CampaignStore
+from federation.studies.study import load_study
 from scenarios.plan import Setpoints
 from scenarios.sampling import sample
 from simulator.opendss import OpenDssEngine
@@ -110,8 +110,8 @@ def test_the_recorder_has_every_realization_as_oedisi_s_types(ran) -> None:
 
 def test_what_was_recorded_is_what_the_physics_did(ran) -> None:
     """Voltages and powers beside those of an engine asked directly with the plan's base."""
-    from federation.campaign import make_planner_job
-    from federation.sink import stored_plan
+    from federation.campaigns.campaign import make_planner_job
+    from federation.records.sink import stored_plan
 
     place, study, _ = ran
     plan = stored_plan(CampaignStore.open(place / "campaign"), study.scenario)

@@ -12,9 +12,9 @@ import struct
 import numpy as np
 import pytest
 
-from federation.codec import Codec
-from federation.messages import Catalogue, Status, SwitchStates, parse
-from federation.session import SessionSettings, run_session
+from federation.members.session import SessionSettings, run_session
+from federation.wire.codec import Codec
+from federation.wire.messages import Catalogue, Status, SwitchStates, parse
 from scenarios.plan import plan_to_json
 from scenarios.realization import draw
 from scenarios.verdict import Outcome, judge

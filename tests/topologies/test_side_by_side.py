@@ -9,8 +9,8 @@ import threading
 
 import pytest
 
-from federation.launch import supervise
-from federation.session import SessionSettings, run_session
+from federation.members.launch import supervise
+from federation.members.session import SessionSettings, run_session
 
 
 @pytest.mark.parametrize("transport", ["inproc", "zmq"])

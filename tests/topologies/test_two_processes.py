@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from federation.helics_broker import BrokerAddress
-from federation.launch import federate_command, supervise
-from federation.session import SessionSettings, run_session
+from federation.members.launch import federate_command, supervise
+from federation.members.session import SessionSettings, run_session
+from federation.wire.helics_broker import BrokerAddress
 from scenarios.errors import ConfigError, DeadlinePassed
 
 HERE = Path(__file__).parent
@@ -87,8 +87,8 @@ from pathlib import Path
 spec = importlib.util.spec_from_file_location("processes", sys.argv[2])
 processes = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(processes)
-from federation.launch import supervise
-from federation.session import SessionSettings
+from federation.members.launch import supervise
+from federation.members.session import SessionSettings
 settings = SessionSettings(transport="zmq", join_deadline_s=60, step_deadline_s=60)
 roles = ("planner", "feeder")
 supervise({r: processes.command(Path(sys.argv[1]), r, "slow", settings) for r in roles}, settings)

@@ -199,7 +199,7 @@ def second_stage() -> Callable[..., float]:
 @pytest.fixture(scope="session")
 def networked() -> Callable[..., Scenario]:
     """Read the networked IEEE 37 study at some spread."""
-    from federation.study import load_study
+    from federation.studies.study import load_study
 
     def read(spread: float) -> Scenario:
         return load_study("ieee37-networked", [f"uncertainty.spread={spread}"]).scenario

@@ -392,7 +392,7 @@ def test_a_budget_between_is_priced_between(networked):
 
 @pytest.mark.slow
 def test_the_larger_feeder_is_certified_within_five_minutes():
-    from federation.study import load_study
+    from federation.studies.study import load_study
 
     scenario = load_study("ieee123-networked").scenario
     assert scenario.uncertainty.size >= 20

@@ -1,0 +1,175 @@
+"""Watching a campaign from outside: its directory tells how far it has come."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import MappingProxyType
+
+from federation.records.rows import outcome_counts
+from federation.records.sink import Tally
+from federation.records.stopping import Stopper
+from federation.records.store import CampaignStore
+from scenarios.errors import StoreError
+from scenarios.verdict import Outcome
+
+__all__ = ["Follower", "StepsFollower", "following"]
+
+_EVERY_S = 0.5
+
+
+class Follower:
+    """Counts the verdicts of a directory that others write to; reads each part once.
+
+    Parameters
+    ----------
+    store
+        The campaign; what it already holds counts as resumed.
+    """
+
+    def __init__(self, store: CampaignStore) -> None:
+        self._store = store
+        self._seen: set[int] = set()
+        self._counts = dict.fromkeys(Outcome, 0)
+        self._stopper = Stopper.of(store)
+        self._started_s: float | None = None
+        self._note_start()
+        self._count_new()
+        self._resumed = sum(self._counts.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every part that counts was there at the last look."""
+        enough = len(self._seen) >= self._stopper.needed
+        return enough and not self._stopper.missing(tuple(self._seen))
+
+    def look(self) -> Tally:
+        """Count what has come since the last look.
+
+        Raises
+        ------
+        StoreError
+            If a part is torn or foreign.
+        """
+        self._note_start()
+        self._count_new()
+        last = self._stopper.needed - 1
+        total = sum(self._store.chunk_range(last)) if last >= 0 else 0
+        return Tally(
+            done=min(total, sum(self._counts.values())),
+            total=total,
+            resumed=self._resumed,
+            counts=MappingProxyType(dict(self._counts)),
+            seconds=0.0 if self._started_s is None else time.monotonic() - self._started_s,
+        )
+
+    def _note_start(self) -> None:
+        if self._started_s is None and self._store.read("plan.json") is not None:
+            self._started_s = time.monotonic()
+
+    def _count_new(self) -> None:
+        try:
+            new = self._store.finished(besides=self._seen)
+            tables = list(self._store.tables(["outcome"], new))
+        except StoreError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return  # a part that does not count was just removed: look again
+            raise
+        for chunk, table in zip(new, tables, strict=True):
+            counts = outcome_counts(table.column("outcome"))
+            self._stopper.saw(chunk, counts)
+            for outcome, number in counts.items():
+                self._counts[outcome] += number
+        self._seen.update(new)
+
+
+class StepsFollower:
+    """Follows the campaigns of several steps one after the other, as they are run.
+
+    Parameters
+    ----------
+    store
+        The directory that holds them.
+    """
+
+    def __init__(self, store: CampaignStore) -> None:
+        self._store, self._at = store, 0
+        self._follower: Follower | None = None
+        self._advance()
+
+    @property
+    def name(self) -> str:
+        """The step that is followed, as ``2 remote isolation``."""
+        return f"{self._at} {self._store.steps[self._at]}"
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last step's every part was there at the last look."""
+        last = self._at == len(self._store.steps) - 1
+        return last and self._follower is not None and self._follower.complete
+
+    def look(self) -> Tally:
+        """Go on to the step that is being tried, and count what has come of it.
+
+        Raises
+        ------
+        StoreError
+            If a part is torn or foreign.
+        """
+        self._advance()
+        if self._follower is not None:
+            return self._follower.look()
+        none = MappingProxyType(dict.fromkeys(Outcome, 0))
+        return Tally(done=0, total=self._store.samples, resumed=0, counts=none, seconds=0.0)
+
+    def _advance(self) -> None:
+        while True:
+            if self._follower is None:
+                begun = self._store.of_step(self._at)
+                self._follower = None if begun is None else Follower(begun)
+            else:
+                self._follower.look()
+            following = self._at + 1
+            over = self._follower is not None and self._follower.complete
+            if not over or following == len(self._store.steps):
+                return
+            if self._store.of_step(following) is None:
+                return
+            self._at, self._follower = following, None
+
+
+@contextmanager
+def following(store: CampaignStore, tell: Callable[[Tally], None] | None) -> Iterator[None]:
+    """Tell how far a campaign has come, twice a second, while the body runs.
+
+    Parameters
+    ----------
+    store
+        The campaign that others write to.
+    tell
+        Told from a thread of its own; nothing is watched if None.
+    """
+    if tell is None:
+        yield
+        return
+    ended = threading.Event()
+    follower = Follower(store)
+
+    def look() -> None:
+        over = False
+        while not over:  # one look more after the end: the last parts count too
+            over = ended.wait(_EVERY_S)
+            try:
+                tell(follower.look())
+            except StoreError:
+                return  # whoever reads the result will say so; a watcher must not end a run
+
+    thread = threading.Thread(target=look, name="campaign-follower", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(10.0)

@@ -1,0 +1,156 @@
+"""What a person sees on stderr while waiting; nothing at all where nobody is watching."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.status import Status
+
+from federation.records.keeper import Tally
+from federation.statistics.sequential import StoppingRule, confidence_sequence
+from federation.statistics.shares import feasible_share
+from federation.studies.study import Study
+from federation.wording import per_cent
+from optimizer.planner import PlanProgress
+from scenarios.verdict import Outcome
+
+__all__ = [
+    "CampaignBar",
+    "campaign_progress",
+    "running_interval",
+    "tally_words",
+    "watching_campaign",
+    "watching_plan",
+]
+
+_SHOW_EVERY_S = 0.2
+
+
+def _terminal(quiet: bool) -> Console | None:
+    console = Console(stderr=True)
+    return None if quiet or not console.is_terminal else console
+
+
+@contextmanager
+def watching_plan(*, quiet: bool) -> Iterator[Callable[[PlanProgress], None] | None]:
+    """Show a search's bound and incumbent while it runs."""
+    console = _terminal(quiet)
+    if console is None:
+        yield None
+        return
+    with Status("planning …", console=console) as status:
+        yield lambda now: status.update(_search(now))
+
+
+def _search(now: PlanProgress) -> str:
+    return (
+        f"planning: iteration {now.iteration}, bound {now.bound_usd:.0f}, "
+        f"best {_usd(now.incumbent_usd)}, {now.elapsed_s:.0f} s"
+    )
+
+
+def _usd(value: float) -> str:
+    return f"{value:.0f} USD" if value < float("inf") else "none yet"
+
+
+class CampaignBar:
+    """A bar over the realizations of a campaign, with rate, running share and time left."""
+
+    def __init__(self, progress: Progress, campaign: Mapping[str, Any]) -> None:
+        self._progress, self._campaign, self._shown_s = progress, campaign, -math.inf
+        self._task = progress.add_task("planning", total=None, of="", rate="", share="", left="")
+        self.last: Tally | None = None
+        self.step = ""
+
+    def begin(self, step: str) -> None:
+        """Show the one of several steps that is tried from now on."""
+        if step != self.step:
+            self.step, self._shown_s = step, -math.inf
+
+    def planning(self, now: PlanProgress) -> None:
+        """Show where the search for the plan stands."""
+        self._progress.update(self._task, description=_search(now))
+
+    def __call__(self, tally: Tally) -> None:
+        """Show how far the campaign has come; a few times a second, an interval costs time."""
+        self.last = tally
+        now_s = time.monotonic()
+        if self._progress.disable or (
+            now_s - self._shown_s < _SHOW_EVERY_S and tally.done < tally.total
+        ):
+            return
+        self._shown_s = now_s
+        words: dict[str, Any] = dict(tally_words(tally, self._campaign))
+        self._progress.update(
+            self._task,
+            description=self.step or "trying the plan",
+            total=tally.total,
+            completed=tally.done,
+            **words,
+        )
+
+
+def running_interval(tally: Tally, campaign: Mapping[str, Any]) -> tuple[float, float]:
+    """Interval of the feasible share so far: exact, or with a stopping rule valid at any time.
+
+    Parameters
+    ----------
+    tally
+        Counts by outcome.
+    campaign
+        The resolved ``[campaign]`` section.
+    """
+    share = feasible_share(tally.counts, float(campaign["confidence"]))
+    rule = StoppingRule.of(campaign)
+    if rule is None:
+        return share.low, share.high
+    return confidence_sequence(share.count, share.trials, rule.confidence)
+
+
+def tally_words(tally: Tally, campaign: Mapping[str, Any]) -> dict[str, str]:
+    """Say in words how far a campaign has come: ``of``, ``rate``, ``share``, ``left``."""
+    judged = tally.done - tally.counts[Outcome.ERRED]
+    share = "feasible –"
+    if judged:
+        low, high = running_interval(tally, campaign)
+        share = (
+            f"feasible {per_cent(tally.counts[Outcome.FEASIBLE] / judged)} % "
+            f"[{per_cent(low)}, {per_cent(high)}]"
+        )
+    left = tally.left_s
+    return {
+        "of": f"{tally.done}/{tally.total}",
+        "rate": "" if tally.rate is None else f"{tally.rate:.0f}/s",
+        "share": share,
+        "left": "" if left is None else f"{timedelta(seconds=round(left))} left",
+    }
+
+
+@contextmanager
+def watching_campaign(study: Study | None = None, *, quiet: bool) -> Iterator[CampaignBar]:
+    """Show a campaign's progress; without a terminal it only remembers how far it came."""
+    console = _terminal(quiet)
+    progress = campaign_progress(console or Console(stderr=True, quiet=True), console is None)
+    with progress:
+        known = {} if study is None else study.config.campaign.model_dump()
+        yield CampaignBar(progress, {"confidence": 0.95, **known})
+
+
+def campaign_progress(console: Console, disable: bool = False) -> Progress:
+    """Return the bar of a campaign."""
+    fields = ("of", "rate", "share", "left")
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        *(TextColumn(f"{{task.fields[{name}]}}") for name in fields),
+        console=console,
+        disable=disable,
+        expand=True,
+    )

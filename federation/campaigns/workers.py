@@ -1,0 +1,240 @@
+"""Worker processes on one machine: the plan is made once, its chunks are tried side by side.
+
+Each worker runs planner and feeder over a broker of its own and hands back whole chunks; only
+this process writes, so a worker may be lost at any moment. Its chunks are done again by
+others, and their bytes are the same.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from typing import Any
+
+from federation.campaigns.chunks import Failure, Share
+from federation.records.keeper import Keeper, Tally
+from federation.records.parts import EncodedPart
+from federation.records.store import CampaignStore
+from federation.studies.study import Study
+from federation.campaigns.worker import main
+from scenarios.errors import ConfigError, FederateLost
+from scenarios.plan import Plan, plan_to_json
+
+__all__ = ["MAX_LOSSES", "Workers"]
+
+MAX_LOSSES = 3
+"""Workers that may be lost at one chunk before the campaign gives up."""
+
+_LOOK_EVERY_S, _GRACE_S = 0.2, 5.0
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """Tries the missing chunks of a campaign in so many processes.
+
+    Attributes
+    ----------
+    count
+        Worker processes.
+    started
+        Told the process number of each worker as it starts.
+    """
+
+    count: int
+    started: Callable[[int], None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ConfigError(f"{self.count} workers asked for; it takes 1 or more")
+
+    def __call__(
+        self,
+        study: Study,
+        store: CampaignStore,
+        plan: Plan,
+        progress: Callable[[Tally], None] | None,
+    ) -> None:
+        """Try the plan on every missing chunk.
+
+        Raises
+        ------
+        FederateLost
+            If `MAX_LOSSES` workers were lost at the same chunk.
+        StoreError
+            If the directory is of another plan, or the disk refuses.
+        BaseException
+            What a worker raised, if it is no failure of its federation.
+        """
+        mode = f"{self.count} workers"
+        keeper = Keeper(store=store, scenario=study.scenario, mode=mode, watch=progress)
+        finished = keeper.begin(plan)
+        share = Share.of(store.read("study.json") or "", plan_to_json(plan))
+        pool = _Pool(self, study, share, keeper, store.missing(finished))
+        try:
+            pool.run()
+        except BaseException as error:
+            keeper.record("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            raise
+        finally:
+            pool.end()
+
+
+class _Worker:
+    """A worker process, and the chunks it was given: the first is the one it is at."""
+
+    def __init__(self, share: Share, idle_s: float) -> None:
+        self.pipe, far = _SPAWN.Pipe()
+        self.given: deque[int] = deque()
+        self.heard_s, self.why = time.monotonic(), ""
+        self._process = _SPAWN.Process(
+            target=main, args=(far, share, os.getpid(), idle_s), name="worker", daemon=True
+        )
+        with _interrupts_held():
+            self._process.start()
+        far.close()  # so that the worker's end is closed when the worker is gone
+        self.pid = self._process.pid or 0
+
+    def give(self, chunk: int) -> None:
+        """Hand a chunk over; a worker that is gone shows by its silence."""
+        if not self.given:
+            self.heard_s = time.monotonic()
+        self.given.append(chunk)
+        with suppress(OSError):
+            self.pipe.send(chunk)
+
+    def heard(self) -> Iterator[Any]:
+        """Yield what it said; raises EOFError once it is gone."""
+        while self.pipe.poll():
+            self.heard_s = time.monotonic()
+            yield self.pipe.recv()
+
+    def dismiss(self) -> None:
+        """Tell it that there is nothing more to do."""
+        with suppress(OSError):
+            self.pipe.send(None)
+
+    def reap(self, grace_s: float) -> str:
+        """Wait shortly, then kill; returns how it ended."""
+        self._process.join(grace_s)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        self.pipe.close()
+        code = self._process.exitcode or 0
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended ({code})"
+
+
+class _Pool:
+    """Gives chunks to workers and takes parts from them."""
+
+    def __init__(
+        self, workers: Workers, study: Study, share: Share, keeper: Keeper, chunks: Sequence[int]
+    ) -> None:
+        federation = study.config.federation
+        self._workers, self._share, self._keeper = workers, share, keeper
+        self._pending = deque(chunks)
+        self._losses: dict[int, int] = {}
+        self._crew: list[_Worker] = []
+        self._idle_s = min(10.0, federation.step_deadline_s / 2.0)
+        self._silence_s = federation.join_deadline_s + 2.0 * federation.step_deadline_s
+
+    def run(self) -> None:
+        """Return when every chunk is kept."""
+        while self._pending or any(worker.given for worker in self._crew):
+            self._staff()
+            self._give()
+            wait([worker.pipe for worker in self._crew], _LOOK_EVERY_S)
+            for worker in tuple(self._crew):
+                self._hear(worker)
+        for worker in self._crew:
+            worker.dismiss()
+        until = time.monotonic() + _GRACE_S
+        while self._crew:
+            self._crew[-1].reap(max(0.0, until - time.monotonic()))
+            self._crew.pop()
+
+    def end(self) -> None:
+        """Leave no worker behind; nothing is lost, for they write nothing."""
+        while self._crew:
+            self._crew[-1].reap(0.0)
+            self._crew.pop()
+
+    def _staff(self) -> None:
+        """Start workers while there is a chunk for each."""
+        open_chunks = len(self._pending) + sum(len(worker.given) for worker in self._crew)
+        while len(self._crew) < min(self._workers.count, open_chunks):
+            self._crew.append(_Worker(self._share, self._idle_s))
+            if self._workers.started is not None:
+                self._workers.started(self._crew[-1].pid)
+
+    def _give(self) -> None:
+        """Keep everybody at work, with a second chunk at hand while there is plenty."""
+        for most in (1, 2):
+            for worker in self._crew:
+                plenty = most == 1 or len(self._pending) >= len(self._crew)
+                if len(worker.given) < most and self._pending and plenty:
+                    worker.give(self._pending.popleft())
+
+    def _hear(self, worker: _Worker) -> None:
+        try:
+            for said in worker.heard():
+                if isinstance(said, EncodedPart):
+                    self._keeper.keep(said)
+                    self._drop_surplus()
+                    worker.given.remove(said.chunk)
+                elif isinstance(said, Failure):
+                    if not said.of_federation:
+                        raise said.error(f"worker {worker.pid}")
+                    worker.why = said.text
+                else:
+                    self._keeper.saw(*said)
+        except (EOFError, ConnectionResetError):
+            self._lost(worker)
+            return
+        if worker.given and time.monotonic() - worker.heard_s > self._silence_s:
+            worker.why = f"was silent for {self._silence_s:.0f} s"
+            self._lost(worker)
+
+    def _drop_surplus(self) -> None:
+        """Forget chunks beyond the last that counts, once a stopping rule has decided."""
+        needed = self._keeper.stopper.needed
+        if self._pending and self._pending[-1] >= needed:
+            self._pending = deque(chunk for chunk in self._pending if chunk < needed)
+
+    def _lost(self, worker: _Worker) -> None:
+        """Take its chunks back; give up on a chunk that too many were lost at."""
+        self._crew.remove(worker)
+        ended = worker.reap(0.0 if worker.why else _GRACE_S)
+        for chunk in worker.given:
+            self._keeper.forget(chunk)
+        self._pending.extendleft(reversed(worker.given))
+        if not worker.given:
+            return
+        at = worker.given[0]
+        self._losses[at] = self._losses.get(at, 0) + 1
+        if self._losses[at] >= MAX_LOSSES:
+            raise FederateLost(
+                f"{MAX_LOSSES} workers were lost at chunk {at}, the last one "
+                f"{worker.why or ended}; finished parts are whole: mend what ended them, and resume"
+            )
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Start a process that Ctrl-C does not reach: who started it ends it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,158 @@
+"""``launch``: broker and federates as processes, here or from another runner's file."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+
+from federation.campaigns.campaign import open_store, session_settings
+from federation.cli.options import AsJson, Overrides, PlanFile, Quiet, StudyName, note, write_text
+from federation.cli.run import run, show
+from federation.members.emit import LaunchPlan, Runner, emit
+from federation.members.launch import federate_command, supervise
+from federation.records.lock import writing
+from federation.records.store import CampaignStore
+from federation.studies.study import Study, list_studies, load_study
+from federation.wire.helics_broker import BrokerAddress
+from scenarios.errors import ConfigError
+
+__all__ = ["launch"]
+
+_PORT = 23500
+
+
+def launch(  # noqa: PLR0917
+    study: StudyName,
+    overrides: Overrides = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="PATH", help="Campaign directory; with --emit the file to write."
+        ),
+    ] = None,
+    plan_file: PlanFile = None,
+    planner: Annotated[
+        str | None,
+        typer.Option(
+            "--planner",
+            metavar="COMMAND",
+            help="A planner of your own; {broker} and {key} are filled in.",
+        ),
+    ] = None,
+    emitted: Annotated[
+        Runner | None, typer.Option("--emit", help="Write a launch script instead of running.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option("--host", help="With --emit: where the broker listens.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="With --emit: its port.")] = _PORT,
+    key: Annotated[
+        str | None, typer.Option("--key", help="With --emit: its key; drawn if left out.")
+    ] = None,
+    campaign: Annotated[
+        Path | None,
+        typer.Option("--campaign", metavar="DIR", help="With --emit: the campaign directory."),
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run broker, planner and feeder as processes; or write a script for another runner."""
+    if emitted is not None:
+        if planner is not None or plan_file is not None:
+            raise ConfigError(
+                "--emit writes our two federates' commands; leave out --planner "
+                "and --plan, and edit the script"
+            )
+        loaded = load_study(study, overrides or ())
+        loaded.step  # noqa: B018  (refuses several: a script launches one federation)
+        address = _address(host, port, key)
+        text = emit(emitted, _plan(loaded, study, overrides or (), campaign, address))
+        _write(text, out)
+    elif planner is not None:
+        if plan_file is not None:
+            raise ConfigError("--planner and --plan exclude one another: who publishes the plan?")
+        _with_planner(load_study(study, overrides or ()), planner, out, as_json=as_json)
+    else:
+        run(study, overrides, out, plan_file, processes=True, as_json=as_json, quiet=quiet)
+
+
+def _address(host: str, port: int, key: str | None) -> BrokerAddress:
+    chosen = f"gridproof-{uuid4().hex[:16]}" if key is None else key
+    if not _is_loopback(host):
+        note(
+            f"the broker will listen on {host}: the wire is not encrypted, so keep it inside a "
+            "private network or a tunnel"
+        )
+    return BrokerAddress.parse(f"{host}:{port}", chosen)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _plan(
+    loaded: Study,
+    given: str,
+    overrides: Sequence[str],
+    campaign: Path | None,
+    address: BrokerAddress,
+) -> LaunchPlan:
+    shipped = {study.name for study in list_studies()}
+    return LaunchPlan(
+        name=loaded.name,
+        study=given if given in shipped else str(Path(given)),
+        campaign=str(campaign or Path("campaigns") / f"{loaded.name}-launched"),
+        address=address,
+        overrides=tuple(overrides),
+    )
+
+
+def _write(text: str, out: Path | None) -> None:
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    write_text(out, text)
+    out.chmod(0o700 if text.startswith("#!") else 0o600)  # it holds the broker's key
+    note(f"written to {out}")
+
+
+def _with_planner(study: Study, planner: str, out: Path | None, *, as_json: bool) -> None:
+    """Try what somebody else's planner publishes; it is started and ended with the feeder."""
+    study.step  # noqa: B018  (refuses several: a planner of one's own answers one)
+    root = out or Path("campaigns") / f"{study.name}-{uuid4().hex[:8]}"
+    settings = session_settings(study, "processes")
+    commands: dict[str, Callable[[BrokerAddress], Sequence[str]]] = {
+        "planner": _filled(planner),
+        "feeder": lambda address: federate_command(
+            "feeder", root / "study.json", root, address, settings
+        ),
+    }
+    with writing(root):
+        open_store(study, root)
+        supervise(commands, settings, foreign=("planner",))
+    show(study, CampaignStore.open(root), as_json=as_json)
+    note(f"kept in {root}; see it again with: gridproof report {root}")
+
+
+def _filled(planner: str) -> Callable[[BrokerAddress], Sequence[str]]:
+    words = shlex.split(planner)
+    if not words or not {"{broker}", "{key}"} <= set(words):
+        raise ConfigError(
+            f"--planner {planner!r} must be a command with the words {{broker}} and {{key}}, such "
+            "as 'python my_planner.py plan.json {broker} {key}'"
+        )
+
+    def command(address: BrokerAddress) -> list[str]:
+        known = {"{broker}": f"{address.host}:{address.port}", "{key}": address.key}
+        return [known.get(word, word) for word in words]
+
+    return command

@@ -1,0 +1,149 @@
+"""The command line: what a person types, and what they read when it went wrong.
+
+Results go to stdout, everything else to stderr; with ``--json`` stdout is exactly one JSON
+object. Exit codes: 0 done (a verdict is a result, good or bad), 1 a plan failed its audit or
+the program itself failed, 2 bad input, 3 no plan, 4 a lost federation, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import signal
+import traceback
+from importlib.metadata import PackageNotFoundError, version
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from federation.cli.device import device
+from federation.cli.harden import hardening
+from federation.cli.launch import launch
+from federation.cli.oedisi import oedisi
+from federation.cli.paper import paper
+from federation.cli.plan import check, plan, studies
+from federation.cli.probe import adversary, rare
+from federation.cli.report import compare, report
+from federation.cli.run import campaign, federate, resume, run
+from federation.cli.storm import storm
+from federation.cli.sweep import sweep
+from federation.cli.watch import watch
+from scenarios.errors import ConfigError, GridproofError, PlanError
+
+__all__ = ["app", "main"]
+
+INTERRUPTED = 130
+
+
+class _Program(TyperGroup):
+    """Turns exceptions into one message and an exit code, for every command alike."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            if _is_usage(error):
+                raise
+            if ctx.params.get("debug"):
+                typer.echo("".join(traceback.format_exception(error)), err=True)
+            typer.echo(_message(error), err=True)
+            raise typer.Exit(_exit_code(error)) from error
+
+
+def _exit_code(error: BaseException) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    return error.exit_code if isinstance(error, GridproofError) else 1
+
+
+def _is_usage(error: BaseException) -> bool:
+    """Whether the command line parser itself prints this one (and exits 2)."""
+    return hasattr(error, "exit_code") and hasattr(error, "show")
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, ConfigError) and len(error.faults) > 1:
+        listed = "\n".join(f"  {fault}" for fault in error.faults)
+        return f"error: {len(error.faults)} faults\n{listed}"
+    if isinstance(error, PlanError):
+        return f"error: {error}\n{_shown_until_then(error)}"
+    if isinstance(error, GridproofError):
+        return f"error: {error}"
+    return (
+        f"error: the program failed: {type(error).__name__}: {error}\n"
+        "This is a defect, not your input; --debug shows where."
+    )
+
+
+def _shown_until_then(error: PlanError) -> str:
+    """Say what a search that ended without a plan had proven."""
+    proof = error.proof
+    bound = (
+        f"no plan costs less than {proof.bound_usd:.2f} USD"
+        if abs(proof.bound_usd) < float("inf")
+        else "no bound on the cost"
+    )
+    return (
+        f"  shown: search ended {proof.termination.value}; {bound}; "
+        f"{proof.iterations} iterations, {proof.seconds.get('total', 0.0):.2f} s"
+    )
+
+
+app = typer.Typer(
+    name="gridproof",
+    cls=_Program,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Plan a distribution grid's resilience and try the plan against AC physics.",
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        try:
+            typer.echo(f"gridproof {version('gridproof')}")
+        except PackageNotFoundError:
+            typer.echo("gridproof (a checkout that is not installed)")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Plan a distribution grid's resilience and try the plan against AC physics."""
+
+
+for command in (studies, plan, run, campaign, resume, watch, report, compare, check, paper, sweep):
+    app.command()(command)
+app.command()(adversary)
+app.command()(rare)
+app.command()(storm)
+app.add_typer(device, name="device")
+app.add_typer(oedisi, name="oedisi")
+app.command("harden")(hardening)
+app.command()(launch)
+app.command()(federate)
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> None:
+    """Leave by the same path as Ctrl-C, so that no child process stays behind."""
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the ``gridproof`` command."""
+    signal.signal(signal.SIGTERM, _terminated)
+    app()

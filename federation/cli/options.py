@@ -1,0 +1,132 @@
+"""Options that several commands share, and how a command prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from federation.studies.onm import is_onm, plan_from_onm
+from scenarios.audit import audit
+from scenarios.errors import ConfigError
+from scenarios.plan import Plan, plan_from_json
+from scenarios.scenario import Scenario
+
+__all__ = [
+    "AsJson",
+    "Overrides",
+    "PlanFile",
+    "Quiet",
+    "StudyName",
+    "keeping",
+    "note",
+    "print_json",
+    "read_plan",
+    "refuse_faulty",
+    "stdout",
+    "write_text",
+]
+
+StudyName = Annotated[
+    str, typer.Argument(metavar="STUDY", help="Name of a shipped study, or path of a .toml.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="SECTION.KEY=VALUE",
+        help="Override one key of the study; may be repeated.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+PlanFile = Annotated[
+    Path | None, typer.Option("--plan", metavar="FILE", help="A plan file (JSON) to try.")
+]
+
+
+def stdout() -> Console:
+    """Return the console that tables go to; made anew so that redirected output is honoured."""
+    return Console(highlight=False, soft_wrap=False)
+
+
+def note(text: str) -> None:
+    """Say something that is not the result."""
+    typer.echo(text, err=True)
+
+
+@contextmanager
+def keeping(root: Path) -> Iterator[None]:
+    """Say, where a run of many parts is interrupted, that it can be taken up."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        note(f"what is finished is whole in {root}; go on with the same command")
+        raise
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print the one JSON object of a command."""
+    typer.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def read_plan(path: Path, scenario: Scenario) -> Plan:
+    """Read a plan file: our own format, or one of PowerModelsONM's.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read or does not fit the study; every fault is listed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(
+            f"{path}: cannot be read: {reason}; give a plan that `gridproof plan --out` wrote"
+        ) from error
+    if _is_onm(text):
+        return plan_from_onm(text, scenario, str(path))
+    return plan_from_json(text, scenario, str(path))
+
+
+def _is_onm(text: str) -> bool:
+    try:
+        return is_onm(json.loads(text))
+    except ValueError:
+        return False  # `plan_from_json` says what is wrong with it
+
+
+def refuse_faulty(plan: Plan, scenario: Scenario, path: Path) -> None:
+    """Refuse to try a plan that is not one.
+
+    Raises
+    ------
+    ConfigError
+        With every fault of the graph audit.
+    """
+    faults: Sequence[str] = audit(plan, scenario)
+    if faults:
+        raise ConfigError([f"{path}: {fault}" for fault in faults])
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a result file.
+
+    Raises
+    ------
+    ConfigError
+        If the place cannot be written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be written: {error.strerror}; give another --out"
+        ) from error

@@ -1,0 +1,103 @@
+"""Commands about studies and plans: ``studies``, ``plan``, ``check``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from federation.campaigns.progress import watching_plan
+from federation.cli.options import (
+    AsJson,
+    Overrides,
+    Quiet,
+    StudyName,
+    note,
+    print_json,
+    read_plan,
+    stdout,
+    write_text,
+)
+from federation.reports.terminal import about_plan, plan_view, print_views, run_summary
+from federation.studies.study import list_studies, load_study
+from optimizer.planner import make_planner
+from scenarios.audit import audit
+from scenarios.plan import plan_to_json
+
+__all__ = ["check", "plan", "studies"]
+
+AUDIT_FAILED = 1
+
+
+def studies(as_json: AsJson = False) -> None:
+    """List the shipped studies."""
+    found = list_studies()
+    if as_json:
+        rows = [{"name": s.name, "title": s.title, "path": str(s.path)} for s in found]
+        print_json({"studies": rows})
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("study", no_wrap=True, style="bold")
+    table.add_column("what it is")
+    for study in found:
+        table.add_row(study.name, study.title)
+    stdout().print(table)
+
+
+def plan(
+    study: StudyName,
+    overrides: Overrides = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the plan here as JSON.")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Plan a study and say what was proven; nothing is simulated."""
+    loaded = load_study(study, overrides or ())
+    planner = make_planner(loaded.config.planner.family, loaded.config.planner.options)
+    with watching_plan(quiet=quiet) as progress:
+        made = planner.plan(loaded.scenario, progress=progress)
+    summary = about_plan(made, loaded.scenario)
+    if out is not None:
+        write_text(out, plan_to_json(made) + "\n")
+        note(f"plan written to {out}; audit it with: gridproof check {out} {study}")
+    if as_json:
+        print_json(run_summary(loaded.name, loaded.config.campaign.seed, summary, None))
+    else:
+        print_views(stdout(), plan_view(summary))
+
+
+def check(
+    plan_file: Annotated[
+        Path, typer.Argument(metavar="PLAN", help="A plan file (JSON), made here or elsewhere.")
+    ],
+    study: StudyName,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Audit a plan file as a graph; exit 1 with every fault if it has one."""
+    scenario = load_study(study, overrides or ()).scenario
+    made = read_plan(plan_file, scenario)
+    faults = audit(made, scenario)
+    same = made.scenario_digest == scenario.digest()
+    if as_json:
+        print_json(
+            {
+                "plan": str(plan_file),
+                "study": scenario.name,
+                "made_for_this_study": same,
+                "passed": not faults,
+                "faults": list(faults),
+            }
+        )
+    else:
+        origin = "made for this study" if same else "not made for exactly this study"
+        verdict = f"{len(faults)} faults" if faults else "no fault"
+        typer.echo(f"{plan_file}: {verdict} ({origin})")
+        for fault in faults:
+            typer.echo(f"  {fault}")
+    if faults:
+        raise typer.Exit(AUDIT_FAILED)

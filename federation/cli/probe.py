@@ -1,0 +1,150 @@
+"""Commands that ask for what a campaign cannot count: ``adversary`` and ``rare``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from federation.cli.options import (
+    AsJson,
+    Overrides,
+    PlanFile,
+    print_json,
+    read_plan,
+    refuse_faulty,
+    stdout,
+)
+from federation.inquiries.probe import Target, ask_adversary, ask_rare
+from federation.studies.study import load_study
+from optimizer.planner import make_planner
+
+__all__ = ["adversary", "rare"]
+
+Probed = Annotated[
+    str,
+    typer.Argument(
+        metavar="DIR|STUDY",
+        help="A campaign directory, whose plan is probed and where the answer is kept; or a study.",
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Decides every random choice.")]
+
+
+def adversary(  # noqa: PLR0917  (typer reads a command's options from its parameters)
+    target: Probed,
+    overrides: Overrides = None,
+    plan_file: PlanFile = None,
+    budget: Annotated[
+        int, typer.Option("--budget", min=1, help="Realizations put to the physics, about.")
+    ] = 2000,
+    seed: Seed = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Search for the realization of the set with the worst margin under a plan."""
+    answer = ask_adversary(_target(target, overrides, plan_file), budget=budget, seed=seed)
+    if as_json:
+        print_json(answer)
+    else:
+        stdout().print(_worst_view(answer))
+
+
+def rare(  # noqa: PLR0917
+    target: Probed,
+    overrides: Overrides = None,
+    plan_file: PlanFile = None,
+    samples: Annotated[
+        int, typer.Option("--level-samples", help="Realizations per level, a multiple of 10.")
+    ] = 1000,
+    seed: Seed = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Estimate how rare a failure is, by subset simulation; for shares below 0.001."""
+    answer = ask_rare(_target(target, overrides, plan_file), samples=samples, seed=seed)
+    if as_json:
+        print_json(answer)
+    else:
+        stdout().print(_rare_view(answer))
+
+
+def _target(given: str, overrides: list[str] | None, plan_file: Path | None) -> Target:
+    if Path(given).is_dir() and plan_file is None:
+        return Target.of_directory(Path(given), overrides or ())
+    study = load_study(given, overrides or ())
+    if plan_file is not None:
+        plan = read_plan(plan_file, study.scenario)
+        refuse_faulty(plan, study.scenario, plan_file)
+    else:
+        planner = make_planner(study.config.planner.family, study.config.planner.options)
+        plan = planner.plan(study.scenario)
+    return Target(study=study, plan=plan)
+
+
+def _worst_view(answer: Mapping[str, Any]) -> RenderableType:
+    least, drawn = answer["least_margin"], answer["monte_carlo"]
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="bold", no_wrap=True)
+    facts.add_column(overflow="fold")
+    facts.add_row("outcome", str(answer["outcome"]).replace("_", " "))
+    facts.add_row("least margin", _scaled(least))
+    if drawn is not None:
+        facts.add_row(
+            "Monte Carlo",
+            f"{_scaled(drawn['least_margin'])}, #{drawn['index']} of {drawn['realizations']}",
+        )
+    facts.add_row("where", "a corner of the set" if answer["at_corner"] else "inside the set")
+    facts.add_row(
+        "loads", ", ".join(f"{name} {zeta:+.3f}" for name, zeta in answer["zeta"].items())
+    )
+    facts.add_row(
+        "searched",
+        f"{answer['evaluations']} realizations in {answer['judge']}, "
+        f"{answer['linear_evaluations']} in the linear model",
+    )
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("limit", "margin", "where"):
+        table.add_column(name, justify="right" if name == "margin" else "left")
+    for kind, one in answer["margins"].items():
+        place = f"{one['element']} {one['phase'] or ''}".strip()
+        table.add_row(f"{kind}, {one['unit']}", f"{one['margin']:.4f}", place)
+    title = Text("Worst realization found", style="bold underline")
+    return Group(title, facts, Text(), table) if answer["margins"] else Group(title, facts)
+
+
+def _rare_view(answer: Mapping[str, Any]) -> RenderableType:
+    if answer["reached"]:
+        headline = (
+            f"probability of failure {answer['probability']:.3g}  (coefficient of variation "
+            f"{answer['cov']:.2f}, at most {answer['cov_upper']:.2f})"
+        )
+    else:
+        headline = f"no failure reached: rarer than about {answer['below']:.1g}"
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("level", "threshold", "share", "accepted"):
+        table.add_column(name, justify="right")
+    for number, level in enumerate(answer["levels"], start=1):
+        table.add_row(
+            str(number),
+            "none" if level["threshold"] is None else f"{level['threshold']:.5f}",
+            f"{level['share']:.3f}",
+            f"{level['accepted']:.2f}",
+        )
+    return Group(
+        Text("Rare failures", style="bold underline"),
+        Text(headline),
+        Text(
+            f"{answer['evaluations']} realizations in {answer['judge']}, law {answer['sampler']}, "
+            f"recourse {answer['recourse']}"
+        ),
+        Text(),
+        table,
+    )
+
+
+def _scaled(least: float | None) -> str:
+    return "nothing solved" if least is None else f"{least:.5f} of half the band, or of rating"

@@ -1,0 +1,137 @@
+"""Commands that read campaigns: ``report`` and ``compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from federation.campaigns.steps import steps_summary
+from federation.cli.options import AsJson, note, print_json, stdout
+from federation.cli.run import show
+from federation.records.store import CampaignStore
+from federation.reports.compare import compare_campaigns
+from federation.reports.compare_steps import compare_steps
+from federation.reports.terminal import campaign_summary
+from federation.studies.study import load_study
+from federation.wording import fixed, percent, whole
+
+__all__ = ["compare", "report"]
+
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A campaign directory.")]
+
+
+def report(
+    directory: Directory,
+    as_json: AsJson = False,
+    html: Annotated[
+        bool | None,
+        typer.Option(
+            "--html/--no-html",
+            help="Write a page with figures (SVG, PNG) and tables (CSV); by default, unless "
+            "--json is given.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Where to; DIR/report if left out."),
+    ] = None,
+) -> None:
+    """Show a campaign's plan and verdicts, whole or as far as it came, and write its page."""
+    store = CampaignStore.open(directory)
+    study = load_study(directory / "study.json")
+    verdicts = steps_summary(store) if store.steps else campaign_summary(store)
+    show(study, store, as_json=as_json, verdicts=verdicts)
+    if html if html is not None else (not as_json or out is not None):
+        # matplotlib is slow to import
+        from federation.reports.campaign_page import write_report  # noqa: PLC0415
+        from federation.reports.steps_page import write_steps_report  # noqa: PLC0415
+
+        write = write_steps_report if store.steps else write_report
+        page = write(store, study.scenario, out or directory / "report", verdicts)
+        note(f"page, figures and tables written; open {page}")
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="DIR", help="A campaign directory.")],
+    second: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Another, of the same realizations.")
+    ],
+    confidence: Annotated[
+        float, typer.Option("--confidence", min=0.5, max=0.9999, help="Of the intervals.")
+    ] = 0.95,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two campaigns pair by pair on the realizations that both have."""
+    stores = CampaignStore.open(first), CampaignStore.open(second)
+    stepped = any(store.steps for store in stores)
+    found = (compare_steps if stepped else compare_campaigns)(*stores, confidence)
+    if as_json:
+        print_json(found)
+        return
+    if not stepped:
+        _show_comparison(found)
+        return
+    for one in found["steps"]:
+        stdout().print(f"Step {one['step']} {one['name']}", style="bold underline")
+        _show_comparison(one)
+        stdout().print()
+    stdout().print("All steps together", style="bold underline")
+    _show_comparison(found["joint"])
+
+
+def _show_comparison(found: dict[str, Any]) -> None:
+    console, difference, crossed = stdout(), found["difference"], found["crossed"]
+    per = f"{100 * found['confidence']:g} %"
+    console.print(f"{whole(found['realizations'])} realizations that both campaigns have")
+    if found["unjudged"]:
+        console.print(f"{whole(found['unjudged'])} of them erred in either, left out")
+    for name in ("first", "second"):
+        about, share = found[name], found["shares"][name == "second"]
+        low, high = share["interval"]
+        console.print(
+            f"{name:<7} {percent(share['value'])} feasible ({per} exact interval {percent(low)} "
+            f"to {percent(high)}): {about['directory']}, recourse {about['recourse']}, "
+            f"judge {about['judge']}",
+            markup=False,
+        )
+    if difference["value"] is not None:
+        low, high = (fixed(100 * one, 3) for one in difference["interval"])
+        console.print(
+            f"\nSecond less first: {fixed(100 * difference['value'], 3)} percentage points "
+            f"({per} interval {low} to {high}, Tango's score); exact McNemar p "
+            f"{_p_words(difference['p_value'])}\n"
+        )
+    table = Table(box=None, pad_edge=False)
+    for title in ("first", "second feasible", "second not"):
+        table.add_column(title, justify="left" if title == "first" else "right")
+    table.add_row("feasible", whole(crossed["both_feasible"]), whole(crossed["first_only"]))
+    table.add_row("not", whole(crossed["second_only"]), whole(crossed["neither"]))
+    console.print(table)
+    if found.get("margins"):
+        console.print()
+        console.print(_margins_gained(found["margins"]))
+
+
+def _p_words(p_value: float) -> str:
+    return f"= {p_value:.3g}" if p_value > 0.0 else "below 1e-300"
+
+
+def _margins_gained(margins: dict[str, Any]) -> Table:
+    table = Table(
+        box=None, pad_edge=False, title="Margin of the second less that of the first",
+        title_justify="left",
+    )  # fmt: skip
+    table.add_column("limit", no_wrap=True)
+    for title in ("mean", "least", "50 %", "greatest", "gained in"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for kind, one in margins.items():
+        numbers = [one["mean"], one["min"], one["quantiles"]["0.5"], one["max"]]
+        table.add_row(
+            f"{kind}, {one['unit']}",
+            *(fixed(number, 4) for number in numbers),
+            percent(one["gained"] / one["count"]),
+        )
+    return table

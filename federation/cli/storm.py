@@ -1,0 +1,122 @@
+"""The command ``storm``: a restoration study's network in storms drawn from a damage model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from federation.campaigns.storms import LAST_PHASE, StormDraw, StormRun, run_storms
+from federation.cli.options import AsJson, Overrides, Quiet, StudyName, keeping, note, stdout
+from federation.cli.options import print_json as print_object
+from federation.files import json_text, write_whole
+from federation.reports.storm_summary import restored_shares, storm_summary
+from federation.studies.study import load_study
+from scenarios.damage import StormDamage
+from scenarios.errors import ConfigError
+from scenarios.restoration import PHASE_NAMES
+
+__all__ = ["storm"]
+
+
+def storm(  # noqa: PLR0917  (typer reads a command's options from its parameters)
+    study: StudyName,
+    overrides: Overrides = None,
+    draws: Annotated[int, typer.Option("--draws", min=1, help="Storms to draw.")] = 100,
+    rate: Annotated[
+        float, typer.Option("--rate-per-km", help="Failures per km of overhead line.")
+    ] = 0.1,
+    buried: Annotated[
+        float, typer.Option("--buried-factor", help="What burying a line leaves of its rate.")
+    ] = 0.1,
+    sigma: Annotated[
+        float, typer.Option("--sigma", help="Spread of local intensity; 0: independent lines.")
+    ] = 0.0,
+    reach: Annotated[float, typer.Option("--correlation-km", help="How far a gust reaches.")] = 2.0,
+    loads: Annotated[int, typer.Option("--loads", min=1, help="AC load draws a storm.")] = 20,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Draw i follows from it and i.")] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Where draws go; those there are kept."),
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw failures, plan and audit each restoration, try it under AC: restored share."""
+    try:
+        damage = StormDamage(
+            rate_per_km=rate, buried_factor=buried, sigma=sigma, correlation_km=reach
+        )
+    except ValueError as error:
+        raise ConfigError(f"storm: {error}") from error
+    chosen = load_study(study, list(overrides or ()))
+    root = out or Path("campaigns") / f"storm-{chosen.name}"
+    run = StormRun(study=chosen, storm=damage, seed=seed, loads=loads)
+
+    def tell(one: StormDraw) -> None:
+        if not quiet:
+            note(draw_words(one, draws))
+
+    with keeping(root):
+        made = run_storms(run, root, draws, tell=tell)
+    found = storm_summary(run, made)
+    figures = []
+    if found["planned"]:
+        title = "independent" if sigma == 0.0 else f"gusts of {reach:g} km"
+        from federation.reports.restoration_figures import figure_storms  # noqa: PLC0415  (matplotlib)
+
+        files = figure_storms({title: restored_shares(made)}, root / "restored")
+        figures = [path.name for path in files]
+    document = {**found, "figures": figures}
+    write_whole(root / "summary.json", json_text(document))
+    if as_json:
+        print_object(document)
+        return
+    stdout().print(_table(document))
+    stdout().print(_words(document))
+
+
+def draw_words(one: StormDraw, draws: int) -> str:
+    """Say what became of one draw."""
+    head = f"[{one.index + 1}/{draws}] {len(one.failed)} failures: "
+    if not one.planned:
+        return head + f"no plan, search ended {one.termination}"
+    faults = f"; {len(one.audit_faults)} audit faults" if one.audit_faults else ""
+    gap = "" if one.optimal else f"; not proven, gap {one.gap:.1e}" if one.gap else "; not proven"
+    return f"{head}{100.0 * one.supplied_share[LAST_PHASE]:.2f} % supplied{gap}{faults}"
+
+
+def _table(found: dict[str, Any]) -> Table:
+    percent = f"{100.0 * found['confidence']:g} %"
+    table = Table(
+        box=None, pad_edge=False, title_justify="left",
+        title=f"Load supplied over {found['planned']} storms, % (with {percent} intervals)",
+    )  # fmt: skip
+    table.add_column("phase")
+    for name in ("mean", "5 % quantile", "median", "95 % quantile"):
+        table.add_column(name, justify="right")
+    for name in PHASE_NAMES if found["supplied_share"] else ():
+        one = found["supplied_share"][name]
+        cells = [f"{100.0 * one['mean']:.2f}"]
+        for level in ("0.05", "0.5", "0.95"):
+            low, high = one["quantiles"][level]["interval"]
+            value = one["quantiles"][level]["value"]
+            cells.append(f"{100 * value:.2f} ({100 * low:.2f}–{100 * high:.2f})")
+        table.add_row(name, *cells)
+    return table
+
+
+def _words(found: dict[str, Any]) -> str:
+    ac, low, high = found["ac"], *(100.0 * v for v in found["ac"]["interval"])
+    share = "–" if ac["share"] is None else f"{100.0 * ac['share']:.2f} %"
+    failures = found["failures"]
+    return (
+        f"failures a storm: {failures['mean']:.2f} on average, {failures['min']} to "
+        f"{failures['max']}\n"
+        f"plans: {found['planned']} of {found['draws']}, {found['optimal']} proven optimal\n"
+        f"audit faults: {found['audit']['faults']}\n"
+        f"AC after reconfiguration: {share} of storms feasible at all {ac['loads_per_draw']} "
+        f"loads ({low:.2f}–{high:.2f}); {ac['draws_erred']} erred"
+    )

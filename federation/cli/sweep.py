@@ -1,0 +1,85 @@
+"""The command ``sweep``: one study at several values of a key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from federation.campaigns.sweep import Axis, Point, Sweep, run_sweep
+from federation.cli.options import AsJson, Overrides, Quiet, StudyName, note, print_json, stdout
+from federation.wording import per_cent
+from scenarios.errors import ConfigError
+
+__all__ = ["sweep"]
+
+
+def sweep(  # noqa: PLR0917  (typer reads a command's options from its parameters)
+    study: StudyName,
+    over: Annotated[
+        str,
+        typer.Option(
+            "--over", metavar="SECTION.KEY=V1,V2,…", help="The key on the axis, and its values."
+        ),
+    ],
+    by: Annotated[
+        str | None,
+        typer.Option("--by", metavar="SECTION.KEY=V1,V2,…", help="A second key: one line each."),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option("--reference", metavar="SECTION.KEY=VALUE", help="One more run to compare."),
+    ] = None,
+    overrides: Overrides = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Directory of the campaigns, table and figure."),
+    ] = None,
+    samples: Annotated[int | None, typer.Option("--samples", help="Realizations a point.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Try a study at several values of a key: feasible share with intervals, as a figure."""
+    axis, lines = Axis.parse(over), None if by is None else Axis.parse(by)
+    if reference is not None and "=" not in reference:
+        raise ConfigError(f'--reference "{reference}" is not of the form section.key=value')
+    entries = list(overrides or ())
+    entries += [f"campaign.samples={samples}"] if samples is not None else []
+    root = out or Path("campaigns") / f"sweep-{Path(study).stem}-{axis.key.split('.')[-1]}"
+
+    def tell(point: Point) -> None:
+        if not quiet:
+            note(f"{point.campaign}: {100.0 * point.share:.2f} % feasible")
+
+    found = run_sweep(study, entries, root, over=axis, by=lines, reference=reference, tell=tell)
+    from federation.reports.sweep_figure import figure_sweep  # noqa: PLC0415  (matplotlib is slow)
+
+    files = figure_sweep(found, root / "sweep")
+    if as_json:
+        print_json({**found.to_dict(), "figures": [str(path) for path in files]})
+        return
+    stdout().print(_table(found))
+    if not quiet:
+        note(f"figures: {', '.join(str(path) for path in files)}")
+
+
+def _table(found: Sweep) -> Table:
+    table = Table(box=None, pad_edge=False, title=found.title, title_justify="left")
+    keys = [found.over.key, *([] if found.by is None else [found.by.key])]
+    for key in keys:
+        table.add_column(key.split(".")[-1], justify="right")
+    table.add_column("feasible %", justify="right")
+    table.add_column(f"{100.0 * found.confidence:g} % interval", justify="right")
+    table.add_column("mean age s", justify="right")
+    table.add_column("widened by", justify="right")
+    for point in (*found.points, *([found.reference] if found.reference else [])):
+        table.add_row(
+            *(point.settings.get(key, "–") for key in keys),
+            per_cent(point.share),
+            f"{per_cent(point.low)} to {per_cent(point.high)}",
+            "–" if point.age_s is None else f"{point.age_s:.1f}",
+            f"{point.widening:.2f}",
+        )
+    return table

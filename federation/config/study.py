@@ -1,0 +1,281 @@
+"""The study file: every section and key, with its unit, bounds and meaning.
+
+A study is one TOML file. ``StudyConfig`` is its schema: unknown keys are refused, every
+number has a bound, and every key name ends in its unit where it has one. What a key means is
+said once, here; messages about a bad value and the reference of the study format are both
+made from these descriptions.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+
+from federation.config.base import Id, Ids, Section, remedy
+from federation.config.campaign import CampaignConfig, StopConfig
+from federation.config.faults import DevicesConfig, FaultsConfig, RealtimeConfig
+from federation.config.restoration import RestorationConfig
+
+__all__ = [
+    "CampaignConfig",
+    "DerConfig",
+    "DerDefaults",
+    "DersConfig",
+    "DevicesConfig",
+    "FaultsConfig",
+    "FederationConfig",
+    "FeederConfig",
+    "LimitsConfig",
+    "ObjectiveConfig",
+    "PlannerConfig",
+    "RealtimeConfig",
+    "RestorationConfig",
+    "StopConfig",
+    "StudyConfig",
+    "StudySection",
+    "UncertaintyConfig",
+]
+
+
+EVERY = ("*",)
+"""What ``loads = "all"`` is kept as; no load can have this name."""
+
+IdsOrAll = Annotated[Ids, BeforeValidator(lambda given: EVERY if given == "all" else given)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Money = Annotated[float, Field(ge=0.0)]
+Phases = Literal["a", "b", "c", "ab", "bc", "ac", "abc"]
+
+
+class StudySection(Section):
+    """What the study is."""
+
+    name: str = Field(default="", description="short name; the file's name if left out")
+    title: str = Field(default="", description="one line, shown by `gridproof studies`")
+    description: str = Field(default="", description="what the study shows, in a paragraph")
+    source: str = Field(default="", description="where its data come from")
+
+
+class FeederConfig(Section):
+    """Which feeder, and which of its lines a plan may switch."""
+
+    path: str = Field(
+        min_length=1,
+        description="OpenDSS file relative to the study, or the name of a shipped feeder",
+    )
+    switches: Ids | None = Field(
+        default=None,
+        description="ids of the lines a plan may open and close; the feeder file's own switches "
+        "if left out",
+    )
+    locked_open: Ids = Field(
+        default=(), description="switches that are open and must stay open, by id"
+    )
+    locked_closed: Ids = Field(
+        default=(), description="switches that are closed and must stay closed, by id"
+    )
+    load_model: Literal["constant_power", "as_modelled"] = Field(
+        default="constant_power",
+        description="how loads follow voltage: all constant power, or as the feeder file has them",
+    )
+
+
+class LimitsConfig(Section):
+    """The limits a verdict holds the physics against."""
+
+    v_min_pu: float = Field(
+        default=0.95, gt=0.0, lt=2.0, description="least voltage at a live bus, pu"
+    )
+    v_max_pu: float = Field(
+        default=1.05, gt=0.0, lt=2.0, description="greatest voltage at a live bus, pu"
+    )
+    voltage_test: Literal["line_to_neutral", "line_to_line"] = Field(
+        default="line_to_neutral",
+        description="which voltage the band applies to; line_to_line on a floating delta feeder",
+    )
+    grid_forming_per_island: int = Field(
+        default=1, ge=1, description="most grid-forming DERs in an energised island"
+    )
+    line_rating_a: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="rating of every line and switch, A per phase; the feeder file's if left out",
+    )
+
+    @model_validator(mode="after")
+    def _band_has_width(self) -> LimitsConfig:
+        if self.v_min_pu >= self.v_max_pu:
+            raise ValueError(
+                f"v_min_pu = {self.v_min_pu} must lie below v_max_pu = {self.v_max_pu}; "
+                "the usual band is 0.95 to 1.05"
+            )
+        return self
+
+
+class DerDefaults(Section):
+    """What every DER has unless its own row says otherwise."""
+
+    phases: Phases = Field(default="abc", description="phases it feeds")
+    reactive_limit: float = Field(
+        default=0.75,
+        ge=0.0,
+        description="largest reactive power of a phase, as a share of its active capacity",
+    )
+    ramp: float = Field(
+        default=0.30,
+        ge=0.0,
+        description="largest re-dispatch of a phase, active and reactive each, as a share of its "
+        "active capacity",
+        json_schema_extra=remedy("0.30 means ±30 % of capacity"),
+    )
+    cost_usd_per_kw: Money = Field(default=12.0, description="price of a base kW")
+    redispatch_cost_usd_per_kw: Money = Field(
+        default=12.0, description="price of a kW of re-dispatch, up or down"
+    )
+    can_form: bool = Field(
+        default=True, description="whether it can hold voltage and frequency of an island"
+    )
+
+
+class DerConfig(Section):
+    """One DER; a key left out takes the value of ``[ders.defaults]``."""
+
+    bus: Id = Field(description="bus it is connected to")
+    capacity_kw: float = Field(
+        gt=0.0,
+        description="active capacity of all its phases together, kW; each phase carries an equal "
+        "part",
+        json_schema_extra=remedy("state the rating in kW, or leave the DER out"),
+    )
+    phases: Phases | None = Field(default=None, description="phases it feeds")
+    reactive_limit: float | None = Field(default=None, ge=0.0, description="see defaults")
+    ramp: float | None = Field(
+        default=None,
+        ge=0.0,
+        description="see defaults",
+        json_schema_extra=remedy("0.30 means ±30 % of capacity"),
+    )
+    cost_usd_per_kw: Money | None = Field(default=None, description="see defaults")
+    redispatch_cost_usd_per_kw: Money | None = Field(default=None, description="see defaults")
+    can_form: bool | None = Field(default=None, description="see defaults")
+
+    def resolved(self, defaults: DerDefaults) -> DerConfig:
+        """Fill in every left-out key."""
+        own = self.model_dump(exclude_none=True)
+        return DerConfig.model_validate({**defaults.model_dump(), **own})
+
+
+class DersConfig(Section):
+    """The distributed energy resources an operator can move."""
+
+    defaults: DerDefaults = Field(
+        default_factory=DerDefaults, description="shared by every DER of the fleet"
+    )
+    fleet: dict[str, DerConfig] = Field(
+        default_factory=dict, description="one table per DER; its key is the DER's id"
+    )
+
+
+class ObjectiveConfig(Section):
+    """What the planner pays for: de-energised blocks, and slack inside cuts."""
+
+    block_weight_usd: Money = Field(
+        default=10_000.0, description="cost of leaving a block de-energised"
+    )
+    substation_block_weight_usd: Money = Field(
+        default=1_000.0, description="the same for the block that holds the substation"
+    )
+    load_weight_usd: Money = Field(
+        default=10.0, description="cost added for each load of a de-energised block"
+    )
+    slack_usd_per_kw: Money = Field(
+        default=705.0, description="price of a kW of power-balance violation inside cuts"
+    )
+
+
+class UncertaintyConfig(Section):
+    """Which loads are uncertain, and by how much."""
+
+    kind: Literal["box"] = Field(
+        default="box", description="shape of the set; in a box each load moves on its own"
+    )
+    loads: IdsOrAll = Field(
+        default=(), description='ids of the uncertain loads; "all" is every load of the feeder'
+    )
+    spread: Share = Field(
+        default=0.0,
+        description="half-width of the set as a share of nominal load; P, Q and all phases of a "
+        "load move together",
+        json_schema_extra=remedy("0.25 means ±25 %"),
+    )
+
+    def of(self, load_ids: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the uncertain ones of a feeder's loads, in the set's order."""
+        return load_ids if self.loads == EVERY else self.loads
+
+
+class PlannerConfig(Section):
+    """The optimizer family; every other key is an option of that family."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
+
+    family: str = Field(default="partitioning", description="optimizer family")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The family's options as the study states them."""
+        return dict(self.model_extra or {})
+
+
+class FederationConfig(Section):
+    """How the federates run and how long anyone waits; never changes a verdict."""
+
+    mode: Literal["in_process", "processes", "local"] = Field(
+        default="in_process",
+        description="both federates in this process over HELICS, in two processes over HELICS, "
+        "or in this process without HELICS",
+    )
+    join_deadline_s: float = Field(
+        default=30.0, gt=0.0, description="longest wait for a federate to join, s"
+    )
+    step_deadline_s: float = Field(
+        default=120.0, gt=0.0, description="longest wait for one exchange, s"
+    )
+    plan_deadline_s: float = Field(
+        default=3600.0, gt=0.0, description="longest wait for the plan, s"
+    )
+
+
+class StudyConfig(Section):
+    """A whole study file."""
+
+    study: StudySection = Field(default_factory=StudySection, description="what the study is")
+    feeder: FeederConfig = Field(description="the feeder and its switches")
+    limits: LimitsConfig = Field(default_factory=LimitsConfig, description="operating limits")
+    ders: DersConfig = Field(default_factory=DersConfig, description="what an operator can move")
+    objective: ObjectiveConfig = Field(
+        default_factory=ObjectiveConfig, description="what the planner pays for"
+    )
+    uncertainty: UncertaintyConfig = Field(
+        default_factory=UncertaintyConfig, description="what is uncertain"
+    )
+    planner: PlannerConfig = Field(default_factory=PlannerConfig, description="who plans, and how")
+    restoration: RestorationConfig = Field(
+        default_factory=RestorationConfig,
+        description="what failed and how lines are switched, for the restoration family",
+    )
+    campaign: CampaignConfig = Field(
+        default_factory=CampaignConfig, description="how the plan is tried"
+    )
+    federation: FederationConfig = Field(
+        default_factory=FederationConfig, description="how the federates run"
+    )
+    faults: FaultsConfig = Field(
+        default_factory=FaultsConfig, description="what goes wrong between command and device"
+    )
+    realtime: RealtimeConfig = Field(
+        default_factory=RealtimeConfig, description="the pace of the run against the wall clock"
+    )
+    devices: DevicesConfig = Field(
+        default_factory=DevicesConfig, description="DERs that are devices of their own"
+    )

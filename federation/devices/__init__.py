@@ -1,0 +1,1 @@
+"""DERs as devices: Modbus/TCP client and emulator, SunSpec models."""

@@ -1,0 +1,126 @@
+"""One number for a realization under a plan: how far inside its limits, with the physics asked.
+
+What a search needs of a campaign: draw nothing, answer ``ζ`` with a margin, count what it cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from federation.members.jobs import Engine, Recourse
+from federation.members.rounds import Tried, mend, settle
+from federation.records.rows import table_of
+from scenarios.arrays import FloatArray
+from scenarios.limits import Limits
+from scenarios.plan import Plan, Setpoints
+from scenarios.realization import Realizations, realize
+from scenarios.scenario import Scenario
+from scenarios.snapshot import Snapshots
+from scenarios.verdict import MarginKind, Outcome, Verdicts, judge
+
+__all__ = ["LimitState", "least_margin"]
+
+
+class LimitState:
+    """Margin of a plan as a function of the set's coordinates.
+
+    ``g(ζ) = min_k (margin_k(ζ) + tolerance) / scale_k``, so that ``g < 0`` exactly where the
+    judge says *violated* (or *not mended*). A voltage margin is scaled by half the band, the
+    others are shares of a rating already. Where nothing could be solved, or no re-dispatch
+    exists, ``g = -inf``.
+
+    Parameters
+    ----------
+    scenario, plan
+        What is tried.
+    recourse
+        Who moves.
+    make_engine
+        The physics; held and closed here.
+    batch
+        Realizations put to the engine at once.
+    rounds
+        Most rounds in which the recourse is shown measurements and asked again.
+    step
+        The step of the plan that is tried.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        plan: Plan,
+        recourse: Recourse,
+        make_engine: Callable[[Scenario], Engine],
+        *,
+        batch: int = 256,
+        rounds: int = 0,
+        step: int = 0,
+    ) -> None:
+        self._scenario, self._plan, self._recourse = scenario, plan, recourse
+        self._engine, self._batch, self._rounds = make_engine(scenario), batch, rounds
+        self.evaluations = 0
+        self.erred = 0
+        self._step = step
+        self._engine.hold(plan, step)
+
+    def __enter__(self) -> LimitState:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._engine.close()
+
+    def _solve(self, zeta: FloatArray) -> tuple[Realizations, Snapshots, Verdicts]:
+        """Judge every row of ``zeta`` (point, direction), as a campaign would."""
+        drawn = realize(self._scenario, zeta)
+        asked = self._plan.asked(drawn, self._scenario)
+        answer = self._recourse.respond(asked)
+        if self._rounds:
+            tried = Tried(self._recourse, asked, answer)
+            settled = mend(
+                asked,
+                answer,
+                rounds=self._rounds,
+                observe=self._observe,
+                ask=lambda _, measured: tried.again(measured),
+            )
+            snapshots, verdicts = settled.snapshots, settled.verdicts
+        else:
+            snapshots, verdicts = self._observe(asked, answer)
+            verdicts = settle(verdicts, answer)
+        self.evaluations += len(zeta)
+        self.erred += int((verdicts.outcome == Outcome.ERRED).sum())
+        return drawn, snapshots, verdicts
+
+    def _observe(self, asked: Realizations, answer: Setpoints) -> tuple[Snapshots, Verdicts]:
+        snapshots = self._engine.observe(asked, answer)
+        return snapshots, judge(snapshots, self._plan, self._scenario, self._step)
+
+    def row(self, zeta: FloatArray) -> dict[str, Any]:
+        """Return what a campaign would keep of one point (direction,), by column."""
+        drawn, snapshots, verdicts = self._solve(zeta[None])
+        table = table_of(self._scenario, self._plan, drawn, snapshots, verdicts, time=self._step)
+        row: dict[str, Any] = table.to_pylist()[0]
+        return row
+
+    def __call__(self, zeta: FloatArray) -> FloatArray:
+        """(point,) ``g``; ``inf`` where the harness erred, which says nothing of the plan."""
+        parts = [
+            self._least(self._solve(zeta[first : first + self._batch])[2])
+            for first in range(0, len(zeta), self._batch)
+        ]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def _least(self, verdicts: Verdicts) -> FloatArray:
+        least = least_margin(verdicts.margin, self._scenario.limits)
+        return np.asarray(np.where(verdicts.outcome == Outcome.ERRED, np.inf, least))
+
+
+def least_margin(margin: FloatArray, limits: Limits) -> FloatArray:
+    """(realization,) least scaled margin of (realization, kind) margins; NaN ones are lost."""
+    scale = np.ones(len(MarginKind))
+    scale[list(MarginKind).index(MarginKind.VOLTAGE)] = (limits.v_max_pu - limits.v_min_pu) / 2
+    scaled = (margin + limits.tolerance) / scale
+    return np.asarray(np.where(np.isnan(scaled), -np.inf, scaled).min(axis=1))

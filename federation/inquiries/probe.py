@@ -1,0 +1,235 @@
+"""Two questions beside a campaign: the worst realization there is, and how rare a failure is.
+
+Both are asked of a campaign directory, whose study and plan they take and where the answer is
+kept, or of a study with a plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from federation.files import json_text
+from federation.inquiries.adversary import worst_realization
+from federation.inquiries.limit_state import LimitState, least_margin
+from federation.inquiries.rare import subset_simulation
+from federation.members.jobs import Engine
+from federation.records.answers import ADVERSARY, RARE
+from federation.records.rows import MARGIN_UNITS
+from federation.records.sink import stored_plan
+from federation.records.store import CampaignStore
+from federation.studies.study import Study, load_study
+from federation.studies.wiring import rounds_of
+from optimizer.recourse import make_recourse
+from scenarios.arrays import FloatArray
+from scenarios.errors import ConfigError, StoreError
+from scenarios.plan import Plan
+from scenarios.scenario import Scenario
+from scenarios.verdict import MarginKind
+from simulator.linear import LinearEngine
+from simulator.opendss import OpenDssEngine
+
+__all__ = ["Target", "ask_adversary", "ask_rare"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Target:
+    """What is probed.
+
+    Attributes
+    ----------
+    study, plan
+        As a campaign has them.
+    store
+        The campaign directory, if it is one.
+    """
+
+    study: Study
+    plan: Plan
+    store: CampaignStore | None = None
+
+    @classmethod
+    def of_directory(cls, root: Path, overrides: Sequence[str] = ()) -> Target:
+        """Open a campaign directory as a target.
+
+        Raises
+        ------
+        ConfigError
+            If overrides are given: the directory's study is what its plan was tried on.
+        StoreError
+            If it holds no plan yet.
+        """
+        if overrides:
+            raise ConfigError(
+                f"--set {overrides[0]} cannot change what {root} has tried; give a study and --plan"
+            )
+        store = CampaignStore.open(root)
+        study = load_study(root / "study.json")
+        plan = stored_plan(store, study.scenario)
+        if plan is None:
+            raise StoreError(f"{root} holds no plan.json yet; run its campaign first")
+        return cls(study=study, plan=plan, store=store)
+
+    def keep(self, name: str, answer: Mapping[str, Any]) -> None:
+        """Keep an answer beside the campaign's parts, if there is a campaign."""
+        if self.store is not None:
+            self.store.write(name, json_text(answer))
+
+    def limit_state(self, make_engine: Callable[[Scenario], Engine] | None = None) -> LimitState:
+        """Return the margin as a function of ``ζ``, under the study's recourse and judge."""
+        campaign, scenario = self.study.config.campaign, self.study.scenario
+        judge = LinearEngine if campaign.judge == "linear" else OpenDssEngine
+        return LimitState(
+            scenario,
+            self.plan,
+            make_recourse(campaign.recourse, self.plan, scenario, self.study.step),
+            make_engine or judge,
+            batch=campaign.batch,
+            rounds=rounds_of(self.study.config) if make_engine is None else 0,
+            step=self.study.step,
+        )
+
+
+def ask_adversary(target: Target, *, budget: int = 2000, seed: int = 1) -> dict[str, Any]:
+    """Search for the worst realization and say what fails there, as figures.
+
+    Parameters
+    ----------
+    target
+        What is probed.
+    budget
+        Realizations put to the judge, about.
+    seed
+        Decides every random choice.
+    """
+    scenario = target.study.scenario
+    with ExitStack() as open_:
+        physics = open_.enter_context(target.limit_state())
+        linear = open_.enter_context(target.limit_state(LinearEngine))
+        moving = scenario.direction_spread > 0.0
+        found = worst_realization(physics, linear, moving, budget=budget, seed=seed)
+        row = physics.row(found.zeta)
+        erred = physics.erred
+    answer = {
+        "judge": target.study.config.campaign.judge,
+        "recourse": target.study.config.campaign.recourse,
+        "seed": seed,
+        "outcome": row["outcome"],
+        "least_margin": _number(found.least),
+        "zeta": dict(zip(scenario.direction_ids, found.zeta.tolist(), strict=True)),
+        "at_corner": found.at_corner,
+        "margins": _margins(row),
+        "evaluations": found.evaluations,
+        "linear_evaluations": found.linear_evaluations,
+        "erred": erred,
+        "stages": [
+            {
+                "name": stage.name,
+                "evaluations": stage.evaluations,
+                "least_margin": _number(stage.least),
+            }
+            for stage in found.stages
+        ],
+        "monte_carlo": _monte_carlo(target),
+    }
+    target.keep(ADVERSARY, answer)
+    return answer
+
+
+def ask_rare(
+    target: Target, *, samples: int = 1000, seed: int = 1, max_levels: int = 12
+) -> dict[str, Any]:
+    """Estimate the probability that a realization is not feasible, as figures.
+
+    Raises
+    ------
+    ConfigError
+        If the study's sampler has no law of its own, nothing is uncertain, or ``samples``
+        does not make whole chains.
+    """
+    study = target.study
+    law = getattr(study.sampler, "from_normal", None)
+    width = len(study.scenario.direction_ids)
+    if law is None:
+        raise ConfigError(
+            f'[campaign] sampler = "{study.config.campaign.sampler}" has no law with a density; '
+            'choose "uniform" or "truncated_normal" for rare events'
+        )
+    if not width:
+        raise ConfigError("[uncertainty] loads is empty: nothing is drawn, so nothing is rare")
+    if samples < 20 or samples % 10:
+        raise ConfigError(f"samples = {samples} per level must be a multiple of 10, at least 20")
+    with target.limit_state() as limit_state:
+
+        def of_normal(points: FloatArray) -> FloatArray:
+            return limit_state(law(points))
+
+        found = subset_simulation(
+            of_normal, width, samples=samples, seed=seed, max_levels=max_levels
+        )
+        erred = limit_state.erred
+    answer = {
+        "judge": study.config.campaign.judge,
+        "recourse": study.config.campaign.recourse,
+        "sampler": study.config.campaign.sampler,
+        "seed": seed,
+        "samples_per_level": samples,
+        "reached": found.reached,
+        "probability": found.probability if found.reached else None,
+        "below": None if found.reached else found.below,
+        "cov": _number(found.cov) if found.reached else None,
+        "cov_upper": _number(found.cov_upper) if found.reached else None,
+        "levels": [
+            {
+                "threshold": _number(level.threshold),
+                "share": level.share,
+                "cov": _number(level.cov),
+                "accepted": level.accepted,
+            }
+            for level in found.levels
+        ],
+        "evaluations": found.evaluations,
+        "erred": erred,
+    }
+    target.keep(RARE, answer)
+    return answer
+
+
+def _margins(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        kind.value: {
+            "margin": _number(row[f"margin_{kind.value}"]),
+            "unit": MARGIN_UNITS[kind.value],
+            "element": row[f"element_{kind.value}"],
+            "phase": row[f"phase_{kind.value}"],
+        }
+        for kind in MarginKind
+        if row[f"margin_{kind.value}"] is not None and np.isfinite(row[f"margin_{kind.value}"])
+    }
+
+
+def _monte_carlo(target: Target) -> dict[str, Any] | None:
+    """Return the least margin among the campaign's own realizations, on the same scale."""
+    store = target.store
+    if store is None or not store.finished():
+        return None
+    names, chunks = [f"margin_{kind.value}" for kind in MarginKind], store.finished()
+    least, index, count = np.inf, -1, 0
+    for table in store.tables(["index", "outcome", *names], chunks):
+        judged = np.array([name != "erred" for name in table.column("outcome").to_pylist()])
+        margin = np.stack([table.column(name).to_numpy().astype(float) for name in names], axis=1)
+        g = np.where(judged, least_margin(margin, target.study.scenario.limits), np.inf)
+        count += int(judged.sum())
+        place = int(g.argmin())
+        if g[place] < least:
+            least, index = float(g[place]), table.column("index")[place].as_py()
+    return {"least_margin": _number(least), "index": index, "realizations": count}
+
+
+def _number(value: float | None) -> float | None:
+    return float(value) if value is not None and np.isfinite(value) else None

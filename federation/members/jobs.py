@@ -1,0 +1,175 @@
+"""What the federates are given to do: plain callables, so that neither knows an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from scenarios.arrays import FloatArray
+from scenarios.plan import Plan, Setpoints
+from scenarios.realization import Realizations
+from scenarios.scenario import Scenario
+from scenarios.snapshot import Snapshots
+from scenarios.verdict import Verdicts
+
+if TYPE_CHECKING:
+    from federation.members.channel import Channel
+    from federation.members.realtime import Pace
+    from federation.wire.link import PortKind
+
+__all__ = [
+    "Deadlines",
+    "Engine",
+    "FeederJob",
+    "PlannerJob",
+    "Recourse",
+    "Sink",
+    "States",
+    "Trace",
+]
+
+Trace = Mapping[str, FloatArray]
+"""What is kept beside a batch's verdicts: (realization,) numbers by column name."""
+
+
+class Engine(Protocol):
+    """What the feeder federate needs of a simulator."""
+
+    def hold(self, plan: Plan, time: int = 0) -> None:
+        """Take up a plan's switch states and roles."""
+        ...
+
+    def observe(self, realizations: Realizations, setpoints: Setpoints) -> Snapshots:
+        """Solve a batch."""
+        ...
+
+    def close(self) -> None:
+        """Free what the engine holds."""
+        ...
+
+
+class Recourse(Protocol):
+    """What the planner federate answers with."""
+
+    def respond(self, realizations: Realizations) -> Setpoints:
+        """Re-dispatch for a batch."""
+        ...
+
+
+class Sink(Protocol):
+    """Where a campaign's results go, on the feeder's side."""
+
+    def accept(self, plan: Plan) -> None:
+        """Take the plan that is tried."""
+        ...
+
+    def write(
+        self,
+        realizations: Realizations,
+        setpoints: Setpoints,
+        snapshots: Snapshots,
+        verdicts: Verdicts,
+        second: Verdicts | None = None,
+    ) -> None:
+        """Keep one finished batch; ``second`` are the second judge's verdicts, if there is one."""
+        ...
+
+
+class States(Protocol):
+    """What a feeder says of the states it solved, beside its own messages."""
+
+    @property
+    def ports(self) -> Mapping[str, PortKind]:
+        """Further output ports."""
+        ...
+
+    def of(
+        self,
+        engine: Engine,
+        plan: Plan,
+        realizations: Realizations,
+        setpoints: Setpoints,
+        snapshots: Snapshots,
+    ) -> Mapping[str, bytes]:
+        """Return what is published of a batch, by port."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannerJob:
+    """What the planner federate does.
+
+    Attributes
+    ----------
+    scenario
+        What is planned for.
+    make_plan
+        Called once; a `PlanError` ends the run and surfaces as itself.
+    make_recourse
+        Called once with the plan.
+    step
+        The step of the plan that is tried.
+    """
+
+    scenario: Scenario
+    make_plan: Callable[[], Plan]
+    make_recourse: Callable[[Plan], Recourse]
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeederJob:
+    """What the feeder federate does.
+
+    Attributes
+    ----------
+    scenario
+        What is simulated.
+    make_engine
+        Called once with the plan; the federate calls ``hold`` and ``close``.
+    draw
+        ``(first, count)`` to realizations.
+    ranges
+        ``(first, count)`` of every batch still to do, one exchange each. If it is no sequence
+        (work handed out as it is done), the number of realizations is not known beforehand.
+    sink
+        Where results go.
+    make_second
+        An engine whose verdicts are kept beside the first one's, if not None.
+    channel
+        What stands between command and device; nothing if None.
+    pace
+        Holds the feeder to the wall clock; as fast as possible if None. Batches of one.
+    keep_trace
+        Takes what channel, pace and rounds saw of a batch, just before the sink takes the batch.
+    rounds
+        Most further rounds in which the planner is asked again, with measurements, for what
+        is outside a limit; without a channel only.
+    step
+        The step of the plan that is held, judged and kept.
+    states
+        Publishes solved states in somebody else's form, if not None.
+    """
+
+    scenario: Scenario
+    make_engine: Callable[[Plan], Engine]
+    draw: Callable[[int, int], Realizations]
+    ranges: Iterable[tuple[int, int]]
+    sink: Sink
+    make_second: Callable[[Plan], Engine] | None = None
+    channel: Channel | None = None
+    pace: Pace | None = None
+    keep_trace: Callable[[Trace], None] | None = None
+    rounds: int = 0
+    step: int = 0
+    states: States | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """Longest waits, wall-clock seconds: for members to join, for the plan, for one step."""
+
+    join_s: float = 30.0
+    plan_s: float = 3600.0
+    step_s: float = 120.0

@@ -1,0 +1,1 @@
+"""Publications' tables run anew and set beside the print."""

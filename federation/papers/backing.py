@@ -1,0 +1,50 @@
+"""What a campaign's parts say of its verdicts: solutions behind them, corrections before them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow.compute as pc
+
+from federation.members.rounds import ROUNDS_COLUMN
+from federation.records.store import CampaignStore
+from scenarios.arrays import BoolArray
+from scenarios.verdict import MarginKind
+
+__all__ = ["backed_by_solutions", "correction_rounds"]
+
+
+def backed_by_solutions(store: CampaignStore, tolerance: float) -> int:
+    """Count feasible verdicts that stand on a solved power flow with every margin inside.
+
+    Read back from the parts, not from whoever gave the verdict: the row must hold what the
+    physics served, and no margin below ``-tolerance``.
+
+    Parameters
+    ----------
+    store
+        The campaign.
+    tolerance
+        As the scenario's limits have it.
+    """
+    margins = [f"margin_{kind.value}" for kind in MarginKind]
+    count = 0
+    for table in store.tables(["outcome", "served_kw", *margins], store.finished()):
+        inside: BoolArray = np.array(table.column("outcome").to_pylist()) == "feasible"
+        inside &= pc.is_valid(table.column("served_kw")).to_numpy()
+        for name in margins:
+            margin = table.column(name).to_numpy()
+            inside &= ~np.isnan(margin) & (margin >= -tolerance)
+        count += int(inside.sum())
+    return count
+
+
+def correction_rounds(store: CampaignStore) -> tuple[int, int] | None:
+    """Count realizations that were corrected, and the most rounds one took; None without any."""
+    if store.study["config"]["campaign"]["recourse"] != "ac":
+        return None
+    corrected, most = 0, 0
+    for table in store.tables([ROUNDS_COLUMN], store.finished()):
+        rounds = np.nan_to_num(table.column(ROUNDS_COLUMN).to_numpy().astype(float))
+        corrected += int((rounds > 0).sum())
+        most = max(most, int(rounds.max(initial=0.0)))
+    return corrected, most

@@ -1,0 +1,164 @@
+"""A publication's studies as data: which rows to run, and the figures it printed.
+
+One TOML file per publication under ``configs/papers``; rows are overrides of a shipped study,
+so each can be run by hand with ``gridproof run STUDY --set …``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from federation.config.base import Section
+from federation.papers.restoration_data import RestorationPaper
+from federation.studies.study import shipped_root
+from federation.studies.study_file import did_you_mean, read_toml
+from scenarios.errors import ConfigError
+
+__all__ = ["CampaignRows", "PaperData", "PlanRows", "load_paper", "paper_names"]
+
+Numbers = Annotated[tuple[float, ...], Field(strict=False)]
+Texts = Annotated[tuple[str, ...], Field(strict=False)]
+Levels = Annotated[
+    tuple[Annotated[float, Field(ge=0.0, le=100.0)], ...], Field(strict=False, min_length=1)
+]
+Table = Literal["out_of_sample", "ac_robustness", "mended", "crossed"]
+
+
+class _Paper(Section):
+    title: str
+    authors: str
+    study: str
+    notes: Texts = ()
+
+
+class PlanRows(Section):
+    """Plans of one method, one for each level of uncertainty.
+
+    Attributes
+    ----------
+    key
+        Name of the method in file names and tables.
+    about
+        What it is, in words.
+    set
+        Overrides of the study.
+    levels_percent
+        Spread of the uncertain loads, %.
+    printed
+        Figures of the publication by the name of ours, one for each level.
+    """
+
+    key: str
+    about: str
+    set: Texts
+    levels_percent: Levels
+    printed: dict[str, Numbers] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_for_each_level(self) -> PlanRows:
+        for name, values in self.printed.items():
+            _same_length(f"plans {self.key}: printed.{name}", values, self.levels_percent)
+        return self
+
+
+class CampaignRows(Section):
+    """Campaigns of one plan's key, recourse and judge, one for each level.
+
+    Attributes
+    ----------
+    table
+        The table they belong to.
+    plan
+        Key of the plans they try.
+    recourse, judge
+        As a study's ``[campaign]`` has them.
+    levels_percent
+        Spread of the uncertain loads, %.
+    printed_feasible_percent
+        The publication's shares; empty where it has none.
+    """
+
+    table: Table
+    plan: str
+    recourse: str
+    judge: str
+    levels_percent: Levels
+    printed_feasible_percent: Numbers = ()
+
+    @model_validator(mode="after")
+    def _one_for_each_level(self) -> CampaignRows:
+        if self.printed_feasible_percent:
+            place = f"campaigns of {self.table}: printed_feasible_percent"
+            _same_length(place, self.printed_feasible_percent, self.levels_percent)
+        return self
+
+    def printed(self, position: int) -> float | None:
+        """Share the publication printed for a level, %."""
+        shares = self.printed_feasible_percent
+        return shares[position] if shares else None
+
+
+class PaperData(Section):
+    """A publication: its rows and what it printed."""
+
+    paper: _Paper
+    plans: Annotated[tuple[PlanRows, ...], Field(strict=False, min_length=1)]
+    campaigns: Annotated[tuple[CampaignRows, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _campaigns_have_plans(self) -> PaperData:
+        levels = {rows.key: set(rows.levels_percent) for rows in self.plans}
+        for rows in self.campaigns:
+            missing = set(rows.levels_percent) - levels.get(rows.plan, set())
+            if missing:
+                raise ValueError(
+                    f"campaigns of {rows.table} try plan {rows.plan} at {sorted(missing)} %, "
+                    "which [[plans]] does not make"
+                )
+        return self
+
+    def plan_rows(self, key: str) -> PlanRows:
+        """Plans of a key."""
+        return next(rows for rows in self.plans if rows.key == key)
+
+    def of_table(self, table: Table) -> tuple[CampaignRows, ...]:
+        """Campaigns of a table."""
+        return tuple(rows for rows in self.campaigns if rows.table == table)
+
+
+def paper_names() -> tuple[str, ...]:
+    """Names of the publications whose studies are shipped."""
+    return tuple(sorted(path.stem for path in (shipped_root() / "papers").glob("*.toml")))
+
+
+def load_paper(name: str) -> PaperData | RestorationPaper:
+    """Read a publication's file; ``kind = "restoration"`` in ``[paper]`` says which it is.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of the name, or it contradicts itself.
+    """
+    if name not in paper_names():
+        near = did_you_mean(name, paper_names(), "papers")
+        raise ConfigError(f"{name}: no paper of this name is shipped; {near}")
+    raw = read_toml(shipped_root() / "papers" / f"{name}.toml", f"papers/{name}.toml")
+    try:
+        if raw.get("paper", {}).get("kind") == "restoration":
+            return RestorationPaper.model_validate(raw)
+        return PaperData.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(
+            [
+                f"papers/{name}.toml: {'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}"
+                for one in error.errors()
+            ]
+        ) from error
+
+
+def _same_length(place: str, values: Sequence[float], levels: Sequence[float]) -> None:
+    if len(values) != len(levels):
+        raise ValueError(f"{place} has {len(values)} values for {len(levels)} levels")

@@ -1,0 +1,286 @@
+"""A publication's tables with ours beside the printed figures: as data, CSV, Markdown, text."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from federation.papers.data import CampaignRows
+from federation.papers.partitioning import CampaignRow, PaperRun, PlanRow
+from federation.statistics.shares import Share, share_of
+
+__all__ = ["PaperTable", "paper_tables"]
+
+Cells = Mapping[str, Any]
+_TO = " to "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperTable:
+    """One table, as numbers.
+
+    Attributes
+    ----------
+    key
+        Name of its files.
+    title
+        What it shows.
+    columns
+        Where people read it: key of each column (two keys joined by ``to`` for an interval),
+        its heading, and its decimals.
+    rows
+        One mapping per row; every column's key is there, None where there is no figure.
+    """
+
+    key: str
+    title: str
+    columns: tuple[tuple[str, str, int], ...]
+    rows: tuple[Cells, ...]
+
+    def csv(self) -> str:
+        """All figures of all rows, full precision; also those that `text` leaves out."""
+        file = io.StringIO()
+        writer = csv.DictWriter(file, list(self.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in self.rows)
+        return file.getvalue()
+
+    def text(self) -> tuple[tuple[str, ...], ...]:
+        """Print the cells of `columns`, row by row; a printed figure stands behind ours."""
+        return tuple(
+            tuple(_beside(row, key, digits) for key, _, digits in self.columns) for row in self.rows
+        )
+
+    def markdown(self) -> str:
+        """Set the table for a Markdown file."""
+        lines = [
+            [name for _, name, _ in self.columns],
+            ["---:" if k else "---" for k in range(len(self.columns))],
+            *self.text(),
+        ]
+        body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return f"## {self.title}\n\n{body}\n"
+
+    def view(self) -> Table:
+        """Set the table for a terminal."""
+        table = Table(
+            title=self.title,
+            title_justify="left",
+            title_style="bold",
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
+            show_edge=False,
+            padding=(0, 1),
+        )
+        for position, (_, name, _) in enumerate(self.columns):
+            table.add_column(name, justify="right" if position else "left", no_wrap=True)
+        for cells in self.text():
+            table.add_row(*cells)
+        return table
+
+
+def _beside(row: Cells, key: str, digits: int) -> str:
+    low, joined, high = key.partition(_TO)
+    if joined:
+        return f"{_cell(row[low], digits)}–{_cell(row[high], digits)}"
+    ours, printed = _cell(row[key], digits), row.get(f"printed_{key}")
+    return ours if printed is None else f"{ours}/{_cell(printed, digits)}"
+
+
+def _cell(value: Any, digits: int) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value if isinstance(value, str) else f"{value:.{digits}f}"
+
+
+def paper_tables(run: PaperRun) -> tuple[PaperTable, ...]:
+    """Make every table that the publication's rows fill."""
+    printed = [row for row in run.plans if row.rows.printed]
+    tables = [_costs(printed)] if printed else []
+    makers: Mapping[str, Callable[[Sequence[CampaignRow]], PaperTable]] = {
+        "out_of_sample": _out_of_sample,
+        "ac_robustness": _ac_robustness,
+        "mended": _mended,
+        "crossed": _crossed,
+    }
+    for key, make in makers.items():
+        rows = [row for row in run.campaigns if row.rows.table == key]
+        tables += [make(rows)] if rows else []
+    return tuple(tables)
+
+
+_COSTS = (
+    ("generation_cost_usd", "generation", 0),
+    ("shed_cost_usd", "shed", 0),
+    ("redispatch_cost_usd", "moved", 0),
+    ("energized_blocks", "blocks", 0),
+    ("closed_switches", "shut", 0),
+    ("served_kw", "kW", 0),
+    ("seconds", "s", 1),
+)
+_COSTS_IN_FILES = ("seconds_to_best",)
+
+
+def _costs(rows: Sequence[PlanRow]) -> PaperTable:
+    return PaperTable(
+        key="costs",
+        title="Costs USD, live blocks, switches, served kW, time: ours/printed (Table I)",
+        columns=(("level_percent", "±%", 0), *_COSTS),
+        rows=tuple(_cost_row(row) for row in rows),
+    )
+
+
+def _cost_row(row: PlanRow) -> dict[str, Any]:
+    found: dict[str, Any] = {"level_percent": row.level_percent}
+    figures = {**row.summary, "seconds_to_best": row.seconds_to_best}
+    for key in (*(key for key, _, _ in _COSTS), *_COSTS_IN_FILES):
+        found[key] = figures[key]
+        printed = row.rows.printed.get(key)
+        found[f"printed_{key}"] = None if printed is None else printed[row.position]
+    states = row.summary["blocks"]
+    return {
+        **found,
+        "demand_kw": row.summary["demand_kw"],
+        "certified": row.summary["certified"],
+        "gap": row.summary["gap"],
+        "iterations": row.summary["iterations"],
+        "live": " ".join(name for name, state in states.items() if state == "live"),
+        "grid_forming": " ".join(row.summary["grid_forming"]),
+    }
+
+
+_SHARE: tuple[tuple[str, str, int], ...] = (
+    ("level_percent", "±%", 0),
+    ("samples", "drawn", 0),
+    ("feasible", "feasible", 0),
+    ("feasible_percent", "share %", 2),
+    ("low_percent to high_percent", "interval %", 2),
+)
+
+
+def _out_of_sample(rows: Sequence[CampaignRow]) -> PaperTable:
+    return PaperTable(
+        key="out_of_sample",
+        title="Nominal plan out of sample, linear verdict: ours/printed (IV-D)",
+        columns=(*_SHARE, ("no_recourse", "no re-dispatch", 0)),
+        rows=tuple(_share_row(row) for row in rows),
+    )
+
+
+def _ac_robustness(rows: Sequence[CampaignRow]) -> PaperTable:
+    return PaperTable(
+        key="ac_robustness",
+        title="Robust plan under three-phase AC power flow: ours/printed (Table II)",
+        columns=(
+            *(column for column in _SHARE if column[0] != "feasible"),
+            ("at_least_printed", "met", 0),
+            *_CORRECTIONS,
+        ),
+        rows=tuple(_share_row(row) for row in rows),
+    )
+
+
+def _mended(rows: Sequence[CampaignRow]) -> PaperTable:
+    return PaperTable(
+        key="mended",
+        title="Nominal plan under AC, re-dispatch corrected by measurements",
+        columns=(
+            *(column for column in _SHARE if column[0] != "feasible"),
+            ("no_recourse", "no re-d.", 0),
+            *_CORRECTIONS,
+        ),
+        rows=tuple(_share_row(row) for row in rows),
+    )
+
+
+_CORRECTIONS = (
+    ("backed", "solved", 0),
+    ("corrected", "corrected", 0),
+    ("not_mended", "unmended", 0),
+)
+
+
+def _about(row: CampaignRow) -> dict[str, Any]:
+    rows: CampaignRows = row.rows
+    return {
+        "level_percent": row.level_percent,
+        "plan": rows.plan,
+        "recourse": rows.recourse,
+        "judge": rows.judge,
+        "samples": row.summary["samples"],
+        "confidence": row.summary["confidence"],
+    }
+
+
+def _share_row(row: CampaignRow) -> dict[str, Any]:
+    share, printed = row.summary["feasible_share"], row.rows.printed(row.position)
+    percent = None if share is None else 100.0 * share
+    low, high = row.summary["interval"]
+    return {
+        **_about(row),
+        "feasible_percent": percent,
+        "low_percent": 100.0 * low,
+        "high_percent": 100.0 * high,
+        "printed_feasible_percent": printed,
+        "at_least_printed": None if printed is None or percent is None else percent >= printed,
+        **row.summary["outcomes"],
+        "backed": row.backed,
+        "corrected": row.corrected,
+        "most_rounds": row.most_rounds,
+        "command": row.command,
+    }
+
+
+def _crossed(rows: Sequence[CampaignRow]) -> PaperTable:
+    return PaperTable(
+        key="crossed",
+        title="Safe by both, by the linear model or AC alone, by neither; trusted wrongly",
+        columns=(
+            ("what", "plan, recourse, ±%", 0),
+            ("both_feasible", "both", 0),
+            ("linear_only", "linear", 0),
+            ("ac_only", "AC", 0),
+            ("neither", "neither", 0),
+            ("wrong_percent", "wrongly %", 2),
+            ("wrong_low_percent to wrong_high_percent", "interval %", 2),
+        ),
+        rows=tuple(_crossed_row(row) for row in rows),
+    )
+
+
+def _crossed_row(row: CampaignRow) -> dict[str, Any]:
+    """Cells of the 2×2 table; of what the linear model calls safe, the share that AC does not."""
+    if row.rows.judge != "both":
+        raise ValueError(f'rows of table crossed need judge "both"; found {row.rows.judge!r}')
+    cells, confidence = row.summary["crossed"], row.summary["confidence"]
+    both, linear_only = cells["both_feasible"], cells["linear_only"]
+    judged = both + linear_only + cells["ac_only"] + cells["neither"]
+    wrong = share_of(linear_only, both + linear_only, confidence)
+    linear = share_of(both + linear_only, judged, confidence)
+    ac = share_of(both + cells["ac_only"], judged, confidence)
+    return {
+        "what": f"{row.rows.plan} {row.rows.recourse} {row.level_percent:g}",
+        **_about(row),
+        **{name: cells[name] for name in ("both_feasible", "linear_only", "ac_only", "neither")},
+        "erred": cells["erred"],
+        **_percents("linear", linear),
+        **_percents("ac", ac),
+        **_percents("wrong", wrong),
+        "command": row.command,
+    }
+
+
+def _percents(name: str, share: Share) -> dict[str, float | None]:
+    return {
+        f"{name}_percent": 100.0 * share.value if share.trials else None,
+        f"{name}_low_percent": 100.0 * share.low,
+        f"{name}_high_percent": 100.0 * share.high,
+    }

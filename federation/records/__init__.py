@@ -1,0 +1,1 @@
+"""What a campaign keeps: parts, profiles, environment; and what is read from them."""

@@ -1,0 +1,203 @@
+"""The one who writes a campaign's parts: keeps each, counts verdicts, records the run.
+
+However many compute, one program writes: parts come to it encoded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+from federation.records.parts import EncodedPart, plan_digest
+from federation.records.profile_store import keep_profile
+from federation.records.rows import outcome_counts
+from federation.records.stopping import Stopper
+from federation.records.store import CampaignStore
+from scenarios.errors import StoreError
+from scenarios.plan import Plan, plan_from_json, plan_to_json
+from scenarios.scenario import Scenario
+from scenarios.verdict import Outcome
+
+__all__ = ["Keeper", "Tally", "stored_plan"]
+
+
+_EARLY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How far a campaign has come.
+
+    Attributes
+    ----------
+    done, total
+        Realizations with a verdict, and asked for.
+    resumed
+        How many of ``done`` were there before this run.
+    counts
+        Realizations by outcome.
+    seconds
+        Since the plan was there, this run.
+    """
+
+    done: int
+    total: int
+    resumed: int
+    counts: Mapping[Outcome, int]
+    seconds: float
+
+    @property
+    def rate(self) -> float | None:
+        """Realizations a second in this run; None while it is too early to say."""
+        fresh = self.done - self.resumed
+        return fresh / self.seconds if fresh > 0 and self.seconds > _EARLY_S else None
+
+    @property
+    def left_s(self) -> float | None:
+        """Time left at that rate, s; None while nothing can be said."""
+        return None if self.rate is None else (self.total - self.done) / self.rate
+
+
+def stored_plan(store: CampaignStore, scenario: Scenario) -> Plan | None:
+    """Read the plan a campaign directory holds, if it holds one yet."""
+    text = store.read("plan.json")
+    if text is None:
+        return None
+    return plan_from_json(text, scenario, str(store.root / "plan.json"))
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Keeper:
+    """Keeps encoded parts in any order.
+
+    Attributes
+    ----------
+    store, scenario
+        Where to, and what the plan speaks of.
+    mode
+        Kept in the record of the run.
+    watch
+        Called with a `Tally` whenever verdicts have come.
+    stopper
+        Hears of every whole chunk; says which count.
+    """
+
+    store: CampaignStore
+    scenario: Scenario
+    mode: str
+    watch: Callable[[Tally], None] | None = None
+    stopper: Stopper = field(init=False)
+    _there: set[int] = field(default_factory=set)
+    _begun: bool = False
+    _kept: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+    _pending: dict[int, dict[Outcome, int]] = field(default_factory=dict)
+    _resumed: int = 0
+    _written: int = 0
+    _started_s: float = 0.0
+    _started_at: str = ""
+
+    def __post_init__(self) -> None:
+        self.stopper = Stopper.of(self.store)
+
+    def begin(self, plan: Plan) -> tuple[int, ...]:
+        """Put the plan in place and count what is there; returns the finished chunks.
+
+        Raises
+        ------
+        StoreError
+            If the directory holds another plan, or parts made under another.
+        """
+        digest, kept = plan_digest(plan), stored_plan(self.store, self.scenario)
+        if kept is None:
+            self.store.write("plan.json", plan_to_json(plan) + "\n")
+        elif plan_digest(kept) != digest:
+            raise StoreError(
+                f"{self.store.root / 'plan.json'} is another plan than the one to be tried; "
+                "give another --out"
+            )
+        finished = self.store.finished(digest)
+        tables = self.store.tables(["outcome"], finished)
+        for chunk, table in zip(finished, tables, strict=True):
+            counts = outcome_counts(table.column("outcome"))
+            self._resumed += table.num_rows
+            _add(self._kept, counts)
+            self.stopper.saw(chunk, counts)
+        self._there = set(finished)
+        self._started_s = time.monotonic()
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._begun = True
+        return finished
+
+    def saw(self, chunk: int, counts: Mapping[Outcome, int]) -> None:
+        """Hear of verdicts of a chunk that is not whole yet."""
+        _add(self._pending.setdefault(chunk, dict.fromkeys(Outcome, 0)), counts)
+        self._tell()
+
+    def forget(self, chunk: int) -> None:
+        """Drop what was heard of a chunk whose worker is lost."""
+        self._pending.pop(chunk, None)
+
+    def keep(self, part: EncodedPart) -> None:
+        """Write a part; when this returns, it is on the disk under its own name.
+
+        A part beyond the last that counts is dropped.
+
+        Raises
+        ------
+        StoreError
+            If the disk refuses; finished parts stay whole.
+        """
+        if part.chunk >= self.stopper.needed:
+            self.forget(part.chunk)
+            return
+        keep_profile(self.store, part.chunk, part.profile)  # first: a part that is there has it
+        self.store.keep_part(part.chunk, part.data)
+        told = self._pending.pop(part.chunk, None)
+        _add(self._kept, part.counts)
+        self._written += sum(part.counts.values())
+        self.stopper.saw(part.chunk, part.counts)
+        self._there.add(part.chunk)
+        whole = len(self._there) >= self.stopper.needed
+        if whole and not self.stopper.missing(tuple(self._there)):
+            self.record("finished")
+        if told != part.counts:
+            self._tell()
+
+    def tally(self) -> Tally:
+        """How far the campaign has come."""
+        counts = dict(self._kept)
+        for pending in self._pending.values():
+            _add(counts, pending)
+        return Tally(
+            done=sum(counts.values()),
+            total=self.store.samples,
+            resumed=self._resumed,
+            counts=MappingProxyType(counts),
+            seconds=time.monotonic() - self._started_s,
+        )
+
+    def record(self, ended: str) -> dict[str, Any]:
+        """Append this run to the environment record; ``ended`` says how it came out."""
+        run = {
+            "mode": self.mode,
+            "started": self._started_at,
+            "seconds": round(time.monotonic() - self._started_s, 6),
+            "realizations": self._written,
+            "ended": ended,
+        }
+        if self._begun:
+            self.store.record_run(run)
+        return run
+
+    def _tell(self) -> None:
+        if self.watch is not None:
+            self.watch(self.tally())
+
+
+def _add(counts: dict[Outcome, int], more: Mapping[Outcome, int]) -> None:
+    for outcome, number in more.items():
+        counts[outcome] += number

@@ -1,0 +1,133 @@
+"""What the realizations of a campaign lose: limits by kind, and energy; read chunk by chunk."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from federation.statistics.shares import share_of
+from scenarios.arrays import FloatArray
+from scenarios.limits import Limits
+from scenarios.verdict import MarginKind, Outcome
+
+__all__ = ["KindCounts", "Moments", "UnservedEnergy"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Moments:
+    """Count, mean and sum of squared deviations of a stream, chunk by chunk (Chan et al., 1979)."""
+
+    count: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+
+    def add(self, values: FloatArray) -> None:
+        """Take a chunk of values."""
+        if not len(values):
+            return
+        count, mean = len(values), float(values.mean())
+        total, step = self.count + count, mean - self.mean
+        self.squares += float(((values - mean) ** 2).sum()) + step**2 * self.count * count / total
+        self.mean += step * count / total
+        self.count = total
+
+    @property
+    def standard_error(self) -> float | None:
+        """Of the mean, for independent values; None below two."""
+        if self.count < 2:
+            return None
+        return math.sqrt(self.squares / (self.count - 1) / self.count)
+
+
+@dataclass(slots=True, kw_only=True)
+class KindCounts:
+    """How often each kind of limit is violated among the realizations that were solved.
+
+    A realization counts once for every kind it violates, so the shares may add up to more
+    than that of ``violated``. Realizations without a solution have no margins; ``erred``
+    ones say nothing of the plan: both are left out of the trials.
+    """
+
+    violated: dict[MarginKind, int] = field(default_factory=lambda: dict.fromkeys(MarginKind, 0))
+    solved: int = 0
+
+    def add(self, table: pa.Table) -> None:
+        """Count a chunk's rows; needs ``outcome`` and every ``margin_<kind>``."""
+        erred = _is(table, Outcome.ERRED)
+        margins = {
+            kind: table.column(f"margin_{kind.value}").to_numpy().astype(float)
+            for kind in MarginKind
+        }
+        solved = ~erred & ~np.isnan(margins[MarginKind.VOLTAGE])
+        self.solved += int(solved.sum())
+        for kind, margin in margins.items():
+            self.violated[kind] += int((margin[solved] < -Limits().tolerance).sum())
+
+    def shares(self, confidence: float) -> dict[str, Any]:
+        """Share of every kind with its exact interval, as the summary prints it."""
+        found = {}
+        for kind, count in self.violated.items():
+            one = share_of(count, self.solved, confidence)
+            found[kind.value] = {
+                "count": count,
+                "solved": self.solved,
+                "share": one.value if self.solved else None,
+                "interval": [one.low, one.high],
+            }
+        return found
+
+
+@dataclass(slots=True, kw_only=True)
+class UnservedEnergy:
+    """Expected energy not served, over a horizon of ``hours`` per realization.
+
+    ``EUE = (T/n) Σ_i (L_i - [i feasible] S_i)`` with ``L_i`` the demand drawn, all blocks, and
+    ``S_i`` what the physics served. A realization that is not feasible counts as wholly
+    unserved: an upper estimate, since protection may shed less. In a feasible one ``L_i - S_i``
+    is what the plan leaves dark. ``erred`` realizations are left out.
+
+    Attributes
+    ----------
+    hours
+        ``T``, h.
+    """
+
+    hours: float
+    unserved: Moments = field(default_factory=Moments)
+    dark: Moments = field(default_factory=Moments)
+    demand: Moments = field(default_factory=Moments)
+
+    def add(self, table: pa.Table) -> None:
+        """Take a chunk's rows; needs ``outcome``, ``load_kw`` and ``served_kw``."""
+        counted, feasible = ~_is(table, Outcome.ERRED), _is(table, Outcome.FEASIBLE)
+        load = table.column("load_kw").to_numpy().astype(float)
+        served = table.column("served_kw").to_numpy().astype(float)
+        left = load - np.where(feasible, served, 0.0)
+        self.unserved.add(left[counted])
+        self.dark.add(left[feasible])
+        self.demand.add(load[counted])
+
+    def figures(self) -> dict[str, Any]:
+        """Return the energies, as the summary prints them; None without a realization."""
+        error = self.unserved.standard_error
+        known = self.unserved.count > 0
+        return {
+            "horizon_h": self.hours,
+            "expected_unserved_kwh": self.hours * self.unserved.mean if known else None,
+            "standard_error_kwh": None if error is None else self.hours * error,
+            "shed_by_plan_kwh": self.hours * self.dark.mean if self.dark.count else None,
+            "demand_kwh": self.hours * self.demand.mean if known else None,
+            "unserved_share": self.unserved.mean / self.demand.mean
+            if known and self.demand.mean > 0.0
+            else None,
+        }
+
+
+def _is(table: pa.Table, outcome: Outcome) -> Any:
+    same = pc.equal(table.column("outcome").cast(pa.string()), outcome.name.lower())
+    return np.asarray(same.to_numpy(), bool)

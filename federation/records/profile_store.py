@@ -1,0 +1,186 @@
+"""Profiles on disk: one small file beside each part of a campaign, written before it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from federation.files import write_whole
+from federation.records.profile import Profile, element_ids, slot_names
+from scenarios.errors import StoreError
+from scenarios.plan import Plan
+from scenarios.scenario import Scenario
+
+if TYPE_CHECKING:
+    from federation.records.store import CampaignStore  # which imports what encodes parts
+
+__all__ = ["encode_profile", "keep_profile", "profile_path", "read_profile"]
+
+_KEY = "gridproof"
+_VOLTAGE = "profile"
+
+_SCHEMA = pa.schema(
+    [
+        pa.field("quantity", pa.string()),  # profile, or the kind of limit that was breached
+        pa.field("element", pa.string()),
+        pa.field("phase", pa.string()),
+        pa.field("count", pa.int64()),
+        pa.field("low_pu", pa.float64()),
+        pa.field("high_pu", pa.float64()),
+        pa.field("total_npu", pa.int64()),
+        pa.field("first_bin", pa.int32()),
+        pa.field("bins", pa.list_(pa.int32())),
+    ]
+)
+
+
+def profile_path(store: CampaignStore, chunk: int) -> Path:
+    """File of a chunk's profile."""
+    return store.root / "profiles" / f"profile-{chunk:08d}.parquet"
+
+
+def encode_profile(
+    profile: Profile, scenario: Scenario, *, chunk: int, fingerprint: str, plan_digest: str
+) -> bytes:
+    """Encode a chunk's profile; the bytes depend on the arguments alone."""
+    stamp = {
+        "fingerprint": fingerprint,
+        "plan": plan_digest,
+        "chunk": chunk,
+        "solved": profile.solved,
+    }
+    table = _table(profile, scenario)
+    table = table.replace_schema_metadata({_KEY: json.dumps(stamp, sort_keys=True)})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", compression_level=3, write_page_checksum=True)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def keep_profile(store: CampaignStore, chunk: int, data: bytes) -> None:
+    """Write a chunk's profile, whole or not at all; the chunk's part comes after it.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
+    path = profile_path(store, chunk)
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path.parent} cannot be made: {error}") from error
+    write_whole(path, data)
+
+
+def read_profile(
+    store: CampaignStore,
+    chunks: Sequence[int],
+    scenario: Scenario,
+    plan: Plan,
+    plan_digest: str,
+    *,
+    time: int = 0,
+) -> tuple[Profile, int]:
+    """Add up the profiles of some chunks of one step; also says how many chunks have none.
+
+    Raises
+    ------
+    StoreError
+        If a profile is torn, or of another configuration or plan.
+    """
+    whole, missing = Profile.of(scenario, plan, time), 0
+    names = _names(whole, scenario)
+    for chunk in chunks:
+        path = profile_path(store, chunk)
+        if not path.is_file():
+            missing += 1
+            continue
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                table = file.read(use_threads=False)
+            stamp = json.loads((table.schema.metadata or {})[_KEY.encode()])
+            expected = (store.study["fingerprint"], plan_digest, chunk)
+            if (stamp["fingerprint"], stamp["plan"], stamp["chunk"]) != expected:
+                raise StoreError(f"{path} belongs to another campaign or plan; delete it")
+            _add(whole, table, names, int(stamp["solved"]))
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+            raise StoreError(
+                f"{path} is torn or not a profile ({str(error).splitlines()[0]}); delete it: "
+                "the report goes on without it"
+            ) from error
+    return whole, missing
+
+
+def _names(profile: Profile, scenario: Scenario) -> tuple[list[str], list[str], list[str | None]]:
+    """Quantity, element and phase of every row, in the order of the file."""
+    buses, slots = scenario.feeder.buses.ids, slot_names(scenario)
+    quantity = [_VOLTAGE] * len(profile.bus)
+    element = [buses[k] for k in profile.bus]
+    phase: list[str | None] = [slots[k] for k in profile.phase]
+    for kind, ids in element_ids(scenario).items():
+        quantity += [kind.value] * len(ids)
+        element += ids
+        phase += [None] * len(ids)
+    return quantity, element, phase
+
+
+def _table(profile: Profile, scenario: Scenario) -> pa.Table:
+    quantity, element, phase = _names(profile, scenario)
+    slots, rest = len(profile.bus), len(quantity) - len(profile.bus)
+    filled = profile.histogram > 0
+    some = filled.any(axis=1)
+    first = np.where(some, filled.argmax(axis=1), 0)
+    stop = np.where(some, filled.shape[1] - filled[:, ::-1].argmax(axis=1), 0)
+    bins: list[Any] = [profile.histogram[k, first[k] : stop[k]] for k in range(slots)]
+    blank = [None] * rest
+    breached = [int(n) for counts in profile.breached.values() for n in counts]
+    columns = {
+        "quantity": quantity,
+        "element": element,
+        "phase": phase,
+        "count": [profile.solved] * slots + breached,
+        "low_pu": profile.low_pu.tolist() + blank,
+        "high_pu": profile.high_pu.tolist() + blank,
+        "total_npu": profile.total_npu.tolist() + blank,
+        "first_bin": first.tolist() + blank,
+        "bins": bins + blank,
+    }
+    return pa.table(columns, schema=_SCHEMA)
+
+
+def _add(
+    whole: Profile,
+    table: pa.Table,
+    names: tuple[list[str], list[str], list[str | None]],
+    solved: int,
+) -> None:
+    """Add a file's counts; its rows must be the ones expected, in their order."""
+    have = tuple(table.column(name).to_pylist() for name in ("quantity", "element", "phase"))
+    if have != names:
+        raise ValueError("its rows are not the elements of this study")
+    slots = len(whole.bus)
+    one = table.slice(0, slots)
+    whole.solved += solved
+    np.minimum(whole.low_pu, one.column("low_pu").to_numpy(), out=whole.low_pu)
+    np.maximum(whole.high_pu, one.column("high_pu").to_numpy(), out=whole.high_pu)
+    whole.total_npu += one.column("total_npu").to_numpy()
+    if slots:
+        bins = one.column("bins").combine_chunks()
+        lengths = bins.value_lengths().to_numpy(zero_copy_only=False)
+        starts = one.column("first_bin").to_numpy() - (np.cumsum(lengths) - lengths)
+        row = np.repeat(np.arange(slots), lengths)
+        column = np.arange(lengths.sum()) + np.repeat(starts, lengths)
+        whole.histogram[row, column] += bins.flatten().to_numpy()
+    counts = table.column("count").to_numpy()[slots:]
+    start = 0
+    for kind in whole.breached:
+        stop = start + len(whole.breached[kind])
+        whole.breached[kind] += counts[start:stop]
+        start = stop

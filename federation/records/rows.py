@@ -1,0 +1,220 @@
+"""One row per realization: what a campaign keeps of each, and the columns it is kept in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from federation.members.jobs import Trace
+from scenarios.arrays import FloatArray, IntArray
+from scenarios.limits import VoltageTest
+from scenarios.plan import Plan
+from scenarios.realization import Realizations
+from scenarios.scenario import Scenario
+from scenarios.snapshot import Snapshots
+from scenarios.verdict import MarginKind, Outcome, Verdicts
+
+__all__ = [
+    "MARGIN_UNITS",
+    "OUTCOME_NAMES",
+    "outcome_counts",
+    "row_schema",
+    "table_of",
+    "with_trace",
+]
+
+OUTCOME_NAMES: tuple[str, ...] = tuple(outcome.name.lower() for outcome in Outcome)
+"""Outcome names as files and people have them, in the order of their codes."""
+
+MARGIN_UNITS: dict[str, str] = {
+    kind.value: "pu" if kind is MarginKind.VOLTAGE else "of rating" for kind in MarginKind
+}
+
+_NOTHING_SOLVED = (Outcome.NO_RECOURSE, Outcome.NO_SOLUTION)
+_OUTCOME_TYPE = pa.dictionary(pa.int8(), pa.string())
+_PHASES, _PAIRS = ("a", "b", "c"), ("ab", "bc", "ca")
+
+
+@lru_cache(maxsize=8)
+def row_schema(
+    scenario: Scenario, traced: tuple[str, ...] = (), *, both: bool = False
+) -> pa.Schema:
+    """Columns of a campaign's parts; those ``traced`` come last.
+
+    ``zeta_<direction>`` are the drawn coordinates; ``load_kw`` the demand drawn, all blocks;
+    ``served_kw`` what the physics served; ``forming_kw`` and ``forming_kvar`` the output of
+    all grid-forming DERs. For each kind of margin its worst value (pu, or share of rating)
+    with the element and the phase (or pair) it belongs to. Null where nothing was solved.
+    With ``both`` judges, ``outcome_linear`` is the linear one's; the rest is AC's.
+    """
+    fields = [
+        pa.field("index", pa.int64(), nullable=False),
+        *(pa.field(f"zeta_{name}", pa.float64()) for name in scenario.direction_ids),
+        pa.field("load_kw", pa.float64()),
+        pa.field("outcome", _OUTCOME_TYPE),
+        *([pa.field("outcome_linear", _OUTCOME_TYPE)] if both else []),
+    ]
+    for kind in MarginKind:
+        fields += [
+            pa.field(f"margin_{kind.value}", pa.float64()),
+            pa.field(f"element_{kind.value}", pa.string()),
+            pa.field(f"phase_{kind.value}", pa.string()),
+        ]
+    fields += [
+        pa.field(name, pa.float64())
+        for name in ("served_kw", "forming_kw", "forming_kvar", "losses_kw")
+    ]
+    fields += [pa.field("iterations", pa.int64())]
+    return pa.schema([*fields, *(pa.field(name, pa.float64()) for name in traced)])
+
+
+def table_of(
+    scenario: Scenario,
+    plan: Plan,
+    realizations: Realizations,
+    snapshots: Snapshots,
+    verdicts: Verdicts,
+    *,
+    second: Verdicts | None = None,
+    time: int = 0,
+) -> pa.Table:
+    """Turn one batch into rows.
+
+    Parameters
+    ----------
+    scenario, plan
+        Name the elements and say which DERs are grid-forming.
+    realizations, verdicts
+        Of equal length and order.
+    snapshots
+        Of the realizations that were put to the physics; those without recourse may be
+        missing.
+    second
+        The linear judge's verdicts on the same batch, where there are two judges.
+    time
+        The step.
+
+    Raises
+    ------
+    ValueError
+        If realizations and verdicts do not speak of the same indices.
+    """
+    for judged in (verdicts, verdicts if second is None else second):
+        if not np.array_equal(realizations.index, judged.index):
+            raise ValueError("realizations and verdicts of a batch are not of the same indices")
+    order, present = _align(realizations.index, snapshots.index)
+    solved = present & ~np.isin(verdicts.outcome, _NOTHING_SOLVED)
+
+    def physical(values: FloatArray | IntArray, kind: pa.DataType | None = None) -> pa.Array:
+        column = np.zeros(len(solved), values.dtype)
+        column[solved] = values[order[solved]]
+        return pa.array(column, kind or pa.float64(), mask=~solved)
+
+    forming = plan.grid_forming[time]
+    columns: dict[str, Any] = {"index": pa.array(realizations.index)}
+    for k, name in enumerate(scenario.direction_ids):
+        columns[f"zeta_{name}"] = pa.array(realizations.zeta[:, k])
+    columns["load_kw"] = pa.array(_row_sums(realizations.p_kw[:, time]))
+    columns["outcome"] = _outcomes(verdicts)
+    if second is not None:
+        columns["outcome_linear"] = _outcomes(second)
+    for k, kind in enumerate(MarginKind):
+        columns[f"margin_{kind.value}"] = pa.array(verdicts.margin[:, k], from_pandas=True)
+        columns[f"element_{kind.value}"] = _named(_elements(scenario, kind), verdicts.element[:, k])
+        columns[f"phase_{kind.value}"] = _named(_slots(scenario, kind), verdicts.phase[:, k])
+    columns["served_kw"] = physical(snapshots.delivered_kw)
+    columns["forming_kw"] = physical(_row_sums(snapshots.der_p_kw[:, forming]))
+    columns["forming_kvar"] = physical(_row_sums(snapshots.der_q_kvar[:, forming]))
+    columns["losses_kw"] = physical(snapshots.losses_kw)
+    columns["iterations"] = physical(snapshots.iterations, pa.int64())
+    return pa.table(columns, schema=row_schema(scenario, both=second is not None))
+
+
+def with_trace(rows: pa.Table, trace: Trace | None, traced: Sequence[str]) -> pa.Table:
+    """Append the numbers kept beside a batch's verdicts.
+
+    Raises
+    ------
+    ValueError
+        If they are missing or of another batch.
+    """
+    if trace is None or set(trace) != set(traced):
+        raise ValueError(f"a batch came without its trace {', '.join(traced)}")
+    for name in traced:
+        rows = rows.append_column(name, pa.array(trace[name], pa.float64()))
+    return rows
+
+
+def _outcomes(verdicts: Verdicts) -> pa.DictionaryArray:
+    codes = pa.array(verdicts.outcome.astype(np.int8))
+    return pa.DictionaryArray.from_arrays(codes, pa.array(OUTCOME_NAMES))
+
+
+def outcome_codes(column: pa.ChunkedArray) -> IntArray:
+    """Codes of `Outcome` of an ``outcome`` column, whatever the codes of its file are."""
+    found = []
+    for piece in column.chunks:
+        code = np.array([Outcome[name.upper()] for name in piece.dictionary.to_pylist()], np.int64)
+        found.append(code[piece.indices.to_numpy(zero_copy_only=False)])
+    return np.concatenate(found) if found else np.zeros(0, np.int64)
+
+
+def outcome_counts(column: pa.ChunkedArray) -> dict[Outcome, int]:
+    """Count the outcomes of an ``outcome`` column, by name, whatever its codes."""
+    counts = dict.fromkeys(Outcome, 0)
+    for entry in column.value_counts().to_pylist():
+        counts[Outcome[entry["values"].upper()]] += entry["counts"]
+    return counts
+
+
+def _row_sums(values: FloatArray) -> FloatArray:
+    """Sum each row's elements one after the other.
+
+    numpy chooses its order of summation by the array's length and layout, so the last bit of
+    its sums would follow the batch size.
+    """
+    total = np.zeros(len(values))
+    for column in values.reshape(len(values), -1).T:
+        total += column
+    return total
+
+
+def _align(wanted: Any, have: Any) -> tuple[Any, Any]:
+    """Row of ``have`` for each of ``wanted`` (0 where missing), and whether there is one."""
+    if len(have) == 0:
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
+    sorter = np.argsort(have, kind="stable")
+    place = np.minimum(np.searchsorted(have, wanted, sorter=sorter), len(have) - 1)
+    order = sorter[place]
+    present = have[order] == wanted
+    return np.where(present, order, 0), present
+
+
+def _elements(scenario: Scenario, kind: MarginKind) -> tuple[str, ...]:
+    feeder = scenario.feeder
+    ids = {
+        MarginKind.VOLTAGE: feeder.buses.ids,
+        MarginKind.CURRENT: feeder.lines.ids,
+        MarginKind.TRANSFORMER: feeder.transformers.ids,
+        MarginKind.CAPABILITY: scenario.ders.ids,
+        MarginKind.RAMP: scenario.ders.ids,
+    }
+    return ids[kind]
+
+
+def _slots(scenario: Scenario, kind: MarginKind) -> tuple[str, ...]:
+    pairs = scenario.limits.voltage_test is VoltageTest.LINE_TO_LINE
+    return _PAIRS if kind is MarginKind.VOLTAGE and pairs else _PHASES
+
+
+def _named(names: tuple[str, ...], positions: IntArray) -> pa.Array:
+    return _words(names).take(pa.array(positions, pa.int64(), mask=positions < 0))
+
+
+@lru_cache(maxsize=32)
+def _words(names: tuple[str, ...]) -> pa.Array:
+    return pa.array(names, pa.string())

@@ -1,0 +1,101 @@
+"""Where a feeder federate's results go when it writes to the campaign directory itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from federation.members.jobs import Trace
+from federation.records.keeper import Keeper, Tally, stored_plan
+from federation.records.parts import ChunkSink, plan_digest
+from federation.records.stopping import Stopper
+from federation.records.store import CampaignStore
+from scenarios.plan import Plan, Setpoints
+from scenarios.realization import Realizations
+from scenarios.scenario import Scenario
+from scenarios.snapshot import Snapshots
+from scenarios.verdict import Verdicts
+
+__all__ = ["CampaignSink", "Tally", "plan_digest", "stored_plan"]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class CampaignSink:
+    """Takes batches in any order and size, writes each chunk as soon as it is whole.
+
+    Attributes
+    ----------
+    store, scenario
+        Where to, and what the rows speak of.
+    mode
+        Kept in the record of the run.
+    watch
+        Called with a `Tally` after every batch.
+    traced
+        Columns that come beside a batch's verdicts, by `keep_trace`.
+    step
+        The step of the plan that is tried.
+    """
+
+    store: CampaignStore
+    scenario: Scenario
+    mode: str
+    watch: Callable[[Tally], None] | None = None
+    traced: Sequence[str] = ()
+    step: int = 0
+    _keeper: Keeper = field(init=False)
+    _chunks: ChunkSink = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._keeper = Keeper(
+            store=self.store, scenario=self.scenario, mode=self.mode, watch=self.watch
+        )
+        self._chunks = ChunkSink(
+            scenario=self.scenario,
+            samples=self.store.samples,
+            fingerprint=str(self.store.study["fingerprint"]),
+            keep=self._keeper.keep,
+            watch=self._keeper.saw,
+            traced=self.traced,
+            step=self.step,
+        )
+
+    def accept(self, plan: Plan) -> None:
+        """Take the plan everything that follows is tried under.
+
+        Raises
+        ------
+        StoreError
+            If the directory holds another plan, or parts made under another.
+        """
+        self._keeper.begin(plan)
+        self._chunks.accept(plan)
+
+    def keep_trace(self, trace: Trace) -> None:
+        """Take what is kept beside the verdicts of the batch that comes next."""
+        self._chunks.keep_trace(trace)
+
+    def write(
+        self,
+        realizations: Realizations,
+        setpoints: Setpoints,
+        snapshots: Snapshots,
+        verdicts: Verdicts,
+        second: Verdicts | None = None,
+    ) -> None:
+        """Take one batch; chunks it completes are on the disk when this returns."""
+        self._chunks.write(realizations, setpoints, snapshots, verdicts, second)
+
+    @property
+    def stopper(self) -> Stopper:
+        """Hears of every whole chunk; says which count."""
+        return self._keeper.stopper
+
+    def tally(self) -> Tally:
+        """How far the campaign has come."""
+        return self._keeper.tally()
+
+    def record(self, ended: str) -> dict[str, Any]:
+        """Append this run to the environment record; ``ended`` says how it came out."""
+        return self._keeper.record(ended)

@@ -1,0 +1,130 @@
+"""Where a campaign with a stopping rule ends: a function of its parts in order, nothing else.
+
+The rule looks after every chunk, at the realizations of all chunks up to it. The first chunk at
+which it decides is the last that counts, so the end is the same whichever worker was faster,
+however often the campaign was taken up, and whatever the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from federation.records.rows import outcome_counts
+from federation.records.store import CHUNK_ROWS, CampaignStore
+from federation.statistics.sequential import Decision, StoppingRule, confidence_sequence
+from scenarios.verdict import Outcome
+
+__all__ = ["Stopper", "drop_surplus", "stopper_of", "stopping_summary", "until_enough"]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Stopper:
+    """Hears of chunks in any order, looks at them in theirs.
+
+    Attributes
+    ----------
+    rule
+        None for a campaign of fixed length.
+    chunks
+        Chunks of the whole campaign.
+    decision
+        What the rule decided, once it has.
+    """
+
+    rule: StoppingRule | None
+    chunks: int
+    decision: Decision | None = None
+    _waiting: dict[int, tuple[int, int]] = field(default_factory=dict)
+    _looked: int = 0
+    _feasible: int = 0
+    _trials: int = 0
+
+    @classmethod
+    def of(cls, store: CampaignStore) -> Stopper:
+        """Return the stopper of a campaign, which has seen nothing yet."""
+        return cls(
+            rule=StoppingRule.of(store.study["config"]["campaign"]),
+            chunks=-(-store.samples // CHUNK_ROWS),
+        )
+
+    @property
+    def needed(self) -> int:
+        """Chunks that count: all of them until the rule decides otherwise."""
+        return self.chunks if self.decision is None else self._looked
+
+    def saw(self, chunk: int, counts: Mapping[Outcome, int]) -> None:
+        """Take the outcomes of a whole chunk; ``erred`` counts neither way."""
+        if self.rule is None or self.decision is not None or chunk < self._looked:
+            return
+        trials = sum(counts.values()) - counts.get(Outcome.ERRED, 0)
+        self._waiting[chunk] = (counts.get(Outcome.FEASIBLE, 0), trials)
+        while self.decision is None and self._looked in self._waiting:
+            feasible, judged = self._waiting.pop(self._looked)
+            self._feasible += feasible
+            self._trials += judged
+            self._looked += 1
+            self.decision = self.rule.look(self._feasible, self._trials)
+
+    def missing(self, finished: Sequence[int]) -> tuple[int, ...]:
+        """Chunks that count and are not there."""
+        return tuple(sorted(set(range(self.needed)) - set(finished)))
+
+    def figures(self) -> dict[str, Any] | None:
+        """Say why the campaign stopped, or that it did not; None without a rule."""
+        if self.rule is None:
+            return None
+        low, high = confidence_sequence(self._feasible, self._trials, self.rule.confidence)
+        asked = {"width": self.rule.width} if self.rule.kind == "width" else {}
+        asked |= {"share": self.rule.share} if self.rule.kind == "target" else {}
+        return {
+            "kind": self.rule.kind,
+            **asked,
+            "confidence": self.rule.confidence,
+            "reason": None if self.decision is None else self.decision.reason,
+            "feasible": self._feasible,
+            "judged": self._trials,
+            "looks": self._looked,
+            "interval": [low, high],
+        }
+
+
+def stopper_of(store: CampaignStore) -> Stopper:
+    """Return the stopper of a campaign, having seen the parts that are there.
+
+    Raises
+    ------
+    StoreError
+        If a part is torn or foreign.
+    """
+    stopper = Stopper.of(store)
+    if stopper.rule is not None:
+        finished = store.finished()
+        for chunk, table in zip(finished, store.tables(["outcome"], finished), strict=True):
+            stopper.saw(chunk, outcome_counts(table.column("outcome")))
+    return stopper
+
+
+def until_enough(ranges: Iterable[tuple[int, int]], stopper: Stopper) -> Iterator[tuple[int, int]]:
+    """Yield batches in order until the rule has decided on what came of those before."""
+    for first, count in ranges:
+        if first >= stopper.needed * CHUNK_ROWS:
+            return
+        yield first, count
+
+
+def drop_surplus(store: CampaignStore, stopper: Stopper) -> tuple[int, ...]:
+    """Delete parts beyond the last that counts, which a faster worker may have made."""
+    surplus = tuple(chunk for chunk in store.finished() if chunk >= stopper.needed)
+    for chunk in surplus:
+        store.part_path(chunk).unlink(missing_ok=True)
+    return surplus
+
+
+def stopping_summary(
+    store: CampaignStore, finished: Sequence[int]
+) -> tuple[tuple[int, ...], dict[str, Any] | None]:
+    """Return the chunks that count, of those finished, and why the campaign stopped."""
+    stopper = stopper_of(store)
+    return tuple(chunk for chunk in finished if chunk < stopper.needed), stopper.figures()

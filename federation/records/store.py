@@ -1,0 +1,339 @@
+"""A campaign on disk: whole or not there, of one configuration, readable while it grows.
+
+::
+
+    DIR/
+      study.json          what was asked: the resolved configuration and its fingerprint
+      environment.json    what it ran on: versions, host, and the times of each run
+      plan.json           the plan that was tried
+      parts/part-00000000.parquet   realizations 0 … 2047, and so on
+
+Part ``k`` holds realizations ``k · 2048 …``: its bounds, and every byte in it, depend on the
+configuration alone, not on batches, workers or restarts. A part is written under another
+name, flushed to the disk and renamed, so a part that is there is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from federation.files import UNFINISHED, json_text, read_json, write_whole
+from federation.records.lock import LOCK_NAME
+from federation.records.parts import (
+    CHUNK_ROWS,
+    FORMAT,
+    STAMP_KEY,
+    batches,
+    chunk_range,
+    encode_part,
+)
+from scenarios.errors import StoreError
+
+__all__ = ["CHUNK_ROWS", "FORMAT", "CampaignStore", "step_root"]
+
+_PART = re.compile(r"part-(\d{8})\.parquet")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignStore:
+    """A campaign directory; `create` to write into it, `open` to read it.
+
+    Attributes
+    ----------
+    root
+        The directory.
+    study
+        ``study.json``: ``name``, ``fingerprint`` and the resolved ``config``.
+    """
+
+    root: Path
+    study: Mapping[str, Any]
+
+    @classmethod
+    def create(
+        cls,
+        root: Path,
+        study_text: str,
+        environment: Mapping[str, Any],
+        *,
+        parts: bool = True,
+    ) -> CampaignStore:
+        """Start a campaign in ``root``, or take up the one of the same fingerprint there.
+
+        Parameters
+        ----------
+        root
+            An empty or missing directory, or a campaign's.
+        study_text
+            ``study.json`` as `federation.studies.study.write_resolved` writes it.
+        environment
+            Needs ``versions``; parts made with other versions are never mixed.
+        parts
+            False for a directory that holds a campaign for each step, and no part itself.
+
+        Raises
+        ------
+        StoreError
+            If the directory holds something else, or a campaign of another fingerprint or
+            made with other versions, or cannot be written.
+        """
+        study = json.loads(study_text)
+        if (root / "study.json").exists():
+            store = cls.open(root)
+            store._refuse_other(study, environment)
+            store._drop_unfinished()
+            store._make_folder(parts)
+            return store
+        try:
+            begun = ("parts", "environment.json", LOCK_NAME)  # all a start that was killed leaves
+            if root.exists() and any(
+                path.name not in begun and not UNFINISHED.fullmatch(path.name)
+                for path in root.iterdir()
+            ):
+                raise StoreError(
+                    f"{root} exists and is not a campaign directory (no study.json); "
+                    "give another --out or empty it"
+                )
+        except OSError as error:
+            raise StoreError(
+                f"{root} cannot hold a campaign ({error}); give another --out"
+            ) from error
+        store = cls(root=root, study=study)
+        store._make_folder(parts)
+        write_whole(root / "environment.json", json_text(environment))
+        write_whole(root / "study.json", study_text)  # last: its presence makes a campaign
+        return store
+
+    @classmethod
+    def open(cls, root: Path) -> CampaignStore:
+        """Open a campaign directory for reading.
+
+        Raises
+        ------
+        StoreError
+            If it is not one, or its ``study.json`` cannot be understood.
+        """
+        path = root / "study.json"
+        if not path.is_file():
+            raise StoreError(
+                f"{root} is not a campaign directory: it holds no study.json; give the directory "
+                "that --out named"
+            )
+        study = read_json(path)
+        try:
+            whole = study["fingerprint"] and int(study["config"]["campaign"]["samples"]) > 0
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(f"{path} lacks {error}; restore it, or delete {root}") from error
+        if not whole:
+            raise StoreError(f"{path} asks for no realization; restore it, or delete {root}")
+        return cls(root=root, study=study)
+
+    # ------------------------------------------------------------------------- documents
+
+    @property
+    def samples(self) -> int:
+        """Realizations the whole campaign holds."""
+        return int(self.study["config"]["campaign"]["samples"])
+
+    @property
+    def step(self) -> int:
+        """The step of the plan that the campaign tries."""
+        return int(self.study["config"]["campaign"].get("step") or 0)
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Names of the steps, where each has a campaign of its own in here; else empty."""
+        return tuple(self.study.get("steps", ()))
+
+    def of_step(self, step: int) -> CampaignStore | None:
+        """Open the campaign of one of several steps; None if it was not begun."""
+        root = step_root(self.root, step)
+        return CampaignStore.open(root) if (root / "study.json").is_file() else None
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """``environment.json``."""
+        return read_json(self.root / "environment.json")
+
+    def read(self, name: str) -> str | None:
+        """Text of a document of the campaign, None if it is not there yet."""
+        path = self.root / name
+        try:
+            return path.read_text(encoding="utf-8") if path.exists() else None
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error}") from error
+
+    def write(self, name: str, text: str) -> None:
+        """Write a document of the campaign, whole or not at all."""
+        write_whole(self.root / name, text)
+
+    def record_run(self, run: Mapping[str, Any]) -> None:
+        """Append one run (mode, times, realizations done) to ``environment.json``."""
+        environment = self.environment
+        environment["runs"] = [*environment.get("runs", []), dict(run)]
+        write_whole(self.root / "environment.json", json_text(environment))
+
+    # ----------------------------------------------------------------------------- parts
+
+    def chunk_range(self, chunk: int) -> tuple[int, int]:
+        """First realization and count of a chunk."""
+        return chunk_range(chunk, self.samples)
+
+    def part_path(self, chunk: int) -> Path:
+        """File of a chunk."""
+        return self.root / "parts" / f"part-{chunk:08d}.parquet"
+
+    def write_part(self, chunk: int, table: pa.Table, plan_digest: str) -> None:
+        """Write one chunk; when this returns, it is on the disk under its own name.
+
+        Raises
+        ------
+        StoreError
+            If the rows are not the chunk's, or the disk refuses; finished parts stay whole.
+        """
+        data = encode_part(
+            chunk,
+            table,
+            samples=self.samples,
+            fingerprint=str(self.study["fingerprint"]),
+            plan_digest=plan_digest,
+        )
+        self.keep_part(chunk, data)
+
+    def keep_part(self, chunk: int, data: bytes) -> None:
+        """Write a part that is encoded already; raises `StoreError` as `write_part` does."""
+        write_whole(self.part_path(chunk), data)
+
+    def finished(
+        self, plan_digest: str | None = None, *, besides: Collection[int] = ()
+    ) -> tuple[int, ...]:
+        """Chunks whose parts are whole, in order; the footer of every part is read.
+
+        Those ``besides`` which one asks are left out, and not read again.
+
+        Raises
+        ------
+        StoreError
+            For a torn or foreign file, or one of another fingerprint or plan; names it and
+            says what to do.
+        """
+        folder = self.root / "parts"
+        chunks = []
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if UNFINISHED.fullmatch(path.name):
+                continue  # of a writer at work, or one that was killed
+            match = _PART.fullmatch(path.name)
+            if match is None:
+                raise StoreError(f"{path} does not belong to a campaign; move it elsewhere")
+            chunk = int(match[1])
+            if chunk in besides:
+                continue
+            self._check_part(path, chunk, plan_digest)
+            chunks.append(chunk)
+        return tuple(chunks)
+
+    def missing_ranges(self, batch: int, finished: Sequence[int]) -> tuple[tuple[int, int], ...]:
+        """Batches ``(first, count)`` still to do; none crosses the bounds of a chunk."""
+        return tuple(
+            one for chunk in self.missing(finished) for one in batches(chunk, self.samples, batch)
+        )
+
+    def missing(self, finished: Sequence[int]) -> tuple[int, ...]:
+        """Chunks still to do, in order."""
+        done = set(finished)
+        return tuple(k for k in range(-(-self.samples // CHUNK_ROWS)) if k not in done)
+
+    def tables(self, columns: Sequence[str], chunks: Sequence[int]) -> Iterator[pa.Table]:
+        """Yield the chunks' rows one chunk at a time; never holds more than one.
+
+        Raises
+        ------
+        StoreError
+            If a part cannot be read through.
+        """
+        for chunk in chunks:
+            path = self.part_path(chunk)
+            try:
+                with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                    yield file.read(columns=list(columns), use_threads=False)
+            except (pa.ArrowException, OSError) as error:
+                raise StoreError(_torn(path, error)) from error
+
+    def _check_part(self, path: Path, chunk: int, plan_digest: str | None) -> None:
+        try:
+            with pq.ParquetFile(path) as file:
+                rows = file.metadata.num_rows
+                stamp = json.loads((file.schema_arrow.metadata or {})[STAMP_KEY.encode()])
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(_torn(path, error)) from error
+        except (KeyError, ValueError) as error:
+            raise StoreError(
+                f"{path} was not written by a campaign; move it elsewhere and run again"
+            ) from error
+        first, count = self.chunk_range(chunk)
+        if stamp.get("fingerprint") != self.study["fingerprint"]:
+            raise StoreError(
+                f"{path} belongs to another configuration (fingerprint "
+                f"{stamp.get('fingerprint')!s:.12}, here {self.study['fingerprint']!s:.12}); "
+                "delete it and run again"
+            )
+        if plan_digest is not None and stamp.get("plan") != plan_digest:
+            raise StoreError(
+                f"{path} was made under another plan; delete {self.root} or give another --out"
+            )
+        if stamp.get("chunk") != chunk or rows != count or first >= self.samples:
+            raise StoreError(
+                f"{path} holds {rows} rows of chunk {stamp.get('chunk')}; {max(count, 0)} of "
+                f"chunk {chunk} belong there; delete it and run again"
+            )
+
+    def _refuse_other(self, record: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+        if record["fingerprint"] != self.study["fingerprint"]:
+            raise StoreError(
+                f"{self.root} holds a campaign of another configuration (study "
+                f"{self.study.get('name')!r}, fingerprint {self.study['fingerprint']!s:.12}, "
+                f"asked for {record['fingerprint']!s:.12}); give another --out"
+            )
+        have, now = self.environment.get("versions", {}), environment["versions"]
+        other = [f"{k} {have.get(k)} (now {v})" for k, v in now.items() if have.get(k) != v]
+        if other:
+            raise StoreError(
+                f"{self.root} was made with {', '.join(other)}; results of different versions "
+                "are not mixed: give another --out, or use those versions"
+            )
+
+    def _make_folder(self, parts: bool) -> None:
+        folder = self.root / "parts" if parts else self.root
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"{self.root} cannot hold a campaign ({error}); give another --out"
+            ) from error
+
+    def _drop_unfinished(self) -> None:
+        folders = [path for path in self.root.iterdir() if path.is_dir()]
+        for folder in (self.root, *folders):
+            for path in folder.glob(".*.tmp"):
+                if UNFINISHED.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
+
+
+def step_root(root: Path, step: int) -> Path:
+    """Return the directory of the campaign of one of several steps."""
+    return root / f"step-{step}"
+
+
+def _torn(path: Path, error: Exception) -> str:
+    return (
+        f"{path} is torn or unreadable ({str(error).splitlines()[0]}); delete it and run again "
+        "with the same --out: only its realizations are recomputed"
+    )

@@ -1,0 +1,1 @@
+"""What people read of a campaign: tables, figures, pages, comparisons."""

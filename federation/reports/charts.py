@@ -1,0 +1,199 @@
+"""Figures of a report: verdict shares, voltage envelope, convergence of the estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from federation.records.profile import Profile, slot_names
+from federation.reports.data import Convergence
+from federation.reports.distance import Distances
+from federation.reports.figures import save_figure
+from federation.wording import per_cent
+from scenarios.arrays import FloatArray, IntArray
+from scenarios.scenario import Scenario
+
+__all__ = ["figure_convergence", "figure_envelope", "figure_shares"]
+
+_INK, _MUTED, _LIMIT, _MARK = "#222222", "#8a8a8a", "#b5403a", "#1756b8"
+_FILL = {"feasible": ("#2f7d3b", ""), "violated": ("#ffffff", "////")}
+_MARKERS = "os^Dv"
+_MARKERS_AT_MOST = 200  # on a larger feeder medians are drawn as dots
+
+
+def figure_shares(verdicts: Mapping[str, Any], path: Path) -> tuple[Path, ...]:
+    """Draw the share of every outcome with its exact interval.
+
+    Parameters
+    ----------
+    verdicts
+        The campaign's summary.
+    path
+        Where to; ``.svg`` and ``.png`` are written beside each other.
+    """
+    names = list(verdicts["outcomes"])
+    share = np.array([verdicts["outcomes"][name] / verdicts["samples"] for name in names])
+    low, high = np.array([verdicts["outcome_intervals"][name] for name in names]).T
+    figure, axes = _figure(7.2, 0.34 * len(names) + 0.9)
+    rows = np.arange(len(names))[::-1]
+    for row, name, one in zip(rows, names, share, strict=True):
+        colour, hatch = _FILL.get(name, ("#d9d9d9", ""))
+        axes.barh(row, 100 * one, 0.62, color=colour, edgecolor=_INK, linewidth=0.7, hatch=hatch)
+    spread = 100 * np.array([np.maximum(0.0, share - low), np.maximum(0.0, high - share)])
+    axes.errorbar(
+        100 * share, rows, xerr=spread, fmt="none", ecolor=_INK, capsize=4, elinewidth=1.4
+    )
+    for row, one, lower, upper in zip(rows, share, low, high, strict=True):
+        axes.annotate(
+            f"{per_cent(one)} %  ({per_cent(lower)} to {per_cent(upper)})",
+            (101.5, row), va="center", fontsize=8, color=_INK, annotation_clip=False,
+        )  # fmt: skip
+    axes.set_yticks(rows, [name.replace("_", " ") for name in names], fontsize=9)
+    axes.set(xlim=(0, 100), ylim=(-0.6, len(names) - 0.4))
+    axes.tick_params(axis="x", labelsize=8)
+    axes.set_xlabel("share of all realizations, %", fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    return save_figure(figure, path)
+
+
+def figure_convergence(convergence: Convergence, confidence: float, path: Path) -> tuple[Path, ...]:
+    """Draw the running feasible share with its interval against the realizations judged."""
+    figure, axes = _figure(7.2, 2.7)
+    at = convergence.judged
+    low, high, share = (100 * v for v in (convergence.low, convergence.high, convergence.share))
+    axes.fill_between(at, low, high, color="#cfd8e6", linewidth=0.0,
+                      label=f"{100 * confidence:g} % exact interval")  # fmt: skip
+    for edge in (low, high):
+        axes.plot(at, edge, color=_MARK, linewidth=0.8, linestyle=":")
+    axes.plot(at, share, color=_INK, linewidth=1.6, label="running feasible share")
+    axes.axhline(share[-1], color=_MUTED, linewidth=0.8, linestyle="--", label="final estimate")
+    axes.set_xscale("log")
+    settled = at >= min(100, at[-1])
+    bottom, top = low[settled].min(), high[settled].max()
+    room = 0.06 * max(top - bottom, 0.1)
+    axes.set_ylim(max(-0.5, bottom - room), min(100.5, top + room))
+    axes.set_xlim(max(1, at[0]), max(at[-1], 2))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}".replace(",", " "))
+    axes.set_xlabel("realizations judged", fontsize=8)
+    axes.set_ylabel("feasible, %", fontsize=8)
+    axes.tick_params(labelsize=8)
+    axes.legend(fontsize=8, frameon=False, loc="lower right" if share[-1] > 50 else "upper right")
+    axes.spines[["top", "right"]].set_visible(False)
+    return save_figure(figure, path)
+
+
+def figure_envelope(
+    scenario: Scenario, profile: Profile, distances: Distances, path: Path
+) -> tuple[Path, ...]:
+    """Draw, phase by phase, the voltage of every live bus against its electrical distance.
+
+    A thin whisker from the least to the greatest voltage, a thick one over the middle 90 %,
+    a marker at the median; thin lines follow the feeder from the grid-forming DER outward.
+
+    Raises
+    ------
+    ValueError
+        If nothing was counted.
+    """
+    if not profile.solved or not len(profile.bus):
+        raise ValueError("no realization was solved; there is no voltage to draw")
+    names = slot_names(scenario)
+    with rc_context({"text.parse_math": False}):
+        figure = Figure(figsize=(7.6, 6.6), layout="constrained")
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(3, 1, sharex=True, sharey=True)
+        low5, median, high95 = (profile.quantile_pu(level) for level in (0.05, 0.5, 0.95))
+        bands = (low5, median, high95)
+        for slot, axes in enumerate(panels):
+            mine = np.flatnonzero(profile.phase == slot)
+            mine = mine[np.isfinite(distances.ohm[profile.bus[mine]])]
+            _draw_phase(axes, profile, distances, mine, bands)
+            axes.set_title(f"{'pair' if len(names[0]) > 1 else 'phase'} {names[slot]}",
+                           fontsize=9, loc="left")  # fmt: skip
+            axes.set_ylabel("voltage, pu", fontsize=8)
+        _frame(panels, scenario, profile)
+        panels[-1].set_xlabel(
+            "impedance of the path from the grid-forming DER, Ω (positive sequence)", fontsize=8
+        )
+        figure.legend(
+            handles=_envelope_legend(distances), loc="outside lower center", ncols=4, fontsize=8,
+            frameon=False,
+        )  # fmt: skip
+        return save_figure(figure, path)
+
+
+def _draw_phase(
+    axes: Any,
+    profile: Profile,
+    distances: Distances,
+    mine: IntArray,
+    bands: tuple[FloatArray, FloatArray, FloatArray],
+) -> None:
+    low5, median, high95 = bands
+    bus = profile.bus[mine]
+    x = distances.ohm[bus]
+    at = dict(zip(bus.tolist(), mine.tolist(), strict=True))
+    edges = [
+        [(distances.ohm[one], median[at[one]]), (distances.ohm[other], median[at[other]])]
+        for one, other in zip(bus.tolist(), distances.toward[bus].tolist(), strict=True)
+        if other in at
+    ]
+    axes.add_collection(LineCollection(edges, colors="#b8b8b8", linewidths=0.8, zorder=1))
+    axes.vlines(
+        x, profile.low_pu[mine], profile.high_pu[mine], color=_MARK, linewidth=0.9, zorder=2
+    )
+    axes.vlines(x, low5[mine], high95[mine], color=_MARK, linewidth=3.6, zorder=3, alpha=0.55)
+    size = 16 if len(mine) <= _MARKERS_AT_MOST else 3
+    for island in np.unique(distances.island[bus]).tolist():
+        some = mine[distances.island[bus] == island]
+        axes.scatter(
+            distances.ohm[profile.bus[some]], median[some], s=size, zorder=4, linewidths=0.8,
+            marker=_MARKERS[island % len(_MARKERS)], facecolors="white", edgecolors=_INK,
+        )  # fmt: skip
+
+
+def _frame(panels: Any, scenario: Scenario, profile: Profile) -> None:
+    """Scale to what happened and the nearer limit; show the other where it fits."""
+    low, high = float(profile.low_pu.min()), float(profile.high_pu.max())
+    limits = scenario.limits
+    near = min((limits.v_min_pu, limits.v_max_pu), key=lambda v: min(abs(v - low), abs(v - high)))
+    bottom, top = min(low, near), max(high, near)
+    room = 0.08 * max(top - bottom, 1e-3)
+    for axes in panels:
+        axes.set_ylim(bottom - room, top + room)
+        axes.tick_params(labelsize=8)
+        axes.ticklabel_format(axis="y", useOffset=False, style="plain")
+        axes.grid(axis="y", color="#ececec", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        for limit in (limits.v_min_pu, limits.v_max_pu):
+            if bottom - room < limit < top + room:
+                axes.axhline(limit, color=_LIMIT, linewidth=1.2, linestyle=(0, (5, 3)), zorder=1)
+
+
+def _envelope_legend(distances: Distances) -> list[Line2D]:
+    forming = [
+        Line2D([], [], linestyle="none", marker=_MARKERS[k % len(_MARKERS)], markersize=5,
+               markerfacecolor="white", markeredgecolor=_INK, label=f"median, island of {name}")
+        for k, name in enumerate(distances.forming[: len(_MARKERS)])
+    ]  # fmt: skip
+    return [
+        Line2D([], [], color=_MARK, linewidth=0.9, label="least to greatest"),
+        Line2D([], [], color=_MARK, linewidth=3.6, alpha=0.55, label="middle 90 %"),
+        *forming,
+        Line2D([], [], color=_LIMIT, linewidth=1.2, linestyle=(0, (5, 3)), label="limit"),
+    ]
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.add_subplot()

@@ -1,0 +1,276 @@
+"""Two campaigns on the same realizations: which is feasible more often, and by how much.
+
+Realization ``i`` of both was drawn alike, so they are compared pair by pair: what one gains is
+not blurred by the luck of the draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from federation.records.rows import MARGIN_UNITS, outcome_codes
+from federation.records.stopping import stopping_summary
+from federation.records.store import CampaignStore
+from federation.records.streams import distributions
+from federation.statistics.paired import paired_difference
+from federation.statistics.shares import share_of
+from scenarios.arrays import FloatArray
+from scenarios.errors import StoreError
+from scenarios.verdict import MarginKind, Outcome
+
+__all__ = ["about_campaign", "compare_campaigns", "crossed_difference"]
+
+_DRAWN_BY = (
+    "seed", "sampler", "per_phase", "std_share", "correlation", "correlation_matrix",
+    "history_unit", "history_outside",
+)  # fmt: skip
+"""What decides a draw beside the set itself; the draws are compared as well, number by number."""
+
+_LEVELS = (0.0, 0.05, 0.5, 0.95, 1.0)
+_TAIL = 0.05
+
+
+def compare_campaigns(
+    first: CampaignStore, second: CampaignStore, confidence: float = 0.95
+) -> dict[str, Any]:
+    """Compare two campaigns on the realizations that both have.
+
+    Parameters
+    ----------
+    first, second
+        Of the same draws; plan, recourse, judge and limits may differ.
+    confidence
+        Of the intervals.
+
+    Returns
+    -------
+    dict
+        ``realizations`` compared and ``unjudged`` (erred in either, left out);
+        ``shares`` of both with exact intervals; ``crossed`` counts; ``difference`` (second
+        less first) as by `federation.statistics.paired.paired_difference`; ``margins`` by
+        kind: mean and quantiles of the margin gained, and how many gained.
+
+    Raises
+    ------
+    StoreError
+        If they are of different draws, share no part, or cannot be read.
+    """
+    _same_draw(first, second)
+    finished = [set(stopping_summary(store, store.finished())[0]) for store in (first, second)]
+    chunks = sorted(finished[0] & finished[1])
+    if not chunks:
+        raise StoreError(
+            f"{first.root} and {second.root} have no finished part in common; run both further"
+        )
+    table = _outcome_pairs(first, second, chunks)
+    return {
+        "first": about_campaign(first),
+        "second": about_campaign(second),
+        **crossed_difference(_crossed(table), int(table.sum()), confidence),
+        "outcomes": _outcomes_by_name(table),
+        "margins": _margins(first, second, chunks),
+    }
+
+
+def crossed_difference(
+    counts: Mapping[str, int], realizations: int, confidence: float
+) -> dict[str, Any]:
+    """Both shares and their paired difference, from how often each was feasible.
+
+    Parameters
+    ----------
+    counts
+        ``both_feasible``, ``first_only``, ``second_only``, ``neither``.
+    realizations
+        Compared, those that erred in either included.
+    confidence
+        Of the intervals.
+    """
+    judged = sum(counts.values())
+    return {
+        "realizations": realizations,
+        "unjudged": realizations - judged,
+        "confidence": confidence,
+        "shares": [
+            _share(counts["both_feasible"] + counts[only], judged, confidence)
+            for only in ("first_only", "second_only")
+        ],
+        "crossed": dict(counts),
+        "difference": paired_difference(
+            counts["second_only"], counts["first_only"], judged, confidence
+        ),
+    }
+
+
+def _outcome_pairs(first: CampaignStore, second: CampaignStore, chunks: Sequence[int]) -> Any:
+    """Count every pair of outcomes, (first, second), refusing rows that were not drawn alike."""
+    table = np.zeros((len(Outcome), len(Outcome)), np.int64)
+    for one, other in _pairs(first, second, chunks):
+        _same_rows(first, second, one, other)
+        pair = outcome_codes(one.column("outcome")) * len(Outcome)
+        pair = pair + outcome_codes(other.column("outcome"))
+        table += np.bincount(pair, minlength=table.size).reshape(table.shape)
+    return table
+
+
+def _crossed(table: Any) -> dict[str, int]:
+    sound = [kind for kind in Outcome if kind is not Outcome.ERRED]  # stale: not feasible
+    judged = int(table[np.ix_(sound, sound)].sum())
+    both = int(table[Outcome.FEASIBLE, Outcome.FEASIBLE])
+    first_only = int(table[Outcome.FEASIBLE, sound].sum()) - both
+    second_only = int(table[sound, Outcome.FEASIBLE].sum()) - both
+    return {
+        "both_feasible": both,
+        "first_only": first_only,
+        "second_only": second_only,
+        "neither": judged - both - first_only - second_only,
+    }
+
+
+def _outcomes_by_name(table: Any) -> dict[str, dict[str, int]]:
+    return {
+        one.name.lower(): {
+            other.name.lower(): int(table[one, other]) for other in Outcome if table[one, other]
+        }
+        for one in Outcome
+        if table[one].any()
+    }
+
+
+def _share(count: int, judged: int, confidence: float) -> dict[str, Any]:
+    one = share_of(count, judged, confidence)
+    return {"value": count / judged if judged else None, "interval": [one.low, one.high]}
+
+
+def about_campaign(store: CampaignStore) -> dict[str, Any]:
+    """Say which campaign it is."""
+    campaign = store.study["config"]["campaign"]
+    return {
+        "directory": str(store.root),
+        "study": store.study.get("name"),
+        "fingerprint": store.study["fingerprint"],
+        "recourse": campaign.get("recourse"),
+        "judge": campaign.get("judge"),
+    }
+
+
+def _same_draw(first: CampaignStore, second: CampaignStore) -> None:
+    """Refuse campaigns whose configurations draw differently."""
+    one, other = (store.study["config"]["campaign"] for store in (first, second))
+    differing = [
+        f"campaign.{key} is {one.get(key)!r} and {other.get(key)!r}"
+        for key in _DRAWN_BY
+        if one.get(key) != other.get(key)
+    ]
+    sizes = [store.study["config"]["campaign"]["samples"] for store in (first, second)]
+    designed = one.get("sampler") in ("latin_hypercube", "sobol", "vertices")
+    if designed and sizes[0] != sizes[1]:
+        differing.append(f"campaign.samples is {sizes[0]} and {sizes[1]}, which decides a design")
+    sets = [store.study["config"].get("uncertainty", {}) for store in (first, second)]
+    differing += [
+        f"uncertainty.{key} is {sets[0].get(key)!r} and {sets[1].get(key)!r}"
+        for key in ("kind", "loads", "spread")
+        if sets[0].get(key) != sets[1].get(key)
+    ]
+    if differing:
+        raise StoreError(_other_draws(first, second, "; ".join(differing)))
+
+
+def _same_rows(first: CampaignStore, second: CampaignStore, one: pa.Table, other: pa.Table) -> None:
+    """Refuse rows that were not drawn alike, whatever the configurations say."""
+    for name in one.column_names:
+        if name == "outcome":
+            continue
+        left, right = one.column(name).to_numpy(), other.column(name).to_numpy()
+        if len(left) != len(right):
+            raise StoreError(_other_draws(first, second, f"parts of {len(left)} and {len(right)}"))
+        differing = np.flatnonzero(left != right)
+        if len(differing):
+            row = int(differing[0])
+            index = one.column("index").to_numpy()[row]
+            raise StoreError(
+                _other_draws(
+                    first, second, f"{name} of realization {index} is {left[row]} and {right[row]}"
+                )
+            )
+
+
+def _other_draws(first: CampaignStore, second: CampaignStore, why: str) -> str:
+    return (
+        f"{first.root} and {second.root} are not of the same realizations ({why}); run one of "
+        "them again with the seed, sampler and uncertainty of the other"
+    )
+
+
+def _pairs(
+    first: CampaignStore, second: CampaignStore, chunks: Sequence[int]
+) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Yield both campaigns' rows of one chunk after another: what was drawn, what came of it.
+
+    The last part of the smaller campaign may be shorter; only rows that both have are kept.
+    """
+    drawn = [
+        {name for name in _columns(store, chunks[0]) if name.startswith("zeta_")}
+        for store in (first, second)
+    ]
+    if drawn[0] != drawn[1]:
+        other = ", ".join(sorted(drawn[0] ^ drawn[1])[:5])
+        raise StoreError(_other_draws(first, second, f"only one of them drew {other}"))
+    names = ["index", "outcome", *sorted(drawn[0]), "load_kw"]
+    for one, other_ in zip(first.tables(names, chunks), second.tables(names, chunks), strict=True):
+        rows = min(one.num_rows, other_.num_rows)
+        yield one.slice(0, rows), other_.slice(0, rows)
+
+
+def _columns(store: CampaignStore, chunk: int) -> list[str]:
+    with pq.ParquetFile(store.part_path(chunk)) as file:
+        return list(file.schema_arrow.names)
+
+
+def _margins(
+    first: CampaignStore, second: CampaignStore, chunks: Sequence[int]
+) -> dict[str, dict[str, Any]]:
+    """Second margin less first, by kind, where both were solved."""
+    names = [f"margin_{kind.value}" for kind in MarginKind]
+
+    def stream() -> Iterator[list[FloatArray]]:
+        for one, other in zip(
+            first.tables(names, chunks), second.tables(names, chunks), strict=True
+        ):
+            rows = min(one.num_rows, other.num_rows)
+            yield [
+                _gained(one.column(name).to_numpy()[:rows], other.column(name).to_numpy()[:rows])
+                for name in names
+            ]
+
+    totals, gained = np.zeros(len(names)), np.zeros(len(names), np.int64)
+    for item in stream():
+        totals += [values.sum() for values in item]
+        gained += [int((values > 0.0).sum()) for values in item]
+    found = distributions(stream, len(names), _LEVELS, _TAIL)
+    return {
+        kind.value: {
+            "unit": MARGIN_UNITS[kind.value],
+            "count": one.count,
+            "mean": float(totals[k] / one.count),
+            "min": one.quantiles[0],
+            "quantiles": {
+                f"{level:g}": value
+                for level, value in zip(_LEVELS[1:-1], one.quantiles[1:-1], strict=True)
+            },
+            "max": one.quantiles[-1],
+            "gained": int(gained[k]),
+        }
+        for k, (kind, one) in enumerate(zip(MarginKind, found, strict=True))
+        if one is not None
+    }
+
+
+def _gained(one: Any, other: Any) -> FloatArray:
+    both = np.isfinite(one) & np.isfinite(other)
+    return np.asarray(other[both] - one[both], float)

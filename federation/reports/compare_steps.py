@@ -1,0 +1,90 @@
+"""Two studies of several steps on the same realizations: each step, and all of them together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from federation.records.rows import outcome_codes
+from federation.records.stopping import stopping_summary
+from federation.records.store import CampaignStore
+from federation.reports.compare import about_campaign, compare_campaigns, crossed_difference
+from scenarios.arrays import BoolArray
+from scenarios.errors import StoreError
+from scenarios.verdict import Outcome
+
+__all__ = ["compare_steps"]
+
+
+def compare_steps(
+    first: CampaignStore, second: CampaignStore, confidence: float = 0.95
+) -> dict[str, Any]:
+    """Compare two studies of several steps, step by step and at all steps together.
+
+    Returns
+    -------
+    dict
+        ``steps``: number, name and `compare_campaigns` of each. ``joint``: shares, crossed counts
+        and difference of what is feasible at every step, as `crossed_difference` has them.
+
+    Raises
+    ------
+    StoreError
+        If their steps are not the same, one was not tried, or as `compare_campaigns`.
+    """
+    if first.steps != second.steps:
+        raise StoreError(
+            f"{first.root} has steps {', '.join(first.steps) or 'none'}, {second.root} has "
+            f"{', '.join(second.steps) or 'none'}; give two of the same steps, or one step of each"
+        )
+    found, pairs = [], []
+    for step, name in enumerate(first.steps):
+        pair = []
+        for store in (first, second):
+            one = store.of_step(step)
+            if one is None:
+                raise StoreError(
+                    f"{store.root} has not tried step {step} ({name}) yet; go on with: gridproof "
+                    f"resume {store.root}"
+                )
+            pair.append(one)
+        pairs.append((pair[0], pair[1]))
+        one_step = compare_campaigns(pair[0], pair[1], confidence)
+        found.append({"step": step, "name": name, **one_step})
+    joint = {"first": about_campaign(first), "second": about_campaign(second)}
+    return {"steps": found, "joint": {**joint, **_joint(pairs, confidence)}}
+
+
+def _joint(
+    pairs: Sequence[tuple[CampaignStore, CampaignStore]], confidence: float
+) -> dict[str, Any]:
+    """Cross what is feasible at every step; a realization that erred anywhere is left out."""
+    kept = [set(stopping_summary(one, one.finished())[0]) for pair in pairs for one in pair]
+    counts = dict.fromkeys(("both_feasible", "first_only", "second_only", "neither"), 0)
+    realizations = 0
+    for chunk in sorted(set.intersection(*kept)):
+        (first, erred), (second, other) = (
+            _held([pair[side] for pair in pairs], chunk) for side in (0, 1)
+        )
+        rows = min(len(first), len(second))
+        judged = ~(erred[:rows] | other[:rows])
+        one, two = first[:rows][judged], second[:rows][judged]
+        realizations += rows
+        for name, where in (
+            ("both_feasible", one & two),
+            ("first_only", one & ~two),
+            ("second_only", ~one & two),
+            ("neither", ~one & ~two),
+        ):
+            counts[name] += int(where.sum())
+    return crossed_difference(counts, realizations, confidence)
+
+
+def _held(stores: Sequence[CampaignStore], chunk: int) -> tuple[BoolArray, BoolArray]:
+    """(realization,) feasible at every step, and erred at any."""
+    tables = [next(iter(store.tables(["outcome"], [chunk]))) for store in stores]
+    rows = min(table.num_rows for table in tables)
+    codes = np.stack([outcome_codes(table.column("outcome"))[:rows] for table in tables])
+    return (codes == Outcome.FEASIBLE).all(axis=0), (codes == Outcome.ERRED).any(axis=0)

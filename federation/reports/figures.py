@@ -1,0 +1,348 @@
+"""Figures: the one-line diagram of a plan, and how its margins are distributed.
+
+Every meaning is carried by line style or marker as well as by colour, so a greyscale print
+reads the same; files hold no date, so equal content means equal bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from federation.records.profile import Profile
+from federation.records.rows import MARGIN_UNITS
+from federation.records.store import CampaignStore
+from federation.records.summary import TAIL_SHARE, campaign_summary
+from federation.reports.halos import draw_halos, halo_legend, haloed_ders
+from federation.reports.layout import bus_positions, place_labels
+from scenarios.plan import Plan
+from scenarios.scenario import Scenario
+
+__all__ = ["figure_margins", "figure_one_line", "save_figure"]
+
+_LIVE, _DEAD, _MARK, _OPEN, _INK = "#2f7d3b", "#b5403a", "#1756b8", "#6b6b6b", "#222222"
+_LABELS_AT_MOST = 80  # bus labels on a larger feeder are ink, not information
+_BINS = 60
+_LEAST_SPAN = 1e-3  # pu, or share of rating
+
+
+def figure_one_line(
+    plan: Plan,
+    scenario: Scenario,
+    path: Path,
+    time: int = 0,
+    *,
+    profile: Profile | None = None,
+) -> tuple[Path, ...]:
+    """Draw the plan on the feeder's map.
+
+    Live blocks are solid and green, dead ones dashed and red; closed switches and
+    grid-forming DERs are blue and filled, open switches hollow.
+
+    Parameters
+    ----------
+    plan, scenario
+        What is drawn.
+    path
+        Where to; ``.svg`` and ``.png`` are written beside each other.
+    time
+        The step.
+    profile
+        How often each element was outside its limits; drawn as halos if given.
+
+    Returns
+    -------
+    tuple of Path
+        The files written.
+    """
+    with rc_context({"text.parse_math": False}):  # an id may hold a dollar sign
+        figure = _one_line(plan, scenario, time, profile)
+    return save_figure(figure, path)
+
+
+def _one_line(plan: Plan, scenario: Scenario, time: int, profile: Profile | None) -> Figure:
+    place = bus_positions(scenario.feeder)
+    figure = Figure(figsize=_size(place), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.set_axis_off()
+    axes.set_aspect("equal" if _wide_enough(place) else "auto")
+    segments = _draw_wires(axes, plan, scenario, place, time)
+    labels = [] if profile is None else draw_halos(axes, scenario, place, profile)
+    haloed = () if profile is None else haloed_ders(profile)
+    labels += _draw_ders(axes, plan, scenario, place, time, haloed=haloed)
+    labels += _draw_switches(axes, plan, scenario, place, time)
+    labels += _draw_buses(axes, plan, scenario, place, time)
+    axes.margins(0.08)
+    live, forming = int(plan.energized[time].sum()), int(plan.grid_forming[time].sum())
+    step = f", {scenario.step_names[time]}" if len(plan.closed) > 1 else ""
+    source = "source" if scenario.restoration is not None else "grid-forming DER"
+    axes.set_title(
+        f"{scenario.name}{step}: {live} of {len(plan.block_ids)} blocks live, "
+        f"{forming} {source}{'' if forming == 1 else 's'}",
+        loc="left",
+        fontsize=11,
+        color=_INK,
+    )
+    axes.legend(
+        handles=_legend() + ([] if profile is None else halo_legend(profile)),
+        loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=4, fontsize=8,
+        frameon=False, handlelength=2.6,
+    )  # fmt: skip
+    figure.canvas.draw()
+    place_labels(axes, labels, segments)
+    return figure
+
+
+def _draw_wires(axes: Any, plan: Plan, scenario: Scenario, place: Any, time: int) -> Any:
+    """Lines and transformers that no plan switches; returns every drawn segment."""
+    feeder = scenario.feeder
+    alive = plan.energized[time][feeder.blocks.of_bus]
+    lines, transformers = feeder.lines, feeder.transformers
+    segments = []
+    for k in range(len(lines.ids)):
+        ends = place[[lines.from_bus[k], lines.to_bus[k]]]
+        segments.append(ends)
+        if lines.switchable[k]:
+            continue
+        if not lines.closed[k]:
+            axes.plot(*ends.T, color=_OPEN, linestyle=":", linewidth=1.0, zorder=1)
+            continue
+        axes.plot(*ends.T, zorder=2, **_wire(bool(alive[lines.from_bus[k]])))
+    for k in range(len(transformers.ids)):
+        ends = place[[transformers.from_bus[k], transformers.to_bus[k]]]
+        segments.append(ends)
+        style = _wire(bool(alive[transformers.from_bus[k]]))
+        axes.plot(*ends.T, zorder=2, **style)
+        for share in (0.4, 0.6):  # the two windings of the usual symbol
+            x, y = ends[0] + share * (ends[1] - ends[0])
+            axes.plot(
+                x, y, "o", markersize=6, markerfacecolor="none",
+                markeredgecolor=style["color"], zorder=3,
+            )  # fmt: skip
+    return np.array(segments)
+
+
+def _wire(alive: bool) -> dict[str, Any]:
+    if alive:
+        return {"color": _LIVE, "linewidth": 2.4, "linestyle": "-", "solid_capstyle": "round"}
+    return {"color": _DEAD, "linewidth": 1.2, "linestyle": (0, (4, 2))}
+
+
+def _draw_switches(axes: Any, plan: Plan, scenario: Scenario, place: Any, time: int) -> list[Any]:
+    lines = scenario.feeder.lines
+    labels = []
+    for name, k, shut in zip(
+        plan.switch_ids, scenario.feeder.switches, plan.closed[time], strict=True
+    ):
+        ends = place[[lines.from_bus[k], lines.to_bus[k]]]
+        colour = _MARK if shut else _OPEN
+        width, style = (3.0, "-") if shut else (1.2, ":")
+        axes.plot(*ends.T, color=colour, linewidth=width, linestyle=style, zorder=3)
+        middle = ends.mean(axis=0)
+        axes.plot(
+            *middle, marker="s", markersize=7, markerfacecolor=colour if shut else "white",
+            markeredgecolor=colour, markeredgewidth=1.4, zorder=5,
+        )  # fmt: skip
+        labels.append((name, middle, 6.0, {"fontsize": 7, "color": colour, "style": "italic"}))
+    return labels
+
+
+def _draw_ders(
+    axes: Any,
+    plan: Plan,
+    scenario: Scenario,
+    place: Any,
+    time: int,
+    *,
+    haloed: Container[int] = (),
+) -> list[Any]:
+    alive = plan.energized[time][scenario.feeder.blocks.of_bus[scenario.ders.bus]]
+    labels = []
+    for k, name in enumerate(plan.der_ids):
+        forms = bool(plan.grid_forming[time, k])
+        colour = _MARK if forms else _LIVE if alive[k] else _DEAD
+        where = place[scenario.ders.bus[k]]
+        axes.plot(
+            *where, marker="*" if forms else "D", markersize=17 if forms else 8,
+            markerfacecolor=colour if forms else "white", markeredgecolor=colour,
+            markeredgewidth=1.5, zorder=6,
+        )  # fmt: skip
+        text = f"{name}\n{plan.p_kw[time, k].sum():.0f} kW" if alive[k] else f"{name}\noff"
+        weight = "bold" if forms else "normal"
+        labels.append(
+            (
+                text,
+                where,
+                16.0 if k in haloed else 12.0 if forms else 8.0,
+                {"fontsize": 8, "color": colour, "weight": weight},
+            )
+        )
+    return labels
+
+
+def _draw_buses(axes: Any, plan: Plan, scenario: Scenario, place: Any, time: int) -> list[Any]:
+    feeder = scenario.feeder
+    alive = plan.energized[time][feeder.blocks.of_bus]
+    for state, colour, fill in ((True, _LIVE, _LIVE), (False, _DEAD, "white")):
+        axes.plot(
+            *place[alive == state].T, linestyle="none", marker="o", markersize=4,
+            markerfacecolor=fill, markeredgecolor=colour, zorder=4,
+        )  # fmt: skip
+    if len(feeder.buses.ids) > _LABELS_AT_MOST:
+        return []
+    return [
+        (name, place[k], 3.0, {"fontsize": 6, "color": _INK})
+        for k, name in enumerate(feeder.buses.ids)
+    ]
+
+
+def _legend() -> list[Line2D]:
+    def marker(shape: str, colour: str, fill: str, size: float, label: str) -> Line2D:
+        return Line2D(
+            [], [], linestyle="none", marker=shape, markersize=size, markerfacecolor=fill,
+            markeredgecolor=colour, label=label,
+        )  # fmt: skip
+
+    return [
+        Line2D([], [], label="live block", **_wire(True)),
+        Line2D([], [], label="dead block", **_wire(False)),
+        Line2D([], [], color=_MARK, linewidth=3, marker="s", markersize=7, label="closed switch"),
+        Line2D(
+            [],
+            [],
+            color=_OPEN,
+            linewidth=1.2,
+            linestyle=":",
+            marker="s",
+            markersize=7,
+            markerfacecolor="white",
+            label="open switch",
+        ),
+        marker("*", _MARK, _MARK, 14, "grid-forming DER"),
+        marker("D", _LIVE, "white", 8, "grid-following DER"),
+        marker("D", _DEAD, "white", 8, "DER that is off"),
+    ]
+
+
+def figure_margins(
+    store: CampaignStore,
+    path: Path,
+    summary: Mapping[str, Any] | None = None,
+    chunks: Sequence[int] | None = None,
+) -> tuple[Path, ...]:
+    """Draw, for each kind of limit, how the worst margin of a realization is distributed.
+
+    One panel per kind; what lies left of zero is violated, and hatched.
+
+    Parameters
+    ----------
+    store
+        The campaign; read part by part, twice.
+    path
+        Where to; ``.svg`` and ``.png`` are written beside each other.
+    summary
+        The campaign's summary, if there already.
+    chunks
+        The parts it is of; all finished ones if not given.
+
+    Returns
+    -------
+    tuple of Path
+        The files written.
+
+    Raises
+    ------
+    ValueError
+        If nothing was solved, so that there is no margin to draw.
+    """
+    summary = campaign_summary(store) if summary is None else summary
+    margins = summary["margins"]
+    if not margins:
+        raise ValueError(f"{store.root}: no realization was solved; there is no margin to draw")
+    edges = {kind: _edges(one["min"], one["max"]) for kind, one in margins.items()}
+    counts = {kind: np.zeros(_BINS, np.int64) for kind in margins}
+    names = [f"margin_{kind}" for kind in margins]
+    for table in store.tables(names, store.finished() if chunks is None else chunks):
+        for kind in margins:
+            values = table.column(f"margin_{kind}").to_numpy()
+            counts[kind] += np.histogram(values[np.isfinite(values)], edges[kind])[0]
+    figure = Figure(figsize=(7.2, 1.5 * len(margins) + 0.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(len(margins), 1, squeeze=False)[:, 0]
+    for axes, (kind, one) in zip(panels, margins.items(), strict=True):
+        _draw_margin(axes, kind, one, edges[kind], counts[kind])
+    figure.suptitle(
+        f"Worst margin of each realization ({summary['samples']} realizations, "
+        f"judge {summary['judge']})",
+        fontsize=11,
+        x=0.01,
+        ha="left",
+    )
+    return save_figure(figure, path)
+
+
+def _edges(low: float, high: float) -> Any:
+    """Bin edges over [low, high], zero on an edge where it lies inside.
+
+    A spread too small to matter is shown as one bar, not blown up to fill the panel.
+    """
+    span = max(high - low, _LEAST_SPAN)
+    if low < 0.0 < high:
+        width = span / (_BINS - 1)
+        below = int(np.ceil(-low / width))
+        return width * (np.arange(_BINS + 1) - below)
+    return np.linspace(low, low + span * (1.0 + 1e-9), _BINS + 1)
+
+
+def _draw_margin(axes: Any, kind: str, one: dict[str, Any], edges: Any, counts: Any) -> None:
+    bars = axes.bar(
+        edges[:-1], counts, width=np.diff(edges), align="edge", color=_LIVE, linewidth=0.0
+    )
+    for bar, right in zip(bars, edges[1:], strict=True):
+        if right <= 1e-12:
+            bar.set(facecolor="white", edgecolor=_DEAD, hatch="/////", linewidth=0.6)
+    if edges[0] <= 0.0 <= edges[-1]:
+        axes.axvline(0.0, color=_INK, linewidth=1.0)
+    tail = one["cvar"]["mean"]
+    axes.axvline(tail, color=_MARK, linewidth=1.2, linestyle="--")
+    axes.set_title(
+        f"{kind} ({MARGIN_UNITS[kind]}): least {one['min']:.4f}, "
+        f"mean of the worst {100 * TAIL_SHARE:g} % {tail:.4f} (dashed)",
+        fontsize=8,
+        loc="left",
+    )
+    axes.tick_params(labelsize=7)
+    axes.ticklabel_format(axis="x", useOffset=False, style="plain")
+    axes.set_ylabel("count", fontsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _wide_enough(place: Any) -> bool:
+    span = np.ptp(place, axis=0)
+    return bool(span.min() > 0.25 * span.max())
+
+
+def _size(place: Any) -> tuple[float, float]:
+    span = np.ptp(place, axis=0)
+    shape = float(np.clip(span[1] / max(span[0], 1e-9), 0.5, 1.0)) if _wide_enough(place) else 0.6
+    return 9.5, 9.5 * shape + 0.9
+
+
+def save_figure(figure: Figure, path: Path) -> tuple[Path, ...]:
+    """Write a figure as SVG, its text as text, and as PNG, neither with a date in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once, not again for each file
+    svg, png = path.with_suffix(".svg"), path.with_suffix(".png")
+    with rc_context({"svg.hashsalt": "gridproof", "svg.fonttype": "none"}):
+        figure.savefig(svg, metadata={"Date": None, "Creator": None})
+        figure.savefig(png, dpi=150, metadata={"Software": None})
+    return svg, png

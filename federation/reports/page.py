@@ -1,0 +1,86 @@
+"""The page every report is set in: sections of words, facts, figures, tables and links."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from federation.reports.svg import inline_svg
+from federation.reports.table import Table
+
+__all__ = ["PAGE", "Section", "figure_entry", "render_page"]
+
+PAGE = "report.html"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A section of a page.
+
+    Attributes
+    ----------
+    id, title
+        Anchor and heading.
+    lead
+        Paragraphs.
+    facts
+        Terms, and what is said of each.
+    links
+        Pages beside this one, by relative address, and what each is called.
+    figures, tables
+        From `figure_entry`; from `federation.reports.table`.
+    """
+
+    id: str
+    title: str
+    lead: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    figures: tuple[Mapping[str, Any], ...] = ()
+    tables: tuple[Table, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing in it."""
+        return not (self.lead or self.facts or self.links or self.figures or self.tables)
+
+
+def figure_entry(
+    name: str, files: Sequence[Path], *, title: str, description: str
+) -> dict[str, Any]:
+    """Make a drawn figure, SVG and PNG, ready to stand in a page."""
+    svg, png = files
+    return {
+        "name": name,
+        "title": title,
+        "description": description,
+        "svg": inline_svg(svg, key=name, title=title, description=description),
+        "files": f"figures/{svg.name}, figures/{png.name}",
+    }
+
+
+def render_page(study: str, headline: Mapping[str, Any], sections: Sequence[Section]) -> str:
+    """Set a page; sections with nothing in them are left out.
+
+    Parameters
+    ----------
+    study
+        Name of the study.
+    headline
+        ``title``, ``share``, ``what``, ``interval`` and ``notes``.
+    sections
+        In order.
+    """
+    loader = jinja2.PackageLoader("federation.reports", "templates")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    shown = [section for section in sections if not section.empty]
+    return environment.get_template("report.html.j2").render(
+        study=study, headline=headline, sections=shown
+    )

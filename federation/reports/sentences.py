@@ -1,0 +1,264 @@
+"""What a report says in sentences: its headline, the lead of each section, its figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from federation.records.store import CampaignStore
+from federation.records.summary import about_plan
+from federation.reports.campaign_words import interval_kind, sentences
+from federation.reports.data import ReportData, breach_table
+from federation.reports.restoration_view import restoration_facts
+from federation.wording import fixed, percent, place_words, whole
+from scenarios.scenario import Scenario
+
+__all__ = ["described", "environment_facts", "headline", "leads", "plan_facts"]
+
+_JUDGES = {
+    "ac": "AC power flow (OpenDSS)",
+    "linear": "the linear model (LinDist3Flow)",
+    "both": "AC power flow (OpenDSS), the linear model beside it",
+}
+
+
+def headline(data: ReportData) -> dict[str, Any]:
+    """Return the one figure, what it is of, and what must be known before it is quoted."""
+    verdicts = data.verdicts
+    share, (low, high) = verdicts["feasible_share"], verdicts["interval"]
+    counts = verdicts["outcomes"]
+    notes = []
+    if verdicts["samples"] < verdicts["asked"]:
+        notes.append(
+            f"The campaign is not whole: {whole(verdicts['samples'])} of "
+            f"{whole(verdicts['asked'])} realizations are done."
+        )
+    if counts.get("erred"):
+        notes.append(
+            f"{whole(counts['erred'])} realizations are erred and stand outside the feasible share."
+        )
+    if counts.get("stale"):
+        notes.append(f"{whole(counts['stale'])} realizations are stale and count as not feasible.")
+    if data.plan.proof.optimal and not data.plan.proof.robust:
+        notes.append("The plan is optimal for the nominal load; nothing is proven of other loads.")
+    elif not data.plan_facts["certified"]:
+        notes.append("The plan is not certified optimal; its proof is under “The plan”.")
+    title = data.study["config"].get("study", {}).get("title") or data.study["name"]
+    if len(data.plan.closed) > 1:
+        title = f"{title}: step {data.step}, {data.scenario.step_names[data.step]}"
+    return {
+        "title": title,
+        "share": "none judged" if share is None else percent(share),
+        "interval": f"{100 * verdicts['confidence']:g} % {interval_kind(verdicts)} interval "
+        f"{percent(low)} to {percent(high)}",
+        "what": f"of {whole(verdicts['samples'])} drawn realizations stay inside every limit, "
+        f"judged by {_JUDGES.get(verdicts['judge'], verdicts['judge'])}, recourse "
+        f"{verdicts['recourse']}",
+        "notes": notes,
+    }
+
+
+def leads(data: ReportData) -> dict[str, tuple[str, ...]]:
+    """First paragraphs of the sections that need one."""
+    verdicts, limits = data.verdicts, data.scenario.limits
+    said: dict[str, tuple[str, ...]] = {
+        "plan": (_plan_lead(data),),
+        "margins": (
+            "Each realization counts with its worst margin to each kind of limit: voltage in pu, "
+            "the others as a share of the element's rating. Below zero is outside.",
+        )
+        if verdicts["margins"]
+        else ("No realization was solved; there is no margin to show.",),
+        "voltages": (
+            f"Limits {fixed(limits.v_min_pu, 3)} to {fixed(limits.v_max_pu, 3)} pu, "
+            f"{limits.voltage_test.value.replace('_', '-')} voltages, "
+            f"{whole(data.profile.solved)} solved realizations.",
+            *_missing(data),
+        ),
+        "worst": (
+            "Ranked by the least margin to any limit; a voltage margin counts as a share of half "
+            "the band. Of each kind of limit the worst element is named.",
+        ),
+        "convergence": (
+            f"Share of feasible realizations among those judged, in the order they were drawn, "
+            f"with its exact {100 * verdicts['confidence']:g} % interval at each point. The "
+            "interval holds for a number of realizations fixed beforehand, not for one chosen by "
+            "looking.",
+        ),
+    }
+    said["verdicts"] = tuple(f"{line[0].upper()}{line[1:]}." for line in sentences(verdicts))
+    crossed = verdicts.get("crossed")
+    if crossed is not None and crossed["difference"]["value"] is not None:
+        said["verdicts"] += (_crossed_lead(crossed),)
+    return said
+
+
+def _plan_lead(data: ReportData) -> str:
+    rows = breach_table(data)
+    if not data.profile.solved:
+        return "No realization was solved under this plan."
+    if not rows:
+        return (
+            f"No element left its limits in any of {whole(data.profile.solved)} solved "
+            "realizations."
+        )
+    most = rows[0]
+    return (
+        f"{len({(row['kind'], row['element']) for row in rows})} limits were left at least once. "
+        f"Most often: {most['kind']} of {most['element']}, in {percent(most['share'])} of "
+        f"{whole(data.profile.solved)} solved realizations."
+    )
+
+
+def _missing(data: ReportData) -> tuple[str, ...]:
+    if not data.profile_missing:
+        return ()
+    return (
+        f"{data.profile_missing} parts hold no voltages (made by an earlier version); they are "
+        "left out here and on the map.",
+    )
+
+
+def _crossed_lead(crossed: dict[str, Any]) -> str:
+    difference = crossed["difference"]
+    low, high = difference["interval"]
+    return (
+        "Feasible share of the linear model less that of AC: "
+        f"{fixed(100 * difference['value'], 2)} percentage points "
+        f"({100 * difference['confidence']:g} % interval {fixed(100 * low, 2)} to "
+        f"{fixed(100 * high, 2)}, Tango's score). {whole(crossed['linear_only'])} realizations "
+        f"are feasible in the linear model only, {whole(crossed['ac_only'])} in AC only."
+    )
+
+
+def plan_facts(data: ReportData) -> tuple[tuple[str, str], ...]:
+    """Facts of the plan as a list of terms; of all its phases where lines failed."""
+    if data.scenario.restoration is not None:
+        return restoration_facts(about_plan(data.plan, data.scenario))
+    plan = data.plan_facts
+    gap = "none" if plan["gap"] is None else percent(plan["gap"])
+    live = [name for name, state in plan["blocks"].items() if state == "live"]
+    shut = [name for name, state in plan["switches"].items() if state == "closed"]
+    cost = plan["objective_usd"]
+    return (
+        ("family", plan["family"]),
+        (
+            "proof",
+            f"{'certified' if plan['certified'] else 'not certified'}, "
+            f"{'robust' if plan['robust'] else 'not proven robust'}; search ended "
+            f"{plan['termination']}, gap {gap}",
+        ),
+        (
+            "cost",
+            f"{fixed(cost, 2) or 'not known'} USD"
+            + (
+                f", at least {fixed(plan['bound_usd'], 2)}" if plan["bound_usd"] is not None else ""
+            ),
+        ),
+        (
+            "served",
+            f"{fixed(plan['served_kw'], 1)} of {fixed(plan['demand_kw'], 1)} kW nominal demand",
+        ),
+        ("live blocks", f"{len(live)} of {len(plan['blocks'])}: {', '.join(live) or 'none'}"),
+        (
+            "closed switches",
+            f"{len(shut)} of {len(plan['switches'])}: {', '.join(shut) or 'none'}",
+        ),
+    )
+
+
+def environment_facts(store: CampaignStore, scenario: Scenario) -> tuple[tuple[str, str], ...]:
+    """Say what it takes to make the same campaign again."""
+    study, environment = store.study, store.environment
+    campaign, host = study["config"]["campaign"], environment.get("host", {})
+    return (
+        ("study", str(study["name"])),
+        ("fingerprint", str(study["fingerprint"])),
+        ("seed", str(campaign.get("seed", environment.get("seed")))),
+        ("uncertainty", _uncertainty(scenario)),
+        ("sampler", str(campaign.get("sampler", ""))),
+        ("recourse", str(campaign.get("recourse", ""))),
+        ("judge", str(campaign.get("judge", ""))),
+        (
+            "host",
+            f"{host.get('system')} {host.get('release')}, {host.get('machine')}, "
+            f"{host.get('cpus')} CPUs",
+        ),
+    )
+
+
+def _uncertainty(scenario: Scenario) -> str:
+    """Say how far loads may move; a study's title tells only what it was written for."""
+    box = scenario.uncertainty
+    if not box.size:
+        return "none: every load is nominal"
+    least, most = 100.0 * float(box.spread.min()), 100.0 * float(box.spread.max())
+    spread = f"±{most:g} %" if least == most else f"±{least:g} to ±{most:g} %"
+    return f"{box.size} of {len(scenario.feeder.loads.ids)} loads, {spread} of nominal"
+
+
+def described(name: str, data: ReportData) -> tuple[str, str]:
+    """Title and description of a figure: what it shows, and its main numbers."""
+    makers = {
+        "shares": _shares,
+        "one-line": _one_line,
+        "margins": _margins,
+        "voltages": _voltages,
+        "convergence": _convergence,
+    }
+    return makers[name](data)
+
+
+def _shares(data: ReportData) -> tuple[str, str]:
+    samples = data.verdicts["samples"]
+    parts = [
+        f"{outcome.replace('_', ' ')} {percent(count / samples)}"
+        for outcome, count in data.verdicts["outcomes"].items()
+        if count
+    ]
+    return "Share of every outcome with its exact interval", f"Bars: {', '.join(parts)}."
+
+
+def _one_line(data: ReportData) -> tuple[str, str]:
+    plan = data.plan_facts
+    rows = breach_table(data)[:6]
+    told = "; ".join(f"{row['kind']} of {row['element']} {percent(row['share'])}" for row in rows)
+    return (
+        "One-line diagram of the plan; halos show how often an element is outside a limit",
+        f"{plan['energized_blocks']} of {len(plan['blocks'])} blocks are live, formed by "
+        f"{', '.join(plan['grid_forming']) or 'no DER'}. "
+        + (f"Most often outside: {told}." if told else "No element is ever outside a limit."),
+    )
+
+
+def _margins(data: ReportData) -> tuple[str, str]:
+    told = "; ".join(
+        f"{kind}: least {fixed(one['min'], 4)}, median {fixed(one['quantiles']['0.5'], 4)} "
+        f"{one['unit']}"
+        for kind, one in data.verdicts["margins"].items()
+    )
+    return (
+        "Distribution of the worst margin of a realization, by kind of limit",
+        f"Histograms; what lies below zero is hatched. {told}.",
+    )
+
+
+def _voltages(data: ReportData) -> tuple[str, str]:
+    profile, buses = data.profile, data.scenario.feeder.buses.ids
+    low, high = int(np.argmin(profile.low_pu)), int(np.argmax(profile.high_pu))
+    return (
+        "Voltages of every live bus against its electrical distance from the grid-forming DER",
+        f"One panel per phase. Least {fixed(profile.low_pu[low], 4)} pu at "
+        f"{place_words(buses[profile.bus[low]], None)}, greatest "
+        f"{fixed(profile.high_pu[high], 4)} pu at {buses[profile.bus[high]]}.",
+    )
+
+
+def _convergence(data: ReportData) -> tuple[str, str]:
+    one = data.convergence
+    return (
+        "Running feasible share with its interval against the number of realizations",
+        f"After {whole(one.judged[-1])} judged realizations {percent(one.share[-1])}, interval "
+        f"{percent(one.low[-1])} to {percent(one.high[-1])}.",
+    )

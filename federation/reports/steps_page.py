@@ -1,0 +1,244 @@
+"""The report of a study of several steps: one page over all, and beside it each step's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from federation.campaigns.steps import step_stores
+from federation.files import write_whole
+from federation.records.restoration_summary import restoration_summary
+from federation.records.sink import stored_plan
+from federation.records.store import CampaignStore
+from federation.reports.campaign_page import write_report
+from federation.reports.page import PAGE, Section, figure_entry, render_page
+from federation.reports.restoration_view import restoration_facts
+from federation.reports.sentences import environment_facts
+from federation.reports.table import Table, csv_text, number, text
+from federation.wording import fixed, per_cent, percent, plain, whole
+from scenarios.errors import StoreError
+from scenarios.plan import Plan
+from scenarios.restoration_trial import restoration_of
+from scenarios.scenario import Scenario
+
+__all__ = ["write_steps_report"]
+
+_LEAD = (
+    "Realization by realization the same load is drawn at every step, so what holds at all of "
+    "them is counted pair by pair. A step that serves nothing passes every limit: read the share "
+    "served beside the share feasible.",
+)
+
+
+def write_steps_report(
+    store: CampaignStore, scenario: Scenario, out: Path, found: Mapping[str, Any]
+) -> Path:
+    """Write the page over all steps, and into ``step-0/`` and so on each step's own.
+
+    Parameters
+    ----------
+    store, scenario
+        The study's directory, whole or as far as it came, and what its rows speak of.
+    out
+        Folder: ``report.html``, ``figures/``, ``tables/`` and a folder for each step go there.
+    found
+        `federation.campaigns.steps.steps_summary`.
+
+    Returns
+    -------
+    Path
+        The page over all steps.
+
+    Raises
+    ------
+    StoreError
+        If a campaign cannot be read or ``out`` cannot be written.
+    """
+    plan = stored_plan(store, scenario)
+    if plan is None:
+        raise StoreError(
+            f"{store.root} holds no plan yet; go on with: gridproof resume {store.root}"
+        )
+    about = restoration_summary(plan, scenario) if scenario.restoration is not None else None
+    tables = {"steps": _steps_table(found), "first-failed": _failed_table(found["joint"])}
+    if about is not None:
+        tables["phases"] = _phase_table(about)
+    links = _write_each(store, scenario, out, found)
+    try:
+        (out / "tables").mkdir(parents=True, exist_ok=True)
+        figures = () if about is None else (_stages(plan, scenario, out / "figures"),)
+    except OSError as error:
+        raise StoreError(f"{out} cannot be written ({error}); give another --out") from error
+    for table in tables.values():
+        write_whole(out / "tables" / f"{table.name}.csv", csv_text(table))
+    sections = (
+        Section(
+            id="steps",
+            title="Step by step",
+            lead=_LEAD,
+            tables=tuple(tables[name] for name in ("steps", "first-failed") if tables[name].rows),
+            links=links,
+        ),
+        Section(
+            id="plan",
+            title="The plan",
+            facts=() if about is None else restoration_facts(about),
+            figures=figures,
+            tables=tuple(tables[name] for name in ("phases",) if name in tables),
+        ),
+        Section(id="environment", title="Environment", facts=environment_facts(store, scenario)),
+    )
+    page = render_page(store.study["name"], _headline(store, plan, found), sections)
+    write_whole(out / PAGE, page)
+    return out / PAGE
+
+
+def _write_each(
+    store: CampaignStore, scenario: Scenario, out: Path, found: Mapping[str, Any]
+) -> tuple[tuple[str, str], ...]:
+    """Write the page of every step that has a finished part; returns where they are."""
+    summaries, links = {one["step"]: one["campaign"] for one in found["steps"]}, []
+    for one in step_stores(store):
+        if summaries[one.step]:
+            write_report(one, scenario, out / one.root.name, summaries[one.step])
+            links.append((f"{one.root.name}/{PAGE}", f"Step {one.step}, {store.steps[one.step]}"))
+    return tuple(links)
+
+
+def _headline(store: CampaignStore, plan: Plan, found: Mapping[str, Any]) -> dict[str, Any]:
+    joint, study = found["joint"], store.study
+    share, (low, high) = joint["feasible_share"], joint["interval"]
+    asked = study["config"]["campaign"]["samples"]
+    notes = []
+    if joint["realizations"] < asked:
+        notes.append(
+            f"The study is not whole: {whole(joint['realizations'])} of {whole(asked)} "
+            "realizations are done at every step."
+        )
+    if joint["unjudged"]:
+        notes.append(
+            f"{whole(joint['unjudged'])} realizations erred at some step and are left out."
+        )
+    if plan.proof.optimal and not plan.proof.robust:
+        notes.append("The plan is optimal for the nominal load; nothing is proven of other loads.")
+    elif not plan.proof.certified:
+        notes.append("The plan is not certified optimal.")
+    return {
+        "title": study["config"].get("study", {}).get("title") or study["name"],
+        "share": "none judged" if share is None else percent(share),
+        "interval": f"{100 * joint['confidence']:g} % exact interval {percent(low)} to "
+        f"{percent(high)}",
+        "what": f"of {whole(joint['realizations'])} drawn realizations stay inside every limit at "
+        f"every one of {len(store.steps)} steps",
+        "notes": notes,
+    }
+
+
+def _steps_table(found: Mapping[str, Any]) -> Table:
+    rows = []
+    for step in found["steps"]:
+        campaign = step["campaign"]
+        name = f"{step['step']} {step['name']}"
+        if campaign is None:
+            rows.append((name, 0, None, None, None, None, None, "not tried yet"))
+            continue
+        energy = campaign["energy"]
+        served = None
+        if energy["shed_by_plan_kwh"] is not None and energy["demand_kwh"]:
+            served = 1.0 - energy["shed_by_plan_kwh"] / energy["demand_kwh"]
+        rows.append(
+            (
+                name,
+                campaign["samples"],
+                served,
+                campaign["feasible_share"],
+                *campaign["interval"],
+                campaign["outcomes"]["erred"],
+                _worst(campaign),
+            )
+        )
+    return Table(
+        name="steps",
+        caption="What became of the realizations at each step, with exact intervals; shares in %",
+        columns=(
+            text("step"),
+            number("tried", whole),
+            number("served", per_cent),
+            number("feasible", per_cent),
+            number(f"{100 * found['joint']['confidence']:g} % from", per_cent),
+            number("to", per_cent),
+            number("erred", whole),
+            text("least margin below zero"),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def _worst(campaign: Mapping[str, Any]) -> str:
+    """Name the limit that is exceeded furthest, as a share of what it is measured in."""
+    beyond = [(one["margin"], kind, one) for kind, one in campaign["worst"].items()]
+    outside = [item for item in beyond if item[0] < 0.0]
+    if not outside:
+        return ""
+    margin, kind, one = min(outside, key=lambda item: item[0])
+    return f"{kind} {fixed(margin, 4)} {one['unit']} at {one['element']}, #{one['index']}"
+
+
+def _failed_table(joint: Mapping[str, Any]) -> Table:
+    failed = {name: count for name, count in joint["first_failed"].items() if count}
+    return Table(
+        name="first-failed",
+        caption="Realizations by the first step at which they are not feasible",
+        columns=(text("step"), number("realizations", whole)),
+        rows=tuple(failed.items()),
+    )
+
+
+def _phase_table(about: Mapping[str, Any]) -> Table:
+    return Table(
+        name="phases",
+        caption="What the plan supplies, loses and switches in each phase",
+        columns=(
+            text("phase"),
+            number("supplied %", per_cent),
+            number("supplied kW", lambda value: fixed(value, 1)),
+            number("live buses", whole),
+            number("damaged", whole),
+            number("dead but safe", whole),
+            number("operations", plain),
+        ),
+        rows=tuple(
+            (
+                f"{phase['step']} {phase['name']}",
+                phase["supplied_share"],
+                phase["supplied_kw"],
+                phase["supplied_buses"],
+                phase["damaged_buses"],
+                phase["dead_safe_buses"],
+                phase["operations"],
+            )
+            for phase in about["phases"]
+        ),
+    )
+
+
+def _stages(plan: Plan, scenario: Scenario, folder: Path) -> dict[str, Any]:
+    """Draw the map of every phase."""
+    from federation.reports.restoration_figures import figure_stages, stage_maps  # noqa: PLC0415
+
+    case = scenario.restoration
+    assert case is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    maps = stage_maps(case, restoration_of(plan, scenario))
+    told = "; ".join(
+        f"{one.phase}: {percent(one.supplied_share)} supplied, {one.damaged_buses} buses damaged, "
+        f"{one.dead_safe_buses} dead but safe"
+        for one in maps
+    )
+    return figure_entry(
+        "stages",
+        figure_stages(case, maps, folder / "stages"),
+        title="The network in every phase, failures marked by a cross",
+        description=f"Maps of the four phases. {told}.",
+    )

@@ -1,0 +1,126 @@
+"""The figure of a sweep: feasible share against the swept key, with intervals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from federation.campaigns.sweep import Point, Sweep
+from federation.reports.figures import save_figure
+
+__all__ = ["figure_sweep"]
+
+_STYLES = (
+    ("#1756b8", "o", "-"), ("#b5403a", "s", "--"), ("#2f7d3b", "^", "-."),
+    ("#8a5a00", "D", ":"), ("#5b3f8c", "v", "-"),
+)  # fmt: skip
+_INK, _GREY = "#222222", "#6b6b6b"
+_UNITS = {"s": "s", "kw": "kW", "pu": "pu", "a": "A", "h": "h"}
+
+
+def figure_sweep(sweep: Sweep, path: Path) -> tuple[Path, ...]:
+    """Draw the feasible share of every point with its interval.
+
+    Parameters
+    ----------
+    sweep
+        Values of its key must be numbers to be placed to scale; others stand side by side.
+    path
+        Where to; ``.svg`` and ``.png`` are written beside each other.
+
+    Returns
+    -------
+    tuple of Path
+        The files.
+    """
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "gridproof", "font.size": 9}):
+        figure = Figure(figsize=(6.4, 3.9), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        lines = (None,) if sweep.by is None else sweep.by.values
+        for k, line in enumerate(lines):
+            mine = [
+                point
+                for point in sweep.points
+                if sweep.by is None or point.settings[sweep.by.key] == line
+            ]
+            _draw_line(axes, sweep, mine, k, line)
+        if sweep.reference is not None:
+            _draw_reference(axes, sweep.reference)
+        _dress(axes, sweep)
+        return save_figure(figure, path)
+
+
+def _places(values: tuple[str, ...]) -> list[float]:
+    try:
+        return [float(value) for value in values]
+    except ValueError:
+        return [float(k) for k in range(len(values))]
+
+
+def _draw_line(axes: Any, sweep: Sweep, points: list[Point], k: int, line: str | None) -> None:
+    colour, marker, style = _STYLES[k % len(_STYLES)]
+    at = _places(tuple(point.settings[sweep.over.key] for point in points))
+    share = [100.0 * point.share for point in points]
+    below = [100.0 * (point.share - point.low) for point in points]
+    above = [100.0 * (point.high - point.share) for point in points]
+    label = None if sweep.by is None else _named(sweep.by.key, line or "")
+    axes.errorbar(
+        at,
+        share,
+        yerr=[[max(0.0, v) for v in below], [max(0.0, v) for v in above]],
+        color=colour,
+        marker=marker,
+        markersize=4,
+        linestyle=style,
+        linewidth=1.2,
+        elinewidth=0.9,
+        capsize=2.5,
+        label=label,
+    )
+
+
+def _draw_reference(axes: Any, point: Point) -> None:
+    what = ", ".join(_named(key, value) for key, value in point.settings.items())
+    axes.axhspan(100.0 * point.low, 100.0 * point.high, color=_GREY, alpha=0.18, linewidth=0)
+    axes.axhline(100.0 * point.share, color=_GREY, linestyle=(0, (6, 3)), linewidth=1.0, label=what)
+
+
+def _label(key: str) -> tuple[str, str]:
+    """Name and unit of a key: ``faults.latency_s`` is ("latency", "s")."""
+    name = key.rsplit(".", maxsplit=1)[-1]
+    stem, _, unit = name.rpartition("_")
+    if stem and unit in _UNITS:
+        return stem.replace("_", " "), _UNITS[unit]
+    return name.replace("_", " "), ""
+
+
+def _named(key: str, value: str) -> str:
+    name, unit = _label(key)
+    return f"{name} {value} {unit}".rstrip()
+
+
+def _dress(axes: Any, sweep: Sweep) -> None:
+    name, unit = _label(sweep.over.key)
+    axes.set_xlabel(f"{name}, {unit}" if unit else name)
+    axes.set_ylabel("feasible realizations, %")
+    numbers = [100.0 * point.low for point in sweep.points]
+    if sweep.reference is not None:
+        numbers.append(100.0 * sweep.reference.low)
+    axes.set_ylim(max(0.0, 10.0 * (min(numbers) // 10.0)), 101.5)
+    try:
+        [float(value) for value in sweep.over.values]
+    except ValueError:
+        axes.set_xticks(range(len(sweep.over.values)), sweep.over.values)
+    axes.grid(visible=True, color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    if sweep.by is not None or sweep.reference is not None:
+        axes.legend(frameon=False, loc="best")
+    percent = f"{100.0 * sweep.confidence:g} % intervals, {sweep.samples} realizations a point"
+    axes.set_title(f"{sweep.title}\n{percent}" if sweep.title else percent, fontsize=9, color=_INK)

@@ -1,0 +1,281 @@
+"""Tables for people: a plan and a campaign on 80 columns, legible without colour.
+
+The figures are those of `federation.records.summary`; here is only how they are set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from federation.records.environment import versions
+from federation.records.summary import QUANTILE_LEVELS, about_plan, campaign_summary, plan_summary
+from federation.reports.campaign_words import interval_kind, sentences
+from federation.reports.restoration_view import restoration_view
+from federation.reports.view_table import blank_table
+from federation.wording import MEANING, per_cent
+
+__all__ = [
+    "about_plan",
+    "campaign_summary",
+    "crossed_table",
+    "margin_table",
+    "plan_summary",
+    "plan_view",
+    "print_views",
+    "run_summary",
+    "verdict_table",
+    "verdict_view",
+]
+
+_GOOD, _BAD, _DIM, _LIVE = "green", "red", "dim", "bold blue"
+
+
+def run_summary(
+    study: str,
+    seed: int,
+    plan: Mapping[str, Any] | None,
+    campaign: Mapping[str, Any] | None,
+    version: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Put one run into one object, the one that ``--json`` prints.
+
+    ``campaign`` is a `campaign_summary`, or a `federation.campaigns.steps.steps_summary` where
+    each step has a campaign: its ``steps`` and ``joint`` then stand in the place of ``campaign``.
+    """
+    tried = {} if campaign is None else {"campaign": dict(campaign)}
+    return {
+        "study": study,
+        "seed": seed,
+        "versions": dict(versions() if version is None else version),
+        **({"plan": dict(plan)} if plan is not None else {}),
+        **(dict(campaign) if campaign is not None and "steps" in campaign else tried),
+    }
+
+
+def plan_view(plan: Mapping[str, Any]) -> RenderableType:
+    """Set a plan: proof, costs, islands, switches and set-points; or phase by phase."""
+    if "phases" in plan:
+        return restoration_view(plan)
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="bold", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for label, value in _plan_facts(plan):
+        facts.add_row(label, value)
+    parts: list[RenderableType] = [Text("Plan", style="bold underline"), facts]
+    if plan["islands"]:
+        parts += [Text(), _island_table(plan)]
+    if plan["ders"]:
+        parts += [Text(), _der_table(plan)]
+    return Group(*parts)
+
+
+def _plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
+    gap = "none" if plan["gap"] is None else f"{100.0 * plan['gap']:.4f} %"
+    proven = Text.assemble(
+        ("certified", _GOOD) if plan["certified"] else ("not certified", _BAD),
+        f" ({'robust' if plan['robust'] else 'not proven robust'}, search ended: "
+        f"{plan['termination']}, gap {gap})",
+    )
+    live = [name for name, state in plan["blocks"].items() if state == "live"]
+    dead = [name for name, state in plan["blocks"].items() if state != "live"]
+    shut = [name for name, state in plan["switches"].items() if state == "closed"]
+    open_ = [name for name, state in plan["switches"].items() if state != "closed"]
+    costs = [
+        f"{label} {_usd(plan[key])}"
+        for label, key in (
+            ("shed", "shed_cost_usd"),
+            ("generation", "generation_cost_usd"),
+            ("re-dispatch", "redispatch_cost_usd"),
+        )
+    ]
+    return [
+        ("family", Text(plan["family"])),
+        ("proof", proven),
+        (
+            "cost (USD)",
+            Text(f"{_usd(plan['objective_usd'])}, proven at least {_usd(plan['bound_usd'])}"),
+        ),
+        ("of which", Text(", ".join(costs))),
+        ("live blocks", Text(_listed(live, len(plan["blocks"])), style=_GOOD)),
+        ("dead blocks", Text(_listed(dead, len(plan["blocks"])), style=_DIM)),
+        ("closed", Text(_listed(shut, len(plan["switches"])), style=_LIVE)),
+        ("open", Text(_listed(open_, len(plan["switches"])))),
+        ("served", _served(plan)),
+        ("search", Text(f"{plan['iterations']} iterations, {plan['seconds'] or 0.0:.2f} s")),
+    ]
+
+
+def _served(plan: Mapping[str, Any]) -> Text:
+    text = Text(f"{plan['served_kw']:.1f} of {plan['demand_kw']:.1f} kW nominal")
+    if plan["served_kw"] == 0.0 < plan["demand_kw"]:
+        # a plan that serves nothing passes every limit, and would read as a success below
+        text.append(
+            "\nNOTHING is served: dead blocks cost less than supplying them; see [objective] "
+            "weights, DER prices, planner.min_energized_blocks",
+            style=_BAD,
+        )
+    return text
+
+
+def _island_table(plan: Mapping[str, Any]) -> Table:
+    table = blank_table("Islands")
+    table.add_column("forming DER", no_wrap=True, style=_LIVE)
+    table.add_column("blocks", overflow="fold")
+    table.add_column("demand kW", justify="right", no_wrap=True)
+    table.add_column("capacity kW", justify="right", no_wrap=True)
+    for island in plan["islands"]:
+        table.add_row(
+            ", ".join(island["grid_forming"]) or "none",
+            ", ".join(island["blocks"]),
+            f"{island['demand_kw']:.1f}",
+            f"{island['capacity_kw']:.1f}",
+        )
+    return table
+
+
+def _der_table(plan: Mapping[str, Any]) -> Table:
+    table = blank_table("DER set-points")
+    for name in ("DER", "bus", "block", "role"):
+        table.add_column(name, no_wrap=True)
+    for name in ("P kW", "of kW", "Q kvar", "V pu"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, der in plan["ders"].items():
+        held = der["source_v_pu"]
+        style = {"grid-forming": _LIVE, "off": _DIM}.get(der["role"], "")
+        table.add_row(
+            name,
+            der["bus"],
+            der["block"],
+            der["role"],
+            f"{der['p_kw']:.1f}",
+            f"{der['capacity_kw']:.0f}",
+            f"{der['q_kvar']:.1f}",
+            "" if held is None else f"{held:.4f}",
+            style=style,
+        )
+    return table
+
+
+def verdict_view(campaign: Mapping[str, Any]) -> RenderableType:
+    """Set a campaign: outcomes with exact intervals, margins and where they are worst."""
+    low, high = campaign["interval"]
+    share = campaign["feasible_share"]
+    percent = f"{100.0 * campaign['confidence']:g} %"
+    headline = Text.assemble(
+        ("feasible ", "bold"),
+        ("none judged" if share is None else f"{per_cent(share)} %", "bold"),
+        f"  ({percent} {interval_kind(campaign)} interval {per_cent(low)} to {per_cent(high)} %)",
+    )
+    rate = campaign["samples_per_s"]
+    how = (
+        f"{campaign['samples']} realizations, recourse {campaign['recourse']}, "
+        f"judge {campaign['judge']}, {campaign['seconds']:.2f} s"
+        + (f" ({rate:.0f} per s)" if rate else "")
+    )
+    parts: list[RenderableType] = [
+        Text("Verdicts", style="bold underline"),
+        headline,
+        Text(how),
+        *(Text(line) for line in sentences(campaign)),
+        Text(),
+        verdict_table(campaign),
+    ]
+    if campaign["samples"] < campaign["asked"]:
+        missing = campaign["asked"] - campaign["samples"]
+        parts.insert(2, Text(f"{missing} of {campaign['asked']} realizations not done", _BAD))
+    if "crossed" in campaign:
+        parts += [Text(), crossed_table(campaign["crossed"])]
+        parts += _crossed_words(campaign["crossed"]["difference"])
+    if campaign["margins"]:
+        parts += [Text(), margin_table(campaign)]
+    return Group(*parts)
+
+
+def verdict_table(campaign: Mapping[str, Any]) -> Table:
+    """Every outcome with its count, share and exact interval; ``erred`` always shown."""
+    table = blank_table(None)
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("count", justify="right", no_wrap=True)
+    table.add_column("share %", justify="right", no_wrap=True)
+    table.add_column(f"{100.0 * campaign['confidence']:g} % interval", no_wrap=True)
+    table.add_column("meaning", overflow="fold")
+    samples = campaign["samples"]
+    for name, count in campaign["outcomes"].items():
+        low, high = campaign["outcome_intervals"][name]
+        style = _DIM if not count else _GOOD if name == "feasible" else _BAD
+        table.add_row(
+            name.replace("_", " "),
+            str(count),
+            per_cent(count / samples),
+            f"{per_cent(low):>6} to {per_cent(high):>6}",
+            MEANING[name],
+            style=style,
+        )
+    return table
+
+
+def crossed_table(crossed: Mapping[str, Any]) -> Table:
+    """Linear judge against AC judge, realizations."""
+    table = blank_table("Linear judge (rows) against AC")
+    table.add_column("LinDist3Flow", no_wrap=True)
+    for name in ("AC feasible", "AC not"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_row("feasible", str(crossed["both_feasible"]), str(crossed["linear_only"]))
+    table.add_row("not", str(crossed["ac_only"]), str(crossed["neither"]))
+    return table
+
+
+def _crossed_words(difference: Mapping[str, Any]) -> list[RenderableType]:
+    if difference["value"] is None:
+        return []
+    low, high = (100.0 * one for one in difference["interval"])
+    return [
+        Text(
+            f"linear less AC: {100.0 * difference['value']:+.2f} percentage points "
+            f"({100.0 * difference['confidence']:g} % interval {low:+.2f} to {high:+.2f})"
+        )
+    ]
+
+
+def margin_table(campaign: Mapping[str, Any]) -> Table:
+    """Quantiles of each kind's worst margin, and where the very worst is."""
+    table = blank_table("Worst margin of a realization (positive = inside the limit)")
+    table.add_column("limit", no_wrap=True)
+    cvar = next(iter(campaign["margins"].values()))["cvar"]["share"]
+    levels = [level for level in QUANTILE_LEVELS if level in (0.01, 0.5)]
+    for name in ("least", f"CVaR {100.0 * cvar:g} %", *(f"{100.0 * k:g} %" for k in levels)):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("where, #index", overflow="fold")
+    for kind, margin in campaign["margins"].items():
+        worst = campaign["worst"][kind]
+        place = worst["element"] + (f" {worst['phase']}" if worst["phase"] else "")
+        numbers = [margin["min"], margin["cvar"]["mean"]]
+        numbers += [margin["quantiles"][f"{level:g}"] for level in levels]
+        table.add_row(
+            f"{kind}, {margin['unit']}",
+            *(f"{number:.4f}" for number in numbers),
+            f"{place} #{worst['index']}",
+            style=_BAD if margin["min"] < 0.0 else "",
+        )
+    return table
+
+
+def _usd(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.2f}"
+
+
+def _listed(names: list[str], total: int) -> str:
+    return f"{len(names)} of {total}" + (f": {', '.join(names)}" if names else "")
+
+
+def print_views(console: Console, *views: RenderableType) -> None:
+    """Print views with a blank line between them."""
+    for number, view in enumerate(views):
+        if number:
+            console.print()
+        console.print(view)

@@ -1,0 +1,1 @@
+"""Shares, their intervals, paired and sequential."""

@@ -1,0 +1,1 @@
+"""A study: its file read, its scenario built, its contradictions told."""

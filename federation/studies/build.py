@@ -1,0 +1,245 @@
+"""From a study's sections and its feeder to a Scenario, with every contradiction found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from pydantic import BaseModel
+
+from federation.config.study import (
+    DerConfig,
+    DersConfig,
+    FeederConfig,
+    LimitsConfig,
+    StudyConfig,
+    UncertaintyConfig,
+)
+from federation.studies.study_file import Origin, did_you_mean
+from scenarios.arrays import PHASES, BoolArray, FloatArray, index_of
+from scenarios.feeder import Feeder, LoadModel
+from scenarios.fleet import Ders
+from scenarios.limits import Limits, VoltageTest
+from scenarios.loops import unswitchable_loops
+from scenarios.restoration import RestorationCase
+from scenarios.restoration_trial import restoration_scenario
+from scenarios.scenario import Scenario
+from scenarios.uncertainty import Box
+
+__all__ = [
+    "apply_switching",
+    "build_scenario",
+    "contradictions",
+    "ders_of",
+    "limits_of",
+    "loop_faults",
+    "nobody_forms",
+]
+
+
+def apply_switching(feeder: Feeder, config: FeederConfig, limits: LimitsConfig | None) -> Feeder:
+    """Give the feeder the study's switches, locked states and line ratings.
+
+    Ids that the feeder does not have are left out here; `contradictions` reports them.
+    """
+    lines = feeder.lines
+    named = {*(config.switches or ()), *config.locked_open, *config.locked_closed}
+    switchable = np.array([line in named for line in lines.ids], bool)
+    if config.switches is None:
+        switchable |= lines.switchable
+    closed = lines.closed.copy()
+    closed[np.isin(lines.ids, config.locked_open)] = False
+    closed[np.isin(lines.ids, config.locked_closed)] = True
+    rating = lines.rating_a
+    if limits is not None and limits.line_rating_a is not None:
+        rating = np.full(len(lines.ids), limits.line_rating_a)
+    return replace(
+        feeder, lines=replace(lines, switchable=switchable, closed=closed, rating_a=rating)
+    )
+
+
+def contradictions(sections: Mapping[str, BaseModel], feeder: Feeder, origin: Origin) -> list[str]:
+    """Find every way in which the readable parts of a study contradict its feeder."""
+    faults: list[str] = []
+    for section in sections.values():
+        if isinstance(section, FeederConfig):
+            faults += _switch_faults(section, feeder, origin)
+        elif isinstance(section, DersConfig):
+            faults += _der_faults(section, feeder, origin)
+        elif isinstance(section, UncertaintyConfig):
+            faults += _uncertainty_faults(section, feeder, origin)
+    return faults
+
+
+def _switch_faults(config: FeederConfig, feeder: Feeder, origin: Origin) -> list[str]:
+    faults: list[str] = []
+    for key in ("switches", "locked_open", "locked_closed"):
+        names: Sequence[str] = getattr(config, key) or ()
+        for position, name in enumerate(names):
+            if name not in feeder.lines.ids:
+                near = did_you_mean(name, feeder.lines.ids, "lines")
+                wrong = f"is not a line of feeder {feeder.name}"
+                faults.append(origin.fault(("feeder", key, position), name, wrong, near))
+    for name in sorted(set(config.locked_open) & set(config.locked_closed)):
+        wrong = "is in locked_closed too"
+        remedy = "keep it in one of the two"
+        faults.append(origin.fault(("feeder", "locked_open"), name, wrong, remedy))
+    return faults
+
+
+def loop_faults(config: FeederConfig, feeder: Feeder, origin: Origin) -> list[str]:
+    """Find loops that no switch of the study can open; ``feeder`` has the study's switches."""
+    return [
+        f"{origin.place(('feeder', 'switches'))} leaves a loop that no switch can open: "
+        f"{', '.join(loop)}; add one of its lines, or open it in the feeder file"
+        for loop in unswitchable_loops(feeder, locked_switches(config, feeder))
+    ]
+
+
+def locked_switches(config: FeederConfig, feeder: Feeder) -> BoolArray:
+    """(switch,) which switches keep the state the study gives them."""
+    return np.isin(feeder.switch_ids, (*config.locked_open, *config.locked_closed))
+
+
+def _der_faults(config: DersConfig, feeder: Feeder, origin: Origin) -> list[str]:
+    faults: list[str] = []
+    position = index_of(feeder.buses.ids)
+    ders = {name: der.resolved(config.defaults) for name, der in config.fleet.items()}
+    for name, der in ders.items():
+        path = ("ders", "fleet", name)
+        if der.bus not in position:
+            near = did_you_mean(der.bus, feeder.buses.ids, "buses")
+            wrong = f"is not a bus of feeder {feeder.name}"
+            faults.append(origin.fault((*path, "bus"), der.bus, wrong, near))
+            continue
+        has = feeder.buses.phases[position[der.bus]]
+        lacking = [p for p in der.phases or "" if not has[PHASES.index(p)]]
+        if lacking:
+            there = "".join(p for p, present in zip(PHASES, has, strict=True) if present)
+            wrong = f"asks for phase {' and '.join(lacking)}, which bus {der.bus} does not have"
+            remedy = f'the bus has "{there}"' if there else "the bus has no phase"
+            faults.append(origin.fault((*path, "phases"), der.phases, wrong, remedy))
+    return faults
+
+
+def nobody_forms(config: DersConfig, origin: Origin) -> list[str]:
+    """Find out whether no DER at all can hold an island's voltage."""
+    if any(der.resolved(config.defaults).can_form for der in config.fleet.values()):
+        return []
+    found = "holds no DER that can form an island" if config.fleet else "holds no DER"
+    return [
+        f"{origin.place(('ders', 'fleet'))} {found}, so nothing can be energised; "
+        "add one with can_form = true"
+    ]
+
+
+def _uncertainty_faults(config: UncertaintyConfig, feeder: Feeder, origin: Origin) -> list[str]:
+    faults: list[str] = []
+    for position, name in enumerate(config.of(feeder.loads.ids)):
+        if name not in feeder.loads.ids:
+            near = did_you_mean(name, feeder.loads.ids, "loads")
+            wrong = f"is not a load of feeder {feeder.name}"
+            faults.append(origin.fault(("uncertainty", "loads", position), name, wrong, near))
+    for name, count in Counter(config.loads).items():
+        if count > 1:
+            wrong = f"is listed {count} times"
+            faults.append(origin.fault(("uncertainty", "loads"), name, wrong, "list it once"))
+    return faults
+
+
+def build_scenario(
+    name: str, config: StudyConfig, feeder: Feeder, case: RestorationCase | None = None
+) -> Scenario:
+    """Assemble the scenario of a study that has no contradictions.
+
+    Parameters
+    ----------
+    name
+        The study's name.
+    config
+        The whole, validated study.
+    feeder
+        The feeder after `apply_switching`.
+    case
+        What failed on it, if anything did; its phases are then the steps.
+    """
+    loads = feeder.loads
+    model = (
+        loads.model
+        if config.feeder.load_model == "as_modelled"
+        else (LoadModel.CONSTANT_POWER,) * len(loads.ids)
+    )
+    uncertain = config.uncertainty.of(loads.ids)
+    box = Box(load_ids=uncertain, spread=np.full(len(uncertain), config.uncertainty.spread))
+    if case is not None:
+        return restoration_scenario(
+            case,
+            uncertainty=box,
+            load_model=model,
+            draws_per_phase=config.campaign.per_phase,
+        )
+    return Scenario(
+        name=name,
+        feeder=feeder,
+        ders=ders_of(config.ders, feeder),
+        hours=np.zeros(1),
+        load_p_kw=loads.p_kw[None],
+        load_q_kvar=loads.q_kvar[None],
+        load_model=model,
+        uncertainty=box,
+        limits=limits_of(config.limits),
+        locked=locked_switches(config.feeder, feeder),
+        shed_usd=_shed_usd(config, feeder),
+        slack_usd_per_kw=config.objective.slack_usd_per_kw,
+        draws_per_phase=config.campaign.per_phase,
+    )
+
+
+def limits_of(config: LimitsConfig) -> Limits:
+    """Return the operating limits of a study."""
+    return Limits(
+        v_min_pu=config.v_min_pu,
+        v_max_pu=config.v_max_pu,
+        voltage_test=VoltageTest(config.voltage_test),
+        grid_forming_per_island=config.grid_forming_per_island,
+    )
+
+
+def _shed_usd(config: StudyConfig, feeder: Feeder) -> FloatArray:
+    """``α_l``: a weight per block, less for the substation's, and one per load."""
+    blocks, objective = len(feeder.blocks.ids), config.objective
+    weight = np.full(blocks, objective.block_weight_usd)
+    weight[feeder.blocks.of_bus[feeder.sources.bus]] = objective.substation_block_weight_usd
+    loads = np.bincount(feeder.block_of_load, minlength=blocks)
+    return np.asarray(weight + objective.load_weight_usd * loads)
+
+
+def ders_of(config: DersConfig, feeder: Feeder) -> Ders:
+    """Return the fleet of a study; every DER stands at a bus of the feeder."""
+    position = index_of(feeder.buses.ids)
+    rows: list[DerConfig] = [der.resolved(config.defaults) for der in config.fleet.values()]
+    phases = np.array([[p in (row.phases or "") for p in PHASES] for row in rows], bool)
+    phases = phases.reshape(len(rows), 3)
+    total = np.array([row.capacity_kw for row in rows])
+    p_max = phases * (total / phases.sum(axis=1))[:, None]
+    reactive = p_max * np.array([row.reactive_limit for row in rows], float)[:, None]
+    ramp = p_max * np.array([row.ramp for row in rows], float)[:, None]
+    return Ders(
+        ids=tuple(config.fleet),
+        bus=np.array([position[row.bus] for row in rows], int),
+        phases=phases,
+        p_min_kw=np.zeros_like(p_max),
+        p_max_kw=p_max,
+        q_min_kvar=-reactive,
+        q_max_kvar=reactive,
+        s_max_kva=np.full_like(p_max, np.inf),
+        ramp_kw=ramp,
+        ramp_kvar=ramp,
+        cost_usd_per_kw=np.array([row.cost_usd_per_kw for row in rows], float),
+        redispatch_cost_usd_per_kw=np.array(
+            [row.redispatch_cost_usd_per_kw for row in rows], float
+        ),
+        can_form=np.array([row.can_form for row in rows], bool),
+    )

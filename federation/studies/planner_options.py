@@ -1,0 +1,77 @@
+"""A study's ``[planner]`` section against the options its family declares."""
+
+from __future__ import annotations
+
+from dataclasses import Field, asdict, fields
+from typing import Any
+
+from federation.config.study import PlannerConfig
+from federation.studies.study_file import Origin, did_you_mean
+from optimizer.planner import FAMILIES
+
+__all__ = ["complete_planner", "planner_faults"]
+
+_KINDS = {"str": "a string", "float": "a number", "int": "a whole number", "bool": "true or false"}
+_TABLE = "Mapping"
+_OPTIONAL = " | None"
+_OR_NONE = " | None"
+
+
+def planner_faults(config: PlannerConfig, origin: Origin) -> list[str]:
+    """Find every option the family does not have, of the wrong type, or out of range."""
+    if config.family not in FAMILIES:
+        near = did_you_mean(config.family, FAMILIES, "families")
+        wrong = "is not an optimizer family"
+        return [origin.fault(("planner", "family"), config.family, wrong, near)]
+    options_type = FAMILIES[config.family][0]
+    known = {item.name: item for item in fields(options_type)}
+    faults: list[str] = []
+    for name, value in config.options.items():
+        path = ("planner", name)
+        if name not in known:
+            near = did_you_mean(name, known, f"options of {config.family}")
+            faults.append(origin.fault(path, value, "is not a known key", near))
+            continue
+        kind = _kind(known[name])
+        if value is None and kind.endswith(_OR_NONE):
+            continue  # as a resolved study states what was left out
+        kind = kind.removesuffix(_OR_NONE)
+        if kind.startswith(_TABLE):
+            if not isinstance(value, dict):
+                faults.append(origin.fault(path, value, "must be a table"))
+                continue
+        elif not _is_of(kind, value):
+            faults.append(origin.fault(path, value, f"must be {_KINDS[_plain(kind)]}"))
+            continue
+        try:
+            options_type(**{name: value})
+        except ValueError as error:
+            said = str(error).removeprefix(f"{name} = {value!r} ")
+            faults.append(origin.fault(path, value, said))
+    return faults
+
+
+def complete_planner(config: PlannerConfig) -> PlannerConfig:
+    """Fill in the family's defaults, so that a resolved study states every option."""
+    options = FAMILIES[config.family][0](**config.options)
+    return PlannerConfig.model_validate({"family": config.family, **asdict(options)})
+
+
+def _kind(item: Field[Any]) -> str:
+    """Name the option's type: a string, a number, a boolean, a table, or one of them or none."""
+    return item.type if isinstance(item.type, str) else item.type.__name__
+
+
+def _plain(kind: str) -> str:
+    return kind.removesuffix(_OPTIONAL)
+
+
+def _is_of(kind: str, value: object) -> bool:
+    if value is None:
+        return kind.endswith(_OPTIONAL)
+    kind = _plain(kind)
+    if kind == "bool":
+        return isinstance(value, bool)
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, {"str": str, "int": int}.get(kind, (int, float)))

@@ -1,0 +1,357 @@
+"""Studies: found by name or path, checked whole, and rebuilt exactly from what a run wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from federation.config.study import (
+    CampaignConfig,
+    DersConfig,
+    FeederConfig,
+    LimitsConfig,
+    PlannerConfig,
+    StudyConfig,
+)
+from federation.studies.build import (
+    apply_switching,
+    build_scenario,
+    contradictions,
+    loop_faults,
+    nobody_forms,
+)
+from federation.studies.planner_options import complete_planner, planner_faults
+from federation.studies.restoration_study import Damage, damage_faults, restores, table_path
+from federation.studies.sampling import history_path, make_sampler, sampling_faults
+from federation.studies.study_file import (
+    Origin,
+    apply_overrides,
+    did_you_mean,
+    parse_sections,
+    read_toml,
+)
+from federation.studies.wiring import wiring_faults
+from scenarios.arrays import content_digest
+from scenarios.errors import ConfigError, ScenarioError
+from scenarios.feeder import Feeder
+from scenarios.sampling import Sampler
+from scenarios.scenario import Scenario
+from simulator.reader import read_feeder
+
+__all__ = [
+    "ShippedStudy",
+    "Study",
+    "list_studies",
+    "load_study",
+    "resolved_text",
+    "shipped_root",
+    "write_resolved",
+]
+
+RESOLVED_FORMAT = "gridproof-study/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Study:
+    """A study ready to run.
+
+    Attributes
+    ----------
+    name
+        Short name.
+    path
+        The file it was read from.
+    config
+        The validated study, overrides included.
+    scenario
+        What a planner may know and a campaign draws from.
+    sampler
+        How the campaign draws from it.
+    fingerprint
+        SHA-256 over everything that can change a plan or a verdict, and nothing else.
+    """
+
+    name: str
+    path: Path
+    config: StudyConfig
+    scenario: Scenario
+    sampler: Sampler
+    fingerprint: str
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Steps of the plan that are tried, a campaign each."""
+        step = self.config.campaign.step
+        return tuple(range(len(self.scenario.hours))) if step is None else (step,)
+
+    @property
+    def step(self) -> int:
+        """The step that one campaign tries.
+
+        Raises
+        ------
+        ConfigError
+            If there are several.
+        """
+        if len(self.steps) > 1:
+            listed = ", ".join(f"{k} {name}" for k, name in enumerate(self.scenario.step_names))
+            raise ConfigError(
+                f"{self.name} has {len(self.steps)} steps ({listed}) and this takes one; add "
+                f"--set campaign.step={self.steps[-1]}, or use gridproof run, which tries each"
+            )
+        return self.steps[0]
+
+    def at_step(self, step: int) -> Study:
+        """Return the study of one step's campaign: the same draws, that step of the plan."""
+        campaign = self.config.campaign.model_copy(update={"step": step})
+        config = self.config.model_copy(update={"campaign": campaign})
+        own = _fingerprint(config, self.scenario, self.sampler)
+        return replace(self, config=config, fingerprint=own)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShippedStudy:
+    """One line of ``gridproof studies``."""
+
+    name: str
+    title: str
+    path: Path
+
+
+def shipped_root() -> Path:
+    """Find the shipped studies and feeders, in the installed package or in a checkout.
+
+    Raises
+    ------
+    ConfigError
+        If neither is there: the installation is broken.
+    """
+    here = Path(__file__).resolve().parents[1]
+    for root in (here / "configs", here.parent / "configs"):
+        if (root / "studies").is_dir():
+            return root
+    raise ConfigError(f"no configs/studies beside {here}; install gridproof again")
+
+
+def list_studies() -> tuple[ShippedStudy, ...]:
+    """List the shipped studies by name."""
+    found = []
+    for path in sorted((shipped_root() / "studies").glob("*.toml")):
+        about = tomllib.loads(path.read_text(encoding="utf-8")).get("study", {})
+        found.append(ShippedStudy(name=path.stem, title=str(about.get("title", "")), path=path))
+    return tuple(found)
+
+
+def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study:
+    """Find, check and assemble a study.
+
+    Parameters
+    ----------
+    name_or_path
+        Name of a shipped study, path of a ``.toml``, or path of the ``.json`` that
+        `write_resolved` wrote.
+    overrides
+        ``section.key=value`` entries, applied on top of the file.
+
+    Raises
+    ------
+    ConfigError
+        With every fault of the study and its feeder, each one sentence.
+    """
+    path, label = _locate(str(name_or_path))
+    written: Mapping[str, Any] = {}
+    if path.suffix == ".json":
+        written = _read_resolved(path, label)
+        raw, name = written["config"], str(written["name"])
+    else:
+        raw, name = read_toml(path, label), path.stem
+    values, origin, faults = apply_overrides(raw, overrides, label)
+    sections, whole, more = parse_sections(values, origin)
+    faults += more
+    ders, planner = sections.get("ders"), sections.get("planner")
+    if "ders" in whole and isinstance(ders, DersConfig) and not restores(sections):
+        faults += nobody_forms(ders, origin)
+    if isinstance(planner, PlannerConfig):
+        faults += planner_faults(planner, origin)
+    campaign = sections.get("campaign")
+    if "campaign" in whole and isinstance(campaign, CampaignConfig):
+        faults += sampling_faults(campaign, origin)
+    feeder, damage, more = _feeder(sections, None if written else path.parent, origin)
+    faults += more
+    if faults or feeder is None:
+        raise ConfigError(faults)
+    config = StudyConfig.model_validate({key: _dump(part) for key, part in sections.items()})
+    config = config.model_copy(update={"planner": complete_planner(config.planner)})
+    name = config.study.name or name
+    scenario = _scenario(name, config, feeder, damage, label)
+    sampler = make_sampler(config.campaign, scenario, path.parent, origin)
+    between = wiring_faults(config, scenario)
+    if between:
+        raise ConfigError([f"{label}: {fault}" for fault in between])
+    study = Study(
+        name=name,
+        path=path,
+        config=config,
+        scenario=scenario,
+        sampler=sampler,
+        fingerprint=_fingerprint(config, scenario, sampler),
+    )
+    if written and not overrides and written["fingerprint"] != study.fingerprint:
+        raise ConfigError(
+            f"{label}: the feeder or the program has changed since it was written (fingerprint "
+            f"{written['fingerprint'][:12]}, now {study.fingerprint[:12]}); start a new run"
+        )
+    return study
+
+
+def resolved_text(study: Study) -> str:
+    """Print the study as it is now, overrides included, as JSON.
+
+    A feeder and tables outside the shipped ones, and a history, are named by absolute paths.
+    """
+    config = study.config.model_dump(mode="json")
+    beside = None if study.path.suffix == ".json" else study.path.parent
+    feeder = _feeder_file(study.config.feeder.path, beside)
+    if feeder is not None and not feeder.is_relative_to(shipped_root()):
+        config["feeder"]["path"] = feeder.resolve().as_posix()
+    for key in ("devices", "failures"):
+        given = getattr(study.config.restoration, key)
+        folders = _folders(beside, feeder) if feeder is not None else ()
+        table = None if given is None else table_path(given, folders)
+        if table is not None and not table.is_relative_to(shipped_root()):
+            config["restoration"][key] = table.resolve().as_posix()
+    history = history_path(study.config.campaign, study.path.parent)
+    if history is not None:
+        config["campaign"]["history"] = history.resolve().as_posix()
+    document = {
+        "format": RESOLVED_FORMAT,
+        "name": study.name,
+        "fingerprint": study.fingerprint,
+        **({"steps": list(study.scenario.step_names)} if len(study.steps) > 1 else {}),
+        "config": config,
+    }
+    return json.dumps(document, indent=1) + "\n"
+
+
+def write_resolved(study: Study, path: Path) -> None:
+    """Write `resolved_text` to a file; ``load_study(path)`` reads the same study back."""
+    path.write_text(resolved_text(study), encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------- parts
+
+
+def _scenario(
+    name: str, config: StudyConfig, feeder: Feeder, damage: Damage | None, label: str
+) -> Scenario:
+    if damage is None:
+        return build_scenario(name, config, feeder)
+    sections = {key: getattr(config, key) for key in StudyConfig.model_fields}
+    try:
+        case = damage.case(name, feeder, sections)
+        return build_scenario(name, config, case.feeder, case)
+    except ScenarioError as error:
+        raise ConfigError([f"{label}: {fault}" for fault in error.faults]) from error
+
+
+def _locate(given: str) -> tuple[Path, str]:
+    """Find the study's file, and its name in messages."""
+    path = Path(given)
+    if path.suffix in (".toml", ".json") or len(path.parts) > 1:
+        if path.is_file():
+            return path, given
+        raise ConfigError(f"{given}: no such file; give the path of a study, or a shipped name")
+    shipped = {study.name: study.path for study in list_studies()}
+    if given in shipped:
+        return shipped[given], f"studies/{given}.toml"
+    near = did_you_mean(given, shipped, "shipped studies")
+    raise ConfigError(f"{given}: no shipped study has this name, and it is no .toml file; {near}")
+
+
+def _read_resolved(path: Path, label: str) -> Mapping[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{label}: cannot be read as JSON ({error}); start a new run") from error
+    wanted = {"format": str, "name": str, "fingerprint": str, "config": dict}
+    if (
+        not isinstance(document, dict)
+        or document.get("format") != RESOLVED_FORMAT
+        or not all(isinstance(document.get(key), kind) for key, kind in wanted.items())
+    ):
+        raise ConfigError(f"{label}: not a study that a run wrote ({RESOLVED_FORMAT})")
+    return document
+
+
+def _feeder(
+    sections: Mapping[str, BaseModel], folder: Path | None, origin: Origin
+) -> tuple[Feeder | None, Damage | None, list[str]]:
+    """Read the feeder and hold every well-formed section against it."""
+    config, limits = sections.get("feeder"), sections.get("limits")
+    if not isinstance(config, FeederConfig):
+        return None, None, []
+    path = _feeder_file(config.path, folder)
+    if path is None:
+        shipped = [found.name for found in sorted((shipped_root() / "feeders").iterdir())]
+        near = did_you_mean(config.path, shipped, "shipped feeders")
+        wrong = "is neither a file beside the study nor a shipped feeder"
+        return None, None, [origin.fault(("feeder", "path"), config.path, wrong, near)]
+    try:
+        feeder = read_feeder(path)
+    except ConfigError as error:
+        return None, None, list(error.faults)
+    faults = contradictions(sections, feeder, origin)
+    known = limits if isinstance(limits, LimitsConfig) else None
+    switched = apply_switching(feeder, config, known)
+    damage, more = damage_faults(sections, feeder, _folders(folder, path), origin)
+    if restores(sections):  # whose own checks say what a loop is: one of lines before the event
+        return switched, damage, faults + more
+    return switched, None, faults + more + loop_faults(config, switched, origin)
+
+
+def _folders(study: Path | None, feeder: Path) -> tuple[Path, ...]:
+    return (feeder.parent,) if study is None else (study, feeder.parent)
+
+
+def _feeder_file(given: str, folder: Path | None) -> Path | None:
+    """Find a file beside the study, else a shipped feeder by its folder's name.
+
+    Without a folder, only an absolute path or a shipped name is one: a campaign directory is
+    data, and a file that came with it is not compiled.
+    """
+    if folder is not None and (folder / given).is_file():
+        return folder / given
+    if folder is None and Path(given).is_absolute() and Path(given).is_file():
+        return Path(given)
+    if Path(given).name != given or given == "..":
+        return None
+    masters = sorted((shipped_root() / "feeders" / given).glob("*.dss"))
+    return masters[0] if len(masters) == 1 else None
+
+
+def _dump(section: BaseModel) -> dict[str, Any]:
+    return section.model_dump(exclude_unset=True)
+
+
+_NEVER_DECIDES: dict[str, Any] = {
+    "study": True,
+    "federation": True,
+    "feeder": {"path"},
+    "campaign": {"batch", "horizon_h", "history"},
+    "restoration": {"devices", "failures"},
+}
+"""What cannot change a plan or a verdict: names, places, deadlines, batching."""
+
+
+def _fingerprint(config: StudyConfig, scenario: Scenario, sampler: Sampler) -> str:
+    decisive = config.model_dump(mode="json", exclude=_NEVER_DECIDES)
+    parts = [decisive, scenario.digest(), content_digest(sampler)]  # a history's content, too
+    text = json.dumps(parts, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

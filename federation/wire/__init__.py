@@ -1,0 +1,1 @@
+"""What crosses between federates: links, messages, frames, and HELICS beneath them."""

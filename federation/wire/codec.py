@@ -1,0 +1,294 @@
+"""The nouns as numeric messages and back: one codec for each side's scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from federation.wire.frames import Frame, FrameKind, Header, decode, encode, finite, now
+from federation.wire.messages import Catalogue, Column, catalogue_of
+from scenarios.arrays import BoolArray, FloatArray, IntArray
+from scenarios.errors import FederationError
+from scenarios.plan import Plan, Setpoints
+from scenarios.realization import Realizations
+from scenarios.scenario import Scenario
+from scenarios.snapshot import Snapshots
+from scenarios.verdict import MarginKind, Outcome, Verdicts
+
+__all__ = ["Codec"]
+
+Columns = tuple[Column, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Codec:
+    """Packs and reads the four numeric messages of one scenario.
+
+    Use `Codec.of`. Rows are as the catalogue lists them; a slot an element does not have
+    is not sent, and is 0 (NaN for voltages) when read.
+
+    Attributes
+    ----------
+    scenario, catalogue
+        What the numbers mean.
+    clock
+        Stamps send times, seconds since 1970.
+    forming
+        (der,) those that a plan makes grid-forming; set-points must say what they hold.
+    """
+
+    scenario: Scenario
+    catalogue: Catalogue
+    clock: Callable[[], float] = now
+    forming: BoolArray | None = None
+
+    @classmethod
+    def of(
+        cls,
+        scenario: Scenario,
+        realizations_total: int = 0,
+        clock: Callable[[], float] = now,
+        step: int = 0,
+    ) -> Codec:
+        """Return the codec of a scenario, one step of which is tried."""
+        catalogue = catalogue_of(scenario, realizations_total, step)
+        return cls(scenario=scenario, catalogue=catalogue, clock=clock)
+
+    def holding(self, plan: Plan) -> Codec:
+        """Return the codec of set-points under a plan."""
+        return replace(self, forming=plan.grid_forming[self.catalogue.step])
+
+    def agree(self, other: Catalogue, port: str) -> None:
+        """Hold the peer's catalogue against our own.
+
+        Raises
+        ------
+        FederationError
+            Naming the first difference.
+        """
+        own = self.catalogue
+        digests = (other.scenario_digest, own.scenario_digest)
+        if "" not in digests and digests[0] != digests[1]:
+            raise FederationError(
+                f"{port}: scenario_digest is {digests[0][:12]}…, ours is {digests[1][:12]}…; "
+                "run both federates from the same study file"
+            )
+        for name in ("time_steps", "step", "realizations", "setpoints", "measurements", "verdicts"):
+            theirs, ours = getattr(other, name), getattr(own, name)
+            if theirs != ours:
+                raise FederationError(f"{port}: {name} differ: {_difference(theirs, ours)}")
+
+    # ------------------------------------------------------------------ realizations
+    def pack_realizations(self, batch: Realizations, *, sequence: int, round: int = 0) -> bytes:
+        """Return a batch's bytes; raises `FederationError` on a gap in ``index``."""
+        held = self.scenario.feeder.loads.slots
+        columns = [batch.zeta, _sent(batch.p_kw, held), _sent(batch.q_kvar, held)]
+        header = _header(FrameKind.REALIZATIONS, batch.index, sequence, round)
+        return encode(header, columns, clock=self.clock)
+
+    def read_realizations(self, payload: bytes, port: str) -> tuple[Header, Realizations]:
+        """Read a batch; raises `FederationError` on anything but finite numbers."""
+        columns = self.catalogue.realizations
+        frame = self._frame(payload, FrameKind.REALIZATIONS, columns, port, strict=True)
+        zeta, p, q = _split(frame.rows, columns)
+        held, steps = self.scenario.feeder.loads.slots, self.catalogue.time_steps
+        return frame.header, Realizations(
+            index=_index(frame.header),
+            zeta=zeta,
+            p_kw=_placed(p.reshape(len(p), steps, held.sum()), held),
+            q_kvar=_placed(q.reshape(len(q), steps, held.sum()), held),
+        )
+
+    # -------------------------------------------------------------------- set-points
+    def pack_setpoints(self, answer: Setpoints, *, sequence: int, round: int = 0) -> bytes:
+        """Return an answer's bytes."""
+        has, able = self.scenario.ders.phases, self.scenario.ders.can_form
+        if not np.isnan(answer.source_v_pu[:, ~able]).all():
+            raise FederationError("a set-point gives a DER a source voltage that cannot form")
+        columns: list[NDArray[Any]] = [
+            answer.found[:, None],
+            _sent(answer.p_kw, has),
+            _sent(answer.q_kvar, has),
+            np.nan_to_num(answer.source_v_pu[:, able], nan=0.0),
+        ]
+        header = _header(FrameKind.SETPOINTS, answer.index, sequence, round)
+        return encode(header, columns, clock=self.clock)
+
+    def read_setpoints(
+        self, payload: bytes, port: str, index: IntArray | None = None
+    ) -> tuple[Header, Setpoints]:
+        """Read an answer; raises `FederationError` on anything but finite numbers.
+
+        ``index`` says which realizations its rows answer, where they do not run without gaps.
+        """
+        columns = self.catalogue.setpoints
+        frame = self._frame(payload, FrameKind.SETPOINTS, columns, port, strict=True)
+        found, p, q, held = _split(frame.rows, columns)
+        if not np.isin(found, (0.0, 1.0)).all():
+            raise FederationError(f"{port}: found holds {np.unique(found)[:4]}; expected 0 or 1")
+        has, able = self.scenario.ders.phases, self.scenario.ders.can_form
+        source = np.full((len(frame.rows), len(able)), np.nan)
+        source[:, able] = np.where(held == 0.0, np.nan, held)
+        if self.forming is not None and np.isnan(source[:, self.forming]).any():
+            raise FederationError(
+                f"{port}: source_v is 0 for a DER that the plan makes grid-forming; expected the "
+                "magnitude it holds, pu"
+            )
+        return frame.header, Setpoints(
+            index=_index(frame.header) if index is None else _rows_of(frame, index, port),
+            found=found[:, 0] == 1.0,
+            p_kw=_placed(p, has),
+            q_kvar=_placed(q, has),
+            source_v_pu=source,
+        )
+
+    # ------------------------------------------------------------------ measurements
+    def pack_measurements(self, seen: Snapshots, *, sequence: int, round: int = 0) -> bytes:
+        """Return solved states' bytes."""
+        feeder, ders = self.scenario.feeder, self.scenario.ders
+        phases = feeder.buses.phases
+        columns = [
+            seen.index[:, None],
+            np.stack([seen.converged, seen.iterations], axis=1),
+            seen.v_pu[:, phases],
+            seen.v_ll_pu[:, _pairs(phases)],
+            seen.current_a[:, feeder.lines.phases],
+            seen.transformer_kva,
+            seen.der_p_kw[:, ders.phases],
+            seen.der_q_kvar[:, ders.phases],
+            np.stack([seen.delivered_kw, seen.requested_kw, seen.losses_kw], axis=1),
+        ]
+        header = _header(FrameKind.MEASUREMENTS, seen.index, sequence, round)
+        return encode(header, columns, clock=self.clock)
+
+    def read_measurements(self, payload: bytes, port: str) -> tuple[Header, Snapshots]:
+        """Read solved states; a number that was not solved for is NaN."""
+        columns = self.catalogue.measurements
+        frame = self._frame(payload, FrameKind.MEASUREMENTS, columns, port, strict=False)
+        index, solved, v, v_ll, current, kva, p, q, system = _split(frame.rows, columns)
+        feeder, ders = self.scenario.feeder, self.scenario.ders
+        phases = feeder.buses.phases
+        return frame.header, Snapshots(
+            index=_whole(index[:, 0], port),
+            converged=solved[:, 0] == 1.0,
+            iterations=solved[:, 1].astype(np.int64),
+            v_pu=_placed(v, phases, np.nan),
+            v_ll_pu=_placed(v_ll, _pairs(phases), np.nan),
+            current_a=_placed(current, feeder.lines.phases),
+            transformer_kva=kva,
+            der_p_kw=_placed(p, ders.phases),
+            der_q_kvar=_placed(q, ders.phases),
+            delivered_kw=system[:, 0],
+            requested_kw=system[:, 1],
+            losses_kw=system[:, 2],
+        )
+
+    # ---------------------------------------------------------------------- verdicts
+    def pack_verdicts(self, verdicts: Verdicts, *, sequence: int, round: int = 0) -> bytes:
+        """Return verdicts' bytes."""
+        columns: list[NDArray[Any]] = [
+            verdicts.outcome[:, None],
+            verdicts.margin,
+            verdicts.element,
+            verdicts.phase,
+        ]
+        header = _header(FrameKind.VERDICTS, verdicts.index, sequence, round)
+        return encode(header, columns, clock=self.clock)
+
+    def read_verdicts(self, payload: bytes, port: str) -> tuple[Header, Verdicts]:
+        """Read verdicts; margins may be NaN or infinite, the rest are whole numbers."""
+        columns = self.catalogue.verdicts
+        frame = self._frame(payload, FrameKind.VERDICTS, columns, port, strict=False)
+        outcome, margin, element, phase = _split(frame.rows, columns)
+        if not np.isin(outcome, list(Outcome)).all():
+            raise FederationError(
+                f"{port}: outcome holds a code that is none of 0 to {max(Outcome)}"
+            )
+        for name, part in (("element", element), ("phase", phase)):
+            if not (np.isfinite(part) & (part == np.trunc(part)) & (part >= -1)).all():
+                raise FederationError(f"{port}: {name} must be whole numbers from -1 upward")
+        assert margin.shape[1] == len(MarginKind)
+        return frame.header, Verdicts(
+            index=_index(frame.header),
+            outcome=outcome[:, 0].astype(np.int64),
+            margin=margin,
+            element=element.astype(np.int64),
+            phase=phase.astype(np.int64),
+        )
+
+    def _frame(
+        self, payload: bytes, kind: FrameKind, columns: Columns, port: str, *, strict: bool
+    ) -> Frame:
+        width = sum(column.width for column in columns)
+        frame = decode(payload, kind=kind, width=width, port=port)
+        if strict:
+            finite(frame.rows, port, [(column.quantity, column.width) for column in columns])
+        return frame
+
+
+def _header(kind: FrameKind, index: IntArray, sequence: int, round_: int) -> Header:
+    """Say which realizations; those of a further round may have gaps."""
+    first, count = (int(index[0]) if len(index) else 0), len(index)
+    if not round_ and not np.array_equal(index, np.arange(first, first + count)):
+        raise FederationError(
+            f"a batch of {kind.name.lower()} must run without gaps; found indices {index[:5]}…"
+        )
+    return Header(kind=kind, sequence=sequence, first=first, count=count, round=round_)
+
+
+def _index(header: Header) -> IntArray:
+    return np.arange(header.first, header.first + header.count)
+
+
+def _rows_of(frame: Frame, index: IntArray, port: str) -> IntArray:
+    if len(frame.rows) != len(index):
+        raise FederationError(
+            f"{port}: {len(frame.rows)} rows answer {len(index)} rows of measurements"
+        )
+    return index
+
+
+def _whole(index: FloatArray, port: str) -> IntArray:
+    """Read indices that a message of floats carries: exact below 2^53."""
+    if not (np.isfinite(index) & (index == np.trunc(index)) & (index >= 0.0)).all():
+        raise FederationError(f"{port}: index must be whole numbers from 0 upward")
+    return index.astype(np.int64)
+
+
+def _split(rows: FloatArray, columns: Columns) -> list[FloatArray]:
+    return np.split(rows, np.cumsum([column.width for column in columns])[:-1], axis=1)
+
+
+def _sent(values: FloatArray, has: BoolArray) -> FloatArray:
+    """(…, element, 3) to (…, channel); a number in a slot that is not there is a mistake."""
+    if np.any(values[..., ~has]):
+        raise FederationError("a number other than 0 stands in a slot its element does not have")
+    return np.asarray(values[..., has])
+
+
+def _placed(values: FloatArray, has: BoolArray, elsewhere: float = 0.0) -> FloatArray:
+    """(…, channel) back to (…, element, 3)."""
+    whole = np.full((*values.shape[:-1], *has.shape), elsewhere)
+    whole[..., has] = values
+    return whole
+
+
+def _pairs(phases: BoolArray) -> BoolArray:
+    return np.asarray(phases & np.roll(phases, -1, axis=1))
+
+
+def _difference(theirs: object, ours: object) -> str:
+    if isinstance(theirs, tuple) and isinstance(ours, tuple) and len(theirs) == len(ours):
+        for one, other in zip(theirs, ours, strict=True):
+            if one != other:
+                return f"{_short(one)}, ours {_short(other)}"
+    return f"{_short(theirs)}, ours {_short(ours)}"
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 160 else f"{text[:157]}…"

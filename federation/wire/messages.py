@@ -1,0 +1,257 @@
+"""The messages that are text: catalogue, plan, switch states, status; JSON, versioned.
+
+The catalogue is sent once and says, for every numeric message that follows (`frames`),
+which numbers it holds, in which order, in which units and with which sign; ids and numbers
+therefore never travel together again. ``docs/wire/*.schema.json`` are generated from the
+models here (``python -m federation.wire.messages docs/wire``), and a test holds them together.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from federation.wire.link import PortKind
+from scenarios.arrays import PHASES, BoolArray
+from scenarios.errors import ConfigError, FederationError
+from scenarios.feeder import Connection
+from scenarios.plan import Plan, plan_from_json, plan_schema
+from scenarios.scenario import Scenario
+from scenarios.verdict import MarginKind
+
+__all__ = [
+    "FEEDER_PORTS",
+    "PAIRS",
+    "PLANNER_PORTS",
+    "Catalogue",
+    "Column",
+    "Status",
+    "SwitchStates",
+    "catalogue_of",
+    "parse",
+    "read_plan",
+    "schemas",
+    "switch_states_of",
+    "write_schemas",
+]
+
+PAIRS = ("ab", "bc", "ca")
+PLANNER_PORTS = {
+    "plan": PortKind.TEXT,
+    "switch_states": PortKind.TEXT,
+    "setpoints": PortKind.RAW,
+    "status": PortKind.TEXT,
+}
+FEEDER_PORTS = {
+    "catalogue": PortKind.TEXT,
+    "realizations": PortKind.RAW,
+    "measurements": PortKind.RAW,
+    "verdicts": PortKind.RAW,
+    "status": PortKind.TEXT,
+}
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    def encode(self) -> bytes:
+        """Return the message as UTF-8 JSON."""
+        return self.model_dump_json().encode()
+
+
+M = TypeVar("M", bound=_Message)
+
+
+class Column(_Message):
+    """A run of neighbouring numbers of one kind inside a numeric message's row."""
+
+    quantity: str = Field(description="what is counted")
+    unit: str = Field(description="its unit; 1 for a pure number")
+    positive: str = Field(default="", description="what a positive number means")
+    steps: int = Field(default=1, ge=1, description="repeats of the ids, one for each time step")
+    ids: tuple[str, ...] = Field(strict=False, description="element, or element.slot, in order")
+
+    @property
+    def width(self) -> int:
+        """Numbers in a row."""
+        return self.steps * len(self.ids)
+
+
+class Catalogue(_Message):
+    """What the feeder's and the planner's numeric messages hold; sent once, at time 0."""
+
+    format: Literal["gridproof-catalogue/1"] = "gridproof-catalogue/1"
+    study: str
+    scenario_digest: str = Field(description="SHA-256 of the scenario; empty if not to be checked")
+    realizations_total: int = Field(ge=0, description="realizations the feeder will send")
+    time_steps: int = Field(ge=1)
+    step: int = Field(default=0, ge=0, description="the step of the plan that is tried")
+    realizations: tuple[Column, ...]
+    setpoints: tuple[Column, ...]
+    measurements: tuple[Column, ...]
+    verdicts: tuple[Column, ...]
+
+
+class SwitchStates(_Message):
+    """Switch states as OEDISI's type of the same name has them; 1 is closed."""
+
+    ids: tuple[str, ...] = Field(strict=False, description="Line.<name>")
+    values: tuple[Literal[0, 1], ...]
+    time: str | None = None
+
+
+class Status(_Message):
+    """How a federate is."""
+
+    format: Literal["gridproof-status/1"] = "gridproof-status/1"
+    federate: str
+    phase: Literal["joined", "planning", "planned", "running", "done", "failed"]
+    sequence: int = Field(ge=0, description="rises by one with every status of the federate")
+    done: int = Field(default=0, ge=0, description="realizations finished")
+    total: int = Field(default=0, ge=0, description="realizations to finish")
+    message: str = ""
+
+
+def parse(model: type[M], payload: bytes, port: str) -> M:
+    """Read a JSON message.
+
+    Raises
+    ------
+    FederationError
+        Naming the port, the field, what was expected and what was found.
+    """
+    try:
+        return model.model_validate_json(payload)
+    except ValidationError as error:
+        faults = [
+            f"{port}: {'.'.join(str(part) for part in item['loc']) or 'message'}: {item['msg']}, "
+            f"found {str(item.get('input'))[:60]!r}"
+            for item in error.errors()
+        ]
+        raise FederationError("\n".join(faults)) from error
+
+
+def read_plan(payload: bytes, scenario: Scenario, port: str) -> Plan:
+    """Read a plan and hold its origin against the scenario.
+
+    Raises
+    ------
+    FederationError
+        If it is no plan for this scenario.
+    """
+    try:
+        plan = plan_from_json(payload.decode(), scenario, where=port)
+    except (ConfigError, UnicodeDecodeError) as error:
+        raise FederationError(str(error)) from error
+    if plan.scenario_digest not in ("", scenario.digest()):
+        raise FederationError(
+            f"{port}: scenario_digest is {plan.scenario_digest[:12]}…, this feeder's scenario has "
+            f"{scenario.digest()[:12]}…; run both federates from the same study file"
+        )
+    return plan
+
+
+def switch_states_of(plan: Plan, time: int = 0) -> SwitchStates:
+    """Return one step's switch states in OEDISI's form."""
+    return SwitchStates(
+        ids=tuple(f"Line.{name}" for name in plan.switch_ids),
+        values=tuple(1 if closed else 0 for closed in plan.closed[time]),
+    )
+
+
+def catalogue_of(scenario: Scenario, realizations_total: int = 0, step: int = 0) -> Catalogue:
+    """List what every numeric message of this scenario holds, and the step that is tried."""
+    feeder, ders, steps = scenario.feeder, scenario.ders, len(scenario.hours)
+    loads = [
+        f"{name}.{(PHASES if kind is Connection.WYE else PAIRS)[slot]}"
+        for name, kind, held in zip(
+            feeder.loads.ids, feeder.loads.connection, feeder.loads.slots, strict=True
+        )
+        for slot in np.flatnonzero(held)
+    ]
+    injections = _channels(ders.ids, ders.phases)
+    pairs = feeder.buses.phases & np.roll(feeder.buses.phases, -1, axis=1)
+    formers = tuple(n for n, able in zip(ders.ids, ders.can_form, strict=True) if able)
+
+    def col(quantity: str, unit: str, ids: tuple[str, ...], positive: str = "") -> Column:
+        return Column(quantity=quantity, unit=unit, positive=positive, ids=ids)
+
+    def demand(quantity: str, unit: str) -> Column:
+        return Column(
+            quantity=quantity, unit=unit, positive="consumed", steps=steps, ids=tuple(loads)
+        )
+
+    kinds = tuple(kind.value for kind in MarginKind)
+    injected = (
+        col("p", "kW", injections, "injected"),
+        col("q", "kvar", injections, "injected"),
+    )
+    return Catalogue(
+        study=scenario.name,
+        scenario_digest=scenario.digest(),
+        realizations_total=realizations_total,
+        time_steps=steps,
+        step=step,
+        realizations=(
+            col("zeta", "1", scenario.direction_ids, "above nominal"),
+            demand("p", "kW"),
+            demand("q", "kvar"),
+        ),
+        setpoints=(
+            col("found", "1", ("re-dispatch",), "1 where one exists, else 0"),
+            *injected,
+            col("source_v", "pu", formers, "held; 0 where the DER is not grid-forming"),
+        ),
+        measurements=(
+            col("index", "1", ("realization",)),
+            col("solved", "1", ("converged", "iterations")),
+            col("v", "pu", _channels(feeder.buses.ids, feeder.buses.phases)),
+            col("v_ll", "pu", _channels(feeder.buses.ids, pairs, PAIRS)),
+            col("current", "A", _channels(feeder.lines.ids, feeder.lines.phases)),
+            col("transformer", "kVA", feeder.transformers.ids),
+            *injected,
+            col("system", "kW", ("delivered", "requested", "losses")),
+        ),
+        verdicts=(
+            col("outcome", "1", ("code",)),
+            col("margin", "pu voltage, else share of rating", kinds, "inside the limit"),
+            col("element", "1", kinds, "position of the worst; -1 where there is none"),
+            col("phase", "1", kinds, "slot of the worst; -1 where there is none"),
+        ),
+    )
+
+
+def _channels(
+    ids: tuple[str, ...], has: BoolArray, slots: tuple[str, ...] = PHASES
+) -> tuple[str, ...]:
+    """``element.slot`` for every slot an element has, element by element."""
+    return tuple(f"{ids[k]}.{slots[slot]}" for k, slot in np.argwhere(has))
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """Return the JSON schema of every text message, by port name."""
+    models: dict[str, type[_Message]] = {
+        "catalogue": Catalogue,
+        "status": Status,
+        "switch_states": SwitchStates,
+    }
+    return {name: model.model_json_schema() for name, model in models.items()} | {
+        "plan": plan_schema()
+    }
+
+
+def write_schemas(folder: Path) -> None:
+    """Write every schema to ``<folder>/<name>.schema.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, schema in schemas().items():
+        text = json.dumps(schema, indent=1, sort_keys=True) + "\n"
+        (folder / f"{name}.schema.json").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_schemas(Path(sys.argv[1]))
