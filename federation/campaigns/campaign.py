@@ -13,18 +13,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from federation.records.environment import environment_record
 from federation.campaigns.follow import following
 from federation.members.jobs import Engine, FeederJob, PlannerJob
 from federation.members.launch import run_processes
+from federation.members.session import SessionSettings, run_session
+from federation.members.threads import run_members
+from federation.records.environment import environment_record
 from federation.records.lock import writing
 from federation.records.parts import ChunkSink
-from federation.members.session import SessionSettings, run_session
 from federation.records.sink import CampaignSink, Tally, plan_digest, stored_plan
 from federation.records.stopping import drop_surplus, stopper_of, until_enough
 from federation.records.store import CampaignStore
 from federation.studies.study import Study, write_resolved
-from federation.members.threads import run_members
 from federation.studies.wiring import channel_of, pace_of, rounds_of, trace_columns
 from optimizer.planner import PlanProgress, make_planner
 from optimizer.recourse import make_recourse

@@ -15,11 +15,16 @@ from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from federation.campaigns.campaign import batch_of, feeder_job_of, make_planner_job, session_settings
-from federation.records.environment import versions
+from federation.campaigns.campaign import (
+    batch_of,
+    feeder_job_of,
+    make_planner_job,
+    session_settings,
+)
 from federation.members.jobs import PlannerJob, Recourse
-from federation.records.parts import ChunkSink, EncodedPart, batches
 from federation.members.session import run_session
+from federation.records.environment import versions
+from federation.records.parts import ChunkSink, EncodedPart, batches
 from federation.studies.study import Study, load_study
 from scenarios import errors
 from scenarios.errors import ConfigError, FederateLost, FederationError, GridproofError

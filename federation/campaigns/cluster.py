@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from federation.campaigns.chunks import Failure, Share, try_chunks
+from federation.campaigns.workers import MAX_LOSSES
 from federation.records.keeper import Keeper, Tally
 from federation.records.parts import EncodedPart
 from federation.records.store import CampaignStore
 from federation.studies.study import Study
-from federation.campaigns.workers import MAX_LOSSES
 from scenarios.errors import ConfigError, DeadlinePassed, FederateLost
 from scenarios.plan import Plan, plan_to_json
 

@@ -32,10 +32,10 @@ from federation.campaigns.campaign import (
 from federation.records.lock import writing
 from federation.records.rows import outcome_codes
 from federation.records.sink import Tally, plan_digest, stored_plan
-from federation.statistics.shares import share_of
 from federation.records.store import CampaignStore, step_root
-from federation.studies.study import Study
 from federation.records.summary import campaign_summary
+from federation.statistics.shares import share_of
+from federation.studies.study import Study
 from optimizer.planner import PlanProgress
 from scenarios.arrays import IntArray
 from scenarios.errors import StoreError

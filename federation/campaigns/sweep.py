@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from federation.campaigns.campaign import run_campaign
-from federation.statistics.shares import share_of
 from federation.records.store import CampaignStore
+from federation.statistics.shares import share_of
 from federation.studies.study import Study, load_study
 from scenarios.arrays import BoolArray, content_digest
 from scenarios.errors import ConfigError

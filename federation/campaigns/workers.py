@@ -19,11 +19,11 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from federation.campaigns.chunks import Failure, Share
+from federation.campaigns.worker import main
 from federation.records.keeper import Keeper, Tally
 from federation.records.parts import EncodedPart
 from federation.records.store import CampaignStore
 from federation.studies.study import Study
-from federation.campaigns.worker import main
 from scenarios.errors import ConfigError, FederateLost
 from scenarios.plan import Plan, plan_to_json
 
