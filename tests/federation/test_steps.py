@@ -195,7 +195,18 @@ def test_the_commands_speak_of_phases(whole, storm, tmp_path):
     compared = json.loads(gridproof("compare", done.out, done.out, "--json").stdout)
     assert [step["difference"]["value"] for step in compared["steps"]] == [0.0] * 4
     assert compared["joint"]["difference"]["value"] == 0.0
-    gridproof("federate", "feeder", storm, "--broker", "x:1", "--key", "k", "--out", "d", code=2)
+    gridproof(
+        "federate",
+        "feeder",
+        storm,
+        "--broker",
+        "x:1",
+        "--key",
+        "k",
+        "--out",
+        tmp_path / "d",
+        code=2,
+    )
     assert (
         "campaign.step" in gridproof("sweep", storm, "--over", "campaign.seed=1,2", code=2).output
     )
