@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from federation.campaigns.campaign import feeder_job_of, make_planner_job
+from federation.campaigns.study_jobs import feeder_job_of, make_planner_job
 from federation.members.jobs import FeederJob, PlannerJob
 from federation.members.launch import run_feeder_process, run_planner_process
 from federation.members.session import SessionSettings

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from federation.campaigns import campaign
+from federation.campaigns import study_jobs
 from federation.cli.main import app
 from scenarios.realization import Realizations
 from scenarios.snapshot import Snapshots
@@ -42,7 +42,7 @@ def test_case(case, tmp_path, monkeypatch):
     wanted = expected(case)
     if "delivers" in wanted:
         monkeypatch.setattr(Misdelivering, "share", wanted["delivers"])
-        monkeypatch.setitem(campaign._ENGINES, "ac", Misdelivering)
+        monkeypatch.setitem(study_jobs._ENGINES, "ac", Misdelivering)
     arguments = ["run", str(case / "study.toml"), "--out", str(tmp_path / "out"), "--json"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == wanted.get("exit_code", 0), (result.stderr, result.exception)

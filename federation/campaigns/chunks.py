@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from federation.campaigns.campaign import (
+from federation.campaigns.study_jobs import (
     batch_of,
     feeder_job_of,
     make_planner_job,

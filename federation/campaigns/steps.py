@@ -22,13 +22,11 @@ import numpy as np
 from federation.campaigns.campaign import (
     CampaignResult,
     Spread,
-    make_planner_job,
-    open_store,
     plan_here,
     refuse_to_spread,
     run_campaign,
-    session_settings,
 )
+from federation.campaigns.study_jobs import make_planner_job, open_store, session_settings
 from federation.records.lock import writing
 from federation.records.rows import outcome_codes
 from federation.records.sink import Tally, plan_digest, stored_plan

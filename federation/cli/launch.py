@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import typer
 
-from federation.campaigns.campaign import open_store, session_settings
+from federation.campaigns.study_jobs import open_store, session_settings
 from federation.cli.options import AsJson, Overrides, PlanFile, Quiet, StudyName, note, write_text
 from federation.cli.run import run, show
 from federation.members.emit import LaunchPlan, Runner, emit

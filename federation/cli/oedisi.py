@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import typer
 
-from federation.campaigns.campaign import make_feeder_job, make_planner_job, session_settings
+from federation.campaigns.study_jobs import make_feeder_job, make_planner_job, session_settings
 from federation.cli.options import Overrides, StudyName, note, read_plan, refuse_faulty, write_text
 from federation.cli.run import Role
 from federation.members.jobs import FeederJob, PlannerJob

@@ -11,15 +11,11 @@ from typing import Annotated, Any
 
 import typer
 
-from federation.campaigns.campaign import (
-    Spread,
-    make_feeder_job,
-    make_planner_job,
-    session_settings,
-)
+from federation.campaigns.campaign import Spread
 from federation.campaigns.cluster import DaskCluster
 from federation.campaigns.progress import CampaignBar, watching_campaign
 from federation.campaigns.steps import run_study, steps_summary
+from federation.campaigns.study_jobs import make_feeder_job, make_planner_job, session_settings
 from federation.campaigns.workers import Workers as WorkerPool
 from federation.cli.options import (
     AsJson,

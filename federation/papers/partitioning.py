@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from federation.campaigns.campaign import open_store, run_campaign
+from federation.campaigns.campaign import run_campaign
 from federation.campaigns.progress import CampaignBar
+from federation.campaigns.study_jobs import open_store
 from federation.files import json_text
 from federation.papers.backing import backed_by_solutions, correction_rounds
 from federation.papers.data import CampaignRows, PaperData, PlanRows

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from federation.campaigns.campaign import make_feeder_job
+from federation.campaigns.study_jobs import make_feeder_job
 from federation.members.jobs import PlannerJob
 from federation.members.session import SessionSettings, run_session
 from federation.records.store import CampaignStore

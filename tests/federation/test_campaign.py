@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from federation.campaigns import campaign as subject
-from federation.campaigns.campaign import make_planner_job, open_store, run_campaign
+from federation.campaigns import study_jobs
+from federation.campaigns.campaign import run_campaign
+from federation.campaigns.study_jobs import make_planner_job, open_store
 from federation.records.sink import plan_digest
 from federation.records.store import CampaignStore
 from federation.records.summary import campaign_summary
@@ -109,7 +111,7 @@ def test_a_finished_campaign_is_only_read(whole, load, monkeypatch):
 def test_taken_up_under_the_plan_it_was_begun_with(whole, load, tmp_path, monkeypatch):
     study = load()
     open_store(study, tmp_path / "c").write("plan.json", (whole.out / "plan.json").read_text())
-    monkeypatch.setattr(subject, "make_planner", None)
+    monkeypatch.setattr(study_jobs, "make_planner", None)
     job = make_planner_job(study, out=tmp_path / "c")
     assert plan_digest(job.make_plan()) == plan_digest(whole.plan)
     run_campaign(study, tmp_path / "c", mode="local")
@@ -117,7 +119,7 @@ def test_taken_up_under_the_plan_it_was_begun_with(whole, load, tmp_path, monkey
 
 
 def test_a_given_plan_is_the_one_tried_and_another_refused(whole, load, tmp_path, monkeypatch):
-    monkeypatch.setattr(subject, "make_planner", None)
+    monkeypatch.setattr(study_jobs, "make_planner", None)
     study = load("campaign.samples=100")
     given = replace(whole.plan, p_kw=whole.plan.p_kw * 0.99)
     run_campaign(study, tmp_path / "c", mode="local", plan=given)
@@ -160,7 +162,7 @@ def test_there_is_no_such_mode(load, tmp_path):
 RUN = """
 import sys
 from pathlib import Path
-from federation.campaigns.campaign import run_campaign
+from federation.campaigns.campaign import (run_campaign)
 from federation.studies.study import load_study
 study = load_study(Path(sys.argv[1]), ["campaign.samples=" + sys.argv[3]])
 run_campaign(study, Path(sys.argv[2]), mode="in_process")

@@ -13,7 +13,8 @@ import pytest
 from pymodbus.client import ModbusTcpClient
 from typer.testing import CliRunner
 
-from federation.campaigns.campaign import make_feeder_job, make_planner_job, run_campaign
+from federation.campaigns.campaign import run_campaign
+from federation.campaigns.study_jobs import make_feeder_job, make_planner_job
 from federation.cli.main import app
 from federation.config.faults import DevicesConfig
 from federation.devices.client import DeviceLostError, DeviceRefusedError, SunspecDevice

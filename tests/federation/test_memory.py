@@ -17,7 +17,7 @@ TRIED = """
 import re, sys
 from dataclasses import replace
 from pathlib import Path
-from federation.campaigns import campaign
+from federation.campaigns import campaign, study_jobs
 from federation.records.parts import ChunkSink
 from federation.studies.study import load_study
 from federation.records.summary import campaign_summary
@@ -38,7 +38,7 @@ class Once(LinearEngine):
             self.solved, index=realizations.index, delivered_kw=asked, requested_kw=asked
         )
 
-campaign._ENGINES = {"linear": Once}
+study_jobs._ENGINES = {"linear": Once}
 
 def mib():
     return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024

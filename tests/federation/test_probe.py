@@ -124,7 +124,7 @@ def test_what_has_no_answer_is_refused(tried, toy, entries, samples, says):
 def test_a_directory_cannot_be_overridden_and_must_hold_a_plan(tried, tmp_path, toy):
     with pytest.raises(ConfigError, match="cannot change what"):
         Target.of_directory(tried.out, ["campaign.seed=2"])
-    from federation.campaigns.campaign import open_store
+    from federation.campaigns.study_jobs import open_store
 
     open_store(load_study(toy), tmp_path / "empty")
     with pytest.raises(StoreError, match=r"no plan\.json yet"):

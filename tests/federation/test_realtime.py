@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from federation.campaigns.campaign import make_feeder_job, make_planner_job, run_campaign
+from federation.campaigns.campaign import run_campaign
+from federation.campaigns.study_jobs import make_feeder_job, make_planner_job
 from federation.config.faults import RealtimeConfig
 from federation.members.jobs import PlannerJob
 from federation.members.realtime import PACE_COLUMNS, Pace

@@ -91,7 +91,7 @@ def goes_on(undisturbed, toy, out):
 FORKED = """
 import os, sys
 from pathlib import Path
-from federation.campaigns.campaign import run_campaign
+from federation.campaigns.campaign import (run_campaign)
 from federation.studies.study import load_study
 
 study = load_study(sys.argv[1], sys.argv[2:])

@@ -94,7 +94,7 @@ def test_a_study_that_was_stopped_is_taken_up_where_it_was(whole, storm, tmp_pat
     assert [step["campaign"] is None for step in about["steps"]] == [False, False, True, True]
     assert about["joint"]["realizations"] == 0
     # the plan there is used
-    monkeypatch.setattr("federation.campaigns.campaign.make_planner", None)
+    monkeypatch.setattr("federation.campaigns.study_jobs.make_planner", None)
     again = json.loads(gridproof("resume", tmp_path / "c", "--json", "-q").stdout)
     assert [step["name"] for step in again["steps"]] == list(study.scenario.step_names)
     assert parts(tmp_path / "c") == parts(done.out)

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 from ac_feasibility import AcFeasibility, Answer, Finding
 
-from federation.campaigns.campaign import make_planner_job
+from federation.campaigns.study_jobs import make_planner_job
 from federation.members.jobs import FeederJob
 from federation.members.session import SessionSettings, run_session
 from federation.studies.study import Study, load_study

@@ -110,7 +110,7 @@ def test_the_recorder_has_every_realization_as_oedisi_s_types(ran) -> None:
 
 def test_what_was_recorded_is_what_the_physics_did(ran) -> None:
     """Voltages and powers beside those of an engine asked directly with the plan's base."""
-    from federation.campaigns.campaign import make_planner_job
+    from federation.campaigns.study_jobs import make_planner_job
     from federation.records.sink import stored_plan
 
     place, study, _ = ran
