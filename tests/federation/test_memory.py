@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SAMPLES, ROOM_MIB = 40 * 2048, 8.0
+SAMPLES, ROOM_MIB = 80 * 2048, 8.0
 
 TRIED = """
 import re, sys
