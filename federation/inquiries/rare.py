@@ -21,6 +21,7 @@ from scenarios.realization import uniforms
 __all__ = ["Level", "RareEvent", "subset_simulation"]
 
 _STREAM = 21  # of the counter-based generator; keeps clear of the campaign's own draws
+_PICKS = 24  # the like, for which of tied points chains start from
 _HALF_WIDTH = 1.0  # of a component's proposal, in standard deviations; Au and Beck's own
 _FLAT = 0.5  # share at a threshold that marks a plateau: no slope leads on from there
 _WORST = -1e300  # stands for -inf, so that thresholds stay numbers
@@ -35,7 +36,7 @@ class Level:
     threshold
         ``b_i``; 0 at the last.
     share
-        Of the level's points at or below it (below 0 at the last).
+        Of the level's points at or below it (below 0 at the last), among those judged.
     cov
         Its coefficient of variation ``δ_i``, correlation within chains counted.
     accepted
@@ -64,6 +65,8 @@ class RareEvent:
         From the first.
     samples
         Points per level.
+    judged
+        Of the last level's, those of which ``g`` says anything (below ``inf``).
     evaluations
         Of ``g``.
     """
@@ -74,15 +77,17 @@ class RareEvent:
     reached: bool
     levels: tuple[Level, ...]
     samples: int
+    judged: int
     evaluations: int
 
     @property
     def below(self) -> float:
         """Where no failure was reached: what it is rarer than, by the rule of three.
 
-        ``Π_{i<m} p_i · 3/N``: none of the last level's ``N`` points failed.
+        ``Π_{i<m} p_i · 3/N``: none of the last level's ``N`` judged points failed.
         """
-        return math.prod(level.share for level in self.levels[:-1]) * 3.0 / self.samples
+        least = math.prod(level.share for level in self.levels[:-1])
+        return min(1.0, least * 3.0 / self.judged) if self.judged else 1.0
 
 
 def subset_simulation(
@@ -96,10 +101,14 @@ def subset_simulation(
 ) -> RareEvent:
     """Estimate ``P(g(x) < 0)`` for independent standard normal ``x``.
 
+    A level that leads nowhere, because more than half of it shares one margin or because it is
+    the last one allowed, is counted: whatever of its points failed is its share.
+
     Parameters
     ----------
     limit_state
-        (point, width) to (point,); ``-inf`` allowed.
+        (point, width) to (point,); ``-inf`` allowed. ``inf`` says nothing of the point: the
+        probability is that among the others.
     width
         Number of normals.
     samples
@@ -127,10 +136,14 @@ def subset_simulation(
     g = _numbers(limit_state(points))
     order, rate, levels = np.arange(samples).reshape(1, samples), 1.0, list[Level]()
     for number in range(max_levels):
-        level, seeds = _level(g, order, chains, rate)
+        level, inside = _level(g, order, chains, rate)
+        stuck = number == max_levels - 1 or level.share > _FLAT or inside.sum() < chains
+        if stuck and level.threshold > 0.0 and (g < 0.0).any():
+            level = _counted(g, order, rate)
         levels.append(level)
-        if level.threshold <= 0.0 or number == max_levels - 1 or level.share > _FLAT:
+        if level.threshold <= 0.0 or stuck:
             break
+        seeds = draws.pick(np.flatnonzero(inside)[np.argsort(g[inside], kind="stable")], chains)
         points, g, rate = _chains(
             limit_state, points[seeds], g[seeds], level.threshold, length=length, draws=draws
         )
@@ -144,6 +157,7 @@ def subset_simulation(
         reached=reached,
         levels=tuple(levels),
         samples=samples,
+        judged=int(_judged(g).sum()),
         evaluations=draws.evaluated,
     )
 
@@ -152,7 +166,7 @@ class _Draws:
     """Numbers in the order they are asked for, each row by (seed, its place)."""
 
     def __init__(self, seed: int, width: int) -> None:
-        self._seed, self._width, self._next = seed, width, 0
+        self._seed, self._width, self._next, self._picked = seed, width, 0, 0
         self.evaluated = 0
 
     def uniform(self, count: int) -> FloatArray:
@@ -165,26 +179,55 @@ class _Draws:
     def normal(self, count: int) -> FloatArray:
         return np.asarray(ndtri(self.uniform(count)[:, : self._width]))
 
+    def pick(self, rows: np.ndarray, count: int) -> np.ndarray:
+        """Take so many of ``rows``, each as likely as any other, in their order."""
+        if len(rows) == count:
+            return rows
+        key = uniforms(self._seed, self._picked, len(rows), 1, _PICKS)[:, 0]
+        self._picked += len(rows)
+        return rows[np.sort(np.argsort(key, kind="stable")[:count])]
+
 
 def _numbers(g: FloatArray) -> FloatArray:
     return np.maximum(g, _WORST)
 
 
 def _level(g: FloatArray, order: np.ndarray, chains: int, rate: float) -> tuple[Level, np.ndarray]:
-    """Choose the next threshold and the points chains start from.
+    """Choose the next threshold, and say which points are at or below it.
 
-    ``order`` is (step, chain): the rows of ``g`` as the chains visited them.
+    ``order`` is (step, chain): the rows of ``g`` as the chains visited them. Of points that tie
+    at the threshold all are inside; chains start from any of them alike, for to start from
+    some, beside all that are lower, would favour the lower.
     """
-    ranked = np.argsort(g, kind="stable")
-    threshold = float((g[ranked[chains - 1]] + g[ranked[chains]]) / 2.0)
-    failed = g < 0.0
-    if threshold <= 0.0 or failed.sum() >= chains:
-        threshold, inside = 0.0, failed
-    else:
-        inside = g <= threshold
-    share = float(inside.mean())
-    level = Level(threshold=threshold, share=share, cov=_cov(inside[order], share), accepted=rate)
-    return level, ranked[:chains]
+    ranked, judged = np.sort(g), int(_judged(g).sum())
+    if (g < 0.0).sum() >= chains:
+        return _counted(g, order, rate), g < 0.0
+    # with too few judged points for all chains there is no level below
+    pair = ranked[[chains - 1, chains]] if judged > chains else ranked[[judged - 1, judged - 1]]
+    threshold = float(pair.mean()) if judged else math.inf
+    if threshold <= 0.0:
+        return _counted(g, order, rate), g < 0.0
+    inside = _judged(g) & (g <= threshold)
+    return _shared(inside, threshold, g, order, rate), inside
+
+
+def _counted(g: FloatArray, order: np.ndarray, rate: float) -> Level:
+    """Make a last level of what failed."""
+    return _shared(g < 0.0, 0.0, g, order, rate)
+
+
+def _shared(
+    inside: np.ndarray, threshold: float, g: FloatArray, order: np.ndarray, rate: float
+) -> Level:
+    """Make a level of the points inside it; whatever chains visit is judged."""
+    judged = _judged(g)
+    share = float(inside.sum() / judged.sum()) if judged.any() else 0.0
+    visited = inside[order] if len(order) > 1 else inside[judged][None]
+    return Level(threshold=threshold, share=share, cov=_cov(visited, share), accepted=rate)
+
+
+def _judged(g: FloatArray) -> np.ndarray:
+    return np.asarray(g < np.inf)
 
 
 def _cov(inside: np.ndarray, share: float) -> float:

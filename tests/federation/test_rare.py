@@ -66,6 +66,56 @@ def test_a_plateau_ends_the_search_at_once():
     assert found.below == pytest.approx(0.003)
 
 
+@pytest.mark.parametrize("worst", [-1.0, -np.inf])
+def test_failures_beside_a_plateau_are_counted(worst):
+    truth = 0.05
+    found = [
+        subset_simulation(lambda x: np.where(x[:, 0] > norm.isf(truth), worst, 0.1), 2, seed=seed)
+        for seed in range(20)
+    ]
+    assert all(one.reached and one.evaluations == 1000 for one in found)
+    assert np.mean([one.probability for one in found]) == pytest.approx(truth, rel=0.15)
+    assert found[0].cov == pytest.approx(
+        math.sqrt((1 - found[0].probability) / (1000 * found[0].probability))
+    )
+
+
+def test_the_last_level_allowed_is_counted():
+    found = subset_simulation(plane(norm.isf(0.05), 3), 3, samples=2000, max_levels=1)
+    assert found.reached
+    assert found.probability == pytest.approx(0.05, abs=0.02)
+
+
+@pytest.mark.parametrize("width", [1, 6])
+def test_a_plateau_across_the_threshold_does_not_bias(width):
+    """Four tenths of the space tie where the first level ends; failure lies beyond them."""
+
+    def stepped(x):
+        s = x.sum(axis=1) / math.sqrt(width)
+        return np.where((s > 0.0753) & (s < 1.5), 1.5, 3.0 - s)
+
+    ratio = np.array(
+        [subset_simulation(stepped, width, seed=seed).probability for seed in range(60)]
+    ) / norm.sf(3.0)
+    assert abs(ratio.mean() - 1.0) < 4.0 * ratio.std() / math.sqrt(60)
+    assert ratio.std() < 1.5
+
+
+@pytest.mark.parametrize("erred", [0.5, 0.95])
+def test_what_erred_is_left_out(erred):
+    """Every so many points say nothing, wherever they lie: the others are what is counted."""
+
+    def state(x):
+        silent = (np.abs(x[:, 1]) * 1e6) % 1.0 < erred
+        return np.where(silent, np.inf, 2.0 - x[:, 0])
+
+    found = [subset_simulation(state, 2, seed=seed) for seed in range(60)]
+    mean = np.mean([one.probability if one.reached else 0.0 for one in found])
+    assert mean == pytest.approx(norm.sf(2.0), rel=0.3)
+    nothing = subset_simulation(lambda x: np.full(len(x), np.inf), 2)
+    assert (nothing.reached, nothing.below, nothing.judged) == (False, 1.0, 0)
+
+
 def test_lost_realizations_are_the_worst_there_are():
     """Beyond 3.5 nothing converges: -inf, without any slope to follow."""
     found = [
