@@ -195,5 +195,5 @@ def _run_here(planner_job: PlannerJob, feeder_job: FeederJob, settings: SessionS
     try:
         run_session(planner_job, feeder_job, settings)
     except BaseException as error:
-        sink.record("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        sink.record_failure(error)
         raise

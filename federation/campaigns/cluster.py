@@ -79,7 +79,7 @@ class DaskCluster:
             try:
                 _Tasks(self, client, share, keeper, wait_s).run(store.missing(finished))
             except BaseException as error:
-                keeper.record("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+                keeper.record_failure(error)
                 raise
 
 
@@ -153,11 +153,15 @@ class _Tasks:
             raise FederateLost(f"the scheduler dropped chunks {group[0]} to {group[-1]}; resume")
         if future.status == "error":
             error = future.exception()
-            raise FederateLost(
-                f"the cluster gave up on chunks {group[0]} to {group[-1]}: {error}; finished "
-                "parts are whole: mend what ended its workers, and resume"
-            ) from error
-        result: list[EncodedPart] | Failure = future.result()
+            raise self._given_up(group, error) from error
+        result: list[EncodedPart] | Failure
+        try:
+            result = future.result(timeout=self._wait_s)
+        except TimeoutError:  # who held it is gone, so it is to be computed anew, if by anybody
+            self._running[future] = group
+            return
+        except Exception as error:
+            raise self._given_up(group, error) from error
         future.release()
         if isinstance(result, Failure):
             self._again(group, result)
@@ -165,6 +169,13 @@ class _Tasks:
         for part in result:
             self._keeper.keep(part)
         self._drop_surplus()
+
+    @staticmethod
+    def _given_up(group: tuple[int, ...], error: BaseException | None) -> FederateLost:
+        return FederateLost(
+            f"the cluster gave up on chunks {group[0]} to {group[-1]}: {error}; finished "
+            "parts are whole: mend what ended its workers, and resume"
+        )
 
     def _drop_surplus(self) -> None:
         """Forget chunks beyond the last that counts, once a stopping rule has decided."""

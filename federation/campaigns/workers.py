@@ -10,12 +10,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing.connection import wait
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from federation.campaigns.chunks import Failure, Share
@@ -81,16 +82,29 @@ class Workers:
         try:
             pool.run()
         except BaseException as error:
-            keeper.record("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            keeper.record_failure(error)
             raise
         finally:
             pool.end()
 
 
-class _Worker:
-    """A worker process, and the chunks it was given: the first is the one it is at."""
+@dataclass(frozen=True, slots=True)
+class _Gone:
+    """The end of what a worker says: its pipe is closed, or torn within a message."""
 
-    def __init__(self, share: Share, idle_s: float) -> None:
+
+_Said = SimpleQueue[tuple["_Worker", Any]]
+"""What workers say, in the order it came."""
+
+
+class _Worker:
+    """A worker process, and the chunks it was given: the first is the one it is at.
+
+    A thread of its own listens to it, so that one that stops within a message, killed or
+    hanging, is missed like any other and keeps nobody waiting.
+    """
+
+    def __init__(self, share: Share, idle_s: float, said: _Said) -> None:
         self.pipe, far = _SPAWN.Pipe()
         self.given: deque[int] = deque()
         self.heard_s, self.why = time.monotonic(), ""
@@ -101,6 +115,8 @@ class _Worker:
             self._process.start()
         far.close()  # so that the worker's end is closed when the worker is gone
         self.pid = self._process.pid or 0
+        self._listener = threading.Thread(target=self._listen, args=(said,), daemon=True)
+        self._listener.start()
 
     def give(self, chunk: int) -> None:
         """Hand a chunk over; a worker that is gone shows by its silence."""
@@ -110,11 +126,11 @@ class _Worker:
         with suppress(OSError):
             self.pipe.send(chunk)
 
-    def heard(self) -> Iterator[Any]:
-        """Yield what it said; raises EOFError once it is gone."""
-        while self.pipe.poll():
-            self.heard_s = time.monotonic()
-            yield self.pipe.recv()
+    def _listen(self, said: _Said) -> None:
+        with suppress(EOFError, OSError):  # whole or torn, it was the last of it
+            while True:
+                said.put((self, self.pipe.recv()))
+        said.put((self, _Gone()))
 
     def dismiss(self) -> None:
         """Tell it that there is nothing more to do."""
@@ -127,6 +143,7 @@ class _Worker:
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
+        self._listener.join(_GRACE_S)
         self.pipe.close()
         code = self._process.exitcode or 0
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended ({code})"
@@ -143,6 +160,7 @@ class _Pool:
         self._pending = deque(chunks)
         self._losses: dict[int, int] = {}
         self._crew: list[_Worker] = []
+        self._said: _Said = SimpleQueue()
         self._idle_s = min(10.0, federation.step_deadline_s / 2.0)
         self._silence_s = federation.join_deadline_s + 2.0 * federation.step_deadline_s
 
@@ -151,9 +169,7 @@ class _Pool:
         while self._pending or any(worker.given for worker in self._crew):
             self._staff()
             self._give()
-            wait([worker.pipe for worker in self._crew], _LOOK_EVERY_S)
-            for worker in tuple(self._crew):
-                self._hear(worker)
+            self._listen(_LOOK_EVERY_S)
         for worker in self._crew:
             worker.dismiss()
         until = time.monotonic() + _GRACE_S
@@ -171,7 +187,7 @@ class _Pool:
         """Start workers while there is a chunk for each."""
         open_chunks = len(self._pending) + sum(len(worker.given) for worker in self._crew)
         while len(self._crew) < min(self._workers.count, open_chunks):
-            self._crew.append(_Worker(self._share, self._idle_s))
+            self._crew.append(_Worker(self._share, self._idle_s, self._said))
             if self._workers.started is not None:
                 self._workers.started(self._crew[-1].pid)
 
@@ -183,25 +199,33 @@ class _Pool:
                 if len(worker.given) < most and self._pending and plenty:
                     worker.give(self._pending.popleft())
 
-    def _hear(self, worker: _Worker) -> None:
-        try:
-            for said in worker.heard():
-                if isinstance(said, EncodedPart):
-                    self._keeper.keep(said)
-                    self._drop_surplus()
-                    worker.given.remove(said.chunk)
-                elif isinstance(said, Failure):
-                    if not said.of_federation:
-                        raise said.error(f"worker {worker.pid}")
-                    worker.why = said.text
-                else:
-                    self._keeper.saw(*said)
-        except (EOFError, ConnectionResetError):
+    def _listen(self, timeout_s: float) -> None:
+        """Hear all that was said, waiting for the first; miss who was silent for too long."""
+        with suppress(Empty):
+            worker, said = self._said.get(timeout=timeout_s)
+            while True:
+                if worker in self._crew:
+                    self._hear(worker, said)
+                worker, said = self._said.get_nowait()
+        for worker in tuple(self._crew):
+            if worker.given and time.monotonic() - worker.heard_s > self._silence_s:
+                worker.why = f"was silent for {self._silence_s:.0f} s"
+                self._lost(worker)
+
+    def _hear(self, worker: _Worker, said: Any) -> None:
+        worker.heard_s = time.monotonic()
+        if isinstance(said, EncodedPart):
+            self._keeper.keep(said)
+            self._drop_surplus()
+            worker.given.remove(said.chunk)
+        elif isinstance(said, Failure):
+            if not said.of_federation:
+                raise said.error(f"worker {worker.pid}")
+            worker.why = said.text
+        elif isinstance(said, _Gone):
             self._lost(worker)
-            return
-        if worker.given and time.monotonic() - worker.heard_s > self._silence_s:
-            worker.why = f"was silent for {self._silence_s:.0f} s"
-            self._lost(worker)
+        else:
+            self._keeper.saw(*said)
 
     def _drop_surplus(self) -> None:
         """Forget chunks beyond the last that counts, once a stopping rule has decided."""

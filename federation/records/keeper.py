@@ -93,6 +93,7 @@ class Keeper:
     stopper: Stopper = field(init=False)
     _there: set[int] = field(default_factory=set)
     _begun: bool = False
+    _recorded: bool = False
     _kept: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
     _pending: dict[int, dict[Outcome, int]] = field(default_factory=dict)
     _resumed: int = 0
@@ -181,7 +182,7 @@ class Keeper:
         )
 
     def record(self, ended: str) -> dict[str, Any]:
-        """Append this run to the environment record; ``ended`` says how it came out."""
+        """Append this run to the environment record, once; ``ended`` says how it came out."""
         run = {
             "mode": self.mode,
             "started": self._started_at,
@@ -189,9 +190,17 @@ class Keeper:
             "realizations": self._written,
             "ended": ended,
         }
-        if self._begun:
+        if self._begun and not self._recorded:
+            self._recorded = True
             self.store.record_run(run)
         return run
+
+    def record_failure(self, error: BaseException) -> None:
+        """Record a run that ended by an exception, which a full disk then does not replace."""
+        try:
+            self.record("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        except StoreError as refused:
+            error.add_note(f"and the run could not be recorded: {refused}")
 
     def _tell(self) -> None:
         if self.watch is not None:

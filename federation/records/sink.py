@@ -99,3 +99,7 @@ class CampaignSink:
     def record(self, ended: str) -> dict[str, Any]:
         """Append this run to the environment record; ``ended`` says how it came out."""
         return self._keeper.record(ended)
+
+    def record_failure(self, error: BaseException) -> None:
+        """Record a run that ended by an exception."""
+        self._keeper.record_failure(error)

@@ -3,12 +3,14 @@
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from federation.campaigns.campaign import run_campaign
 from federation.campaigns.cluster import DaskCluster
+from federation.records.keeper import Keeper
 from federation.records.store import CampaignStore
 from federation.studies.study import load_study
 from scenarios.errors import ConfigError, DeadlinePassed, FederateLost
@@ -149,3 +151,34 @@ def test_an_address_that_is_none_and_a_missing_dask(study, tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ConfigError, match=r"gridproof\[dask\]"):
         run_campaign(study, tmp_path / "c", spread=DaskCluster(address="node17:8786"))
+
+
+def test_a_result_whose_holder_is_gone_keeps_nobody_waiting(toy, whole, tmp_path, monkeypatch):
+    """The last workers leave while parts are written; what they held nobody can compute."""
+    hasty = load_study(toy, [*OVERRIDES, "federation.join_deadline_s=2"])
+    monkeypatch.setattr("federation.campaigns.cluster._LARGEST_GROUP", 1)
+    keep, lost = Keeper.keep, []
+
+    def leave(self, part):
+        if not lost:
+            time.sleep(2.0)  # so that others have finished, too
+            lost.append(leaving.scale(0))
+            until = time.monotonic() + 20.0
+            while leaving.scheduler.workers and time.monotonic() < until:
+                time.sleep(0.05)
+        keep(self, part)
+
+    monkeypatch.setattr(Keeper, "keep", leave)
+    with local_cluster(2) as leaving:
+        began = time.monotonic()
+        with pytest.raises(DeadlinePassed, match=r"a worker .*join_deadline_s"):
+            run_campaign(
+                hasty,
+                tmp_path / "c",
+                spread=DaskCluster(address=leaving.scheduler_address),
+                plan=whole.plan,
+            )
+        assert time.monotonic() - began < 60.0
+    result = run_campaign(hasty, tmp_path / "c", mode="local")
+    assert result.resumed > 0
+    assert results(result.out) == results(whole.out)

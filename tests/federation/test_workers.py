@@ -16,7 +16,7 @@ from federation.campaigns.worker import _Work
 from federation.campaigns.workers import MAX_LOSSES, Workers
 from federation.records.store import CampaignStore
 from federation.studies.study import load_study
-from scenarios.errors import ConfigError, DeadlinePassed, EngineError, FederateLost
+from scenarios.errors import ConfigError, DeadlinePassed, EngineError, FederateLost, StoreError
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = 10_000
@@ -232,3 +232,73 @@ def test_a_worker_without_a_parent_ends():
     with pytest.raises(Exception, match=r"^$"):
         orphan.wait(None)
     near.close()
+
+
+TORN = """
+import os, pickle, signal, struct, sys, time
+from types import SimpleNamespace as Names
+from unittest.mock import Mock
+from federation.campaigns import workers
+from federation.records.parts import EncodedPart
+
+def stops(how, pipe, *_):
+    pipe.recv()
+    data = pickle.dumps(EncodedPart(chunk=0, data=b"x" * 400_000, counts={}, profile=b""))
+    os.write(pipe.fileno(), struct.pack("!i", len(data)) + data[:100_000])
+    time.sleep(0.2 if how == "killed" else 3600.0)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def killed(*args):
+    stops("killed", *args)
+
+def hangs(*args):
+    stops("hangs", *args)
+
+if __name__ == "__main__":
+    workers.main = {"killed": killed, "hangs": hangs}[sys.argv[1]]
+    waits = Names(step_deadline_s={"killed": 30.0, "hangs": 1.5}[sys.argv[1]], join_deadline_s=1.0)
+    study = Names(config=Names(federation=waits))
+    pool = workers._Pool(workers.Workers(count=1), study, None, Mock(), [0])
+    try:
+        pool.run()
+    finally:
+        pool.end()
+"""
+
+
+@pytest.mark.parametrize(("how", "why"), [("killed", "killed by SIGKILL"), ("hangs", "silent for")])
+def test_a_worker_that_stops_within_a_message_is_a_lost_one(tmp_path, how, why):
+    script = tmp_path / "torn.py"
+    script.write_text(TORN)
+    done = subprocess.run(
+        [sys.executable, str(script), how], cwd=ROOT, capture_output=True, text=True, timeout=90,
+        check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert f"FederateLost: {MAX_LOSSES} workers were lost at chunk 0, the last one" in done.stderr
+    assert why in done.stderr
+
+
+def test_a_full_disk_does_not_hide_why_a_run_ended(whole, study, tmp_path, monkeypatch):
+    def full(*_):
+        raise StoreError("environment.json: the disk is full")
+
+    def stop(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CampaignStore, "record_run", full)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run_campaign(study, tmp_path / "c", spread=Workers(count=1), plan=whole.plan, progress=stop)
+    assert "the disk is full" in "".join(caught.value.__notes__)
+
+
+def test_a_run_is_recorded_once(whole, study, tmp_path, monkeypatch):
+    """Whoever stops it while its workers are being sent home stops a finished campaign."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("federation.campaigns.workers._Worker.dismiss", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_campaign(study, tmp_path / "c", spread=Workers(count=1), plan=whole.plan)
+    (run,) = CampaignStore.open(tmp_path / "c").environment["runs"]
+    assert run["ended"] == "finished"
