@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 
@@ -31,19 +31,18 @@ class Follower:
 
     def __init__(self, store: CampaignStore) -> None:
         self._store = store
-        self._seen: set[int] = set()
-        self._counts = dict.fromkeys(Outcome, 0)
+        self._counts: dict[int, Mapping[Outcome, int]] = {}
         self._stopper = Stopper.of(store)
         self._started_s: float | None = None
         self._note_start()
         self._count_new()
-        self._resumed = sum(self._counts.values())
+        self._resumed = sum(self._counted().values())
 
     @property
     def complete(self) -> bool:
         """Whether every part that counts was there at the last look."""
-        enough = len(self._seen) >= self._stopper.needed
-        return enough and not self._stopper.missing(tuple(self._seen))
+        enough = len(self._counts) >= self._stopper.needed
+        return enough and not self._stopper.missing(tuple(self._counts))
 
     def look(self) -> Tally:
         """Count what has come since the last look.
@@ -57,13 +56,24 @@ class Follower:
         self._count_new()
         last = self._stopper.needed - 1
         total = sum(self._store.chunk_range(last)) if last >= 0 else 0
+        counts = self._counted()
         return Tally(
-            done=min(total, sum(self._counts.values())),
+            done=sum(counts.values()),
             total=total,
             resumed=self._resumed,
-            counts=MappingProxyType(dict(self._counts)),
+            counts=MappingProxyType(counts),
             seconds=0.0 if self._started_s is None else time.monotonic() - self._started_s,
+            looked=self._stopper.looked,
         )
+
+    def _counted(self) -> dict[Outcome, int]:
+        """Count the outcomes of the parts that count; a faster worker may have made others."""
+        counts = dict.fromkeys(Outcome, 0)
+        for chunk, one in self._counts.items():
+            if chunk < self._stopper.needed:
+                for outcome, number in one.items():
+                    counts[outcome] += number
+        return counts
 
     def _note_start(self) -> None:
         if self._started_s is None and self._store.read("plan.json") is not None:
@@ -71,7 +81,7 @@ class Follower:
 
     def _count_new(self) -> None:
         try:
-            new = self._store.finished(besides=self._seen)
+            new = self._store.finished(besides=self._counts.keys())
             tables = list(self._store.tables(["outcome"], new))
         except StoreError as error:
             if isinstance(error.__cause__, FileNotFoundError):
@@ -80,9 +90,7 @@ class Follower:
         for chunk, table in zip(new, tables, strict=True):
             counts = outcome_counts(table.column("outcome"))
             self._stopper.saw(chunk, counts)
-            for outcome, number in counts.items():
-                self._counts[outcome] += number
-        self._seen.update(new)
+            self._counts[chunk] = counts
 
 
 class StepsFollower:

@@ -107,11 +107,11 @@ def running_interval(tally: Tally, campaign: Mapping[str, Any]) -> tuple[float, 
     campaign
         The resolved ``[campaign]`` section.
     """
-    share = feasible_share(tally.counts, float(campaign["confidence"]))
     rule = StoppingRule.of(campaign)
-    if rule is None:
+    if rule is None or tally.looked is None:
+        share = feasible_share(tally.counts, float(campaign["confidence"]))
         return share.low, share.high
-    return confidence_sequence(share.count, share.trials, rule.confidence)
+    return confidence_sequence(*tally.looked, rule.confidence)
 
 
 def tally_words(tally: Tally, campaign: Mapping[str, Any]) -> dict[str, str]:

@@ -42,6 +42,9 @@ class Tally:
         Realizations by outcome.
     seconds
         Since the plan was there, this run.
+    looked
+        Feasible of judged where the stopping rule looked last, chunks in their order: what an
+        interval that is valid at any time may be made of. None without a rule.
     """
 
     done: int
@@ -49,6 +52,7 @@ class Tally:
     resumed: int
     counts: Mapping[Outcome, int]
     seconds: float
+    looked: tuple[int, int] | None = None
 
     @property
     def rate(self) -> float | None:
@@ -179,6 +183,7 @@ class Keeper:
             resumed=self._resumed,
             counts=MappingProxyType(counts),
             seconds=time.monotonic() - self._started_s,
+            looked=self.stopper.looked,
         )
 
     def record(self, ended: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from federation.statistics.shares import share_of
 from scenarios.arrays import FloatArray
 from scenarios.limits import Limits
 from scenarios.verdict import MarginKind, Outcome
@@ -68,16 +68,21 @@ class KindCounts:
         for kind, margin in margins.items():
             self.violated[kind] += int((margin[solved] < -Limits().tolerance).sum())
 
-    def shares(self, confidence: float) -> dict[str, Any]:
-        """Share of every kind with its exact interval, as the summary prints it."""
+    def shares(self, interval: Callable[[int, int], list[float]]) -> dict[str, Any]:
+        """Share of every kind, as the summary prints it.
+
+        Parameters
+        ----------
+        interval
+            Of so many out of so many.
+        """
         found = {}
         for kind, count in self.violated.items():
-            one = share_of(count, self.solved, confidence)
             found[kind.value] = {
                 "count": count,
                 "solved": self.solved,
-                "share": one.value if self.solved else None,
-                "interval": [one.low, one.high],
+                "share": count / self.solved if self.solved else None,
+                "interval": interval(count, self.solved),
             }
         return found
 

@@ -54,6 +54,11 @@ class Stopper:
         """Chunks that count: all of them until the rule decides otherwise."""
         return self.chunks if self.decision is None else self._looked
 
+    @property
+    def looked(self) -> tuple[int, int] | None:
+        """Feasible of judged at the last look; None without a rule."""
+        return None if self.rule is None else (self._feasible, self._trials)
+
     def saw(self, chunk: int, counts: Mapping[Outcome, int]) -> None:
         """Take the outcomes of a whole chunk; ``erred`` counts neither way."""
         if self.rule is None or self.decision is not None or chunk < self._looked:

@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from federation.records.answers import kept_answers
 from federation.records.crossed import crossed_outcomes
 from federation.records.losses import KindCounts, UnservedEnergy
 from federation.records.restoration_summary import restoration_summary
-from federation.records.rows import MARGIN_UNITS, outcome_counts
+from federation.records.rows import MARGIN_UNITS, outcome_codes, outcome_counts
 from federation.records.stopping import stopping_summary
 from federation.records.store import CampaignStore
 from federation.records.streams import Distribution, distributions
-from federation.statistics.shares import feasible_share, outcome_shares
+from federation.statistics.sequential import share_interval
+from federation.statistics.shares import feasible_share
 from federation.studies.sampling import DESIGNS
-from scenarios.arrays import FloatArray
+from scenarios.arrays import BoolArray, FloatArray
 from scenarios.audit import islands
 from scenarios.errors import StoreError
 from scenarios.plan import Plan
@@ -155,8 +155,13 @@ def campaign_summary(store: CampaignStore) -> dict[str, Any]:
         _keep_worst(worst, table)
         kinds.add(table)
         energy.add(table)
-    samples, confidence = sum(counts.values()), float(asked["confidence"])
+    samples = sum(counts.values())
+    confidence = float(asked["confidence"] if stopping is None else stopping["confidence"])
     share = feasible_share(counts, confidence)
+
+    def interval(count: int, trials: int) -> list[float]:
+        return list(share_interval(count, trials, confidence, anytime=stopping is not None))
+
     runs = [run for run in store.environment.get("runs", []) if run["realizations"]]
     seconds = sum(run["seconds"] for run in runs)
     recorded = sum(run["realizations"] for run in runs)
@@ -169,15 +174,14 @@ def campaign_summary(store: CampaignStore) -> dict[str, Any]:
         "sampler": asked["sampler"],
         "outcomes": {kind.name.lower(): counts[kind] for kind in Outcome},
         "outcome_intervals": {
-            kind.name.lower(): [one.low, one.high]
-            for kind, one in outcome_shares(counts, confidence).items()
+            kind.name.lower(): interval(counts[kind], samples) for kind in Outcome
         },
         "feasible_share": _number(share.value),
         "interval": [share.low, share.high] if stopping is None else stopping["interval"],
         "independent_draws": asked["sampler"] not in DESIGNS,
-        "confidence": confidence if stopping is None else stopping["confidence"],
+        "confidence": confidence,
         "stopping": stopping,
-        "violations": kinds.shares(confidence),
+        "violations": kinds.shares(interval),
         "energy": energy.figures(),
         "worst": worst,
         **(
@@ -197,10 +201,11 @@ def _columns(*stems: str) -> list[str]:
 
 
 def _keep_worst(worst: dict[str, dict[str, Any]], table: pa.Table) -> None:
-    """Keep the least finite margin of each kind; the first realization wins a tie."""
+    """Keep the least finite margin of each kind, of what did not err; the first wins a tie."""
+    judged = outcome_codes(table.column("outcome")) != Outcome.ERRED
     for kind in MarginKind:
         margin = table.column(f"margin_{kind.value}").to_numpy()
-        finite = np.isfinite(margin)
+        finite = np.isfinite(margin) & judged
         if not finite.any():
             continue
         row = int(np.where(finite, margin, np.inf).argmin())
@@ -216,12 +221,16 @@ def _keep_worst(worst: dict[str, dict[str, Any]], table: pa.Table) -> None:
 
 
 def _margins(store: CampaignStore, chunks: Sequence[int]) -> dict[str, dict[str, Any]]:
-    """Quantiles and lower tail mean of every kind's worst margin, over what was solved."""
+    """Quantiles and lower tail mean of every kind's worst margin, over what was solved.
+
+    What *erred* says nothing of the plan, whatever margins it came with.
+    """
     names = _columns("margin")
 
     def stream() -> Iterator[list[FloatArray]]:
-        for table in store.tables(names, chunks):
-            yield [_finite(table.column(name)) for name in names]
+        for table in store.tables(["outcome", *names], chunks):
+            judged = outcome_codes(table.column("outcome")) != Outcome.ERRED
+            yield [_finite(table.column(name), judged) for name in names]
 
     levels = (0.0, *QUANTILE_LEVELS, 1.0)
     found = distributions(stream, len(names), levels, TAIL_SHARE)
@@ -232,9 +241,9 @@ def _margins(store: CampaignStore, chunks: Sequence[int]) -> dict[str, dict[str,
     }
 
 
-def _finite(column: pa.ChunkedArray) -> FloatArray:
-    kept = column.filter(pc.fill_null(pc.is_finite(column), False))
-    return np.asarray(kept.to_numpy(), np.float64)
+def _finite(column: pa.ChunkedArray, judged: BoolArray) -> FloatArray:
+    values = np.asarray(column.to_numpy(), np.float64)
+    return values[judged & np.isfinite(values)]
 
 
 def _in_words(kind: MarginKind, one: Distribution) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from federation.files import write_whole
 from federation.records.store import CampaignStore
+from federation.reports.campaign_words import interval_words
 from federation.reports.charts import figure_convergence, figure_envelope, figure_shares
 from federation.reports.data import ReportData, gather
 from federation.reports.figures import figure_margins, figure_one_line
@@ -86,7 +87,7 @@ def _draw(store: CampaignStore, data: ReportData, folder: Path) -> dict[str, dic
             data.plan, scenario, path, data.step, profile=data.profile
         ),
         "convergence": lambda path: figure_convergence(
-            data.convergence, data.verdicts["confidence"], path
+            data.convergence, interval_words(data.verdicts), path
         ),
     }
     if not len(data.convergence.judged):

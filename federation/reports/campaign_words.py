@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["interval_kind", "sentences"]
+__all__ = ["interval_kind", "interval_words", "sentences"]
 
 
 def interval_kind(campaign: Mapping[str, Any]) -> str:
@@ -13,6 +13,11 @@ def interval_kind(campaign: Mapping[str, Any]) -> str:
     if campaign.get("stopping"):
         return "anytime-valid"
     return "exact" if campaign.get("independent_draws", True) else "nominal"
+
+
+def interval_words(campaign: Mapping[str, Any]) -> str:
+    """Name the interval with its confidence: ``95 % exact interval``."""
+    return f"{100 * campaign['confidence']:g} % {interval_kind(campaign)} interval"
 
 
 def sentences(campaign: Mapping[str, Any]) -> list[str]:

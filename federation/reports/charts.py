@@ -64,13 +64,13 @@ def figure_shares(verdicts: Mapping[str, Any], path: Path) -> tuple[Path, ...]:
     return save_figure(figure, path)
 
 
-def figure_convergence(convergence: Convergence, confidence: float, path: Path) -> tuple[Path, ...]:
+def figure_convergence(convergence: Convergence, interval: str, path: Path) -> tuple[Path, ...]:
     """Draw the running feasible share with its interval against the realizations judged."""
     figure, axes = _figure(7.2, 2.7)
     at = convergence.judged
     low, high, share = (100 * v for v in (convergence.low, convergence.high, convergence.share))
     axes.fill_between(at, low, high, color="#cfd8e6", linewidth=0.0,
-                      label=f"{100 * confidence:g} % exact interval")  # fmt: skip
+                      label=interval)  # fmt: skip
     for edge in (low, high):
         axes.plot(at, edge, color=_MARK, linewidth=0.8, linestyle=":")
     axes.plot(at, share, color=_INK, linewidth=1.6, label="running feasible share")

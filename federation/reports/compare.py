@@ -235,16 +235,23 @@ def _columns(store: CampaignStore, chunk: int) -> list[str]:
 def _margins(
     first: CampaignStore, second: CampaignStore, chunks: Sequence[int]
 ) -> dict[str, dict[str, Any]]:
-    """Second margin less first, by kind, where both were solved."""
+    """Second margin less first, by kind, where both were solved and neither erred."""
     names = [f"margin_{kind.value}" for kind in MarginKind]
 
     def stream() -> Iterator[list[FloatArray]]:
+        wanted = ["outcome", *names]
         for one, other in zip(
-            first.tables(names, chunks), second.tables(names, chunks), strict=True
+            first.tables(wanted, chunks), second.tables(wanted, chunks), strict=True
         ):
             rows = min(one.num_rows, other.num_rows)
+            judged = np.logical_and(
+                *(outcome_codes(t.column("outcome"))[:rows] != Outcome.ERRED for t in (one, other))
+            )
             yield [
-                _gained(one.column(name).to_numpy()[:rows], other.column(name).to_numpy()[:rows])
+                _gained(
+                    one.column(name).to_numpy()[:rows][judged],
+                    other.column(name).to_numpy()[:rows][judged],
+                )
                 for name in names
             ]
 

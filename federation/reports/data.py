@@ -18,7 +18,7 @@ from federation.records.stopping import stopping_summary
 from federation.records.store import CHUNK_ROWS, CampaignStore
 from federation.records.summary import campaign_summary, plan_summary
 from federation.reports.distance import Distances, electrical_distances
-from federation.statistics.shares import share_of
+from federation.statistics.sequential import share_interval
 from scenarios.arrays import FloatArray, IntArray
 from scenarios.errors import StoreError
 from scenarios.plan import Plan
@@ -31,7 +31,7 @@ WORST = 10
 """Realizations listed with everything that is kept of them."""
 
 _CHECKPOINTS = 160
-_UNSOLVED = (Outcome.NO_SOLUTION, Outcome.NO_RECOURSE, Outcome.NOT_MENDED, Outcome.ERRED)
+_UNSOLVED = (Outcome.NO_SOLUTION, Outcome.NO_RECOURSE, Outcome.ERRED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,7 +43,8 @@ class Convergence:
     judged
         (checkpoint,) realizations that could be judged.
     share, low, high
-        (checkpoint,) feasible share and its exact interval.
+        (checkpoint,) feasible share and its interval, which with a stopping rule is valid at
+        any time.
     """
 
     judged: IntArray
@@ -116,7 +117,7 @@ def gather(
     verdicts = campaign_summary(store) if verdicts is None else verdicts
     step = store.step
     chunks, _ = stopping_summary(store, store.finished(plan_digest(plan)))
-    pass_ = _Pass(scenario, verdicts["confidence"], verdicts["samples"])
+    pass_ = _Pass(scenario, verdicts)
     margins = [f"margin_{kind.value}" for kind in MarginKind]
     for table in store.tables(["index", "outcome", *margins], chunks):
         pass_.read(table)
@@ -153,8 +154,9 @@ def relative_margins(scenario: Scenario, margins: Mapping[str, Any]) -> Any:
 class _Pass:
     """One pass over the rows: running counts and the few realizations worth listing."""
 
-    def __init__(self, scenario: Scenario, confidence: float, samples: int) -> None:
-        self._scenario, self._confidence = scenario, confidence
+    def __init__(self, scenario: Scenario, verdicts: Mapping[str, Any]) -> None:
+        samples, self._anytime = verdicts["samples"], bool(verdicts["stopping"])
+        self._scenario, self._confidence = scenario, verdicts["confidence"]
         marks = np.unique(np.geomspace(1, max(1, samples), _CHECKPOINTS).astype(np.int64))
         self._marks, self._read = marks, 0
         self._feasible = self._judged = 0
@@ -184,12 +186,14 @@ class _Pass:
 
     def convergence(self) -> Convergence:
         points = [(yes, of) for yes, of in self._points if of]
-        shares = [share_of(yes, of, self._confidence) for yes, of in points]
+        bounds = [
+            share_interval(yes, of, self._confidence, anytime=self._anytime) for yes, of in points
+        ]
         return Convergence(
             judged=np.array([of for _, of in points], np.int64),
             share=np.array([yes / of for yes, of in points]),
-            low=np.array([share.low for share in shares]),
-            high=np.array([share.high for share in shares]),
+            low=np.array([low for low, _ in bounds]),
+            high=np.array([high for _, high in bounds]),
         )
 
     def worst(self) -> list[int]:

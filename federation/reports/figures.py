@@ -17,13 +17,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from federation.records.profile import Profile
-from federation.records.rows import MARGIN_UNITS
+from federation.records.rows import MARGIN_UNITS, outcome_codes
 from federation.records.store import CampaignStore
 from federation.records.summary import TAIL_SHARE, campaign_summary
 from federation.reports.halos import draw_halos, halo_legend, haloed_ders
 from federation.reports.layout import bus_positions, place_labels
 from scenarios.plan import Plan
 from scenarios.scenario import Scenario
+from scenarios.verdict import Outcome
 
 __all__ = ["figure_margins", "figure_one_line", "save_figure"]
 
@@ -270,10 +271,12 @@ def figure_margins(
     edges = {kind: _edges(one["min"], one["max"]) for kind, one in margins.items()}
     counts = {kind: np.zeros(_BINS, np.int64) for kind in margins}
     names = [f"margin_{kind}" for kind in margins]
-    for table in store.tables(names, store.finished() if chunks is None else chunks):
+    which = store.finished() if chunks is None else chunks
+    for table in store.tables(["outcome", *names], which):
+        judged = outcome_codes(table.column("outcome")) != Outcome.ERRED
         for kind in margins:
             values = table.column(f"margin_{kind}").to_numpy()
-            counts[kind] += np.histogram(values[np.isfinite(values)], edges[kind])[0]
+            counts[kind] += np.histogram(values[judged & np.isfinite(values)], edges[kind])[0]
     figure = Figure(figsize=(7.2, 1.5 * len(margins) + 0.6), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(margins), 1, squeeze=False)[:, 0]

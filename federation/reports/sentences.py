@@ -8,7 +8,7 @@ import numpy as np
 
 from federation.records.store import CampaignStore
 from federation.records.summary import about_plan
-from federation.reports.campaign_words import interval_kind, sentences
+from federation.reports.campaign_words import interval_kind, interval_words, sentences
 from federation.reports.data import ReportData, breach_table
 from federation.reports.restoration_view import restoration_facts
 from federation.wording import fixed, percent, place_words, whole
@@ -50,8 +50,7 @@ def headline(data: ReportData) -> dict[str, Any]:
     return {
         "title": title,
         "share": "none judged" if share is None else percent(share),
-        "interval": f"{100 * verdicts['confidence']:g} % {interval_kind(verdicts)} interval "
-        f"{percent(low)} to {percent(high)}",
+        "interval": f"{interval_words(verdicts)} {percent(low)} to {percent(high)}",
         "what": f"of {whole(verdicts['samples'])} drawn realizations stay inside every limit, "
         f"judged by {_JUDGES.get(verdicts['judge'], verdicts['judge'])}, recourse "
         f"{verdicts['recourse']}",
@@ -82,9 +81,13 @@ def leads(data: ReportData) -> dict[str, tuple[str, ...]]:
         ),
         "convergence": (
             f"Share of feasible realizations among those judged, in the order they were drawn, "
-            f"with its exact {100 * verdicts['confidence']:g} % interval at each point. The "
-            "interval holds for a number of realizations fixed beforehand, not for one chosen by "
-            "looking.",
+            f"with its {interval_words(verdicts)} at each point. "
+            + (
+                "The intervals hold at all points together, however the campaign ended."
+                if verdicts["stopping"]
+                else "The interval holds for a number of realizations fixed beforehand, not for "
+                "one chosen by looking."
+            ),
         ),
     }
     said["verdicts"] = tuple(f"{line[0].upper()}{line[1:]}." for line in sentences(verdicts))
@@ -211,13 +214,13 @@ def described(name: str, data: ReportData) -> tuple[str, str]:
 
 
 def _shares(data: ReportData) -> tuple[str, str]:
-    samples = data.verdicts["samples"]
+    samples, kind = data.verdicts["samples"], interval_kind(data.verdicts)
     parts = [
         f"{outcome.replace('_', ' ')} {percent(count / samples)}"
         for outcome, count in data.verdicts["outcomes"].items()
         if count
     ]
-    return "Share of every outcome with its exact interval", f"Bars: {', '.join(parts)}."
+    return f"Share of every outcome with its {kind} interval", f"Bars: {', '.join(parts)}."
 
 
 def _one_line(data: ReportData) -> tuple[str, str]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from federation.records.profile import slot_names
 from federation.records.rows import MARGIN_UNITS
+from federation.reports.campaign_words import interval_kind
 from federation.reports.data import ReportData, breach_table
 from federation.reports.table import Table, number, number_of, prose, text
 from federation.reports.worst import drawn_table, unsolved_table, worst_table
@@ -31,8 +32,8 @@ def _outcomes(data: ReportData) -> Table:
     confidence = f"{100 * verdicts['confidence']:g} %"
     return Table(
         name="outcomes",
-        caption=f"Outcomes of all {whole(verdicts['samples'])} realizations, with exact "
-        "(Clopper-Pearson) intervals",
+        caption=f"Outcomes of all {whole(verdicts['samples'])} realizations, with "
+        f"{interval_kind(verdicts)} intervals",
         columns=(
             text("outcome"),
             number("count", whole),
@@ -60,7 +61,8 @@ def _kinds(data: ReportData) -> Table:
         rows.append((kind, one["count"], one["share"], *one["interval"]))
     return Table(
         name="violations-by-kind",
-        caption="Realizations that left each kind of limit, of those solved, with exact intervals",
+        caption="Realizations that left each kind of limit, of those solved, with "
+        f"{interval_kind(data.verdicts)} intervals",
         columns=(
             text("limit"),
             number("count", whole),

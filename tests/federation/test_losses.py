@@ -6,6 +6,7 @@ import pytest
 
 from federation.records.losses import KindCounts, Moments, UnservedEnergy
 from federation.records.rows import table_of
+from federation.statistics.sequential import share_interval
 from federation.statistics.shares import clopper_pearson
 from scenarios.verdict import MarginKind, Outcome
 
@@ -50,7 +51,7 @@ def test_kinds_count_once_for_every_limit_violated(batch):
     counts = KindCounts()
     for piece in pieces(table):
         counts.add(piece)
-    found = counts.shares(0.9)
+    found = counts.shares(lambda k, n: list(share_interval(k, n, 0.9, anytime=False)))
     solved = np.isin(verdicts.outcome, [Outcome.FEASIBLE, Outcome.VIOLATED])
     for k, kind in enumerate(MarginKind):
         count = int((verdicts.margin[solved, k] < -1e-6).sum())
@@ -65,7 +66,7 @@ def test_kinds_count_once_for_every_limit_violated(batch):
 
 def test_nothing_tried_says_nothing():
     assert UnservedEnergy(hours=1.0).figures()["expected_unserved_kwh"] is None
-    assert KindCounts().shares(0.95)["ramp"]["share"] is None
+    assert KindCounts().shares(lambda _, __: [0.0, 1.0])["ramp"]["share"] is None
     rows = pa.table({"outcome": ["erred"], "load_kw": [3.0], "served_kw": [3.0]})
     energy = UnservedEnergy(hours=1.0)
     energy.add(rows)

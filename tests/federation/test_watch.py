@@ -50,7 +50,10 @@ def tally(*, done=3000, total=10_000, resumed=1000, feasible=2900, erred=10, sec
         Outcome.ERRED: erred,
         Outcome.VIOLATED: done - feasible - erred,
     }
-    return Tally(done=done, total=total, resumed=resumed, counts=counts, seconds=seconds)
+    return Tally(
+        done=done, total=total, resumed=resumed, counts=counts, seconds=seconds,
+        looked=(feasible, done - erred),
+    )  # fmt: skip
 
 
 def test_rate_and_time_left_count_this_run_alone():
