@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["interval_kind", "interval_words", "sentences"]
+__all__ = ["interval_kind", "interval_words", "sentences", "served_share"]
 
 
 def interval_kind(campaign: Mapping[str, Any]) -> str:
@@ -18,6 +18,12 @@ def interval_kind(campaign: Mapping[str, Any]) -> str:
 def interval_words(campaign: Mapping[str, Any]) -> str:
     """Name the interval with its confidence: ``95 % exact interval``."""
     return f"{100 * campaign['confidence']:g} % {interval_kind(campaign)} interval"
+
+
+def served_share(campaign: Mapping[str, Any]) -> float | None:
+    """Return the share of the demand the plan serves, as drawn; None where nothing says."""
+    shed, demand = (campaign["energy"][key] for key in ("shed_by_plan_kwh", "demand_kwh"))
+    return None if shed is None or not demand else 1.0 - shed / demand
 
 
 def sentences(campaign: Mapping[str, Any]) -> list[str]:

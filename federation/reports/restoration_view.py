@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from federation.reports.campaign_words import served_share
 from federation.reports.view_table import blank_table
 from federation.wording import fixed, per_cent, percent
 
@@ -203,12 +204,10 @@ def _verdict_cells(campaign: Mapping[str, Any] | None) -> tuple[str, ...]:
     if campaign is None:
         return ("0", "", "", "")
     share, (low, high) = campaign["feasible_share"], campaign["interval"]
-    energy, served = campaign["energy"], ""
-    if energy["shed_by_plan_kwh"] is not None and energy["demand_kwh"]:
-        served = f"{100.0 * (1.0 - energy['shed_by_plan_kwh'] / energy['demand_kwh']):.2f}"
+    served = served_share(campaign)
     return (
         str(campaign["samples"]),
-        served,
+        "" if served is None else f"{100.0 * served:.2f}",
         per_cent(share),
         f"{per_cent(low)} to {per_cent(high)}",
     )

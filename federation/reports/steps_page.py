@@ -12,6 +12,7 @@ from federation.records.restoration_summary import restoration_summary
 from federation.records.sink import stored_plan
 from federation.records.store import CampaignStore
 from federation.reports.campaign_page import write_report
+from federation.reports.campaign_words import served_share
 from federation.reports.page import PAGE, Section, figure_entry, render_page
 from federation.reports.restoration_view import restoration_facts
 from federation.reports.sentences import environment_facts
@@ -143,15 +144,11 @@ def _steps_table(found: Mapping[str, Any]) -> Table:
         if campaign is None:
             rows.append((name, 0, None, None, None, None, None, "not tried yet"))
             continue
-        energy = campaign["energy"]
-        served = None
-        if energy["shed_by_plan_kwh"] is not None and energy["demand_kwh"]:
-            served = 1.0 - energy["shed_by_plan_kwh"] / energy["demand_kwh"]
         rows.append(
             (
                 name,
                 campaign["samples"],
-                served,
+                served_share(campaign),
                 campaign["feasible_share"],
                 *campaign["interval"],
                 campaign["outcomes"]["erred"],

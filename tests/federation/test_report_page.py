@@ -6,11 +6,13 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+from federation.campaigns.campaign import run_campaign
 from federation.records.environment import environment_record
 from federation.records.sink import CampaignSink
 from federation.records.store import CampaignStore
@@ -21,6 +23,7 @@ from federation.reports.sentences import headline
 from federation.reports.svg import inline_svg
 from federation.reports.table import Column, Table, csv_text
 from federation.reports.tables import all_tables
+from federation.studies.study import load_study
 from scenarios.errors import StoreError
 from scenarios.feeder import Feeder
 from scenarios.verdict import MarginKind, Outcome
@@ -297,3 +300,13 @@ def test_an_inlined_figure_keeps_its_references(tmp_path):
     assert '<title id="k-title">&lt;T&gt;</title>' in text
     assert "style" not in text
     assert "width" not in text
+
+
+def test_what_was_not_mended_is_ranked_among_the_worst(tmp_path):
+    case = Path(__file__).parents[1] / "cases" / "not_mended" / "study.toml"
+    study = load_study(case)
+    result = run_campaign(study, tmp_path / "c", mode="local")
+    data = gather(result.store, study.scenario)
+    assert data.worst[0]["outcome"] == "not_mended"
+    assert data.worst[0]["relative"] < 0.0
+    assert not data.unsolved

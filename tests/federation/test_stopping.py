@@ -3,10 +3,13 @@
 import pytest
 
 from federation.campaigns.campaign import run_campaign
+from federation.campaigns.follow import Follower
 from federation.campaigns.workers import Workers
 from federation.records.store import CHUNK_ROWS, CampaignStore
 from federation.records.summary import campaign_summary
+from federation.statistics.sequential import confidence_sequence
 from federation.studies.study import load_study
+from scenarios.verdict import Outcome
 
 STOP = "campaign.stop={kind='target', share=%s, confidence=0.99}"
 
@@ -54,6 +57,28 @@ def test_it_stops_where_the_rule_says_and_says_why(whole):
     assert 0.9 < about["feasible_share"] < 0.99
     (run,) = result.store.environment["runs"]
     assert (run["ended"], run["realizations"]) == ("finished", done * CHUNK_ROWS)
+
+
+def test_every_interval_of_a_stopped_campaign_is_the_one_that_may_be_looked_at(whole):
+    about = campaign_summary(whole[1].store)
+    for name, count in about["outcomes"].items():
+        bounds = confidence_sequence(count, about["samples"], about["stopping"]["confidence"])
+        assert about["outcome_intervals"][name] == list(bounds)
+    for one in about["violations"].values():
+        assert one["interval"] == list(
+            confidence_sequence(one["count"], one["solved"], about["confidence"])
+        )
+
+
+def test_who_follows_counts_only_the_parts_that_count(whole):
+    follower = Follower(whole[1].store)
+    tally = follower.look()
+    follower._counts[len(parts(whole[1].out))] = {Outcome.FEASIBLE: CHUNK_ROWS}  # a faster worker's
+    again = follower.look()
+    assert (again.done, again.counts) == (tally.done, tally.counts)
+    assert tally.looked == tuple(
+        campaign_summary(whole[1].store)["stopping"][key] for key in ("feasible", "judged")
+    )
 
 
 @pytest.mark.parametrize(
