@@ -267,14 +267,12 @@ def servable(scenario, block):
     return False
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_impossible_is_said_exactly_where_no_state_serves_the_block(random_scenario, seed):
     scenario = random_scenario(seed)
-    crowded = 2.2 if seed % 3 else 3.5
+    crowded = np.array([0.6, 3.0, 1.0])[scenario.feeder.block_of_load][None, :, None]
     scenario = replace(
-        scenario,
-        load_p_kw=scenario.load_p_kw * crowded,
-        shed_usd=np.where(np.arange(3) == seed % 3, 1.0, scenario.shed_usd),
+        scenario, load_p_kw=scenario.load_p_kw * crowded, shed_usd=np.array([1.0, 1.0, 1.0])
     )
     options = PartitioningOptions(method="nominal", centre=False)
     plan = PartitioningPlanner(options=options).plan(scenario)
