@@ -204,13 +204,13 @@ def _most(network: Network) -> float:
 
 
 def _read(network: Network, b: Any) -> tuple[Shortfall, ...]:
-    """What lacks in one copy, greatest first within each kind."""
+    """List what lacks in one copy, greatest first within each kind."""
     found = []
     for soft in (b.soft_devices, b.soft_flow):
         for slack, variable in soft.slacks.items():
             amount = float(pyo.value(variable))
             if amount > _NOTHING:
-                found.append(_told(network, b, slack, amount))
+                found.append(_told(network, slack, amount))
     for (kind, bus, phase, side), variable in b.flow.excess.items():
         amount = float(pyo.value(variable))
         if amount > _NOTHING:
@@ -235,9 +235,9 @@ _ORDER = (
 )  # fmt: skip
 
 
-def _told(network: Network, b: Any, slack: Slack, amount: float) -> Shortfall:
+def _told(network: Network, slack: Slack, amount: float) -> Shortfall:
     if slack.kind == "voltage":
-        return _voltage(network, b, slack, amount)
+        return _voltage(network, slack, amount)
     if slack.kind == "rating":
         return _rating(network, slack, amount)
     return _of_der(network, slack, amount)
@@ -291,7 +291,7 @@ def _rating(network: Network, slack: Slack, amount: float) -> Shortfall:
     )
 
 
-def _voltage(network: Network, b: Any, slack: Slack, amount: float) -> Shortfall:
+def _voltage(network: Network, slack: Slack, amount: float) -> Shortfall:
     bus, limits = slack.place, network
     edge = float((limits.bus_w_max if slack.upper else limits.bus_w_min)[bus])
     reached = max(edge + amount if slack.upper else edge - amount, 0.0)

@@ -215,9 +215,7 @@ class _Inquiry:
             margin_alone=alone,
         )
 
-    def _sides_enough(
-        self, block: int, zetas: Sequence[FloatArray], deadline: float
-    ) -> int | None:
+    def _sides_enough(self, block: int, zetas: Sequence[FloatArray], deadline: float) -> int | None:
         finer = [sides for sides in FINER if sides > self.network.sides]
 
         def enough(sides: int) -> bool:
@@ -326,9 +324,7 @@ def _reaches_former(scenario: Scenario, block: int) -> bool:
     return bool(set(joined) & set(graph.former_blocks))
 
 
-def _realization_words(
-    scenario: Scenario, zetas: Sequence[FloatArray], copy: int | None
-) -> str:
+def _realization_words(scenario: Scenario, zetas: Sequence[FloatArray], copy: int | None) -> str:
     """Name the load at which most lacks: nominal, all up, all down, or which are up and down."""
     if not zetas:
         return "nominal"

@@ -60,11 +60,20 @@ def feeder_of(p_kw, q_kvar=(0.0, 0.0, 0.0), *, ohm=1e-6, rating_a=1e4):
             closed=np.array([True, True]),
         ),
         transformers=Transformers(
-            ids=(), from_bus=np.zeros(0), to_bus=np.zeros(0), windings=np.zeros((0, 3), bool),
-            from_connection=(), to_connection=(), from_kv=np.zeros(0), to_kv=np.zeros(0),
-            ratio=np.zeros(0), r_pu=np.zeros(0), x_pu=np.zeros(0), rating_kva=np.zeros(0),
+            ids=(),
+            from_bus=np.zeros(0),
+            to_bus=np.zeros(0),
+            windings=np.zeros((0, 3), bool),
+            from_connection=(),
+            to_connection=(),
+            from_kv=np.zeros(0),
+            to_kv=np.zeros(0),
+            ratio=np.zeros(0),
+            r_pu=np.zeros(0),
+            x_pu=np.zeros(0),
+            rating_kva=np.zeros(0),
             regulating=np.zeros(0, bool),
-        ),  # fmt: skip
+        ),
         loads=Loads(
             ids=("d",),
             bus=np.array([2]),
@@ -76,13 +85,21 @@ def feeder_of(p_kw, q_kvar=(0.0, 0.0, 0.0), *, ohm=1e-6, rating_a=1e4):
         ),
         capacitors=Capacitors(ids=(), bus=np.zeros(0), connection=(), q_kvar=np.zeros((0, 3))),
         sources=Sources(ids=(), bus=np.zeros(0), v_pu=np.zeros(0)),
-    )  # fmt: skip
+    )
 
 
 def scenario_of(
-    feeder, *, p_max=(100.0,) * 3, phases=(1, 1, 1), s_max=np.inf, spread=0.0, shed=1e4,
-    ramp=1.0, locked=False, **limits,
-):  # fmt: skip
+    feeder,
+    *,
+    p_max=(100.0,) * 3,
+    phases=(1, 1, 1),
+    s_max=np.inf,
+    spread=0.0,
+    shed=1e4,
+    ramp=1.0,
+    locked=False,
+    **limits,
+):
     fed = np.array([phases], bool)
     most = np.array([p_max], float) * fed
     lines = replace(feeder.lines, closed=np.array([not locked, True]))
@@ -122,9 +139,7 @@ def asked(scenario, **options):
     chosen = PartitioningOptions(centre=False, **options)
     plan = PartitioningPlanner(options=chosen).plan(scenario)
     assert not plan.energized[0, 1]
-    (said,) = [
-        one for one in why_dead(plan, scenario, chosen) if one.block == plan.block_ids[1]
-    ]
+    (said,) = [one for one in why_dead(plan, scenario, chosen) if one.block == plan.block_ids[1]]
     return said
 
 
