@@ -13,7 +13,7 @@ from typing import Any
 
 from scenarios.errors import StoreError
 
-__all__ = ["UNFINISHED", "json_text", "read_json", "write_whole"]
+__all__ = ["UNFINISHED", "json_text", "read_json", "unsigned_zeros", "write_whole"]
 
 UNFINISHED = re.compile(r"\..+\.\d+\.tmp")
 """Names of files a writer was still at; one that was killed leaves them behind."""
@@ -64,7 +64,18 @@ def _sync_folder(folder: Path) -> None:
 
 def json_text(record: Mapping[str, Any]) -> str:
     """JSON as people read it, with a line end."""
-    return json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(unsigned_zeros(record), indent=1, ensure_ascii=False) + "\n"
+
+
+def unsigned_zeros(value: Any) -> Any:
+    """Return a JSON value in which every -0.0 is 0.0: nobody can read a difference in it."""
+    if isinstance(value, float):
+        return value + 0.0
+    if isinstance(value, Mapping):
+        return {key: unsigned_zeros(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [unsigned_zeros(one) for one in value]
+    return value
 
 
 def read_json(path: Path) -> dict[str, Any]:

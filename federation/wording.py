@@ -6,7 +6,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["MEANING", "fixed", "per_cent", "percent", "place_words", "plain", "whole"]
+__all__ = [
+    "MEANING",
+    "decimals",
+    "fixed",
+    "per_cent",
+    "percent",
+    "place_words",
+    "plain",
+    "served_words",
+    "whole",
+]
 
 MEANING = {
     "feasible": "inside every limit",
@@ -33,14 +43,33 @@ def whole(value: Any) -> str:
     return "" if value is None else f"{int(value):,}".replace(",", _THIN)
 
 
+def decimals(value: float, digits: int, *, sign: bool = False) -> str:
+    """So many digits behind the point, as a terminal has them; zero never has a minus sign.
+
+    What rounds to zero is zero: a set-point of -0.02 kW is printed 0.0. The one place that
+    turns numbers into digits.
+    """
+    text = f"{value:{'+' if sign else ''}.{digits}f}"
+    if text.startswith("-") and not text.strip("-0."):
+        text = ("+" if sign else "") + text[1:]
+    return text
+
+
 def fixed(value: Any, digits: int) -> str:
     """So many digits behind the point, a true minus sign; nothing for None or NaN."""
     if value is None or not np.isfinite(value):
         return ""
-    text = f"{value:.{digits}f}"
-    if float(text) == 0.0:
-        text = text.lstrip("-")
-    return text.replace("-", _MINUS)
+    return decimals(value, digits).replace("-", _MINUS)
+
+
+def served_words(share: float | None) -> str:
+    """Say beside a share feasible how much of the load it is of: ``served 98.20 %``.
+
+    What serves nothing passes every limit, so a share feasible alone would read as a success.
+    """
+    if share is None:
+        return f"served {chr(0x2013)}"
+    return "NOTHING is served" if share <= 0.0 else f"served {per_cent(share)} %"
 
 
 def per_cent(share: Any) -> str:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.constraints.flow import SIDES
 from optimizer.constraints.limits import flow_limits, measured_at, pairs_at, voltage_map
 from optimizer.constraints.network import BASE_KVA, Network
 from optimizer.dispatch import Dispatch
@@ -53,7 +52,7 @@ class Correction:
             limit[k] = apparent
         self._load_p = state.flow_p.mixed(weights)
         self._load_q = state.flow_q.mixed(weights)
-        self._limit = limit
+        self._limit, self._sides = limit, polygon(network.sides)
         self._line, self._unit = _elements(network, state)
 
     def __call__(
@@ -105,7 +104,7 @@ class Correction:
 
     def _worst_side(self, p: FloatArray, q: FloatArray) -> FloatArray:
         worst = np.full(p.shape, -np.inf)
-        for cosine, sine, reach in polygon(SIDES):
+        for cosine, sine, reach in self._sides:
             np.maximum(worst, (cosine * p + sine * q) / (reach * self._limit), out=worst)
         return worst
 

@@ -73,6 +73,8 @@ def _feed(sink: Any, value: Any) -> None:
         for field in fields(value):
             if not field.compare:  # a value's origin (a path, say) is not its content
                 continue
+            if field.metadata.get("quiet") and getattr(value, field.name) == field.default:
+                continue  # added later: what does not use it keeps the digest it had
             sink.update(f"|{field.name}=".encode())
             _feed(sink, getattr(value, field.name))
         sink.update(b">")

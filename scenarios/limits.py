@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 __all__ = ["Limits", "VoltageTest"]
@@ -27,6 +27,10 @@ class Limits:
         Line-to-neutral where sources are grounded; line-to-line on a floating delta feeder.
     grid_forming_per_island
         Most grid-forming sources an energised island may hold (``k_der``).
+    polygon_sides
+        Sides of the inner polygon by which the linear model writes ``|s| ≤ S``, in planner and
+        recourse alike; a verdict under AC knows the circle itself. No part of a scenario's
+        digest at its default, so that digests from before it was a choice stay.
     tolerance
         A margin down to ``-tolerance`` (pu, or share of rating) still counts as inside; it
         covers the power flow's own tolerance, no more.
@@ -37,3 +41,4 @@ class Limits:
     voltage_test: VoltageTest = VoltageTest.LINE_TO_NEUTRAL
     grid_forming_per_island: int = 1
     tolerance: float = 1e-6
+    polygon_sides: int = field(default=16, metadata={"quiet": True})

@@ -143,6 +143,14 @@ class Plan:
         share[:, [where[name] for name in self.partial_ids]] = self.served_share
         return share
 
+    def served_of(self, scenario: Scenario, time: int = 0) -> float | None:
+        """Share of a step's nominal demand that the plan serves; None where nothing is asked."""
+        loads, demand = scenario.feeder.loads, scenario.load_p_kw[time].sum(axis=1)
+        if not demand.sum():
+            return None
+        live = self.energized[time, scenario.feeder.block_of_load]
+        return float((demand * live * self.share_of(loads.ids)[time]).sum() / demand.sum())
+
     def asked(self, drawn: Realizations, scenario: Scenario) -> Realizations:
         """Return the demand the plan asks for: what was drawn, less what it sheds."""
         if not self.partial_ids:
@@ -212,8 +220,8 @@ def plan_to_json(plan: Plan) -> str:
             name: _DerFile(
                 grid_forming=plan.grid_forming[:, k].tolist(),
                 source_v_pu=[_finite(v) for v in plan.source_v_pu[:, k].tolist()],
-                p_kw=plan.p_kw[:, k].tolist(),
-                q_kvar=plan.q_kvar[:, k].tolist(),
+                p_kw=(plan.p_kw[:, k] + 0.0).tolist(),  # no -0.0 in what people read
+                q_kvar=(plan.q_kvar[:, k] + 0.0).tolist(),
             )
             for k, name in enumerate(plan.der_ids)
         },

@@ -252,6 +252,9 @@ class LinearNetwork:
                 "part holds a loop of closed lines or parallel transformers, or holds no "
                 "magnitude; open one switch of each loop"
             )
+        self._factors = None
+        if not self.size:
+            return  # nothing is live
         matrix = sp.csc_matrix(
             (
                 np.concatenate(self._values),
@@ -260,7 +263,7 @@ class LinearNetwork:
             shape=(self.size, self.size),
         )
         try:
-            self._factors = splu(matrix) if self.size else None
+            self._factors = splu(matrix)
         except RuntimeError as error:
             raise EngineError(
                 "the linear model is singular: a live part holds a loop, or its magnitudes are "

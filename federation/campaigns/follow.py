@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 
+from federation.records.losses import UnservedEnergy, served_share
 from federation.records.rows import outcome_counts
 from federation.records.sink import Tally
 from federation.records.stopping import Stopper
@@ -33,6 +34,7 @@ class Follower:
         self._store = store
         self._counts: dict[int, Mapping[Outcome, int]] = {}
         self._stopper = Stopper.of(store)
+        self._energy = UnservedEnergy(hours=1.0)
         self._started_s: float | None = None
         self._note_start()
         self._count_new()
@@ -64,6 +66,7 @@ class Follower:
             counts=MappingProxyType(counts),
             seconds=0.0 if self._started_s is None else time.monotonic() - self._started_s,
             looked=self._stopper.looked,
+            served=served_share(self._energy.figures()),
         )
 
     def _counted(self) -> dict[Outcome, int]:
@@ -82,7 +85,7 @@ class Follower:
     def _count_new(self) -> None:
         try:
             new = self._store.finished(besides=self._counts.keys())
-            tables = list(self._store.tables(["outcome"], new))
+            tables = list(self._store.tables(["outcome", "load_kw", "served_kw"], new))
         except StoreError as error:
             if isinstance(error.__cause__, FileNotFoundError):
                 return  # a part that does not count was just removed: look again
@@ -91,6 +94,7 @@ class Follower:
             counts = outcome_counts(table.column("outcome"))
             self._stopper.saw(chunk, counts)
             self._counts[chunk] = counts
+            self._energy.add(table)
 
 
 class StepsFollower:

@@ -17,7 +17,7 @@ from federation.records.keeper import Tally
 from federation.statistics.sequential import StoppingRule, confidence_sequence
 from federation.statistics.shares import feasible_share
 from federation.studies.study import Study
-from federation.wording import per_cent
+from federation.wording import decimals, per_cent, served_words
 from optimizer.planner import PlanProgress
 from scenarios.verdict import Outcome
 
@@ -51,13 +51,13 @@ def watching_plan(*, quiet: bool) -> Iterator[Callable[[PlanProgress], None] | N
 
 def _search(now: PlanProgress) -> str:
     return (
-        f"planning: iteration {now.iteration}, bound {now.bound_usd:.0f}, "
-        f"best {_usd(now.incumbent_usd)}, {now.elapsed_s:.0f} s"
+        f"planning: iteration {now.iteration}, bound {decimals(now.bound_usd, 0)}, "
+        f"best {_usd(now.incumbent_usd)}, {decimals(now.elapsed_s, 0)} s"
     )
 
 
 def _usd(value: float) -> str:
-    return f"{value:.0f} USD" if value < float("inf") else "none yet"
+    return f"{decimals(value, 0)} USD" if value < float("inf") else "none yet"
 
 
 class CampaignBar:
@@ -124,10 +124,12 @@ def tally_words(tally: Tally, campaign: Mapping[str, Any]) -> dict[str, str]:
             f"feasible {per_cent(tally.counts[Outcome.FEASIBLE] / judged)} % "
             f"[{per_cent(low)}, {per_cent(high)}]"
         )
+        if tally.served is not None:
+            share += f", {served_words(tally.served)}"
     left = tally.left_s
     return {
         "of": f"{tally.done}/{tally.total}",
-        "rate": "" if tally.rate is None else f"{tally.rate:.0f}/s",
+        "rate": "" if tally.rate is None else f"{decimals(tally.rate, 0)}/s",
         "share": share,
         "left": "" if left is None else f"{timedelta(seconds=round(left))} left",
     }

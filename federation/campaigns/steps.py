@@ -12,7 +12,7 @@ Realization ``i`` is the same draw at every step, so steps are joined index by i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from federation.campaigns.campaign import (
 )
 from federation.campaigns.study_jobs import make_planner_job, open_store, session_settings
 from federation.records.lock import writing
+from federation.records.losses import UnservedEnergy, served_share
 from federation.records.rows import outcome_codes
 from federation.records.sink import Tally, plan_digest, stored_plan
 from federation.records.store import CampaignStore, step_root
@@ -210,10 +211,20 @@ def joint_summary(store: CampaignStore) -> dict[str, Any]:
         "unjudged": unjudged,
         "feasible": feasible,
         "feasible_share": share.value if share.trials else None,
+        "served_share": _served(stores, chunks),
         "interval": [share.low, share.high],
         "confidence": confidence,
         "first_failed": dict(zip(store.steps, first_failed.tolist(), strict=True)),
     }
+
+
+def _served(stores: Sequence[CampaignStore], chunks: Sequence[int]) -> float | None:
+    """Share of the demand served, as drawn, over all steps: of what is feasible at each."""
+    energy = UnservedEnergy(hours=1.0)
+    for one in stores:
+        for table in one.tables(["outcome", "load_kw", "served_kw"], chunks):
+            energy.add(table)
+    return served_share(energy.figures())
 
 
 def _outcomes(store: CampaignStore, chunk: int) -> IntArray:

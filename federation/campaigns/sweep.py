@@ -7,7 +7,6 @@ by the autocorrelation that the verdicts show.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from federation.campaigns.campaign import run_campaign
+from federation.files import json_text
+from federation.records.losses import UnservedEnergy, served_share
 from federation.records.store import CampaignStore
 from federation.statistics.shares import share_of
 from federation.studies.study import Study, load_study
@@ -69,6 +70,8 @@ class Point:
         Realizations by outcome.
     share, low, high
         Feasible share of those judged, and its interval.
+    served
+        Share of the load that the plan serves, as drawn; None where no realization is feasible.
     widening
         Realizations for one independent one, by the verdicts' autocorrelation; 1 if none.
     age_s
@@ -79,6 +82,7 @@ class Point:
     campaign: str
     counts: dict[str, int]
     share: float
+    served: float | None
     low: float
     high: float
     widening: float
@@ -173,7 +177,7 @@ def run_sweep(
         points=tuple(points if reference is None else points[:-1]),
         reference=None if reference is None else points[-1],
     )
-    (out / "sweep.json").write_text(json.dumps(sweep.to_dict(), indent=1) + "\n", encoding="utf-8")
+    (out / "sweep.json").write_text(json_text(sweep.to_dict()), encoding="utf-8")
     return sweep
 
 
@@ -229,11 +233,19 @@ def _try(
         campaign=name,
         counts=dict(zip(names.tolist(), numbers.tolist(), strict=True)),
         share=float(feasible.mean()) if len(feasible) else math.nan,
+        served=_served(result.store),
         low=share.low,
         high=share.high,
         widening=widening,
         age_s=float(rows["age_s"].mean()) if "age_s" in rows else None,
     )
+
+
+def _served(store: CampaignStore) -> float | None:
+    energy = UnservedEnergy(hours=1.0)
+    for table in store.tables(["outcome", "load_kw", "served_kw"], store.finished()):
+        energy.add(table)
+    return served_share(energy.figures())
 
 
 def _rows(store: CampaignStore, columns: Sequence[str]) -> dict[str, Any]:

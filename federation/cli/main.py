@@ -28,6 +28,7 @@ from federation.cli.run import campaign, federate, resume, run
 from federation.cli.storm import storm
 from federation.cli.sweep import sweep
 from federation.cli.watch import watch
+from federation.wording import decimals
 from scenarios.errors import ConfigError, GridproofError, PlanError
 
 __all__ = ["app", "main"]
@@ -83,13 +84,13 @@ def _shown_until_then(error: PlanError) -> str:
     """Say what a search that ended without a plan had proven."""
     proof = error.proof
     bound = (
-        f"no plan costs less than {proof.bound_usd:.2f} USD"
+        f"no plan costs less than {decimals(proof.bound_usd, 2)} USD"
         if abs(proof.bound_usd) < float("inf")
         else "no bound on the cost"
     )
     return (
         f"  shown: search ended {proof.termination.value}; {bound}; "
-        f"{proof.iterations} iterations, {proof.seconds.get('total', 0.0):.2f} s"
+        f"{proof.iterations} iterations, {decimals(proof.seconds.get('total', 0.0), 2)} s"
     )
 
 

@@ -11,7 +11,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from federation.files import unsigned_zeros
 from federation.studies.onm import is_onm, plan_from_onm
+from federation.studies.study import Study
+from optimizer.partitioning_options import PartitioningOptions
 from scenarios.audit import audit
 from scenarios.errors import ConfigError
 from scenarios.plan import Plan, plan_from_json
@@ -23,11 +26,14 @@ __all__ = [
     "PlanFile",
     "Quiet",
     "StudyName",
+    "Why",
+    "ask_why",
     "keeping",
     "note",
     "print_json",
     "read_plan",
     "refuse_faulty",
+    "refuse_why",
     "stdout",
     "write_text",
 ]
@@ -45,6 +51,13 @@ Overrides = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+Why = Annotated[
+    bool,
+    typer.Option(
+        "--why",
+        help="Say of every dead block what stands against serving it, or what it would cost.",
+    ),
+]
 PlanFile = Annotated[
     Path | None, typer.Option("--plan", metavar="FILE", help="A plan file (JSON) to try.")
 ]
@@ -72,7 +85,7 @@ def keeping(root: Path) -> Iterator[None]:
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print the one JSON object of a command."""
-    typer.echo(json.dumps(value, indent=2, allow_nan=False))
+    typer.echo(json.dumps(unsigned_zeros(value), indent=2, allow_nan=False))
 
 
 def read_plan(path: Path, scenario: Scenario) -> Plan:
@@ -113,6 +126,40 @@ def refuse_faulty(plan: Plan, scenario: Scenario, path: Path) -> None:
     faults: Sequence[str] = audit(plan, scenario)
     if faults:
         raise ConfigError([f"{path}: {fault}" for fault in faults])
+
+
+def refuse_why(study: Study) -> None:
+    """Refuse to ask why blocks are dead where the plan is of phases after failures.
+
+    Raises
+    ------
+    ConfigError
+        If the study's family is not ``partitioning``.
+    """
+    family = study.config.planner.family
+    if family != "partitioning":
+        raise ConfigError(
+            f"{study.name}: --why explains plans of the family partitioning; this is a {family}, "
+            "whose dead zones stand in the plan phase by phase"
+        )
+
+
+def ask_why(plan: Plan, study: Study, *, quiet: bool) -> list[dict[str, Any]]:
+    """Say of every dead block of a plan what stands against serving it."""
+    # Pyomo is slow to import
+    from federation.reports.why_view import why_summary  # noqa: PLC0415
+    from optimizer.why import why_dead  # noqa: PLC0415
+
+    options = PartitioningOptions(**study.config.planner.options)
+    shown = Console(stderr=True)
+    if quiet or not shown.is_terminal:
+        return why_summary(why_dead(plan, study.scenario, options))
+    with shown.status("asking why blocks are dead …") as status:
+        return why_summary(
+            why_dead(
+                plan, study.scenario, options, progress=lambda block: status.update(f"why {block}?")
+            )
+        )
 
 
 def write_text(path: Path, text: str) -> None:

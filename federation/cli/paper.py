@@ -20,6 +20,7 @@ from federation.papers.restoration import RestorationEffort, run_restoration_pap
 from federation.papers.restoration_data import RestorationPaper
 from federation.papers.restoration_tables import restoration_pictures, restoration_tables
 from federation.reports.terminal import print_views
+from federation.wording import decimals
 from scenarios.errors import ConfigError
 
 __all__ = ["paper"]
@@ -167,9 +168,9 @@ def _one_lines(run: PaperRun, root: Path) -> dict[str, Picture]:
 
 def _caption(row: PlanRow) -> str:
     printed = row.rows.printed.get("served_kw")
-    beside = "" if printed is None else f"; printed: {printed[row.position]:.0f} kW"
+    beside = "" if printed is None else f"; printed: {decimals(printed[row.position], 0)} kW"
     return (
-        f"±{row.level_percent:g} %: {row.summary['served_kw']:.0f} of "
-        f"{row.summary['demand_kw']:.0f} kW served{beside}. Live blocks green, dead ones red and "
-        "dashed, closed switches and grid-forming DERs blue."
+        f"±{row.level_percent:g} %: {decimals(row.summary['served_kw'], 0)} of "
+        f"{decimals(row.summary['demand_kw'], 0)} kW served{beside}. Live blocks green, "
+        "dead ones red and dashed, closed switches and grid-forming DERs blue."
     )

@@ -14,9 +14,12 @@ from federation.cli.options import (
     Overrides,
     Quiet,
     StudyName,
+    Why,
+    ask_why,
     note,
     print_json,
     read_plan,
+    refuse_why,
     stdout,
     write_text,
 )
@@ -46,21 +49,26 @@ def studies(as_json: AsJson = False) -> None:
     stdout().print(table)
 
 
-def plan(
+def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters)
     study: StudyName,
     overrides: Overrides = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write the plan here as JSON.")
     ] = None,
+    why: Why = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Plan a study and say what was proven; nothing is simulated."""
     loaded = load_study(study, overrides or ())
+    if why:
+        refuse_why(loaded)
     planner = make_planner(loaded.config.planner.family, loaded.config.planner.options)
     with watching_plan(quiet=quiet) as progress:
         made = planner.plan(loaded.scenario, progress=progress)
     summary = about_plan(made, loaded.scenario)
+    if why:
+        summary["why"] = ask_why(made, loaded, quiet=quiet)
     if out is not None:
         write_text(out, plan_to_json(made) + "\n")
         note(f"plan written to {out}; audit it with: gridproof check {out} {study}")

@@ -22,6 +22,7 @@ from federation.cli.options import (
 )
 from federation.inquiries.probe import Target, ask_adversary, ask_rare
 from federation.studies.study import load_study
+from federation.wording import decimals
 from optimizer.planner import make_planner
 
 __all__ = ["adversary", "rare"]
@@ -99,7 +100,10 @@ def _worst_view(answer: Mapping[str, Any]) -> RenderableType:
         )
     facts.add_row("where", "a corner of the set" if answer["at_corner"] else "inside the set")
     facts.add_row(
-        "loads", ", ".join(f"{name} {zeta:+.3f}" for name, zeta in answer["zeta"].items())
+        "loads",
+        ", ".join(
+            f"{name} {decimals(zeta, 3, sign=True)}" for name, zeta in answer["zeta"].items()
+        ),
     )
     facts.add_row(
         "searched",
@@ -111,7 +115,7 @@ def _worst_view(answer: Mapping[str, Any]) -> RenderableType:
         table.add_column(name, justify="right" if name == "margin" else "left")
     for kind, one in answer["margins"].items():
         place = f"{one['element']} {one['phase'] or ''}".strip()
-        table.add_row(f"{kind}, {one['unit']}", f"{one['margin']:.4f}", place)
+        table.add_row(f"{kind}, {one['unit']}", decimals(one["margin"], 4), place)
     title = Text("Worst realization found", style="bold underline")
     return Group(title, facts, Text(), table) if answer["margins"] else Group(title, facts)
 
@@ -120,7 +124,7 @@ def _rare_view(answer: Mapping[str, Any]) -> RenderableType:
     if answer["reached"]:
         headline = (
             f"probability of failure {answer['probability']:.3g}  (coefficient of variation "
-            f"{answer['cov']:.2f}, at most {answer['cov_upper']:.2f})"
+            f"{decimals(answer['cov'], 2)}, at most {decimals(answer['cov_upper'], 2)})"
         )
     else:
         headline = f"no failure reached: rarer than about {answer['below']:.1g}"
@@ -130,9 +134,9 @@ def _rare_view(answer: Mapping[str, Any]) -> RenderableType:
     for number, level in enumerate(answer["levels"], start=1):
         table.add_row(
             str(number),
-            "none" if level["threshold"] is None else f"{level['threshold']:.5f}",
-            f"{level['share']:.3f}",
-            f"{level['accepted']:.2f}",
+            "none" if level["threshold"] is None else decimals(level["threshold"], 5),
+            decimals(level["share"], 3),
+            decimals(level["accepted"], 2),
         )
     return Group(
         Text("Rare failures", style="bold underline"),
@@ -147,4 +151,8 @@ def _rare_view(answer: Mapping[str, Any]) -> RenderableType:
 
 
 def _scaled(least: float | None) -> str:
-    return "nothing solved" if least is None else f"{least:.5f} of half the band, or of rating"
+    return (
+        "nothing solved"
+        if least is None
+        else f"{decimals(least, 5)} of half the band, or of rating"
+    )

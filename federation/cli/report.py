@@ -9,14 +9,14 @@ import typer
 from rich.table import Table
 
 from federation.campaigns.steps import steps_summary
-from federation.cli.options import AsJson, note, print_json, stdout
-from federation.cli.run import show
+from federation.cli.options import AsJson, Why, note, print_json, refuse_why, stdout
+from federation.cli.run import keep_why, show
 from federation.records.store import CampaignStore
 from federation.reports.compare import compare_campaigns
 from federation.reports.compare_steps import compare_steps
 from federation.reports.terminal import campaign_summary
 from federation.studies.study import load_study
-from federation.wording import fixed, percent, whole
+from federation.wording import fixed, percent, served_words, whole
 
 __all__ = ["compare", "report"]
 
@@ -25,6 +25,7 @@ Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A campaign direc
 
 def report(
     directory: Directory,
+    why: Why = False,
     as_json: AsJson = False,
     html: Annotated[
         bool | None,
@@ -43,6 +44,9 @@ def report(
     store = CampaignStore.open(directory)
     study = load_study(directory / "study.json")
     verdicts = steps_summary(store) if store.steps else campaign_summary(store)
+    if why:
+        refuse_why(study)
+        keep_why(study, store)
     show(study, store, as_json=as_json, verdicts=verdicts)
     if html if html is not None else (not as_json or out is not None):
         # matplotlib is slow to import
@@ -93,7 +97,8 @@ def _show_comparison(found: dict[str, Any]) -> None:
         low, high = share["interval"]
         console.print(
             f"{name:<7} {percent(share['value'])} feasible ({per} exact interval {percent(low)} "
-            f"to {percent(high)}): {about['directory']}, recourse {about['recourse']}, "
+            f"to {percent(high)}), {served_words(share['served'])}: {about['directory']}, "
+            f"recourse {about['recourse']}, "
             f"judge {about['judge']}",
             markup=False,
         )

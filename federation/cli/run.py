@@ -14,7 +14,7 @@ import typer
 from federation.campaigns.campaign import Spread
 from federation.campaigns.cluster import DaskCluster
 from federation.campaigns.progress import CampaignBar, watching_campaign
-from federation.campaigns.steps import run_study, steps_summary
+from federation.campaigns.steps import run_study, step_stores, steps_summary
 from federation.campaigns.study_jobs import make_feeder_job, make_planner_job, session_settings
 from federation.campaigns.workers import Workers as WorkerPool
 from federation.cli.options import (
@@ -23,15 +23,18 @@ from federation.cli.options import (
     PlanFile,
     Quiet,
     StudyName,
+    ask_why,
     note,
     print_json,
     read_plan,
     refuse_faulty,
     stdout,
 )
+from federation.files import json_text
 from federation.members.launch import run_feeder_process, run_planner_process
 from federation.members.session import SessionSettings
-from federation.records.sink import stored_plan
+from federation.records.answers import WHY, kept_why
+from federation.records.sink import plan_digest, stored_plan
 from federation.records.store import CampaignStore
 from federation.reports.restoration_view import steps_view
 from federation.reports.terminal import (
@@ -292,6 +295,17 @@ def _interrupted(root: Path, bar: CampaignBar) -> int:
     return INTERRUPTED
 
 
+def keep_why(study: Study, store: CampaignStore) -> None:
+    """Ask why blocks are dead, and keep the answers in the campaign directory."""
+    plan = stored_plan(store, study.scenario)
+    if plan is not None and kept_why(store, plan) is None:
+        digest, blocks = plan_digest(plan), ask_why(plan, study, quiet=True)
+        store.write(WHY, json_text({"plan": digest, "blocks": blocks}))
+        for one in step_stores(store) if store.steps else ():
+            own = [block for block in blocks if block["step"] == one.step]
+            one.write(WHY, json_text({"plan": digest, "blocks": own}))
+
+
 def show(
     study: Study,
     store: CampaignStore,
@@ -302,6 +316,9 @@ def show(
     """Print a campaign's plan and verdicts as tables or as one JSON object."""
     plan = stored_plan(store, study.scenario)
     about = None if plan is None else about_plan(plan, study.scenario, store.step)
+    known = None if plan is None else kept_why(store, plan)
+    if about is not None and known is not None:
+        about["why"] = known
     if verdicts is None:
         verdicts = steps_summary(store) if store.steps else campaign_summary(store)
     if as_json:

@@ -14,6 +14,7 @@ from federation.cli.options import print_json as print_object
 from federation.files import json_text, write_whole
 from federation.reports.storm_summary import restored_shares, storm_summary
 from federation.studies.study import load_study
+from federation.wording import decimals, served_words
 from scenarios.damage import StormDamage
 from scenarios.errors import ConfigError
 from scenarios.restoration import PHASE_NAMES
@@ -85,7 +86,7 @@ def draw_words(one: StormDraw, draws: int) -> str:
         return head + f"no plan, search ended {one.termination}"
     faults = f"; {len(one.audit_faults)} audit faults" if one.audit_faults else ""
     gap = "" if one.optimal else f"; not proven, gap {one.gap:.1e}" if one.gap else "; not proven"
-    return f"{head}{100.0 * one.supplied_share[LAST_PHASE]:.2f} % supplied{gap}{faults}"
+    return f"{head}{decimals(100.0 * one.supplied_share[LAST_PHASE], 2)} % supplied{gap}{faults}"
 
 
 def _table(found: dict[str, Any]) -> Table:
@@ -99,24 +100,28 @@ def _table(found: dict[str, Any]) -> Table:
         table.add_column(name, justify="right")
     for name in PHASE_NAMES if found["supplied_share"] else ():
         one = found["supplied_share"][name]
-        cells = [f"{100.0 * one['mean']:.2f}"]
+        cells = [decimals(100.0 * one["mean"], 2)]
         for level in ("0.05", "0.5", "0.95"):
             low, high = one["quantiles"][level]["interval"]
             value = one["quantiles"][level]["value"]
-            cells.append(f"{100 * value:.2f} ({100 * low:.2f}–{100 * high:.2f})")
+            cells.append(
+                f"{decimals(100 * value, 2)} ({decimals(100 * low, 2)}–{decimals(100 * high, 2)})"
+            )
         table.add_row(name, *cells)
     return table
 
 
 def _words(found: dict[str, Any]) -> str:
     ac, low, high = found["ac"], *(100.0 * v for v in found["ac"]["interval"])
-    share = "–" if ac["share"] is None else f"{100.0 * ac['share']:.2f} %"
+    share = "–" if ac["share"] is None else f"{decimals(100.0 * ac['share'], 2)} %"
     failures = found["failures"]
     return (
-        f"failures a storm: {failures['mean']:.2f} on average, {failures['min']} to "
+        f"failures a storm: {decimals(failures['mean'], 2)} on average, {failures['min']} to "
         f"{failures['max']}\n"
         f"plans: {found['planned']} of {found['draws']}, {found['optimal']} proven optimal\n"
         f"audit faults: {found['audit']['faults']}\n"
         f"AC after reconfiguration: {share} of storms feasible at all {ac['loads_per_draw']} "
-        f"loads ({low:.2f}–{high:.2f}); {ac['draws_erred']} erred"
+        f"loads ({decimals(low, 2)}–{decimals(high, 2)}); {ac['draws_erred']} erred; of the load "
+        f"{served_words(ac['supplied_share_mean'])} on average, nothing in "
+        f"{ac['draws_serving_nothing']} of them"
     )

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from federation.campaigns.sweep import Axis, Point, Sweep, run_sweep
 from federation.cli.options import AsJson, Overrides, Quiet, StudyName, note, print_json, stdout
-from federation.wording import per_cent
+from federation.wording import decimals, per_cent, served_words
 from scenarios.errors import ConfigError
 
 __all__ = ["sweep"]
@@ -51,7 +51,10 @@ def sweep(  # noqa: PLR0917  (typer reads a command's options from its parameter
 
     def tell(point: Point) -> None:
         if not quiet:
-            note(f"{point.campaign}: {100.0 * point.share:.2f} % feasible")
+            note(
+                f"{point.campaign}: {decimals(100.0 * point.share, 2)} % feasible, "
+                f"{served_words(point.served)}"
+            )
 
     found = run_sweep(study, entries, root, over=axis, by=lines, reference=reference, tell=tell)
     from federation.reports.sweep_figure import figure_sweep  # noqa: PLC0415  (matplotlib is slow)
@@ -70,6 +73,7 @@ def _table(found: Sweep) -> Table:
     keys = [found.over.key, *([] if found.by is None else [found.by.key])]
     for key in keys:
         table.add_column(key.split(".")[-1], justify="right")
+    table.add_column("served %", justify="right")
     table.add_column("feasible %", justify="right")
     table.add_column(f"{100.0 * found.confidence:g} % interval", justify="right")
     table.add_column("mean age s", justify="right")
@@ -77,9 +81,10 @@ def _table(found: Sweep) -> Table:
     for point in (*found.points, *([found.reference] if found.reference else [])):
         table.add_row(
             *(point.settings.get(key, "–") for key in keys),
+            "–" if point.served is None else per_cent(point.served),
             per_cent(point.share),
             f"{per_cent(point.low)} to {per_cent(point.high)}",
-            "–" if point.age_s is None else f"{point.age_s:.1f}",
-            f"{point.widening:.2f}",
+            "–" if point.age_s is None else decimals(point.age_s, 1),
+            decimals(point.widening, 2),
         )
     return table

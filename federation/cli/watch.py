@@ -20,6 +20,7 @@ from federation.campaigns.progress import (
     tally_words,
 )
 from federation.cli.options import note
+from federation.files import unsigned_zeros
 from federation.records.keeper import Tally
 from federation.records.lock import writer_at
 from federation.records.store import CampaignStore
@@ -77,7 +78,7 @@ def _print_lines(
         step = follower.name if isinstance(follower, StepsFollower) else ""
         if as_json:
             figures = {**({"step": step} if step else {}), **_figures(store, tally)}
-            typer.echo(json.dumps(figures, allow_nan=False))
+            typer.echo(json.dumps(unsigned_zeros(figures), allow_nan=False))
         elif (step, tally.done) != before:  # no bar without a terminal: a line when it moves
             words = (step, *tally_words(tally, campaign).values())
             typer.echo("  ".join(filter(None, words)))
@@ -112,6 +113,7 @@ def _figures(store: CampaignStore, tally: Tally) -> dict[str, Any]:
         "total": tally.total,
         "outcomes": {kind.name.lower(): tally.counts[kind] for kind in Outcome},
         "feasible_share": tally.counts[Outcome.FEASIBLE] / judged if judged else None,
+        "served_share": tally.served,
         "interval": [low, high],
         "samples_per_s": tally.rate,
         "left_s": tally.left_s,

@@ -101,6 +101,14 @@ class LimitsConfig(Section):
         gt=0.0,
         description="rating of every line and switch, A per phase; the feeder file's if left out",
     )
+    polygon_sides: int = Field(
+        default=16,
+        ge=8,
+        le=360,
+        multiple_of=4,
+        description="sides of the polygon inside |s| <= S in the linear model; 16 cut off at most "
+        "1.9 % of a rating, 64 0.12 %",
+    )
 
     @model_validator(mode="after")
     def _band_has_width(self) -> LimitsConfig:

@@ -27,6 +27,7 @@ from federation.papers.data import CampaignRows, PaperData, PlanRows
 from federation.records.sink import stored_plan
 from federation.records.summary import campaign_summary, plan_summary
 from federation.studies.study import Study, load_study
+from federation.wording import decimals
 from optimizer.planner import PlanProgress, make_planner
 from scenarios.plan import Plan, plan_to_json
 
@@ -153,7 +154,10 @@ def run_paper(
         for position in range(len(rows.levels_percent)):
             made = desk.plan_row(rows, position)
             plans[made.name] = made
-            tell(f"[{len(plans)}/{total}] plan {made.name}: {made.summary['served_kw']:.0f} kW")
+            tell(
+                f"[{len(plans)}/{total}] plan {made.name}: "
+                f"{decimals(made.summary['served_kw'], 0)} kW"
+            )
     campaigns: list[CampaignRow] = []
     for group in data.campaigns:
         for position, level in enumerate(group.levels_percent):
@@ -164,7 +168,7 @@ def run_paper(
             tell(
                 f"[{len(plans) + len(campaigns)}/{total}] plan {plan.name}, recourse "
                 f"{group.recourse}, judge {group.judge}: "
-                + ("none judged" if share is None else f"{100.0 * share:.2f} % feasible")
+                + ("none judged" if share is None else f"{decimals(100.0 * share, 2)} % feasible")
             )
     return PaperRun(data=data, plans=tuple(plans.values()), campaigns=tuple(campaigns))
 

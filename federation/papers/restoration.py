@@ -27,6 +27,7 @@ from federation.records.restoration_summary import restoration_summary
 from federation.records.store import CampaignStore
 from federation.reports.storm_summary import storm_summary
 from federation.studies.study import Study, load_study
+from federation.wording import decimals
 from optimizer.constraints.feed import FORMULATIONS
 from scenarios.damage import StormDamage
 from scenarios.plan import Plan
@@ -176,7 +177,7 @@ def _case(row: CaseRow, out: Path, samples: int | None, tell: Tell, watch: Watch
     assert scenario.restoration is not None
     summary = restoration_summary(done.plan, scenario)
     faults = audit_restoration(scenario.restoration, restoration_of(done.plan, scenario))
-    shares = ", ".join(f"{100.0 * one['supplied_share']:.2f}" for one in summary["phases"])
+    shares = ", ".join(decimals(100.0 * one["supplied_share"], 2) for one in summary["phases"])
     tell(f"{row.key}: {shares} % supplied; {len(faults)} audit faults")
     return CaseResult(
         row=row,
@@ -205,7 +206,9 @@ class _Desk:
         row = {"case": case.digest(), **solve_row(case, name, extent, self.limit_s)}
         write_whole(path, json_text(row))
         proof = "optimal" if row["optimal"] else f"gap {row['gap']}, {row['termination']}"
-        self.tell(f"{label} {extent} {name}: {proof}, solver {row['solver_seconds']:.2f} s")
+        self.tell(
+            f"{label} {extent} {name}: {proof}, solver {decimals(row['solver_seconds'], 2)} s"
+        )
         return row
 
 
@@ -266,7 +269,7 @@ def _storm(
     root.mkdir(parents=True, exist_ok=True)
 
     def told(one: StormDraw) -> None:
-        share = f"{100.0 * one.supplied_share[3]:.2f} %" if one.planned else "no plan"
+        share = f"{decimals(100.0 * one.supplied_share[3], 2)} %" if one.planned else "no plan"
         tell(f"storm {row.key} {one.index + 1}/{effort.draws}: {share}")
 
     draws = run_storms(run, root, effort.draws, tell=told)

@@ -45,6 +45,8 @@ class Tally:
     looked
         Feasible of judged where the stopping rule looked last, chunks in their order: what an
         interval that is valid at any time may be made of. None without a rule.
+    served
+        Share of the load that the plan serves; None where nobody says.
     """
 
     done: int
@@ -53,6 +55,7 @@ class Tally:
     counts: Mapping[Outcome, int]
     seconds: float
     looked: tuple[int, int] | None = None
+    served: float | None = None
 
     @property
     def rate(self) -> float | None:
@@ -104,6 +107,7 @@ class Keeper:
     _written: int = 0
     _started_s: float = 0.0
     _started_at: str = ""
+    _served: float | None = None
 
     def __post_init__(self) -> None:
         self.stopper = Stopper.of(self.store)
@@ -117,6 +121,7 @@ class Keeper:
             If the directory holds another plan, or parts made under another.
         """
         digest, kept = plan_digest(plan), stored_plan(self.store, self.scenario)
+        self._served = plan.served_of(self.scenario, self.store.step)
         if kept is None:
             self.store.write("plan.json", plan_to_json(plan) + "\n")
         elif plan_digest(kept) != digest:
@@ -184,6 +189,7 @@ class Keeper:
             counts=MappingProxyType(counts),
             seconds=time.monotonic() - self._started_s,
             looked=self.stopper.looked,
+            served=self._served,
         )
 
     def record(self, ended: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,10 @@ from scenarios.arrays import FloatArray
 from scenarios.limits import Limits
 from scenarios.verdict import MarginKind, Outcome
 
-__all__ = ["KindCounts", "Moments", "UnservedEnergy"]
+__all__ = ["KindCounts", "Moments", "UnservedEnergy", "served_share"]
+
+
+_ROUND = 1e-9
 
 
 @dataclass(slots=True, kw_only=True)
@@ -131,6 +134,20 @@ class UnservedEnergy:
             if known and self.demand.mean > 0.0
             else None,
         }
+
+
+def served_share(energy: Mapping[str, Any]) -> float | None:
+    """Return the share of the demand the plan serves, as drawn, from `UnservedEnergy.figures`.
+
+    None where no realization says: none is feasible. What rounding leaves of nothing is
+    nothing, and of all is all.
+    """
+    shed, demand = energy["shed_by_plan_kwh"], energy["demand_kwh"]
+    if shed is None or not demand:
+        return None
+    share = 1.0 - shed / demand
+    near = float(round(share))
+    return near + 0.0 if abs(share - near) < _ROUND else float(share)
 
 
 def _is(table: pa.Table, outcome: Outcome) -> Any:

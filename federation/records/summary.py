@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from federation.records.answers import kept_answers
 from federation.records.crossed import crossed_outcomes
-from federation.records.losses import KindCounts, UnservedEnergy
+from federation.records.losses import KindCounts, UnservedEnergy, served_share
 from federation.records.restoration_summary import restoration_summary
 from federation.records.rows import MARGIN_UNITS, outcome_codes, outcome_counts
 from federation.records.stopping import stopping_summary
@@ -78,6 +78,7 @@ def plan_summary(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any
         },
         "served_kw": float(demand[live].sum()),
         "demand_kw": float(demand.sum()),
+        "served_share": float(demand[live].sum() / demand.sum()) if demand.sum() else None,
         "grid_forming": [
             name
             for name, forms in zip(plan.der_ids, plan.grid_forming[time].tolist(), strict=True)
@@ -123,8 +124,8 @@ def _ders(plan: Plan, scenario: Scenario, time: int) -> dict[str, dict[str, Any]
             "bus": feeder.buses.ids[ders.bus[k]],
             "block": plan.block_ids[block[k]],
             "role": "grid-forming" if forms else "grid-following" if alive else "off",
-            "p_kw": float(plan.p_kw[time, k].sum()),
-            "q_kvar": float(plan.q_kvar[time, k].sum()),
+            "p_kw": float(plan.p_kw[time, k].sum()) + 0.0,
+            "q_kvar": float(plan.q_kvar[time, k].sum()) + 0.0,
             "capacity_kw": float(ders.p_max_kw[k].sum()),
             "source_v_pu": _number(plan.source_v_pu[time, k]),
         }
@@ -177,6 +178,7 @@ def campaign_summary(store: CampaignStore) -> dict[str, Any]:
             kind.name.lower(): interval(counts[kind], samples) for kind in Outcome
         },
         "feasible_share": _number(share.value),
+        "served_share": served_share(energy.figures()),
         "interval": [share.low, share.high] if stopping is None else stopping["interval"],
         "independent_draws": asked["sampler"] not in DESIGNS,
         "confidence": confidence,
@@ -261,4 +263,4 @@ def _in_words(kind: MarginKind, one: Distribution) -> dict[str, Any]:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if value is not None and np.isfinite(value) else None
+    return float(value) + 0.0 if value is not None and np.isfinite(value) else None

@@ -28,7 +28,7 @@ __all__ = ["PAGE", "write_report"]
 _SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("verdicts", "Verdicts", ("shares",), ("outcomes", "violations-by-kind", "linear-against-ac")),
     ("plan", "The plan, and where it fails", ("one-line",),
-     ("islands", "ders", "violations-by-element")),
+     ("dead-blocks", "islands", "ders", "violations-by-element")),
     ("margins", "Margins", ("margins",), ("margins",)),
     ("voltages", "Voltages along the feeder", ("voltages",), ("voltages",)),
     ("worst", "Worst realizations", (), ("worst", "worst-loads", "unsolved")),

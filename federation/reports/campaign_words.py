@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from federation.records.losses import served_share as share_of_energy
+from federation.wording import decimals
+
 __all__ = ["interval_kind", "interval_words", "sentences", "served_share"]
 
 
@@ -22,13 +25,17 @@ def interval_words(campaign: Mapping[str, Any]) -> str:
 
 def served_share(campaign: Mapping[str, Any]) -> float | None:
     """Return the share of the demand the plan serves, as drawn; None where nothing says."""
-    shed, demand = (campaign["energy"][key] for key in ("shed_by_plan_kwh", "demand_kwh"))
-    return None if shed is None or not demand else 1.0 - shed / demand
+    return share_of_energy(campaign["energy"])
 
 
 def sentences(campaign: Mapping[str, Any]) -> list[str]:
     """One line each for what the summary holds beyond shares and margins."""
     lines = []
+    if served_share(campaign) == 0.0:
+        lines.append(
+            "NOTHING is served: no load is connected, so no limit can be left, and the share "
+            "feasible says nothing of the plan"
+        )
     stopping, energy = campaign.get("stopping"), campaign.get("energy")
     if stopping:
         lines.append(_why_stopped(stopping))
@@ -39,16 +46,16 @@ def sentences(campaign: Mapping[str, Any]) -> list[str]:
         )
     if energy and energy["expected_unserved_kwh"] is not None:
         lines.append(
-            f"expected unserved energy {energy['expected_unserved_kwh']:.1f} of "
-            f"{energy['demand_kwh']:.1f} kWh in {energy['horizon_h']:g} h, every realization that "
-            "is not feasible counted whole"
+            f"expected unserved energy {decimals(energy['expected_unserved_kwh'], 1)} of "
+            f"{decimals(energy['demand_kwh'], 1)} kWh in {energy['horizon_h']:g} h, every "
+            "realization that is not feasible counted whole"
         )
     worst, rare = campaign.get("adversary"), campaign.get("rare")
     if worst:
         least = worst["least_margin"]
         drawn = worst["monte_carlo"] and worst["monte_carlo"]["least_margin"]
-        beside = "" if drawn is None else f"; least drawn {drawn:.5f}"
-        found = "nothing solved" if least is None else f"{least:.5f}"
+        beside = "" if drawn is None else f"; least drawn {decimals(drawn, 5)}"
+        found = "nothing solved" if least is None else decimals(least, 5)
         lines.append(
             f"worst realization found by search: least scaled margin {found} "
             f"({str(worst['outcome']).replace('_', ' ')}){beside}"
@@ -56,7 +63,8 @@ def sentences(campaign: Mapping[str, Any]) -> list[str]:
     if rare and rare["reached"]:
         lines.append(
             f"probability of failure by subset simulation {rare['probability']:.2g} "
-            f"(coefficient of variation {rare['cov']:.2f} to {rare['cov_upper']:.2f})"
+            f"(coefficient of variation {decimals(rare['cov'], 2)} to "
+            f"{decimals(rare['cov_upper'], 2)})"
         )
     elif rare:
         lines.append(f"failure by subset simulation: rarer than about {rare['below']:.0e}")
@@ -69,7 +77,8 @@ def _why_stopped(stopping: Mapping[str, Any]) -> str:
     error = 100.0 * (1.0 - stopping["confidence"])
     looked = f"after {stopping['looks']} looks; error at most {error:.2g} %, all looks together"
     if stopping["reason"] == "width":
-        return f"stopped: the {percent} interval is {100.0 * (high - low):.2f} % wide, {looked}"
+        wide = decimals(100.0 * (high - low), 2)
+        return f"stopped: the {percent} interval is {wide} % wide, {looked}"
     if stopping["reason"]:
         return f"stopped: a feasible share of {share:g} % is {stopping['reason']}, {looked}"
     if "width" in stopping:

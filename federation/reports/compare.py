@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from federation.records.losses import UnservedEnergy, served_share
 from federation.records.rows import MARGIN_UNITS, outcome_codes
 from federation.records.stopping import stopping_summary
 from federation.records.store import CampaignStore
@@ -23,7 +24,7 @@ from scenarios.arrays import FloatArray
 from scenarios.errors import StoreError
 from scenarios.verdict import MarginKind, Outcome
 
-__all__ = ["about_campaign", "compare_campaigns", "crossed_difference"]
+__all__ = ["about_campaign", "compare_campaigns", "crossed_difference", "served_by"]
 
 _DRAWN_BY = (
     "seed", "sampler", "per_phase", "std_share", "correlation", "correlation_matrix",
@@ -51,7 +52,8 @@ def compare_campaigns(
     -------
     dict
         ``realizations`` compared and ``unjudged`` (erred in either, left out);
-        ``shares`` of both with exact intervals; ``crossed`` counts; ``difference`` (second
+        ``shares`` of both with exact intervals and the share of the load ``served``;
+        ``crossed`` counts; ``difference`` (second
         less first) as by `federation.statistics.paired.paired_difference`; ``margins`` by
         kind: mean and quantiles of the margin gained, and how many gained.
 
@@ -68,17 +70,21 @@ def compare_campaigns(
             f"{first.root} and {second.root} have no finished part in common; run both further"
         )
     table = _outcome_pairs(first, second, chunks)
+    served = [served_by([store], chunks) for store in (first, second)]
     return {
         "first": about_campaign(first),
         "second": about_campaign(second),
-        **crossed_difference(_crossed(table), int(table.sum()), confidence),
+        **crossed_difference(_crossed(table), int(table.sum()), confidence, served),
         "outcomes": _outcomes_by_name(table),
         "margins": _margins(first, second, chunks),
     }
 
 
 def crossed_difference(
-    counts: Mapping[str, int], realizations: int, confidence: float
+    counts: Mapping[str, int],
+    realizations: int,
+    confidence: float,
+    served: Sequence[float | None],
 ) -> dict[str, Any]:
     """Both shares and their paired difference, from how often each was feasible.
 
@@ -90,6 +96,8 @@ def crossed_difference(
         Compared, those that erred in either included.
     confidence
         Of the intervals.
+    served
+        Share of the load that each serves, which stands beside the share feasible.
     """
     judged = sum(counts.values())
     return {
@@ -97,8 +105,11 @@ def crossed_difference(
         "unjudged": realizations - judged,
         "confidence": confidence,
         "shares": [
-            _share(counts["both_feasible"] + counts[only], judged, confidence)
-            for only in ("first_only", "second_only")
+            {
+                **_share(counts["both_feasible"] + counts[only], judged, confidence),
+                "served": served[k],
+            }
+            for k, only in enumerate(("first_only", "second_only"))
         ],
         "crossed": dict(counts),
         "difference": paired_difference(
@@ -145,6 +156,15 @@ def _outcomes_by_name(table: Any) -> dict[str, dict[str, int]]:
 def _share(count: int, judged: int, confidence: float) -> dict[str, Any]:
     one = share_of(count, judged, confidence)
     return {"value": count / judged if judged else None, "interval": [one.low, one.high]}
+
+
+def served_by(stores: Sequence[CampaignStore], chunks: Sequence[int]) -> float | None:
+    """Share of the demand, as drawn, that some campaigns of one plan serve over these parts."""
+    energy = UnservedEnergy(hours=1.0)
+    for store in stores:
+        for table in store.tables(["outcome", "load_kw", "served_kw"], chunks):
+            energy.add(table)
+    return served_share(energy.figures())
 
 
 def about_campaign(store: CampaignStore) -> dict[str, Any]:

@@ -10,7 +10,12 @@ import numpy as np
 from federation.records.rows import outcome_codes
 from federation.records.stopping import stopping_summary
 from federation.records.store import CampaignStore
-from federation.reports.compare import about_campaign, compare_campaigns, crossed_difference
+from federation.reports.compare import (
+    about_campaign,
+    compare_campaigns,
+    crossed_difference,
+    served_by,
+)
 from scenarios.arrays import BoolArray
 from scenarios.errors import StoreError
 from scenarios.verdict import Outcome
@@ -79,7 +84,9 @@ def _joint(
             ("neither", ~one & ~two),
         ):
             counts[name] += int(where.sum())
-    return crossed_difference(counts, realizations, confidence)
+    chunks = sorted(set.intersection(*kept))
+    served = [served_by([pair[side] for pair in pairs], chunks) for side in (0, 1)]
+    return crossed_difference(counts, realizations, confidence, served)
 
 
 def _held(stores: Sequence[CampaignStore], chunk: int) -> tuple[BoolArray, BoolArray]:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from federation.records.answers import kept_why
 from federation.records.profile import Profile, element_ids
 from federation.records.profile_store import read_profile
 from federation.records.rows import MARGIN_UNITS, outcome_codes
@@ -126,7 +127,7 @@ def gather(
         scenario=scenario,
         plan=plan,
         step=step,
-        plan_facts=plan_summary(plan, scenario, step),
+        plan_facts=_plan_facts(store, plan, scenario),
         chunks=chunks,
         verdicts=verdicts,
         convergence=pass_.convergence(),
@@ -138,6 +139,12 @@ def gather(
         study=store.study,
         environment=store.environment,
     )
+
+
+def _plan_facts(store: CampaignStore, plan: Plan, scenario: Scenario) -> dict[str, Any]:
+    """Say what the plan does, and why blocks are dead if that was asked."""
+    facts, why = plan_summary(plan, scenario, store.step), kept_why(store, plan)
+    return facts if why is None else {**facts, "why": why}
 
 
 def relative_margins(scenario: Scenario, margins: Mapping[str, Any]) -> Any:

@@ -22,6 +22,7 @@ from federation.records.store import CampaignStore
 from federation.records.summary import TAIL_SHARE, campaign_summary
 from federation.reports.halos import draw_halos, halo_legend, haloed_ders
 from federation.reports.layout import bus_positions, place_labels
+from federation.wording import decimals
 from scenarios.plan import Plan
 from scenarios.scenario import Scenario
 from scenarios.verdict import Outcome
@@ -176,7 +177,7 @@ def _draw_ders(
             markerfacecolor=colour if forms else "white", markeredgecolor=colour,
             markeredgewidth=1.5, zorder=6,
         )  # fmt: skip
-        text = f"{name}\n{plan.p_kw[time, k].sum():.0f} kW" if alive[k] else f"{name}\noff"
+        text = f"{name}\n{decimals(plan.p_kw[time, k].sum(), 0)} kW" if alive[k] else f"{name}\noff"
         weight = "bold" if forms else "normal"
         labels.append(
             (
@@ -317,8 +318,8 @@ def _draw_margin(axes: Any, kind: str, one: dict[str, Any], edges: Any, counts: 
     tail = one["cvar"]["mean"]
     axes.axvline(tail, color=_MARK, linewidth=1.2, linestyle="--")
     axes.set_title(
-        f"{kind} ({MARGIN_UNITS[kind]}): least {one['min']:.4f}, "
-        f"mean of the worst {100 * TAIL_SHARE:g} % {tail:.4f} (dashed)",
+        f"{kind} ({MARGIN_UNITS[kind]}): least {decimals(one['min'], 4)}, "
+        f"mean of the worst {100 * TAIL_SHARE:g} % {decimals(tail, 4)} (dashed)",
         fontsize=8,
         loc="left",
     )

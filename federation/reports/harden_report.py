@@ -13,6 +13,7 @@ from rich.text import Text
 
 from federation.inquiries.hardening import End, Hardening, HardenRound, HardenSettings
 from federation.records.environment import versions
+from federation.wording import decimals
 
 __all__ = ["harden_markdown", "harden_summary", "harden_view", "round_line"]
 
@@ -27,8 +28,9 @@ def round_line(one: HardenRound, settings: HardenSettings) -> str:
     verdict = "shown" if one.shown else "not shown"
     return (
         f"round {one.number}: ac_margin {_kept(_round(one, one.out.parent))} pu, "
-        f"{one.plan['served_kw']:.0f} kW "
-        f"served, {100.0 * one.tried.value:.2f} % feasible, at least {100.0 * one.bound:.2f} %: "
+        f"{decimals(one.plan['served_kw'], 0)} kW "
+        f"served, {decimals(100.0 * one.tried.value, 2)} % feasible, at least "
+        f"{decimals(100.0 * one.bound, 2)} %: "
         f"{100.0 * settings.share:g} % {verdict}"
     )
 
@@ -129,7 +131,7 @@ def _by_kind(margins: Mapping[tuple[str, str], float]) -> dict[str, dict[str, fl
 def _kept(one: Mapping[str, Any]) -> str:
     """Say what was kept clear: everywhere, and at how many elements more."""
     more = sum(len(table) for table in one["margins_at_pu"].values())
-    return f"{one['ac_margin_pu']:.4f}" + (f" +{more}" if more else "")
+    return decimals(one["ac_margin_pu"], 4) + (f" +{more}" if more else "")
 
 
 def _kept_where(one: Mapping[str, Any]) -> str:
@@ -137,7 +139,10 @@ def _kept_where(one: Mapping[str, Any]) -> str:
     for kind, table in one["margins_at_pu"].items():
         for name, value in table.items():
             alike.setdefault((kind, value), []).append(name)
-    own = [f"{kind} {', '.join(names)}: {value:.4f} pu" for (kind, value), names in alike.items()]
+    own = [
+        f"{kind} {', '.join(names)}: {decimals(value, 4)} pu"
+        for (kind, value), names in alike.items()
+    ]
     return f"; kept clear at {'; '.join(own)}" if own else ""
 
 
@@ -188,7 +193,7 @@ def harden_markdown(summary: Mapping[str, Any]) -> str:
         lines.append(_failures(one))
         lines += [
             f"- {place['limit']} at {place['element']}: {place['realizations']} realizations, "
-            f"worst margin {place['worst_margin']:.4f} in #{place['worst_index']}"
+            f"worst margin {decimals(place['worst_margin'], 4)} in #{place['worst_index']}"
             for place in one["fails_at"]
         ]
         lines.append("")
@@ -201,11 +206,11 @@ def _cells(one: Mapping[str, Any]) -> tuple[str, ...]:
         str(one["round"]),
         _kept(one),
         str(one["energized_blocks"]),
-        f"{one['served_kw']:.0f}",
-        "–" if objective is None else f"{objective:.0f}",
-        f"{100.0 * one['feasible_share']:.2f}",
-        f"{100.0 * low:.2f}–{100.0 * high:.2f}",
-        f"{100.0 * one['one_sided_bound']:.2f}",
+        decimals(one["served_kw"], 0),
+        "–" if objective is None else decimals(objective, 0),
+        decimals(100.0 * one["feasible_share"], 2),
+        f"{decimals(100.0 * low, 2)}–{decimals(100.0 * high, 2)}",
+        decimals(100.0 * one["one_sided_bound"], 2),
     )
 
 
@@ -228,8 +233,9 @@ def _ending(summary: Mapping[str, Any]) -> str:
     head = f"{asked} shown" if summary["shown"] else f"{asked} not shown: {summary['end']}"
     cost = price["objective_usd"]
     words = (
-        f"{head} after {len(summary['rounds'])} rounds; served {first['served_kw']:.0f} -> "
-        f"{last['served_kw']:.0f} kW ({-price['served_kw']:+.0f} kW)"
+        f"{head} after {len(summary['rounds'])} rounds; served "
+        f"{decimals(first['served_kw'], 0)} -> "
+        f"{decimals(last['served_kw'], 0)} kW ({decimals(-price['served_kw'], 0, sign=True)} kW)"
     )
-    words += "" if cost is None else f", cost {cost:+.0f} USD"
+    words += "" if cost is None else f", cost {decimals(cost, 0, sign=True)} USD"
     return words + f", ac_margin {_kept(first)} -> {_kept(last)} pu"

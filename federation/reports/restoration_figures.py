@@ -20,6 +20,7 @@ from matplotlib.lines import Line2D
 
 from federation.reports.layout import bus_positions
 from federation.statistics.shares import distribution_band, quantile
+from federation.wording import decimals
 from scenarios.arrays import FloatArray
 from scenarios.restoration import PHASE_NAMES, RestorationCase, RestorationPlan
 
@@ -133,11 +134,11 @@ def figure_supplied(
             [100.0 * value for value in share],
             marker="osD^vP*X"[k % 8],
             linestyle=("solid", "dashed", "dashdot", "dotted")[k % 4],
-            label=f"{name}: {100.0 * share[-1]:.2f} %",
+            label=f"{name}: {decimals(100.0 * share[-1], 2)} %",
         )
     for name, stated in (printed or {}).items():
         axes.plot(3, 100.0 * stated, "*", color="#222222", markersize=11, linestyle="none",
-                  label=f"{name}, printed: {100.0 * stated:.2f} %")  # fmt: skip
+                  label=f"{name}, printed: {decimals(100.0 * stated, 2)} %")  # fmt: skip
     axes.set_xticks(range(4), [name.replace(" ", "\n", 1) for name in PHASE_NAMES])
     axes.set_ylabel("load supplied, %")
     axes.set_ylim(0.0, 105.0)
@@ -163,7 +164,7 @@ def figure_stages(
         axes.plot(*sources.T, "s", color="#222222", markersize=7)
         axes.plot(*wires[case.failed].mean(axis=1).T, "x", color="#222222", markersize=6)
         axes.set_title(
-            f"{stage.phase}: {100.0 * stage.supplied_share:.2f} % supplied, "
+            f"{stage.phase}: {decimals(100.0 * stage.supplied_share, 2)} % supplied, "
             f"{stage.damaged_buses} buses damaged",
             fontsize=9,
         )
@@ -200,7 +201,7 @@ def figure_storms(groups: Mapping[str, FloatArray], path: Path) -> tuple[Path, .
         axes.step(first, rank, where="post", color=color, linestyle=style, linewidth=0.7)
         axes.step(
             last, rank, where="post", color=color, linestyle=style, linewidth=1.8,
-            label=f"{name}: median {quantile(last[1:], 0.5):.1f} %, {len(shares)} storms",
+            label=f"{name}: median {decimals(quantile(last[1:], 0.5), 1)} %, {len(shares)} storms",
         )  # fmt: skip
         axes.fill_between(
             last, np.maximum(rank - wide, 0), np.minimum(rank + wide, 1), step="post",

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from federation.reports.campaign_words import served_share
 from federation.reports.view_table import blank_table
-from federation.wording import fixed, per_cent, percent
+from federation.wording import decimals, fixed, per_cent, percent, served_words
 
 __all__ = ["restoration_facts", "restoration_view", "steps_view"]
 
@@ -41,7 +41,7 @@ def restoration_view(plan: Mapping[str, Any]) -> RenderableType:
 
 
 def _facts(plan: Mapping[str, Any]) -> list[tuple[str, Text]]:
-    gap = "none" if plan["gap"] is None else f"{100.0 * plan['gap']:.4f} %"
+    gap = "none" if plan["gap"] is None else f"{decimals(100.0 * plan['gap'], 4)} %"
     proof = Text.assemble(
         ("optimal", _GOOD) if plan["optimal"] else ("not proven optimal", _BAD),
         f" for the nominal load (search ended: {plan['termination']}, gap {gap}); "
@@ -62,7 +62,7 @@ def _facts(plan: Mapping[str, Any]) -> list[tuple[str, Text]]:
             "network",
             Text(
                 f"{plan['buses']} buses, {plan['lines']} lines, {plan['moving_lines']} may move, "
-                f"{plan['demand_kw']:.1f} kW"
+                f"{decimals(plan['demand_kw'], 1)} kW"
             ),
         ),
         (
@@ -75,7 +75,8 @@ def _facts(plan: Mapping[str, Any]) -> list[tuple[str, Text]]:
         (
             "search",
             Text(
-                f"{seconds.get('solve', 0.0):.2f} s solver, {seconds.get('total', 0.0):.2f} s all"
+                f"{decimals(seconds.get('solve', 0.0), 2)} s solver, "
+                f"{decimals(seconds.get('total', 0.0), 2)} s all"
             ),
         ),
     ]
@@ -112,8 +113,8 @@ def _phase_table(phases: Sequence[Mapping[str, Any]]) -> Table:
     for phase in phases:
         table.add_row(
             f"{phase['step']} {phase['name']}",
-            f"{100.0 * phase['supplied_share']:.2f}",
-            f"{phase['supplied_kw'] / 1e3:.3f}",
+            decimals(100.0 * phase["supplied_share"], 2),
+            decimals(phase["supplied_kw"] / 1e3, 3),
             str(phase["supplied_buses"]),
             str(phase["damaged_buses"]),
             str(phase["dead_safe_buses"]),
@@ -144,7 +145,10 @@ def _feed_table(phases: Sequence[Mapping[str, Any]]) -> Table:
         cells = [phase["feeds"].get(name) for phase in phases]
         table.add_row(
             name,
-            *(f"{cell['supplied_kw']:.1f} ({cell['buses']})" if cell else "" for cell in cells),
+            *(
+                f"{decimals(cell['supplied_kw'], 1)} ({cell['buses']})" if cell else ""
+                for cell in cells
+            ),
         )
     return table
 
@@ -169,7 +173,9 @@ def steps_view(found: Mapping[str, Any]) -> RenderableType:
         ("feasible at every step ", "bold"),
         ("none judged yet" if share is None else percent(share), "bold"),
         f" of {joint['realizations'] - joint['unjudged']} realizations, paired by index "
-        f"({100.0 * joint['confidence']:g} % exact interval {percent(low)} to {percent(high)})",
+        f"({100.0 * joint['confidence']:g} % exact interval {percent(low)} to {percent(high)}), ",
+        (served_words(joint["served_share"]), _BAD if joint["served_share"] == 0.0 else "bold"),
+        "" if joint["served_share"] == 0.0 else " of the load, all steps together",
     )
     parts: list[RenderableType] = [Text("Verdicts", style="bold underline"), headline]
     failed = [f"{count} at {name}" for name, count in joint["first_failed"].items() if count]
@@ -207,7 +213,7 @@ def _verdict_cells(campaign: Mapping[str, Any] | None) -> tuple[str, ...]:
     served = served_share(campaign)
     return (
         str(campaign["samples"]),
-        "" if served is None else f"{100.0 * served:.2f}",
+        per_cent(served),
         per_cent(share),
         f"{per_cent(low)} to {per_cent(high)}",
     )
@@ -219,4 +225,4 @@ def _ids(names: Sequence[str]) -> str:
 
 
 def _figure(value: float | None) -> str:
-    return "not known" if value is None else f"{value:.4f}"
+    return "not known" if value is None else decimals(value, 4)

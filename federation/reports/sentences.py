@@ -8,10 +8,10 @@ import numpy as np
 
 from federation.records.store import CampaignStore
 from federation.records.summary import about_plan
-from federation.reports.campaign_words import interval_kind, interval_words, sentences
+from federation.reports.campaign_words import interval_kind, interval_words, sentences, served_share
 from federation.reports.data import ReportData, breach_table
 from federation.reports.restoration_view import restoration_facts
-from federation.wording import fixed, percent, place_words, whole
+from federation.wording import fixed, percent, place_words, served_words, whole
 from scenarios.scenario import Scenario
 
 __all__ = ["described", "environment_facts", "headline", "leads", "plan_facts"]
@@ -28,7 +28,12 @@ def headline(data: ReportData) -> dict[str, Any]:
     verdicts = data.verdicts
     share, (low, high) = verdicts["feasible_share"], verdicts["interval"]
     counts = verdicts["outcomes"]
-    notes = []
+    notes, served = [], served_share(verdicts)
+    if served == 0.0:
+        notes.append(
+            "NOTHING is served: no load is connected, so no limit can be left, and the share "
+            "feasible says nothing of the plan."
+        )
     if verdicts["samples"] < verdicts["asked"]:
         notes.append(
             f"The campaign is not whole: {whole(verdicts['samples'])} of "
@@ -50,7 +55,8 @@ def headline(data: ReportData) -> dict[str, Any]:
     return {
         "title": title,
         "share": "none judged" if share is None else percent(share),
-        "interval": f"{interval_words(verdicts)} {percent(low)} to {percent(high)}",
+        "interval": f"{interval_words(verdicts)} {percent(low)} to {percent(high)}; "
+        f"{served_words(served)}" + ("" if served == 0.0 else " of the load"),
         "what": f"of {whole(verdicts['samples'])} drawn realizations stay inside every limit, "
         f"judged by {_JUDGES.get(verdicts['judge'], verdicts['judge'])}, recourse "
         f"{verdicts['recourse']}",
@@ -161,14 +167,24 @@ def plan_facts(data: ReportData) -> tuple[tuple[str, str], ...]:
         ),
         (
             "served",
-            f"{fixed(plan['served_kw'], 1)} of {fixed(plan['demand_kw'], 1)} kW nominal demand",
+            f"{fixed(plan['served_kw'], 1)} of {fixed(plan['demand_kw'], 1)} kW nominal demand"
+            + (": NOTHING is served" if plan["served_kw"] == 0.0 < plan["demand_kw"] else ""),
         ),
+        *_dead_hint(data),
         ("live blocks", f"{len(live)} of {len(plan['blocks'])}: {', '.join(live) or 'none'}"),
         (
             "closed switches",
             f"{len(shut)} of {len(plan['switches'])}: {', '.join(shut) or 'none'}",
         ),
     )
+
+
+def _dead_hint(data: ReportData) -> tuple[tuple[str, str], ...]:
+    plan = data.plan_facts
+    dead = [name for name, state in plan["blocks"].items() if state != "live"]
+    if not dead or "why" in plan or data.plan.family != "partitioning":
+        return ()
+    return (("why blocks are dead", "not asked; gridproof report DIR --why says it here"),)
 
 
 def environment_facts(store: CampaignStore, scenario: Scenario) -> tuple[tuple[str, str], ...]:

@@ -17,7 +17,7 @@ from federation.reports.page import PAGE, Section, figure_entry, render_page
 from federation.reports.restoration_view import restoration_facts
 from federation.reports.sentences import environment_facts
 from federation.reports.table import Table, csv_text, number, text
-from federation.wording import fixed, per_cent, percent, plain, whole
+from federation.wording import fixed, per_cent, percent, plain, served_words, whole
 from scenarios.errors import StoreError
 from scenarios.plan import Plan
 from scenarios.restoration_trial import restoration_of
@@ -129,7 +129,8 @@ def _headline(store: CampaignStore, plan: Plan, found: Mapping[str, Any]) -> dic
         "title": study["config"].get("study", {}).get("title") or study["name"],
         "share": "none judged" if share is None else percent(share),
         "interval": f"{100 * joint['confidence']:g} % exact interval {percent(low)} to "
-        f"{percent(high)}",
+        f"{percent(high)}; {served_words(joint['served_share'])}"
+        + ("" if joint["served_share"] == 0.0 else " of the load, all steps together"),
         "what": f"of {whole(joint['realizations'])} drawn realizations stay inside every limit at "
         f"every one of {len(store.steps)} steps",
         "notes": notes,

@@ -103,6 +103,7 @@ def _ac(planned: Sequence[StormDraw], loads: int, confidence: float) -> dict[str
     judged = [one for one in planned if not _unjudged(one.outcomes)]
     whole = sum((one.outcomes or {}).get("feasible", 0) == loads for one in judged)
     share = share_of(whole, len(judged), confidence)
+    supplied = [one.supplied_share[LAST_PHASE] for one in judged]
     lows = [one.v_min_pu for one in planned if one.v_min_pu is not None]
     return {
         "phase": PHASE_NAMES[LAST_PHASE],
@@ -112,6 +113,8 @@ def _ac(planned: Sequence[StormDraw], loads: int, confidence: float) -> dict[str
         "draws_erred": erred,
         "draws_feasible_at_all_loads": whole,
         "share": share.value if share.trials else None,
+        "supplied_share_mean": float(np.mean(supplied)) if supplied else None,
+        "draws_serving_nothing": sum(one <= 0.0 for one in supplied),
         "interval": [share.low, share.high],
         "v_min_pu": min(lows, default=None),
     }

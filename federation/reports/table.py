@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from federation.files import unsigned_zeros
 from federation.wording import fixed, plain
 
 __all__ = ["Column", "Table", "csv_text", "number", "number_of", "prose", "text"]
@@ -61,7 +62,7 @@ def csv_text(table: Table) -> str:
     writer = csv.writer(sink, lineterminator="\n")
     writer.writerow([column.title for column in table.columns])
     for row in table.rows:
-        writer.writerow(["" if _void(cell) else cell for cell in row])
+        writer.writerow(["" if _void(cell) else unsigned_zeros(cell) for cell in row])
     return sink.getvalue()
 
 

@@ -11,6 +11,7 @@ from federation.records.rows import MARGIN_UNITS
 from federation.reports.campaign_words import interval_kind
 from federation.reports.data import ReportData, breach_table
 from federation.reports.table import Table, number, number_of, prose, text
+from federation.reports.why_view import why_table
 from federation.reports.worst import drawn_table, unsolved_table, worst_table
 from federation.wording import MEANING, fixed, percent, place_words, whole
 
@@ -20,8 +21,8 @@ __all__ = ["all_tables"]
 def all_tables(data: ReportData) -> dict[str, Table]:
     """Every table of a report by its name; those with nothing to say are left out."""
     makers: Iterable[Callable[[ReportData], Table | None]] = (
-        _outcomes, _kinds, _crossed, _islands, _ders, _switches, _margins, _envelope, _breaches,
-        worst_table, drawn_table, unsolved_table, _convergence, _runs, _versions,
+        _outcomes, _kinds, _crossed, _islands, _dead, _ders, _switches, _margins, _envelope,
+        _breaches, worst_table, drawn_table, unsolved_table, _convergence, _runs, _versions,
     )  # fmt: skip
     made = [table for table in (maker(data) for maker in makers) if table is not None]
     return {table.name: table for table in made if table.rows}
@@ -142,6 +143,11 @@ def _ders(data: ReportData) -> Table:
             for name, der in data.plan_facts["ders"].items()
         ),
     )
+
+
+def _dead(data: ReportData) -> Table | None:
+    found = data.plan_facts.get("why")
+    return None if found is None else why_table(found)
 
 
 def _switches(data: ReportData) -> Table:

@@ -14,10 +14,11 @@ from rich.text import Text
 
 from federation.records.environment import versions
 from federation.records.summary import QUANTILE_LEVELS, about_plan, campaign_summary, plan_summary
-from federation.reports.campaign_words import interval_kind, sentences
+from federation.reports.campaign_words import interval_kind, sentences, served_share
 from federation.reports.restoration_view import restoration_view
 from federation.reports.view_table import blank_table
-from federation.wording import MEANING, per_cent
+from federation.reports.why_view import why_view
+from federation.wording import MEANING, decimals, per_cent, served_words
 
 __all__ = [
     "about_plan",
@@ -71,11 +72,13 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
         parts += [Text(), _island_table(plan)]
     if plan["ders"]:
         parts += [Text(), _der_table(plan)]
+    if "why" in plan:
+        parts += [Text(), why_view(plan["why"])]
     return Group(*parts)
 
 
 def _plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
-    gap = "none" if plan["gap"] is None else f"{100.0 * plan['gap']:.4f} %"
+    gap = "none" if plan["gap"] is None else f"{decimals(100.0 * plan['gap'], 4)} %"
     proven = Text.assemble(
         ("certified", _GOOD) if plan["certified"] else ("not certified", _BAD),
         f" ({'robust' if plan['robust'] else 'not proven robust'}, search ended: "
@@ -106,17 +109,22 @@ def _plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
         ("closed", Text(_listed(shut, len(plan["switches"])), style=_LIVE)),
         ("open", Text(_listed(open_, len(plan["switches"])))),
         ("served", _served(plan)),
-        ("search", Text(f"{plan['iterations']} iterations, {plan['seconds'] or 0.0:.2f} s")),
+        (
+            "search",
+            Text(f"{plan['iterations']} iterations, {decimals(plan['seconds'] or 0.0, 2)} s"),
+        ),
     ]
 
 
 def _served(plan: Mapping[str, Any]) -> Text:
-    text = Text(f"{plan['served_kw']:.1f} of {plan['demand_kw']:.1f} kW nominal")
+    text = Text(f"{decimals(plan['served_kw'], 1)} of {decimals(plan['demand_kw'], 1)} kW nominal")
     if plan["served_kw"] == 0.0 < plan["demand_kw"]:
         # a plan that serves nothing passes every limit, and would read as a success below
         text.append(
-            "\nNOTHING is served: dead blocks cost less than supplying them; see [objective] "
-            "weights, DER prices, planner.min_energized_blocks",
+            "\nNOTHING is served: see with `gridproof plan STUDY --why` what stands against each "
+            "block, or what serving it would cost"
+            if "why" not in plan
+            else "\nNOTHING is served: what stands against each block is told below",
             style=_BAD,
         )
     return text
@@ -132,8 +140,8 @@ def _island_table(plan: Mapping[str, Any]) -> Table:
         table.add_row(
             ", ".join(island["grid_forming"]) or "none",
             ", ".join(island["blocks"]),
-            f"{island['demand_kw']:.1f}",
-            f"{island['capacity_kw']:.1f}",
+            decimals(island["demand_kw"], 1),
+            decimals(island["capacity_kw"], 1),
         )
     return table
 
@@ -152,10 +160,10 @@ def _der_table(plan: Mapping[str, Any]) -> Table:
             der["bus"],
             der["block"],
             der["role"],
-            f"{der['p_kw']:.1f}",
-            f"{der['capacity_kw']:.0f}",
-            f"{der['q_kvar']:.1f}",
-            "" if held is None else f"{held:.4f}",
+            decimals(der["p_kw"], 1),
+            decimals(der["capacity_kw"], 0),
+            decimals(der["q_kvar"], 1),
+            "" if held is None else decimals(held, 4),
             style=style,
         )
     return table
@@ -164,18 +172,19 @@ def _der_table(plan: Mapping[str, Any]) -> Table:
 def verdict_view(campaign: Mapping[str, Any]) -> RenderableType:
     """Set a campaign: outcomes with exact intervals, margins and where they are worst."""
     low, high = campaign["interval"]
-    share = campaign["feasible_share"]
+    share, served = campaign["feasible_share"], served_share(campaign)
     percent = f"{100.0 * campaign['confidence']:g} %"
     headline = Text.assemble(
         ("feasible ", "bold"),
         ("none judged" if share is None else f"{per_cent(share)} %", "bold"),
-        f"  ({percent} {interval_kind(campaign)} interval {per_cent(low)} to {per_cent(high)} %)",
+        f"  ({percent} {interval_kind(campaign)} interval {per_cent(low)} to {per_cent(high)} %), ",
+        (served_words(served), _BAD if served == 0.0 else "bold"),
     )
     rate = campaign["samples_per_s"]
     how = (
         f"{campaign['samples']} realizations, recourse {campaign['recourse']}, "
-        f"judge {campaign['judge']}, {campaign['seconds']:.2f} s"
-        + (f" ({rate:.0f} per s)" if rate else "")
+        f"judge {campaign['judge']}, {decimals(campaign['seconds'], 2)} s"
+        + (f" ({decimals(rate, 0)} per s)" if rate else "")
     )
     parts: list[RenderableType] = [
         Text("Verdicts", style="bold underline"),
@@ -236,8 +245,10 @@ def _crossed_words(difference: Mapping[str, Any]) -> list[RenderableType]:
     low, high = (100.0 * one for one in difference["interval"])
     return [
         Text(
-            f"linear less AC: {100.0 * difference['value']:+.2f} percentage points "
-            f"({100.0 * difference['confidence']:g} % interval {low:+.2f} to {high:+.2f})"
+            f"linear less AC: {decimals(100.0 * difference['value'], 2, sign=True)} percentage "
+            "points "
+            f"({100.0 * difference['confidence']:g} % interval {decimals(low, 2, sign=True)} to "
+            f"{decimals(high, 2, sign=True)})"
         )
     ]
 
@@ -258,7 +269,7 @@ def margin_table(campaign: Mapping[str, Any]) -> Table:
         numbers += [margin["quantiles"][f"{level:g}"] for level in levels]
         table.add_row(
             f"{kind}, {margin['unit']}",
-            *(f"{number:.4f}" for number in numbers),
+            *(decimals(number, 4) for number in numbers),
             f"{place} #{worst['index']}",
             style=_BAD if margin["min"] < 0.0 else "",
         )
@@ -266,7 +277,7 @@ def margin_table(campaign: Mapping[str, Any]) -> Table:
 
 
 def _usd(value: float | None) -> str:
-    return "not known" if value is None else f"{value:.2f}"
+    return "not known" if value is None else decimals(value, 2)
 
 
 def _listed(names: list[str], total: int) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from federation.reports.data import ReportData
 from federation.reports.table import Table, number, prose, text
-from federation.wording import fixed, percent, place_words
+from federation.wording import decimals, fixed, percent, place_words
 
 __all__ = ["drawn_table", "unsolved_table", "worst_table"]
 
@@ -86,7 +86,7 @@ def unsolved_table(data: ReportData) -> Table:
         spread = data.scenario.direction_spread
         shift = [float(spread[k]) * row[f"zeta_{name}"] for k, name in enumerate(ids)]
         far = int(np.argmax(np.abs(shift))) if shift else None
-        words = None if far is None else f"{ids[far]} at {100 * (1 + shift[far]):.1f} %"
+        words = None if far is None else f"{ids[far]} at {decimals(100 * (1 + shift[far]), 1)} %"
         name = row["outcome"]
         rows.append((f"#{row['index']}", name.replace("_", " "), row["load_kw"], words))
     return Table(

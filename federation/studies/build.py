@@ -204,6 +204,7 @@ def limits_of(config: LimitsConfig) -> Limits:
         v_max_pu=config.v_max_pu,
         voltage_test=VoltageTest(config.voltage_test),
         grid_forming_per_island=config.grid_forming_per_island,
+        polygon_sides=config.polygon_sides,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
-from optimizer.constraints.flow import SIDES, Decisions, is_plain
+from optimizer.constraints.flow import Decisions, is_plain
 from optimizer.constraints.network import BASE_KVA, Margins, Network
 from scenarios.lindist import polygon
 
@@ -26,7 +26,7 @@ def add_base_setpoints(
 ) -> Any:
     """Add ``m.base``: set-points that serve the nominal load without re-dispatch, (3).
 
-    ``z_l s_min ≤ s_g ≤ z_l s_max`` per phase, apparent power by an inner 16-gon; a DER that
+    ``z_l s_min ≤ s_g ≤ z_l s_max`` per phase, apparent power by an inner polygon; a DER that
     forms leaves its inset free.
 
     Parameters
@@ -185,5 +185,5 @@ def _add_capability(
         return
     keeps = None if margin is None else (margin, "active")
     reach = s_max * z - _inward(network, decisions, where, 2.0 * s_max, keeps)
-    for cosine, sine, inner in polygon(SIDES).tolist():
+    for cosine, sine, inner in polygon(network.sides).tolist():
         b.capability.add(cosine * power[0] + sine * power[1] <= inner * reach)

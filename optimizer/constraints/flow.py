@@ -6,7 +6,7 @@ index in (16l) is that of the bus)::
 
     z_l w_min ≤ w_i ≤ z_l w_max                                                       (16c)
     w_j - w_i = Mp p_ij + Mq q_ij                                                     (16d)
-    |s_ij| ≤ S_ij,  times z_sw for a switch, by an inner 16-gon                 (16e), (16f)
+    |s_ij| ≤ S_ij,  times z_sw for a switch, by an inner polygon               (16e), (16f)
     transformers by their windings, see `scenarios.lindist.transformer_maps`  (16g) to (16k)
     Σ out - Σ in = generation - z_l demand - (what follows w)                         (16l)
     |w_i,φ - W_g| ≤ (w_max - w_min)(1 - z_inv_g)        at the bus of DER g, W_g shared
@@ -34,7 +34,6 @@ from scenarios.lindist import PAIR_W, polygon
 
 __all__ = ["Decisions", "add_flow", "flow_reach"]
 
-SIDES = 16
 _ZERO = 1e-12
 
 
@@ -242,7 +241,7 @@ def _add_apparent_limits(
     """(16e), (16f): polygons, left out where `reach` shows they cannot bind."""
     branch = network.branches[e]
     closed = decisions.closed[branch.switch] if branch.switch >= 0 else 1
-    sides = polygon(SIDES)
+    sides = polygon(network.sides)
     for weights, limit in branch.limits:
         along = np.flatnonzero(weights).tolist()
         if not is_plain(closed, 1):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.constraints.flow import SIDES
 from optimizer.constraints.network import Network
 from optimizer.methods.statemap import Affine, IslandState
 from scenarios.arrays import BoolArray, FloatArray, IntArray
@@ -252,7 +251,7 @@ def _pairs(network: Network, state: IslandState) -> FloatArray:
 
 
 def _flows(network: Network, state: IslandState, layout: Measured) -> Limit:
-    sides = polygon(SIDES)
+    sides = polygon(network.sides)
     width = len(state.channels)
     cosine, sine, reach = [np.zeros((0, width))], [np.zeros((0, width))], [np.zeros(0)]
     for e, weights, limit in flow_limits(network, state):
@@ -307,11 +306,11 @@ def _apparent(
     finite = np.flatnonzero(np.isfinite(limits.s_max[at]))
     if not len(finite):
         return ()
-    sides, pick = polygon(SIDES), np.eye(len(state.outputs))[finite]
+    sides, pick = polygon(network.sides), np.eye(len(state.outputs))[finite]
     p = state.der_p.mixed(np.asarray(np.kron(pick, sides[:, :1]), dtype=np.float64))
     q = state.der_q.mixed(np.asarray(np.kron(pick, sides[:, 1:2]), dtype=np.float64))
     inner = np.tile(sides[:, 2], len(finite))
-    upper = np.repeat(limits.s_max[at][finite], SIDES) * inner
+    upper = np.repeat(limits.s_max[at][finite], len(sides)) * inner
     scale = limits.margin_scale(stage.forming)[at][finite]
     return (
         Limit(
@@ -319,9 +318,9 @@ def _apparent(
             expression=_sum(p, q),
             lower=np.full(len(upper), -np.inf),
             upper=upper,
-            scale=np.repeat(scale, SIDES) * inner,
+            scale=np.repeat(scale, len(sides)) * inner,
             measured=np.repeat(
-                _moved_by(_output(layout, 0), _output(layout, 1))[finite], SIDES, axis=0
+                _moved_by(_output(layout, 0), _output(layout, 1))[finite], len(sides), axis=0
             ),
             weight=np.tile(sides[:, :2], (len(finite), 1)),
         ),

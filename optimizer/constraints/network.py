@@ -127,6 +127,8 @@ class Network:
         (der,) and (der, 3).
     ders
         Limits of the DERs.
+    sides
+        Of the inner polygon that stands for ``|s| ≤ S`` (`scenarios.lindist.polygon`).
     """
 
     scenario: Scenario
@@ -145,6 +147,7 @@ class Network:
     der_bus: IntArray
     der_phases: BoolArray
     ders: DerLimits
+    sides: int
 
     @classmethod
     def of(
@@ -194,6 +197,7 @@ class Network:
             der_bus=scenario.ders.bus,
             der_phases=scenario.ders.phases,
             ders=_der_limits(scenario, insets),
+            sides=limits.polygon_sides,
         )
 
     @property

@@ -1,0 +1,187 @@
+"""Why blocks are dead, for people: what lacks, in figures, or what serving them would cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table as View
+from rich.text import Text
+
+from federation.reports.table import Table, number, prose, text
+from federation.reports.view_table import blank_table
+from federation.wording import decimals
+
+if TYPE_CHECKING:  # Pyomo is slow to import, and nothing here runs it
+    from optimizer.shortfalls import Shortfall
+    from optimizer.why import DeadBlock
+
+__all__ = ["why_lines", "why_summary", "why_table", "why_view"]
+
+_SHOWN = 4
+_MEANING = {
+    "impossible": "cannot be served",
+    "dearer": "dearer than shedding it",
+    "no_dearer": "could be served at no greater cost",
+    "undecided": "not decided",
+}
+
+
+def why_summary(found: Sequence[DeadBlock]) -> list[dict[str, Any]]:
+    """One plain dictionary for each dead block, with its ``words``."""
+    return [
+        {**asdict(one), "standing": one.standing.value, "words": list(_words(one))} for one in found
+    ]
+
+
+def why_view(found: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Set what stands against each dead block."""
+    if not found:
+        return Text("Every block is live: nothing stands against any")
+    table: View = blank_table("Why blocks are dead")
+    table.add_column("block", no_wrap=True)
+    table.add_column("kW", justify="right", no_wrap=True)
+    table.add_column("what stands against serving it", overflow="fold")
+    steps = {one["step"] for one in found}
+    for one in found:
+        name = one["block"] if len(steps) == 1 else f"{one['step']}: {one['block']}"
+        said = Text(_MEANING[one["standing"]], style="bold")
+        for line in one["words"]:
+            said.append(f"\n{line}", style="not bold")
+        table.add_row(name, decimals(one["demand_kw"], 1), said)
+    return Group(table, *(Text(line) for line in why_lines(found)))
+
+
+def why_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say what must be known of the whole list."""
+    lines = ["Each block is asked about alone: serving one may rule out another."]
+    if any(one["standing"] == "undecided" for one in found):
+        lines.append("Not decided: raise planner.time_limit_s.")
+    return lines
+
+
+def why_table(found: Sequence[Mapping[str, Any]]) -> Table:
+    """Set the same for the page, and for a CSV file."""
+    return Table(
+        name="dead-blocks",
+        caption="Why blocks are dead; each is asked about alone",
+        columns=(
+            text("block"),
+            text("step"),
+            number("nominal demand, kW", lambda value: decimals(value, 1)),
+            text("standing"),
+            prose("what stands against serving it"),
+        ),
+        rows=tuple(
+            (
+                one["block"],
+                str(one["step"]),
+                one["demand_kw"],
+                _MEANING[one["standing"]],
+                "; ".join(one["words"]),
+            )
+            for one in found
+        ),
+    )
+
+
+def _words(one: DeadBlock) -> tuple[str, ...]:
+    if one.no_former:
+        return (
+            "no DER that can form an island can be joined to it: every way there is locked open, "
+            "or no DER beyond has can_form",
+        )
+    if one.standing == "undecided":
+        found = _alternative(one)
+        return (f"a time limit came before an answer{'; ' + found if found else ''}",)
+    if one.standing != "impossible":
+        return (_alternative(one),)
+    return _impossible(one)
+
+
+def _impossible(one: DeadBlock) -> tuple[str, ...]:
+    if not one.shortfalls:
+        return (
+            "no plan of this study has it live: the search proves it, but no one limit could be "
+            "named",
+        )
+    lines = [_at(one)]
+    told = _by_phases(one.shortfalls)
+    lines += told[:_SHOWN]
+    if len(told) > _SHOWN:
+        lines.append(f"and {len(told) - _SHOWN} more (all in --json)")
+    if one.polygon_sides is not None:
+        lines.append(
+            "only the polygon that the linear model puts inside each rating stands against it: "
+            f"limits.polygon_sides = {one.polygon_sides} leaves nothing lacking here"
+        )
+    if one.margin_alone:
+        lines.append(
+            "only the margin that the planner keeps (planner.ac_margin, ac_margin_at) stands "
+            "against it"
+        )
+    return tuple(lines)
+
+
+def _at(one: DeadBlock) -> str:
+    if one.realization == "nominal":
+        return "at the nominal load, the least found to lack:"
+    where = f" with {one.realization}" if one.realization else " at some realization"
+    return f"the nominal load can be served; not{where}, where the least found to lack is:"
+
+
+def _by_phases(shortfalls: Sequence[Shortfall]) -> list[str]:
+    """One line for each shortfall; phases that lack alike share one."""
+    phases: dict[str, list[str]] = {}
+    for lack in shortfalls:
+        phases.setdefault(_lack(lack, "{}"), []).append(lack.phase)
+    return [
+        line.format(
+            "" if not held[0] else f", phase{'s' if len(held) > 1 else ''} {', '.join(held)}"
+        )
+        for line, held in phases.items()
+    ]
+
+
+def _lack(lack: Shortfall, phase: str) -> str:
+    amount, name = _figure(lack.amount, lack.unit), lack.element.replace("{", "{{")
+    name = name.replace("}", "}}")
+    limit = "" if lack.limit is None else _figure(lack.limit, lack.unit)
+    if lack.kind.startswith("missing"):
+        what = "is lacking" if lack.upper else "too much"
+        return f"bus {name}{phase}: {amount} {what}; no DER or branch can bring it there"
+    if lack.kind == "voltage":
+        side, edge = ("above", "greatest") if lack.upper else ("below", "least")
+        return f"bus {name}{phase}: voltage {amount} {side} the {edge} allowed, {limit}"
+    if lack.kind in {"line", "transformer"}:
+        return f"{lack.kind} {name}{phase}: {amount} beyond its {limit}"
+    if lack.kind.startswith("ramp"):
+        way = "up" if lack.upper else "down"
+        return f"DER {name}{phase}: re-dispatch {way} by {amount} more than its {limit} ramp"
+    power = "(reactive) " if lack.kind == "reactive" else ""
+    if lack.kind != "apparent" and not lack.upper:
+        return f"DER {name}{phase}: {amount} {power}below the least it can make, {limit}"
+    return f"DER {name}{phase}: lacks {amount} {power}beyond its {limit}"
+
+
+def _figure(value: float, unit: str) -> str:
+    digits = 4 if unit == "pu" else 1 if abs(value) >= 10.0 else 2 if abs(value) >= 0.1 else 4
+    return f"{decimals(value, digits)} {unit}"
+
+
+def _alternative(one: DeadBlock) -> str:
+    other = one.alternative
+    if other is None:
+        return ""
+    known = "unknown" if one.plan_usd is None else f"{decimals(one.plan_usd, 2)} USD"
+    least = (
+        ""
+        if other.cost_usd - other.bound_usd <= 1e-3 * max(1.0, abs(other.cost_usd))
+        else f" (at least {decimals(other.bound_usd, 2)})"
+    )
+    return (
+        f"with it live a plan costs {decimals(other.cost_usd, 2)} USD{least} and serves "
+        f"{decimals(other.served_kw, 1)} kW; this plan costs {known}"
+    )

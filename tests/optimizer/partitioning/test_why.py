@@ -1,0 +1,298 @@
+"""What stands against a dead block, on feeders whose answer is known by hand."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pyomo.environ as pyo
+import pytest
+
+from optimizer.constraints.devices import add_base_setpoints
+from optimizer.constraints.flow import Decisions, add_flow
+from optimizer.constraints.network import Network
+from optimizer.methods.pyomo_model import solve
+from optimizer.partitioning import PartitioningPlanner
+from optimizer.partitioning_options import PartitioningOptions
+from optimizer.why import Standing, why_dead
+from scenarios.feeder import (
+    Buses,
+    Capacitors,
+    Connection,
+    Feeder,
+    Lines,
+    LoadModel,
+    Loads,
+    Sources,
+    Transformers,
+)
+from scenarios.fleet import Ders
+from scenarios.graph import connected_components
+from scenarios.limits import Limits
+from scenarios.scenario import Scenario
+from scenarios.uncertainty import Box
+
+KV = 2.4
+
+
+def feeder_of(p_kw, q_kvar=(0.0, 0.0, 0.0), *, ohm=1e-6, rating_a=1e4):
+    """Bus n (home of the DER), a switch, and bus m with a line to the load at e."""
+    eye = np.eye(3)
+    r = np.stack([1e-6 * eye, ohm * eye])
+    return Feeder(
+        name="row",
+        path="",
+        buses=Buses(
+            ids=("n", "m", "e"),
+            base_kv=np.full(3, KV),
+            phases=np.ones((3, 3), bool),
+            xy=np.full((3, 2), np.nan),
+        ),
+        lines=Lines(
+            ids=("sw", "l"),
+            from_bus=np.array([0, 1]),
+            to_bus=np.array([1, 2]),
+            phases=np.ones((2, 3), bool),
+            r_ohm=r,
+            x_ohm=1e-6 * np.stack([eye, eye]),
+            b_siemens=np.zeros((2, 3, 3)),
+            rating_a=np.array([1e4, rating_a]),
+            switchable=np.array([True, False]),
+            closed=np.array([True, True]),
+        ),
+        transformers=Transformers(
+            ids=(),
+            from_bus=np.zeros(0),
+            to_bus=np.zeros(0),
+            windings=np.zeros((0, 3), bool),
+            from_connection=(),
+            to_connection=(),
+            from_kv=np.zeros(0),
+            to_kv=np.zeros(0),
+            ratio=np.zeros(0),
+            r_pu=np.zeros(0),
+            x_pu=np.zeros(0),
+            rating_kva=np.zeros(0),
+            regulating=np.zeros(0, bool),
+        ),
+        loads=Loads(
+            ids=("d",),
+            bus=np.array([2]),
+            connection=(Connection.WYE,),
+            model=(LoadModel.CONSTANT_POWER,),
+            slots=np.ones((1, 3), bool),
+            p_kw=np.array([p_kw], float),
+            q_kvar=np.array([q_kvar], float),
+        ),
+        capacitors=Capacitors(ids=(), bus=np.zeros(0), connection=(), q_kvar=np.zeros((0, 3))),
+        sources=Sources(ids=(), bus=np.zeros(0), v_pu=np.zeros(0)),
+    )
+
+
+def scenario_of(
+    feeder,
+    *,
+    p_max=(100.0,) * 3,
+    phases=(1, 1, 1),
+    s_max=np.inf,
+    spread=0.0,
+    shed=1e4,
+    ramp=1.0,
+    locked=False,
+    **limits,
+):
+    fed = np.array([phases], bool)
+    most = np.array([p_max], float) * fed
+    lines = replace(feeder.lines, closed=np.array([not locked, True]))
+    feeder = replace(feeder, lines=lines)
+    return Scenario(
+        name="row",
+        feeder=feeder,
+        ders=Ders(
+            ids=("g",),
+            bus=np.array([0]),
+            phases=fed,
+            p_min_kw=0.0 * most,
+            p_max_kw=most,
+            q_min_kvar=-1e4 * fed,
+            q_max_kvar=1e4 * fed,
+            s_max_kva=np.where(fed, s_max, np.inf),
+            ramp_kw=ramp * most,
+            ramp_kvar=1e4 * fed,
+            cost_usd_per_kw=np.array([2.0]),
+            redispatch_cost_usd_per_kw=np.array([1.0]),
+            can_form=np.array([True]),
+        ),
+        hours=np.zeros(1),
+        load_p_kw=feeder.loads.p_kw[None],
+        load_q_kvar=feeder.loads.q_kvar[None],
+        load_model=(LoadModel.CONSTANT_POWER,),
+        uncertainty=Box(load_ids=("d",), spread=np.array([spread])),
+        limits=Limits(**limits),
+        locked=np.array([locked]),
+        shed_usd=np.array([1.0, shed]),
+        slack_usd_per_kw=705.0,
+    )
+
+
+def asked(scenario, **options):
+    """What is said of the load's block, which the plan must have left dead."""
+    chosen = PartitioningOptions(centre=False, **options)
+    plan = PartitioningPlanner(options=chosen).plan(scenario)
+    assert not plan.energized[0, 1]
+    (said,) = [one for one in why_dead(plan, scenario, chosen) if one.block == plan.block_ids[1]]
+    return said
+
+
+def one_shortfall(said):
+    assert said.standing is Standing.IMPOSSIBLE
+    (lack,) = said.shortfalls
+    return lack
+
+
+def test_a_phase_short_of_power_is_named_with_what_it_lacks():
+    said = asked(scenario_of(feeder_of((90.0, 112.5, 80.0))))
+    lack = one_shortfall(said)
+    assert (lack.kind, lack.element, lack.phase, lack.unit) == ("active", "g", "b", "kW")
+    assert lack.amount == pytest.approx(12.5, abs=0.01)
+    assert lack.limit == pytest.approx(100.0)
+    assert said.realization == "nominal"
+    assert said.polygon_sides is None
+
+
+def test_what_lacks_only_at_the_highest_load_is_told_of_that_load():
+    said = asked(scenario_of(feeder_of((80.0, 90.0, 80.0)), spread=0.2))
+    lack = one_shortfall(said)
+    assert (lack.kind, lack.phase) == ("active", "b")
+    assert lack.amount == pytest.approx(8.0, abs=0.01)
+    assert said.realization == "every uncertain load at its highest"
+
+
+def test_a_ramp_too_short_is_no_lack_of_power():
+    said = asked(scenario_of(feeder_of((50.0, 60.0, 50.0)), spread=0.2, ramp=0.1))
+    lack = one_shortfall(said)
+    assert (lack.kind, lack.element, lack.phase) == ("ramp_active", "g", "b")
+    assert lack.amount == pytest.approx(2.0, abs=0.01)  # 12 kW up, 10 may be
+    assert lack.limit == pytest.approx(10.0)
+
+
+def test_a_line_is_named_in_amperes_beyond_its_rating():
+    # 90 kW at 0.95 of 2.4 kV: 39.47 A; the rating is 30 A, whose polygon lets 30 A of pure P pass
+    lack = one_shortfall(asked(scenario_of(feeder_of((20.0, 20.0, 90.0), rating_a=30.0))))
+    assert (lack.kind, lack.element, lack.phase, lack.unit) == ("line", "l", "c", "A")
+    assert lack.amount == pytest.approx(90.0 / (KV * 0.95) - 30.0, abs=0.01)
+    assert lack.limit == pytest.approx(30.0)
+
+
+def test_a_voltage_is_named_in_pu_below_its_limit():
+    # w falls by 2 r p / z_base: from 1.05² by 2·20·0.06/5.76 pu
+    ohm, kw = 20.0, 60.0
+    lack = one_shortfall(asked(scenario_of(feeder_of((kw, 1.0, 1.0), ohm=ohm))))
+    reached = np.sqrt(1.05**2 - 2.0 * (ohm / (KV**2 / 1.0)) * kw / 1000.0)
+    assert (lack.kind, lack.element, lack.phase, lack.unit) == ("voltage", "e", "a", "pu")
+    assert not lack.upper
+    assert lack.amount == pytest.approx(0.95 - reached, abs=1e-4)
+    assert lack.limit == pytest.approx(0.95)
+
+
+def test_the_polygon_alone_is_said_to_be_so_and_finer_serves():
+    # 99 kVA at 30.25 degrees between two corners: 16 sides reach 98.1 there, 64 sides 99.9
+    angle = 2.5 * np.pi / 16
+    p, q = 99.0 * np.cos(angle), 99.0 * np.sin(angle)
+    feeder = feeder_of((p,) * 3, (q,) * 3)
+    scenario = scenario_of(feeder, s_max=100.0)
+    said = asked(scenario)
+    assert {one.kind for one in said.shortfalls} <= {"apparent", "active", "reactive"}
+    assert said.standing is Standing.IMPOSSIBLE
+    assert said.polygon_sides == 32
+    finer = replace(scenario, limits=Limits(polygon_sides=32))
+    plan = PartitioningPlanner(options=PartitioningOptions(centre=False)).plan(finer)
+    assert plan.energized.all()
+    assert scenario.digest() != finer.digest()
+    assert scenario.digest() == replace(scenario, limits=Limits(polygon_sides=16)).digest()
+
+
+def test_a_margin_that_the_planner_keeps_may_be_all_that_stands_against_it():
+    said = asked(scenario_of(feeder_of((98.0,) * 3)), ac_margin=0.004)
+    assert said.standing is Standing.IMPOSSIBLE
+    assert said.margin_alone
+    assert {one.kind for one in said.shortfalls} == {"active"}
+
+
+def test_a_phase_that_no_source_feeds_is_missing():
+    said = asked(scenario_of(feeder_of((50.0, 40.0, 30.0)), phases=(1, 1, 0)))
+    assert said.standing is Standing.IMPOSSIBLE
+    (lack,) = [one for one in said.shortfalls if one.kind == "missing_active"]
+    assert (lack.phase, lack.unit) == ("c", "kW")
+    assert lack.amount == pytest.approx(30.0, abs=0.01)
+
+
+def test_a_block_behind_a_switch_locked_open_reaches_no_former():
+    said = asked(scenario_of(feeder_of((10.0,) * 3), locked=True))
+    assert said.standing is Standing.IMPOSSIBLE
+    assert said.no_former
+    assert not said.shortfalls
+
+
+def test_what_could_be_served_but_costs_more_has_both_costs():
+    # 60 kW at 2 USD and 6 kW of re-dispatch at 1 USD against 50 USD of shed load
+    scenario = scenario_of(feeder_of((20.0,) * 3), shed=50.0, spread=0.1)
+    said = asked(scenario)
+    assert said.standing is Standing.DEARER
+    assert not said.shortfalls
+    assert said.plan_usd == pytest.approx(50.0 + 1.0 * (said.plan_usd > 50.5))
+    assert said.alternative.cost_usd == pytest.approx(126.0, rel=1e-4)
+    assert said.alternative.served_kw == pytest.approx(60.0)
+
+
+def test_a_limit_that_comes_first_is_neither():
+    scenario = scenario_of(feeder_of((20.0,) * 3), shed=50.0, spread=0.1)
+    options = PartitioningOptions(centre=False)
+    plan = PartitioningPlanner(options=options).plan(scenario)
+    for said in why_dead(plan, scenario, options, time_limit_s=0.0):
+        assert said.standing is Standing.UNDECIDED
+        assert said.alternative is None
+
+
+def servable(scenario, block):
+    """Whether any state of switches and roles serves the nominal load with the block live."""
+    network, ends = Network.of(scenario), scenario.feeder.switch_blocks
+    formers = np.flatnonzero(scenario.ders.can_form).tolist()
+    for states in itertools.product((0, 1), repeat=len(ends)):
+        closed = np.array(states, bool)
+        label = connected_components(3, ends[closed, 0], ends[closed, 1])
+        if len(np.unique(label)) != 3 - closed.sum():
+            continue  # a loop
+        live = label == label[block]  # what else is live makes no difference to this island
+        for former in formers:
+            if not live[scenario.feeder.blocks.of_bus[scenario.ders.bus[former]]]:
+                continue
+            m = pyo.ConcreteModel()
+            m.source_w = pyo.Var(range(3), bounds=(network.w_min, network.w_max))
+            decisions = Decisions(
+                closed=dict(enumerate((closed & live[ends].all(axis=1)).astype(int).tolist())),
+                energized=dict(enumerate(live.astype(int).tolist())),
+                forming={g: int(g == former) for g in range(3)},
+                source_w=dict(m.source_w.items()),
+            )
+            add_base_setpoints(m, network, decisions)
+            add_flow(m, network, decisions, (m.base.p, m.base.q), network.nominal)
+            m.cost = pyo.Objective(expr=0.0 * m.source_w[0])
+            if solve(m).found:
+                return True
+    return False
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_impossible_is_said_exactly_where_no_state_serves_the_block(random_scenario, seed):
+    scenario = random_scenario(seed)
+    crowded = np.array([0.6, 3.0, 1.0])[scenario.feeder.block_of_load][None, :, None]
+    scenario = replace(
+        scenario, load_p_kw=scenario.load_p_kw * crowded, shed_usd=np.array([1.0, 1.0, 1.0])
+    )
+    options = PartitioningOptions(method="nominal", centre=False)
+    plan = PartitioningPlanner(options=options).plan(scenario)
+    for said in why_dead(plan, scenario, options):
+        block = plan.block_ids.index(said.block)
+        can = servable(scenario, block)
+        assert said.standing is (Standing.DEARER if can else Standing.IMPOSSIBLE)
+        assert bool(said.shortfalls) is not can
