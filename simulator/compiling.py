@@ -9,7 +9,6 @@ which compiles again where that setting moved.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +27,8 @@ def refuse_hopeless(path: Path) -> None:
     Raises
     ------
     ConfigError
-        If there is no working directory any more, files redirect to one another in a circle,
-        or the path holds a quote or a line break.
+        If files redirect to one another in a circle, or the path holds a quote or a line break.
     """
-    try:
-        os.getcwd()  # noqa: PTH109  (Path.cwd() does the same)
-    except OSError as error:
-        raise ConfigError(
-            "the working directory is not there any more; change to one that is and start again"
-        ) from error
     if any(sign in str(path.resolve()) for sign in '"\r\n'):
         raise ConfigError(f"{path}: its path holds a quote or a line break; rename file or folder")
     circle = circle_of_redirects(path)

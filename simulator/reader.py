@@ -11,6 +11,7 @@ monitor and protection device. Regulators keep the tap that the file's own solve
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from scenarios.errors import ConfigError
 from scenarios.feeder import Buses, Feeder, Sources
 from simulator.compiling import compile_feeder
 from simulator.contexts import borrow, give_back, refusal
+from simulator.dss_files import place_of
 from simulator.engine_thread import on_engine_thread
 from simulator.reader_elements import (
     Reading,
@@ -65,6 +67,11 @@ def read_feeder(path: Path, *, switches: Sequence[str] | None = None) -> Feeder:
     context = borrow()
     try:
         return _read(context, path, switches)
+    except UnicodeDecodeError as error:
+        place = place_of(path, re.compile("[\udc80-\udcff]"))
+        raise ConfigError(
+            f"{place}: a name holds bytes that are no UTF-8 text; save the file as UTF-8"
+        ) from error
     finally:
         give_back(context)
 

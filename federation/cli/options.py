@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from federation.files import read_text
 from federation.studies.onm import is_onm, plan_from_onm
 from scenarios.audit import audit
 from scenarios.errors import ConfigError
@@ -23,6 +24,7 @@ __all__ = [
     "PlanFile",
     "Quiet",
     "StudyName",
+    "device_entry",
     "keeping",
     "note",
     "print_json",
@@ -33,7 +35,10 @@ __all__ = [
 ]
 
 StudyName = Annotated[
-    str, typer.Argument(metavar="STUDY", help="Name of a shipped study, or path of a .toml.")
+    str,
+    typer.Argument(
+        metavar="STUDY", help="Name of a shipped study, path of a .toml, or - to read one."
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -60,6 +65,14 @@ def note(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def device_entry(given: str) -> str:
+    """Return the ``--set`` entry of ``DER=HOST:PORT``, whatever the DER's id holds."""
+    der, equals, address = given.rpartition("=")
+    if not equals or der[:1] in ('"', "'"):
+        return f"devices.at.{given}"
+    return f"devices.at.{json.dumps(der.strip(), ensure_ascii=False)}={address}"
+
+
 @contextmanager
 def keeping(root: Path) -> Iterator[None]:
     """Say, where a run of many parts is interrupted, that it can be taken up."""
@@ -84,7 +97,7 @@ def read_plan(path: Path, scenario: Scenario) -> Plan:
         If it cannot be read or does not fit the study; every fault is listed.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(

@@ -23,6 +23,7 @@ from federation.cli.options import (
     PlanFile,
     Quiet,
     StudyName,
+    device_entry,
     note,
     print_json,
     read_plan,
@@ -202,7 +203,7 @@ def _load(
     seed: int | None,
     devices: list[str] | None,
 ) -> Study:
-    entries = [*(overrides or ()), *(f"devices.at.{entry}" for entry in devices or ())]
+    entries = [*(overrides or ()), *(device_entry(entry) for entry in devices or ())]
     entries += [f"campaign.samples={samples}"] if samples is not None else []
     entries += [f"campaign.seed={seed}"] if seed is not None else []
     return load_study(study, entries)

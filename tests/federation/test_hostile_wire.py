@@ -7,6 +7,7 @@ for loads or for set-points goes on into OpenDSS, while every text command is li
 import contextlib
 import json
 import random
+import re
 import warnings
 from pathlib import Path
 
