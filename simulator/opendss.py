@@ -23,6 +23,7 @@ from simulator.engine_thread import on_engine_thread
 from simulator.islands import Islands, live_components
 from simulator.opendss_circuit import Batch, ComplexArray, DssCircuit, Powers
 from simulator.opendss_elements import Elements
+from simulator.opendss_explain import furthest_from_told
 from simulator.opendss_measure import Meter
 from simulator.opendss_snapshot import Flows, Held, Record
 from simulator.opendss_sources import Kirchhoff
@@ -279,6 +280,19 @@ class OpenDssEngine:
             demand_kva=flows.kw[0] + 1j * flows.kvar[0],
             supply_kva=seen.der_p_kw[0] + 1j * seen.der_q_kvar[0],
         )
+
+    @on_engine_thread
+    def explain(self, realizations: Realizations, setpoints: Setpoints) -> str:
+        """Solve one realization; name the load or DER that is furthest from what it was told.
+
+        Returns
+        -------
+        str
+            A sentence without a full stop; empty if all do as they are told.
+        """
+        held, asked = self._ready(realizations, setpoints)
+        flows = self._flows(asked, setpoints, slice(0, 1))
+        return furthest_from_told(self._circuit, self._scenario, self._elements, held, flows)
 
     def _ready(self, realizations: Realizations, setpoints: Setpoints) -> tuple[Held, Realizations]:
         """Return what is held, and the realizations as the circuit's loads have them."""

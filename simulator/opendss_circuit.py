@@ -287,6 +287,15 @@ class DssCircuit:
         self.check("reading the nodes of an element")
         return refs
 
+    def power_kva(self, handle: Any) -> complex:
+        """Read what an element draws at its first terminal in the last solution, kW and kvar."""
+        pointer, count = self.ffi.new("double**"), self.ffi.new("int32_t[4]")
+        self.raw.Alt_CE_Get_Powers(pointer, count, handle)
+        flat = np.array(self.ffi.unpack(pointer[0], count[0])).view(np.complex128)
+        self.raw.DSS_Dispose_PDouble(pointer)
+        self.check("reading the power of an element")
+        return complex(flat[: len(flat) // self.terminals(handle)].sum())
+
     def terminals(self, handle: Any) -> int:
         """Count the terminals of an element."""
         return int(self.raw.Alt_CE_Get_NumTerminals(handle))

@@ -50,6 +50,8 @@ from scenarios.plan import Plan
 __all__ = ["campaign", "federate", "resume", "run", "show"]
 
 INTERRUPTED = 130
+ERRED = 5
+"""Exit code of a run some of whose realizations erred: model, input or program at fault."""
 
 
 class Role(StrEnum):
@@ -264,9 +266,11 @@ def _try(
             code = 0
     if code:
         raise typer.Exit(code)
-    show(study, CampaignStore.open(root), as_json=as_json)
+    erred = show(study, CampaignStore.open(root), as_json=as_json)
     if not quiet:
         note(f"kept in {root}; see it again with: gridproof report {root}")
+    if erred:
+        raise typer.Exit(ERRED)
 
 
 def _fresh_directory(study: Study) -> Path:
@@ -299,8 +303,14 @@ def show(
     *,
     as_json: bool,
     verdicts: Mapping[str, Any] | None = None,
-) -> None:
-    """Print a campaign's plan and verdicts as tables or as one JSON object."""
+) -> bool:
+    """Print a campaign's plan and verdicts as tables or as one JSON object.
+
+    Returns
+    -------
+    bool
+        Whether any realization erred.
+    """
     plan = stored_plan(store, study.scenario)
     about = None if plan is None else about_plan(plan, study.scenario, store.step)
     if verdicts is None:
@@ -309,7 +319,14 @@ def show(
         seed = study.config.campaign.seed
         version = store.environment["versions"]
         print_json(run_summary(study.name, seed, about, verdicts, version))
-        return
+        return any_erred(verdicts)
     views = [plan_view(about)] if about is not None else []
     said = steps_view(verdicts) if "steps" in verdicts else verdict_view(verdicts)
     print_views(stdout(), *views, said)
+    return any_erred(verdicts)
+
+
+def any_erred(verdicts: Mapping[str, Any]) -> bool:
+    """Whether any realization of a campaign, or of the campaign of any step, erred."""
+    tried = [one["campaign"] for one in verdicts["steps"]] if "steps" in verdicts else [verdicts]
+    return any(one["outcomes"]["erred"] > 0 for one in tried if one is not None)

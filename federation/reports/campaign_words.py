@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["interval_kind", "interval_words", "sentences", "served_share"]
+__all__ = ["erred_words", "interval_kind", "interval_words", "sentences", "served_share"]
 
 
 def interval_kind(campaign: Mapping[str, Any]) -> str:
@@ -26,10 +26,20 @@ def served_share(campaign: Mapping[str, Any]) -> float | None:
     return None if shed is None or not demand else 1.0 - shed / demand
 
 
+def erred_words(campaign: Mapping[str, Any]) -> str:
+    """Say how many realizations erred, and why the first did."""
+    text = f"{campaign['outcomes']['erred']} of {campaign['samples']} realizations erred"
+    text += " and say nothing of the plan"
+    cause = campaign.get("erred")
+    return f"{text}; the first, #{cause['first']}: {cause['said']}" if cause else text
+
+
 def sentences(campaign: Mapping[str, Any]) -> list[str]:
     """One line each for what the summary holds beyond shares and margins."""
     lines = []
     stopping, energy = campaign.get("stopping"), campaign.get("energy")
+    if campaign["outcomes"].get("erred"):
+        lines.append(erred_words(campaign))
     if stopping:
         lines.append(_why_stopped(stopping))
     if not campaign.get("independent_draws", True):
