@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from scenarios.arrays import FloatArray, IntArray
+from scenarios.arrays import BoolArray, FloatArray, IntArray
 from scenarios.errors import EngineError
 from scenarios.feeder import LoadModel
 from scenarios.scenario import Scenario
+from simulator.islands import Islands
 from simulator.opendss_circuit import DssCircuit
 from simulator.opendss_measure import Conductors, LoadTable
 
-__all__ = ["V_MAX_PU", "V_MIN_PU", "Elements"]
+__all__ = ["V_MAX_PU", "V_MIN_PU", "Elements", "ends_live", "live_nodes"]
 
 V_MIN_PU, V_MAX_PU = 0.5, 1.5
 """Loads and generators keep their model inside this band; at OpenDSS's own 0.95 a
@@ -151,6 +152,19 @@ class Elements:
             load_columns=_power_columns(circuit, "load", loads),
             generator_columns=_power_columns(circuit, "generator", tuple(generator_of.values())),
         )
+
+
+def live_nodes(elements: Elements, islands: Islands) -> BoolArray:
+    """(1 + node,) which nodes are energised; ground is not."""
+    live = np.zeros(len(elements.nodes) + 1, bool)
+    live[elements.bus_nodes[islands.live]] = True
+    live[0] = False
+    return live
+
+
+def ends_live(live: BoolArray, plus: IntArray, minus: IntArray) -> Any:
+    """Whether both ends of load slots are energised or ground."""
+    return (live[plus] | (plus == 0)) & (live[minus] | (minus == 0))
 
 
 # ------------------------------------------------------------------------------ building

@@ -82,7 +82,7 @@ def _read(context: Any, path: Path, switches: Sequence[str] | None) -> Feeder:
     if error is None or _was_read_whole(context):
         faults += raw_faults(context, str(path))
     if error is None:
-        faults += setting_faults(context, path)
+        faults += setting_faults(context, path, alone=not faults)
     if not faults and context.RegControls.Count() and not context.Solution.Converged():
         faults.append(
             f"{path}: its own power flow does not converge, so regulator taps cannot be read; "

@@ -29,14 +29,22 @@ rated voltage, so at 0.9 to 1.1 of base a load outside this band is served anoth
 it asks for."""
 
 
-def setting_faults(context: Any, path: Path) -> list[str]:
-    """Find settings under which loads or sources are not what the file's elements say."""
+def setting_faults(context: Any, path: Path, *, alone: bool = True) -> list[str]:
+    """Find settings under which loads or sources are not what the file's elements say.
+
+    Parameters
+    ----------
+    context, path
+        The compiled and solved circuit, and its file.
+    alone
+        Whether nothing else is wrong, so that a dead solution says something of its own.
+    """
     if not int(context.Basic.NumCircuits()):
         return []
-    return [*_frequency_faults(context, path), *_scaling_faults(context, path)]
+    return [*_frequency_faults(context, path, alone), *_scaling_faults(context, path)]
 
 
-def _frequency_faults(context: Any, path: Path) -> Iterator[str]:
+def _frequency_faults(context: Any, path: Path, alone: bool) -> Iterator[str]:
     base, solved = base_frequency_hz(context), float(context.Solution.Frequency())
     if solved != base:
         place = place_of(path, re.compile(r"^\s*set\b.*\bfreq\w*\s*=", re.IGNORECASE))
@@ -58,7 +66,8 @@ def _frequency_faults(context: Any, path: Path) -> Iterator[str]:
                 f"{solved:g} Hz, so it is dead; remove it, or put `Set DefaultBaseFrequency="
                 f"{own:g}` before `New Circuit`, once"
             )
-    yield from _dead_sources(context, path, dead)
+    if alone:
+        yield from _dead_sources(context, path, dead)
 
 
 def _dead_sources(context: Any, path: Path, told: list[str]) -> Iterator[str]:

@@ -11,12 +11,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from federation.members.channel import Settled
-from federation.members.jobs import Engine
+from federation.members.jobs import Engine, FeederJob
 from scenarios.plan import Setpoints
 from scenarios.realization import Realizations
 from scenarios.verdict import Outcome
 
-__all__ = ["Explains", "first_cause"]
+__all__ = ["Explains", "first_cause", "keep_first_cause"]
 
 
 @runtime_checkable
@@ -26,6 +26,13 @@ class Explains(Protocol):
     def explain(self, realizations: Realizations, setpoints: Setpoints) -> str:
         """Solve one realization and say it in a sentence; empty if nothing stands out."""
         ...
+
+
+def keep_first_cause(job: FeederJob, engine: Engine, batch: Realizations, settled: Settled) -> None:
+    """Hand over why the first realization of a batch erred, if one did and anybody asks."""
+    found = None if job.keep_cause is None else first_cause(engine, batch, settled)
+    if job.keep_cause is not None and found is not None:
+        job.keep_cause(*found)
 
 
 def first_cause(engine: Engine, batch: Realizations, settled: Settled) -> tuple[int, str] | None:

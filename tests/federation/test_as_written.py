@@ -437,7 +437,8 @@ def test_a_load_outside_its_band_is_named(tmp_path) -> None:
 
 def test_a_der_that_gives_less_than_told_is_named(tmp_path) -> None:
     study = written(tmp_path, PLAIN)
-    more = '[ders.fleet]\nh = { bus = "b3", capacity_kw = 60, can_form = false, cost_usd_per_kw = 1 }\n'
+    row = 'h = { bus = "b3", capacity_kw = 60, can_form = false }'
+    more = f"[ders.fleet]\n{row}\n"
     study.write_text(study.read_text().replace("[ders.fleet]\n", more))
     scenario = load_study(study).scenario
     plan = make_planner("partitioning", {}).plan(scenario)
@@ -453,6 +454,7 @@ def test_a_der_that_gives_less_than_told_is_named(tmp_path) -> None:
     )
     assert engine.explain(batch, told) == ""
     engine._circuit.text("set genmult=0.5")
+    engine.hold(plan)
     der = scenario.ders.ids[int(np.flatnonzero(~plan.grid_forming[0])[0])]
     assert engine.explain(batch, told).startswith(f"DER {der}, phase a, gives ")
     engine.close()
