@@ -13,7 +13,15 @@ from typing import Any
 
 from scenarios.errors import StoreError
 
-__all__ = ["UNFINISHED", "json_text", "read_json", "unsigned_zeros", "write_whole"]
+__all__ = [
+    "UNFINISHED",
+    "json_text",
+    "read_json",
+    "read_text",
+    "text_of",
+    "unsigned_zeros",
+    "write_whole",
+]
 
 UNFINISHED = re.compile(r"\..+\.\d+\.tmp")
 """Names of files a writer was still at; one that was killed leaves them behind."""
@@ -78,6 +86,28 @@ def unsigned_zeros(value: Any) -> Any:
     return value
 
 
+def text_of(data: bytes) -> str:
+    """Decode UTF-8, with or without a byte order mark.
+
+    Raises
+    ------
+    UnicodeDecodeError
+        If it is something else.
+    """
+    return data.decode("utf-8-sig")
+
+
+def read_text(path: Path) -> str:
+    """Read a text file of the user's: UTF-8, with or without a byte order mark.
+
+    Raises
+    ------
+    OSError, UnicodeDecodeError
+        If it cannot be read, or is something else.
+    """
+    return text_of(path.read_bytes())
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
@@ -87,7 +117,7 @@ def read_json(path: Path) -> dict[str, Any]:
         If it is missing, unreadable or something else than an object.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{path} cannot be understood ({error}); restore it, or delete {path.parent}"

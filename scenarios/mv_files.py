@@ -185,7 +185,8 @@ def _rows(
     if not path.is_file():
         faults.append(f"{path}: no such file; it must have columns {', '.join(head)}")
         return
-    with path.open(newline="", encoding="utf-8") as source:
+    # other bytes than UTF-8 may stand in columns that are not read
+    with path.open(newline="", encoding="utf-8-sig", errors="backslashreplace") as source:
         reader = csv.DictReader(source, restval="")
         found = tuple(reader.fieldnames or ())
         if found != head and (exactly or not set(head) <= set(found)):

@@ -11,7 +11,10 @@ loaded it, the first call of this one crashed now and then (`simulator.engine_th
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
+
+from scenarios.errors import ConfigError
 
 __all__ = ["borrow", "give_back", "refusal"]
 
@@ -20,7 +23,19 @@ _idle: list[Any] = []
 
 
 def borrow() -> Any:
-    """Lend a context without a circuit; the caller alone may use it until it gives it back."""
+    """Lend a context without a circuit; the caller alone may use it until it gives it back.
+
+    Raises
+    ------
+    ConfigError
+        If there is no working directory any more: the library asks for it and crashes.
+    """
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise ConfigError(
+            "the working directory is not there any more; change to one that is and start again"
+        ) from error
     import opendssdirect  # noqa: PLC0415  (loads the library, on the thread that is here)
 
     with _lock:

@@ -9,7 +9,6 @@ A realization's voltages are so the same to the last bit whatever was solved bef
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -22,10 +21,11 @@ from scenarios.snapshot import Snapshots
 from simulator.engine_thread import on_engine_thread
 from simulator.islands import Islands, live_components
 from simulator.opendss_circuit import Batch, ComplexArray, DssCircuit, Powers
-from simulator.opendss_elements import Elements
+from simulator.opendss_elements import Elements, ends_live, live_nodes
+from simulator.opendss_explain import furthest_from_told
 from simulator.opendss_measure import Meter
 from simulator.opendss_snapshot import Flows, Held, Record
-from simulator.opendss_sources import Kirchhoff
+from simulator.opendss_sources import Kirchhoff, moves
 from simulator.opendss_split import SplitLoads
 from simulator.opendss_terminals import Terminals, terminals_of
 
@@ -153,9 +153,9 @@ class OpenDssEngine:
 
     def _make_writers(self, islands: Islands, forming: BoolArray) -> _Writers:
         elements, ders = self._elements, self._scenario.ders
-        node_live = _live_nodes(elements, islands)
+        node_live = live_nodes(elements, islands)
         table = elements.load_table
-        dead = ((table.share > 0.0) & ~_ends_live(node_live, table.plus, table.minus)).any(axis=1)
+        dead = ((table.share > 0.0) & ~ends_live(node_live, table.plus, table.minus)).any(axis=1)
         served = np.flatnonzero(~dead)
         acts = (elements.generator_of >= 0) & islands.live[ders.bus] & ~forming[:, None]
         places = np.argwhere(acts)
@@ -211,7 +211,7 @@ class OpenDssEngine:
         assert writers is not None
         in_service = np.ones(elements.count, bool)
         in_service[: len(elements.lines)] = islands.closed
-        live = _live_nodes(elements, islands)
+        live = live_nodes(elements, islands)
         loads = elements.load_table.at(writers.load_places)
         kirchhoff = Kirchhoff(
             self._scenario,
@@ -279,6 +279,19 @@ class OpenDssEngine:
             demand_kva=flows.kw[0] + 1j * flows.kvar[0],
             supply_kva=seen.der_p_kw[0] + 1j * seen.der_q_kvar[0],
         )
+
+    @on_engine_thread
+    def explain(self, realizations: Realizations, setpoints: Setpoints) -> str:
+        """Solve one realization; name the load or DER that is furthest from what it was told.
+
+        Returns
+        -------
+        str
+            A sentence without a full stop; empty if all do as they are told.
+        """
+        held, asked = self._ready(realizations, setpoints)
+        flows = self._flows(asked, setpoints, slice(0, 1))
+        return furthest_from_told(self._circuit, self._scenario, self._elements, held, flows)
 
     def _ready(self, realizations: Realizations, setpoints: Setpoints) -> tuple[Held, Realizations]:
         """Return what is held, and the realizations as the circuit's loads have them."""
@@ -362,7 +375,7 @@ class OpenDssEngine:
         live, solve, status = circuit.voltages(), circuit.solver(), circuit.status()
         forming = np.zeros(v_pu.shape[1], bool)
         forming[formers] = True
-        moved = _moves(v_pu[:, formers], self._source_v_pu[formers])
+        moved = moves(v_pu[:, formers], self._source_v_pu[formers])
         for row in range(count):
             if moved[row]:
                 self._set_sources(v_pu[row], forming)
@@ -381,20 +394,3 @@ class OpenDssEngine:
         """Drop the circuit."""
         self._held = None
         self._circuit.clear()
-
-
-def _live_nodes(elements: Elements, islands: Islands) -> BoolArray:
-    live = np.zeros(len(elements.nodes) + 1, bool)
-    live[elements.bus_nodes[islands.live]] = True
-    live[0] = False
-    return live
-
-
-def _ends_live(live: BoolArray, plus: IntArray, minus: IntArray) -> Any:
-    return (live[plus] | (plus == 0)) & (live[minus] | (minus == 0))
-
-
-def _moves(v_pu: FloatArray, now: FloatArray) -> BoolArray:
-    """Whether any source changes between one realization and the next."""
-    before = np.vstack([now[None, :], v_pu[:-1]])
-    return np.asarray((v_pu != before[: len(v_pu)]).any(axis=1))

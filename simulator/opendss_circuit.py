@@ -1,13 +1,13 @@
 """One compiled circuit in an OpenDSS context of its own: the thin layer over the C library.
 
 Everything hot goes through object handles and plain arrays. A text command is only ever
-made of this package's own words, of the scenario's file path and of bus names that the
-compiled circuit itself reported (`safe_name`).
+made of this package's own words and of the scenario's file path. Names of buses and elements,
+which may hold anything that OpenDSS can read between quotes, go through handles and properties
+(`DssCircuit.add`), which nothing parses.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,31 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenarios.arrays import FloatArray, IntArray
-from scenarios.errors import EngineError
-from simulator.contexts import borrow, give_back
+from scenarios.errors import EngineError, GridproofError
+from simulator.compiling import compile_feeder
+from simulator.contexts import borrow, give_back, refusal
 
-__all__ = ["Batch", "DssCircuit", "Powers", "safe_name"]
+__all__ = ["Batch", "DssCircuit", "Powers"]
 
 ComplexArray = NDArray[np.complex128]
 
-_SAFE_NAME = re.compile(r"[A-Za-z0-9_:#+$/\-]{1,255}")
 _KEEP_Y = 2  # the library's SetterFlags.AvoidFullRecalc; importing that would load it
-
-
-def safe_name(name: str) -> str:
-    """Return a name that cannot be read as anything but one word of OpenDSS text.
-
-    Raises
-    ------
-    EngineError
-        If it holds a blank, a quote, a bracket, a dot, ``=``, ``!`` or the like.
-    """
-    if not _SAFE_NAME.fullmatch(name):
-        raise EngineError(
-            f"the name {name!r} cannot be put into an OpenDSS command; "
-            "use letters, digits and _ : # + $ / - only"
-        )
-    return name
 
 
 class Batch:
@@ -153,8 +137,6 @@ class DssCircuit:
     """
 
     def __init__(self, path: str, *, tolerance: float, max_iterations: int) -> None:
-        if any(sign in path for sign in '"\r\n'):
-            raise EngineError(f"the feeder's path {path!r} holds a quote or a line break")
         self._lent: Any = borrow()
         self.dss = self._lent.to_dss_python()
         api = self.dss._api_util
@@ -163,15 +145,17 @@ class DssCircuit:
         self._error = self.lib.Error_Get_NumberPtr()
         try:
             self._compile(path, tolerance, max_iterations)
-        except EngineError:
+        except GridproofError:
             self.clear()
             raise
 
     def _compile(self, path: str, tolerance: float, max_iterations: int) -> None:
-        self.text(f'compile "{Path(path).resolve()}"')
+        try:
+            compile_feeder(self._lent, Path(path))
+        except refusal() as error:
+            raise EngineError(f"OpenDSS refused {path}: {error}") from error
         self.active = self.dss.ActiveCircuit
-        self.text("solve")  # files need not solve themselves; taps have to be settled
-        self.text("set mode=snapshot loadmult=1 algorithm=normal controlmode=off")
+        self.text("set mode=snapshot loadmult=1 genmult=1 algorithm=normal controlmode=off")
         self.text(f"set tolerance={tolerance:g} maxiterations={max_iterations:d}")
 
     # ------------------------------------------------------------------ commands
@@ -206,27 +190,66 @@ class DssCircuit:
 
     # ------------------------------------------------------------------ elements
     def handles(self, kind: str) -> dict[str, Any]:
-        """Map the lower-case names of one class's elements to their handles."""
+        """Map the lower-case names of one class's enabled elements to their handles."""
+        found = self._all(kind)
+        if found:
+            enabled = self.property_number(kind, "enabled")
+            found = [handle for handle in found if self.integer(handle, enabled)]
+        return {self._name(handle).lower(): handle for handle in found}
+
+    def _all(self, kind: str) -> list[Any]:
         pointer, count = self.ffi.new("void***"), self.ffi.new("int32_t[4]")
         self.raw.Batch_CreateByClassS(self._context, pointer, count, kind.encode())
         self.check(f"listing the class {kind}")
         found = [pointer[0][k] for k in range(count[0])]
         if count[0]:
             self.raw.Batch_Dispose(pointer[0])
-        names = [self.ffi.string(self.raw.Obj_GetName(handle)).decode().lower() for handle in found]
-        return dict(zip(names, found, strict=True))
+        return found
+
+    def _name(self, handle: Any) -> str:
+        return str(self.ffi.string(self.raw.Obj_GetName(handle)).decode())
+
+    def add(self, kind: str, name: str, **values: float | str) -> Any:
+        """Make an element; no word of it passes the parser of text commands.
+
+        Parameters
+        ----------
+        kind, name
+            Class, and a name of our own.
+        values
+            Properties in the order they are set in. Whole numbers are integers of OpenDSS's,
+            other numbers floats; strings are bus names and choices.
+
+        Returns
+        -------
+        handle
+            Of the new element.
+        """
+        number = 1 + [str(one).lower() for one in self.dss.Classes].index(kind)
+        handle = self.raw.Obj_New(self._context, number, name.encode(), 1, 1)
+        self.check(f"adding {kind} {name}")
+        for key, value in values.items():
+            position = self.property_number(kind, key)
+            if isinstance(value, str):
+                self.raw.Obj_SetString(handle, position, value.encode(), 0)
+            elif isinstance(value, int):
+                self.raw.Obj_SetInt32(handle, position, value, 0)
+            else:
+                self.raw.Obj_SetFloat64(handle, position, value, 0)
+            self.check(f"setting {key} of {kind} {name}")
+        self.raw.Obj_EndEdit(handle, len(values))
+        self.check(f"adding {kind} {name}")
+        return handle
 
     def kinds(self) -> set[str]:
         """Lower-case class names of all enabled circuit elements."""
-        names = self.active.AllElementNames
-        return {name.split(".", 1)[0].lower() for name in names}
+        names = {name.split(".", 1)[0].lower() for name in self.active.AllElementNames}
+        return {kind for kind in names if self.handles(kind)}
 
     def property_number(self, kind: str, wanted: str) -> int:
         """Position of a property in a class, as the batch calls count them."""
         if kind not in self._properties:
-            handle = next(iter(self.handles(kind).values()))
-            name = self.ffi.string(self.raw.Obj_GetName(handle)).decode()
-            self.active.SetActiveElement(f"{kind}.{name}")
+            self.raw.Obj_Activate(self._all(kind)[0], 0)
             names = self.active.ActiveCktElement.AllPropertyNames
             self._properties[kind] = {key.lower(): k + 1 for k, key in enumerate(names)}
         return self._properties[kind][wanted]
@@ -250,7 +273,7 @@ class DssCircuit:
         self._read_back(self.integer(handle, position), value, handle, position)
 
     def _read_back(self, found: float, wanted: float, handle: Any, position: int) -> None:
-        name = self.ffi.string(self.raw.Obj_GetName(handle)).decode()
+        name = self._name(handle)
         self.check(f"setting property {position} of {name}")
         if found != wanted:
             raise EngineError(f"{name}: property {position} reads back {found}, set to {wanted}")
@@ -263,6 +286,15 @@ class DssCircuit:
         self.raw.DSS_Dispose_PInteger(pointer)
         self.check("reading the nodes of an element")
         return refs
+
+    def power_kva(self, handle: Any) -> complex:
+        """Read what an element draws at its first terminal in the last solution, kW and kvar."""
+        pointer, count = self.ffi.new("double**"), self.ffi.new("int32_t[4]")
+        self.raw.Alt_CE_Get_Powers(pointer, count, handle)
+        flat = np.array(self.ffi.unpack(pointer[0], count[0])).view(np.complex128)
+        self.raw.DSS_Dispose_PDouble(pointer)
+        self.check("reading the power of an element")
+        return complex(flat[: len(flat) // self.terminals(handle)].sum())
 
     def terminals(self, handle: Any) -> int:
         """Count the terminals of an element."""
@@ -311,7 +343,7 @@ class DssCircuit:
 
     def set_source(self, handle: Any, v_pu: float) -> None:
         """Set the magnitude a source holds; unlike the property, this leaves Y as it is."""
-        self.lib.Vsources_Set_Name(self.raw.Obj_GetName(handle))
+        self.raw.Obj_Activate(handle, 1)  # not by name: a disabled one may have the same
         self.lib.Vsources_Set_pu(v_pu)
         self.check("setting a source's magnitude")
         found = self.number(handle, self.property_number("vsource", "pu"))

@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from scenarios.arrays import FloatArray, IntArray
+from scenarios.arrays import BoolArray, FloatArray, IntArray
 from scenarios.errors import EngineError
 from scenarios.feeder import LoadModel
 from scenarios.scenario import Scenario
-from simulator.opendss_circuit import DssCircuit, safe_name
+from simulator.islands import Islands
+from simulator.opendss_circuit import DssCircuit
 from simulator.opendss_measure import Conductors, LoadTable
 
-__all__ = ["V_MAX_PU", "V_MIN_PU", "Elements"]
+__all__ = ["V_MAX_PU", "V_MIN_PU", "Elements", "ends_live", "live_nodes"]
 
 V_MIN_PU, V_MAX_PU = 0.5, 1.5
 """Loads and generators keep their model inside this band; at OpenDSS's own 0.95 a
@@ -28,6 +29,7 @@ constant-power load would turn into an impedance and hide that nothing can serve
 
 _V_LOW_PU = 0.4  # below: impedance; must stay under V_MIN_PU, between them is interpolated
 _SOURCE_PU = 1e-6  # impedance of a forming source on 1 MVA per phase: 1e-6 pu of droop
+_WYE = 0  # of the choice "conn"
 _MODEL_NUMBERS = {
     LoadModel.CONSTANT_POWER: 1,
     LoadModel.CONSTANT_IMPEDANCE: 2,
@@ -152,6 +154,19 @@ class Elements:
         )
 
 
+def live_nodes(elements: Elements, islands: Islands) -> BoolArray:
+    """(1 + node,) which nodes are energised; ground is not."""
+    live = np.zeros(len(elements.nodes) + 1, bool)
+    live[elements.bus_nodes[islands.live]] = True
+    live[0] = False
+    return live
+
+
+def ends_live(live: BoolArray, plus: IntArray, minus: IntArray) -> Any:
+    """Whether both ends of load slots are energised or ground."""
+    return (live[plus] | (plus == 0)) & (live[minus] | (minus == 0))
+
+
 # ------------------------------------------------------------------------------ building
 
 
@@ -179,7 +194,7 @@ def _line(scenario: Scenario, position: int) -> str:
 def _bases(circuit: DssCircuit, scenario: Scenario) -> FloatArray:
     base = np.zeros(len(scenario.feeder.buses.ids))
     for k, bus in enumerate(scenario.feeder.buses.ids):
-        if circuit.active.SetActiveBus(safe_name(bus)) < 0:
+        if circuit.active.SetActiveBus(bus) < 0:
             raise EngineError(f"the compiled circuit has no bus {bus}")
         base[k] = circuit.active.ActiveBus.kVBase * 1000.0
     if not (base > 0.0).all():
@@ -200,29 +215,50 @@ def _add_ders(circuit: DssCircuit, scenario: Scenario, base_v: FloatArray) -> No
     """Add sources (opened at once) and generators at zero; names are numbers, not ids."""
     ders, buses = scenario.ders, scenario.feeder.buses
     for k, bus in enumerate(ders.bus):
-        name, kv = safe_name(buses.ids[bus]), base_v[bus] / 1000.0
+        name, kv = buses.ids[bus], float(base_v[bus] / 1000.0)
         has = buses.phases[bus]
         if ders.can_form[k]:
             if not (has & ders.phases[k]).all():
                 raise EngineError(
-                    f"DER {ders.ids[k]} can form, but it or its bus {buses.ids[bus]} lacks a "
+                    f"DER {ders.ids[k]} can form, but it or its bus {name} lacks a "
                     "phase; an island's source needs all three"
                 )
-            x = _SOURCE_PU * kv * kv  # ohm, on 1 MVA per phase
-            circuit.text(
-                f"new vsource.{_former_name(k)} bus1={name}.1.2.3 phases=3 "
-                f"basekv={kv * np.sqrt(3.0):.12g} pu=1 angle={_angle(circuit, name):g} "
-                f"r1=0 x1={x:.6g} r0=0 x0={x:.6g}"
+            x = _rounded(_SOURCE_PU * kv * kv, 6)  # ohm, on 1 MVA per phase
+            handle = circuit.add(
+                "vsource",
+                _former_name(k),
+                bus1=f"{name}.1.2.3",
+                phases=3,
+                basekv=_rounded(kv * np.sqrt(3.0), 12),
+                pu=1.0,
+                angle=_angle(circuit, name),
+                r1=0.0,
+                x1=x,
+                r0=0.0,
+                x0=x,
             )
-            handle = circuit.handles("vsource")[_former_name(k)]
             circuit.switch(handle, closed=False, what=f"source of DER {ders.ids[k]}")
         for phase in np.flatnonzero(ders.phases[k]).tolist():
             if not has[phase]:
                 raise EngineError(f"DER {ders.ids[k]} feeds a phase its bus lacks: {phase + 1}")
-            circuit.text(
-                f"new generator.{_generator_name(k, phase)} bus1={name}.{phase + 1} phases=1 "
-                f"conn=wye kv={kv:.12g} model=1 vminpu={V_MIN_PU} vmaxpu={V_MAX_PU} kw=0 kvar=0"
+            circuit.add(
+                "generator",
+                _generator_name(k, phase),
+                bus1=f"{name}.{phase + 1}",
+                phases=1,
+                conn=_WYE,
+                kv=_rounded(kv, 12),
+                model=1,
+                vminpu=V_MIN_PU,
+                vmaxpu=V_MAX_PU,
+                kw=0.0,
+                kvar=0.0,
             )
+
+
+def _rounded(value: float, digits: int) -> float:
+    """Round to significant digits."""
+    return float(f"{value:.{digits}g}")
 
 
 def _angle(circuit: DssCircuit, bus: str) -> float:

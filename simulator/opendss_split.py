@@ -17,7 +17,7 @@ from scenarios.feeder import Connection
 from scenarios.realization import Realizations
 from scenarios.scenario import Scenario
 from scenarios.uncertainty import Box
-from simulator.opendss_circuit import DssCircuit, safe_name
+from simulator.opendss_circuit import DssCircuit
 
 __all__ = ["SplitLoads"]
 
@@ -91,15 +91,21 @@ class SplitLoads:
         feeder, found = self.scenario.feeder, circuit.handles("load")
         for part in np.flatnonzero(self.slot >= 0).tolist():
             k, slot = int(self.load[part]), int(self.slot[part])
-            bus = safe_name(feeder.buses.ids[feeder.loads.bus[part]])
+            bus = feeder.buses.ids[feeder.loads.bus[part]]
             delta = feeder.loads.connection[part] is Connection.DELTA
             nodes = f"{slot + 1}.{(slot + 1) % 3 + 1}" if delta else f"{slot + 1}"
             kw, kvar = feeder.loads.p_kw[part].sum(), feeder.loads.q_kvar[part].sum()
             kv = _slot_kv(circuit, found[loads[k]], delta=delta)
-            circuit.text(
-                f"new load.{_name(k, slot)} bus1={bus}.{nodes} phases=1 "
-                f"conn={'delta' if delta else 'wye'} kv={kv:.15g} model=1 "
-                f"kw={kw:.15g} kvar={kvar:.15g}"
+            circuit.add(
+                "load",
+                _name(k, slot),
+                bus1=f"{bus}.{nodes}",
+                phases=1,
+                conn=int(delta),
+                kv=float(f"{kv:.15g}"),
+                model=1,
+                kw=float(f"{kw:.15g}"),
+                kvar=float(f"{kvar:.15g}"),
             )
         for k in np.unique(self.load[self.slot >= 0]).tolist():
             for key in ("kw", "kvar"):

@@ -11,6 +11,7 @@ monitor and protection device. Regulators keep the tap that the file's own solve
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ import numpy as np
 
 from scenarios.errors import ConfigError
 from scenarios.feeder import Buses, Feeder, Sources
+from simulator.compiling import compile_feeder
 from simulator.contexts import borrow, give_back, refusal
+from simulator.dss_files import place_of
 from simulator.engine_thread import on_engine_thread
 from simulator.reader_elements import (
     Reading,
@@ -28,6 +31,7 @@ from simulator.reader_elements import (
     transformers_table,
 )
 from simulator.reader_faults import raw_faults
+from simulator.reader_settings import rated_faults, setting_faults
 from simulator.reader_shunts import capacitors_table, loads_table
 
 __all__ = ["read_feeder"]
@@ -63,6 +67,11 @@ def read_feeder(path: Path, *, switches: Sequence[str] | None = None) -> Feeder:
     context = borrow()
     try:
         return _read(context, path, switches)
+    except UnicodeDecodeError as error:
+        place = place_of(path, re.compile("[\udc80-\udcff]"))
+        raise ConfigError(
+            f"{place}: a name holds bytes that are no UTF-8 text; save the file as UTF-8"
+        ) from error
     finally:
         give_back(context)
 
@@ -72,6 +81,8 @@ def _read(context: Any, path: Path, switches: Sequence[str] | None) -> Feeder:
     faults = [] if error is None else [f"{path}: OpenDSS refused the file: {_one_line(error)}"]
     if error is None or _was_read_whole(context):
         faults += raw_faults(context, str(path))
+    if error is None:
+        faults += setting_faults(context, path, alone=not faults)
     if not faults and context.RegControls.Count() and not context.Solution.Converged():
         faults.append(
             f"{path}: its own power flow does not converge, so regulator taps cannot be read; "
@@ -81,7 +92,10 @@ def _read(context: Any, path: Path, switches: Sequence[str] | None) -> Feeder:
         raise ConfigError(faults) from error
     reading = Reading(context=context, where=str(path), buses=_bus_positions(context))
     reading.faults += faults
-    buses, loads = _buses_table(reading), loads_table(reading)
+    buses = _buses_table(reading)
+    if not reading.faults:
+        reading.faults += rated_faults(reading)
+    loads = loads_table(reading)
     capacitors, sources = capacitors_table(reading), _sources_table(reading)
     if faults:  # impedances of what is known to be wrong say nothing more
         raise ConfigError(reading.faults)
@@ -103,9 +117,7 @@ def _read(context: Any, path: Path, switches: Sequence[str] | None) -> Feeder:
 def _compile(context: Any, path: Path) -> Exception | None:
     """Compile and solve; the error, if there was one."""
     try:
-        context.Text.Command("Clear")
-        context.Text.Command(f'Compile "{path.resolve()}"')
-        context.Solution.Solve()  # files need not solve themselves; taps have to be settled
+        compile_feeder(context, path)
     except refusal() as error:
         return error
     return None

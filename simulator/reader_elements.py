@@ -18,7 +18,6 @@ __all__ = [
     "elements_of",
     "lines_table",
     "pair_slot",
-    "property_of",
     "transformers_table",
 ]
 
@@ -62,12 +61,6 @@ def active_terminals(context: Any) -> list[tuple[str, tuple[int, ...]]]:
     return [(bus, tuple(nodes[k * width : (k + 1) * width])) for k, bus in enumerate(buses)]
 
 
-def property_of(context: Any, name: str) -> str:
-    """Text of a property, ``class.name.property``."""
-    context.Text.Command(f"? {name}")
-    return str(context.Text.Result()).strip()
-
-
 def pair_slot(one: int, other: int) -> int | None:
     """Slot of the pair of nodes, or None if they are no pair of phases."""
     return _PAIRS.get(frozenset((one, other)))
@@ -99,13 +92,11 @@ def lines_table(reading: Reading, switches: Sequence[str] | None) -> Lines:
     count = len(ids)
     r, x, b = (np.zeros((count, 3, 3)) for _ in range(3))
     phases = np.zeros((count, 3), bool)
-    for name in ids:  # an open line's primitive matrix has lost its far end
-        context.Circuit.SetActiveElement(f"line.{name}")
+    for _ in elements_of(context, "Lines"):  # an open line's primitive matrix has lost its far end
         context.CktElement.Close(1, 0)
         context.CktElement.Close(2, 0)
     context.Solution.BuildYMatrix(1, 1)
-    for k, name in enumerate(ids):
-        context.Circuit.SetActiveElement(f"line.{name}")
+    for k, _ in enumerate(elements_of(context, "Lines")):
         place = np.array(ends[k][2]) - 1
         phases[k, place] = True
         impedance, susceptance = _series_and_shunt(_active_admittance(context))

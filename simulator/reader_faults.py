@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.reader_elements import active_terminals, elements_of, property_of
+from simulator.reader_elements import active_terminals, elements_of
 
 __all__ = ["raw_faults"]
 
@@ -47,10 +47,11 @@ def _has_circuit(context: Any) -> bool:
 
 
 def _enabled(context: Any) -> Iterator[str]:
-    for name in context.Circuit.AllElementNames():
-        context.Circuit.SetActiveElement(name)
-        if context.CktElement.Enabled():
-            yield str(name)
+    elements = context.to_dss_python().ActiveCircuit.CktElements
+    for k in range(int(context.Circuit.NumCktElements())):  # by number: names may occur twice
+        element = elements(k)
+        if element.Enabled:
+            yield str(element.Name)
 
 
 def _unknown_elements(context: Any) -> Iterator[str]:
@@ -88,9 +89,7 @@ def _line_faults(context: Any) -> Iterator[str]:
     for name in elements_of(context, "Lines"):
         owner = f"Line.{name}"
         yield from _not_positive(owner, "normamps", lines.NormAmps(), "its rating in ampere")
-        if not property_of(context, f"line.{name}.geometry") and not property_of(
-            context, f"line.{name}.spacing"
-        ):
+        if not lines.Geometry() and not lines.Spacing():
             yield from _not_positive(owner, "length", lines.Length(), "in the line's own units")
         yield from _impedance_faults(owner, lines.RMatrix(), lines.XMatrix())
         if int(lines.Phases()) > 3:

@@ -182,6 +182,7 @@ def feeder_job_of(
         channel=channel,
         pace=pace,
         keep_trace=sink.keep_trace if traced else None,
+        keep_cause=sink.keep_cause,
         rounds=rounds,
         step=study.step,
         make_second=(lambda _: LinearEngine(scenario)) if campaign.judge == "both" else None,

@@ -21,6 +21,7 @@ from federation.records.losses import UnservedEnergy, served_share
 from federation.records.store import CampaignStore
 from federation.statistics.shares import share_of
 from federation.studies.study import Study, load_study
+from federation.studies.study_file import dotted, split_entry
 from scenarios.arrays import BoolArray, content_digest
 from scenarios.errors import ConfigError
 from scenarios.plan import Plan
@@ -46,14 +47,14 @@ class Axis:
         ConfigError
             If it is not of that form or holds a value twice.
         """
-        key, equals, rest = text.partition("=")
+        path, rest = split_entry(text)
         values = tuple(value.strip() for value in rest.split(","))
-        if not equals or "." not in key or not all(values) or len(set(values)) < len(values):
+        if len(path) < 2 or not all(values) or len(set(values)) < len(values):
             raise ConfigError(
                 f'"{text}" is not of the form section.key=v1,v2,…, each value once; '
                 "write for example faults.latency_s=0,10,20"
             )
-        return cls(key=key.strip(), values=values)
+        return cls(key=dotted(path), values=values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,8 +158,8 @@ def run_sweep(
         for value in over.values
     ]
     if reference is not None:
-        key, _, value = reference.partition("=")
-        chosen.append({key: value})
+        path, value = split_entry(reference)
+        chosen.append({dotted(path): value})
     studies = [_load(study, overrides, settings) for settings in chosen]
     plans: dict[str, Plan] = {}
     points = []

@@ -13,7 +13,7 @@ import typer
 
 from federation.campaigns.study_jobs import open_store, session_settings
 from federation.cli.options import AsJson, Overrides, PlanFile, Quiet, StudyName, note, write_text
-from federation.cli.run import run, show
+from federation.cli.run import ERRED, run, show
 from federation.members.emit import LaunchPlan, Runner, emit
 from federation.members.launch import federate_command, supervise
 from federation.records.lock import writing
@@ -139,8 +139,10 @@ def _with_planner(study: Study, planner: str, out: Path | None, *, as_json: bool
     with writing(root):
         open_store(study, root)
         supervise(commands, settings, foreign=("planner",))
-    show(study, CampaignStore.open(root), as_json=as_json)
+    erred = show(study, CampaignStore.open(root), as_json=as_json)
     note(f"kept in {root}; see it again with: gridproof report {root}")
+    if erred:
+        raise typer.Exit(ERRED)
 
 
 def _filled(planner: str) -> Callable[[BrokerAddress], Sequence[str]]:

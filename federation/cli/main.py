@@ -2,7 +2,8 @@
 
 Results go to stdout, everything else to stderr; with ``--json`` stdout is exactly one JSON
 object. Exit codes: 0 done (a verdict is a result, good or bad), 1 a plan failed its audit or
-the program itself failed, 2 bad input, 3 no plan, 4 a lost federation, 130 interrupted.
+the program itself failed, 2 bad input, 3 no plan, 4 a lost federation, 5
+realizations erred (model or input at fault, no verdict), 130 interrupted.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from federation.files import unsigned_zeros
+from federation.files import read_text, unsigned_zeros
 from federation.studies.onm import is_onm, plan_from_onm
 from federation.studies.study import Study
 from optimizer.partitioning_options import PartitioningOptions
@@ -28,6 +28,7 @@ __all__ = [
     "StudyName",
     "Why",
     "ask_why",
+    "device_entry",
     "keeping",
     "note",
     "print_json",
@@ -39,7 +40,10 @@ __all__ = [
 ]
 
 StudyName = Annotated[
-    str, typer.Argument(metavar="STUDY", help="Name of a shipped study, or path of a .toml.")
+    str,
+    typer.Argument(
+        metavar="STUDY", help="Name of a shipped study, path of a .toml, or - to read one."
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -73,6 +77,14 @@ def note(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def device_entry(given: str) -> str:
+    """Return the ``--set`` entry of ``DER=HOST:PORT``, whatever the DER's id holds."""
+    der, equals, address = given.rpartition("=")
+    if not equals or der[:1] in ('"', "'"):
+        return f"devices.at.{given}"
+    return f"devices.at.{json.dumps(der.strip(), ensure_ascii=False)}={address}"
+
+
 @contextmanager
 def keeping(root: Path) -> Iterator[None]:
     """Say, where a run of many parts is interrupted, that it can be taken up."""
@@ -97,7 +109,7 @@ def read_plan(path: Path, scenario: Scenario) -> Plan:
         If it cannot be read or does not fit the study; every fault is listed.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(

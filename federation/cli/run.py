@@ -24,6 +24,7 @@ from federation.cli.options import (
     Quiet,
     StudyName,
     ask_why,
+    device_entry,
     note,
     print_json,
     read_plan,
@@ -52,6 +53,8 @@ from scenarios.plan import Plan
 __all__ = ["campaign", "federate", "resume", "run", "show"]
 
 INTERRUPTED = 130
+ERRED = 5
+"""Exit code of a run some of whose realizations erred: model, input or program at fault."""
 
 
 class Role(StrEnum):
@@ -205,7 +208,7 @@ def _load(
     seed: int | None,
     devices: list[str] | None,
 ) -> Study:
-    entries = [*(overrides or ()), *(f"devices.at.{entry}" for entry in devices or ())]
+    entries = [*(overrides or ()), *(device_entry(entry) for entry in devices or ())]
     entries += [f"campaign.samples={samples}"] if samples is not None else []
     entries += [f"campaign.seed={seed}"] if seed is not None else []
     return load_study(study, entries)
@@ -266,9 +269,11 @@ def _try(
             code = 0
     if code:
         raise typer.Exit(code)
-    show(study, CampaignStore.open(root), as_json=as_json)
+    erred = show(study, CampaignStore.open(root), as_json=as_json)
     if not quiet:
         note(f"kept in {root}; see it again with: gridproof report {root}")
+    if erred:
+        raise typer.Exit(ERRED)
 
 
 def _fresh_directory(study: Study) -> Path:
@@ -312,8 +317,14 @@ def show(
     *,
     as_json: bool,
     verdicts: Mapping[str, Any] | None = None,
-) -> None:
-    """Print a campaign's plan and verdicts as tables or as one JSON object."""
+) -> bool:
+    """Print a campaign's plan and verdicts as tables or as one JSON object.
+
+    Returns
+    -------
+    bool
+        Whether any realization erred.
+    """
     plan = stored_plan(store, study.scenario)
     about = None if plan is None else about_plan(plan, study.scenario, store.step)
     known = None if plan is None else kept_why(store, plan)
@@ -325,7 +336,14 @@ def show(
         seed = study.config.campaign.seed
         version = store.environment["versions"]
         print_json(run_summary(study.name, seed, about, verdicts, version))
-        return
+        return any_erred(verdicts)
     views = [plan_view(about)] if about is not None else []
     said = steps_view(verdicts) if "steps" in verdicts else verdict_view(verdicts)
     print_views(stdout(), *views, said)
+    return any_erred(verdicts)
+
+
+def any_erred(verdicts: Mapping[str, Any]) -> bool:
+    """Whether any realization of a campaign, or of the campaign of any step, erred."""
+    tried = [one["campaign"] for one in verdicts["steps"]] if "steps" in verdicts else [verdicts]
+    return any(one["outcomes"]["erred"] > 0 for one in tried if one is not None)

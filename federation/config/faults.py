@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from federation.addresses import ADDRESS_PATTERN
 from federation.config.base import Section, remedy
 
 __all__ = ["DevicesConfig", "FaultsConfig", "RealtimeConfig"]
@@ -152,7 +153,7 @@ class RealtimeConfig(Section):
 class DevicesConfig(Section):
     """DERs that are devices of their own, behind Modbus/TCP with SunSpec models."""
 
-    at: dict[Id, Annotated[str, Field(pattern=r"^[^\s:]+:\d{1,5}$")]] = Field(
+    at: dict[Id, Annotated[str, Field(pattern=ADDRESS_PATTERN)]] = Field(
         default_factory=dict, description="DER to HOST:PORT of its device"
     )
     unit: int = Field(default=1, ge=1, le=247, description="Modbus unit identifier")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from federation.addresses import host_and_port
 from federation.devices.sunspec import (
     BASES,
     CONTROLS,
@@ -233,10 +234,12 @@ def probe_device(address: str, *, unit: int, deadline_s: float) -> dict[str, Any
     FederationError
         If it does not answer, or not as a SunSpec DER.
     """
-    host, _, port = address.rpartition(":")
-    if not (host and port.isdigit() and 0 < int(port) < 65536):
-        raise ConfigError(f"{address!r} is not HOST:PORT; write for example 127.0.0.1:5020")
-    device = SunspecDevice(host, int(port), unit=unit, deadline_s=deadline_s)
+    found = host_and_port(address)
+    if found is None:
+        raise ConfigError(
+            f"{address!r} is not HOST:PORT; write for example 127.0.0.1:5020 or [::1]:5020"
+        )
+    device = SunspecDevice(*found, unit=unit, deadline_s=deadline_s)
     try:
         p_kw, q_kvar = device.measure()
         return {"models": device.models, "p_kw": p_kw.tolist(), "q_kvar": q_kvar.tolist()}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from federation.addresses import host_and_port
 from federation.config.faults import DevicesConfig
 from federation.devices.client import DeviceLostError, DeviceRefusedError, SunspecDevice
 from federation.members.channel import DeviceReading
@@ -87,9 +88,11 @@ class ModbusDevices:
         self.close()
         self._kept = []
         for name, address in self._config.at.items():
-            host, _, port = address.rpartition(":")
+            found = host_and_port(address)
+            if found is None:
+                raise ConfigError(f"[devices] at.{name} = {address!r} is not HOST:PORT")
             device = SunspecDevice(
-                host, int(port), unit=self._config.unit, deadline_s=self._config.deadline_s
+                *found, unit=self._config.unit, deadline_s=self._config.deadline_s
             )
             der = ids.index(name)
             p, q = plan.p_kw[0, der], plan.q_kvar[0, der]

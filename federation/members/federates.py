@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 
+from federation.members.causes import keep_first_cause
 from federation.members.channel import Settled
 from federation.members.jobs import Deadlines, Engine, FeederJob, PlannerJob, Recourse, Trace
 from federation.members.rounds import Tried, mend, settle
@@ -285,6 +286,7 @@ class FeederFederate(_Federate):
             snapshots, verdicts = settled.snapshots, settled.verdicts
             if self._job.keep_trace is not None:
                 self._job.keep_trace(settled.trace)
+            keep_first_cause(self._job, engines[0], batch, settled)
             if len(engines) == 1:
                 self._job.sink.write(drawn, settled.setpoints, snapshots, verdicts)
             else:

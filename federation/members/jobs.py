@@ -143,6 +143,8 @@ class FeederJob:
         Holds the feeder to the wall clock; as fast as possible if None. Batches of one.
     keep_trace
         Takes what channel, pace and rounds saw of a batch, just before the sink takes the batch.
+    keep_cause
+        Takes the first realization of a batch that erred, and why, before the sink takes it.
     rounds
         Most further rounds in which the planner is asked again, with measurements, for what
         is outside a limit; without a channel only.
@@ -161,6 +163,7 @@ class FeederJob:
     channel: Channel | None = None
     pace: Pace | None = None
     keep_trace: Callable[[Trace], None] | None = None
+    keep_cause: Callable[[int, str], None] | None = None
     rounds: int = 0
     step: int = 0
     states: States | None = None

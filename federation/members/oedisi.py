@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from federation.files import read_text
 from federation.members.launch import program
 from federation.members.oedisi_states import STATE_PORTS
 from federation.wire.helics_broker import BrokerAddress
@@ -212,7 +213,7 @@ def read_mapping(folder: Path, role: Role) -> dict[str, str]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(

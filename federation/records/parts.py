@@ -82,9 +82,20 @@ def batches(chunk: int, samples: int, batch: int) -> tuple[tuple[int, int], ...]
 
 
 def encode_part(
-    chunk: int, table: pa.Table, *, samples: int, fingerprint: str, plan_digest: str
+    chunk: int,
+    table: pa.Table,
+    *,
+    samples: int,
+    fingerprint: str,
+    plan_digest: str,
+    cause: tuple[int, str] | None = None,
 ) -> bytes:
     """Encode one chunk; the bytes depend on the arguments alone.
+
+    Parameters
+    ----------
+    cause
+        The first realization of the chunk that erred, and why; kept with what it belongs to.
 
     Raises
     ------
@@ -98,7 +109,14 @@ def encode_part(
             f"chunk {chunk} needs realizations {first} to {first + count - 1} in order; "
             f"found {len(index)} rows"
         )
-    stamp = {"format": FORMAT, "fingerprint": fingerprint, "plan": plan_digest, "chunk": chunk}
+    stamp: dict[str, Any] = {
+        "format": FORMAT,
+        "fingerprint": fingerprint,
+        "plan": plan_digest,
+        "chunk": chunk,
+    }
+    if cause is not None:
+        stamp["erred"] = {"first": cause[0], "said": cause[1]}
     table = table.replace_schema_metadata({STAMP_KEY: json.dumps(stamp, sort_keys=True)})
     sink = pa.BufferOutputStream()
     strings = [f.name for f in table.schema if not pa.types.is_floating(f.type)]
@@ -163,6 +181,7 @@ class ChunkSink:
     _digest: str = ""
     _open: dict[int, list[pa.Table]] = field(default_factory=dict)
     _profiles: dict[int, Profile] = field(default_factory=dict)
+    _causes: dict[int, tuple[int, str]] = field(default_factory=dict)
 
     def accept(self, plan: Plan) -> None:
         """Take the plan everything that follows is tried under."""
@@ -171,6 +190,11 @@ class ChunkSink:
     def keep_trace(self, trace: Trace) -> None:
         """Take what is kept beside the verdicts of the batch that comes next."""
         self._trace = trace
+
+    def keep_cause(self, index: int, said: str) -> None:
+        """Take why a realization of the batch that comes next erred; a chunk keeps the first."""
+        chunk = index // CHUNK_ROWS
+        self._causes[chunk] = min(self._causes.get(chunk, (index, said)), (index, said))
 
     def write(
         self,
@@ -221,6 +245,7 @@ class ChunkSink:
             samples=self.samples,
             fingerprint=self.fingerprint,
             plan_digest=self._digest,
+            cause=self._causes.pop(chunk, None),
         )
         profile = encode_profile(
             self._profiles.pop(chunk),

@@ -76,6 +76,10 @@ class CampaignSink:
         """Take what is kept beside the verdicts of the batch that comes next."""
         self._chunks.keep_trace(trace)
 
+    def keep_cause(self, index: int, said: str) -> None:
+        """Take why a realization of the batch that comes next erred."""
+        self._chunks.keep_cause(index, said)
+
     def write(
         self,
         realizations: Realizations,

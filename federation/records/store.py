@@ -267,6 +267,18 @@ class CampaignStore:
             except (pa.ArrowException, OSError) as error:
                 raise StoreError(_torn(path, error)) from error
 
+    def first_cause(self, chunks: Sequence[int]) -> dict[str, Any] | None:
+        """Return the first realization that erred and why, where a part says so."""
+        for chunk in sorted(chunks):
+            try:
+                with pq.ParquetFile(self.part_path(chunk)) as file:
+                    stamp = json.loads((file.schema_arrow.metadata or {})[STAMP_KEY.encode()])
+            except (pa.ArrowException, OSError) as error:
+                raise StoreError(_torn(self.part_path(chunk), error)) from error
+            if "erred" in stamp:
+                return dict(stamp["erred"])
+        return None
+
     def _check_part(self, path: Path, chunk: int, plan_digest: str | None) -> None:
         try:
             with pq.ParquetFile(path) as file:

@@ -186,6 +186,7 @@ def campaign_summary(store: CampaignStore) -> dict[str, Any]:
         "violations": kinds.shares(interval),
         "energy": energy.figures(),
         "worst": worst,
+        **({"erred": store.first_cause(chunks)} if counts[Outcome.ERRED] else {}),
         **(
             {"crossed": crossed_outcomes(store, chunks, confidence)}
             if asked["judge"] == "both"

@@ -8,7 +8,7 @@ from typing import Any
 from federation.records.losses import served_share as share_of_energy
 from federation.wording import decimals
 
-__all__ = ["interval_kind", "interval_words", "sentences", "served_share"]
+__all__ = ["erred_words", "interval_kind", "interval_words", "sentences", "served_share"]
 
 
 def interval_kind(campaign: Mapping[str, Any]) -> str:
@@ -28,6 +28,14 @@ def served_share(campaign: Mapping[str, Any]) -> float | None:
     return share_of_energy(campaign["energy"])
 
 
+def erred_words(campaign: Mapping[str, Any]) -> str:
+    """Say how many realizations erred, and why the first did."""
+    text = f"{campaign['outcomes']['erred']} of {campaign['samples']} realizations erred"
+    text += " and say nothing of the plan"
+    cause = campaign.get("erred")
+    return f"{text}; the first, #{cause['first']}: {cause['said']}" if cause else text
+
+
 def sentences(campaign: Mapping[str, Any]) -> list[str]:
     """One line each for what the summary holds beyond shares and margins."""
     lines = []
@@ -37,6 +45,8 @@ def sentences(campaign: Mapping[str, Any]) -> list[str]:
             "feasible says nothing of the plan"
         )
     stopping, energy = campaign.get("stopping"), campaign.get("energy")
+    if campaign["outcomes"].get("erred"):
+        lines.append(erred_words(campaign))
     if stopping:
         lines.append(_why_stopped(stopping))
     if not campaign.get("independent_draws", True):

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from federation.reports.campaign_words import served_share
+from federation.reports.campaign_words import erred_words, served_share
 from federation.reports.view_table import blank_table
 from federation.wording import decimals, fixed, per_cent, percent, served_words
 
@@ -198,12 +198,17 @@ def _worst_words(step: Mapping[str, Any]) -> list[str]:
         for name, count in campaign["outcomes"].items()
         if count and name != "feasible"
     ]
-    return [f"{where}: {', '.join(others)}"] * bool(others) + [
-        f"{where}: {kind} {fixed(worst['margin'], 4)} {worst['unit']} at "
-        f"{worst['element']}, realization {worst['index']}"
-        for kind, worst in campaign["worst"].items()
-        if worst["margin"] < 0.0
-    ]
+    cause = [f"{where}: {erred_words(campaign)}"] if campaign["outcomes"]["erred"] else []
+    return (
+        [f"{where}: {', '.join(others)}"] * bool(others)
+        + cause
+        + [
+            f"{where}: {kind} {fixed(worst['margin'], 4)} {worst['unit']} at "
+            f"{worst['element']}, realization {worst['index']}"
+            for kind, worst in campaign["worst"].items()
+            if worst["margin"] < 0.0
+        ]
+    )
 
 
 def _verdict_cells(campaign: Mapping[str, Any] | None) -> tuple[str, ...]:

@@ -152,9 +152,9 @@ def _empirical(
     assert path is not None  # sampling_faults has seen to it
     place = origin.fault(("campaign", "history"), config.history, "").rstrip()
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        with path.open(encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
+            lines = list(csv.reader(file))  # bytes that are no UTF-8 may stand where none is read
+    except (OSError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{place}: {path} cannot be read: {reason}; name a CSV file") from error
     history = _History(str(path), lines, scenario)

@@ -20,6 +20,7 @@ from federation.config.study import (
     PlannerConfig,
     StudyConfig,
 )
+from federation.files import read_text
 from federation.studies.build import (
     apply_switching,
     build_scenario,
@@ -27,6 +28,7 @@ from federation.studies.build import (
     loop_faults,
     nobody_forms,
 )
+from federation.studies.piped import STDIN, piped_study
 from federation.studies.planner_options import complete_planner, planner_faults
 from federation.studies.restoration_study import Damage, damage_faults, restores, table_path
 from federation.studies.sampling import history_path, make_sampler, sampling_faults
@@ -35,6 +37,7 @@ from federation.studies.study_file import (
     apply_overrides,
     did_you_mean,
     parse_sections,
+    parse_toml,
     read_toml,
 )
 from federation.studies.wiring import wiring_faults
@@ -155,8 +158,8 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     Parameters
     ----------
     name_or_path
-        Name of a shipped study, path of a ``.toml``, or path of the ``.json`` that
-        `write_resolved` wrote.
+        Name of a shipped study, path of a ``.toml``, path of the ``.json`` that
+        `write_resolved` wrote, or ``-`` or a pipe that gives one of them.
     overrides
         ``section.key=value`` entries, applied on top of the file.
 
@@ -165,13 +168,14 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     ConfigError
         With every fault of the study and its feeder, each one sentence.
     """
-    path, label = _locate(str(name_or_path))
+    path, label, text = _locate(str(name_or_path))
     written: Mapping[str, Any] = {}
     if path.suffix == ".json":
-        written = _read_resolved(path, label)
+        written = _read_resolved(path, label, text)
         raw, name = written["config"], str(written["name"])
     else:
-        raw, name = read_toml(path, label), path.stem
+        raw = read_toml(path, label) if text is None else parse_toml(text, label)
+        name = path.stem
     values, origin, faults = apply_overrides(raw, overrides, label)
     sections, whole, more = parse_sections(values, origin)
     faults += more
@@ -261,23 +265,30 @@ def _scenario(
         raise ConfigError([f"{label}: {fault}" for fault in error.faults]) from error
 
 
-def _locate(given: str) -> tuple[Path, str]:
-    """Find the study's file, and its name in messages."""
+def _locate(given: str) -> tuple[Path, str, str | None]:
+    """Find the study's file, its name in messages, and its text if it came through a pipe.
+
+    What comes through a pipe lies in the working directory, as far as its feeder is concerned.
+    """
+    text = piped_study(given)
+    if text is not None:
+        suffix = ".json" if text.lstrip().startswith("{") else ".toml"
+        return Path(f"piped{suffix}"), "standard input" if given == STDIN else given, text
     path = Path(given)
     if path.suffix in (".toml", ".json") or len(path.parts) > 1:
         if path.is_file():
-            return path, given
+            return path, given, None
         raise ConfigError(f"{given}: no such file; give the path of a study, or a shipped name")
     shipped = {study.name: study.path for study in list_studies()}
     if given in shipped:
-        return shipped[given], f"studies/{given}.toml"
+        return shipped[given], f"studies/{given}.toml", None
     near = did_you_mean(given, shipped, "shipped studies")
     raise ConfigError(f"{given}: no shipped study has this name, and it is no .toml file; {near}")
 
 
-def _read_resolved(path: Path, label: str) -> Mapping[str, Any]:
+def _read_resolved(path: Path, label: str, text: str | None) -> Mapping[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_text(path) if text is None else text)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{label}: cannot be read as JSON ({error}); start a new run") from error
     wanted = {"format": str, "name": str, "fingerprint": str, "config": dict}

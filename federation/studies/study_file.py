@@ -8,6 +8,8 @@ faults of a file are reported together, not the first.
 from __future__ import annotations
 
 import difflib
+import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +20,20 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from federation.config.study import StudyConfig
+from federation.files import read_text
 from scenarios.errors import ConfigError
 
-__all__ = ["Origin", "apply_overrides", "did_you_mean", "parse_sections", "read_toml", "shown"]
+__all__ = [
+    "Origin",
+    "apply_overrides",
+    "did_you_mean",
+    "dotted",
+    "parse_sections",
+    "parse_toml",
+    "read_toml",
+    "shown",
+    "split_entry",
+]
 
 KeyPath = tuple[str | int, ...]
 
@@ -42,11 +55,11 @@ class Origin:
 
     def place(self, path: KeyPath) -> str:
         """Name a key as the user wrote it: ``x.toml: [ders.defaults] ramp``."""
-        dotted = ".".join(str(part) for part in path)
+        name = dotted(path)
         for key in self.overridden:
-            if dotted == key or dotted.startswith(f"{key}."):
+            if name == key or name.startswith(f"{key}."):
                 return f"{self.label} --set {key}"
-        names = [str(part) for part in path if isinstance(part, str)]
+        names = [_bare(part) for part in path if isinstance(part, str)]
         items = "".join(f"[{part}]" for part in path if isinstance(part, int))
         if len(names) == 1:
             return f"{self.label}: [{names[0]}]{items}"
@@ -90,14 +103,26 @@ def read_toml(path: Path, label: str) -> dict[str, Any]:
         If it cannot be read or is not TOML; the message has the line.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{label}: not valid TOML: {error}; mend that line") from error
+        return parse_toml(read_text(path), label)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{label}: not UTF-8 text ({error}); save it as UTF-8") from error
     except OSError as error:
         reason = error.strerror or error
         raise ConfigError(f"{label}: cannot be read: {reason}; give a readable file") from error
+
+
+def parse_toml(text: str, label: str) -> dict[str, Any]:
+    """Parse TOML, with a byte order mark or carriage returns as editors leave them.
+
+    Raises
+    ------
+    ConfigError
+        If it is not TOML; the message has the line.
+    """
+    try:
+        return tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{label}: not valid TOML: {error}; mend that line") from error
 
 
 def apply_overrides(
@@ -124,12 +149,12 @@ def apply_overrides(
     keys: list[str] = []
     faults: list[str] = []
     for entry in overrides:
-        key, equals, text = entry.partition("=")
-        path = [part.strip() for part in key.split(".")]
-        if not equals or len(path) < 2 or not all(path):
+        path, text = split_entry(entry)
+        if len(path) < 2 or not all(path):
             faults.append(
                 f'{label} --set "{entry}" is not of the form section.key=value; '
-                "write for example --set uncertainty.spread=0.25"
+                "write for example --set uncertainty.spread=0.25; a name that holds a dot goes in "
+                "quotes: --set 'ders.fleet.\"g.1\".capacity_kw=300'"
             )
             continue
         table = values
@@ -138,9 +163,51 @@ def apply_overrides(
             if not isinstance(inner, dict):
                 inner = table[part] = {}
             table = inner
-        table[path[-1]] = _literal(text.strip())
-        keys.append(".".join(path))
+        table[path[-1]] = _literal(text)
+        keys.append(dotted(path))
     return values, Origin(label=label, overridden=tuple(keys)), faults
+
+
+_KEY_PART = r"""\s*(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^.="']*)\s*"""
+_ENTRY = re.compile(rf"({_KEY_PART}(?:\.{_KEY_PART})*)=(.*)", re.DOTALL)
+_BARE_KEY = re.compile(r"[^\s.=\"'\[\]]+")
+
+
+def split_entry(entry: str) -> tuple[list[str], str]:
+    """Take ``section.key=value`` apart.
+
+    Parts that hold a dot, a blank or ``=`` stand in quotes, as in TOML: ``a."b.c".d=1``.
+
+    Returns
+    -------
+    path, value
+        No path if the entry is not of that form.
+    """
+    match = _ENTRY.fullmatch(entry)
+    if match is None:
+        return [], ""
+    parts = [part.strip() for part in re.findall(rf"(?:^|\.)({_KEY_PART})", match[1])]
+    return [_unquoted(part) for part in parts], match[2].strip()
+
+
+def _unquoted(part: str) -> str:
+    if part[:1] not in ('"', "'"):
+        return part
+    try:
+        return str(tomllib.loads(f"value = {part}")["value"])
+    except tomllib.TOMLDecodeError:
+        return ""
+
+
+def _bare(part: str | int) -> str:
+    """Print a key as TOML needs it: in quotes where it holds more than a word."""
+    text = str(part)
+    return text if _BARE_KEY.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """Print the path of a key as ``--set`` takes it."""
+    return ".".join(_bare(part) for part in path)
 
 
 def _copied(value: Any) -> Any:
@@ -276,6 +343,7 @@ _TYPES = {
     "model_type": "must be a table",
     "model_attributes_type": "must be a table",
     "string_too_short": "must not be empty",
+    "string_pattern_mismatch": "must be HOST:PORT, such as 127.0.0.1:5020 or [::1]:5020",
 }
 
 

@@ -20,6 +20,7 @@ from uuid import uuid4
 
 import helics as h
 
+from federation.addresses import host_and_port
 from scenarios.errors import ConfigError, FederateLost, FederationError
 
 __all__ = [
@@ -109,10 +110,16 @@ class BrokerAddress:
         ConfigError
             If it is not of that form.
         """
-        host, _, port = broker.rpartition(":")
-        if not (host and port.isdigit() and 0 < int(port) < 65536):
+        found = host_and_port(broker)
+        if found is None:
             raise ConfigError(f"broker {broker!r} is not HOST:PORT, such as 127.0.0.1:23500")
-        return cls(transport="zmq", key=key, host=host, port=int(port))
+        host, port = found
+        if ":" in host:
+            raise ConfigError(
+                f"broker {broker!r} is an IPv6 address, which HELICS does not take over zmq; give "
+                "an IPv4 address or a name that has one, such as 127.0.0.1:23500"
+            )
+        return cls(transport="zmq", key=key, host=host, port=port)
 
     def core_arguments(self) -> str:
         """Return the init string of a core that joins this broker.

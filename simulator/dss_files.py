@@ -1,0 +1,118 @@
+"""What is looked at in feeder files before OpenDSS gets them.
+
+OpenDSS follows a file that redirects to itself until the program's stack is gone, and takes
+the program along; and it cannot say in which line a setting was made. Everything else about a
+file is OpenDSS's own to say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["circle_of_redirects", "lines_of", "place_of"]
+
+_LEADS_ON = re.compile(
+    r"""^\s*(?P<command>red(?:i(?:r(?:e(?:c(?:t)?)?)?)?)?|c(?:o(?:m(?:p(?:i(?:l(?:e)?)?)?)?)?)?)
+        [\s,]+(?:\w+\s*=\s*)?(?P<file>"[^"]*"|'[^']*'|\([^)]*\)|\[[^\]]*\]|\{[^}]*\}|[^\s,!]+)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""``Redirect`` and ``Compile``, as far as OpenDSS lets them be shortened."""
+
+_VARIABLE = re.compile(r"""(@\w+)\s*=\s*("[^"]*"|'[^']*'|[^\s,!]+)""")
+_ENCODINGS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"", "utf-8-sig"))
+
+
+def circle_of_redirects(path: Path) -> tuple[tuple[Path, int], ...]:
+    """Find files that lead back to one another.
+
+    Parameters
+    ----------
+    path
+        The main file.
+
+    Returns
+    -------
+    tuple
+        File and line of each step of the first circle that OpenDSS would get into; empty if
+        there is none.
+    """
+    return _circle(path.resolve(), [], {}, set())
+
+
+def _circle(
+    file: Path, above: list[tuple[Path, int]], variables: dict[str, str], done: set[Path]
+) -> tuple[tuple[Path, int], ...]:
+    for number, line in lines_of(file):
+        if line.lstrip()[:3].lower() == "var":
+            variables |= {key.lower(): value for key, value in _VARIABLE.findall(line)}
+            continue
+        match = _LEADS_ON.match(line)
+        if match is None:
+            continue
+        given = match["file"]
+        target = _found(variables.get(given.lower(), given), (file, *(k for k, _ in above)))
+        if target is None or target in done:
+            continue
+        here = [*above, (file, number)]
+        for k, (ancestor, _) in enumerate(here):
+            if ancestor == target:
+                return tuple(here[k:])
+        circle = _circle(target, here, variables, done)
+        if circle:
+            return circle
+    done.add(file)
+    return ()
+
+
+def _found(given: str, readers: tuple[Path, ...]) -> Path | None:
+    """Find what a redirect names: beside the file that has it, or beside one further up."""
+    name = given.strip("\"'()[]{} \t").replace("\\", "/")
+    for reader in readers:
+        for candidate in (reader.parent / name, reader.parent / f"{name}.dss"):
+            if candidate.is_file():
+                return candidate.resolve()
+    return None
+
+
+def lines_of(file: Path) -> Iterator[tuple[int, str]]:
+    """Yield number and text of what is no comment; nothing of a file that cannot be read."""
+    try:
+        data = file.read_bytes()
+    except OSError:
+        return
+    encoding = next(name for mark, name in _ENCODINGS if data.startswith(mark))
+    commented = False
+    for number, line in enumerate(data.decode(encoding, "surrogateescape").splitlines(), start=1):
+        text = line.lstrip()
+        if commented or text.startswith("/*"):
+            commented = "*/" not in text
+        elif text and not text.startswith(("!", "//")):
+            yield number, line
+
+
+def place_of(path: Path, pattern: re.Pattern[str]) -> str:
+    """Name the first line, in the file or in what it redirects to, that matches.
+
+    Returns
+    -------
+    str
+        ``FILE, line N``; the main file alone if no line does.
+    """
+    for file in _tree(path.resolve(), set()):
+        for number, line in lines_of(file):
+            if pattern.search(line):
+                return f"{file if file != path.resolve() else path}, line {number}"
+    return str(path)
+
+
+def _tree(file: Path, seen: set[Path]) -> Iterator[Path]:
+    """Yield a file and what it leads on to, each once."""
+    seen.add(file)
+    yield file
+    for _, line in lines_of(file):
+        match = _LEADS_ON.match(line)
+        target = None if match is None else _found(match["file"], (file,))
+        if target is not None and target not in seen:
+            yield from _tree(target, seen)
