@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 _MOVABLE = 1e-9  # pu; a narrower range has no inside, a weaker influence is none
+_BALANCED = 1e-6  # pu; 1 W on a phase, within what a solver leaves of a balance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -161,6 +162,25 @@ def island_limits(network: Network, stage: FirstStage, state: IslandState) -> tu
         *_capability(network, stage, state, layout),
         *_apparent(network, stage, state, layout),
         *_ramps(network, stage, state, layout),
+        *_neutrals(state),
+    )
+
+
+def _neutrals(state: IslandState) -> tuple[Limit, ...]:
+    """No current to earth from a part that only deltas feed; keeps no margin."""
+    rows = len(state.neutral.constant)
+    if not rows:
+        return ()
+    return (
+        Limit(
+            kind="active",
+            expression=state.neutral,
+            lower=np.full(rows, -_BALANCED),
+            upper=np.full(rows, _BALANCED),
+            scale=np.zeros(rows),
+            measured=np.zeros((rows, 2), np.int64),
+            weight=np.zeros((rows, 2)),
+        ),
     )
 
 

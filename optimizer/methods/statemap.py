@@ -23,6 +23,7 @@ from scipy.sparse.linalg import splu
 
 from optimizer.constraints.flow import Decisions, add_flow
 from optimizer.constraints.network import Network
+from optimizer.constraints.zero_sequence import held_by
 from optimizer.first_stage import FirstStage
 from optimizer.methods.pyomo_model import compile_model
 from optimizer.methods.solve import Arrays
@@ -70,6 +71,9 @@ class IslandState:
         at ``channels`` (channel, 2) branch and channel.
     der_p, der_q
         Maps of every live DER phase's power at ``outputs`` (output, 2) DER and phase.
+    neutral
+        Maps of the currents that find no way back from parts that only deltas feed, real and
+        imaginary: zero in every state that can be.
     """
 
     controls: IntArray
@@ -82,6 +86,7 @@ class IslandState:
     flow_q: Affine
     der_p: Affine
     der_q: Affine
+    neutral: Affine
 
 
 def island_state(network: Network, stage: FirstStage, blocks: tuple[int, ...]) -> IslandState:
@@ -136,6 +141,7 @@ def island_state(network: Network, stage: FirstStage, blocks: tuple[int, ...]) -
         flow_q=maps(m.flow.q, channels),
         der_p=maps(m.p, outputs),
         der_q=maps(m.q, outputs),
+        neutral=maps(m.flow.neutral, np.array(list(m.flow.neutral), np.int64).reshape(-1, 2)),
     )
 
 
@@ -156,7 +162,9 @@ def _model(network: Network, stage: FirstStage, blocks: tuple[int, ...], former:
         forming={g: int(g == former) for g in plain.forming},
         source_w=plain.source_w,
     )
-    add_flow(m, network, decisions, (m.p, m.q), (m.use_p, m.use_q), reach=np.zeros(2))
+    held = held_by(network, stage.closed, blocks, former)
+    demand = (m.use_p, m.use_q)
+    add_flow(m, network, decisions, (m.p, m.q), demand, reach=np.zeros(2), held=held)
     m.nothing = pyo.Objective(expr=0 * next(iter(m.use_p.values())))
     return m
 
