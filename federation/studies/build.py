@@ -105,7 +105,7 @@ def locked_switches(config: FeederConfig, feeder: Feeder) -> BoolArray:
 
 def _der_faults(config: DersConfig, feeder: Feeder, origin: Origin) -> list[str]:
     faults: list[str] = []
-    position = index_of(feeder.buses.ids)
+    position, feeds_all = index_of(feeder.buses.ids), list[str]()
     ders = {name: der.resolved(config.defaults) for name, der in config.fleet.items()}
     for name, der in ders.items():
         path = ("ders", "fleet", name)
@@ -121,7 +121,39 @@ def _der_faults(config: DersConfig, feeder: Feeder, origin: Origin) -> list[str]
             wrong = f"asks for phase {' and '.join(lacking)}, which bus {der.bus} does not have"
             remedy = f'the bus has "{there}"' if there else "the bus has no phase"
             faults.append(origin.fault((*path, "phases"), der.phases, wrong, remedy))
+            continue
+        short = _phases_short(feeder, position[der.bus], der.phases or "")
+        if not short:
+            feeds_all.append(name)
+        elif config.fleet[name].can_form:
+            wrong = f"cannot be: {_short(name, der, short)}"
+            remedy = "leave it out or set it to false, or give the DER all these phases"
+            faults.append(origin.fault((*path, "can_form"), der.can_form, wrong, remedy))
+    able = [name for name, der in ders.items() if der.can_form]
+    if able and not faults and not set(able) & set(feeds_all):
+        why = "; ".join(
+            _short(name, ders[name], _phases_short(feeder, position[ders[name].bus], phases))
+            for name in able
+            for phases in [ders[name].phases or ""]
+        )
+        faults.append(
+            f"{origin.place(('ders', 'fleet'))} holds no DER that can form an island: {why}; "
+            "add one that feeds every phase of its block"
+        )
     return faults
+
+
+def _phases_short(feeder: Feeder, bus: int, phases: str) -> str:
+    """Phases of a bus's block that a DER does not feed: it cannot hold their voltage."""
+    has = feeder.buses.phases[feeder.blocks.of_bus == feeder.blocks.of_bus[bus]].any(axis=0)
+    return "".join(p for p, there in zip(PHASES, has, strict=True) if there and p not in phases)
+
+
+def _short(name: str, der: DerConfig, short: str) -> str:
+    return (
+        f'{name} feeds "{der.phases}" only, so nothing would hold phase '
+        f"{' and '.join(short)} of the block of bus {der.bus}"
+    )
 
 
 def nobody_forms(config: DersConfig, origin: Origin) -> list[str]:
@@ -217,7 +249,10 @@ def _shed_usd(config: StudyConfig, feeder: Feeder) -> FloatArray:
 
 
 def ders_of(config: DersConfig, feeder: Feeder) -> Ders:
-    """Return the fleet of a study; every DER stands at a bus of the feeder."""
+    """Return the fleet of a study; every DER stands at a bus of the feeder.
+
+    A DER that lacks a phase of its block follows, whatever the defaults say.
+    """
     position = index_of(feeder.buses.ids)
     rows: list[DerConfig] = [der.resolved(config.defaults) for der in config.fleet.values()]
     phases = np.array([[p in (row.phases or "") for p in PHASES] for row in rows], bool)
@@ -241,5 +276,11 @@ def ders_of(config: DersConfig, feeder: Feeder) -> Ders:
         redispatch_cost_usd_per_kw=np.array(
             [row.redispatch_cost_usd_per_kw for row in rows], float
         ),
-        can_form=np.array([row.can_form for row in rows], bool),
+        can_form=np.array(
+            [
+                row.can_form and not _phases_short(feeder, position[row.bus], row.phases or "")
+                for row in rows
+            ],
+            bool,
+        ),
     )
