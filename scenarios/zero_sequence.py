@@ -17,6 +17,9 @@ not matter.
 Seen from a part that only deltas feed, the currents must sum to zero, because the neutral
 has no way back, and the two magnitudes that shift with the neutral are fixed by nothing:
 such a part **floats**.
+
+A bank of three single units that is delta on both sides has such a current too, which shows
+on neither; the same law, its voltages taken as balanced, fixes it.
 """
 
 from __future__ import annotations
@@ -33,9 +36,11 @@ from scenarios.graph import connected_components
 from scenarios.lindist import PAIR_W, PHASOR, WindingMaps, transformer_maps
 
 __all__ = [
+    "DeltaRing",
     "EarthedBank",
     "Floating",
     "Twin",
+    "delta_rings",
     "earthed_banks",
     "floating_sides",
     "galvanic_parts",
@@ -78,19 +83,51 @@ class EarthedBank:
             Coefficients of the wye bus's ``w`` and ``θ``, of the windings' ``p`` and ``q``
             (positive from ``from`` to ``to``), and of 1 where the wye side is live.
         """
-        out = np.array(self.from_wye)
-        share = np.where(out, 1.0 / ratio, ratio)  # voltage across the delta per wye voltage
-        real = np.where(out, -r / ratio, r)
-        imag = np.where(out, -x / ratio, x)
-        terms = (
-            share / 2.0,
-            1j * share,
-            real + 1j * imag,
-            imag - 1j * real,
-            share / 2.0,
-        )
-        turned = np.stack(terms).astype(complex) * PHASOR
-        return np.stack([turned.real, turned.imag], axis=1)
+        return _round_delta(np.array(self.from_wye), ratio, r, x)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DeltaRing:
+    """Three single units that close a delta on both sides.
+
+    Attributes
+    ----------
+    units
+        Unit on pair ab, bc, ca.
+    bus
+        Bus of the first unit's ``from`` side.
+    turned
+        Of each winding, whether its ``from`` side is at the other bus.
+    """
+
+    units: tuple[int, int, int]
+    bus: int
+    turned: tuple[bool, bool, bool]
+
+    def closure(self, ratio: FloatArray, r: FloatArray, x: FloatArray) -> FloatArray:
+        """Kirchhoff's voltage law round both deltas: unlike units drive a current round.
+
+        Parameters
+        ----------
+        ratio, r, x
+            As in `EarthedBank.closure`.
+
+        Returns
+        -------
+        ndarray of shape (3, 2, 3)
+            Coefficients of the windings' ``p`` and ``q``, and of 1 where the bank is live.
+        """
+        rows = _round_delta(np.array(self.turned), ratio, r, x)
+        return np.stack([rows[2], rows[3], 2.0 * rows[4]])
+
+
+def _round_delta(out: BoolArray, ratio: FloatArray, r: FloatArray, x: FloatArray) -> FloatArray:
+    """(5, 2, 3) coefficients of (closure); ``out`` where impedance is on the other side."""
+    share = np.where(out, 1.0 / ratio, ratio)
+    real, imag = (np.where(out, -z / ratio, z) for z in (r, x))
+    terms = (share / 2.0, 1j * share, real + 1j * imag, imag - 1j * real, share / 2.0)
+    turned = np.stack(terms).astype(complex) * PHASOR
+    return np.stack([turned.real, turned.imag], axis=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -172,6 +209,14 @@ def _is_delta(key: _Key) -> bool:
     return all(connection is Connection.DELTA for _, connection in key[0])
 
 
+def _like_wye(feeder: Feeder, key: _Key, slots: dict[int, list[int]]) -> bool:
+    """Whether windings are written as wye on both sides: wye-wye, or a three-phase delta unit."""
+    if _is_mixed(key):
+        return False
+    whole = feeder.transformers.windings.sum(axis=1) == 3
+    return not _is_delta(key) or any(whole[k] for units in slots.values() for k in units)
+
+
 def earthed_banks(feeder: Feeder) -> tuple[EarthedBank, ...]:
     """Find the closed wye-delta banks; of windings side by side the first stands for all."""
     table, found = feeder.transformers, []
@@ -188,6 +233,18 @@ def earthed_banks(feeder: Feeder) -> tuple[EarthedBank, ...]:
                     from_wye=(first, second, third),
                 )
             )
+    return tuple(found)
+
+
+def delta_rings(feeder: Feeder) -> tuple[DeltaRing, ...]:
+    """Find the delta-delta banks closed by single units."""
+    table, found = feeder.transformers, []
+    for key, slots in _banks(feeder).items():
+        if _is_delta(key) and len(slots) == 3 and not _like_wye(feeder, key, slots):
+            a, b, c = (slots[slot][0] for slot in range(3))
+            bus = int(table.from_bus[a])
+            first, second, third = (bool(table.from_bus[k] != bus) for k in (a, b, c))
+            found.append(DeltaRing(units=(a, b, c), bus=bus, turned=(first, second, third)))
     return tuple(found)
 
 
@@ -209,14 +266,14 @@ def twin_windings(feeder: Feeder) -> tuple[Twin, ...]:
 def unit_maps(feeder: Feeder) -> list[WindingMaps]:
     """Winding maps of every unit.
 
-    A closed delta-delta bank of single units is one three-phase unit, so its windings are
-    written like wye-wye ones as well (see `scenarios.lindist.transformer_maps`).
+    A single delta-delta unit beside a three-phase one is written like wye-wye as well (see
+    `scenarios.lindist.transformer_maps`).
     """
     table = feeder.transformers
     closed = {
         k
         for key, slots in _banks(feeder).items()
-        if _is_delta(key) and len(slots) == 3
+        if _is_delta(key) and _like_wye(feeder, key, slots)
         for units in slots.values()
         for k in units
     }
@@ -234,8 +291,8 @@ def unit_maps(feeder: Feeder) -> list[WindingMaps]:
 def galvanic_parts(feeder: Feeder, closed: BoolArray) -> IntArray:
     """(bus,) parts that share one zero sequence: joined by lines and wye-wye units.
 
-    Closed delta-delta units, which the model writes like wye-wye ones, join as well, and so
-    do open-delta banks by their jumpers.
+    Three-phase delta-delta units, which the model writes like wye-wye ones, join as well, and
+    so do open-delta banks by their jumpers.
 
     Parameters
     ----------
@@ -247,7 +304,7 @@ def galvanic_parts(feeder: Feeder, closed: BoolArray) -> IntArray:
     lines = feeder.lines
     ends = [(int(lines.from_bus[k]), int(lines.to_bus[k])) for k in np.flatnonzero(closed)]
     for key, slots in _banks(feeder).items():
-        if not _is_mixed(key) and (not _is_delta(key) or len(slots) == 3):
+        if _like_wye(feeder, key, slots):
             buses = [bus for bus, _ in key[0]]
             ends.append((buses[0], buses[-1]))
     tails, heads = np.array(ends, np.int64).reshape(-1, 2).T
@@ -274,7 +331,7 @@ def floating_sides(
     doors = [
         (key, slots)
         for key, slots in _banks(feeder).items()
-        if (_is_mixed(key) or (_is_delta(key) and len(slots) < 3))
+        if not _like_wye(feeder, key, slots)
         and not jumped.intersection(*[slots[slot] for slot in list(slots)[:1]])
     ]
     reached = {int(part[bus]) for bus in formers}

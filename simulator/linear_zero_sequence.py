@@ -15,6 +15,7 @@ from scenarios.banks import open_delta_banks
 from scenarios.lindist import line_matrices
 from scenarios.zero_sequence import (
     EarthedBank,
+    delta_rings,
     earthed_banks,
     floating_sides,
     galvanic_parts,
@@ -44,6 +45,7 @@ class ZeroSequence:
         self._network = network
         feeder, units = network.feeder, set(network.units)
         self._banks = [bank for bank in earthed_banks(feeder) if units.issuperset(bank.units)]
+        self._rings = [ring for ring in delta_rings(feeder) if units.issuperset(ring.units)]
         self._twins = [
             twin for twin in twin_windings(feeder) if units >= {twin.first[0], twin.second[0]}
         ]
@@ -87,6 +89,14 @@ class ZeroSequence:
         row = self._along_lines(self._along_units(row))
         for bank in self._banks:
             row = self._close(bank, row)
+        for ring in self._rings:
+            members, slots = list(ring.units), np.arange(3)
+            of_p, of_q, constant = ring.closure(*self._series(members))
+            rows = row + np.arange(2)[:, None]
+            network.put(rows, network.unit_p[members, slots][None], of_p)
+            network.put(rows, network.unit_q[members, slots][None], of_q)
+            self.constants += [(row + k, -float(constant[k].sum())) for k in range(2)]
+            row += 2
         for node in self._pins:
             network.put(row, self.angle[node], 1.0)
             row += 1
@@ -150,9 +160,7 @@ class ZeroSequence:
 
     def _close(self, bank: EarthedBank, row: int) -> int:
         network, members = self._network, list(bank.units)
-        z = np.array([network.winding_impedance(k) for k in members]).T
-        ratio = network.feeder.transformers.ratio[members]
-        of_w, of_angle, of_p, of_q, constant = bank.closure(ratio, *z)
+        of_w, of_angle, of_p, of_q, constant = bank.closure(*self._series(members))
         slots = np.arange(3)
         columns: tuple[FloatArray, ...] = (
             network.node[bank.wye],
@@ -165,3 +173,8 @@ class ZeroSequence:
             network.put(rows, column[None], block)
         self.constants += [(row + k, -float(constant[k].sum())) for k in range(2)]
         return row + 2
+
+    def _series(self, members: list[int]) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Ratio, resistance and reactance of units."""
+        r, x = np.array([self._network.winding_impedance(k) for k in members]).T
+        return self._network.feeder.transformers.ratio[members], r, x

@@ -16,7 +16,10 @@ import pyomo.environ as pyo
 from optimizer.constraints.branches import Branch
 from scenarios.arrays import BoolArray, FloatArray
 from scenarios.zero_sequence import (
+    DeltaRing,
+    EarthedBank,
     Floating,
+    delta_rings,
     earthed_banks,
     floating_sides,
     galvanic_parts,
@@ -47,6 +50,9 @@ class ZeroSequence:
     closures
         Wye bus, (branch, channel) of its three windings, and the rows of
         `scenarios.zero_sequence.EarthedBank.closure`.
+    rings
+        (branch, channel) of the three windings of a delta-delta bank of single units, and the
+        rows of `scenarios.zero_sequence.DeltaRing.closure`.
     twins
         (branch, channel) of a winding and of its twin, and the sign of the twin's direction.
     floating
@@ -56,6 +62,7 @@ class ZeroSequence:
     angled: BoolArray
     along: tuple[tuple[int, int, int], ...]
     closures: tuple[tuple[int, tuple[_Node, ...], FloatArray], ...]
+    rings: tuple[tuple[tuple[_Node, ...], FloatArray], ...]
     twins: tuple[tuple[_Node, _Node, float], ...]
     floating: tuple[Floating, ...]
 
@@ -72,20 +79,25 @@ class ZeroSequence:
         }
         able = feeder.lines.closed | feeder.lines.switchable
         part = galvanic_parts(feeder, able)
-        closures, wyes = [], []
-        for bank in earthed_banks(feeder):
+
+        def rows_of(bank: EarthedBank | DeltaRing) -> tuple[tuple[_Node, ...], FloatArray]:
             windings = tuple(at[unit, slot] for slot, unit in enumerate(bank.units))
-            if any(idle[e] for e, _ in windings):
-                continue
             r, x = (
                 np.array([-getattr(branches[e], name)[c, c] / 2.0 for e, c in windings])
                 for name in ("drop_p", "drop_q")
             )
-            closures.append((bank.wye, windings, bank.closure(table.ratio[list(bank.units)], r, x)))
-            wyes.append(bank.wye)
+            return windings, bank.closure(table.ratio[list(bank.units)], r, x)
+
+        closures = [
+            (bank.wye, windings, rows)
+            for bank in earthed_banks(feeder)
+            for windings, rows in [rows_of(bank)]
+            if not any(idle[e] for e, _ in windings)
+        ]
+        rings = [rows_of(ring) for ring in delta_rings(feeder)]
         twins = twin_windings(feeder)
         seconds = {at[twin.second] for twin in twins}
-        angled = np.isin(part, part[wyes])
+        angled = np.isin(part, part[[wye for wye, _, _ in closures]])
         along = [
             (e, c, int(np.argmax(branch.from_w[c])))
             for e, branch in enumerate(branches)
@@ -97,6 +109,7 @@ class ZeroSequence:
             angled=angled,
             along=tuple(along),
             closures=tuple(closures),
+            rings=tuple(ring for ring in rings if not any(idle[e] for e, _ in ring[0])),
             twins=tuple(
                 (at[twin.first], at[twin.second], -1.0 if twin.turned else 1.0)
                 for twin in twins
@@ -209,11 +222,7 @@ def add_zero_sequence(
     for e, c, k in rules.along:
         if e in here:
             _add_fall(b, network, decisions, (e, c, k))
-    for wye, windings, rows in rules.closures:
-        if all(e in here for e, _ in windings):
-            z = decisions.energized[int(network.block[wye])]
-            for row in range(2):
-                b.angle.add(_closure(b, (wye, windings, rows[:, row]), z) == 0.0)
+    _add_round_deltas(b, network, decisions, here)
     for one, other, sign in rules.twins:
         if one[0] in here and other[0] in here:
             b.angle.add(_across(b, network, one) - sign * _across(b, network, other) == 0.0)
@@ -225,6 +234,25 @@ def add_zero_sequence(
     for node in () if held is None else held.pins:
         b.angle.add(b.theta[node] == 0.0)
     _add_forming(b, network, decisions)
+
+
+def _add_round_deltas(b: Any, network: Network, decisions: Decisions, here: set[int]) -> None:
+    """Kirchhoff's voltage law round every closed delta that may be live."""
+    rules = network.zero_sequence
+    for wye, windings, rows in rules.closures:
+        if all(e in here for e, _ in windings):
+            z = decisions.energized[int(network.block[wye])]
+            for row in range(2):
+                b.angle.add(_closure(b, (wye, windings, rows[:, row]), z) == 0.0)
+    for windings, rows in rules.rings:
+        if all(e in here for e, _ in windings):
+            z = decisions.energized[int(network.block[network.branches[windings[0][0]].start])]
+            for of_p, of_q, constant in rows.transpose(1, 0, 2):
+                terms = [
+                    float(of_p[k]) * b.p[at] + float(of_q[k]) * b.q[at]
+                    for k, at in enumerate(windings)
+                ]
+                b.angle.add(sum(terms) + float(constant.sum()) * z == 0.0)
 
 
 def _across(b: Any, network: Network, at: _Node) -> Any:
