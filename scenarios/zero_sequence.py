@@ -9,10 +9,10 @@ quantity turned to its own phasor, where ``I_k = p_k - jq_k`` and ``V_k = (1 + w
 
     Σ_k a_k [ c_k ((1 + w_k)/2 + jθ_k) ± z_k (p_k - jq_k) ] = 0                  (closure)
 
-That takes the angles ``θ`` of the wye side, which the first-order voltage drop has beside
-the magnitudes: ``w_j = w_i + Mp p + Mq q`` is twice its real part and
-``θ_j = θ_i + (Mq p - Mp q)/2`` its imaginary part. Whether the wye side is fed or feeds does
-not matter.
+with angles counted from their mean. That takes the angles ``θ`` of the wye side, which the
+first-order voltage drop has beside the magnitudes: ``w_j = w_i + Mp p + Mq q`` is twice its
+real part and ``θ_j = θ_i + (Mq p - Mp q)/2`` its imaginary part. Whether the wye side is fed
+or feeds does not matter.
 
 Seen from a part that only deltas feed, the currents must sum to zero, because the neutral
 has no way back, and the two magnitudes that shift with the neutral are fixed by nothing:
@@ -83,7 +83,9 @@ class EarthedBank:
             Coefficients of the wye bus's ``w`` and ``θ``, of the windings' ``p`` and ``q``
             (positive from ``from`` to ``to``), and of 1 where the wye side is live.
         """
-        return _round_delta(np.array(self.from_wye), ratio, r, x)
+        rows = _round_delta(np.array(self.from_wye), ratio, r, x)
+        rows[1] -= rows[1].mean(axis=-1, keepdims=True)  # turned as a whole, nothing changes
+        return rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -117,9 +117,7 @@ _OTHERS = {
         + _LINE
         + _load("x", "m.1", 9, 3, "wye")
     ),
-    "written from its far side": (
-        _three("a", "f n", "delta wye", "0.24 12.47") + _LINE + _FAR
-    ),
+    "written from its far side": (_three("a", "f n", "delta wye", "0.24 12.47") + _LINE + _FAR),
     "side by side, one turned": (
         _three("a", "f n", "delta wye", "0.24 12.47", 150.0)
         + _three("b", "n f", "wye delta", "12.47 0.24", 300.0, xhl="6")
