@@ -126,7 +126,7 @@ def _der_faults(config: DersConfig, feeder: Feeder, origin: Origin) -> list[str]
         if not short:
             feeds_all.append(name)
         elif config.fleet[name].can_form:
-            wrong = f"cannot be: {_short(name, der, short)}"
+            wrong = f"is not possible: {_short(name, der, short)}"
             remedy = "leave it out or set it to false, or give the DER all these phases"
             faults.append(origin.fault((*path, "can_form"), der.can_form, wrong, remedy))
     able = [name for name, der in ders.items() if der.can_form]
