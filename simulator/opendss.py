@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from scenarios.arrays import BoolArray, FloatArray, IntArray
+from scenarios.centres import floating_centres
 from scenarios.errors import EngineError
 from scenarios.plan import Plan, Setpoints
 from scenarios.realization import Realizations
@@ -239,6 +240,7 @@ class OpenDssEngine:
             generators=writers.generator_places,
             meter=meter,
             kirchhoff=kirchhoff,
+            centres=floating_centres(self._scenario.feeder, islands.closed, kirchhoff.buses),
         )
 
     @on_engine_thread

@@ -28,7 +28,6 @@ __all__ = [
 ]
 
 _MOVABLE = 1e-9  # pu; a narrower range has no inside, a weaker influence is none
-_BALANCED = 1e-6  # pu; 1 W on a phase, within what a solver leaves of a balance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -167,7 +166,11 @@ def island_limits(network: Network, stage: FirstStage, state: IslandState) -> tu
 
 
 def _neutrals(state: IslandState) -> tuple[Limit, ...]:
-    """No current to earth from a part that only deltas feed; keeps no margin."""
+    """No current to earth from a part that only deltas feed; keeps no margin.
+
+    Exactly none: the AC engine ties such a part to earth by shunts of 1 ppm, over which a watt
+    out of balance shifts the neutral by tens of per cent.
+    """
     rows = len(state.neutral.constant)
     if not rows:
         return ()
@@ -175,8 +178,8 @@ def _neutrals(state: IslandState) -> tuple[Limit, ...]:
         Limit(
             kind="active",
             expression=state.neutral,
-            lower=np.full(rows, -_BALANCED),
-            upper=np.full(rows, _BALANCED),
+            lower=np.zeros(rows),
+            upper=np.zeros(rows),
             scale=np.zeros(rows),
             measured=np.zeros((rows, 2), np.int64),
             weight=np.zeros((rows, 2)),
