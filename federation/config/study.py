@@ -135,7 +135,7 @@ class DerDefaults(Section):
     can_form: bool = Field(
         default=True,
         description="whether it can hold voltage and frequency of an island; a DER that lacks a "
-        "phase of its block cannot",
+        "phase cannot",
     )
 
 

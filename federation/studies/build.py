@@ -122,38 +122,30 @@ def _der_faults(config: DersConfig, feeder: Feeder, origin: Origin) -> list[str]
             remedy = f'the bus has "{there}"' if there else "the bus has no phase"
             faults.append(origin.fault((*path, "phases"), der.phases, wrong, remedy))
             continue
-        short = _phases_short(feeder, position[der.bus], der.phases or "")
-        if not short:
+        if not _phases_short(der):
             feeds_all.append(name)
         elif config.fleet[name].can_form:
-            wrong = f"is not possible: {_short(name, der, short)}"
-            remedy = "leave it out or set it to false, or give the DER all these phases"
+            wrong = f"is not possible: {_short(name, der)}"
+            remedy = "leave it out or set it to false, or give the DER all three phases"
             faults.append(origin.fault((*path, "can_form"), der.can_form, wrong, remedy))
     able = [name for name, der in ders.items() if der.can_form]
     if able and not faults and not set(able) & set(feeds_all):
-        why = "; ".join(
-            _short(name, ders[name], _phases_short(feeder, position[ders[name].bus], phases))
-            for name in able
-            for phases in [ders[name].phases or ""]
-        )
+        why = "; ".join(_short(name, ders[name]) for name in able)
         faults.append(
             f"{origin.place(('ders', 'fleet'))} holds no DER that can form an island: {why}; "
-            "add one that feeds every phase of its block"
+            "add one that feeds all three phases"
         )
     return faults
 
 
-def _phases_short(feeder: Feeder, bus: int, phases: str) -> str:
-    """Phases of a bus's block that a DER does not feed: it cannot hold their voltage."""
-    has = feeder.buses.phases[feeder.blocks.of_bus == feeder.blocks.of_bus[bus]].any(axis=0)
-    return "".join(p for p, there in zip(PHASES, has, strict=True) if there and p not in phases)
+def _phases_short(der: DerConfig) -> str:
+    """Phases that a DER does not feed: it cannot hold their voltage in an island."""
+    return "".join(phase for phase in PHASES if phase not in (der.phases or ""))
 
 
-def _short(name: str, der: DerConfig, short: str) -> str:
-    return (
-        f'{name} feeds "{der.phases}" only, so nothing would hold phase '
-        f"{' and '.join(short)} of the block of bus {der.bus}"
-    )
+def _short(name: str, der: DerConfig) -> str:
+    lacking = " and ".join(_phases_short(der))
+    return f'{name} feeds "{der.phases}" only, so nothing would hold phase {lacking} of its island'
 
 
 def nobody_forms(config: DersConfig, origin: Origin) -> list[str]:
@@ -251,7 +243,7 @@ def _shed_usd(config: StudyConfig, feeder: Feeder) -> FloatArray:
 def ders_of(config: DersConfig, feeder: Feeder) -> Ders:
     """Return the fleet of a study; every DER stands at a bus of the feeder.
 
-    A DER that lacks a phase of its block follows, whatever the defaults say.
+    A DER that lacks a phase follows, whatever the defaults say.
     """
     position = index_of(feeder.buses.ids)
     rows: list[DerConfig] = [der.resolved(config.defaults) for der in config.fleet.values()]
@@ -276,11 +268,5 @@ def ders_of(config: DersConfig, feeder: Feeder) -> Ders:
         redispatch_cost_usd_per_kw=np.array(
             [row.redispatch_cost_usd_per_kw for row in rows], float
         ),
-        can_form=np.array(
-            [
-                row.can_form and not _phases_short(feeder, position[row.bus], row.phases or "")
-                for row in rows
-            ],
-            bool,
-        ),
+        can_form=np.array([row.can_form and not _phases_short(row) for row in rows], bool),
     )

@@ -61,7 +61,7 @@ def test_a_der_on_one_phase_carries_all_its_capacity_there(toy):
     assert study.scenario.ders.q_max_kvar[west].tolist() == [0.0, 67.5, 0.0]
 
 
-def test_a_der_that_lacks_a_phase_of_its_block_follows(toy):
+def test_a_der_that_lacks_a_phase_follows(toy):
     ders = load_study(toy, ["ders.fleet.west.phases=b"]).scenario.ders
     assert ders.can_form.tolist() == [name != "west" for name in ders.ids]
     assert load_study(toy).scenario.ders.can_form.all()
@@ -235,7 +235,7 @@ BAD = [
     ("cannot form", "ders.fleet.west={bus='d', capacity_kw=90, phases='b', can_form=true}",
      ["= true is not possible", 'feeds "b" only', "phase a and c", "false"]),
     ("nobody can form", "ders.defaults.phases=b",
-     ["[ders] fleet holds no DER that can form an island", 'feeds "b" only', "every phase"]),
+     ["[ders] fleet holds no DER that can form an island", 'feeds "b" only', "all three phases"]),
     ("unknown load", 'uncertainty.loads=["lbb"]',
      ['= "lbb" is not a load of feeder toy; did you mean lb?']),
     ("load twice", 'uncertainty.loads=["lb", "lb"]', ['"lb" is listed 2 times; list it once']),
