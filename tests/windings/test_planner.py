@@ -18,6 +18,7 @@ from optimizer.first_stage import FirstStage
 from optimizer.methods.statemap import island_state
 from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
 from optimizer.recourse import make_recourse
+from scenarios.errors import ScenarioError
 from scenarios.feeder import LoadModel
 from scenarios.fleet import Ders
 from scenarios.limits import Limits
@@ -156,3 +157,28 @@ def test_a_der_behind_a_delta_keeps_its_currents_balanced(winding_feeder, name):
         assert np.abs((p - 1j * q) @ a).max() < 0.05  # kVA: three currents sum to zero
     seen = _seen(scenario, plan, draws, setpoints)
     assert (judge(seen, plan, scenario).outcome == Outcome.FEASIBLE).all()
+
+
+def test_a_phase_that_the_former_does_not_reach_is_named(winding_feeder):
+    scenario = _scenario(winding_feeder("yy-unit-lag-loaded"), "n")
+    plan = _plan(scenario)
+    one_phase = replace(
+        scenario, ders=replace(scenario.ders, phases=np.array([[True, False, False]]))
+    )
+    network, stage = Network.of(one_phase), FirstStage.of(plan)
+    (blocks,) = stage.islands(one_phase)
+    with pytest.raises(ScenarioError, match="phase b of bus n, where a load stands; DER g0 forms"):
+        island_state(network, stage, blocks)
+
+
+def test_two_formers_may_stand_on_both_sides_of_a_grounding_bank(winding_feeder):
+    """Angles are held apart from each other by no former: only within its own three phases."""
+    scenario = _scenario(winding_feeder("yd-unit-lag-loaded"), "n", "f")
+    scenario = replace(
+        scenario,
+        ders=replace(scenario.ders, can_form=np.ones(2, bool), p_max_kw=np.full((2, 3), 40.0)),
+        limits=replace(scenario.limits, grid_forming_per_island=2),
+    )
+    plan = _plan(scenario)
+    assert plan.energized.all()
+    assert plan.p_kw.sum() == pytest.approx(scenario.load_p_kw.sum(), abs=1e-3)
