@@ -18,6 +18,7 @@ __all__ = ["FlowSolution", "LinearFlow", "solve_feeder"]
 
 _STEP_TOLERANCE = 1e-12  # largest change of w that ends the iteration over load models, pu
 _MOST_STEPS = 60
+_STRAY_PU = 1e-4  # 0.1 kW a phase; set-points of a plan are balanced to less
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -27,7 +28,8 @@ class FlowSolution:
     Attributes
     ----------
     converged
-        False if the load models found no fixed point or some ``w`` is not positive.
+        False if the load models found no fixed point, some ``w`` is not positive, or a part
+        that only deltas feed is asked for a current that finds no way back.
     v_pu, v_ll_pu
         (bus, 3) magnitudes; NaN where dead.
     line_kw, line_kvar
@@ -141,7 +143,10 @@ class LinearFlow:
             settled = not self._follows_voltage or change < _STEP_TOLERANCE
             if settled:
                 break
-        converged = bool(settled and np.isfinite(unknown).all() and (w > 0.0).all())
+        stray = np.abs(unknown[network.zero_sequence.neutral]).max(initial=0.0)
+        converged = bool(
+            settled and np.isfinite(unknown).all() and (w > 0.0).all() and stray < _STRAY_PU
+        )
         return self._solution(unknown, converged, float(p.sum() * KVA_PER_UNIT))
 
     def _solution(self, unknown: FloatArray, converged: bool, load_kw: float) -> FlowSolution:

@@ -2,15 +2,16 @@
 
 Unknowns: ``w`` of every live (bus, phase), ``p`` and ``q`` of every closed line per phase
 and of every transformer winding, and what each held bus takes up per phase. Equations:
-(16d), (16g)-(16k) and (16l) of the partitioning paper and the held magnitudes. The system
-is square exactly when every live part is a tree per held phase.
+(16d), (16g)-(16k) and (16l) of the partitioning paper and the held magnitudes; behind them
+what deltas and windings side by side leave open (`simulator.linear_zero_sequence`). The
+system is square exactly when every live part is a tree per held phase.
 
 Per unit: 1 MVA per phase, line-to-neutral voltage bases.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import scipy.sparse as sp
@@ -24,10 +25,10 @@ from scenarios.lindist import (
     DELTA_ACTIVE,
     DELTA_REACTIVE,
     PAIR_W,
-    WindingMaps,
     line_matrices,
-    transformer_maps,
 )
+from scenarios.zero_sequence import unit_maps
+from simulator.linear_zero_sequence import ZeroSequence
 
 __all__ = ["LinearNetwork"]
 
@@ -78,17 +79,19 @@ class LinearNetwork:
         self._rows: list[IntArray] = []
         self._columns: list[IntArray] = []
         self._values: list[FloatArray] = []
-        self._place_unknowns()
+        self._maps = unit_maps(feeder)
+        self.zero_sequence = ZeroSequence(self, closed, self._place_unknowns())
+        self.size = self.zero_sequence.size
         equations = self._voltage_equations()
         equations = self._balance_equations(equations)
         for k, (bus, phase) in enumerate(self.held):
-            self._put(equations + k, self.node[bus, phase], 1.0)
-        self._first_held_row = equations
-        self._factorise(equations + len(self.held))
+            self.put(equations + k, self.node[bus, phase], 1.0)
+        self._held_rows = equations + np.arange(len(self.held))
+        self._factorise(self.zero_sequence.equations(equations + len(self.held)))
 
     # ------------------------------------------------------------------------- unknowns
 
-    def _place_unknowns(self) -> None:
+    def _place_unknowns(self) -> int:
         lines, units = self.feeder.lines, self.feeder.transformers
         top = self.nodes
         self.line_p = np.full((len(lines.ids), 3), -1)
@@ -108,9 +111,10 @@ class LinearNetwork:
         count = len(self.held)
         self.held_p = top + np.arange(count)
         self.held_q = top + count + np.arange(count)
-        self.size = top + 2 * count
+        return top + 2 * count
 
-    def _put(self, rows: object, columns: object, values: object) -> None:
+    def put(self, rows: object, columns: object, values: object) -> None:
+        """Put entries of the matrix; shapes are broadcast against each other."""
         row, column, value = np.broadcast_arrays(
             np.asarray(rows, np.int64), np.asarray(columns, np.int64), np.asarray(values, float)
         )
@@ -134,24 +138,24 @@ class LinearNetwork:
             base = self.base_kv[lines.from_bus[k]] ** 2  # ohm of one per unit
             Mp, Mq = line_matrices(lines.r_ohm[k] / base, lines.x_ohm[k] / base)
             rows = row + np.arange(count)
-            self._put(rows, self.node[lines.to_bus[k], here], 1.0)
-            self._put(rows, self.node[lines.from_bus[k], here], -1.0)
-            self._put(rows[:, None], self.line_p[k, here][None], -Mp[np.ix_(here, here)])
-            self._put(rows[:, None], self.line_q[k, here][None], -Mq[np.ix_(here, here)])
+            self.put(rows, self.node[lines.to_bus[k], here], 1.0)
+            self.put(rows, self.node[lines.from_bus[k], here], -1.0)
+            self.put(rows[:, None], self.line_p[k, here][None], -Mp[np.ix_(here, here)])
+            self.put(rows[:, None], self.line_q[k, here][None], -Mq[np.ix_(here, here)])
             row += count
         units = self.feeder.transformers
         for k in self.units:
             if k in banked:
                 continue
             slots = np.flatnonzero(units.windings[k])
-            maps = self._maps(k)
-            r, x = self._unit_impedance(k)
+            maps = self._maps[k]
+            r, x = self.winding_impedance(k)
             rows = row + np.arange(len(slots))
             one, other = self.node[units.from_bus[k]], self.node[units.to_bus[k]]
             self._put_where(rows[:, None], one[None], maps.from_w)
             self._put_where(rows[:, None], other[None], -(units.ratio[k] ** 2) * maps.to_w)
-            self._put(rows, self.unit_p[k, slots], -2.0 * r)
-            self._put(rows, self.unit_q[k, slots], -2.0 * x)
+            self.put(rows, self.unit_p[k, slots], -2.0 * r)
+            self.put(rows, self.unit_q[k, slots], -2.0 * x)
             row += len(slots)
         return row
 
@@ -160,34 +164,36 @@ class LinearNetwork:
         units = self.feeder.transformers
         i, j = units.from_bus[bank.units[0]], units.to_bus[bank.units[0]]
         rows = row + np.arange(3)
-        self._put(rows, self.node[i], 1.0)
-        self._put(rows, self.node[j], -(bank.gains**2))
-        for k in bank.units:
-            slot = int(np.flatnonzero(units.windings[k])[0])
-            outer = slot if slot != bank.shared else (slot + 1) % 3
-            maps, at = self._maps(k), row + outer
-            r, x = (3.0 * z for z in self._unit_impedance(k))  # a pair's ohm on a phase's base
-            active, reactive = maps.from_active[outer, 0], maps.from_reactive[outer, 0]
-            self._put(at, self.unit_p[k, slot], -2.0 * (r * active - x * reactive))
-            self._put(at, self.unit_q[k, slot], -2.0 * (r * reactive + x * active))
+        self.put(rows, self.node[i], 1.0)
+        self.put(rows, self.node[j], -(bank.gains**2))
+        for (p, q), outer, (r, x) in self.open_delta_drops(bank):
+            self.put(row + outer, p, -2.0 * r)
+            self.put(row + outer, q, -2.0 * x)
         return row + 3
+
+    def open_delta_drops(
+        self, bank: OpenDelta
+    ) -> Iterator[tuple[tuple[int, int], int, tuple[float, float]]]:
+        """Each unit's ``p`` and ``q``, its outer phase, and the impedance they meet there."""
+        for k in bank.units:
+            slot = int(np.flatnonzero(self.feeder.transformers.windings[k])[0])
+            outer = slot if slot != bank.shared else (slot + 1) % 3
+            maps = self._maps[k]
+            r, x = (3.0 * z for z in self.winding_impedance(k))  # a pair's ohm on a phase's base
+            active, reactive = maps.from_active[outer, 0], maps.from_reactive[outer, 0]
+            yield (
+                (int(self.unit_p[k, slot]), int(self.unit_q[k, slot])),
+                outer,
+                (r * active - x * reactive, r * reactive + x * active),
+            )
 
     def _put_where(self, rows: IntArray, columns: IntArray, values: FloatArray) -> None:
         """Put entries, leaving out those of phases that are not there (column -1)."""
         row, column, value = np.broadcast_arrays(rows, columns, values)
         keep = (column >= 0) & (value != 0.0)
-        self._put(row[keep], column[keep], value[keep])
+        self.put(row[keep], column[keep], value[keep])
 
-    def _maps(self, k: int) -> WindingMaps:
-        units = self.feeder.transformers
-        return transformer_maps(
-            units.from_connection[k],
-            units.to_connection[k],
-            units.windings[k],
-            lagging=bool(units.lagging[k]),
-        )
-
-    def _unit_impedance(self, k: int) -> tuple[float, float]:
+    def winding_impedance(self, k: int) -> tuple[float, float]:
         """Series impedance of one winding, per unit of 1 MVA and the from bus's base."""
         units = self.feeder.transformers
         count = int(units.windings[k].sum())
@@ -197,6 +203,11 @@ class LinearNetwork:
         scale = rated**2 * KVA_PER_UNIT * count / units.rating_kva[k]
         return float(units.r_pu[k] * scale), float(units.x_pu[k] * scale)
 
+    def joins_like_phases(self, k: int) -> bool:
+        """Whether a unit's windings are written as wye on both sides."""
+        maps = self._maps[k]
+        return not (maps.from_reactive.any() or maps.to_reactive.any())
+
     def _balance_equations(self, row: int) -> int:
         """(16l): what flows in, less what flows out and what capacitors draw, per node."""
         lines, units, buses = self.feeder.lines, self.feeder.transformers, self.nodes
@@ -204,10 +215,10 @@ class LinearNetwork:
         for k in self.lines:
             here = np.flatnonzero(self.line_p[k] >= 0)
             for bus, sign in ((lines.from_bus[k], -1.0), (lines.to_bus[k], 1.0)):
-                self._put(p_row + self.node[bus, here], self.line_p[k, here], sign)
-                self._put(q_row + self.node[bus, here], self.line_q[k, here], sign)
+                self.put(p_row + self.node[bus, here], self.line_p[k, here], sign)
+                self.put(q_row + self.node[bus, here], self.line_q[k, here], sign)
         for k in self.units:
-            slots, maps = np.flatnonzero(units.windings[k]), self._maps(k)
+            slots, maps = np.flatnonzero(units.windings[k]), self._maps[k]
             p, q = self.unit_p[k, slots][None], self.unit_q[k, slots][None]
             sides = (
                 (units.from_bus[k], maps.from_active, maps.from_reactive, -1.0),
@@ -216,14 +227,15 @@ class LinearNetwork:
             for bus, active, reactive, sign in sides:
                 there = np.flatnonzero(self.node[bus] >= 0)
                 at = self.node[bus, there][:, None]
-                self._put(p_row + at, p, sign * active[there])
-                self._put(p_row + at, q, sign * reactive[there])
-                self._put(q_row + at, q, sign * active[there])
-                self._put(q_row + at, p, -sign * reactive[there])
+                self.put(p_row + at, p, sign * active[there])
+                self.put(p_row + at, q, sign * reactive[there])
+                self.put(q_row + at, q, sign * active[there])
+                self.put(q_row + at, p, -sign * reactive[there])
         self._capacitors(p_row, q_row)
         for k, (bus, phase) in enumerate(self.held):
-            self._put(p_row + self.node[bus, phase], self.held_p[k], 1.0)
-            self._put(q_row + self.node[bus, phase], self.held_q[k], 1.0)
+            self.put(p_row + self.node[bus, phase], self.held_p[k], 1.0)
+            self.put(q_row + self.node[bus, phase], self.held_q[k], 1.0)
+        self.zero_sequence.balances(p_row, q_row)
         self._p_row, self._q_row = p_row, q_row
         return row + 2 * buses
 
@@ -283,5 +295,7 @@ class LinearNetwork:
         right = np.zeros(self.size)
         right[self._p_row : self._p_row + self.nodes] = p_drawn
         right[self._q_row : self._q_row + self.nodes] = q_drawn
-        right[self._first_held_row :] = w_held
+        right[self._held_rows] = w_held
+        for row, constant in self.zero_sequence.constants:
+            right[row] = constant
         return np.asarray(self._factors.solve(right)) if self._factors is not None else right

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scenarios.arrays import BoolArray, FloatArray, IntArray
+from scenarios.centres import floating_centres
 from scenarios.errors import EngineError
 from scenarios.plan import Plan, Setpoints
 from scenarios.realization import Realizations
@@ -21,8 +22,9 @@ from scenarios.snapshot import Snapshots
 from simulator.engine_thread import on_engine_thread
 from simulator.islands import Islands, live_components
 from simulator.opendss_circuit import Batch, ComplexArray, DssCircuit, Powers
-from simulator.opendss_elements import Elements, ends_live, live_nodes
+from simulator.opendss_elements import Elements, ends_live
 from simulator.opendss_explain import furthest_from_told
+from simulator.opendss_injections import Injections
 from simulator.opendss_measure import Meter
 from simulator.opendss_snapshot import Flows, Held, Record
 from simulator.opendss_sources import Kirchhoff, moves
@@ -53,7 +55,7 @@ class _Writers:
     load_places: IntArray  # (live load,)
     load_share: FloatArray  # (live load, 3) of each slot
     generators: Powers
-    generator_places: IntArray  # (active generator, 2) DER and phase
+    injections: Injections
 
 
 class OpenDssEngine:
@@ -153,24 +155,28 @@ class OpenDssEngine:
 
     def _make_writers(self, islands: Islands, forming: BoolArray) -> _Writers:
         elements, ders = self._elements, self._scenario.ders
-        node_live = live_nodes(elements, islands)
+        node_live = elements.live_nodes(islands.live)
         table = elements.load_table
         dead = ((table.share > 0.0) & ~ends_live(node_live, table.plus, table.minus)).any(axis=1)
         served = np.flatnonzero(~dead)
-        acts = (elements.generator_of >= 0) & islands.live[ders.bus] & ~forming[:, None]
-        places = np.argwhere(acts)
+        injections = Injections.of(
+            self._scenario.feeder,
+            ders,
+            (elements.generator_of >= 0) & islands.live[ders.bus] & ~forming[:, None],
+            (elements.generator_of, elements.pair_generator_of),
+            (islands.closed, ders.bus[forming]),
+        )
         slots = self._scenario.feeder.loads.slots[served]
-        chosen = elements.generator_of[places[:, 0], places[:, 1]]
         return _Writers(
             loads=Powers(self._circuit, [elements.loads[k] for k in served], elements.load_columns),
             load_places=served,
             load_share=slots / slots.sum(axis=1, keepdims=True),
             generators=Powers(
                 self._circuit,
-                [elements.generators[k] for k in chosen],
+                [elements.generators[k] for k in injections.chosen],
                 elements.generator_columns,
             ),
-            generator_places=places,
+            injections=injections,
         )
 
     def _set_sources(self, v_pu: FloatArray, forming: BoolArray) -> None:
@@ -197,12 +203,11 @@ class OpenDssEngine:
             values = np.zeros(len(elements.loads))
             values[writers.load_places] = demand.sum(axis=1)[writers.load_places]
             Batch(self._circuit, elements.loads).write(position, values)
-        der, phase = writers.generator_places.T
-        for position, power in zip(
-            elements.generator_columns, (plan.p_kw[time], plan.q_kvar[time]), strict=True
-        ):
+        at = tuple(writers.injections.places.T)
+        told = writers.injections.told(plan.p_kw[time][at], plan.q_kvar[time][at])
+        for position, power in zip(elements.generator_columns, told, strict=True):
             values = np.zeros(len(elements.generators))
-            values[elements.generator_of[der, phase]] = power[der, phase]
+            values[writers.injections.chosen] = power
             Batch(self._circuit, elements.generators).write(position, values)
         self._circuit.solve_cold()
 
@@ -211,7 +216,7 @@ class OpenDssEngine:
         assert writers is not None
         in_service = np.ones(elements.count, bool)
         in_service[: len(elements.lines)] = islands.closed
-        live = live_nodes(elements, islands)
+        live = elements.live_nodes(islands.live)
         loads = elements.load_table.at(writers.load_places)
         kirchhoff = Kirchhoff(
             self._scenario,
@@ -219,7 +224,7 @@ class OpenDssEngine:
             formers=np.flatnonzero(forming),
             served=writers.load_places,
             loads=loads,
-            generators=writers.generator_places,
+            generators=writers.injections.places,
         )
         meter = Meter(
             elements.conductors,
@@ -236,9 +241,10 @@ class OpenDssEngine:
             formers=np.flatnonzero(forming),
             served=writers.load_places,
             loads=loads,
-            generators=writers.generator_places,
+            generators=writers.injections.places,
             meter=meter,
             kirchhoff=kirchhoff,
+            centres=floating_centres(self._scenario.feeder, islands.closed, kirchhoff.buses),
         )
 
     @on_engine_thread
@@ -306,7 +312,7 @@ class OpenDssEngine:
         """Solve some rows of a batch that was checked."""
         assert self._held is not None
         assert self._writers is not None
-        der, phase = self._writers.generator_places.T
+        der, phase = self._writers.injections.places.T
         kw = self._demand("p_kw", asked.p_kw[rows, self._held.time])
         kvar = self._demand("q_kvar", asked.q_kvar[rows, self._held.time])
         p = np.ascontiguousarray(setpoints.p_kw[rows, der, phase])
@@ -371,7 +377,7 @@ class OpenDssEngine:
         volts = np.empty((count, len(elements.nodes) + 1), complex)
         converged, iterations = np.zeros(count, bool), np.zeros(count, np.int64)
         set_loads = self._writers.loads.writer(kw, kvar)
-        set_ders = self._writers.generators.writer(p, q)
+        set_ders = self._writers.generators.writer(*self._writers.injections.told(p, q))
         live, solve, status = circuit.voltages(), circuit.solver(), circuit.status()
         forming = np.zeros(v_pu.shape[1], bool)
         forming[formers] = True

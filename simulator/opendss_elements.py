@@ -7,7 +7,7 @@ enabled or disabled; what must not act is opened at its terminals.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,11 @@ from scenarios.arrays import BoolArray, FloatArray, IntArray
 from scenarios.errors import EngineError
 from scenarios.feeder import LoadModel
 from scenarios.scenario import Scenario
-from simulator.islands import Islands
 from simulator.opendss_circuit import DssCircuit
+from simulator.opendss_injections import may_float
 from simulator.opendss_measure import Conductors, LoadTable
 
-__all__ = ["V_MAX_PU", "V_MIN_PU", "Elements", "ends_live", "live_nodes"]
+__all__ = ["V_MAX_PU", "V_MIN_PU", "Elements", "ends_live"]
 
 V_MIN_PU, V_MAX_PU = 0.5, 1.5
 """Loads and generators keep their model inside this band; at OpenDSS's own 0.95 a
@@ -58,6 +58,8 @@ class Elements:
         Handles of the generators, one per DER and phase it feeds.
     generator_of
         (der, 3) position of each generator; -1 where the DER does not feed the phase.
+    pair_generator_of
+        (der, 3) position of the generator on each pair; -1 for a DER that never floats.
     nodes
         Node names, in the order of the voltage vector without ground.
     bus_nodes
@@ -80,6 +82,7 @@ class Elements:
     formers: tuple[Any, ...]
     generators: tuple[Any, ...]
     generator_of: IntArray
+    pair_generator_of: IntArray
     nodes: tuple[str, ...]
     bus_nodes: IntArray
     base_v: FloatArray
@@ -95,6 +98,13 @@ class Elements:
     def count(self) -> int:
         """Lines, transformers and shunts together."""
         return int(self.conductors.element.max(initial=-1)) + 1
+
+    def live_nodes(self, phases: BoolArray) -> BoolArray:
+        """(1 + node,) live nodes of the voltage vector, from (bus, 3) live phases."""
+        live = np.zeros(len(self.nodes) + 1, bool)
+        live[self.bus_nodes[phases]] = True
+        live[0] = False
+        return live
 
     @classmethod
     def of(cls, circuit: DssCircuit, scenario: Scenario) -> Elements:
@@ -135,7 +145,8 @@ class Elements:
             sources=sources,
             formers=tuple(former_of.get(_former_name(k)) for k in range(len(scenario.ders.ids))),
             generators=tuple(generator_of.values()),
-            generator_of=_generator_places(scenario, tuple(generator_of)),
+            generator_of=_generator_places(scenario, tuple(generator_of), _generator_name),
+            pair_generator_of=_generator_places(scenario, tuple(generator_of), _pair_name),
             nodes=nodes,
             bus_nodes=np.array(
                 [
@@ -152,14 +163,6 @@ class Elements:
             load_columns=_power_columns(circuit, "load", loads),
             generator_columns=_power_columns(circuit, "generator", tuple(generator_of.values())),
         )
-
-
-def live_nodes(elements: Elements, islands: Islands) -> BoolArray:
-    """(1 + node,) which nodes are energised; ground is not."""
-    live = np.zeros(len(elements.nodes) + 1, bool)
-    live[elements.bus_nodes[islands.live]] = True
-    live[0] = False
-    return live
 
 
 def ends_live(live: BoolArray, plus: IntArray, minus: IntArray) -> Any:
@@ -211,9 +214,14 @@ def _generator_name(der: int, phase: int) -> str:
     return f"gridproof_der_{der}_{phase + 1}"
 
 
+def _pair_name(der: int, pair: int) -> str:
+    return f"gridproof_der_{der}_{pair + 1}_{(pair + 1) % 3 + 1}"
+
+
 def _add_ders(circuit: DssCircuit, scenario: Scenario, base_v: FloatArray) -> None:
     """Add sources (opened at once) and generators at zero; names are numbers, not ids."""
     ders, buses = scenario.ders, scenario.feeder.buses
+    floats = may_float(scenario.feeder, ders)
     for k, bus in enumerate(ders.bus):
         name, kv = buses.ids[bus], float(base_v[bus] / 1000.0)
         has = buses.phases[bus]
@@ -254,6 +262,12 @@ def _add_ders(circuit: DssCircuit, scenario: Scenario, base_v: FloatArray) -> No
                 kw=0.0,
                 kvar=0.0,
             )
+        for phase in range(3 if floats[k] else 0):
+            circuit.text(
+                f"new generator.{_pair_name(k, phase)} bus1={name}.{phase + 1}."
+                f"{(phase + 1) % 3 + 1} phases=1 conn=delta kv={kv * np.sqrt(3.0):.12g} model=1 "
+                f"vminpu={V_MIN_PU} vmaxpu={V_MAX_PU} kw=0 kvar=0"
+            )
 
 
 def _rounded(value: float, digits: int) -> float:
@@ -291,11 +305,13 @@ def _power_columns(circuit: DssCircuit, kind: str, handles: tuple[Any, ...]) -> 
     return circuit.property_number(kind, "kw"), circuit.property_number(kind, "kvar")
 
 
-def _generator_places(scenario: Scenario, names: tuple[str, ...]) -> IntArray:
+def _generator_places(
+    scenario: Scenario, names: tuple[str, ...], name: Callable[[int, int], str]
+) -> IntArray:
     place = {name: k for k, name in enumerate(names)}
     count = len(scenario.ders.ids)
     return np.array(
-        [[place.get(_generator_name(k, phase), -1) for phase in range(3)] for k in range(count)],
+        [[place.get(name(k, phase), -1) for phase in range(3)] for k in range(count)],
         np.int64,
     ).reshape(count, 3)
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenarios.arrays import BoolArray, FloatArray, IntArray
+from scenarios.centres import Centres
 from scenarios.scenario import Scenario
 from scenarios.snapshot import Snapshots
 from simulator.opendss_circuit import ComplexArray
@@ -41,6 +42,8 @@ class Held:
         Products for this switch state.
     kirchhoff
         What the forming DERs supply.
+    centres
+        From where magnitudes are counted where only deltas feed.
     """
 
     time: int
@@ -52,6 +55,7 @@ class Held:
     generators: IntArray
     meter: Meter
     kirchhoff: Kirchhoff
+    centres: Centres
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -171,10 +175,19 @@ def _measure(elements: Elements, held: Held, part: _Part, ders: int) -> dict[str
 
 
 def _voltages(elements: Elements, held: Held, x: ComplexArray) -> tuple[FloatArray, FloatArray]:
-    """(realization, bus, 3) line-to-neutral and line-to-line magnitudes, pu; NaN where dead."""
+    """(realization, bus, 3) line-to-neutral and line-to-line magnitudes, pu; NaN where dead.
+
+    Where only deltas feed, the neutral is the triangle's centre: OpenDSS's shunts of 1 ppm,
+    which alone tie such a part to earth, say nothing of the flow.
+    """
     at_bus = x[elements.bus_nodes]  # (bus, 3, realization)
     base, live = elements.base_v[:, None, None], held.live_phases
     neutral, across = np.abs(at_bus), np.abs(at_bus - at_bus[:, _NEXT])
+    centres = held.centres
+    if len(centres.bus):
+        middle = (centres.weight[:, :, None] * at_bus[centres.reference]).sum(axis=1)
+        around = np.abs(at_bus[centres.bus] - middle[:, None])
+        neutral[centres.bus] = around * centres.scale[:, None, None]
     neutral /= base
     neutral[~live] = np.nan
     across /= base * np.sqrt(3.0)

@@ -141,7 +141,9 @@ class DerDefaults(Section):
         default=12.0, description="price of a kW of re-dispatch, up or down"
     )
     can_form: bool = Field(
-        default=True, description="whether it can hold voltage and frequency of an island"
+        default=True,
+        description="whether it can hold voltage and frequency of an island; a DER that lacks a "
+        "phase cannot",
     )
 
 

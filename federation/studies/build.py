@@ -105,7 +105,7 @@ def locked_switches(config: FeederConfig, feeder: Feeder) -> BoolArray:
 
 def _der_faults(config: DersConfig, feeder: Feeder, origin: Origin) -> list[str]:
     faults: list[str] = []
-    position = index_of(feeder.buses.ids)
+    position, feeds_all = index_of(feeder.buses.ids), list[str]()
     ders = {name: der.resolved(config.defaults) for name, der in config.fleet.items()}
     for name, der in ders.items():
         path = ("ders", "fleet", name)
@@ -121,7 +121,31 @@ def _der_faults(config: DersConfig, feeder: Feeder, origin: Origin) -> list[str]
             wrong = f"asks for phase {' and '.join(lacking)}, which bus {der.bus} does not have"
             remedy = f'the bus has "{there}"' if there else "the bus has no phase"
             faults.append(origin.fault((*path, "phases"), der.phases, wrong, remedy))
+            continue
+        if not _phases_short(der):
+            feeds_all.append(name)
+        elif config.fleet[name].can_form:
+            wrong = f"is not possible: {_short(name, der)}"
+            remedy = "leave it out or set it to false, or give the DER all three phases"
+            faults.append(origin.fault((*path, "can_form"), der.can_form, wrong, remedy))
+    able = [name for name, der in ders.items() if der.can_form]
+    if able and not faults and not set(able) & set(feeds_all):
+        why = "; ".join(_short(name, ders[name]) for name in able)
+        faults.append(
+            f"{origin.place(('ders', 'fleet'))} holds no DER that can form an island: {why}; "
+            "add one that feeds all three phases"
+        )
     return faults
+
+
+def _phases_short(der: DerConfig) -> str:
+    """Phases that a DER does not feed: it cannot hold their voltage in an island."""
+    return "".join(phase for phase in PHASES if phase not in (der.phases or ""))
+
+
+def _short(name: str, der: DerConfig) -> str:
+    lacking = " and ".join(_phases_short(der))
+    return f'{name} feeds "{der.phases}" only, so nothing would hold phase {lacking} of its island'
 
 
 def nobody_forms(config: DersConfig, origin: Origin) -> list[str]:
@@ -218,7 +242,10 @@ def _shed_usd(config: StudyConfig, feeder: Feeder) -> FloatArray:
 
 
 def ders_of(config: DersConfig, feeder: Feeder) -> Ders:
-    """Return the fleet of a study; every DER stands at a bus of the feeder."""
+    """Return the fleet of a study; every DER stands at a bus of the feeder.
+
+    A DER that lacks a phase follows, whatever the defaults say.
+    """
     position = index_of(feeder.buses.ids)
     rows: list[DerConfig] = [der.resolved(config.defaults) for der in config.fleet.values()]
     phases = np.array([[p in (row.phases or "") for p in PHASES] for row in rows], bool)
@@ -242,5 +269,5 @@ def ders_of(config: DersConfig, feeder: Feeder) -> Ders:
         redispatch_cost_usd_per_kw=np.array(
             [row.redispatch_cost_usd_per_kw for row in rows], float
         ),
-        can_form=np.array([row.can_form for row in rows], bool),
+        can_form=np.array([row.can_form and not _phases_short(row) for row in rows], bool),
     )

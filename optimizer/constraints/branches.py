@@ -11,6 +11,7 @@ from scenarios.arrays import BoolArray, FloatArray
 from scenarios.banks import OpenDelta, open_delta_banks
 from scenarios.feeder import Connection
 from scenarios.lindist import line_matrices, transformer_maps
+from scenarios.zero_sequence import earthed_banks, unit_maps
 
 if TYPE_CHECKING:
     from optimizer.constraints.insets import Insets
@@ -42,6 +43,8 @@ class Branch:
         all windings for a transformer.
     switch
         Position among the feeder's switches, -1 if the branch is none.
+    unit
+        Position among the feeder's transformers, -1 if the branch is none or a whole bank.
     """
 
     name: str
@@ -57,11 +60,17 @@ class Branch:
     to_reactive: FloatArray
     limits: tuple[tuple[FloatArray, float], ...]
     switch: int
+    unit: int = -1
 
     @property
     def channels(self) -> int:
         """Number of channels."""
         return len(self.from_w)
+
+    @property
+    def joins_like_phases(self) -> bool:
+        """Whether each channel stands on one phase, the same on both sides."""
+        return all((np.count_nonzero(w, axis=1) == 1).all() for w in (self.from_w, self.to_w))
 
 
 def lines_of(scenario: Scenario, insets: Insets) -> list[Branch]:
@@ -107,16 +116,12 @@ def transformers_of(scenario: Scenario, insets: Insets) -> list[Branch]:
     units = feeder.transformers
     banks = _banks(scenario)
     banked = {k for bank in banks for k in bank.units}
+    maps_of = unit_maps(feeder)
     branches = [_bank(scenario, bank, insets) for bank in banks]
     for k, name in enumerate(units.ids):
         if k in banked:
             continue
-        maps = transformer_maps(
-            units.from_connection[k],
-            units.to_connection[k],
-            units.windings[k],
-            lagging=bool(units.lagging[k]),
-        )
+        maps = maps_of[k]
         windings = int(units.windings[k].sum())
         series = 2.0 * _winding_scale(scenario, k) * np.eye(windings)
         branches.append(
@@ -134,6 +139,7 @@ def transformers_of(scenario: Scenario, insets: Insets) -> list[Branch]:
                 to_reactive=maps.to_reactive,
                 limits=((np.ones(windings), _kept_rating(scenario, k, insets)),),
                 switch=-1,
+                unit=k,
             )
         )
     return branches
@@ -200,10 +206,15 @@ def _bank(scenario: Scenario, bank: OpenDelta, insets: Insets) -> Branch:
 
 
 def idle_branches(scenario: Scenario, branches: tuple[Branch, ...]) -> BoolArray:
-    """Strip leaves at which nothing is connected, again and again."""
+    """Strip leaves at which nothing is connected, again and again.
+
+    The delta of an earthed wye-delta bank is no leaf: unloaded, it still carries what
+    circulates in it.
+    """
     feeder = scenario.feeder
     busy = np.zeros(len(feeder.buses.ids), dtype=bool)
     busy[feeder.loads.bus] = busy[feeder.capacitors.bus] = busy[scenario.ders.bus] = True
+    busy[[bank.delta for bank in earthed_banks(feeder)]] = True
     for branch in branches:
         if branch.switch >= 0:
             busy[[branch.start, branch.end]] = True

@@ -9,6 +9,7 @@ index in (16l) is that of the bus)::
     |s_ij| ≤ S_ij,  times z_sw for a switch, by an inner polygon               (16e), (16f)
     transformers by their windings, see `scenarios.lindist.transformer_maps`  (16g) to (16k)
     Σ out - Σ in = generation - z_l demand - (what follows w)                         (16l)
+    angles, neutrals and twin windings, see `optimizer.constraints.zero_sequence`
     |w_i,φ - W_g| ≤ (w_max - w_min)(1 - z_inv_g)        at the bus of DER g, W_g shared
 
 An open switch carries nothing and leaves its two voltages free of each other: (16d) is then
@@ -29,6 +30,7 @@ import numpy as np
 import pyomo.environ as pyo
 
 from optimizer.constraints.network import Margins, Network
+from optimizer.constraints.zero_sequence import Held, add_neutrals, add_zero_sequence
 from scenarios.arrays import FloatArray
 from scenarios.lindist import PAIR_W, polygon
 
@@ -65,6 +67,7 @@ def add_flow(
     margin: Margins | None = None,
     reach: FloatArray | None = None,
     slack: bool = False,
+    held: Held | None = None,
 ) -> Any:
     """Add ``m.flow``: the power flow of one realization.
 
@@ -84,11 +87,14 @@ def add_flow(
         (2,) bounds on any channel's active and reactive power, from `flow_reach`.
     slack
         Whether the balance may be violated: ``excess`` over and under, per bus and phase.
+    held
+        What settles the state of one island (then with ``neutral``); None leaves it to
+        decisions.
 
     Returns
     -------
     pyomo.environ.Block
-        With variables ``w``, ``p``, ``q``.
+        With variables ``w``, ``p``, ``q`` and ``theta``.
     """
     m.flow = pyo.Block()
     b = m.flow
@@ -111,8 +117,12 @@ def add_flow(
         kept = 0 if margin is None else margin.kept["flow", block]
         _add_apparent_limits(b, network, decisions, e, kept=kept, reach=most)
     made = _arrivals(b, network, nodes, carrying, injection)
+    for node, terms in add_neutrals(b, network, held).items() if held else ():
+        for arrivals, more in zip(made, terms, strict=True):
+            arrivals[node] += more
     _add_balance(b, network, decisions, made, demand)
     _add_sources(b, network, decisions)
+    add_zero_sequence(b, network, decisions, live, held)
     return b
 
 
@@ -141,7 +151,8 @@ def flow_reach(
 
     What flows over a branch of a tree is what one side supplies and the other consumes, so it
     is at most the smaller of all supply and all demand of its phase (negative demand counts
-    as supply and the other way about). None where a transformer mixes phases.
+    as supply and the other way about). None where a transformer mixes phases or windings
+    stand side by side.
 
     Parameters
     ----------
@@ -156,6 +167,8 @@ def flow_reach(
     for branch in network.branches:
         if alive[branch.start] and (branch.from_reactive.any() or branch.to_reactive.any()):
             return None
+    if network.zero_sequence.twins:
+        return None
     ders, at = network.ders, alive[network.der_bus][:, None]
     reach = []
     for k, (least, most, per_w) in enumerate(

@@ -160,6 +160,29 @@ def island_limits(network: Network, stage: FirstStage, state: IslandState) -> tu
         *_capability(network, stage, state, layout),
         *_apparent(network, stage, state, layout),
         *_ramps(network, stage, state, layout),
+        *_neutrals(state),
+    )
+
+
+def _neutrals(state: IslandState) -> tuple[Limit, ...]:
+    """No current to earth from a part that only deltas feed; keeps no margin.
+
+    Exactly none: the AC engine ties such a part to earth by shunts of 1 ppm, over which a watt
+    out of balance shifts the neutral by tens of per cent.
+    """
+    rows = len(state.neutral.constant)
+    if not rows:
+        return ()
+    return (
+        Limit(
+            kind="active",
+            expression=state.neutral,
+            lower=np.zeros(rows),
+            upper=np.zeros(rows),
+            scale=np.zeros(rows),
+            measured=np.zeros((rows, 2), np.int64),
+            weight=np.zeros((rows, 2)),
+        ),
     )
 
 

@@ -26,6 +26,7 @@ from optimizer.constraints.branches import (
     transformers_of,
 )
 from optimizer.constraints.insets import Insets, MarginsAt
+from optimizer.constraints.zero_sequence import ZeroSequence
 from scenarios.arrays import BoolArray, FloatArray, IntArray
 from scenarios.errors import ScenarioError
 from scenarios.feeder import Connection
@@ -118,8 +119,9 @@ class Network:
         Everything that carries power and is closed, or may be.
     idle
         (branch,) whether a branch leads to nothing that makes, uses or switches power. It
-        carries none; a delta winding at such an end could otherwise shift power between the
-        phases of its wye side, which the lossless model leaves free.
+        carries none.
+    zero_sequence
+        What magnitudes alone do not fix.
     per_w_p, per_w_q
         (bus, 3, 3) demand that follows ``w``, the phases' powers from the phases' ``w``:
         nominal loads and capacitors.
@@ -142,6 +144,7 @@ class Network:
     pairwise: bool
     branches: tuple[Branch, ...]
     idle: BoolArray
+    zero_sequence: ZeroSequence
     per_w_p: FloatArray
     per_w_q: FloatArray
     der_bus: IntArray
@@ -180,6 +183,7 @@ class Network:
         insets = Insets.of(scenario, ac_margin, ac_margin_at)
         per_w_p, per_w_q = _voltage_dependent(scenario, time)
         branches = (*lines_of(scenario, insets), *transformers_of(scenario, insets))
+        idle = idle_branches(scenario, branches)
         return cls(
             scenario=scenario,
             time=time,
@@ -191,7 +195,8 @@ class Network:
             bus_w_max=(limits.v_max_pu - insets.bus_pu) ** 2,
             pairwise=limits.voltage_test is VoltageTest.LINE_TO_LINE,
             branches=branches,
-            idle=idle_branches(scenario, branches),
+            idle=idle,
+            zero_sequence=ZeroSequence.of(scenario, branches, idle),
             per_w_p=per_w_p,
             per_w_q=per_w_q,
             der_bus=scenario.ders.bus,

@@ -23,12 +23,14 @@ from scipy.sparse.linalg import splu
 
 from optimizer.constraints.flow import Decisions, add_flow
 from optimizer.constraints.network import Network
+from optimizer.constraints.zero_sequence import held_by
 from optimizer.first_stage import FirstStage
 from optimizer.methods.pyomo_model import compile_model
 from optimizer.methods.solve import Arrays
-from scenarios.arrays import BoolArray, FloatArray, IntArray
+from scenarios.arrays import PHASES, BoolArray, FloatArray, IntArray
 from scenarios.errors import ScenarioError
 from scenarios.feeder import Connection
+from scenarios.graph import connected_components
 
 __all__ = ["Affine", "IslandState", "island_state"]
 
@@ -70,6 +72,9 @@ class IslandState:
         at ``channels`` (channel, 2) branch and channel.
     der_p, der_q
         Maps of every live DER phase's power at ``outputs`` (output, 2) DER and phase.
+    neutral
+        Maps of the currents that find no way back from parts that only deltas feed, real and
+        imaginary: zero in every state that can be.
     """
 
     controls: IntArray
@@ -82,6 +87,7 @@ class IslandState:
     flow_q: Affine
     der_p: Affine
     der_q: Affine
+    neutral: Affine
 
 
 def island_state(network: Network, stage: FirstStage, blocks: tuple[int, ...]) -> IslandState:
@@ -90,8 +96,8 @@ def island_state(network: Network, stage: FirstStage, blocks: tuple[int, ...]) -
     Raises
     ------
     ScenarioError
-        If the island has no grid-forming DER or holds a loop, so that LinDist3Flow does not
-        determine its flows.
+        If the island has no grid-forming DER, has a load on a phase that this one does not
+        reach, or holds a loop, so that LinDist3Flow does not determine its flows.
     """
     home = network.block[network.der_bus]
     inside = np.isin(home, blocks)
@@ -99,6 +105,7 @@ def island_state(network: Network, stage: FirstStage, blocks: tuple[int, ...]) -
     name = "+".join(network.scenario.feeder.blocks.ids[b] for b in blocks)
     if not len(formers):
         raise ScenarioError(f"island {name} has no grid-forming DER; audit the plan first")
+    _refuse_unheld(network, stage, blocks, int(formers[0]), name)
     m = _model(network, stage, blocks, int(formers[0]))
     arrays = compile_model(m)
     column = {id(v): k for k, v in enumerate(arrays.variables)}
@@ -136,7 +143,37 @@ def island_state(network: Network, stage: FirstStage, blocks: tuple[int, ...]) -
         flow_q=maps(m.flow.q, channels),
         der_p=maps(m.p, outputs),
         der_q=maps(m.q, outputs),
+        neutral=maps(m.flow.neutral, np.array(list(m.flow.neutral), np.int64).reshape(-1, 2)),
     )
+
+
+def _refuse_unheld(
+    network: Network, stage: FirstStage, blocks: tuple[int, ...], former: int, name: str
+) -> None:
+    """Name a bus phase of the island that the DER which forms does not reach."""
+    inside, bus = np.isin(network.block, blocks), int(network.der_bus[former])
+    tails, heads = [], []
+    for branch in network.branches:
+        joined = branch.switch < 0 or stage.closed[branch.switch]
+        if not (joined and inside[branch.start] and inside[branch.end]):
+            continue
+        for c in range(branch.channels):
+            nodes = [3 * branch.start + int(k) for k in np.flatnonzero(branch.from_w[c])]
+            nodes += [3 * branch.end + int(k) for k in np.flatnonzero(branch.to_w[c])]
+            tails += nodes[:-1]
+            heads += nodes[1:]
+    part = connected_components(network.phases.size, np.array(tails, int), np.array(heads, int))
+    held = part[3 * bus + np.flatnonzero(network.der_phases[former])]
+    used = network.phases & inside[:, None] & _loaded(network)
+    lost = np.argwhere(used & ~np.isin(part, held).reshape(-1, 3))
+    if len(lost):
+        feeder, ders = network.scenario.feeder, network.scenario.ders
+        at, k = int(lost[0, 0]), int(lost[0, 1])
+        raise ScenarioError(
+            f"island {name}: nothing holds the voltage of phase {PHASES[k]} of bus "
+            f"{feeder.buses.ids[at]}, where a load stands; DER {ders.ids[former]} forms the "
+            "island and does not reach it: let a DER form that feeds every phase of the island"
+        )
 
 
 def _model(network: Network, stage: FirstStage, blocks: tuple[int, ...], former: int) -> Any:
@@ -156,7 +193,9 @@ def _model(network: Network, stage: FirstStage, blocks: tuple[int, ...], former:
         forming={g: int(g == former) for g in plain.forming},
         source_w=plain.source_w,
     )
-    add_flow(m, network, decisions, (m.p, m.q), (m.use_p, m.use_q), reach=np.zeros(2))
+    held = held_by(network, stage.closed, blocks, former)
+    demand = (m.use_p, m.use_q)
+    add_flow(m, network, decisions, (m.p, m.q), demand, reach=np.zeros(2), held=held)
     m.nothing = pyo.Objective(expr=0 * next(iter(m.use_p.values())))
     return m
 
@@ -191,16 +230,17 @@ def _eliminate(
     if len(unknown) != len(equal):
         raise ScenarioError(
             f"island {name} has {len(unknown)} flows and voltages for {len(equal)} equations; a "
-            "block that holds a loop of lines without switches is the usual cause: give the loop "
-            "a switch, and open it"
+            "block that holds a loop of lines and transformers without switches is the usual "
+            "cause (transformers beside each other on the same two buses are none): give the "
+            "loop a switch, and open it"
         )
     try:
         solver = splu(sparse.csc_matrix(rows[:, unknown]))
     except RuntimeError as error:
         raise ScenarioError(
-            f"island {name}: the linear model does not determine its flows; power fed backwards "
-            "through a delta-wye transformer, from its wye to its delta side, is the usual cause: "
-            "let a DER on the delta side form, or split the island there"
+            f"island {name}: the linear model does not determine its flows; two ways for the "
+            "same power, over transformers of different connection, are the usual cause: "
+            "put a switch into one of them, and open it"
         ) from error
     constant = np.zeros(total)
     constant[unknown] = solver.solve(arrays.row_lower[equal] - rows[:, demand] @ use)

@@ -61,6 +61,12 @@ def test_a_der_on_one_phase_carries_all_its_capacity_there(toy):
     assert study.scenario.ders.q_max_kvar[west].tolist() == [0.0, 67.5, 0.0]
 
 
+def test_a_der_that_lacks_a_phase_follows(toy):
+    ders = load_study(toy, ["ders.fleet.west.phases=b"]).scenario.ders
+    assert ders.can_form.tolist() == [name != "west" for name in ders.ids]
+    assert load_study(toy).scenario.ders.can_form.all()
+
+
 def test_load_models_can_be_taken_from_the_feeder(toy):
     edited(toy.with_name("toy.dss"), "kW=20 kvar=5 model=1", "kW=20 kvar=5 model=2")
     study = load_study(toy, ["feeder.load_model=as_modelled"])
@@ -226,6 +232,10 @@ BAD = [
      ['asks for phase b and c, which bus c does not have; the bus has "a"']),
     ("nobody forms", "ders.defaults.can_form=false",
      ["[ders] fleet holds no DER that can form an island", "can_form = true"]),
+    ("cannot form", "ders.fleet.west={bus='d', capacity_kw=90, phases='b', can_form=true}",
+     ["= true is not possible", 'feeds "b" only', "phase a and c", "false"]),
+    ("nobody can form", "ders.defaults.phases=b",
+     ["[ders] fleet holds no DER that can form an island", 'feeds "b" only', "all three phases"]),
     ("unknown load", 'uncertainty.loads=["lbb"]',
      ['= "lbb" is not a load of feeder toy; did you mean lb?']),
     ("load twice", 'uncertainty.loads=["lb", "lb"]', ['"lb" is listed 2 times; list it once']),

@@ -1,0 +1,184 @@
+"""The planner's equations for every winding: those of the linear engine, and nothing to gain.
+
+A delta leaves a current free that no terminal shows. A planner that may choose it moves
+power between phases for nothing: its plan then differs from the flow that its own
+set-points bring about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from winding_cases import OTHERS, PAIRS
+
+from optimizer.constraints.network import BASE_KVA, Network
+from optimizer.first_stage import FirstStage
+from optimizer.methods.statemap import island_state
+from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
+from optimizer.recourse import make_recourse
+from scenarios.errors import ScenarioError
+from scenarios.feeder import LoadModel
+from scenarios.fleet import Ders
+from scenarios.limits import Limits
+from scenarios.plan import Setpoints
+from scenarios.realization import draw, realize
+from scenarios.scenario import Scenario
+from scenarios.uncertainty import Box
+from scenarios.verdict import Outcome, judge
+from simulator.linear import LinearEngine
+
+
+def _scenario(feeder, *buses, uncertain=("n1",), switch="l1"):
+    """DERs at some buses, the first alone able to form; one line may be switched."""
+    count, loads = len(buses), len(feeder.loads.ids)
+    most = np.full((count, 3), 200.0)
+    lines = feeder.lines
+    moves = np.array([name == switch for name in lines.ids])
+    feeder = replace(feeder, lines=replace(lines, switchable=moves))
+    return Scenario(
+        name="windings",
+        feeder=feeder,
+        ders=Ders(
+            ids=tuple(f"g{k}" for k in range(count)),
+            bus=np.array([feeder.buses.ids.index(bus) for bus in buses]),
+            phases=np.ones((count, 3), bool),
+            p_min_kw=-most,
+            p_max_kw=most,
+            q_min_kvar=-most,
+            q_max_kvar=most,
+            s_max_kva=np.full((count, 3), np.inf),
+            ramp_kw=0.5 * most,
+            ramp_kvar=0.5 * most,
+            cost_usd_per_kw=np.arange(count, 0.0, -1.0),  # followers are cheaper
+            redispatch_cost_usd_per_kw=np.arange(count, 0.0, -1.0),
+            can_form=np.arange(count) == 0,
+        ),
+        hours=np.zeros(1),
+        load_p_kw=feeder.loads.p_kw[None],
+        load_q_kvar=feeder.loads.q_kvar[None],
+        load_model=(LoadModel.CONSTANT_POWER,) * loads,
+        uncertainty=Box(load_ids=uncertain, spread=np.full(len(uncertain), 0.2)),
+        limits=Limits(v_min_pu=0.9, v_max_pu=1.1),
+        locked=np.zeros(int(moves.sum()), bool),
+        shed_usd=np.full(len(feeder.blocks.ids), 1e5),
+        slack_usd_per_kw=1e4,
+    )
+
+
+def _plan(scenario):
+    return PartitioningPlanner(options=PartitioningOptions()).plan(scenario)
+
+
+def _seen(scenario, plan, realizations, setpoints=None):
+    count = len(realizations)
+    engine = LinearEngine(scenario)
+    engine.hold(plan)
+    return engine.observe(
+        realizations,
+        setpoints
+        or Setpoints(
+            index=realizations.index,
+            found=np.ones(count, bool),
+            p_kw=np.repeat(plan.p_kw, count, axis=0),
+            q_kvar=np.repeat(plan.q_kvar, count, axis=0),
+            source_v_pu=np.repeat(plan.source_v_pu, count, axis=0),
+        ),
+    )
+
+
+def _nominal(scenario):
+    return realize(scenario, np.zeros((1, scenario.uncertainty.size)))
+
+
+# an unloaded far side is a case of its own only where a delta hangs on a wye
+TELLING = [name for name in PAIRS if name.endswith("loaded") or name.startswith("yd")]
+
+
+@pytest.mark.parametrize("name", [*TELLING, *OTHERS])
+def test_a_plan_is_the_flow_it_brings_about(winding_feeder, name):
+    scenario = _scenario(winding_feeder(name), "n")
+    plan = _plan(scenario)
+    assert plan.energized.all()
+    assert plan.closed.all()
+    seen = _seen(scenario, plan, _nominal(scenario))
+    assert seen.converged.all()
+    np.testing.assert_allclose(plan.p_kw[0], seen.der_p_kw[0], atol=1e-3)
+    np.testing.assert_allclose(plan.q_kvar[0], seen.der_q_kvar[0], atol=1e-3)
+    _same_state(scenario, plan, seen)
+
+
+def _same_state(scenario, plan, seen):
+    network, stage = Network.of(scenario), FirstStage.of(plan)
+    (blocks,) = stage.islands(scenario)
+    state = island_state(network, stage, blocks)
+    at = state.controls.T
+    u = np.concatenate([s[at[0], at[1]] for s in (plan.p_kw[0], plan.q_kvar[0])]) / BASE_KVA
+    w = state.w.constant + state.w.of_u @ u
+    np.testing.assert_allclose(np.sqrt(w), seen.v_pu[0][tuple(state.nodes.T)], atol=1e-7)
+    made = (state.der_p.constant + state.der_p.of_u @ u) * BASE_KVA
+    np.testing.assert_allclose(made, seen.der_p_kw[0][tuple(state.outputs.T)], atol=1e-3)
+    assert len(state.nodes) == np.isfinite(seen.v_pu[0]).sum()
+
+
+@pytest.mark.parametrize("name", [name for name in TELLING if name[:2] in ("yd", "yy")])
+def test_the_same_from_the_far_side(winding_feeder, name):
+    """Former behind the unit: loads on the wye side, one-phase ones too, are fed backwards."""
+    scenario = _scenario(winding_feeder(name), "f")
+    plan = _plan(scenario)
+    assert plan.energized.all()
+    seen = _seen(scenario, plan, _nominal(scenario))
+    np.testing.assert_allclose(plan.p_kw[0], seen.der_p_kw[0], atol=1e-3)
+    _same_state(scenario, plan, seen)
+
+
+@pytest.mark.parametrize("name", [name for name in TELLING if name[:2] == "dy"])
+def test_one_phase_loads_behind_a_delta_are_not_called_served(winding_feeder, name):
+    """Fed from the wye, the delta's side has no neutral, and nothing there evens loads out."""
+    scenario = _scenario(winding_feeder(name), "f")
+    assert not _plan(scenario).energized[0, scenario.feeder.blocks.of_bus[scenario.ders.bus[0]]]
+
+
+@pytest.mark.parametrize("name", ["yd-unit-lag-loaded", "yd-bank-lead-loaded"])
+def test_a_der_behind_a_delta_keeps_its_currents_balanced(winding_feeder, name):
+    """A cheaper DER on the floating side, in the plan and in every answer to a draw."""
+    scenario = _scenario(winding_feeder(name), "n", "m", uncertain=("n1", "n2", "ab", "abc"))
+    plan = _plan(scenario)
+    draws = draw(scenario, 5, 0, 40)
+    setpoints = make_recourse("linear", plan, scenario).respond(draws)
+    assert setpoints.found.all()
+    a = np.exp(-2j * np.pi / 3 * np.arange(3))
+    for p, q in (
+        (plan.p_kw[:, 1], plan.q_kvar[:, 1]),
+        (setpoints.p_kw[:, 1], setpoints.q_kvar[:, 1]),
+    ):
+        assert np.abs(p).max() > 1.0
+        assert np.abs((p - 1j * q) @ a).max() < 0.05  # kVA: three currents sum to zero
+    seen = _seen(scenario, plan, draws, setpoints)
+    assert (judge(seen, plan, scenario).outcome == Outcome.FEASIBLE).all()
+
+
+def test_a_phase_that_the_former_does_not_reach_is_named(winding_feeder):
+    scenario = _scenario(winding_feeder("yy-unit-lag-loaded"), "n")
+    plan = _plan(scenario)
+    one_phase = replace(
+        scenario, ders=replace(scenario.ders, phases=np.array([[True, False, False]]))
+    )
+    network, stage = Network.of(one_phase), FirstStage.of(plan)
+    (blocks,) = stage.islands(one_phase)
+    with pytest.raises(ScenarioError, match="phase b of bus n, where a load stands; DER g0 forms"):
+        island_state(network, stage, blocks)
+
+
+def test_two_formers_may_stand_on_both_sides_of_a_grounding_bank(winding_feeder):
+    """Angles are held apart from each other by no former: only within its own three phases."""
+    scenario = _scenario(winding_feeder("yd-unit-lag-loaded"), "n", "f")
+    scenario = replace(
+        scenario,
+        ders=replace(scenario.ders, can_form=np.ones(2, bool), p_max_kw=np.full((2, 3), 40.0)),
+        limits=replace(scenario.limits, grid_forming_per_island=2),
+    )
+    plan = _plan(scenario)
+    assert plan.energized.all()
+    assert plan.p_kw.sum() == pytest.approx(scenario.load_p_kw.sum(), abs=1e-3)
