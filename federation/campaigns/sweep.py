@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from federation.campaigns.campaign import run_campaign
+from federation.files import folder_name, write_whole
 from federation.records.store import CampaignStore
 from federation.statistics.shares import share_of
 from federation.studies.study import Study, load_study
@@ -173,7 +174,7 @@ def run_sweep(
         points=tuple(points if reference is None else points[:-1]),
         reference=None if reference is None else points[-1],
     )
-    (out / "sweep.json").write_text(json.dumps(sweep.to_dict(), indent=1) + "\n", encoding="utf-8")
+    write_whole(out / "sweep.json", json.dumps(sweep.to_dict(), indent=1) + "\n")
     return sweep
 
 
@@ -204,7 +205,7 @@ def _try(
 ) -> Point:
     config = study.config
     same = content_digest((study.scenario.digest(), config.planner.model_dump_json()))
-    name = "-".join(f"{key.split('.')[-1]}={value}" for key, value in settings.items())
+    name = folder_name("-".join(f"{k.split('.')[-1]}={value}" for k, value in settings.items()))
     result = run_campaign(study, out / name, mode=mode, plan=plans.get(same))
     plans[same] = result.plan
     rows = _rows(result.store, ("outcome", *(("age_s",) if config.faults.declared else ())))

@@ -12,8 +12,9 @@ from uuid import uuid4
 import typer
 
 from federation.campaigns.study_jobs import open_store, session_settings
-from federation.cli.options import AsJson, Overrides, PlanFile, Quiet, StudyName, note, write_text
+from federation.cli.options import AsJson, Overrides, PlanFile, Quiet, StudyName, note
 from federation.cli.run import run, show
+from federation.files import write_result
 from federation.members.emit import LaunchPlan, Runner, emit
 from federation.members.launch import federate_command, supervise
 from federation.records.lock import writing
@@ -120,8 +121,8 @@ def _write(text: str, out: Path | None) -> None:
     if out is None:
         typer.echo(text, nl=False)
         return
-    write_text(out, text)
-    out.chmod(0o700 if text.startswith("#!") else 0o600)  # it holds the broker's key
+    # it holds the broker's key
+    write_result(out, text, mode=0o700 if text.startswith("#!") else 0o600)
     note(f"written to {out}")
 
 

@@ -29,7 +29,6 @@ __all__ = [
     "read_plan",
     "refuse_faulty",
     "stdout",
-    "write_text",
 ]
 
 StudyName = Annotated[
@@ -113,20 +112,3 @@ def refuse_faulty(plan: Plan, scenario: Scenario, path: Path) -> None:
     faults: Sequence[str] = audit(plan, scenario)
     if faults:
         raise ConfigError([f"{path}: {fault}" for fault in faults])
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a result file.
-
-    Raises
-    ------
-    ConfigError
-        If the place cannot be written to.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be written: {error.strerror}; give another --out"
-        ) from error

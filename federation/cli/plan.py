@@ -18,8 +18,8 @@ from federation.cli.options import (
     print_json,
     read_plan,
     stdout,
-    write_text,
 )
+from federation.files import write_result
 from federation.reports.terminal import about_plan, plan_view, print_views, run_summary
 from federation.studies.study import list_studies, load_study
 from optimizer.planner import make_planner
@@ -62,7 +62,7 @@ def plan(
         made = planner.plan(loaded.scenario, progress=progress)
     summary = about_plan(made, loaded.scenario)
     if out is not None:
-        write_text(out, plan_to_json(made) + "\n")
+        write_result(out, plan_to_json(made) + "\n")
         note(f"plan written to {out}; audit it with: gridproof check {out} {study}")
     if as_json:
         print_json(run_summary(loaded.name, loaded.config.campaign.seed, summary, None))

@@ -20,6 +20,7 @@ from federation.config.study import (
     PlannerConfig,
     StudyConfig,
 )
+from federation.files import folder_name, write_whole
 from federation.studies.build import (
     apply_switching,
     build_scenario,
@@ -171,7 +172,7 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
         written = _read_resolved(path, label)
         raw, name = written["config"], str(written["name"])
     else:
-        raw, name = read_toml(path, label), path.stem
+        raw, name = read_toml(path, label), folder_name(path.stem)
     values, origin, faults = apply_overrides(raw, overrides, label)
     sections, whole, more = parse_sections(values, origin)
     faults += more
@@ -242,7 +243,7 @@ def resolved_text(study: Study) -> str:
 
 def write_resolved(study: Study, path: Path) -> None:
     """Write `resolved_text` to a file; ``load_study(path)`` reads the same study back."""
-    path.write_text(resolved_text(study), encoding="utf-8")
+    write_whole(path, resolved_text(study))
 
 
 # ------------------------------------------------------------------------------- parts
@@ -287,6 +288,11 @@ def _read_resolved(path: Path, label: str) -> Mapping[str, Any]:
         or not all(isinstance(document.get(key), kind) for key, kind in wanted.items())
     ):
         raise ConfigError(f"{label}: not a study that a run wrote ({RESOLVED_FORMAT})")
+    if folder_name(document["name"]) != document["name"]:
+        raise ConfigError(
+            f"{label}: name = {document['name'][:60]!r} must be a name that a folder can bear; "
+            "restore the file, or start a new run"
+        )
     return document
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from federation.files import write_whole
 from federation.wire.link import PortKind
 from scenarios.arrays import PHASES, BoolArray
 from scenarios.errors import ConfigError, FederationError
@@ -250,7 +251,7 @@ def write_schemas(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, schema in schemas().items():
         text = json.dumps(schema, indent=1, sort_keys=True) + "\n"
-        (folder / f"{name}.schema.json").write_text(text, encoding="utf-8")
+        write_whole(folder / f"{name}.schema.json", text)
 
 
 if __name__ == "__main__":
