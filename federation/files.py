@@ -21,7 +21,7 @@ UNFINISHED = re.compile(r"\..+\.\d+\.tmp")
 """Names of files a writer was still at; one that was killed leaves them behind."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_NO_PART = re.compile(r"[/\\\x00-\x1f\x7f]")
+_NO_PART = re.compile(r"[/\\\x00-\x1f\x7f\ud800-\udfff]")
 _LONGEST_BYTES = 180
 
 
@@ -119,11 +119,12 @@ def folder_name(text: str) -> str:
     A text that is such a name already stays as it is; another keeps its readable part and gets
     the start of its digest, so that two texts do not meet.
     """
-    short = text.encode("utf-8")[:_LONGEST_BYTES].decode("utf-8", errors="ignore")
-    plain = _NO_PART.sub("_", short)
-    if plain == text and text.strip("."):
+    data = text.encode("utf-8", errors="replace")
+    if len(data) <= _LONGEST_BYTES and text.strip(".") and not _NO_PART.search(text):
         return text
-    return f"{plain.strip('.') or '_'}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    short = data[: _LONGEST_BYTES - 9].decode("utf-8", errors="ignore")
+    plain = _NO_PART.sub("_", short).strip(".") or "_"
+    return f"{plain}-{hashlib.sha256(data).hexdigest()[:8]}"
 
 
 def json_text(record: Mapping[str, Any]) -> str:
