@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from scenarios.errors import ConfigError, StoreError
+from scenarios.strict_json import load_json
 
 __all__ = ["UNFINISHED", "folder_name", "json_text", "read_json", "write_result", "write_whole"]
 
@@ -141,7 +142,7 @@ def read_json(path: Path) -> dict[str, Any]:
         If it is missing, unreadable or something else than an object.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = load_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{path} cannot be understood ({error}); restore it, or delete {path.parent}"

@@ -20,6 +20,7 @@ from federation.cli.options import (
     stdout,
 )
 from federation.files import write_result
+from federation.records.proof_words import proof_facts, scope_words
 from federation.reports.terminal import about_plan, plan_view, print_views, run_summary
 from federation.studies.study import list_studies, load_study
 from optimizer.planner import make_planner
@@ -82,19 +83,23 @@ def check(
     scenario = load_study(study, overrides or ()).scenario
     made = read_plan(plan_file, scenario)
     faults = audit(made, scenario)
-    same = made.scenario_digest == scenario.digest()
+    facts = proof_facts(made, scenario)
+    same = facts["made_for_this_study"]
     if as_json:
         print_json(
             {
                 "plan": str(plan_file),
                 "study": scenario.name,
                 "made_for_this_study": same,
+                "proof_holds": facts["proof_holds"],
+                "differences": facts["differences"],
+                "remark": facts["remark"],
                 "passed": not faults,
                 "faults": list(faults),
             }
         )
     else:
-        origin = "made for this study" if same else "not made for exactly this study"
+        origin = "made for this study" if same else scope_words(facts)
         verdict = f"{len(faults)} faults" if faults else "no fault"
         typer.echo(f"{plan_file}: {verdict} ({origin})")
         for fault in faults:

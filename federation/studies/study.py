@@ -44,6 +44,7 @@ from scenarios.errors import ConfigError, ScenarioError
 from scenarios.feeder import Feeder
 from scenarios.sampling import Sampler
 from scenarios.scenario import Scenario
+from scenarios.strict_json import load_json
 from simulator.reader import read_feeder
 
 __all__ = [
@@ -278,7 +279,7 @@ def _locate(given: str) -> tuple[Path, str]:
 
 def _read_resolved(path: Path, label: str) -> Mapping[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = load_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{label}: cannot be read as JSON ({error}); start a new run") from error
     wanted = {"format": str, "name": str, "fingerprint": str, "config": dict}
