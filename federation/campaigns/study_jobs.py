@@ -15,6 +15,7 @@ from federation.members.jobs import Engine, FeederJob, PlannerJob
 from federation.members.session import SessionSettings
 from federation.records.environment import environment_record
 from federation.records.parts import ChunkSink
+from federation.records.scenario_store import keep_scenario
 from federation.records.sink import CampaignSink, Tally, stored_plan
 from federation.records.stopping import until_enough
 from federation.records.store import CampaignStore
@@ -189,14 +190,19 @@ def feeder_job_of(
 
 
 def open_store(study: Study, out: Path, *, parts: bool = True) -> CampaignStore:
-    """Make or take up the campaign directory of a study; see `CampaignStore.create`."""
+    """Make or take up the campaign directory of a study; see `CampaignStore.create`.
+
+    It holds the scenario from then on, so that a report needs no feeder.
+    """
     with TemporaryDirectory() as folder:
         path = Path(folder) / "study.json"
         write_resolved(study, path)
         text = path.read_text(encoding="utf-8")
-    return CampaignStore.create(
+    store = CampaignStore.create(
         out, text, environment_record(study.config.campaign.seed), parts=parts
     )
+    keep_scenario(store, study.scenario)
+    return store
 
 
 def session_settings(study: Study, mode: str) -> SessionSettings:

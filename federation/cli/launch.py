@@ -140,7 +140,7 @@ def _with_planner(study: Study, planner: str, out: Path | None, *, as_json: bool
     with writing(root):
         open_store(study, root)
         supervise(commands, settings, foreign=("planner",))
-    show(study, CampaignStore.open(root), as_json=as_json)
+    show(CampaignStore.open(root), study.scenario, as_json=as_json)
     note(f"kept in {root}; see it again with: gridproof report {root}")
 
 

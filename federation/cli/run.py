@@ -45,6 +45,7 @@ from federation.reports.terminal import (
 from federation.studies.study import Study, load_study
 from scenarios.errors import ConfigError
 from scenarios.plan import Plan
+from scenarios.scenario import Scenario
 
 __all__ = ["campaign", "federate", "resume", "run", "show"]
 
@@ -263,7 +264,7 @@ def _try(
             code = 0
     if code:
         raise typer.Exit(code)
-    show(study, CampaignStore.open(root), as_json=as_json)
+    show(CampaignStore.open(root), study.scenario, as_json=as_json)
     if not quiet:
         note(f"kept in {root}; see it again with: gridproof report {root}")
 
@@ -293,21 +294,26 @@ def _interrupted(root: Path, bar: CampaignBar) -> int:
 
 
 def show(
-    study: Study,
     store: CampaignStore,
+    scenario: Scenario | None,
     *,
     as_json: bool,
     verdicts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Print a campaign's plan and verdicts as tables or as one JSON object."""
-    plan = stored_plan(store, study.scenario)
-    about = None if plan is None else about_plan(plan, study.scenario, store.step)
+    """Print a campaign's plan and verdicts as tables or as one JSON object.
+
+    Without the scenario, which directories of earlier versions do not hold, without the plan.
+    """
+    plan = None if scenario is None else stored_plan(store, scenario)
+    about = None
+    if plan is not None and scenario is not None:
+        about = about_plan(plan, scenario, store.step)
     if verdicts is None:
         verdicts = steps_summary(store) if store.steps else campaign_summary(store)
     if as_json:
-        seed = study.config.campaign.seed
+        seed = store.study["config"]["campaign"]["seed"]
         version = store.environment["versions"]
-        print_json(run_summary(study.name, seed, about, verdicts, version))
+        print_json(run_summary(str(store.study["name"]), seed, about, verdicts, version))
         return
     views = [plan_view(about)] if about is not None else []
     said = steps_view(verdicts) if "steps" in verdicts else verdict_view(verdicts)

@@ -6,6 +6,7 @@
       study.json          what was asked: the resolved configuration and its fingerprint
       environment.json    what it ran on: versions, host, and the times of each run
       plan.json           the plan that was tried
+      scenario.json       what it was tried on: feeder, DERs, loads, limits; no report needs more
       parts/part-00000000.parquet   realizations 0 … 2047, and so on
 
 Part ``k`` holds realizations ``k · 2048 …``: its bounds, and every byte in it, depend on the
