@@ -19,6 +19,7 @@ from federation.records.scenario_store import keep_scenario
 from federation.records.sink import CampaignSink, Tally, stored_plan
 from federation.records.stopping import until_enough
 from federation.records.store import CampaignStore
+from federation.studies.foreign import refuse_ours
 from federation.studies.study import Study, write_resolved
 from federation.studies.wiring import channel_of, pace_of, rounds_of, trace_columns
 from optimizer.planner import PlanProgress, make_planner
@@ -72,8 +73,14 @@ def make_planner_job(
         A campaign directory; the plan it holds, if any, is published instead.
     progress
         Told of the search's steps.
+
+    Raises
+    ------
+    ConfigError
+        If another planner than ours answers the study's campaign.
     """
     config, scenario = study.config, study.scenario
+    refuse_ours(study.foreign, study.path.parent if out is None else out)
 
     def make_plan() -> Plan:
         if plan is not None:

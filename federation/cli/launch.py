@@ -19,6 +19,7 @@ from federation.members.emit import LaunchPlan, Runner, emit
 from federation.members.launch import federate_command, supervise
 from federation.records.lock import writing
 from federation.records.store import CampaignStore
+from federation.studies.foreign import ForeignPlanner
 from federation.studies.study import Study, list_studies, load_study
 from federation.wire.helics_broker import BrokerAddress
 from scenarios.errors import ConfigError
@@ -130,9 +131,11 @@ def _with_planner(study: Study, planner: str, out: Path | None, *, as_json: bool
     """Try what somebody else's planner publishes; it is started and ended with the feeder."""
     study.step  # noqa: B018  (refuses several: a planner of one's own answers one)
     root = out or Path("campaigns") / f"{study.name}-{uuid4().hex[:8]}"
+    command = _filled(planner)
+    study = study.answered_by(ForeignPlanner.of(shlex.split(planner)))
     settings = session_settings(study, "processes")
     commands: dict[str, Callable[[BrokerAddress], Sequence[str]]] = {
-        "planner": _filled(planner),
+        "planner": command,
         "feeder": lambda address: federate_command(
             "feeder", root / "study.json", root, address, settings
         ),

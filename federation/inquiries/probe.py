@@ -70,6 +70,11 @@ class Target:
             )
         store = CampaignStore.open(root)
         study = load_study(root / "study.json")
+        if study.foreign is not None:
+            raise ConfigError(
+                f"{root} was answered by a foreign planner, which this cannot ask; give a study "
+                "and --plan to ask with a recourse of ours"
+            )
         plan = stored_plan(store, study.scenario)
         if plan is None:
             raise StoreError(f"{root} holds no plan.json yet; run its campaign first")

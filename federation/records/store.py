@@ -36,6 +36,7 @@ from federation.records.parts import (
     chunk_range,
     encode_part,
 )
+from federation.studies.foreign import FOREIGN, answerer_words
 from scenarios.errors import StoreError
 
 __all__ = ["CHUNK_ROWS", "FORMAT", "CampaignStore", "step_root"]
@@ -148,6 +149,13 @@ class CampaignStore:
     def step(self) -> int:
         """The step of the plan that the campaign tries."""
         return int(self.study["config"]["campaign"].get("step") or 0)
+
+    @property
+    def recourse(self) -> str:
+        """Who moves after the load is known: a policy of our planner's, or ``foreign``."""
+        if "answers" in self.study:
+            return FOREIGN
+        return str(self.study["config"]["campaign"]["recourse"])
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -297,6 +305,13 @@ class CampaignStore:
             )
 
     def _refuse_other(self, record: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+        here, asked = answerer_words(self.study), answerer_words(record)
+        if record.get("answers") != self.study.get("answers"):
+            raise StoreError(
+                f"{self.root} is answered by another planner: by {here}, not by {asked}; two "
+                "planners are never mixed in one campaign: go on with the one it has, or give "
+                "another --out"
+            )
         if record["fingerprint"] != self.study["fingerprint"]:
             raise StoreError(
                 f"{self.root} holds a campaign of another configuration (study "

@@ -190,7 +190,7 @@ def campaign_summary(store: CampaignStore) -> dict[str, Any]:
         "step": store.step,
         "asked": samples if stopping and stopping["reason"] else store.samples,
         "judge": asked["judge"],
-        "recourse": asked["recourse"],
+        "recourse": store.recourse,
         "sampler": asked["sampler"],
         "outcomes": {kind.name.lower(): counts[kind] for kind in Outcome},
         "outcome_intervals": {

@@ -175,7 +175,7 @@ def environment_facts(store: CampaignStore, scenario: Scenario) -> tuple[tuple[s
         ("seed", str(campaign.get("seed", environment.get("seed")))),
         ("uncertainty", _uncertainty(scenario)),
         ("sampler", str(campaign.get("sampler", ""))),
-        ("recourse", str(campaign.get("recourse", ""))),
+        ("recourse", store.recourse),
         ("judge", str(campaign.get("judge", ""))),
         (
             "host",

@@ -28,6 +28,7 @@ from federation.studies.build import (
     loop_faults,
     nobody_forms,
 )
+from federation.studies.foreign import ForeignPlanner
 from federation.studies.planner_options import complete_planner, planner_faults
 from federation.studies.restoration_study import Damage, damage_faults, restores, table_path
 from federation.studies.sampling import history_path, make_sampler, sampling_faults
@@ -78,6 +79,8 @@ class Study:
         How the campaign draws from it.
     fingerprint
         SHA-256 over everything that can change a plan or a verdict, and nothing else.
+    foreign
+        The planner that answers, where it is not ours.
     """
 
     name: str
@@ -86,6 +89,7 @@ class Study:
     scenario: Scenario
     sampler: Sampler
     fingerprint: str
+    foreign: ForeignPlanner | None = None
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -114,8 +118,13 @@ class Study:
         """Return the study of one step's campaign: the same draws, that step of the plan."""
         campaign = self.config.campaign.model_copy(update={"step": step})
         config = self.config.model_copy(update={"campaign": campaign})
-        own = _fingerprint(config, self.scenario, self.sampler)
+        own = _fingerprint(config, self.scenario, self.sampler, self.foreign)
         return replace(self, config=config, fingerprint=own)
+
+    def answered_by(self, foreign: ForeignPlanner) -> Study:
+        """Return the study whose plan and answers come from a planner that is not ours."""
+        own = _fingerprint(self.config, self.scenario, self.sampler, foreign)
+        return replace(self, foreign=foreign, fingerprint=own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,13 +206,15 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     between = wiring_faults(config, scenario)
     if between:
         raise ConfigError([f"{label}: {fault}" for fault in between])
+    foreign = ForeignPlanner.from_record(written.get("answers"), label)
     study = Study(
         name=name,
         path=path,
         config=config,
         scenario=scenario,
         sampler=sampler,
-        fingerprint=_fingerprint(config, scenario, sampler),
+        fingerprint=_fingerprint(config, scenario, sampler, foreign),
+        foreign=foreign,
     )
     if written and not overrides and written["fingerprint"] != study.fingerprint:
         raise ConfigError(
@@ -237,6 +248,7 @@ def resolved_text(study: Study) -> str:
         "name": study.name,
         "fingerprint": study.fingerprint,
         **({"steps": list(study.scenario.step_names)} if len(study.steps) > 1 else {}),
+        **({"answers": study.foreign.record()} if study.foreign is not None else {}),
         "config": config,
     }
     return json.dumps(document, indent=1) + "\n"
@@ -357,8 +369,15 @@ _NEVER_DECIDES: dict[str, Any] = {
 """What cannot change a plan or a verdict: names, places, deadlines, batching."""
 
 
-def _fingerprint(config: StudyConfig, scenario: Scenario, sampler: Sampler) -> str:
+def _fingerprint(
+    config: StudyConfig,
+    scenario: Scenario,
+    sampler: Sampler,
+    foreign: ForeignPlanner | None,
+) -> str:
+    """SHA-256 of all that decides; our own planner is in the configuration already."""
     decisive = config.model_dump(mode="json", exclude=_NEVER_DECIDES)
     parts = [decisive, scenario.digest(), content_digest(sampler)]  # a history's content, too
+    parts += [] if foreign is None else [foreign.digest]
     text = json.dumps(parts, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
