@@ -13,13 +13,14 @@ from tempfile import TemporaryDirectory
 
 from federation.members.jobs import Engine, FeederJob, PlannerJob
 from federation.members.session import SessionSettings
+from federation.records.answered import keep_word
 from federation.records.environment import environment_record
 from federation.records.parts import ChunkSink
 from federation.records.scenario_store import keep_scenario
 from federation.records.sink import CampaignSink, Tally, stored_plan
 from federation.records.stopping import until_enough
 from federation.records.store import CampaignStore
-from federation.studies.foreign import refuse_ours
+from federation.studies.foreign import own_word, refuse_ours
 from federation.studies.study import Study, write_resolved
 from federation.studies.wiring import channel_of, pace_of, rounds_of, trace_columns
 from optimizer.planner import PlanProgress, make_planner
@@ -99,6 +100,7 @@ def make_planner_job(
             config.campaign.recourse, made, scenario, study.step
         ),
         step=study.step,
+        word=own_word({"config": config.model_dump(mode="json")}),
     )
 
 
@@ -142,6 +144,7 @@ def make_feeder_job(
 
     batch = batch_of(study)
     job = feeder_job_of(study, store.missing_ranges(batch, store.finished()), make_sink)
+    job = replace(job, hear=lambda word: keep_word(store, word))
     assert isinstance(job.sink, CampaignSink)
     if job.sink.stopper.rule is None:
         return job

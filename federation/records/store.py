@@ -36,10 +36,13 @@ from federation.records.parts import (
     chunk_range,
     encode_part,
 )
-from federation.studies.foreign import FOREIGN, answerer_words
+from federation.studies.foreign import FOREIGN, answerer_words, own_word
 from scenarios.errors import StoreError
 
-__all__ = ["CHUNK_ROWS", "FORMAT", "CampaignStore", "step_root"]
+__all__ = ["ANSWERED", "CHUNK_ROWS", "FORMAT", "CampaignStore", "step_root"]
+
+ANSWERED = "answered.json"
+"""Where a campaign directory keeps what the planner that answers it said of itself."""
 
 _PART = re.compile(r"part-(\d{8})\.parquet")
 
@@ -153,9 +156,20 @@ class CampaignStore:
     @property
     def recourse(self) -> str:
         """Who moves after the load is known: a policy of our planner's, or ``foreign``."""
-        if "answers" in self.study:
+        word = self.answered_word
+        if "answers" in self.study or (word is not None and word != own_word(self.study)):
             return FOREIGN
         return str(self.study["config"]["campaign"]["recourse"])
+
+    @property
+    def answered_word(self) -> str | None:
+        """What the planner that answers said of itself; None where nothing is kept."""
+        if not (self.root / ANSWERED).is_file():
+            return None
+        word = read_json(self.root / ANSWERED).get("word")
+        if not isinstance(word, str):
+            raise StoreError(f"{self.root / ANSWERED} lacks a word; restore it, or delete it")
+        return word
 
     @property
     def steps(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from scenarios.errors import ConfigError
 
-__all__ = ["FOREIGN", "ForeignPlanner", "answerer_words", "refuse_ours"]
+__all__ = ["FOREIGN", "ForeignPlanner", "answerer_words", "own_word", "refuse_ours"]
 
 FOREIGN = "foreign"
 """What the family and the recourse of a planner that is not ours are called."""
@@ -83,6 +83,13 @@ class ForeignPlanner:
             "command": list(self.command),
             "digest": self.digest,
         }
+
+
+def own_word(study: Mapping[str, Any]) -> str:
+    """Return what our planner says of itself for a ``study.json``: its family and recourse."""
+    config = study["config"]
+    family = config.get("planner", {}).get("family", "partitioning")
+    return f"gridproof: family {family}, recourse {config['campaign'].get('recourse')}"
 
 
 def answerer_words(study: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from federation.files import write_whole
-from federation.wire.link import PortKind
+from federation.wire.link import PortKind, Reading
 from scenarios.arrays import PHASES, BoolArray
 from scenarios.errors import ConfigError, FederationError
 from scenarios.feeder import Connection
@@ -39,6 +39,7 @@ __all__ = [
     "read_plan",
     "schemas",
     "switch_states_of",
+    "word_in",
     "write_schemas",
 ]
 
@@ -140,6 +141,11 @@ def parse(model: type[M], payload: bytes, port: str) -> M:
     except ValueError as error:
         raise FederationError(f"{port}: {error}") from error
     return message
+
+
+def word_in(reading: Reading, port: str) -> str:
+    """Return the message of a status; empty where none has come, or it has none."""
+    return parse(Status, reading.payload, port).message if reading.updated else ""
 
 
 def read_plan(payload: bytes, scenario: Scenario, port: str) -> Plan:

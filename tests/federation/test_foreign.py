@@ -5,21 +5,27 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from federation.campaigns.campaign import run_campaign
-from federation.campaigns.study_jobs import make_planner_job, open_store
+from federation.campaigns.study_jobs import make_feeder_job, make_planner_job, open_store
+from federation.campaigns.workers import Workers as WorkerPool
 from federation.cli.main import app
 from federation.inquiries.probe import Target
-from federation.records.store import CampaignStore
+from federation.members.session import SessionSettings, run_session
+from federation.records.answered import keep_word
+from federation.records.store import ANSWERED, CampaignStore
+from federation.records.summary import campaign_summary
 from federation.studies.foreign import FOREIGN, ForeignPlanner
 from federation.studies.study import load_study, resolved_text
 from optimizer.planner import make_planner
 from scenarios.errors import ConfigError, StoreError
-from scenarios.plan import plan_to_json
+from scenarios.plan import Setpoints, plan_to_json
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "planner_plain_helics.py"
 
@@ -147,3 +153,84 @@ def test_a_command_is_its_words_and_its_files(tmp_path):
 def test_a_directory_of_an_earlier_version_says_what_its_study_says(toy, tmp_path):
     store = open_store(load_study(toy), tmp_path / "c")
     assert CampaignStore.open(store.root).recourse == "linear"
+
+
+# ------------------------------------------------ a feeder that others started, by the word alone
+
+
+class Fixed:
+    """A recourse that is not ours: the base set-points, whatever the load."""
+
+    def __init__(self, plan):
+        self._plan = plan
+
+    def respond(self, realizations):
+        n = len(realizations)
+        return Setpoints(
+            index=realizations.index,
+            found=np.ones(n, bool),
+            p_kw=np.tile(self._plan.p_kw[0], (n, 1, 1)),
+            q_kvar=np.tile(self._plan.q_kvar[0], (n, 1, 1)),
+            source_v_pu=np.tile(self._plan.source_v_pu[0], (n, 1)),
+        )
+
+
+def stranger(study, word):
+    return replace(make_planner_job(study), make_recourse=Fixed, word=word)
+
+
+def federation(study, out, planner):
+    feeder = make_feeder_job(study, out, mode="local")
+    run_session(planner, feeder, SessionSettings(transport="local", batch=16))
+    return CampaignStore.open(out)
+
+
+@pytest.fixture
+def half(toy, tmp_path):
+    """Study, directory without its last part, and what wrote the first."""
+
+    def make(word):
+        study = load_study(toy)
+        store = federation(study, tmp_path / "c", stranger(study, word))
+        next((tmp_path / "c" / "parts").iterdir()).unlink()
+        return study, store
+
+    return make
+
+
+@pytest.mark.parametrize("word", ["mine 1.2", ""])
+def test_ours_does_not_go_on_with_what_a_foreign_word_began(half, word, tmp_path):
+    study, store = half(word)
+    assert store.recourse == FOREIGN
+    named = "mine 1.2" if word else "a planner that does not say who it is"
+    for more in ({}, {"spread": WorkerPool(count=1)}):
+        with pytest.raises(StoreError, match=rf"answered by .*{named}.* now 'gridproof: family"):
+            run_campaign(study, store.root, mode="local", **more)
+    with pytest.raises(StoreError, match="never mixed"):
+        federation(study, store.root, stranger(study, "mine 1.3"))
+    with pytest.raises(ConfigError, match="cannot ask"):
+        Target.of_directory(store.root)
+    assert not list((store.root / "parts").iterdir())
+    whole = federation(study, store.root, stranger(study, word))
+    assert campaign_summary(whole)["recourse"] == FOREIGN
+
+
+@pytest.mark.parametrize("mode", ["local", "in_process"])
+def test_a_stranger_does_not_go_on_with_ours(toy, tmp_path, mode):
+    study = load_study(toy)
+    store = run_campaign(study, tmp_path / "c", mode=mode).store
+    assert store.answered_word == "gridproof: family partitioning, recourse linear"
+    assert store.recourse == "linear"
+    next((store.root / "parts").iterdir()).unlink()
+    with pytest.raises(StoreError, match=r"gridproof: family.* now 'mine' answers"):
+        federation(study, store.root, stranger(study, "mine"))
+
+
+def test_an_earlier_directory_is_gone_on_with_by_ours_alone(toy, tmp_path):
+    study = load_study(toy)
+    store = run_campaign(study, tmp_path / "c", mode="local").store
+    (store.root / ANSWERED).unlink()
+    with pytest.raises(StoreError, match="does not say who answered its finished parts"):
+        keep_word(store, "mine")
+    keep_word(store, "gridproof: family partitioning, recourse linear")
+    assert store.answered_word is not None
