@@ -3,57 +3,111 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from scenarios.errors import StoreError
+from scenarios.errors import ConfigError, StoreError
+from scenarios.strict_json import load_json
 
 __all__ = [
     "UNFINISHED",
+    "folder_name",
     "json_text",
     "read_json",
     "read_text",
     "text_of",
     "unsigned_zeros",
+    "write_result",
     "write_whole",
 ]
 
 UNFINISHED = re.compile(r"\..+\.\d+\.tmp")
 """Names of files a writer was still at; one that was killed leaves them behind."""
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_PART = re.compile(r"[/\\\x00-\x1f\x7f\ud800-\udfff]")
+_LONGEST_BYTES = 180
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that it is there whole or not at all, also after a loss of power.
+
+def write_whole(path: Path, content: str | bytes, *, mode: int | None = None) -> None:
+    """Write a file of a directory of ours so that it is there whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file; what a link leads to is replaced, not the link.
+    content
+        Text is written as UTF-8.
+    mode
+        Permissions the file has before a byte of it is under its name; those of the file that
+        is replaced, or what the process' mask leaves, if None.
 
     Raises
     ------
     StoreError
         If the disk refuses; the old file, if any, is untouched and nothing partial is left.
     """
-    data = content.encode("utf-8") if isinstance(content, str) else content
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        _sync_folder(path.parent)
+        _replace(path, content.encode("utf-8") if isinstance(content, str) else content, mode)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _FULL:
             raise StoreError(
                 f"{path}: the disk is full; finished parts are whole: free some space and run "
                 "again with the same --out to go on"
             ) from error
         raise StoreError(f"{path} cannot be written: {error}") from error
-    except BaseException:  # Ctrl-C: nothing partial stays
+
+
+def write_result(path: Path, content: str | bytes, *, mode: int | None = None) -> None:
+    """Write a file that the user named, whole or not at all; its folder is made if missing.
+
+    Parameters are those of `write_whole`. What is no regular file, such as ``/dev/stdout`` or a
+    pipe, is written to as it is: there is nothing to replace.
+
+    Raises
+    ------
+    ConfigError
+        If the place cannot be written to; the old file, if any, is untouched.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(data)
+        else:
+            _replace(path, data, mode)
+    except OSError as error:
+        kept = "; the file that was there is untouched" if path.is_file() else ""
+        raise ConfigError(
+            f"{path}: cannot be written: {error.strerror or error}{kept}; give another --out"
+        ) from error
+
+
+def _replace(path: Path, data: bytes, mode: int | None) -> None:
+    """Write under another name beside the file, flush, and rename; raises `OSError`."""
+    target = path.resolve() if path.is_symlink() else path
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if mode is None and target.exists():
+        mode = stat.S_IMODE(target.stat().st_mode)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with partial.open("wb") as file:
+            if mode is not None:
+                partial.chmod(mode)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+        _sync_folder(target.parent)
+    except BaseException:  # Ctrl-C too: nothing partial stays
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
@@ -68,6 +122,20 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def folder_name(text: str) -> str:
+    """Return a text as the name of one folder: what would lead elsewhere is replaced.
+
+    A text that is such a name already stays as it is; another keeps its readable part and gets
+    the start of its digest, so that two texts do not meet.
+    """
+    data = text.encode("utf-8", errors="replace")
+    if len(data) <= _LONGEST_BYTES and text.strip(".") and not _NO_PART.search(text):
+        return text
+    short = data[: _LONGEST_BYTES - 9].decode("utf-8", errors="ignore")
+    plain = _NO_PART.sub("_", short).strip(".") or "_"
+    return f"{plain}-{hashlib.sha256(data).hexdigest()[:8]}"
 
 
 def json_text(record: Mapping[str, Any]) -> str:
@@ -117,7 +185,7 @@ def read_json(path: Path) -> dict[str, Any]:
         If it is missing, unreadable or something else than an object.
     """
     try:
-        record = json.loads(read_text(path))
+        record = load_json(read_text(path))
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{path} cannot be understood ({error}); restore it, or delete {path.parent}"

@@ -13,6 +13,7 @@ from optimizer.first_stage import FirstStage
 from optimizer.methods.decomposition import Outcome
 from scenarios.errors import NoPlanExists, PlanError, PlanNotFound, ScenarioError
 from scenarios.plan import Plan, Proof, Termination
+from scenarios.provenance import facts_of
 
 if TYPE_CHECKING:
     from optimizer.partitioning import PartitioningOptions
@@ -63,6 +64,7 @@ def assemble(
             }
         ),
         proof=proof,
+        made_for=MappingProxyType(facts_of(scenario)),
     )
 
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scenarios.arrays import BoolArray, FloatArray, IntArray, frozen, index_of
+from scenarios.costs import counted_costs
 from scenarios.errors import ConfigError
+from scenarios.plan_schema import DerFile, PlanFile, ProofFile, faults_of, parse_plan_file
 from scenarios.proof import Proof, Termination
 
 if TYPE_CHECKING:
@@ -102,6 +103,10 @@ class Plan:
     partial_ids, served_share
         Loads that some step serves in part, and (time, load of these) the share of its demand
         that each is asked for; every other load of a live block is served whole.
+    made_for
+        `scenarios.provenance.facts_of` the scenario it was made for; empty if not known.
+    remark
+        Why nothing is proven of a plan that says something was; empty otherwise.
     """
 
     family: str
@@ -119,6 +124,8 @@ class Plan:
     proof: Proof
     partial_ids: tuple[str, ...] = ()
     served_share: FloatArray = field(default_factory=lambda: np.ones((0, 0)))
+    made_for: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    remark: str = ""
 
     def __post_init__(self) -> None:
         times = len(self.closed)
@@ -159,44 +166,8 @@ class Plan:
         return replace(drawn, p_kw=drawn.p_kw * share, q_kvar=drawn.q_kvar * share)
 
 
-# ---------------------------------------------------------------------------------- file
-
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class _DerFile(BaseModel):
-    model_config = _STRICT
-    grid_forming: list[bool]
-    source_v_pu: list[float | None]
-    p_kw: list[Triple]
-    q_kvar: list[Triple]
-
-
-class _ProofFile(BaseModel):
-    model_config = _STRICT
-    termination: Termination = Termination.EXTERNAL
-    incumbent_usd: float | None = None
-    bound_usd: float | None = None
-    asked_gap: float = 1e-4
-    robust: bool = False
-    iterations: int = 0
-    realizations_kept: int = 0
-    seconds: dict[str, float] = Field(default_factory=dict)
-
-
-class _PlanFile(BaseModel):
-    model_config = _STRICT
-    format: Literal["gridproof-plan/1"]
-    family: str = "external"
-    scenario_digest: str = ""
-    switches: dict[str, list[Literal["open", "closed"]]]
-    energized_blocks: dict[str, list[bool]]
-    ders: dict[str, _DerFile]
-    served_share: dict[str, list[Share]] = Field(default_factory=dict)
-    costs_usd: dict[str, float] = Field(default_factory=dict)
-    proof: _ProofFile = Field(default_factory=_ProofFile)
+_ROUNDING = 1e-6
+"""Relative difference of two sums of the same costs."""
 
 
 def plan_to_json(plan: Plan) -> str:
@@ -205,7 +176,7 @@ def plan_to_json(plan: Plan) -> str:
     A non-finite number (no bound known, no voltage held) is written as ``null``.
     """
     times = range(len(plan.closed))
-    file = _PlanFile(
+    file = PlanFile(
         format="gridproof-plan/1",
         family=plan.family,
         scenario_digest=plan.scenario_digest,
@@ -217,7 +188,7 @@ def plan_to_json(plan: Plan) -> str:
             name: plan.energized[:, k].tolist() for k, name in enumerate(plan.block_ids)
         },
         ders={
-            name: _DerFile(
+            name: DerFile(
                 grid_forming=plan.grid_forming[:, k].tolist(),
                 source_v_pu=[_finite(v) for v in plan.source_v_pu[:, k].tolist()],
                 p_kw=(plan.p_kw[:, k] + 0.0).tolist(),  # no -0.0 in what people read
@@ -229,7 +200,7 @@ def plan_to_json(plan: Plan) -> str:
             name: plan.served_share[:, k].tolist() for k, name in enumerate(plan.partial_ids)
         },
         costs_usd=dict(plan.costs_usd),
-        proof=_ProofFile(
+        proof=ProofFile(
             termination=plan.proof.termination,
             incumbent_usd=_finite(plan.proof.incumbent_usd),
             bound_usd=_finite(plan.proof.bound_usd),
@@ -239,13 +210,17 @@ def plan_to_json(plan: Plan) -> str:
             realizations_kept=plan.proof.realizations_kept,
             seconds=dict(plan.proof.seconds),
         ),
+        made_for=dict(plan.made_for),
+        remark=plan.remark,
     )
-    return file.model_dump_json(indent=1, exclude=None if plan.partial_ids else {"served_share"})
+    sealed = file.model_copy(update={"digest": file.seal()})
+    empty = {name for name in ("served_share", "made_for", "remark") if not getattr(file, name)}
+    return sealed.model_dump_json(indent=1, exclude=empty)
 
 
 def plan_schema() -> dict[str, Any]:
     """Return the JSON schema of the plan file, for the wire's contract."""
-    return _PlanFile.model_json_schema()
+    return PlanFile.model_json_schema()
 
 
 def plan_from_json(text: str, scenario: Scenario, where: str = "plan") -> Plan:
@@ -255,32 +230,35 @@ def plan_from_json(text: str, scenario: Scenario, where: str = "plan") -> Plan:
     ----------
     text
         JSON as ``plan_to_json`` writes it; a plan made elsewhere may leave out
-        ``scenario_digest``, ``served_share``, ``costs_usd`` and ``proof``.
+        ``scenario_digest``, ``served_share``, ``costs_usd``, ``proof``, ``made_for`` and
+        ``digest``.
     scenario
-        What the plan is for; ids not in it, or missing from the file, are faults.
+        What the plan is tried on; ids not in it, or missing from the file, are faults, and so
+        is another network than the one it was made for (`scenarios.provenance.NEEDED`).
     where
         Name used in messages, normally the file's path.
+
+    Returns
+    -------
+    Plan
+        One whose file's ``digest`` is not that of its content was edited, or made elsewhere:
+        its family is ``external``, nothing counts as proven of it, its costs are counted anew
+        (`scenarios.costs.counted_costs`), and its ``remark`` says so.
 
     Raises
     ------
     ConfigError
         With every fault found.
     """
-    file = _parse(text, where)
+    file = parse_plan_file(text, where)
     feeder, steps = scenario.feeder, len(scenario.hours)
-    faults = [
-        *_id_faults(where, "switches", file.switches, feeder.switch_ids),
-        *_id_faults(where, "energized_blocks", file.energized_blocks, feeder.blocks.ids),
-        *_id_faults(where, "ders", file.ders, scenario.ders.ids),
-        *_unknown(where, "served_share", file.served_share, feeder.loads.ids),
-        *_step_faults(where, file, steps),
-    ]
+    faults = faults_of(file, scenario, where)
     if faults:
         raise ConfigError(faults)
     ders = [file.ders[name] for name in scenario.ders.ids]
     closed = [[state == "closed" for state in file.switches[k]] for k in feeder.switch_ids]
     held = [[np.nan if v is None else v for v in der.source_v_pu] for der in ders]
-    return Plan(
+    plan = Plan(
         family=file.family,
         scenario_digest=file.scenario_digest,
         switch_ids=feeder.switch_ids,
@@ -296,22 +274,41 @@ def plan_from_json(text: str, scenario: Scenario, where: str = "plan") -> Plan:
         proof=_proof(file.proof),
         partial_ids=tuple(file.served_share),
         served_share=_columns(list(file.served_share.values()), steps),
+        made_for=MappingProxyType(dict(file.made_for)),
+        remark=file.remark,
+    )
+    why = _disbelief(plan, file, scenario)
+    if why is None and plan.proof.termination is not Termination.EXTERNAL:
+        return plan
+    return _external(plan, why or file.remark, scenario)
+
+
+def _disbelief(plan: Plan, file: PlanFile, scenario: Scenario) -> str | None:
+    """Say why proof and costs of a file are not believed; None if they are."""
+    if not file.digest:
+        says = file.proof.termination is not Termination.EXTERNAL or file.costs_usd
+        return "its file holds no digest: made elsewhere, or by an earlier version" if says else ""
+    if file.digest != file.seal():
+        return "its digest is not that of its content: edited after it was made"
+    if plan.costs_usd and plan.scenario_digest == scenario.digest():
+        for name, cost in counted_costs(plan, scenario).items():
+            stated = plan.costs_usd.get(name, cost)
+            if abs(stated - cost) > _ROUNDING * max(1.0, abs(cost)):
+                return f"it states {name} costs of {stated:g}, its decisions cost {cost:g}"
+    return None
+
+
+def _external(plan: Plan, why: str, scenario: Scenario) -> Plan:
+    """Return a plan of whose proof and costs nothing is believed, and why."""
+    decided = replace(plan, family="external", remark=why, proof=_proof(ProofFile()), costs_usd={})
+    costs = counted_costs(decided, scenario)
+    return replace(
+        decided,
+        costs_usd=MappingProxyType({k: v for k, v in costs.items() if np.isfinite(v)}),
     )
 
 
-def _parse(text: str, where: str) -> _PlanFile:
-    try:
-        return _PlanFile.model_validate_json(text)
-    except ValidationError as error:
-        faults = [
-            f"{where}: {'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}"
-            f" (found {str(item.get('input'))[:60]!r}); see docs/wire.md for the plan format"
-            for item in error.errors()
-        ]
-        raise ConfigError(faults) from error
-
-
-def _proof(file: _ProofFile) -> Proof:
+def _proof(file: ProofFile) -> Proof:
     return Proof(
         termination=file.termination,
         incumbent_usd=np.inf if file.incumbent_usd is None else file.incumbent_usd,
@@ -332,39 +329,3 @@ def _columns(rows: Sequence[Sequence[Any]], steps: int, width: int = 0) -> NDArr
 
 def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _id_faults(
-    where: str, field_name: str, given: Mapping[str, object], wanted: tuple[str, ...]
-) -> list[str]:
-    missing = [
-        f"{where}: {field_name}.{name} is missing; state it for every step"
-        for name in wanted
-        if name not in given
-    ]
-    return [*_unknown(where, field_name, given, wanted), *missing]
-
-
-def _unknown(
-    where: str, field_name: str, given: Mapping[str, object], wanted: tuple[str, ...]
-) -> list[str]:
-    known = ", ".join(wanted[:12]) + (f" and {len(wanted) - 12} more" if len(wanted) > 12 else "")
-    return [
-        f"{where}: {field_name}.{name} is not in the study; it has {known}"
-        for name in given
-        if name not in wanted
-    ]
-
-
-def _step_faults(where: str, file: _PlanFile, steps: int) -> list[str]:
-    lengths = {f"switches.{k}": len(v) for k, v in file.switches.items()}
-    lengths |= {f"energized_blocks.{k}": len(v) for k, v in file.energized_blocks.items()}
-    lengths |= {f"served_share.{k}": len(v) for k, v in file.served_share.items()}
-    for name, der in file.ders.items():
-        for field_name in ("grid_forming", "source_v_pu", "p_kw", "q_kvar"):
-            lengths[f"ders.{name}.{field_name}"] = len(getattr(der, field_name))
-    return [
-        f"{where}: {field_name} has {length} steps; the study has {steps}"
-        for field_name, length in lengths.items()
-        if length != steps
-    ]

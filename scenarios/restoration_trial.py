@@ -17,6 +17,7 @@ from scenarios.errors import ScenarioError
 from scenarios.feeder import LoadModel
 from scenarios.fleet import Ders
 from scenarios.plan import Plan
+from scenarios.provenance import facts_of
 from scenarios.restoration import PHASE_NAMES, RestorationCase, RestorationPlan
 from scenarios.restoration_states import damaged_buses, joined, states_of_ends, struck_buses
 from scenarios.scenario import Scenario
@@ -116,6 +117,7 @@ def publish_restoration(decided: RestorationPlan, scenario: Scenario) -> Plan:
         proof=decided.proof,
         partial_ids=tuple(feeder.loads.ids[k] for k in partial),
         served_share=asked[:, partial],
+        made_for=MappingProxyType(facts_of(scenario)),
     )
 
 

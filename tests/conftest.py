@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from scenarios.costs import counted_costs
 from scenarios.feeder import (
     Buses,
     Capacitors,
@@ -166,7 +168,7 @@ def _plan(
     live = np.ones(len(feeder.blocks.ids), bool) if energized is None else np.array(energized)
     forms = np.arange(count) == 0 if forming is None else np.array(forming, bool)
     on = live[feeder.blocks.of_bus[scenario.ders.bus]][:, None] & scenario.ders.phases
-    return Plan(
+    made = Plan(
         family="external",
         scenario_digest=scenario.digest(),
         switch_ids=feeder.switch_ids,
@@ -178,11 +180,12 @@ def _plan(
         source_v_pu=np.tile(np.where(forms, v_pu, np.nan), (steps, 1)),
         p_kw=np.tile(np.where(on, p_kw, 0.0), (steps, 1, 1)),
         q_kvar=np.tile(np.where(on, q_kvar, 0.0), (steps, 1, 1)),
-        costs_usd={"objective": 0.0},
+        costs_usd={},
         proof=Proof(
             termination=Termination.EXTERNAL, incumbent_usd=float("inf"), bound_usd=float("-inf")
         ),
     )
+    return replace(made, costs_usd=counted_costs(made, scenario))  # as a reader counts them
 
 
 @pytest.fixture(scope="session")

@@ -23,10 +23,12 @@ from federation.members.jobs import FeederJob, PlannerJob
 from federation.members.launch import run_processes
 from federation.members.session import SessionSettings, run_session
 from federation.members.threads import run_members
+from federation.records.answered import refuse_our_word
 from federation.records.lock import writing
 from federation.records.sink import CampaignSink, Tally, plan_digest, stored_plan
 from federation.records.stopping import drop_surplus, stopper_of
 from federation.records.store import CampaignStore
+from federation.studies.foreign import refuse_ours
 from federation.studies.study import Study
 from federation.studies.wiring import pace_of
 from optimizer.planner import PlanProgress
@@ -164,6 +166,8 @@ def _try_missing(
     spread: Spread | None,
 ) -> None:
     """Try the plan on what is missing, in one federation here, in two processes, or spread."""
+    refuse_ours(study.foreign, store.root)
+    refuse_our_word(store)
     settings = session_settings(study, mode)
     if mode == "processes":
         with following(store, progress):

@@ -13,11 +13,14 @@ from tempfile import TemporaryDirectory
 
 from federation.members.jobs import Engine, FeederJob, PlannerJob
 from federation.members.session import SessionSettings
+from federation.records.answered import keep_word
 from federation.records.environment import environment_record
 from federation.records.parts import ChunkSink
+from federation.records.scenario_store import keep_scenario
 from federation.records.sink import CampaignSink, Tally, stored_plan
 from federation.records.stopping import until_enough
 from federation.records.store import CampaignStore
+from federation.studies.foreign import own_word, refuse_ours
 from federation.studies.study import Study, write_resolved
 from federation.studies.wiring import channel_of, pace_of, rounds_of, trace_columns
 from optimizer.planner import PlanProgress, make_planner
@@ -71,8 +74,14 @@ def make_planner_job(
         A campaign directory; the plan it holds, if any, is published instead.
     progress
         Told of the search's steps.
+
+    Raises
+    ------
+    ConfigError
+        If another planner than ours answers the study's campaign.
     """
     config, scenario = study.config, study.scenario
+    refuse_ours(study.foreign, study.path.parent if out is None else out)
 
     def make_plan() -> Plan:
         if plan is not None:
@@ -91,6 +100,7 @@ def make_planner_job(
             config.campaign.recourse, made, scenario, study.step
         ),
         step=study.step,
+        word=own_word({"config": config.model_dump(mode="json")}),
     )
 
 
@@ -134,6 +144,7 @@ def make_feeder_job(
 
     batch = batch_of(study)
     job = feeder_job_of(study, store.missing_ranges(batch, store.finished()), make_sink)
+    job = replace(job, hear=lambda word: keep_word(store, word))
     assert isinstance(job.sink, CampaignSink)
     if job.sink.stopper.rule is None:
         return job
@@ -190,14 +201,19 @@ def feeder_job_of(
 
 
 def open_store(study: Study, out: Path, *, parts: bool = True) -> CampaignStore:
-    """Make or take up the campaign directory of a study; see `CampaignStore.create`."""
+    """Make or take up the campaign directory of a study; see `CampaignStore.create`.
+
+    It holds the scenario from then on, so that a report needs no feeder.
+    """
     with TemporaryDirectory() as folder:
         path = Path(folder) / "study.json"
         write_resolved(study, path)
         text = path.read_text(encoding="utf-8")
-    return CampaignStore.create(
+    store = CampaignStore.create(
         out, text, environment_record(study.config.campaign.seed), parts=parts
     )
+    keep_scenario(store, study.scenario)
+    return store
 
 
 def session_settings(study: Study, mode: str) -> SessionSettings:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from federation.campaigns.campaign import run_campaign
-from federation.files import json_text
+from federation.files import folder_name, json_text, write_whole
 from federation.records.losses import UnservedEnergy, served_share
 from federation.records.store import CampaignStore
 from federation.statistics.shares import share_of
@@ -178,7 +178,7 @@ def run_sweep(
         points=tuple(points if reference is None else points[:-1]),
         reference=None if reference is None else points[-1],
     )
-    (out / "sweep.json").write_text(json_text(sweep.to_dict()), encoding="utf-8")
+    write_whole(out / "sweep.json", json_text(sweep.to_dict()))
     return sweep
 
 
@@ -209,7 +209,7 @@ def _try(
 ) -> Point:
     config = study.config
     same = content_digest((study.scenario.digest(), config.planner.model_dump_json()))
-    name = "-".join(f"{key.split('.')[-1]}={value}" for key, value in settings.items())
+    name = folder_name("-".join(f"{k.split('.')[-1]}={value}" for k, value in settings.items()))
     result = run_campaign(study, out / name, mode=mode, plan=plans.get(same))
     plans[same] = result.plan
     rows = _rows(result.store, ("outcome", *(("age_s",) if config.faults.declared else ())))

@@ -17,9 +17,8 @@ from federation.cli.options import (
     note,
     print_json,
     stdout,
-    write_text,
 )
-from federation.files import json_text
+from federation.files import json_text, write_result
 from federation.inquiries.hardening import End, HardenSettings, harden
 from federation.reports.harden_report import (
     harden_markdown,
@@ -83,10 +82,10 @@ def hardening(  # noqa: PLR0917  (typer reads a command's options from its param
             watch=lambda: watching_campaign(quiet=quiet),
         )
     summary = harden_summary(done, study, root)
-    write_text(root / "hardening.json", json_text(summary))
-    write_text(root / "hardening.md", harden_markdown(summary))
+    write_result(root / "hardening.json", json_text(summary))
+    write_result(root / "hardening.md", harden_markdown(summary))
     if done.plan is not None:
-        write_text(root / "plan.json", plan_to_json(done.plan) + "\n")
+        write_result(root / "plan.json", plan_to_json(done.plan) + "\n")
         _draw(done.plan, done.scenario, root)
     if as_json:
         print_json(summary)

@@ -12,12 +12,14 @@ from uuid import uuid4
 import typer
 
 from federation.campaigns.study_jobs import open_store, session_settings
-from federation.cli.options import AsJson, Overrides, PlanFile, Quiet, StudyName, note, write_text
+from federation.cli.options import AsJson, Overrides, PlanFile, Quiet, StudyName, note
 from federation.cli.run import ERRED, run, show
+from federation.files import write_result
 from federation.members.emit import LaunchPlan, Runner, emit
 from federation.members.launch import federate_command, supervise
 from federation.records.lock import writing
 from federation.records.store import CampaignStore
+from federation.studies.foreign import ForeignPlanner
 from federation.studies.study import Study, list_studies, load_study
 from federation.wire.helics_broker import BrokerAddress
 from scenarios.errors import ConfigError
@@ -120,8 +122,8 @@ def _write(text: str, out: Path | None) -> None:
     if out is None:
         typer.echo(text, nl=False)
         return
-    write_text(out, text)
-    out.chmod(0o700 if text.startswith("#!") else 0o600)  # it holds the broker's key
+    # it holds the broker's key
+    write_result(out, text, mode=0o700 if text.startswith("#!") else 0o600)
     note(f"written to {out}")
 
 
@@ -129,9 +131,11 @@ def _with_planner(study: Study, planner: str, out: Path | None, *, as_json: bool
     """Try what somebody else's planner publishes; it is started and ended with the feeder."""
     study.step  # noqa: B018  (refuses several: a planner of one's own answers one)
     root = out or Path("campaigns") / f"{study.name}-{uuid4().hex[:8]}"
+    command = _filled(planner)
+    study = study.answered_by(ForeignPlanner.of(shlex.split(planner)))
     settings = session_settings(study, "processes")
     commands: dict[str, Callable[[BrokerAddress], Sequence[str]]] = {
-        "planner": _filled(planner),
+        "planner": command,
         "feeder": lambda address: federate_command(
             "feeder", root / "study.json", root, address, settings
         ),
@@ -139,7 +143,7 @@ def _with_planner(study: Study, planner: str, out: Path | None, *, as_json: bool
     with writing(root):
         open_store(study, root)
         supervise(commands, settings, foreign=("planner",))
-    erred = show(study, CampaignStore.open(root), as_json=as_json)
+    erred = show(CampaignStore.open(root), study.scenario, as_json=as_json)
     note(f"kept in {root}; see it again with: gridproof report {root}")
     if erred:
         raise typer.Exit(ERRED)

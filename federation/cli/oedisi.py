@@ -11,8 +11,9 @@ from uuid import uuid4
 import typer
 
 from federation.campaigns.study_jobs import make_feeder_job, make_planner_job, session_settings
-from federation.cli.options import Overrides, StudyName, note, read_plan, refuse_faulty, write_text
+from federation.cli.options import Overrides, StudyName, note, read_plan, refuse_faulty
 from federation.cli.run import Role
+from federation.files import write_result
 from federation.members.jobs import FeederJob, PlannerJob
 from federation.members.launch import run_wired_process
 from federation.members.oedisi import (
@@ -164,4 +165,4 @@ def _refuse(study: Study) -> None:
 
 
 def _write(path: Path, value: Any) -> None:
-    write_text(path, json.dumps(value, indent=2) + "\n")
+    write_result(path, json.dumps(value, indent=2) + "\n")

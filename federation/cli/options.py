@@ -13,7 +13,6 @@ from rich.console import Console
 
 from federation.files import read_text, unsigned_zeros
 from federation.studies.onm import is_onm, plan_from_onm
-from federation.studies.study import Study
 from optimizer.partitioning_options import PartitioningOptions
 from scenarios.audit import audit
 from scenarios.errors import ConfigError
@@ -36,7 +35,6 @@ __all__ = [
     "refuse_faulty",
     "refuse_why",
     "stdout",
-    "write_text",
 ]
 
 StudyName = Annotated[
@@ -140,7 +138,7 @@ def refuse_faulty(plan: Plan, scenario: Scenario, path: Path) -> None:
         raise ConfigError([f"{path}: {fault}" for fault in faults])
 
 
-def refuse_why(study: Study) -> None:
+def refuse_why(name: str, family: str) -> None:
     """Refuse to ask why blocks are dead where the plan is of phases after failures.
 
     Raises
@@ -148,44 +146,29 @@ def refuse_why(study: Study) -> None:
     ConfigError
         If the study's family is not ``partitioning``.
     """
-    family = study.config.planner.family
     if family != "partitioning":
         raise ConfigError(
-            f"{study.name}: --why explains plans of the family partitioning; this is a {family}, "
+            f"{name}: --why explains plans of the family partitioning; this is a {family}, "
             "whose dead zones stand in the plan phase by phase"
         )
 
 
-def ask_why(plan: Plan, study: Study, *, quiet: bool) -> list[dict[str, Any]]:
-    """Say of every dead block of a plan what stands against serving it."""
+def ask_why(
+    plan: Plan, scenario: Scenario, asked: Mapping[str, Any], *, quiet: bool
+) -> list[dict[str, Any]]:
+    """Say of every dead block of a plan what stands against serving it.
+
+    ``asked`` are the options the planner was given.
+    """
     # Pyomo is slow to import
     from federation.reports.why_view import why_summary  # noqa: PLC0415
     from optimizer.why import why_dead  # noqa: PLC0415
 
-    options = PartitioningOptions(**study.config.planner.options)
+    options = PartitioningOptions(**asked)
     shown = Console(stderr=True)
     if quiet or not shown.is_terminal:
-        return why_summary(why_dead(plan, study.scenario, options))
+        return why_summary(why_dead(plan, scenario, options))
     with shown.status("asking why blocks are dead …") as status:
         return why_summary(
-            why_dead(
-                plan, study.scenario, options, progress=lambda block: status.update(f"why {block}?")
-            )
+            why_dead(plan, scenario, options, progress=lambda block: status.update(f"why {block}?"))
         )
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a result file.
-
-    Raises
-    ------
-    ConfigError
-        If the place cannot be written to.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be written: {error.strerror}; give another --out"
-        ) from error

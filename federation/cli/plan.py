@@ -21,8 +21,9 @@ from federation.cli.options import (
     read_plan,
     refuse_why,
     stdout,
-    write_text,
 )
+from federation.files import write_result
+from federation.records.proof_words import proof_facts, scope_words
 from federation.reports.terminal import about_plan, plan_view, print_views, run_summary
 from federation.studies.study import list_studies, load_study
 from optimizer.planner import make_planner
@@ -62,15 +63,15 @@ def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters
     """Plan a study and say what was proven; nothing is simulated."""
     loaded = load_study(study, overrides or ())
     if why:
-        refuse_why(loaded)
+        refuse_why(loaded.name, loaded.config.planner.family)
     planner = make_planner(loaded.config.planner.family, loaded.config.planner.options)
     with watching_plan(quiet=quiet) as progress:
         made = planner.plan(loaded.scenario, progress=progress)
     summary = about_plan(made, loaded.scenario)
     if why:
-        summary["why"] = ask_why(made, loaded, quiet=quiet)
+        summary["why"] = ask_why(made, loaded.scenario, loaded.config.planner.options, quiet=quiet)
     if out is not None:
-        write_text(out, plan_to_json(made) + "\n")
+        write_result(out, plan_to_json(made) + "\n")
         note(f"plan written to {out}; audit it with: gridproof check {out} {study}")
     if as_json:
         print_json(run_summary(loaded.name, loaded.config.campaign.seed, summary, None))
@@ -90,19 +91,23 @@ def check(
     scenario = load_study(study, overrides or ()).scenario
     made = read_plan(plan_file, scenario)
     faults = audit(made, scenario)
-    same = made.scenario_digest == scenario.digest()
+    facts = proof_facts(made, scenario)
+    same = facts["made_for_this_study"]
     if as_json:
         print_json(
             {
                 "plan": str(plan_file),
                 "study": scenario.name,
                 "made_for_this_study": same,
+                "proof_holds": facts["proof_holds"],
+                "differences": facts["differences"],
+                "remark": facts["remark"],
                 "passed": not faults,
                 "faults": list(faults),
             }
         )
     else:
-        origin = "made for this study" if same else "not made for exactly this study"
+        origin = "made for this study" if same else scope_words(facts)
         verdict = f"{len(faults)} faults" if faults else "no fault"
         typer.echo(f"{plan_file}: {verdict} ({origin})")
         for fault in faults:

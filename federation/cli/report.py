@@ -11,11 +11,11 @@ from rich.table import Table
 from federation.campaigns.steps import steps_summary
 from federation.cli.options import AsJson, Why, note, print_json, refuse_why, stdout
 from federation.cli.run import keep_why, show
+from federation.records.scenario_store import SCENARIO, stored_scenario
 from federation.records.store import CampaignStore
 from federation.reports.compare import compare_campaigns
 from federation.reports.compare_steps import compare_steps
 from federation.reports.terminal import campaign_summary
-from federation.studies.study import load_study
 from federation.wording import fixed, percent, served_words, whole
 
 __all__ = ["compare", "report"]
@@ -42,19 +42,25 @@ def report(
 ) -> None:
     """Show a campaign's plan and verdicts, whole or as far as it came, and write its page."""
     store = CampaignStore.open(directory)
-    study = load_study(directory / "study.json")
+    scenario = stored_scenario(store)
     verdicts = steps_summary(store) if store.steps else campaign_summary(store)
-    if why:
-        refuse_why(study)
-        keep_why(study, store)
-    show(study, store, as_json=as_json, verdicts=verdicts)
-    if html if html is not None else (not as_json or out is not None):
+    if why and scenario is not None:
+        asked = store.study["config"]["planner"]
+        refuse_why(str(store.study["name"]), str(asked["family"]))
+        keep_why(store, scenario)
+    show(store, scenario, as_json=as_json, verdicts=verdicts)
+    if scenario is None:
+        note(
+            f"{directory} was made by an earlier version and holds no {SCENARIO}: its plan and its "
+            f"page are left out; gridproof resume {directory} adds it, where its feeder still is"
+        )
+    elif html if html is not None else (not as_json or out is not None):
         # matplotlib is slow to import
         from federation.reports.campaign_page import write_report  # noqa: PLC0415
         from federation.reports.steps_page import write_steps_report  # noqa: PLC0415
 
         write = write_steps_report if store.steps else write_report
-        page = write(store, study.scenario, out or directory / "report", verdicts)
+        page = write(store, scenario, out or directory / "report", verdicts)
         note(f"page, figures and tables written; open {page}")
 
 

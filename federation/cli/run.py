@@ -49,6 +49,7 @@ from federation.reports.terminal import (
 from federation.studies.study import Study, load_study
 from scenarios.errors import ConfigError
 from scenarios.plan import Plan
+from scenarios.scenario import Scenario
 
 __all__ = ["campaign", "federate", "resume", "run", "show"]
 
@@ -269,7 +270,7 @@ def _try(
             code = 0
     if code:
         raise typer.Exit(code)
-    erred = show(study, CampaignStore.open(root), as_json=as_json)
+    erred = show(CampaignStore.open(root), study.scenario, as_json=as_json)
     if not quiet:
         note(f"kept in {root}; see it again with: gridproof report {root}")
     if erred:
@@ -300,11 +301,12 @@ def _interrupted(root: Path, bar: CampaignBar) -> int:
     return INTERRUPTED
 
 
-def keep_why(study: Study, store: CampaignStore) -> None:
+def keep_why(store: CampaignStore, scenario: Scenario) -> None:
     """Ask why blocks are dead, and keep the answers in the campaign directory."""
-    plan = stored_plan(store, study.scenario)
+    plan, asked = stored_plan(store, scenario), dict(store.study["config"]["planner"])
+    asked.pop("family")
     if plan is not None and kept_why(store, plan) is None:
-        digest, blocks = plan_digest(plan), ask_why(plan, study, quiet=True)
+        digest, blocks = plan_digest(plan), ask_why(plan, scenario, asked, quiet=True)
         store.write(WHY, json_text({"plan": digest, "blocks": blocks}))
         for one in step_stores(store) if store.steps else ():
             own = [block for block in blocks if block["step"] == one.step]
@@ -312,30 +314,34 @@ def keep_why(study: Study, store: CampaignStore) -> None:
 
 
 def show(
-    study: Study,
     store: CampaignStore,
+    scenario: Scenario | None,
     *,
     as_json: bool,
     verdicts: Mapping[str, Any] | None = None,
 ) -> bool:
     """Print a campaign's plan and verdicts as tables or as one JSON object.
 
+    Without the scenario, which directories of earlier versions do not hold, without the plan.
+
     Returns
     -------
     bool
         Whether any realization erred.
     """
-    plan = stored_plan(store, study.scenario)
-    about = None if plan is None else about_plan(plan, study.scenario, store.step)
-    known = None if plan is None else kept_why(store, plan)
-    if about is not None and known is not None:
-        about["why"] = known
+    plan = None if scenario is None else stored_plan(store, scenario)
+    about = None
+    if plan is not None and scenario is not None:
+        about = about_plan(plan, scenario, store.step)
+        known = kept_why(store, plan)
+        if known is not None:
+            about["why"] = known
     if verdicts is None:
         verdicts = steps_summary(store) if store.steps else campaign_summary(store)
     if as_json:
-        seed = study.config.campaign.seed
+        seed = store.study["config"]["campaign"]["seed"]
         version = store.environment["versions"]
-        print_json(run_summary(study.name, seed, about, verdicts, version))
+        print_json(run_summary(str(store.study["name"]), seed, about, verdicts, version))
         return any_erred(verdicts)
     views = [plan_view(about)] if about is not None else []
     said = steps_view(verdicts) if "steps" in verdicts else verdict_view(verdicts)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from federation.config.base import Id, Ids, Section, remedy
 from federation.config.campaign import CampaignConfig, StopConfig
 from federation.config.faults import DevicesConfig, FaultsConfig, RealtimeConfig
 from federation.config.restoration import RestorationConfig
+from federation.files import folder_name
 
 __all__ = [
     "CampaignConfig",
@@ -42,6 +43,18 @@ EVERY = ("*",)
 """What ``loads = "all"`` is kept as; no load can have this name."""
 
 IdsOrAll = Annotated[Ids, BeforeValidator(lambda given: EVERY if given == "all" else given)]
+
+
+def _names_a_folder(given: str) -> str:
+    if given and folder_name(given) != given:
+        raise ValueError(
+            f"= {given[:60]!r} must be a name that a folder can bear: no / or \\, no control "
+            "character, at most 180 bytes; where results go is what --out says"
+        )
+    return given
+
+
+Name = Annotated[str, AfterValidator(_names_a_folder)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Money = Annotated[float, Field(ge=0.0)]
 Phases = Literal["a", "b", "c", "ab", "bc", "ac", "abc"]
@@ -50,7 +63,10 @@ Phases = Literal["a", "b", "c", "ab", "bc", "ac", "abc"]
 class StudySection(Section):
     """What the study is."""
 
-    name: str = Field(default="", description="short name; the file's name if left out")
+    name: Name = Field(
+        default="",
+        description="short name, which new campaign directories bear; the file's name if left out",
+    )
     title: str = Field(default="", description="one line, shown by `gridproof studies`")
     description: str = Field(default="", description="what the study shows, in a paragraph")
     source: str = Field(default="", description="where its data come from")

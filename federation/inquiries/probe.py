@@ -23,6 +23,7 @@ from federation.records.answers import ADVERSARY, RARE
 from federation.records.rows import MARGIN_UNITS
 from federation.records.sink import stored_plan
 from federation.records.store import CampaignStore
+from federation.studies.foreign import FOREIGN
 from federation.studies.study import Study, load_study
 from federation.studies.wiring import rounds_of
 from optimizer.recourse import make_recourse
@@ -70,6 +71,11 @@ class Target:
             )
         store = CampaignStore.open(root)
         study = load_study(root / "study.json")
+        if store.recourse == FOREIGN:
+            raise ConfigError(
+                f"{root} was answered by a foreign planner, which this cannot ask; give a study "
+                "and --plan to ask with a recourse of ours"
+            )
         plan = stored_plan(store, study.scenario)
         if plan is None:
             raise StoreError(f"{root} holds no plan.json yet; run its campaign first")

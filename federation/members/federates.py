@@ -31,6 +31,7 @@ from federation.wire.messages import (
     parse,
     read_plan,
     switch_states_of,
+    word_in,
 )
 from federation.wire.schedule import FEEDER_GRID, PLANNER_GRID
 from scenarios.errors import FederateLost, FederationError
@@ -117,7 +118,7 @@ class PlannerFederate(_Federate):
         recourse = self._job.make_recourse(plan)
         link.publish("plan", plan_to_json(plan).encode())
         link.publish("switch_states", switch_states_of(plan, self._job.step).encode())
-        self._say("planned")
+        self._say("planned", message=self._job.word)
         answered = self._answer(recourse)
         self._say("done", answered, answered)
         return plan
@@ -245,6 +246,8 @@ class FeederFederate(_Federate):
     def _await_plan(self) -> Plan:
         self._step("the plan", "planner", self._deadlines.plan_s)
         payload = self._must_read("planner/plan", "the plan")
+        if self._job.hear is not None:
+            self._job.hear(word_in(self._link.read("planner/status"), "planner/status"))
         return read_plan(payload, self._job.scenario, "planner/plan")
 
     def _ranges(self) -> Iterator[tuple[int, int]]:

@@ -110,12 +110,15 @@ class PlannerJob:
         Called once with the plan.
     step
         The step of the plan that is tried.
+    word
+        What it says of itself, in its status, when it has planned.
     """
 
     scenario: Scenario
     make_plan: Callable[[], Plan]
     make_recourse: Callable[[Plan], Recourse]
     step: int = 0
+    word: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +155,8 @@ class FeederJob:
         The step of the plan that is held, judged and kept.
     states
         Publishes solved states in somebody else's form, if not None.
+    hear
+        Told what the planner says of itself, before its plan is taken; may refuse it.
     """
 
     scenario: Scenario
@@ -167,6 +172,7 @@ class FeederJob:
     rounds: int = 0
     step: int = 0
     states: States | None = None
+    hear: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from federation.records.proof_words import proof_facts
 from scenarios.arrays import BoolArray
 from scenarios.graph import connected_components
 from scenarios.plan import Plan
@@ -34,11 +35,9 @@ def restoration_summary(plan: Plan, scenario: Scenario) -> dict[str, Any]:
     assert case is not None
     return {
         "family": plan.family,
-        "optimal": proof.optimal,
-        "certified": proof.certified,
-        "robust": proof.robust,
+        **proof_facts(plan, scenario),
         "termination": proof.termination.value,
-        "objective": _number(proof.incumbent_usd),
+        "objective": plan.costs_usd.get("total", _number(proof.incumbent_usd)),
         "bound": _number(proof.bound_usd),
         "gap": _number(proof.gap),
         "costs": {name: _number(value) for name, value in plan.costs_usd.items()},

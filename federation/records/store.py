@@ -6,6 +6,7 @@
       study.json          what was asked: the resolved configuration and its fingerprint
       environment.json    what it ran on: versions, host, and the times of each run
       plan.json           the plan that was tried
+      scenario.json       what it was tried on: feeder, DERs, loads, limits; no report needs more
       parts/part-00000000.parquet   realizations 0 … 2047, and so on
 
 Part ``k`` holds realizations ``k · 2048 …``: its bounds, and every byte in it, depend on the
@@ -35,9 +36,13 @@ from federation.records.parts import (
     chunk_range,
     encode_part,
 )
+from federation.studies.foreign import FOREIGN, answerer_words, own_word
 from scenarios.errors import StoreError
 
-__all__ = ["CHUNK_ROWS", "FORMAT", "CampaignStore", "step_root"]
+__all__ = ["ANSWERED", "CHUNK_ROWS", "FORMAT", "CampaignStore", "step_root"]
+
+ANSWERED = "answered.json"
+"""Where a campaign directory keeps what the planner that answers it said of itself."""
 
 _PART = re.compile(r"part-(\d{8})\.parquet")
 
@@ -147,6 +152,24 @@ class CampaignStore:
     def step(self) -> int:
         """The step of the plan that the campaign tries."""
         return int(self.study["config"]["campaign"].get("step") or 0)
+
+    @property
+    def recourse(self) -> str:
+        """Who moves after the load is known: a policy of our planner's, or ``foreign``."""
+        word = self.answered_word
+        if "answers" in self.study or (word is not None and word != own_word(self.study)):
+            return FOREIGN
+        return str(self.study["config"]["campaign"]["recourse"])
+
+    @property
+    def answered_word(self) -> str | None:
+        """What the planner that answers said of itself; None where nothing is kept."""
+        if not (self.root / ANSWERED).is_file():
+            return None
+        word = read_json(self.root / ANSWERED).get("word")
+        if not isinstance(word, str):
+            raise StoreError(f"{self.root / ANSWERED} lacks a word; restore it, or delete it")
+        return word
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -308,6 +331,13 @@ class CampaignStore:
             )
 
     def _refuse_other(self, record: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+        here, asked = answerer_words(self.study), answerer_words(record)
+        if record.get("answers") != self.study.get("answers"):
+            raise StoreError(
+                f"{self.root} is answered by another planner: by {here}, not by {asked}; two "
+                "planners are never mixed in one campaign: go on with the one it has, or give "
+                "another --out"
+            )
         if record["fingerprint"] != self.study["fingerprint"]:
             raise StoreError(
                 f"{self.root} holds a campaign of another configuration (study "

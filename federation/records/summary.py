@@ -15,6 +15,7 @@ import pyarrow as pa
 from federation.records.answers import kept_answers
 from federation.records.crossed import crossed_outcomes
 from federation.records.losses import KindCounts, UnservedEnergy, served_share
+from federation.records.proof_words import proof_facts
 from federation.records.restoration_summary import restoration_summary
 from federation.records.rows import MARGIN_UNITS, outcome_codes, outcome_counts
 from federation.records.stopping import stopping_summary
@@ -49,16 +50,17 @@ def plan_summary(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any
     """Say what a plan does, what it costs and what is proven about it, at one step.
 
     ``closed_switches`` counts those between two live blocks; ``served_kw`` is the nominal
-    demand of the live blocks.
+    demand of the live blocks, less what the plan sheds of it; ``served_in_part`` are the loads of
+    live blocks that it asks for in part. Costs are those of what the plan was made for, of an
+    external one those counted here. `federation.records.proof_words.proof_facts` says the rest.
     """
     proof, live, closed = plan.proof, plan.energized[time], plan.closed[time]
     ends = scenario.feeder.switch_blocks
-    demand = scenario.block_demand_kw(time)
+    demand, served = scenario.block_demand_kw(time), _served_kw(plan, scenario, time)
     costs = {name: _number(value) for name, value in plan.costs_usd.items()}
     return {
         "family": plan.family,
-        "certified": proof.certified,
-        "robust": proof.robust,
+        **proof_facts(plan, scenario),
         "termination": proof.termination.value,
         "objective_usd": costs.get("objective", _number(proof.incumbent_usd)),
         "bound_usd": _number(proof.bound_usd),
@@ -76,7 +78,8 @@ def plan_summary(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any
             name: "closed" if shut else "open"
             for name, shut in zip(plan.switch_ids, closed.tolist(), strict=True)
         },
-        "served_kw": float(demand[live].sum()),
+        "served_kw": float(served[live].sum()),
+        "served_in_part": _in_part(plan, scenario, time),
         "demand_kw": float(demand.sum()),
         "served_share": float(demand[live].sum() / demand.sum()) if demand.sum() else None,
         "grid_forming": [
@@ -92,10 +95,26 @@ def plan_summary(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any
     }
 
 
+def _served_kw(plan: Plan, scenario: Scenario, time: int) -> FloatArray:
+    """(block,) nominal demand that the plan asks for, were every block live."""
+    feeder, asked = scenario.feeder, np.zeros(len(scenario.feeder.blocks.ids))
+    nominal = scenario.load_p_kw[time].sum(axis=1)
+    np.add.at(asked, feeder.block_of_load, nominal * plan.share_of(feeder.loads.ids)[time])
+    return asked
+
+
+def _in_part(plan: Plan, scenario: Scenario, time: int) -> dict[str, float]:
+    """Share of each load of a live block that is asked for in part."""
+    where = dict(zip(scenario.feeder.loads.ids, scenario.feeder.block_of_load, strict=True))
+    shares = zip(plan.partial_ids, plan.served_share[time].tolist(), strict=True)
+    live = plan.energized[time]
+    return {name: share for name, share in shares if share < 1.0 and live[where[name]]}
+
+
 def _islands(plan: Plan, scenario: Scenario, time: int) -> list[dict[str, Any]]:
     label = islands(plan, scenario, time)
     block_of_der = scenario.feeder.blocks.of_bus[scenario.ders.bus]
-    demand = scenario.block_demand_kw(time)
+    demand, served = scenario.block_demand_kw(time), _served_kw(plan, scenario, time)
     capacity = scenario.ders.p_max_kw.sum(axis=1)
     found = []
     for number in np.unique(label[plan.energized[time]]):
@@ -108,6 +127,7 @@ def _islands(plan: Plan, scenario: Scenario, time: int) -> list[dict[str, Any]]:
                     plan.der_ids[k] for k in np.flatnonzero(inside & plan.grid_forming[time])
                 ],
                 "demand_kw": float(demand[members].sum()),
+                "served_kw": float(served[members].sum()),
                 "capacity_kw": float(capacity[inside].sum()),
             }
         )
@@ -171,7 +191,7 @@ def campaign_summary(store: CampaignStore) -> dict[str, Any]:
         "step": store.step,
         "asked": samples if stopping and stopping["reason"] else store.samples,
         "judge": asked["judge"],
-        "recourse": asked["recourse"],
+        "recourse": store.recourse,
         "sampler": asked["sampler"],
         "outcomes": {kind.name.lower(): counts[kind] for kind in Outcome},
         "outcome_intervals": {

@@ -174,7 +174,7 @@ def about_campaign(store: CampaignStore) -> dict[str, Any]:
         "directory": str(store.root),
         "study": store.study.get("name"),
         "fingerprint": store.study["fingerprint"],
-        "recourse": campaign.get("recourse"),
+        "recourse": store.recourse,
         "judge": campaign.get("judge"),
     }
 

@@ -22,6 +22,7 @@ from federation.records.store import CampaignStore
 from federation.records.summary import TAIL_SHARE, campaign_summary
 from federation.reports.halos import draw_halos, halo_legend, haloed_ders
 from federation.reports.layout import bus_positions, place_labels
+from federation.reports.svg import write_figure
 from federation.wording import decimals
 from scenarios.plan import Plan
 from scenarios.scenario import Scenario
@@ -347,6 +348,6 @@ def save_figure(figure: Figure, path: Path) -> tuple[Path, ...]:
     figure.set_layout_engine("none")  # laid out once, not again for each file
     svg, png = path.with_suffix(".svg"), path.with_suffix(".png")
     with rc_context({"svg.hashsalt": "gridproof", "svg.fonttype": "none"}):
-        figure.savefig(svg, metadata={"Date": None, "Creator": None})
-        figure.savefig(png, dpi=150, metadata={"Software": None})
+        write_figure(figure, svg, metadata={"Date": None, "Creator": None})
+        write_figure(figure, png, dpi=150, metadata={"Software": None})
     return svg, png

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from federation.reports.layout import bus_positions
+from federation.reports.svg import write_figure
 from federation.statistics.shares import distribution_band, quantile
 from federation.wording import decimals
 from scenarios.arrays import FloatArray
@@ -220,6 +221,6 @@ def _write(figure: Figure, path: Path) -> tuple[Path, ...]:
     with rc_context({"svg.hashsalt": "gridproof"}):
         for suffix, metadata in ((".svg", {"Date": None}), (".png", {"Software": None})):
             target = path.with_suffix(suffix)
-            figure.savefig(target, metadata=metadata, dpi=110)
+            write_figure(figure, target, metadata=metadata, dpi=110)
             written.append(target)
     return tuple(written)

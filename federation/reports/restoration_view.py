@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from federation.records.proof_words import scope_words
 from federation.reports.campaign_words import erred_words, served_share
 from federation.reports.view_table import blank_table
 from federation.wording import decimals, fixed, per_cent, percent, served_words
@@ -47,6 +48,9 @@ def _facts(plan: Mapping[str, Any]) -> list[tuple[str, Text]]:
         f" for the nominal load (search ended: {plan['termination']}, gap {gap}); "
         + ("robust" if plan["robust"] else "nothing is proven of other loads"),
     )
+    elsewhere = scope_words(plan)
+    if elsewhere:
+        proof = Text.assemble(("not proven here", _BAD), f"\n{elsewhere}")
     costs = ", ".join(
         f"{name.replace('_', ' ')} {_figure(value)}"
         for name, value in plan["costs"].items()

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from federation.records.proof_words import scope_words
 from federation.records.store import CampaignStore
 from federation.records.summary import about_plan
 from federation.reports.campaign_words import interval_kind, interval_words, sentences, served_share
 from federation.reports.data import ReportData, breach_table
+from federation.reports.plan_words import cost_words, in_part_words, proof_notes
 from federation.reports.restoration_view import restoration_facts
 from federation.wording import fixed, percent, place_words, served_words, whole
 from scenarios.scenario import Scenario
@@ -45,10 +47,7 @@ def headline(data: ReportData) -> dict[str, Any]:
         )
     if counts.get("stale"):
         notes.append(f"{whole(counts['stale'])} realizations are stale and count as not feasible.")
-    if data.plan.proof.optimal and not data.plan.proof.robust:
-        notes.append("The plan is optimal for the nominal load; nothing is proven of other loads.")
-    elif not data.plan_facts["certified"]:
-        notes.append("The plan is not certified optimal; its proof is under “The plan”.")
+    notes += proof_notes(data.plan_facts)
     title = data.study["config"].get("study", {}).get("title") or data.study["name"]
     if len(data.plan.closed) > 1:
         title = f"{title}: step {data.step}, {data.scenario.step_names[data.step]}"
@@ -149,25 +148,20 @@ def plan_facts(data: ReportData) -> tuple[tuple[str, str], ...]:
     gap = "none" if plan["gap"] is None else percent(plan["gap"])
     live = [name for name, state in plan["blocks"].items() if state == "live"]
     shut = [name for name, state in plan["switches"].items() if state == "closed"]
-    cost = plan["objective_usd"]
+    elsewhere = scope_words(plan)
     return (
         ("family", plan["family"]),
         (
             "proof",
             f"{'certified' if plan['certified'] else 'not certified'}, "
             f"{'robust' if plan['robust'] else 'not proven robust'}; search ended "
-            f"{plan['termination']}, gap {gap}",
+            f"{plan['termination']}, gap {gap}" + (f"; {elsewhere}" if elsewhere else ""),
         ),
-        (
-            "cost",
-            f"{fixed(cost, 2) or 'not known'} USD"
-            + (
-                f", at least {fixed(plan['bound_usd'], 2)}" if plan["bound_usd"] is not None else ""
-            ),
-        ),
+        ("cost", f"{cost_words(plan)} USD"),
         (
             "served",
             f"{fixed(plan['served_kw'], 1)} of {fixed(plan['demand_kw'], 1)} kW nominal demand"
+            f"{in_part_words(plan)}"
             + (": NOTHING is served" if plan["served_kw"] == 0.0 < plan["demand_kw"] else ""),
         ),
         *_dead_hint(data),
@@ -197,7 +191,7 @@ def environment_facts(store: CampaignStore, scenario: Scenario) -> tuple[tuple[s
         ("seed", str(campaign.get("seed", environment.get("seed")))),
         ("uncertainty", _uncertainty(scenario)),
         ("sampler", str(campaign.get("sampler", ""))),
-        ("recourse", str(campaign.get("recourse", ""))),
+        ("recourse", store.recourse),
         ("judge", str(campaign.get("judge", ""))),
         (
             "host",

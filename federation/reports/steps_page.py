@@ -8,12 +8,14 @@ from typing import Any
 
 from federation.campaigns.steps import step_stores
 from federation.files import write_whole
+from federation.records.proof_words import proof_facts
 from federation.records.restoration_summary import restoration_summary
 from federation.records.sink import stored_plan
 from federation.records.store import CampaignStore
 from federation.reports.campaign_page import write_report
 from federation.reports.campaign_words import served_share
 from federation.reports.page import PAGE, Section, figure_entry, render_page
+from federation.reports.plan_words import proof_notes
 from federation.reports.restoration_view import restoration_facts
 from federation.reports.sentences import environment_facts
 from federation.reports.table import Table, csv_text, number, text
@@ -90,7 +92,7 @@ def write_steps_report(
         ),
         Section(id="environment", title="Environment", facts=environment_facts(store, scenario)),
     )
-    page = render_page(store.study["name"], _headline(store, plan, found), sections)
+    page = render_page(store.study["name"], _headline(store, plan, scenario, found), sections)
     write_whole(out / PAGE, page)
     return out / PAGE
 
@@ -107,7 +109,9 @@ def _write_each(
     return tuple(links)
 
 
-def _headline(store: CampaignStore, plan: Plan, found: Mapping[str, Any]) -> dict[str, Any]:
+def _headline(
+    store: CampaignStore, plan: Plan, scenario: Scenario, found: Mapping[str, Any]
+) -> dict[str, Any]:
     joint, study = found["joint"], store.study
     share, (low, high) = joint["feasible_share"], joint["interval"]
     asked = study["config"]["campaign"]["samples"]
@@ -121,10 +125,7 @@ def _headline(store: CampaignStore, plan: Plan, found: Mapping[str, Any]) -> dic
         notes.append(
             f"{whole(joint['unjudged'])} realizations erred at some step and are left out."
         )
-    if plan.proof.optimal and not plan.proof.robust:
-        notes.append("The plan is optimal for the nominal load; nothing is proven of other loads.")
-    elif not plan.proof.certified:
-        notes.append("The plan is not certified optimal.")
+    notes += proof_notes(proof_facts(plan, scenario))
     return {
         "title": study["config"].get("study", {}).get("title") or study["name"],
         "share": "none judged" if share is None else percent(share),

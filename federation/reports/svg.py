@@ -1,16 +1,42 @@
-"""A figure's SVG made fit to stand inside a page: named, described, its ids its own."""
+"""Figures as files, and their SVG made fit to stand inside a page: ids of its own, and named."""
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
-__all__ = ["inline_svg"]
+from matplotlib.figure import Figure
+
+from federation.files import write_whole
+
+__all__ = ["inline_svg", "write_figure"]
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
 _URL = re.compile(r"url\(#([^)]+)\)")
+
+
+def write_figure(figure: Figure, path: Path, **settings: Any) -> None:
+    """Write a figure whole or not at all, in the form its suffix names.
+
+    Parameters
+    ----------
+    figure, path
+        What, and where to.
+    settings
+        As for matplotlib's ``savefig``.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=path.suffix.removeprefix("."), **settings)
+    write_whole(path, drawn.getvalue())
 
 
 def inline_svg(path: Path, *, key: str, title: str, description: str) -> str:

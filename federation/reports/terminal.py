@@ -13,8 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from federation.records.environment import versions
+from federation.records.proof_words import scope_words
 from federation.records.summary import QUANTILE_LEVELS, about_plan, campaign_summary, plan_summary
 from federation.reports.campaign_words import interval_kind, sentences, served_share
+from federation.reports.plan_words import cost_words, in_part_words
 from federation.reports.restoration_view import restoration_view
 from federation.reports.view_table import blank_table
 from federation.reports.why_view import why_view
@@ -84,6 +86,13 @@ def _plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
         f" ({'robust' if plan['robust'] else 'not proven robust'}, search ended: "
         f"{plan['termination']}, gap {gap})",
     )
+    elsewhere = scope_words(plan)
+    if elsewhere:
+        ended = "certified" if plan["proven_elsewhere"] else f"search ended: {plan['termination']}"
+        proven = Text.assemble(("not certified here", _BAD), f" ({ended}, gap {gap} where made)")
+        if plan["proof_holds"] == "nowhere":
+            proven = Text("not certified", _BAD)
+        proven.append(f"\n{elsewhere}")
     live = [name for name, state in plan["blocks"].items() if state == "live"]
     dead = [name for name, state in plan["blocks"].items() if state != "live"]
     shut = [name for name, state in plan["switches"].items() if state == "closed"]
@@ -99,10 +108,7 @@ def _plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
     return [
         ("family", Text(plan["family"])),
         ("proof", proven),
-        (
-            "cost (USD)",
-            Text(f"{_usd(plan['objective_usd'])}, proven at least {_usd(plan['bound_usd'])}"),
-        ),
+        ("cost (USD)", Text(cost_words(plan))),
         ("of which", Text(", ".join(costs))),
         ("live blocks", Text(_listed(live, len(plan["blocks"])), style=_GOOD)),
         ("dead blocks", Text(_listed(dead, len(plan["blocks"])), style=_DIM)),
@@ -118,6 +124,7 @@ def _plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
 
 def _served(plan: Mapping[str, Any]) -> Text:
     text = Text(f"{decimals(plan['served_kw'], 1)} of {decimals(plan['demand_kw'], 1)} kW nominal")
+    text.append(in_part_words(plan))
     if plan["served_kw"] == 0.0 < plan["demand_kw"]:
         # a plan that serves nothing passes every limit, and would read as a success below
         text.append(
@@ -135,12 +142,16 @@ def _island_table(plan: Mapping[str, Any]) -> Table:
     table.add_column("forming DER", no_wrap=True, style=_LIVE)
     table.add_column("blocks", overflow="fold")
     table.add_column("demand kW", justify="right", no_wrap=True)
+    shed = any(island["served_kw"] < island["demand_kw"] for island in plan["islands"])
+    if shed:
+        table.add_column("asked kW", justify="right", no_wrap=True)
     table.add_column("capacity kW", justify="right", no_wrap=True)
     for island in plan["islands"]:
         table.add_row(
             ", ".join(island["grid_forming"]) or "none",
             ", ".join(island["blocks"]),
             decimals(island["demand_kw"], 1),
+            *([decimals(island["served_kw"], 1)] if shed else []),
             decimals(island["capacity_kw"], 1),
         )
     return table

@@ -12,7 +12,6 @@ power is positive when it *charges*; voltages are named V and are kV; a substati
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -22,9 +21,11 @@ import numpy as np
 
 from optimizer.planner import make_planner
 from scenarios.arrays import BoolArray, FloatArray, index_of
+from scenarios.costs import counted_costs
 from scenarios.errors import ConfigError
 from scenarios.plan import Plan, Proof, Termination
 from scenarios.scenario import Scenario
+from scenarios.strict_json import load_json
 
 __all__ = ["is_onm", "plan_from_onm"]
 
@@ -63,14 +64,14 @@ def plan_from_onm(text: str, scenario: Scenario, where: str = "plan") -> Plan:
         If no set-points serve a robust partition.
     """
     try:
-        document = json.loads(text)
+        document = load_json(text)
     except ValueError as error:
         raise ConfigError(f"{where}: cannot be read as JSON ({error})") from error
     reading = _Reading(scenario=scenario, where=where, faults=[])
     plan = reading.output(document) if isinstance(document, dict) else reading.partition(document)
     if reading.faults or plan is None:
         raise ConfigError(reading.faults)
-    return plan
+    return replace(plan, costs_usd=MappingProxyType(counted_costs(plan, scenario)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

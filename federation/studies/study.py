@@ -20,7 +20,7 @@ from federation.config.study import (
     PlannerConfig,
     StudyConfig,
 )
-from federation.files import read_text
+from federation.files import folder_name, read_text, write_whole
 from federation.studies.build import (
     apply_switching,
     build_scenario,
@@ -28,6 +28,7 @@ from federation.studies.build import (
     loop_faults,
     nobody_forms,
 )
+from federation.studies.foreign import ForeignPlanner
 from federation.studies.piped import STDIN, piped_study
 from federation.studies.planner_options import complete_planner, planner_faults
 from federation.studies.restoration_study import Damage, damage_faults, restores, table_path
@@ -46,6 +47,7 @@ from scenarios.errors import ConfigError, ScenarioError
 from scenarios.feeder import Feeder
 from scenarios.sampling import Sampler
 from scenarios.scenario import Scenario
+from scenarios.strict_json import load_json
 from simulator.reader import read_feeder
 
 __all__ = [
@@ -79,6 +81,8 @@ class Study:
         How the campaign draws from it.
     fingerprint
         SHA-256 over everything that can change a plan or a verdict, and nothing else.
+    foreign
+        The planner that answers, where it is not ours.
     """
 
     name: str
@@ -87,6 +91,7 @@ class Study:
     scenario: Scenario
     sampler: Sampler
     fingerprint: str
+    foreign: ForeignPlanner | None = None
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -115,8 +120,13 @@ class Study:
         """Return the study of one step's campaign: the same draws, that step of the plan."""
         campaign = self.config.campaign.model_copy(update={"step": step})
         config = self.config.model_copy(update={"campaign": campaign})
-        own = _fingerprint(config, self.scenario, self.sampler)
+        own = _fingerprint(config, self.scenario, self.sampler, self.foreign)
         return replace(self, config=config, fingerprint=own)
+
+    def answered_by(self, foreign: ForeignPlanner) -> Study:
+        """Return the study whose plan and answers come from a planner that is not ours."""
+        own = _fingerprint(self.config, self.scenario, self.sampler, foreign)
+        return replace(self, foreign=foreign, fingerprint=own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +185,7 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
         raw, name = written["config"], str(written["name"])
     else:
         raw = read_toml(path, label) if text is None else parse_toml(text, label)
-        name = path.stem
+        name = folder_name(path.stem)
     values, origin, faults = apply_overrides(raw, overrides, label)
     sections, whole, more = parse_sections(values, origin)
     faults += more
@@ -199,13 +209,15 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     between = wiring_faults(config, scenario)
     if between:
         raise ConfigError([f"{label}: {fault}" for fault in between])
+    foreign = ForeignPlanner.from_record(written.get("answers"), label)
     study = Study(
         name=name,
         path=path,
         config=config,
         scenario=scenario,
         sampler=sampler,
-        fingerprint=_fingerprint(config, scenario, sampler),
+        fingerprint=_fingerprint(config, scenario, sampler, foreign),
+        foreign=foreign,
     )
     if written and not overrides and written["fingerprint"] != study.fingerprint:
         raise ConfigError(
@@ -239,6 +251,7 @@ def resolved_text(study: Study) -> str:
         "name": study.name,
         "fingerprint": study.fingerprint,
         **({"steps": list(study.scenario.step_names)} if len(study.steps) > 1 else {}),
+        **({"answers": study.foreign.record()} if study.foreign is not None else {}),
         "config": config,
     }
     return json.dumps(document, indent=1) + "\n"
@@ -246,7 +259,7 @@ def resolved_text(study: Study) -> str:
 
 def write_resolved(study: Study, path: Path) -> None:
     """Write `resolved_text` to a file; ``load_study(path)`` reads the same study back."""
-    path.write_text(resolved_text(study), encoding="utf-8")
+    write_whole(path, resolved_text(study))
 
 
 # ------------------------------------------------------------------------------- parts
@@ -288,7 +301,7 @@ def _locate(given: str) -> tuple[Path, str, str | None]:
 
 def _read_resolved(path: Path, label: str, text: str | None) -> Mapping[str, Any]:
     try:
-        document = json.loads(read_text(path) if text is None else text)
+        document = load_json(read_text(path) if text is None else text)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{label}: cannot be read as JSON ({error}); start a new run") from error
     wanted = {"format": str, "name": str, "fingerprint": str, "config": dict}
@@ -298,6 +311,11 @@ def _read_resolved(path: Path, label: str, text: str | None) -> Mapping[str, Any
         or not all(isinstance(document.get(key), kind) for key, kind in wanted.items())
     ):
         raise ConfigError(f"{label}: not a study that a run wrote ({RESOLVED_FORMAT})")
+    if folder_name(document["name"]) != document["name"]:
+        raise ConfigError(
+            f"{label}: name = {document['name'][:60]!r} must be a name that a folder can bear; "
+            "restore the file, or start a new run"
+        )
     return document
 
 
@@ -361,8 +379,15 @@ _NEVER_DECIDES: dict[str, Any] = {
 """What cannot change a plan or a verdict: names, places, deadlines, batching."""
 
 
-def _fingerprint(config: StudyConfig, scenario: Scenario, sampler: Sampler) -> str:
+def _fingerprint(
+    config: StudyConfig,
+    scenario: Scenario,
+    sampler: Sampler,
+    foreign: ForeignPlanner | None,
+) -> str:
+    """SHA-256 of all that decides; our own planner is in the configuration already."""
     decisive = config.model_dump(mode="json", exclude=_NEVER_DECIDES)
     parts = [decisive, scenario.digest(), content_digest(sampler)]  # a history's content, too
+    parts += [] if foreign is None else [foreign.digest]
     text = json.dumps(parts, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -16,12 +16,14 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from federation.wire.link import PortKind
+from federation.files import write_whole
+from federation.wire.link import PortKind, Reading
 from scenarios.arrays import PHASES, BoolArray
 from scenarios.errors import ConfigError, FederationError
 from scenarios.feeder import Connection
 from scenarios.plan import Plan, plan_from_json, plan_schema
 from scenarios.scenario import Scenario
+from scenarios.strict_json import load_json
 from scenarios.verdict import MarginKind
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "read_plan",
     "schemas",
     "switch_states_of",
+    "word_in",
     "write_schemas",
 ]
 
@@ -126,7 +129,8 @@ def parse(model: type[M], payload: bytes, port: str) -> M:
         Naming the port, the field, what was expected and what was found.
     """
     try:
-        return model.model_validate_json(payload)
+        message = model.model_validate_json(payload)
+        load_json(payload)
     except ValidationError as error:
         faults = [
             f"{port}: {'.'.join(str(part) for part in item['loc']) or 'message'}: {item['msg']}, "
@@ -134,10 +138,18 @@ def parse(model: type[M], payload: bytes, port: str) -> M:
             for item in error.errors()
         ]
         raise FederationError("\n".join(faults)) from error
+    except ValueError as error:
+        raise FederationError(f"{port}: {error}") from error
+    return message
+
+
+def word_in(reading: Reading, port: str) -> str:
+    """Return the message of a status; empty where none has come, or it has none."""
+    return parse(Status, reading.payload, port).message if reading.updated else ""
 
 
 def read_plan(payload: bytes, scenario: Scenario, port: str) -> Plan:
-    """Read a plan and hold its origin against the scenario.
+    """Read a plan, made for this scenario or for another with the same network.
 
     Raises
     ------
@@ -145,15 +157,9 @@ def read_plan(payload: bytes, scenario: Scenario, port: str) -> Plan:
         If it is no plan for this scenario.
     """
     try:
-        plan = plan_from_json(payload.decode(), scenario, where=port)
+        return plan_from_json(payload.decode(), scenario, where=port)
     except (ConfigError, UnicodeDecodeError) as error:
         raise FederationError(str(error)) from error
-    if plan.scenario_digest not in ("", scenario.digest()):
-        raise FederationError(
-            f"{port}: scenario_digest is {plan.scenario_digest[:12]}…, this feeder's scenario has "
-            f"{scenario.digest()[:12]}…; run both federates from the same study file"
-        )
-    return plan
 
 
 def switch_states_of(plan: Plan, time: int = 0) -> SwitchStates:
@@ -250,7 +256,7 @@ def write_schemas(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, schema in schemas().items():
         text = json.dumps(schema, indent=1, sort_keys=True) + "\n"
-        (folder / f"{name}.schema.json").write_text(text, encoding="utf-8")
+        write_whole(folder / f"{name}.schema.json", text)
 
 
 if __name__ == "__main__":

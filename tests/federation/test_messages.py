@@ -19,7 +19,8 @@ from federation.wire.messages import (
 )
 from scenarios.errors import FederationError
 from scenarios.feeder import Connection
-from scenarios.plan import plan_to_json
+from scenarios.plan import Proof, Termination, plan_to_json
+from scenarios.provenance import Scope, differences, facts_of, scope_of
 
 WIRE = Path(__file__).parents[2] / "docs" / "wire"
 
@@ -100,14 +101,21 @@ def test_a_wrong_message_is_named_by_port_and_field(model, payload, message) -> 
         parse(model, payload, "x/y")
 
 
-def test_a_plan_of_another_study_is_refused(tiny_scenario, tiny_plan) -> None:
-    scenario = tiny_scenario()
-    plan = tiny_plan(scenario)
+def test_a_plan_of_another_study_is_tried_and_proven_of_its_own(tiny_scenario, tiny_plan) -> None:
+    scenario, wider = tiny_scenario(), tiny_scenario(spread=0.5)
+    proof = Proof(termination=Termination.OPTIMAL, incumbent_usd=3.0, bound_usd=3.0, robust=True)
+    plan = replace(tiny_plan(scenario), proof=proof, costs_usd={}, made_for=facts_of(scenario))
     back = read_plan(plan_to_json(plan).encode(), scenario, "planner/plan")
     assert plan_to_json(back) == plan_to_json(plan)
+    assert scope_of(back, scenario) is Scope.HERE
+    abroad = read_plan(plan_to_json(plan).encode(), wider, "planner/plan")
+    assert scope_of(abroad, wider) is Scope.ELSEWHERE
+    assert [d.what for d in differences(abroad.made_for, wider)] == ["uncertainty.spread"]
     stranger = plan_to_json(replace(plan, scenario_digest=""))
     assert read_plan(stranger.encode(), scenario, "planner/plan").scenario_digest == ""
-    with pytest.raises(FederationError, match=r"planner/plan: scenario_digest.*same study file"):
-        read_plan(plan_to_json(plan).encode(), tiny_scenario(spread=0.5), "planner/plan")
+    forged = plan_to_json(plan).replace('"iterations": 0', '"iterations": 1')
+    assert not read_plan(forged.encode(), scenario, "planner/plan").proof.certified
+    with pytest.raises(FederationError, match=r"planner/plan: key 'proof' is given twice"):
+        read_plan((forged.rstrip("}\n") + ', "proof": {}}').encode(), scenario, "planner/plan")
     with pytest.raises(FederationError, match="utf-8"):
         read_plan(b"\xff\xfe", scenario, "planner/plan")

@@ -16,7 +16,8 @@ from federation.records.summary import campaign_summary, plan_summary
 from federation.reports.terminal import plan_view, run_summary, verdict_view
 from federation.statistics.shares import clopper_pearson, lower_tail_mean, quantile
 from scenarios.errors import StoreError
-from scenarios.plan import Proof, Termination
+from scenarios.plan import Proof, Termination, plan_from_json, plan_to_json
+from scenarios.provenance import facts_of
 from scenarios.verdict import Outcome
 
 SAMPLES = 3000
@@ -68,11 +69,56 @@ def test_a_plan_in_figures(plan, scenario):
     assert about["grid_forming"] == ["g0"]
     assert about["switches"] == {"s0": "closed", "s1": "open"}
     assert about["islands"] == [
-        {"blocks": ["n0", "n1"], "grid_forming": ["g0"], "demand_kw": 60.0, "capacity_kw": 120.0}
+        {
+            "blocks": ["n0", "n1"],
+            "grid_forming": ["g0"],
+            "demand_kw": 60.0,
+            "served_kw": 60.0,
+            "capacity_kw": 120.0,
+        }
     ]
     assert [der["role"] for der in about["ders"].values()] == ["grid-forming", "off"]
     assert (about["certified"], about["bound_usd"], about["gap"]) == (False, None, None)
     json.dumps(about, allow_nan=False)
+
+
+def test_what_a_plan_sheds_is_not_shown_as_served(plan, scenario):
+    shed = replace(plan, partial_ids=("d1", "d2"), served_share=np.array([[0.25, 0.5]]))
+    about = plan_summary(shed, scenario)  # d2 is in the dead block
+    assert about["served_kw"] == 30.0 + 0.25 * 30.0
+    assert about["demand_kw"] == 90.0
+    assert about["islands"][0]["served_kw"] == 37.5
+    assert about["served_in_part"] == {"d1": 0.25}
+    said = shown(plan_view(about), 200)
+    assert "37.5 of 90.0 kW nominal, in part d1 25 %" in said
+    assert "asked kW" in said
+
+
+def test_a_proof_is_shown_where_it_holds(plan, scenario):
+    proven = replace(
+        plan,
+        proof=Proof(termination=Termination.OPTIMAL, incumbent_usd=2.0, bound_usd=2.0, robust=True),
+        costs_usd={},
+        scenario_digest=scenario.digest(),
+        made_for=facts_of(scenario),
+    )
+    here = plan_summary(proven, scenario)
+    assert (here["certified"], here["proof_holds"], here["differences"]) == (True, "here", [])
+    box = replace(scenario.uncertainty, spread=scenario.uncertainty.spread + 0.125)
+    about = plan_summary(proven, replace(scenario, uncertainty=box))
+    assert (about["certified"], about["robust"]) == (False, False)
+    assert (about["proof_holds"], about["proven_elsewhere"]) == ("elsewhere", True)
+    said = " ".join(shown(plan_view(about), 200).split())
+    assert "not certified here (certified, gap 0.0000 % where made)" in said
+    assert about["differences"][0]["words"] in said
+    json.dumps(about, allow_nan=False)
+    text = plan_to_json(proven)
+    blank = plan_from_json(text.replace('"robust": true', '"robust":  true'), scenario)
+    assert blank.proof.certified  # no edit of what it says
+    forged = plan_from_json(text.replace('"incumbent_usd": 2.0', '"incumbent_usd": 2.5'), scenario)
+    said = " ".join(shown(plan_view(plan_summary(forged, scenario)), 200).split())
+    assert "not certified external, nothing is proven (its digest is not that of its" in said
+    assert "counted from its decisions; its re-dispatch is not known" in said
 
 
 def test_a_closed_switch_between_dead_blocks_does_not_count(tiny_plan, scenario):

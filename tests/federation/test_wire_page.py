@@ -71,10 +71,10 @@ def test_the_page_s_status_is_one() -> None:
 
 
 def test_the_page_s_plan_has_the_format_of_the_code() -> None:
-    from scenarios import plan
+    from scenarios.plan_schema import parse_plan_file
 
     text = re.search(r"```json\n(.*?)```", PAGE, re.DOTALL)[1]
-    assert plan._parse(text, "page").format == json.loads(text)["format"]
+    assert parse_plan_file(text, "page").format == json.loads(text)["format"]
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", PAGE))

@@ -21,8 +21,10 @@ from scenarios.plan import (
     plan_from_json,
     plan_to_json,
 )
+from scenarios.provenance import facts_of
 
 ARRAYS = ("closed", "energized", "grid_forming", "source_v_pu", "p_kw", "q_kvar")
+texts = st.text(max_size=4)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 
 
@@ -39,10 +41,12 @@ def plans(draw, tiny_scenario):
     forms = flags(len(ders))
     volts = draw(arrays(float, forms.shape, elements=numbers))
     powers = [draw(arrays(float, (steps, len(ders), 3), elements=numbers)) for _ in range(2)]
+    bound, incumbent = sorted(draw(st.tuples(numbers, numbers)))
+    searched = [one for one in Termination if one is not Termination.EXTERNAL]
     proof = Proof(
-        termination=draw(st.sampled_from(Termination)),
-        incumbent_usd=draw(st.one_of(numbers, st.just(math.inf))),
-        bound_usd=draw(st.one_of(numbers, st.just(-math.inf))),
+        termination=draw(st.sampled_from(searched)),
+        incumbent_usd=draw(st.sampled_from([incumbent, math.inf])),
+        bound_usd=draw(st.sampled_from([bound, -math.inf])),
         asked_gap=draw(st.floats(0, 1)),
         robust=draw(st.booleans()),
         iterations=draw(st.integers(0, 999)),
@@ -63,6 +67,8 @@ def plans(draw, tiny_scenario):
         q_kvar=powers[1],
         costs_usd=draw(st.dictionaries(st.text(max_size=4), numbers, max_size=2)),
         proof=proof,
+        made_for={**facts_of(scenario), **draw(st.dictionaries(texts, texts, max_size=2))},
+        remark=draw(st.text(max_size=4)),
     )
     return scenario, plan
 
@@ -78,9 +84,10 @@ def test_a_plan_survives_its_file(data, tiny_scenario):
         assert other.dtype == one.dtype
         assert other.shape == one.shape
         assert np.array_equal(one, other, equal_nan=one.dtype.kind == "f"), name
-    for name in ("family", "scenario_digest", "switch_ids", "block_ids", "der_ids"):
+    for name in ("family", "scenario_digest", "switch_ids", "block_ids", "der_ids", "remark"):
         assert getattr(plan, name) == getattr(back, name)
     assert dict(back.costs_usd) == dict(plan.costs_usd)
+    assert dict(back.made_for) == dict(plan.made_for)
     assert replace(back.proof, seconds={}) == replace(plan.proof, seconds={})
     assert dict(back.proof.seconds) == dict(plan.proof.seconds)
     assert plan_to_json(back) == text

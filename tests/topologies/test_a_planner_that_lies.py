@@ -128,7 +128,7 @@ def test_a_plan_that_is_none_is_refused(fakes, scenario, plan) -> None:
         ("{", "planner/plan: file"),
         (altered(plan, format="gridproof-plan/9"), "planner/plan: format"),
         (altered(plan, switches={"s0": ["open"]}), "planner/plan: switches.s1 is missing"),
-        (altered(plan, scenario_digest="0" * 64), "planner/plan: scenario_digest is 000000000000"),
+        (altered(plan, proof={"bound_usd": 9.0, "incumbent_usd": 1.0}), "proof.bound_usd = 9 is"),
     ):
         sink, error = against(fakes, scenario, plan, plan_text=text)
         assert isinstance(error, FederationError)

@@ -1,0 +1,48 @@
+"""A plan's proof, cost and partial supply in words, for the terminal and the page alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["cost_words", "in_part_words", "proof_notes"]
+
+_LISTED = 12
+
+
+def cost_words(plan: Mapping[str, Any]) -> str:
+    """Say what a plan costs, USD, and what is known of the least there can be."""
+    if plan["proof_holds"] == "nowhere":
+        parts = (plan["shed_cost_usd"], plan["generation_cost_usd"])
+        if None in parts:
+            return "not known"
+        return f"{sum(parts):.2f} counted from its decisions; its re-dispatch is not known"
+    known = f"{_usd(plan['objective_usd'])}, proven at least {_usd(plan['bound_usd'])}"
+    return known if plan["proof_holds"] == "here" else f"{known}, for what it was made for"
+
+
+def in_part_words(plan: Mapping[str, Any]) -> str:
+    """Name the loads of a step that a plan serves in part; empty where there are none."""
+    shares = plan["served_in_part"]
+    if not shares:
+        return ""
+    named = [f"{name} {100.0 * share:g} %" for name, share in shares.items()]
+    more = f" and {len(named) - _LISTED} more" if len(named) > _LISTED else ""
+    return f", in part {', '.join(named[:_LISTED])}{more}"
+
+
+def proof_notes(facts: Mapping[str, Any]) -> list[str]:
+    """Say what must be known of a plan's proof before its campaign's figures are quoted."""
+    if facts["proof_holds"] == "nowhere":
+        return ["Nothing is proven of the plan: it was made elsewhere, or edited."]
+    if facts["proof_holds"] == "elsewhere":
+        return ["The plan was made for another study; what was proven of it holds for that one."]
+    if facts["optimal"] and not facts["robust"]:
+        return ["The plan is optimal for the nominal load; nothing is proven of other loads."]
+    if not facts["certified"]:
+        return ["The plan is not certified optimal; its proof is under “The plan”."]
+    return []
+
+
+def _usd(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.2f}"

@@ -1,0 +1,180 @@
+"""The plan file as a schema, and every fault it can have before it is held against its proof."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from scenarios.errors import ConfigError
+from scenarios.proof import Termination
+from scenarios.provenance import NEEDED, NOT_STATED, differences
+from scenarios.strict_json import load_json
+
+if TYPE_CHECKING:
+    from scenarios.scenario import Scenario
+
+__all__ = ["DerFile", "PlanFile", "ProofFile", "faults_of", "parse_plan_file"]
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+_SAME_COST = 1e-4
+"""Relative difference at which a bound and a cost count as equal: what a solver is asked for."""
+
+Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DerFile(BaseModel):
+    """One DER: role, held voltage and set-points of every step."""
+
+    model_config = _STRICT
+    grid_forming: list[bool]
+    source_v_pu: list[float | None]
+    p_kw: list[Triple]
+    q_kvar: list[Triple]
+
+
+class ProofFile(BaseModel):
+    """What is said to have been shown; believed only of a file whose digest is its own."""
+
+    model_config = _STRICT
+    termination: Termination = Termination.EXTERNAL
+    incumbent_usd: float | None = None
+    bound_usd: float | None = None
+    asked_gap: float = 1e-4
+    robust: bool = False
+    iterations: int = 0
+    realizations_kept: int = 0
+    seconds: dict[str, float] = Field(default_factory=dict)
+
+
+class PlanFile(BaseModel):
+    """A plan, keyed by ids."""
+
+    model_config = _STRICT
+    format: Literal["gridproof-plan/1"]
+    family: str = "external"
+    scenario_digest: str = ""
+    switches: dict[str, list[Literal["open", "closed"]]]
+    energized_blocks: dict[str, list[bool]]
+    ders: dict[str, DerFile]
+    served_share: dict[str, list[Share]] = Field(default_factory=dict)
+    costs_usd: dict[str, float] = Field(default_factory=dict)
+    proof: ProofFile = Field(default_factory=ProofFile)
+    made_for: dict[str, str] = Field(default_factory=dict)
+    remark: str = ""
+    digest: str = Field(
+        default="",
+        description="SHA-256 that binds proof and costs to the decisions; without it, or with "
+        "another, nothing counts as proven",
+    )
+
+    def seal(self) -> str:
+        """SHA-256 of all the file says but this; in whatever order it says it."""
+        stated = self.model_dump(mode="json", exclude={"digest"}, exclude_defaults=True)
+        text = json.dumps(stated, sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
+
+
+def parse_plan_file(text: str, where: str) -> PlanFile:
+    """Read a file's text; its ids are not held against anything yet.
+
+    Raises
+    ------
+    ConfigError
+        With every place that is not as the schema has it; or for a key given twice.
+    """
+    try:
+        file = PlanFile.model_validate_json(text)
+        load_json(text)
+    except ValidationError as error:
+        faults = [
+            f"{where}: {'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}"
+            f" (found {str(item.get('input'))[:60]!r}); see docs/wire.md for the plan format"
+            for item in error.errors()
+        ]
+        raise ConfigError(faults) from error
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    return file
+
+
+def faults_of(file: PlanFile, scenario: Scenario, where: str) -> list[str]:
+    """Say all that keeps a file from being a plan for a scenario; empty if nothing does."""
+    feeder = scenario.feeder
+    faults = [
+        *_id_faults(where, "switches", file.switches, feeder.switch_ids),
+        *_id_faults(where, "energized_blocks", file.energized_blocks, feeder.blocks.ids),
+        *_id_faults(where, "ders", file.ders, scenario.ders.ids),
+        *_unknown(where, "served_share", file.served_share, feeder.loads.ids),
+        *_step_faults(where, file, len(scenario.hours)),
+        *_bound_faults(where, file),
+    ]
+    return faults or _network_faults(where, file, scenario)
+
+
+def _id_faults(
+    where: str, field_name: str, given: Mapping[str, object], wanted: tuple[str, ...]
+) -> list[str]:
+    missing = [
+        f"{where}: {field_name}.{name} is missing; state it for every step"
+        for name in wanted
+        if name not in given
+    ]
+    return [*_unknown(where, field_name, given, wanted), *missing]
+
+
+def _unknown(
+    where: str, field_name: str, given: Mapping[str, object], wanted: tuple[str, ...]
+) -> list[str]:
+    known = ", ".join(wanted[:12]) + (f" and {len(wanted) - 12} more" if len(wanted) > 12 else "")
+    return [
+        f"{where}: {field_name}.{name} is not in the study; it has {known}"
+        for name in given
+        if name not in wanted
+    ]
+
+
+def _bound_faults(where: str, file: PlanFile) -> list[str]:
+    """Find a proof that contradicts itself: no plan may cost less than the least there is."""
+    stated = {
+        "costs_usd.objective": file.costs_usd.get("objective"),
+        "costs_usd.total": file.costs_usd.get("total"),
+        "proof.incumbent_usd": file.proof.incumbent_usd,
+    }
+    bound = file.proof.bound_usd
+    if bound is None:
+        return []
+    return [
+        f"{where}: proof.bound_usd = {bound:g} is above {name} = {cost:g}; a bound is what no plan "
+        "costs less than: restore the file, or take its proof out"
+        for name, cost in stated.items()
+        if cost is not None and bound > cost + _SAME_COST * max(1.0, abs(cost))
+    ]
+
+
+def _step_faults(where: str, file: PlanFile, steps: int) -> list[str]:
+    lengths = {f"switches.{k}": len(v) for k, v in file.switches.items()}
+    lengths |= {f"energized_blocks.{k}": len(v) for k, v in file.energized_blocks.items()}
+    lengths |= {f"served_share.{k}": len(v) for k, v in file.served_share.items()}
+    for name, der in file.ders.items():
+        for field_name in ("grid_forming", "source_v_pu", "p_kw", "q_kvar"):
+            lengths[f"ders.{name}.{field_name}"] = len(getattr(der, field_name))
+    return [
+        f"{where}: {field_name} has {length} steps; the study has {steps}"
+        for field_name, length in lengths.items()
+        if length != steps
+    ]
+
+
+def _network_faults(where: str, file: PlanFile, scenario: Scenario) -> list[str]:
+    """Find what the plan needs and this scenario has otherwise than what it was made for."""
+    return [
+        f"{where}: made for another network: {one.what} {one.made_for}, the study's "
+        f"{one.tried_at}; plan this one, or take made_for out to try the decisions all the same"
+        for one in differences(file.made_for, scenario)
+        if one.what in NEEDED and one.made_for != NOT_STATED
+    ]
