@@ -306,7 +306,7 @@ def show(
         verdicts = steps_summary(store) if store.steps else campaign_summary(store)
     if as_json:
         seed = study.config.campaign.seed
-        version = store.environment["versions"]
+        version = store.environment.get("versions", {})
         print_json(run_summary(study.name, seed, about, verdicts, version))
         return
     views = [plan_view(about)] if about is not None else []

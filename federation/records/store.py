@@ -160,8 +160,27 @@ class CampaignStore:
 
     @property
     def environment(self) -> dict[str, Any]:
-        """``environment.json``."""
-        return read_json(self.root / "environment.json")
+        """``environment.json``.
+
+        Raises
+        ------
+        StoreError
+            If it is torn, or not what a campaign writes; parts do not depend on it.
+        """
+        path = self.root / "environment.json"
+        remedy = (
+            f"restore it, or make the campaign anew in another --out; {self.root}/parts is whole"
+        )
+        record = read_json(path, remedy)
+        runs, made = record.get("runs", []), record.get("versions", {})
+        sound = isinstance(runs, list) and all(
+            isinstance(run, dict)
+            and all(isinstance(run.get(key), int | float) for key in ("seconds", "realizations"))
+            for run in runs
+        )
+        if not sound or not isinstance(made, dict):
+            raise StoreError(f"{path} is not the record of a campaign's runs; {remedy}")
+        return record
 
     def read(self, name: str) -> str | None:
         """Text of a document of the campaign, None if it is not there yet."""
