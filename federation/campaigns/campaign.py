@@ -23,6 +23,8 @@ from federation.members.jobs import FeederJob, PlannerJob
 from federation.members.launch import run_processes
 from federation.members.session import SessionSettings, run_session
 from federation.members.threads import run_members
+from federation.records.begun import begun_chunks, read_begun
+from federation.records.footers import check_whole
 from federation.records.lock import writing
 from federation.records.sink import CampaignSink, Tally, plan_digest, stored_plan
 from federation.records.stopping import drop_surplus, stopper_of
@@ -142,7 +144,8 @@ def _resumable(store: CampaignStore, study: Study, plan: Plan | None) -> int:
     """Put a given plan in place, or hold it against the one there; returns what is done."""
     kept = stored_plan(store, study.scenario)
     finished = store.finished(None if kept is None else plan_digest(kept))
-    if finished and kept is None:
+    check_whole(store.part_path(chunk) for chunk in finished)
+    if (finished or begun_chunks(store)) and kept is None:
         raise StoreError(f"{store.root} holds parts but no plan.json; restore it, or delete all")
     if plan is not None and kept is None:
         store.write("plan.json", plan_to_json(plan) + "\n")
@@ -150,7 +153,9 @@ def _resumable(store: CampaignStore, study: Study, plan: Plan | None) -> int:
         raise StoreError(
             f"{store.root} holds a campaign of another plan than the one given; give another --out"
         )
-    return sum(store.chunk_range(chunk)[1] for chunk in finished)
+    begun = (read_begun(store, chunk) for chunk in begun_chunks(store))
+    rows = sum(len(one.rows) for one in begun if one is not None)
+    return rows + sum(store.chunk_range(chunk)[1] for chunk in finished)
 
 
 def _try_missing(

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 from federation.members.jobs import Engine, FeederJob, PlannerJob
 from federation.members.session import SessionSettings
+from federation.records.begun import missing_ranges
 from federation.records.environment import environment_record
 from federation.records.parts import ChunkSink
 from federation.records.sink import CampaignSink, Tally, stored_plan
@@ -133,7 +134,7 @@ def make_feeder_job(
         )
 
     batch = batch_of(study)
-    job = feeder_job_of(study, store.missing_ranges(batch, store.finished()), make_sink)
+    job = feeder_job_of(study, missing_ranges(store, store.finished(), batch), make_sink)
     assert isinstance(job.sink, CampaignSink)
     if job.sink.stopper.rule is None:
         return job

@@ -8,13 +8,14 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from federation.campaigns.progress import summing_up
 from federation.campaigns.steps import steps_summary
 from federation.cli.options import AsJson, note, print_json, stdout
 from federation.cli.run import show
 from federation.records.store import CampaignStore
 from federation.reports.compare import compare_campaigns
 from federation.reports.compare_steps import compare_steps
-from federation.reports.terminal import campaign_summary
+from federation.reports.data import Readout, read_out
 from federation.studies.study import load_study
 from federation.wording import fixed, percent, whole
 
@@ -42,15 +43,25 @@ def report(
     """Show a campaign's plan and verdicts, whole or as far as it came, and write its page."""
     store = CampaignStore.open(directory)
     study = load_study(directory / "study.json")
-    verdicts = steps_summary(store) if store.steps else campaign_summary(store)
+    readouts: dict[int, Readout] = {}
+    with summing_up() as tell:
+
+        def summarize(one: CampaignStore) -> dict[str, Any]:
+            readouts[one.step] = read_out(one, study.scenario, tell)
+            return readouts[one.step].reading.summary
+
+        verdicts = steps_summary(store, summarize) if store.steps else summarize(store)
     show(study, store, as_json=as_json, verdicts=verdicts)
     if html if html is not None else (not as_json or out is not None):
         # matplotlib is slow to import
         from federation.reports.campaign_page import write_report  # noqa: PLC0415
         from federation.reports.steps_page import write_steps_report  # noqa: PLC0415
 
-        write = write_steps_report if store.steps else write_report
-        page = write(store, study.scenario, out or directory / "report", verdicts)
+        folder = out or directory / "report"
+        if store.steps:
+            page = write_steps_report(store, study.scenario, folder, verdicts, readouts)
+        else:
+            page = write_report(store, study.scenario, folder, readouts[store.step])
         note(f"page, figures and tables written; open {page}")
 
 
@@ -84,7 +95,7 @@ def compare(
 
 def _show_comparison(found: dict[str, Any]) -> None:
     console, difference, crossed = stdout(), found["difference"], found["crossed"]
-    per = f"{100 * found['confidence']:g} %"
+    per, kind = f"{100 * found['confidence']:g} %", found["interval_kind"]
     console.print(f"{whole(found['realizations'])} realizations that both campaigns have")
     if found["unjudged"]:
         console.print(f"{whole(found['unjudged'])} of them erred in either, left out")
@@ -92,7 +103,7 @@ def _show_comparison(found: dict[str, Any]) -> None:
         about, share = found[name], found["shares"][name == "second"]
         low, high = share["interval"]
         console.print(
-            f"{name:<7} {percent(share['value'])} feasible ({per} exact interval {percent(low)} "
+            f"{name:<7} {percent(share['value'])} feasible ({per} {kind} interval {percent(low)} "
             f"to {percent(high)}): {about['directory']}, recourse {about['recourse']}, "
             f"judge {about['judge']}",
             markup=False,
@@ -101,7 +112,7 @@ def _show_comparison(found: dict[str, Any]) -> None:
         low, high = (fixed(100 * one, 3) for one in difference["interval"])
         console.print(
             f"\nSecond less first: {fixed(100 * difference['value'], 3)} percentage points "
-            f"({per} interval {low} to {high}, Tango's score); exact McNemar p "
+            f"({per} interval {low} to {high}, {_METHODS[kind]} p "
             f"{_p_words(difference['p_value'])}\n"
         )
     table = Table(box=None, pad_edge=False)
@@ -113,6 +124,15 @@ def _show_comparison(found: dict[str, Any]) -> None:
     if found.get("margins"):
         console.print()
         console.print(_margins_gained(found["margins"]))
+
+
+_METHODS = {
+    "exact": "Tango's score); exact McNemar",
+    "anytime-valid": "confidence sequences: a campaign ended by looking); anytime-valid",
+    "widened": "Tango's score, widened by autocorrelation); McNemar, widened,",
+    "nominal": "Tango's score as if draws were independent: nominal); nominal McNemar",
+}
+"""How the interval of a difference came about, by the kind of interval both may show."""
 
 
 def _p_words(p_value: float) -> str:

@@ -13,7 +13,7 @@ import typer
 
 from federation.campaigns.campaign import Spread
 from federation.campaigns.cluster import DaskCluster
-from federation.campaigns.progress import CampaignBar, watching_campaign
+from federation.campaigns.progress import CampaignBar, summing_up, watching_campaign
 from federation.campaigns.steps import run_study, steps_summary
 from federation.campaigns.study_jobs import make_feeder_job, make_planner_job, session_settings
 from federation.campaigns.workers import Workers as WorkerPool
@@ -31,12 +31,12 @@ from federation.cli.options import (
 )
 from federation.members.launch import run_feeder_process, run_planner_process
 from federation.members.session import SessionSettings
+from federation.records.reading import read_campaign
 from federation.records.sink import stored_plan
 from federation.records.store import CampaignStore
 from federation.reports.restoration_view import steps_view
 from federation.reports.terminal import (
     about_plan,
-    campaign_summary,
     plan_view,
     print_views,
     run_summary,
@@ -263,7 +263,7 @@ def _try(
             code = 0
     if code:
         raise typer.Exit(code)
-    show(study, CampaignStore.open(root), as_json=as_json)
+    show(study, CampaignStore.open(root), as_json=as_json, quiet=quiet)
     if not quiet:
         note(f"kept in {root}; see it again with: gridproof report {root}")
 
@@ -298,12 +298,18 @@ def show(
     *,
     as_json: bool,
     verdicts: Mapping[str, Any] | None = None,
+    quiet: bool = False,
 ) -> None:
     """Print a campaign's plan and verdicts as tables or as one JSON object."""
     plan = stored_plan(store, study.scenario)
     about = None if plan is None else about_plan(plan, study.scenario, store.step)
     if verdicts is None:
-        verdicts = steps_summary(store) if store.steps else campaign_summary(store)
+        with summing_up(quiet=quiet) as tell:
+
+            def summarize(one: CampaignStore) -> dict[str, Any]:
+                return read_campaign(one, tell=tell).summary
+
+            verdicts = steps_summary(store, summarize) if store.steps else summarize(store)
     if as_json:
         seed = study.config.campaign.seed
         version = store.environment.get("versions", {})

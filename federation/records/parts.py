@@ -30,6 +30,7 @@ __all__ = [
     "CHUNK_ROWS",
     "FORMAT",
     "STAMP_KEY",
+    "Begun",
     "ChunkSink",
     "EncodedPart",
     "batches",
@@ -66,6 +67,16 @@ class EncodedPart:
     data: bytes
     counts: Mapping[Outcome, int]
     profile: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """The first rows of a chunk that is not whole, in order, with their profile's bytes."""
+
+    chunk: int
+    rows: pa.Table
+    profile: bytes
+    plan_digest: str
 
 
 def chunk_range(chunk: int, samples: int) -> tuple[int, int]:
@@ -206,6 +217,25 @@ class ChunkSink:
             self._take(chunk, rows.slice(start, stop - start))
             start = stop
 
+    def begun(self) -> tuple[Begun, ...]:
+        """Return what is done of every chunk that is not whole, from its first row without a gap.
+
+        Rows after a gap are left out, and so is the whole chunk then: its profile counts them.
+        """
+        found = []
+        for chunk, pieces in self._open.items():
+            rows = _in_order(pieces)
+            index, (first, _) = rows.column("index").to_numpy(), chunk_range(chunk, self.samples)
+            if index[0] != first or (index[1:] - index[:-1] != 1).any():
+                continue
+            profile = self._profile_bytes(chunk, self._profiles[chunk])
+            found.append(Begun(chunk=chunk, rows=rows, profile=profile, plan_digest=self._digest))
+        return tuple(found)
+
+    def go_on(self, chunk: int, rows: pa.Table, profile: Profile) -> None:
+        """Take up what an earlier run did of a chunk; nobody is told of it again."""
+        self._open[chunk], self._profiles[chunk] = [rows], profile
+
     def _take(self, chunk: int, rows: pa.Table) -> None:
         if self.watch is not None:
             self.watch(chunk, outcome_counts(rows.column("outcome")))
@@ -222,17 +252,20 @@ class ChunkSink:
             fingerprint=self.fingerprint,
             plan_digest=self._digest,
         )
-        profile = encode_profile(
-            self._profiles.pop(chunk),
+        profile = self._profile_bytes(chunk, self._profiles.pop(chunk))
+        counts = outcome_counts(whole["outcome"])
+        self.keep(EncodedPart(chunk=chunk, data=data, counts=counts, profile=profile))
+
+    def _profile_bytes(self, chunk: int, profile: Profile) -> bytes:
+        return encode_profile(
+            profile,
             self.scenario,
             chunk=chunk,
             fingerprint=self.fingerprint,
             plan_digest=self._digest,
         )
-        counts = outcome_counts(whole["outcome"])
-        self.keep(EncodedPart(chunk=chunk, data=data, counts=counts, profile=profile))
 
 
 def _in_order(pieces: Sequence[pa.Table]) -> pa.Table:
     whole = pa.concat_tables(pieces).sort_by("index").combine_chunks()
-    return whole.cast(pieces[0].schema)
+    return whole.cast(pieces[-1].schema)

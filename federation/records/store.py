@@ -7,6 +7,8 @@
       environment.json    what it ran on: versions, host, and the times of each run
       plan.json           the plan that was tried
       parts/part-00000000.parquet   realizations 0 … 2047, and so on
+      begun/part-00000001.parquet   what a run that stopped had done of the next (`begun`)
+      logs/                         what federates wrote that ran as processes of their own
 
 Part ``k`` holds realizations ``k · 2048 …``: its bounds, and every byte in it, depend on the
 configuration alone, not on batches, workers or restarts. A part is written under another
@@ -26,11 +28,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from federation.files import UNFINISHED, json_text, read_json, write_whole
+from federation.records.footers import footer_of, torn
 from federation.records.lock import LOCK_NAME
 from federation.records.parts import (
     CHUNK_ROWS,
     FORMAT,
-    STAMP_KEY,
     batches,
     chunk_range,
     encode_part,
@@ -210,6 +212,12 @@ class CampaignStore:
         """File of a chunk."""
         return self.root / "parts" / f"part-{chunk:08d}.parquet"
 
+    def rows_path(self, chunk: int) -> Path:
+        """File that holds a chunk's rows: its part, or what was kept of it so far."""
+        path = self.part_path(chunk)
+        begun = self.root / "begun" / path.name
+        return begun if not path.exists() and begun.exists() else path
+
     def write_part(self, chunk: int, table: pa.Table, plan_digest: str) -> None:
         """Write one chunk; when this returns, it is on the disk under its own name.
 
@@ -273,26 +281,26 @@ class CampaignStore:
     def tables(self, columns: Sequence[str], chunks: Sequence[int]) -> Iterator[pa.Table]:
         """Yield the chunks' rows one chunk at a time; never holds more than one.
 
+        Of a chunk that was begun and is not whole the rows that are kept.
+
         Raises
         ------
         StoreError
             If a part cannot be read through.
         """
         for chunk in chunks:
-            path = self.part_path(chunk)
+            path = self.rows_path(chunk)
             try:
                 with pq.ParquetFile(path, page_checksum_verification=True) as file:
                     yield file.read(columns=list(columns), use_threads=False)
             except (pa.ArrowException, OSError) as error:
-                raise StoreError(_torn(path, error)) from error
+                raise StoreError(torn(path, error)) from error
 
     def _check_part(self, path: Path, chunk: int, plan_digest: str | None) -> None:
         try:
-            with pq.ParquetFile(path) as file:
-                rows = file.metadata.num_rows
-                stamp = json.loads((file.schema_arrow.metadata or {})[STAMP_KEY.encode()])
+            rows, stamp = footer_of(path)
         except (pa.ArrowException, OSError) as error:
-            raise StoreError(_torn(path, error)) from error
+            raise StoreError(torn(path, error)) from error
         except (KeyError, ValueError) as error:
             raise StoreError(
                 f"{path} was not written by a campaign; move it elsewhere and run again"
@@ -349,10 +357,3 @@ class CampaignStore:
 def step_root(root: Path, step: int) -> Path:
     """Return the directory of the campaign of one of several steps."""
     return root / f"step-{step}"
-
-
-def _torn(path: Path, error: Exception) -> str:
-    return (
-        f"{path} is torn or unreadable ({str(error).splitlines()[0]}); delete it and run again "
-        "with the same --out: only its realizations are recomputed"
-    )

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from federation.reports.campaign_words import served_share
+from federation.reports.campaign_words import interval_words, served_share
 from federation.reports.view_table import blank_table
 from federation.wording import fixed, per_cent, percent
 
@@ -169,7 +169,7 @@ def steps_view(found: Mapping[str, Any]) -> RenderableType:
         ("feasible at every step ", "bold"),
         ("none judged yet" if share is None else percent(share), "bold"),
         f" of {joint['realizations'] - joint['unjudged']} realizations, paired by index "
-        f"({100.0 * joint['confidence']:g} % exact interval {percent(low)} to {percent(high)})",
+        f"({interval_words(joint)} {percent(low)} to {percent(high)})",
     )
     parts: list[RenderableType] = [Text("Verdicts", style="bold underline"), headline]
     failed = [f"{count} at {name}" for name, count in joint["first_failed"].items() if count]
