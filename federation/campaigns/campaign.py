@@ -26,9 +26,10 @@ from federation.members.threads import run_members
 from federation.records.begun import begun_chunks, read_begun
 from federation.records.footers import check_whole
 from federation.records.lock import writing
+from federation.records.run_record import recorded
 from federation.records.sink import CampaignSink, Tally, plan_digest, stored_plan
 from federation.records.stopping import drop_surplus, stopper_of
-from federation.records.store import CampaignStore
+from federation.records.store import LOGS, CampaignStore
 from federation.studies.study import Study
 from federation.studies.wiring import pace_of
 from optimizer.planner import PlanProgress
@@ -171,8 +172,9 @@ def _try_missing(
     """Try the plan on what is missing, in one federation here, in two processes, or spread."""
     settings = session_settings(study, mode)
     if mode == "processes":
-        with following(store, progress):
-            run_processes(store.root / "study.json", store.root, settings)
+        with recorded(store, mode), following(store, progress):
+            logs = store.root / LOGS
+            run_processes(store.root / "study.json", store.root, settings, logs=logs)
         return
     job = make_planner_job(study, plan, out=store.root, progress=planning)
     if spread is not None:

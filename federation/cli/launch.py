@@ -13,11 +13,12 @@ import typer
 
 from federation.campaigns.study_jobs import open_store, session_settings
 from federation.cli.options import AsJson, Overrides, PlanFile, Quiet, StudyName, note, write_text
-from federation.cli.run import run, show
+from federation.cli.run import run, show, told_if_lost
 from federation.members.emit import LaunchPlan, Runner, emit
 from federation.members.launch import federate_command, supervise
 from federation.records.lock import writing
-from federation.records.store import CampaignStore
+from federation.records.run_record import recorded
+from federation.records.store import LOGS, CampaignStore
 from federation.studies.study import Study, list_studies, load_study
 from federation.wire.helics_broker import BrokerAddress
 from scenarios.errors import ConfigError
@@ -137,8 +138,9 @@ def _with_planner(study: Study, planner: str, out: Path | None, *, as_json: bool
         ),
     }
     with writing(root):
-        open_store(study, root)
-        supervise(commands, settings, foreign=("planner",))
+        store, again = open_store(study, root), f"the same command and --out {root}"
+        with told_if_lost(root, again), recorded(store, "processes"):
+            supervise(commands, settings, foreign=("planner",), logs=root / LOGS)
     show(study, CampaignStore.open(root), as_json=as_json)
     note(f"kept in {root}; see it again with: gridproof report {root}")
 

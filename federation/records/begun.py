@@ -108,7 +108,7 @@ def read_begun(
     first, count = store.chunk_range(chunk)
     index = table.column("index").to_numpy()
     own = (stamp.get("fingerprint"), stamp.get("chunk"))
-    whole = 0 < len(index) < count and index[0] == first and (index[1:] - index[:-1] == 1).all()
+    whole = 0 < len(index) <= count and index[0] == first and (index[1:] - index[:-1] == 1).all()
     if own != (store.study["fingerprint"], chunk) or not whole:
         raise StoreError(f"{path} does not hold the first rows of chunk {chunk}; {remedy}")
     if plan_digest is not None and stamp.get("plan") != plan_digest:

@@ -174,6 +174,7 @@ class ChunkSink:
     _digest: str = ""
     _open: dict[int, list[pa.Table]] = field(default_factory=dict)
     _profiles: dict[int, Profile] = field(default_factory=dict)
+    _unsound: set[int] = field(default_factory=set)
 
     def accept(self, plan: Plan) -> None:
         """Take the plan everything that follows is tried under."""
@@ -213,8 +214,11 @@ class ChunkSink:
             if chunk not in self._profiles:
                 self._profiles[chunk] = Profile.of(self.scenario, self._plan, self.step)
             part = verdicts if stop - start == len(chunks) else verdicts.take(slice(start, stop))
+            self._unsound.add(chunk)  # until its profile and its rows have both taken the batch
             self._profiles[chunk].add(self.scenario, self._plan, snapshots, part, time=self.step)
-            self._take(chunk, rows.slice(start, stop - start))
+            self._open.setdefault(chunk, []).append(rows.slice(start, stop - start))
+            self._unsound.discard(chunk)
+            self._hand_over(chunk)
             start = stop
 
     def begun(self) -> tuple[Begun, ...]:
@@ -224,6 +228,8 @@ class ChunkSink:
         """
         found = []
         for chunk, pieces in self._open.items():
+            if chunk in self._unsound:
+                continue
             rows = _in_order(pieces)
             index, (first, _) = rows.column("index").to_numpy(), chunk_range(chunk, self.samples)
             if index[0] != first or (index[1:] - index[:-1] != 1).any():
@@ -235,12 +241,16 @@ class ChunkSink:
     def go_on(self, chunk: int, rows: pa.Table, profile: Profile) -> None:
         """Take up what an earlier run did of a chunk; nobody is told of it again."""
         self._open[chunk], self._profiles[chunk] = [rows], profile
+        self._hand_over_whole(chunk)  # it may have been stopped between its last row and its part
 
-    def _take(self, chunk: int, rows: pa.Table) -> None:
+    def _hand_over(self, chunk: int) -> None:
+        """Tell of the batch that came, and hand over the chunk if that made it whole."""
         if self.watch is not None:
-            self.watch(chunk, outcome_counts(rows.column("outcome")))
-        pieces = self._open.setdefault(chunk, [])
-        pieces.append(rows)
+            self.watch(chunk, outcome_counts(self._open[chunk][-1].column("outcome")))
+        self._hand_over_whole(chunk)
+
+    def _hand_over_whole(self, chunk: int) -> None:
+        pieces = self._open[chunk]
         if sum(piece.num_rows for piece in pieces) < chunk_range(chunk, self.samples)[1]:
             return
         del self._open[chunk]

@@ -99,8 +99,8 @@ class CampaignSink:
                 plan_digest=digest,
                 time=self.step,
             )
-            self._chunks.go_on(chunk, begun.rows, profile)
             self._keeper.take_up(chunk, outcome_counts(begun.rows.column("outcome")))
+            self._chunks.go_on(chunk, begun.rows, profile)
 
     def keep_trace(self, trace: Trace) -> None:
         """Take what is kept beside the verdicts of the batch that comes next."""

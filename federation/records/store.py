@@ -39,7 +39,10 @@ from federation.records.parts import (
 )
 from scenarios.errors import StoreError
 
-__all__ = ["CHUNK_ROWS", "FORMAT", "CampaignStore", "step_root"]
+__all__ = ["CHUNK_ROWS", "FORMAT", "LOGS", "CampaignStore", "step_root"]
+
+LOGS = "logs"
+"""Folder of what federates wrote that ran as processes of their own."""
 
 _PART = re.compile(r"part-(\d{8})\.parquet")
 
