@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import typer
 
-from federation.campaigns.study_jobs import open_store, session_settings
+from federation.campaigns.study_jobs import open_store, session_settings, slow_words
 from federation.cli.options import AsJson, Overrides, PlanFile, Quiet, StudyName, note, write_text
 from federation.cli.run import run, show, told_if_lost
 from federation.members.emit import LaunchPlan, Runner, emit
@@ -130,6 +130,9 @@ def _with_planner(study: Study, planner: str, out: Path | None, *, as_json: bool
     """Try what somebody else's planner publishes; it is started and ended with the feeder."""
     study.step  # noqa: B018  (refuses several: a planner of one's own answers one)
     root = out or Path("campaigns") / f"{study.name}-{uuid4().hex[:8]}"
+    slow = slow_words(study)
+    if slow is not None:
+        note(slow)
     settings = session_settings(study, "processes")
     commands: dict[str, Callable[[BrokerAddress], Sequence[str]]] = {
         "planner": _filled(planner),

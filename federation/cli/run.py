@@ -16,7 +16,12 @@ from federation.campaigns.campaign import Spread
 from federation.campaigns.cluster import DaskCluster
 from federation.campaigns.progress import CampaignBar, summing_up, watching_campaign
 from federation.campaigns.steps import run_study, step_stores, steps_summary
-from federation.campaigns.study_jobs import make_feeder_job, make_planner_job, session_settings
+from federation.campaigns.study_jobs import (
+    make_feeder_job,
+    make_planner_job,
+    session_settings,
+    slow_words,
+)
 from federation.campaigns.workers import Workers as WorkerPool
 from federation.cli.options import (
     AsJson,
@@ -259,6 +264,9 @@ def _given_plan(path: Path | None, study: Study) -> Plan | None:
 def _try(
     study: Study, root: Path, plan: Plan | None, how: _How, *, as_json: bool, quiet: bool
 ) -> None:
+    slow = slow_words(study)
+    if slow is not None and not quiet:
+        note(slow)
     with told_if_lost(root), watching_campaign(study, quiet=quiet) as bar:
         try:
             run_study(

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from federation.campaigns.study_jobs import slow_words
 from federation.campaigns.sweep import (
     NOT_COVERED,
     Axis,
@@ -26,6 +27,7 @@ from federation.cli.options import (
     print_json,
     stdout,
 )
+from federation.studies.study import load_study
 from federation.wording import per_cent
 from scenarios.errors import ConfigError
 
@@ -70,6 +72,9 @@ def sweep(  # noqa: PLR0917  (typer reads a command's options from its parameter
             share = "none judged" if point.share is None else f"{per_cent(point.share)} % feasible"
             note(f"{point.campaign}: {share}")
 
+    slow = slow_words(load_study(study, entries))
+    if slow is not None and not quiet:
+        note(slow)
     with keeping(root):
         found = run_sweep(study, entries, root, over=axis, by=lines, reference=reference, tell=tell)
     from federation.reports.sweep_figure import figure_sweep  # noqa: PLC0415  (matplotlib is slow)
