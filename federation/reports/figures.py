@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from federation.records.profile import Profile
@@ -97,7 +98,7 @@ def _one_line(plan: Plan, scenario: Scenario, time: int, profile: Profile | None
         loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=4, fontsize=8,
         frameon=False, handlelength=2.6,
     )  # fmt: skip
-    figure.canvas.draw()
+    lay_out(figure)
     place_labels(axes, labels, segments)
     return figure
 
@@ -330,11 +331,17 @@ def _size(place: Any) -> tuple[float, float]:
     return 9.5, 9.5 * shape + 0.9
 
 
+def lay_out(figure: Figure) -> None:
+    """Lay a figure out once, not again whenever it is drawn."""
+    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+
+
 def save_figure(figure: Figure, path: Path) -> tuple[Path, ...]:
     """Write a figure as SVG, its text as text, and as PNG, neither with a date in it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once, not again for each file
+    lay_out(figure)
     svg, png = path.with_suffix(".svg"), path.with_suffix(".png")
     with rc_context({"svg.hashsalt": "gridproof", "svg.fonttype": "none"}):
         figure.savefig(svg, metadata={"Date": None, "Creator": None})
