@@ -1,6 +1,7 @@
 """One place decides which interval a campaign may show, and every view shows that one."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from federation.campaigns.campaign import run_campaign
 from federation.campaigns.sweep import NOT_COVERED, Axis, run_sweep
 from federation.cli.main import app
 from federation.inquiries.hardening import HardenSettings, _refuse
+from federation.records.environment import environment_record
 from federation.records.intervals import Intervals
+from federation.records.sink import CampaignSink
 from federation.records.store import CHUNK_ROWS, CampaignStore
 from federation.records.summary import campaign_summary
 from federation.reports.campaign_page import write_report
@@ -24,7 +27,7 @@ from federation.studies.study import load_study
 from scenarios.errors import ConfigError
 
 QUICK = ["campaign.judge=linear", "campaign.recourse=fixed", "planner.method=nominal"]
-TIGHT = [*QUICK, "uncertainty.spread=0.6", "limits.v_min_pu=0.97"]
+TIGHT = [*QUICK, "uncertainty.spread=0.6", "limits.v_min_pu=0.985"]
 STOP = "campaign.stop={kind='width', width=0.2}"
 LATE = ["faults.latency_s=90", "faults.interval_s=60"]
 KINDS = [
@@ -90,16 +93,34 @@ def test_every_view_shows_the_interval_that_the_campaign_may_show(run, tmp_path,
     assert ("exact" in said) == (kind == "exact")
 
 
-def test_late_verdicts_widen_by_what_they_repeat(run):
-    _, store = run(*LATE)
-    found = campaign_summary(store)
-    feasible = np.concatenate(
-        [[name == "feasible" for name in t[0].to_pylist()]
-         for t in store.tables(["outcome"], store.finished())]
-    )  # fmt: skip
-    assert found["widening"] == effective_trials(feasible, 3) > 1.0  # 90 s reach 2 of 60 s back
-    exact = clopper_pearson(int(feasible.sum()), len(feasible))
-    assert found["interval"][0] < exact[0] < exact[1] < found["interval"][1]
+def test_verdicts_that_repeat_widen_every_interval_of_the_summary(
+    tmp_path, tiny_scenario, tiny_plan, made_up_batch
+):
+    """Each verdict comes twice: 2000 realizations are worth half as many."""
+    scenario = tiny_scenario()
+    plan = tiny_plan(scenario)
+    campaign = {
+        "samples": 2000, "judge": "ac", "recourse": "linear", "sampler": "uniform",
+        "confidence": 0.95,
+    }  # fmt: skip
+    config = {"campaign": campaign, "faults": {"latency_s": 30.0}}
+    study = {"name": "tiny", "fingerprint": "f", "config": config}
+    store = CampaignStore.create(tmp_path / "c", json.dumps(study), environment_record(1))
+    sink = CampaignSink(store=store, scenario=scenario, mode="local")
+    sink.accept(plan)
+    drawn, setpoints, snapshots, verdicts = made_up_batch(scenario, plan, 0, 2000)
+    twice = np.repeat(np.where(np.random.default_rng(1).random(1000) < 0.8, 0, 1), 2)
+    sink.write(drawn, setpoints, snapshots, replace(verdicts, outcome=twice))
+    found, count = campaign_summary(store), int((twice == 0).sum())
+    assert found["widening"] == effective_trials(twice == 0, 2) == pytest.approx(2.0, abs=0.2)
+    exact = clopper_pearson(count, 2000)
+    wide = clopper_pearson(
+        round(count / 2000 * int(2000 / found["widening"])), int(2000 / found["widening"])
+    )
+    assert found["interval"] == found["outcome_intervals"]["feasible"] == list(wide)
+    assert wide[1] - wide[0] == pytest.approx(2**0.5 * (exact[1] - exact[0]), rel=0.1)
+    other, same = found["outcome_intervals"]["violated"], clopper_pearson(2000 - count, 2000)
+    assert other[1] - other[0] > 1.3 * (same[1] - same[0])
 
 
 def test_a_comparison_with_a_stopped_campaign_is_not_exact_for_either(run):
