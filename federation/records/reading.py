@@ -191,17 +191,19 @@ def _widened(intervals: Intervals, seen: _Seen) -> tuple[Intervals, dict[Outcome
 def _worst(
     store: CampaignStore, worst: dict[MarginKind, tuple[float, int]]
 ) -> dict[str, dict[str, Any]]:
-    """Name the element of each kind's least margin, read from the one part it is in."""
+    """Name the element of each kind's least margin, read from the few parts they are in."""
+    names = ["index", *(f"{stem}_{k.value}" for k in worst for stem in ("element", "phase"))]
+    chunks = sorted({index // CHUNK_ROWS for _, index in worst.values()})
+    tables = dict(zip(chunks, store.tables(names, chunks), strict=True))
     found = {}
     for kind, (margin, index) in worst.items():
-        names = ["index", f"element_{kind.value}", f"phase_{kind.value}"]
-        (table,) = store.tables(names, [index // CHUNK_ROWS])
+        table = tables[index // CHUNK_ROWS]
         row = int(np.flatnonzero(table.column("index").to_numpy() == index)[0])
         found[kind.value] = {
             "margin": margin,
             "unit": MARGIN_UNITS[kind.value],
-            "element": table.column(names[1])[row].as_py(),
-            "phase": table.column(names[2])[row].as_py(),
+            "element": table.column(f"element_{kind.value}")[row].as_py(),
+            "phase": table.column(f"phase_{kind.value}")[row].as_py(),
             "index": index,
         }
     return found

@@ -281,10 +281,11 @@ class CampaignStore:
         done = set(finished)
         return tuple(k for k in range(-(-self.samples // CHUNK_ROWS)) if k not in done)
 
-    def tables(self, columns: Sequence[str], chunks: Sequence[int]) -> Iterator[pa.Table]:
+    def tables(self, columns: Sequence[str] | None, chunks: Sequence[int]) -> Iterator[pa.Table]:
         """Yield the chunks' rows one chunk at a time; never holds more than one.
 
-        Of a chunk that was begun and is not whole the rows that are kept.
+        Of a chunk that was begun and is not whole the rows that are kept. Without ``columns``
+        all of them.
 
         Raises
         ------
@@ -295,7 +296,9 @@ class CampaignStore:
             path = self.rows_path(chunk)
             try:
                 with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                    yield file.read(columns=list(columns), use_threads=False)
+                    yield file.read(
+                        columns=None if columns is None else list(columns), use_threads=False
+                    )
             except (pa.ArrowException, OSError) as error:
                 raise StoreError(torn(path, error)) from error
 

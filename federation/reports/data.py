@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from federation.records.begun import begun_chunks, read_begun
 from federation.records.footers import footer_of
@@ -162,6 +161,7 @@ def gather(store: CampaignStore, scenario: Scenario, readout: Readout | None = N
     profile, missing = read_profile(store, chunks, scenario, plan, digest, time=step, begun=begun)
     intervals = Intervals.of(store.study["config"])
     intervals = replace(intervals, widening=verdicts.get("widening", 1.0))
+    rows = _rows(store, scenario, [*listing.worst(), *listing.unsolved()])
     return ReportData(
         scenario=scenario,
         plan=plan,
@@ -171,8 +171,8 @@ def gather(store: CampaignStore, scenario: Scenario, readout: Readout | None = N
         verdicts=verdicts,
         margins=readout.reading.margins,
         convergence=listing.convergence(intervals),
-        worst=_rows(store, scenario, listing.worst()),
-        unsolved=_rows(store, scenario, listing.unsolved()),
+        worst=tuple(rows[index] for index in listing.worst()),
+        unsolved=tuple(rows[index] for index in listing.unsolved()),
         profile=profile,
         profile_missing=missing,
         distances=electrical_distances(scenario, plan, step),
@@ -247,20 +247,18 @@ class Listing:
 
 def _rows(
     store: CampaignStore, scenario: Scenario, indices: Sequence[int]
-) -> tuple[dict[str, Any], ...]:
-    """Read whole rows, in the order asked for."""
+) -> dict[int, dict[str, Any]]:
+    """Read whole rows, by their index; each part they are in is opened once."""
     wanted: dict[int, list[int]] = {}
     for index in indices:
         wanted.setdefault(index // CHUNK_ROWS, []).append(index)
     found: dict[int, dict[str, Any]] = {}
     for chunk, some in wanted.items():
-        with pq.ParquetFile(store.rows_path(chunk)) as file:
-            names = file.schema_arrow.names
-        (table,) = store.tables(names, [chunk])
+        (table,) = store.tables(None, [chunk])
         first, _ = store.chunk_range(chunk)
         for row in table.take([index - first for index in some]).to_pylist():
             found[row["index"]] = _with_failures(row, scenario)
-    return tuple(found[index] for index in indices)
+    return found
 
 
 def _with_failures(row: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
