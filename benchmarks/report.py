@@ -78,7 +78,7 @@ import json, re, sys, time
 from pathlib import Path
 from federation.records.store import CampaignStore
 from federation.studies.study import load_study
-from federation.records.summary import campaign_summary
+from federation.reports.data import read_out
 from federation.reports.campaign_page import write_report
 root = Path(sys.argv[1])
 store, study = CampaignStore.open(root), load_study(root / "study.json")
@@ -86,9 +86,9 @@ def mib():  # getrusage would tell the peak of the process this one was forked f
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 before = mib()
 start, cpu = time.perf_counter(), time.process_time()
-verdicts = campaign_summary(store)
+readout = read_out(store, study.scenario)
 middle = time.perf_counter()
-write_report(store, study.scenario, root / "report", verdicts)
+write_report(store, study.scenario, root / "report", readout)
 end = time.perf_counter()
 print(json.dumps({"summary_s": middle - start, "page_s": end - middle,
                   "cpu_s": time.process_time() - cpu,

@@ -176,20 +176,26 @@ def read_text(path: Path) -> str:
     return text_of(path.read_bytes())
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, remedy: str | None = None) -> dict[str, Any]:
     """Read a JSON object.
+
+    Parameters
+    ----------
+    path
+        The file.
+    remedy
+        What to do about one that is torn.
 
     Raises
     ------
     StoreError
         If it is missing, unreadable or something else than an object.
     """
+    remedy = remedy or f"restore it, or delete {path.parent}"
     try:
         record = load_json(read_text(path))
     except (OSError, ValueError) as error:
-        raise StoreError(
-            f"{path} cannot be understood ({error}); restore it, or delete {path.parent}"
-        ) from error
+        raise StoreError(f"{path} cannot be understood ({error}); {remedy}") from error
     if not isinstance(record, dict):
-        raise StoreError(f"{path} is not a JSON object; restore it, or delete {path.parent}")
+        raise StoreError(f"{path} is not a JSON object; {remedy}")
     return record

@@ -24,10 +24,13 @@ from federation.members.launch import run_processes
 from federation.members.session import SessionSettings, run_session
 from federation.members.threads import run_members
 from federation.records.answered import refuse_our_word
+from federation.records.begun import begun_chunks, read_begun
+from federation.records.footers import check_whole
 from federation.records.lock import writing
+from federation.records.run_record import recorded
 from federation.records.sink import CampaignSink, Tally, plan_digest, stored_plan
 from federation.records.stopping import drop_surplus, stopper_of
-from federation.records.store import CampaignStore
+from federation.records.store import LOGS, CampaignStore
 from federation.studies.foreign import refuse_ours
 from federation.studies.study import Study
 from federation.studies.wiring import pace_of
@@ -144,7 +147,8 @@ def _resumable(store: CampaignStore, study: Study, plan: Plan | None) -> int:
     """Put a given plan in place, or hold it against the one there; returns what is done."""
     kept = stored_plan(store, study.scenario)
     finished = store.finished(None if kept is None else plan_digest(kept))
-    if finished and kept is None:
+    check_whole(store.part_path(chunk) for chunk in finished)
+    if (finished or begun_chunks(store)) and kept is None:
         raise StoreError(f"{store.root} holds parts but no plan.json; restore it, or delete all")
     if plan is not None and kept is None:
         store.write("plan.json", plan_to_json(plan) + "\n")
@@ -152,7 +156,9 @@ def _resumable(store: CampaignStore, study: Study, plan: Plan | None) -> int:
         raise StoreError(
             f"{store.root} holds a campaign of another plan than the one given; give another --out"
         )
-    return sum(store.chunk_range(chunk)[1] for chunk in finished)
+    begun = (read_begun(store, chunk) for chunk in begun_chunks(store))
+    rows = sum(len(one.rows) for one in begun if one is not None)
+    return rows + sum(store.chunk_range(chunk)[1] for chunk in finished)
 
 
 def _try_missing(
@@ -170,8 +176,9 @@ def _try_missing(
     refuse_our_word(store)
     settings = session_settings(study, mode)
     if mode == "processes":
-        with following(store, progress):
-            run_processes(store.root / "study.json", store.root, settings)
+        with recorded(store, mode), following(store, progress):
+            logs = store.root / LOGS
+            run_processes(store.root / "study.json", store.root, settings, logs=logs)
         return
     job = make_planner_job(study, plan, out=store.root, progress=planning)
     if spread is not None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 
+from federation.records.begun import begun_chunks, read_begun
 from federation.records.losses import UnservedEnergy, served_share
 from federation.records.rows import outcome_counts
 from federation.records.sink import Tally
@@ -76,7 +77,16 @@ class Follower:
             if chunk < self._stopper.needed:
                 for outcome, number in one.items():
                     counts[outcome] += number
+        for begun in self._begun() if self._stopper.rule is None else ():
+            for outcome, number in begun.items():
+                counts[outcome] += number
         return counts
+
+    def _begun(self) -> Iterator[Mapping[Outcome, int]]:
+        """Count what is kept of chunks that are not whole, which grows from look to look."""
+        for chunk in begun_chunks(self._store):
+            if chunk not in self._counts and (one := read_begun(self._store, chunk)) is not None:
+                yield outcome_counts(one.rows.column("outcome"))
 
     def _note_start(self) -> None:
         if self._started_s is None and self._store.read("plan.json") is not None:

@@ -13,9 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.status import Status
 
+from federation.records.intervals import ANYTIME, EXACT, NOMINAL, Intervals
 from federation.records.keeper import Tally
-from federation.statistics.sequential import StoppingRule, confidence_sequence
-from federation.statistics.shares import feasible_share
 from federation.studies.study import Study
 from federation.wording import decimals, per_cent, served_words
 from optimizer.planner import PlanProgress
@@ -24,13 +23,17 @@ from scenarios.verdict import Outcome
 __all__ = [
     "CampaignBar",
     "campaign_progress",
+    "known_of",
     "running_interval",
+    "running_kind",
+    "summing_up",
     "tally_words",
     "watching_campaign",
     "watching_plan",
 ]
 
 _SHOW_EVERY_S = 0.2
+_BESIDE = ("faults", "realtime", "devices")
 
 
 def _terminal(quiet: bool) -> Console | None:
@@ -47,6 +50,17 @@ def watching_plan(*, quiet: bool) -> Iterator[Callable[[PlanProgress], None] | N
         return
     with Status("planning …", console=console) as status:
         yield lambda now: status.update(_search(now))
+
+
+@contextmanager
+def summing_up(*, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Show that a long campaign's parts are read, which takes a while when all is tried."""
+    console = _terminal(quiet)
+    if console is None:
+        yield lambda _done, _of: None
+        return
+    with Status("summing up …", console=console) as status:
+        yield lambda done, of: status.update(f"summing up: part {done} of {of}")
 
 
 def _search(now: PlanProgress) -> str:
@@ -98,20 +112,39 @@ class CampaignBar:
 
 
 def running_interval(tally: Tally, campaign: Mapping[str, Any]) -> tuple[float, float]:
-    """Interval of the feasible share so far: exact, or with a stopping rule valid at any time.
+    """Interval of the feasible share so far; with a stopping rule valid at any time.
 
     Parameters
     ----------
     tally
         Counts by outcome.
     campaign
-        The resolved ``[campaign]`` section.
+        The resolved ``[campaign]`` section, as `known_of` has it.
     """
-    rule = StoppingRule.of(campaign)
-    if rule is None or tally.looked is None:
-        share = feasible_share(tally.counts, float(campaign["confidence"]))
-        return share.low, share.high
-    return confidence_sequence(*tally.looked, rule.confidence)
+    intervals = _intervals(campaign)
+    if intervals.kind == ANYTIME and tally.looked is not None:
+        return intervals.share(*tally.looked)
+    judged = tally.done - tally.counts[Outcome.ERRED]
+    return intervals.share(tally.counts[Outcome.FEASIBLE], judged)
+
+
+def running_kind(campaign: Mapping[str, Any]) -> str:
+    """Say which interval `running_interval` is: that of the moment, or of any moment.
+
+    How much verdicts lean on one another is not known while they come: nominal.
+    """
+    kind = _intervals(campaign).kind
+    return kind if kind in (EXACT, ANYTIME) else NOMINAL
+
+
+def known_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ``[campaign]`` section with the sections beside it that decide its intervals."""
+    beside = {key: config[key] for key in _BESIDE if config.get(key)}
+    return {**config["campaign"], **beside}
+
+
+def _intervals(campaign: Mapping[str, Any]) -> Intervals:
+    return Intervals.of({"campaign": campaign, **{k: campaign.get(k) for k in _BESIDE}})
 
 
 def tally_words(tally: Tally, campaign: Mapping[str, Any]) -> dict[str, str]:
@@ -124,6 +157,8 @@ def tally_words(tally: Tally, campaign: Mapping[str, Any]) -> dict[str, str]:
             f"feasible {per_cent(tally.counts[Outcome.FEASIBLE] / judged)} % "
             f"[{per_cent(low)}, {per_cent(high)}]"
         )
+        if running_kind(campaign) == NOMINAL:
+            share += " nominal"
         if tally.served is not None:
             share += f", {served_words(tally.served)}"
     left = tally.left_s
@@ -141,7 +176,7 @@ def watching_campaign(study: Study | None = None, *, quiet: bool) -> Iterator[Ca
     console = _terminal(quiet)
     progress = campaign_progress(console or Console(stderr=True, quiet=True), console is None)
     with progress:
-        known = {} if study is None else study.config.campaign.model_dump()
+        known = {} if study is None else known_of(study.config.model_dump())
         yield CampaignBar(progress, {"confidence": 0.95, **known})
 
 

@@ -27,13 +27,14 @@ from federation.campaigns.campaign import (
     run_campaign,
 )
 from federation.campaigns.study_jobs import make_planner_job, open_store, session_settings
+from federation.records.intervals import Intervals
 from federation.records.lock import writing
 from federation.records.losses import UnservedEnergy, served_share
 from federation.records.rows import outcome_codes
 from federation.records.sink import Tally, plan_digest, stored_plan
+from federation.records.stopping import counted_chunks
 from federation.records.store import CampaignStore, step_root
 from federation.records.summary import campaign_summary
-from federation.statistics.shares import share_of
 from federation.studies.study import Study
 from optimizer.planner import PlanProgress
 from scenarios.arrays import IntArray
@@ -150,8 +151,18 @@ def _planned(
     return made
 
 
-def steps_summary(store: CampaignStore) -> dict[str, Any]:
+def steps_summary(
+    store: CampaignStore,
+    summarize: Callable[[CampaignStore], dict[str, Any]] = campaign_summary,
+) -> dict[str, Any]:
     """Say what became of the realizations at each step, and at all of them together.
+
+    Parameters
+    ----------
+    store
+        The study's directory.
+    summarize
+        Makes the summary of one step's campaign.
 
     Returns
     -------
@@ -170,8 +181,8 @@ def steps_summary(store: CampaignStore) -> dict[str, Any]:
             "step": step,
             "name": name,
             "directory": str(step_root(store.root, step)),
-            "campaign": campaign_summary(stores[step])
-            if step in stores and stores[step].finished()
+            "campaign": summarize(stores[step])
+            if step in stores and counted_chunks(stores[step])[0]
             else None,
         }
         for step, name in enumerate(store.steps)
@@ -192,28 +203,33 @@ def joint_summary(store: CampaignStore) -> dict[str, Any]:
         If a part is torn or foreign.
     """
     stores = step_stores(store)
-    confidence = float(store.study["config"]["campaign"]["confidence"])
-    whole = [set(one.finished()) for one in stores]
+    intervals = Intervals.of(store.study["config"])
+    whole = [set(counted_chunks(one)[0]) for one in stores]
     chunks = sorted(set.intersection(*whole)) if len(stores) == len(store.steps) else []
     realizations = unjudged = feasible = 0
     first_failed = np.zeros(len(store.steps), np.int64)
+    held = [np.zeros(0, bool)]
     for chunk in chunks:
-        outcome = np.stack([_outcomes(one, chunk) for one in stores])
+        codes = [_outcomes(one, chunk) for one in stores]
+        rows = min(len(one) for one in codes)  # one that was stopped may hold fewer
+        outcome = np.stack([one[:rows] for one in codes])
         lost = (outcome == Outcome.ERRED).any(axis=0)
         failed = (outcome != Outcome.FEASIBLE)[:, ~lost]
         realizations, unjudged = realizations + outcome.shape[1], unjudged + int(lost.sum())
-        feasible += int((~failed.any(axis=0)).sum())
+        held.append(~failed.any(axis=0))
+        feasible += int(held[-1].sum())
         where = failed.argmax(axis=0)[failed.any(axis=0)]
         first_failed += np.bincount(where, minlength=len(store.steps))
-    share = share_of(feasible, realizations - unjudged, confidence)
+    judged = realizations - unjudged
+    intervals = intervals.seen(np.concatenate(held))
     return {
         "realizations": realizations,
         "unjudged": unjudged,
         "feasible": feasible,
-        "feasible_share": share.value if share.trials else None,
+        "feasible_share": feasible / judged if judged else None,
         "served_share": _served(stores, chunks),
-        "interval": [share.low, share.high],
-        "confidence": confidence,
+        "interval": list(intervals.share(feasible, judged)),
+        **intervals.words(),
         "first_failed": dict(zip(store.steps, first_failed.tolist(), strict=True)),
     }
 

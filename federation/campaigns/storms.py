@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -21,19 +21,24 @@ from typing import Any
 import numpy as np
 
 from federation.files import json_text, read_json, write_whole
+from federation.members.trial import try_batch
+from federation.records.environment import versions
 from federation.records.lock import writing
+from federation.studies.sampling import DESIGNS
 from federation.studies.study import Study
+from federation.studies.wiring import rounds_of
 from optimizer.planner import make_planner
 from optimizer.recourse import make_recourse
+from scenarios.arrays import content_digest
 from scenarios.damage import StormDamage, draw_damage
 from scenarios.errors import ConfigError, NoPlanExists, PlanError, StoreError
 from scenarios.plan import Plan, Termination
-from scenarios.realization import draw
 from scenarios.restoration import RestorationCase
 from scenarios.restoration_audit import audit_restoration
 from scenarios.restoration_trial import restoration_of, restoration_scenario
+from scenarios.sampling import Sampler, sample
 from scenarios.scenario import Scenario
-from scenarios.verdict import Outcome, judge
+from scenarios.verdict import Outcome
 from simulator.opendss import OpenDssEngine
 
 __all__ = ["LAST_PHASE", "StormDraw", "StormRun", "run_storms"]
@@ -65,6 +70,7 @@ class StormRun:
 
     def identity(self) -> dict[str, Any]:
         """Everything a draw depends on, besides its index."""
+        campaign = self.study.config.campaign
         return {
             "study": self.study.name,
             "scenario": self.study.scenario.digest(),
@@ -72,7 +78,17 @@ class StormRun:
             "storm": asdict(self.storm),
             "seed": self.seed,
             "loads": self.loads,
+            "recourse": campaign.recourse,
+            "rounds": rounds_of(self.study.config),
+            "sampler": [campaign.sampler, content_digest(self.sampler(0))],
+            "versions": versions(),
         }
+
+    def sampler(self, seed: int) -> Sampler:
+        """Return the study's law of loads, drawn from another seed."""
+        # every sampler that draws independently is a dataclass with a seed of its own
+        drawn: Sampler = replace(self.study.sampler, seed=seed)  # type: ignore[type-var]
+        return drawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +161,7 @@ def run_storms(
         for index in range(draws):
             path = out / "draws" / f"{index:06d}.json"
             if path.exists():
-                made.append(_read(path))
+                made.append(_read(path, index))
                 continue
             made.append(_draw(run, case, index))
             write_whole(path, json_text(asdict(made[-1])))
@@ -167,6 +183,12 @@ def _case(study: Study) -> RestorationCase:
             f"{study.name}: bus {bus} has no coordinates, so no gust can be told to reach it; "
             "give all buses theirs with BusCoords in the feeder's file"
         )
+    if study.config.campaign.sampler in DESIGNS:
+        raise ConfigError(
+            f'{study.name}: [campaign] sampler = "{study.config.campaign.sampler}" is a design of '
+            "a stated length, and every storm draws loads of its own; choose "
+            "--set campaign.sampler=uniform"
+        )
     return case
 
 
@@ -185,15 +207,20 @@ def _identify(run: StormRun, out: Path) -> None:
         )
 
 
-def _read(path: Path) -> StormDraw:
+def _read(path: Path, index: int) -> StormDraw:
+    """Read a draw; one that is torn is named, and made again once it is gone."""
+    remedy = "delete it and run again with the same --out: that storm alone is drawn anew"
     kept: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
-        for name, value in read_json(path).items()
+        for name, value in read_json(path, remedy).items()
     }
     try:
-        return StormDraw(**kept)
+        one = StormDraw(**kept)
     except TypeError as error:
-        raise StoreError(f"{path} is no draw of a storm; delete it and run again") from error
+        raise StoreError(f"{path} is no draw of a storm; {remedy}") from error
+    if one.index != index or (one.planned and not one.supplied_share):
+        raise StoreError(f"{path} is not draw {index} of a storm; {remedy}")
+    return one
 
 
 def _draw(run: StormRun, base: RestorationCase, index: int) -> StormDraw:
@@ -237,15 +264,21 @@ def _draw(run: StormRun, base: RestorationCase, index: int) -> StormDraw:
 def _tried(
     run: StormRun, scenario: Scenario, plan: Plan, index: int
 ) -> tuple[dict[str, int], float | None]:
-    """Try the last phase with loads of the draw's own; those of no other draw come again."""
-    loads = draw(scenario, run.seed, index * run.loads, run.loads)
+    """Try the last phase as a campaign would, with loads that no other draw has."""
+    loads = sample(scenario, run.sampler(run.seed), index * run.loads, run.loads)
     engine = OpenDssEngine(scenario)
     try:
         engine.hold(plan, LAST_PHASE)
         policy = run.study.config.campaign.recourse
-        setpoints = make_recourse(policy, plan, scenario, LAST_PHASE).respond(loads)
-        seen = engine.observe(loads, setpoints)
-        verdicts = judge(seen, plan, scenario, LAST_PHASE)
+        seen, verdicts = try_batch(
+            loads,
+            plan,
+            scenario,
+            recourse=make_recourse(policy, plan, scenario, LAST_PHASE),
+            engine=engine,
+            rounds=rounds_of(run.study.config),
+            step=LAST_PHASE,
+        )
     finally:
         engine.close()
     counts = np.bincount(verdicts.outcome, minlength=max(Outcome) + 1)

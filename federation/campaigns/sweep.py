@@ -7,7 +7,6 @@ by the autocorrelation that the verdicts show.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +16,26 @@ import numpy as np
 
 from federation.campaigns.campaign import run_campaign
 from federation.files import folder_name, json_text, write_whole
+from federation.records.intervals import Intervals, feasible_of_judged, outcomes_in_order
 from federation.records.losses import UnservedEnergy, served_share
+from federation.records.stopping import counted_chunks
 from federation.records.store import CampaignStore
-from federation.statistics.shares import share_of
 from federation.studies.study import Study, load_study
 from federation.studies.study_file import dotted, split_entry
-from scenarios.arrays import BoolArray, content_digest
+from scenarios.arrays import content_digest
 from scenarios.errors import ConfigError
 from scenarios.plan import Plan
+from scenarios.verdict import Outcome
 
-__all__ = ["Axis", "Point", "Sweep", "effective_trials", "run_sweep"]
+__all__ = ["NOT_COVERED", "Axis", "Point", "Sweep", "run_sweep", "spoken_intervals", "spoken_tried"]
 
-_LAGS_AT_MOST = 64
+NOT_COVERED = (
+    "each interval is of its own point; at so many points together some may miss more often",
+    "all points draw the same realizations, so two points are closer than their intervals look: "
+    "gridproof compare tells them apart pair by pair",
+    "each plan is as its search found it: nothing here covers a plan searched for anew",
+)
+"""What the intervals of a sweep do not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +74,16 @@ class Point:
         What distinguishes it, ``{key: value}`` as written.
     campaign
         Its directory's name.
+    tried
+        Realizations; fewer than asked for where a rule ended it.
     counts
         Realizations by outcome.
     share, low, high
-        Feasible share of those judged, and its interval.
+        Feasible share of those judged, None without any, and its interval.
     served
         Share of the load that the plan serves, as drawn; None where no realization is feasible.
+    interval_kind, confidence
+        What that interval is (`federation.records.intervals`), and how sure.
     widening
         Realizations for one independent one, by the verdicts' autocorrelation; 1 if none.
     age_s
@@ -81,11 +92,14 @@ class Point:
 
     settings: dict[str, str]
     campaign: str
+    tried: int
     counts: dict[str, int]
-    share: float
+    share: float | None
     served: float | None
     low: float
     high: float
+    interval_kind: str
+    confidence: float
     widening: float
     age_s: float | None
 
@@ -109,6 +123,7 @@ class Sweep:
             "study": self.study,
             "samples": self.samples,
             "confidence": self.confidence,
+            "not_covered": list(NOT_COVERED),
             "over": self.over.key,
             "by": None if self.by is None else self.by.key,
             "points": [_as_dict(point) for point in self.points],
@@ -182,22 +197,17 @@ def run_sweep(
     return sweep
 
 
-def effective_trials(feasible: BoolArray, lags: int) -> float:
-    """How many realizations are worth one independent one: ``1 + 2 Σ ρ_k``, at least 1.
+def spoken_intervals(sweep: Sweep) -> str:
+    """Name the intervals of a sweep: ``95 % exact``; every kind there is where points differ."""
+    points = (*sweep.points, *([sweep.reference] if sweep.reference else []))
+    found = dict.fromkeys(f"{100.0 * p.confidence:g} % {p.interval_kind}" for p in points)
+    return " or ".join(found)
 
-    Parameters
-    ----------
-    feasible
-        (realization,) in order.
-    lags
-        How far back a realization can depend on another.
-    """
-    x = feasible.astype(float) - feasible.mean()
-    variance = float(x @ x)
-    if variance == 0.0:
-        return 1.0
-    rho = [float(x[k:] @ x[:-k]) / variance for k in range(1, min(lags, len(x) - 1) + 1)]
-    return max(1.0, 1.0 + 2.0 * sum(rho))
+
+def spoken_tried(sweep: Sweep) -> str:
+    """Say how many realizations a point has, as tried: ``2048``, or ``2048 to 20480``."""
+    tried = [p.tried for p in (*sweep.points, *([sweep.reference] if sweep.reference else []))]
+    return str(min(tried)) if min(tried) == max(tried) else f"{min(tried)} to {max(tried)}"
 
 
 def _load(study: str, overrides: Sequence[str], settings: dict[str, str]) -> Study:
@@ -212,49 +222,38 @@ def _try(
     name = folder_name("-".join(f"{k.split('.')[-1]}={value}" for k, value in settings.items()))
     result = run_campaign(study, out / name, mode=mode, plan=plans.get(same))
     plans[same] = result.plan
-    rows = _rows(result.store, ("outcome", *(("age_s",) if config.faults.declared else ())))
-    outcome = rows["outcome"]
-    judged = outcome[outcome != "erred"]
-    feasible = judged == "feasible"
-    widening = 1.0
-    if config.faults.declared:
-        faults = config.faults
-        reach_s = faults.latency_s + faults.jitter_s + 2.0 * faults.ride_through_s
-        if faults.loss:  # so many in a row are lost once in a thousand times
-            reach_s += faults.command_every_s * math.log(1e-3) / math.log(faults.loss)
-        widening = effective_trials(
-            feasible, min(_LAGS_AT_MOST, 1 + math.ceil(reach_s / faults.interval_s))
-        )
-    trials = int(len(feasible) / widening)
-    count = round(feasible.mean() * trials) if len(feasible) else 0
-    share = share_of(count, trials, config.campaign.confidence)
-    names, numbers = np.unique(outcome, return_counts=True)
+    chunks, _ = counted_chunks(result.store)
+    order = outcomes_in_order(result.store, chunks)
+    feasible = feasible_of_judged(order)
+    intervals = Intervals.of(result.store.study["config"]).seen(feasible)
+    low, high = intervals.share(int(feasible.sum()), len(feasible))
+    kinds, numbers = np.unique(order, return_counts=True)
     return Point(
         settings=settings,
         campaign=name,
-        counts=dict(zip(names.tolist(), numbers.tolist(), strict=True)),
-        share=float(feasible.mean()) if len(feasible) else math.nan,
-        served=_served(result.store),
-        low=share.low,
-        high=share.high,
-        widening=widening,
-        age_s=float(rows["age_s"].mean()) if "age_s" in rows else None,
+        tried=len(order),
+        counts={Outcome(k).name.lower(): int(n) for k, n in zip(kinds, numbers, strict=True)},
+        share=float(feasible.mean()) if len(feasible) else None,
+        served=_served(result.store, chunks),
+        low=low,
+        high=high,
+        interval_kind=intervals.kind,
+        confidence=intervals.confidence,
+        widening=intervals.widening,
+        age_s=_mean_age_s(result.store, chunks) if config.faults.declared else None,
     )
 
 
-def _served(store: CampaignStore) -> float | None:
+def _served(store: CampaignStore, chunks: Sequence[int]) -> float | None:
     energy = UnservedEnergy(hours=1.0)
-    for table in store.tables(["outcome", "load_kw", "served_kw"], store.finished()):
+    for table in store.tables(["outcome", "load_kw", "served_kw"], chunks):
         energy.add(table)
     return served_share(energy.figures())
 
 
-def _rows(store: CampaignStore, columns: Sequence[str]) -> dict[str, Any]:
-    tables = list(store.tables(columns, store.finished()))
-    return {
-        name: np.concatenate([np.array(table.column(name).to_pylist()) for table in tables])
-        for name in columns
-    }
+def _mean_age_s(store: CampaignStore, chunks: Sequence[int]) -> float:
+    ages = [table.column("age_s").to_numpy() for table in store.tables(["age_s"], chunks)]
+    return float(np.concatenate(ages).mean())
 
 
 def _as_dict(point: Point) -> dict[str, Any]:

@@ -11,14 +11,15 @@ from uuid import uuid4
 
 import typer
 
-from federation.campaigns.study_jobs import open_store, session_settings
+from federation.campaigns.study_jobs import open_store, session_settings, slow_words
 from federation.cli.options import AsJson, Overrides, PlanFile, Quiet, StudyName, note
-from federation.cli.run import ERRED, run, show
+from federation.cli.run import ERRED, run, show, told_if_lost
 from federation.files import write_result
 from federation.members.emit import LaunchPlan, Runner, emit
 from federation.members.launch import federate_command, supervise
 from federation.records.lock import writing
-from federation.records.store import CampaignStore
+from federation.records.run_record import recorded
+from federation.records.store import LOGS, CampaignStore
 from federation.studies.foreign import ForeignPlanner
 from federation.studies.study import Study, list_studies, load_study
 from federation.wire.helics_broker import BrokerAddress
@@ -133,6 +134,9 @@ def _with_planner(study: Study, planner: str, out: Path | None, *, as_json: bool
     root = out or Path("campaigns") / f"{study.name}-{uuid4().hex[:8]}"
     command = _filled(planner)
     study = study.answered_by(ForeignPlanner.of(shlex.split(planner)))
+    slow = slow_words(study)
+    if slow is not None:
+        note(slow)
     settings = session_settings(study, "processes")
     commands: dict[str, Callable[[BrokerAddress], Sequence[str]]] = {
         "planner": command,
@@ -141,8 +145,9 @@ def _with_planner(study: Study, planner: str, out: Path | None, *, as_json: bool
         ),
     }
     with writing(root):
-        open_store(study, root)
-        supervise(commands, settings, foreign=("planner",))
+        store, again = open_store(study, root), f"the same command and --out {root}"
+        with told_if_lost(root, again), recorded(store, "processes"):
+            supervise(commands, settings, foreign=("planner",), logs=root / LOGS)
     erred = show(CampaignStore.open(root), study.scenario, as_json=as_json)
     note(f"kept in {root}; see it again with: gridproof report {root}")
     if erred:

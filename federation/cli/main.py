@@ -147,5 +147,8 @@ def _terminated(_number: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """Run the ``gridproof`` command."""
-    signal.signal(signal.SIGTERM, _terminated)
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _terminated)
     app()

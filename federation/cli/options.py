@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +15,7 @@ from federation.files import read_text, unsigned_zeros
 from federation.studies.onm import is_onm, plan_from_onm
 from optimizer.partitioning_options import PartitioningOptions
 from scenarios.audit import audit
-from scenarios.errors import ConfigError
+from scenarios.errors import ConfigError, PlanError, StoreError
 from scenarios.plan import Plan, plan_from_json
 from scenarios.scenario import Scenario
 
@@ -71,8 +71,9 @@ def stdout() -> Console:
 
 
 def note(text: str) -> None:
-    """Say something that is not the result."""
-    typer.echo(text, err=True)
+    """Say something that is not the result; a terminal that is gone hears nothing."""
+    with suppress(OSError):
+        typer.echo(text, err=True)
 
 
 def device_entry(given: str) -> str:
@@ -85,10 +86,12 @@ def device_entry(given: str) -> str:
 
 @contextmanager
 def keeping(root: Path) -> Iterator[None]:
-    """Say, where a run of many parts is interrupted, that it can be taken up."""
+    """Say, where a run of many parts is interrupted or lost, that it can be taken up."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (ConfigError, PlanError, StoreError):
+        raise
+    except (Exception, KeyboardInterrupt):
         note(f"what is finished is whole in {root}; go on with the same command")
         raise
 

@@ -145,6 +145,7 @@ def _rare_view(answer: Mapping[str, Any]) -> RenderableType:
             f"{answer['evaluations']} realizations in {answer['judge']}, law {answer['sampler']}, "
             f"recourse {answer['recourse']}"
         ),
+        *(Text(f"not covered: {line}") for line in answer["not_covered"]),
         Text(),
         table,
     )

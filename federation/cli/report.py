@@ -8,14 +8,16 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from federation.campaigns.progress import summing_up
 from federation.campaigns.steps import steps_summary
 from federation.cli.options import AsJson, Why, note, print_json, refuse_why, stdout
 from federation.cli.run import keep_why, show
+from federation.records.reading import read_campaign
 from federation.records.scenario_store import SCENARIO, stored_scenario
 from federation.records.store import CampaignStore
 from federation.reports.compare import compare_campaigns
 from federation.reports.compare_steps import compare_steps
-from federation.reports.terminal import campaign_summary
+from federation.reports.data import Readout, read_out
 from federation.wording import fixed, percent, served_words, whole
 
 __all__ = ["compare", "report"]
@@ -43,7 +45,16 @@ def report(
     """Show a campaign's plan and verdicts, whole or as far as it came, and write its page."""
     store = CampaignStore.open(directory)
     scenario = stored_scenario(store)
-    verdicts = steps_summary(store) if store.steps else campaign_summary(store)
+    readouts: dict[int, Readout] = {}
+    with summing_up() as tell:
+
+        def summarize(one: CampaignStore) -> dict[str, Any]:
+            if scenario is None:
+                return read_campaign(one, tell=tell).summary
+            readouts[one.step] = read_out(one, scenario, tell)
+            return readouts[one.step].reading.summary
+
+        verdicts = steps_summary(store, summarize) if store.steps else summarize(store)
     if why and scenario is not None:
         asked = store.study["config"]["planner"]
         refuse_why(str(store.study["name"]), str(asked["family"]))
@@ -59,8 +70,11 @@ def report(
         from federation.reports.campaign_page import write_report  # noqa: PLC0415
         from federation.reports.steps_page import write_steps_report  # noqa: PLC0415
 
-        write = write_steps_report if store.steps else write_report
-        page = write(store, scenario, out or directory / "report", verdicts)
+        folder = out or directory / "report"
+        if store.steps:
+            page = write_steps_report(store, scenario, folder, verdicts, readouts)
+        else:
+            page = write_report(store, scenario, folder, readouts[store.step])
         note(f"page, figures and tables written; open {page}")
 
 
@@ -94,7 +108,7 @@ def compare(
 
 def _show_comparison(found: dict[str, Any]) -> None:
     console, difference, crossed = stdout(), found["difference"], found["crossed"]
-    per = f"{100 * found['confidence']:g} %"
+    per, kind = f"{100 * found['confidence']:g} %", found["interval_kind"]
     console.print(f"{whole(found['realizations'])} realizations that both campaigns have")
     if found["unjudged"]:
         console.print(f"{whole(found['unjudged'])} of them erred in either, left out")
@@ -102,7 +116,7 @@ def _show_comparison(found: dict[str, Any]) -> None:
         about, share = found[name], found["shares"][name == "second"]
         low, high = share["interval"]
         console.print(
-            f"{name:<7} {percent(share['value'])} feasible ({per} exact interval {percent(low)} "
+            f"{name:<7} {percent(share['value'])} feasible ({per} {kind} interval {percent(low)} "
             f"to {percent(high)}), {served_words(share['served'])}: {about['directory']}, "
             f"recourse {about['recourse']}, "
             f"judge {about['judge']}",
@@ -112,7 +126,7 @@ def _show_comparison(found: dict[str, Any]) -> None:
         low, high = (fixed(100 * one, 3) for one in difference["interval"])
         console.print(
             f"\nSecond less first: {fixed(100 * difference['value'], 3)} percentage points "
-            f"({per} interval {low} to {high}, Tango's score); exact McNemar p "
+            f"({per} interval {low} to {high}, {_METHODS[kind]} p "
             f"{_p_words(difference['p_value'])}\n"
         )
     table = Table(box=None, pad_edge=False)
@@ -124,6 +138,15 @@ def _show_comparison(found: dict[str, Any]) -> None:
     if found.get("margins"):
         console.print()
         console.print(_margins_gained(found["margins"]))
+
+
+_METHODS = {
+    "exact": "Tango's score); exact McNemar",
+    "anytime-valid": "confidence sequences: a campaign ended by looking); anytime-valid",
+    "widened": "Tango's score, widened by autocorrelation); McNemar, widened,",
+    "nominal": "Tango's score as if draws were independent: nominal); nominal McNemar",
+}
+"""How the interval of a difference came about, by the kind of interval both may show."""
 
 
 def _p_words(p_value: float) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -13,9 +14,14 @@ import typer
 
 from federation.campaigns.campaign import Spread
 from federation.campaigns.cluster import DaskCluster
-from federation.campaigns.progress import CampaignBar, watching_campaign
+from federation.campaigns.progress import CampaignBar, summing_up, watching_campaign
 from federation.campaigns.steps import run_study, step_stores, steps_summary
-from federation.campaigns.study_jobs import make_feeder_job, make_planner_job, session_settings
+from federation.campaigns.study_jobs import (
+    make_feeder_job,
+    make_planner_job,
+    session_settings,
+    slow_words,
+)
 from federation.campaigns.workers import Workers as WorkerPool
 from federation.cli.options import (
     AsJson,
@@ -32,26 +38,32 @@ from federation.cli.options import (
     stdout,
 )
 from federation.files import json_text
-from federation.members.launch import run_feeder_process, run_planner_process
+from federation.members.launch import (
+    is_supervised,
+    run_feeder_process,
+    run_planner_process,
+)
 from federation.members.session import SessionSettings
 from federation.records.answers import WHY, kept_why
-from federation.records.sink import plan_digest, stored_plan
-from federation.records.store import CampaignStore
+from federation.records.lock import writing
+from federation.records.reading import read_campaign
+from federation.records.run_record import rows_there
+from federation.records.sink import CampaignSink, plan_digest, stored_plan
+from federation.records.store import LOGS, CampaignStore
 from federation.reports.restoration_view import steps_view
 from federation.reports.terminal import (
     about_plan,
-    campaign_summary,
     plan_view,
     print_views,
     run_summary,
     verdict_view,
 )
 from federation.studies.study import Study, load_study
-from scenarios.errors import ConfigError
+from scenarios.errors import ConfigError, PlanError, StoreError
 from scenarios.plan import Plan
 from scenarios.scenario import Scenario
 
-__all__ = ["campaign", "federate", "resume", "run", "show"]
+__all__ = ["campaign", "federate", "resume", "run", "show", "told_if_lost"]
 
 INTERRUPTED = 130
 ERRED = 5
@@ -196,7 +208,14 @@ def federate(  # noqa: PLR0917
         return
     if out is None:
         raise ConfigError("--out is missing; name the campaign directory the feeder writes to")
-    run_feeder_process(make_feeder_job(loaded, out), broker=broker, key=key, settings=chosen)
+    with nullcontext() if is_supervised() else writing(out):
+        feeder = make_feeder_job(loaded, out)
+        try:
+            run_feeder_process(feeder, broker=broker, key=key, settings=chosen)
+        except BaseException as error:
+            assert isinstance(feeder.sink, CampaignSink)
+            feeder.sink.record_failure(error)
+            raise
 
 
 # -------------------------------------------------------------------------------------- parts
@@ -252,7 +271,10 @@ def _given_plan(path: Path | None, study: Study) -> Plan | None:
 def _try(
     study: Study, root: Path, plan: Plan | None, how: _How, *, as_json: bool, quiet: bool
 ) -> None:
-    with watching_campaign(study, quiet=quiet) as bar:
+    slow = slow_words(study)
+    if slow is not None and not quiet:
+        note(slow)
+    with told_if_lost(root), watching_campaign(study, quiet=quiet) as bar:
         try:
             run_study(
                 study,
@@ -270,7 +292,7 @@ def _try(
             code = 0
     if code:
         raise typer.Exit(code)
-    erred = show(CampaignStore.open(root), study.scenario, as_json=as_json)
+    erred = show(CampaignStore.open(root), study.scenario, as_json=as_json, quiet=quiet)
     if not quiet:
         note(f"kept in {root}; see it again with: gridproof report {root}")
     if erred:
@@ -287,13 +309,47 @@ def _fresh_directory(study: Study) -> Path:
     return root
 
 
+@contextmanager
+def told_if_lost(root: Path, again: str | None = None) -> Iterator[None]:
+    """Say what is kept, how to go on and where logs are, where a federation could not go on.
+
+    Parameters
+    ----------
+    root
+        The campaign directory.
+    again
+        What goes on with it; ``gridproof resume`` if left out.
+    """
+    try:
+        yield
+    except (ConfigError, PlanError, StoreError):
+        raise  # nothing was lost; the message says what to do
+    except (Exception, KeyboardInterrupt):
+        for line in _kept(root, again or f"gridproof resume {root}"):
+            note(line)
+        raise
+
+
+def _kept(root: Path, again: str) -> Iterator[str]:
+    try:
+        stores = step_stores(CampaignStore.open(root))
+        rows, of = sum(map(rows_there, stores)), sum(one.samples for one in stores)
+    except StoreError:
+        return  # it never came so far, or is worse off than this can tell
+    yield f"{rows} of {of} realizations are kept in {root}; go on with: {again}"
+    logs = [path for one in stores for path in sorted((one.root / LOGS).glob("*.log"))]
+    if logs:
+        yield f"what the federates wrote: {', '.join(str(path) for path in logs)}"
+
+
 def _interrupted(root: Path, bar: CampaignBar) -> int:
     """Say where it stopped, what is kept and how to go on."""
     on = f"go on with: gridproof resume {root}"
     if bar.last is not None:
         of = f", step {bar.step}" if bar.step else ""
         note(f"interrupted after {bar.last.done} of {bar.last.total} realizations{of}")
-        note(f"finished parts are whole in {root}; see them with: gridproof report {root}\n{on}")
+        kept = next(_kept(root, f"gridproof resume {root}"), on)
+        note(f"{kept}\nsee what is there with: gridproof report {root}")
     else:
         note("interrupted while planning; nothing was tried yet")
         if (root / "study.json").exists():
@@ -319,6 +375,7 @@ def show(
     *,
     as_json: bool,
     verdicts: Mapping[str, Any] | None = None,
+    quiet: bool = False,
 ) -> bool:
     """Print a campaign's plan and verdicts as tables or as one JSON object.
 
@@ -337,10 +394,15 @@ def show(
         if known is not None:
             about["why"] = known
     if verdicts is None:
-        verdicts = steps_summary(store) if store.steps else campaign_summary(store)
+        with summing_up(quiet=quiet) as tell:
+
+            def summarize(one: CampaignStore) -> dict[str, Any]:
+                return read_campaign(one, tell=tell).summary
+
+            verdicts = steps_summary(store, summarize) if store.steps else summarize(store)
     if as_json:
         seed = store.study["config"]["campaign"]["seed"]
-        version = store.environment["versions"]
+        version = store.environment.get("versions", {})
         print_json(run_summary(str(store.study["name"]), seed, about, verdicts, version))
         return any_erred(verdicts)
     views = [plan_view(about)] if about is not None else []

@@ -8,8 +8,26 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from federation.campaigns.sweep import Axis, Point, Sweep, run_sweep
-from federation.cli.options import AsJson, Overrides, Quiet, StudyName, note, print_json, stdout
+from federation.campaigns.study_jobs import slow_words
+from federation.campaigns.sweep import (
+    NOT_COVERED,
+    Axis,
+    Point,
+    Sweep,
+    run_sweep,
+    spoken_intervals,
+)
+from federation.cli.options import (
+    AsJson,
+    Overrides,
+    Quiet,
+    StudyName,
+    keeping,
+    note,
+    print_json,
+    stdout,
+)
+from federation.studies.study import load_study
 from federation.wording import decimals, per_cent, served_words
 from scenarios.errors import ConfigError
 
@@ -51,12 +69,14 @@ def sweep(  # noqa: PLR0917  (typer reads a command's options from its parameter
 
     def tell(point: Point) -> None:
         if not quiet:
-            note(
-                f"{point.campaign}: {decimals(100.0 * point.share, 2)} % feasible, "
-                f"{served_words(point.served)}"
-            )
+            share = "none judged" if point.share is None else f"{per_cent(point.share)} % feasible"
+            note(f"{point.campaign}: {share}, {served_words(point.served)}")
 
-    found = run_sweep(study, entries, root, over=axis, by=lines, reference=reference, tell=tell)
+    slow = slow_words(load_study(study, entries))
+    if slow is not None and not quiet:
+        note(slow)
+    with keeping(root):
+        found = run_sweep(study, entries, root, over=axis, by=lines, reference=reference, tell=tell)
     from federation.reports.sweep_figure import figure_sweep  # noqa: PLC0415  (matplotlib is slow)
 
     files = figure_sweep(found, root / "sweep")
@@ -64,6 +84,7 @@ def sweep(  # noqa: PLR0917  (typer reads a command's options from its parameter
         print_json({**found.to_dict(), "figures": [str(path) for path in files]})
         return
     stdout().print(_table(found))
+    stdout().print("Not covered: " + ";\n  ".join(NOT_COVERED) + ".")
     if not quiet:
         note(f"figures: {', '.join(str(path) for path in files)}")
 
@@ -75,7 +96,8 @@ def _table(found: Sweep) -> Table:
         table.add_column(key.split(".")[-1], justify="right")
     table.add_column("served %", justify="right")
     table.add_column("feasible %", justify="right")
-    table.add_column(f"{100.0 * found.confidence:g} % interval", justify="right")
+    table.add_column("tried", justify="right")
+    table.add_column(f"{spoken_intervals(found)} interval", justify="right")
     table.add_column("mean age s", justify="right")
     table.add_column("widened by", justify="right")
     for point in (*found.points, *([found.reference] if found.reference else [])):
@@ -83,6 +105,7 @@ def _table(found: Sweep) -> Table:
             *(point.settings.get(key, "–") for key in keys),
             "–" if point.served is None else per_cent(point.served),
             per_cent(point.share),
+            str(point.tried),
             f"{per_cent(point.low)} to {per_cent(point.high)}",
             "–" if point.age_s is None else decimals(point.age_s, 1),
             decimals(point.widening, 2),

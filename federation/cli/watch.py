@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,19 +17,23 @@ from federation.campaigns.follow import Follower, StepsFollower
 from federation.campaigns.progress import (
     CampaignBar,
     campaign_progress,
+    known_of,
     running_interval,
+    running_kind,
     tally_words,
 )
 from federation.cli.options import note
 from federation.files import unsigned_zeros
 from federation.records.keeper import Tally
-from federation.records.lock import writer_at
+from federation.records.lock import may_be_abandoned, writer_at
 from federation.records.store import CampaignStore
 from scenarios.verdict import Outcome
 
 __all__ = ["watch"]
 
 _EVERY_S = 1.0
+RUNNING, COMPLETE, ABANDONED = "running", "complete", "abandoned"
+"""How a campaign stands: somebody writes; all is there; nobody writes and something is missing."""
 
 
 def watch(
@@ -43,24 +48,24 @@ def watch(
         bool, typer.Option("--json", help="Print one JSON object a line for every look.")
     ] = False,
 ) -> None:
-    """Watch a campaign that another program runs; ends when it is complete."""
+    """Watch a campaign that another program runs; ends when it is complete, or abandoned."""
     store = CampaignStore.open(directory)
     follower = StepsFollower(store) if store.steps else Follower(store)
-    campaign = store.study["config"]["campaign"]
+    campaign = known_of(store.study["config"])
     if once or as_json or not sys.stdout.isatty():
         _print_lines(store, follower, once=once, every_s=every_s, as_json=as_json)
         return
     with campaign_progress(Console()) as progress:
         bar = CampaignBar(progress, campaign)
         while True:
-            tally = follower.look()
+            state, tally = _look(store, follower)
             if isinstance(follower, StepsFollower):
                 bar.begin(follower.name)
             bar(tally)
-            if _over(store, follower):
+            if state != RUNNING:
                 break
             time.sleep(every_s)
-    _say_end(store, follower)
+    _say_end(store, state)
 
 
 def _print_lines(
@@ -71,50 +76,61 @@ def _print_lines(
     every_s: float,
     as_json: bool,
 ) -> None:
-    campaign, before = store.study["config"]["campaign"], ("", -1)
+    campaign, before = known_of(store.study["config"]), ("", -1)
     while True:
-        tally = follower.look()
-        over = once or _over(store, follower)  # before it is told: the last line says so too
+        state, tally = _look(store, follower)
         step = follower.name if isinstance(follower, StepsFollower) else ""
         if as_json:
-            figures = {**({"step": step} if step else {}), **_figures(store, tally)}
+            figures = {**({"step": step} if step else {}), **_figures(store, tally, state)}
             typer.echo(json.dumps(unsigned_zeros(figures), allow_nan=False))
         elif (step, tally.done) != before:  # no bar without a terminal: a line when it moves
             words = (step, *tally_words(tally, campaign).values())
             typer.echo("  ".join(filter(None, words)))
         before = step, tally.done
-        if over:
+        if once or state != RUNNING:
             break
         sys.stdout.flush()
         time.sleep(every_s)
     if not as_json:
-        _say_end(store, follower)
+        _say_end(store, state)
 
 
-def _over(store: CampaignStore, follower: Follower | StepsFollower) -> bool:
-    """Whether nothing more will come: all is there, and whoever wrote it has left."""
-    return follower.complete and writer_at(store.root) is None
+def _look(store: CampaignStore, follower: Follower | StepsFollower) -> tuple[str, Tally]:
+    """Say how the campaign stands and how far it has come.
+
+    Who writes is asked first: one who leaves between the two has left what the look then finds.
+    """
+    alone = may_be_abandoned(store.root)
+    tally = follower.look()
+    over = follower.complete and writer_at(store.root) is None
+    if not over and not alone:
+        return RUNNING, tally
+    still = replace(tally, seconds=0.0)  # nobody works, so there is neither a rate nor a time left
+    return (COMPLETE if over else ABANDONED), still
 
 
-def _say_end(store: CampaignStore, follower: Follower | StepsFollower) -> None:
-    if follower.complete:
+def _say_end(store: CampaignStore, state: str) -> None:
+    if state == COMPLETE:
         note(f"complete; see it with: gridproof report {store.root}")
-    elif writer_at(store.root) is None:
+    elif state == ABANDONED:
         note(f"nobody is writing to it; go on with: gridproof resume {store.root}")
 
 
-def _figures(store: CampaignStore, tally: Tally) -> dict[str, Any]:
+def _figures(store: CampaignStore, tally: Tally, state: str) -> dict[str, Any]:
     """Put one look into one object."""
     judged = tally.done - tally.counts[Outcome.ERRED]
-    low, high = running_interval(tally, store.study["config"]["campaign"])
+    campaign = known_of(store.study["config"])
+    low, high = running_interval(tally, campaign)
     return {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "state": state,
         "done": tally.done,
         "total": tally.total,
         "outcomes": {kind.name.lower(): tally.counts[kind] for kind in Outcome},
         "feasible_share": tally.counts[Outcome.FEASIBLE] / judged if judged else None,
         "served_share": tally.served,
         "interval": [low, high],
+        "interval_kind": running_kind(campaign),
         "samples_per_s": tally.rate,
         "left_s": tally.left_s,
         "writer": writer_at(store.root),

@@ -34,6 +34,7 @@ from federation.campaigns.campaign import run_campaign
 from federation.campaigns.progress import CampaignBar
 from federation.inquiries.counterexamples import CounterExamples, counter_examples
 from federation.inquiries.margins import Margins
+from federation.records.intervals import Intervals
 from federation.records.store import CampaignStore
 from federation.records.summary import plan_summary
 from federation.statistics.shares import Share, share_of
@@ -329,6 +330,11 @@ def _refuse(study: Study, settings: HardenSettings) -> None:
         faults.append(
             f"[campaign] sampler = {campaign.sampler!r} makes no independent draws, so no share "
             'can be shown with it; choose "uniform"'
+        )
+    if Intervals.of(study.config.model_dump()).lags:
+        faults.append(
+            "[faults], [devices] and [realtime] tie realizations to those before them, and the "
+            "bound that shows a share is of independent ones; leave them out"
         )
     if campaign.stop is not None:
         faults.append(

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from federation.members.jobs import Engine, Recourse
-from federation.members.rounds import Tried, mend, settle
+from federation.members.trial import try_batch
 from federation.records.rows import table_of
 from scenarios.arrays import FloatArray
 from scenarios.limits import Limits
-from scenarios.plan import Plan, Setpoints
+from scenarios.plan import Plan
 from scenarios.realization import Realizations, realize
 from scenarios.scenario import Scenario
 from scenarios.snapshot import Snapshots
-from scenarios.verdict import MarginKind, Outcome, Verdicts, judge
+from scenarios.verdict import MarginKind, Outcome, Verdicts
 
 __all__ = ["LimitState", "least_margin"]
 
@@ -75,28 +75,18 @@ class LimitState:
     def _solve(self, zeta: FloatArray) -> tuple[Realizations, Snapshots, Verdicts]:
         """Judge every row of ``zeta`` (point, direction), as a campaign would."""
         drawn = realize(self._scenario, zeta)
-        asked = self._plan.asked(drawn, self._scenario)
-        answer = self._recourse.respond(asked)
-        if self._rounds:
-            tried = Tried(self._recourse, asked, answer)
-            settled = mend(
-                asked,
-                answer,
-                rounds=self._rounds,
-                observe=self._observe,
-                ask=lambda _, measured: tried.again(measured),
-            )
-            snapshots, verdicts = settled.snapshots, settled.verdicts
-        else:
-            snapshots, verdicts = self._observe(asked, answer)
-            verdicts = settle(verdicts, answer)
+        snapshots, verdicts = try_batch(
+            drawn,
+            self._plan,
+            self._scenario,
+            recourse=self._recourse,
+            engine=self._engine,
+            rounds=self._rounds,
+            step=self._step,
+        )
         self.evaluations += len(zeta)
         self.erred += int((verdicts.outcome == Outcome.ERRED).sum())
         return drawn, snapshots, verdicts
-
-    def _observe(self, asked: Realizations, answer: Setpoints) -> tuple[Snapshots, Verdicts]:
-        snapshots = self._engine.observe(asked, answer)
-        return snapshots, judge(snapshots, self._plan, self._scenario, self._step)
 
     def row(self, zeta: FloatArray) -> dict[str, Any]:
         """Return what a campaign would keep of one point (direction,), by column."""

@@ -17,11 +17,12 @@ import numpy as np
 from federation.files import json_text
 from federation.inquiries.adversary import worst_realization
 from federation.inquiries.limit_state import LimitState, least_margin
-from federation.inquiries.rare import subset_simulation
+from federation.inquiries.rare import RareEvent, subset_simulation
 from federation.members.jobs import Engine
 from federation.records.answers import ADVERSARY, RARE
 from federation.records.rows import MARGIN_UNITS
 from federation.records.sink import stored_plan
+from federation.records.stopping import counted_chunks
 from federation.records.store import CampaignStore
 from federation.studies.foreign import FOREIGN
 from federation.studies.study import Study, load_study
@@ -201,9 +202,39 @@ def ask_rare(
         ],
         "evaluations": found.evaluations,
         "erred": erred,
+        "not_covered": _not_covered(study, found),
     }
     target.keep(RARE, answer)
     return answer
+
+
+def _not_covered(study: Study, found: RareEvent) -> list[str]:
+    """Say what the figures of a subset simulation leave out."""
+    config, said = study.config, [_BRANCHES]
+    said.append(_SPREAD if found.reached else _BELOW)
+    left_out = [
+        f"[{name}]"
+        for name, declared in (
+            ("faults", config.faults.declared),
+            ("realtime", config.realtime.step_s is not None),
+            ("devices", bool(config.devices.at)),
+        )
+        if declared
+    ]
+    if left_out:
+        said.append(f"{', '.join(left_out)} of the study: every set-point is taken to be in time")
+    return said
+
+
+_BRANCHES = (
+    "regions of failure that no chain came near: the levels follow the margins they met, and a "
+    "second way to fail may lie elsewhere"
+)
+_SPREAD = (
+    "the coefficient of variation is itself estimated from this one run and is no confidence "
+    "interval; other seeds (--seed) show the spread"
+)
+_BELOW = "the figure that failure is rarer than is an estimate along the chains' path, no bound"
 
 
 def _margins(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,9 +253,10 @@ def _margins(row: Mapping[str, Any]) -> dict[str, Any]:
 def _monte_carlo(target: Target) -> dict[str, Any] | None:
     """Return the least margin among the campaign's own realizations, on the same scale."""
     store = target.store
-    if store is None or not store.finished():
+    chunks = () if store is None else counted_chunks(store)[0]
+    if store is None or not chunks:
         return None
-    names, chunks = [f"margin_{kind.value}" for kind in MarginKind], store.finished()
+    names = [f"margin_{kind.value}" for kind in MarginKind]
     least, index, count = np.inf, -1, 0
     for table in store.tables(["index", "outcome", *names], chunks):
         judged = np.array([name != "erred" for name in table.column("outcome").to_pylist()])

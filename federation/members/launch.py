@@ -29,6 +29,7 @@ from scenarios.plan import Plan
 
 __all__ = [
     "federate_command",
+    "is_supervised",
     "program",
     "run_feeder_process",
     "run_planner_process",
@@ -147,8 +148,13 @@ def run_wired_process(
     return results[role]
 
 
+def is_supervised() -> bool:
+    """Whether this process was started by `supervise`, which keeps its directory for it."""
+    return bool(os.environ.get(_SUPERVISOR))
+
+
 def _look_for_supervisor() -> None:
-    """Give up when the supervisor that started us is gone; nobody else would end us."""
+    """Give up when the supervisor is gone; nobody else would end us."""
     supervisor = os.environ.get(_SUPERVISOR)
     if supervisor and supervisor != str(os.getppid()):
         raise FederateLost(f"the supervisor (process {supervisor}) is gone")
@@ -157,7 +163,9 @@ def _look_for_supervisor() -> None:
 # ------------------------------------------------------------------------ the supervisor
 
 
-def run_processes(study_file: Path, out: Path, settings: SessionSettings) -> None:
+def run_processes(
+    study_file: Path, out: Path, settings: SessionSettings, *, logs: Path | None = None
+) -> None:
     """Run planner and feeder of a study as two processes; returns when N of N are judged.
 
     Parameters
@@ -168,6 +176,8 @@ def run_processes(study_file: Path, out: Path, settings: SessionSettings) -> Non
         The campaign directory the feeder writes to.
     settings
         Deadlines; handed to the children as they are.
+    logs
+        As in `supervise`.
 
     Raises
     ------
@@ -181,7 +191,7 @@ def run_processes(study_file: Path, out: Path, settings: SessionSettings) -> Non
     def command(role: str) -> Callable[[BrokerAddress], Sequence[str]]:
         return lambda address: federate_command(role, study_file, out, address, settings)
 
-    supervise({role: command(role) for role in MEMBERS}, settings)
+    supervise({role: command(role) for role in MEMBERS}, settings, logs=logs)
 
 
 def program() -> list[str]:
@@ -206,6 +216,7 @@ def supervise(
     settings: SessionSettings,
     *,
     foreign: Sequence[str] = (),
+    logs: Path | None = None,
 ) -> None:
     """Start a broker and one child for each command; end and reap everything, always.
 
@@ -218,10 +229,13 @@ def supervise(
     foreign
         Federates that are programs of somebody else's and leave no receipt: for them the code
         0 is enough here, and the other federate, which wants to hear *done*, is the witness.
+    logs
+        Folder that keeps what each child wrote, ``NAME.log``, run after run; nothing is kept of
+        one that wrote nothing, or if left out.
 
     Raises
     ------
-    FederateLost, DeadlinePassed
+    BaseException
         As `run_processes`.
     """
     with TemporaryDirectory(prefix="gridproof-") as folder:
@@ -230,7 +244,8 @@ def supervise(
         try:
             for name, command in commands.items():
                 receipt = name not in foreign
-                children.append(_Child(name, command(broker.address), Path(folder), receipt))
+                places = Path(folder), logs or Path(folder)
+                children.append(_Child(name, command(broker.address), places, receipt))
             _watch(children, broker, settings)
         except BaseException as error:
             broker.end(f"ended by the supervisor: {error or type(error).__name__}")
@@ -246,9 +261,12 @@ def supervise(
 class _Child:
     """A federate's process, leader of its own process group; its output goes to a file."""
 
-    def __init__(self, name: str, command: Sequence[str], folder: Path, receipt: bool) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], places: tuple[Path, Path], receipt: bool
+    ) -> None:
         self.name, self.ours = name, receipt
-        self._output, self._receipt = folder / f"{name}.log", folder / f"{name}.receipt"
+        folder, logs = places
+        self._output, self._receipt = logs / f"{name}.log", folder / f"{name}.receipt"
         paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = os.environ | {
             _SUPERVISOR: str(os.getpid()),
@@ -256,7 +274,9 @@ class _Child:
             "PYTHONPATH": os.pathsep.join(paths),
         }
         try:
-            with self._output.open("wb") as output:
+            logs.mkdir(parents=True, exist_ok=True)
+            with self._output.open("ab") as output:
+                self._begin = output.tell()
                 self._process = subprocess.Popen(
                     list(command),
                     stdin=subprocess.DEVNULL,
@@ -286,21 +306,27 @@ class _Child:
             self._process.wait(_GRACE_S)
         self._signal(signal.SIGKILL)
         self._process.wait()
+        with suppress(OSError):
+            if not self._output.stat().st_size:
+                self._output.unlink()
+                self._output.parent.rmdir()  # only if no other wrote anything either
 
     def said(self) -> str:
         """Return the end of what it wrote."""
-        text = self._output.read_text(encoding="utf-8", errors="replace").strip()
+        try:
+            written = self._output.read_bytes()[self._begin :]
+        except OSError:
+            return ""
+        text = written.decode("utf-8", errors="replace").strip()
         return text.removeprefix("error: ")[-_TAIL_CHARACTERS:]
 
     def failure(self) -> FederateLost:
         """Say what its exit code means, with what it wrote."""
-        code = self.code()
+        code, how = self.code(), f"ended with code {self.code()}"
         if code == 0:
             how = "left with code 0 before its work was done"
         elif code is not None and code < 0:
             how = f"was killed by {signal.Signals(-code).name}"
-        else:
-            how = f"ended with code {code}"
         said = self.said()
         error = FederateLost(f"the {self.name} {how}" + (f": {said}" if said else ""))
         known = self.ours and code in _KNOWN_CODES

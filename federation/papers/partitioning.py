@@ -11,7 +11,6 @@ the tables of a finished one come out the same to the byte.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from typing import Any
 from federation.campaigns.campaign import run_campaign
 from federation.campaigns.progress import CampaignBar
 from federation.campaigns.study_jobs import open_store
-from federation.files import json_text
+from federation.files import json_text, read_json
 from federation.papers.backing import backed_by_solutions, correction_rounds
 from federation.papers.data import CampaignRows, PaperData, PlanRows
 from federation.records.sink import stored_plan
@@ -198,13 +197,15 @@ class _Desk:
         study = load_study(self.data.paper.study, _overrides(rows, position))
         name = f"{rows.key}-{rows.levels_percent[position]:g}"
         store = open_store(study, self.out / "plans" / name)
-        plan, search = stored_plan(store, study.scenario), store.read("search.json")
+        plan, path = stored_plan(store, study.scenario), store.root / "search.json"
+        remedy = "delete it and run again: that row is planned anew"
+        search = read_json(path, remedy) if path.exists() else None
         if plan is None or search is None:
             seen: list[PlanProgress] = []
             planner = make_planner(study.config.planner.family, study.config.planner.options)
             plan = planner.plan(study.scenario, progress=seen.append)
-            search = json_text({"seconds_to_best": _seconds_to_best(plan, seen)})
-            store.write("search.json", search)
+            search = {"seconds_to_best": _seconds_to_best(plan, seen)}
+            store.write("search.json", json_text(search))
             store.write("plan.json", plan_to_json(plan) + "\n")
         return PlanRow(
             rows=rows,
@@ -212,7 +213,7 @@ class _Desk:
             study=study,
             plan=plan,
             summary=plan_summary(plan, study.scenario),
-            seconds_to_best=float(json.loads(search)["seconds_to_best"]),
+            seconds_to_best=float(search["seconds_to_best"]),
         )
 
     def campaign_row(self, group: CampaignRows, position: int, plan: PlanRow) -> CampaignRow:

@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from typing import Any
 
+from federation.files import read_json
 from federation.records.parts import plan_digest
 from federation.records.store import CampaignStore
 from scenarios.errors import StoreError
 from scenarios.plan import Plan
+from scenarios.strict_json import load_json
 
 __all__ = ["ADVERSARY", "RARE", "WHY", "kept_answers", "kept_why"]
 
 ADVERSARY, RARE, WHY = "adversary.json", "rare.json", "why.json"
 """Where a campaign directory keeps the answers."""
 
+_NEEDED: Mapping[str, tuple[str, ...]] = {
+    ADVERSARY: ("least_margin", "monte_carlo", "outcome"),
+    RARE: ("reached", "probability", "below", "cov", "cov_upper"),
+}
+"""What is read of each; a file without it is no answer."""
+
 
 def kept_answers(store: CampaignStore) -> dict[str, Any]:
-    """Read what was asked of a campaign before: ``adversary`` and ``rare``, where there is one."""
+    """Read what was asked of a campaign before: ``adversary`` and ``rare``, where there is one.
+
+    Raises
+    ------
+    StoreError
+        If an answer is torn or no answer; names it, and the command that gives it anew.
+    """
     found = {}
-    for key, name in (("adversary", ADVERSARY), ("rare", RARE)):
-        text = store.read(name)
-        if text is not None:
-            found[key] = json.loads(text)
+    for name, needed in _NEEDED.items():
+        path, command = store.root / name, name.removesuffix(".json")
+        if not path.exists():
+            continue
+        remedy = f"delete it, and ask again with: gridproof {command} {store.root}"
+        answer = read_json(path, remedy)
+        missing = [key for key in needed if key not in answer]
+        if missing:
+            raise StoreError(f"{path} lacks {', '.join(missing)}; {remedy}")
+        found[command] = answer
     return found
 
 
@@ -38,7 +58,7 @@ def kept_why(store: CampaignStore, plan: Plan) -> list[dict[str, Any]] | None:
     if text is None:
         return None
     try:
-        kept = json.loads(text)
+        kept = load_json(text)
         return list(kept["blocks"]) if kept["plan"] == plan_digest(plan) else None
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from federation.records.parts import EncodedPart, plan_digest
+from federation.records.begun import begun_path, drop_begun, keep_begun
+from federation.records.parts import Begun, EncodedPart, plan_digest
 from federation.records.profile_store import keep_profile
 from federation.records.rows import outcome_counts
 from federation.records.stopping import Stopper
@@ -104,7 +105,9 @@ class Keeper:
     _kept: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
     _pending: dict[int, dict[Outcome, int]] = field(default_factory=dict)
     _resumed: int = 0
+    _taken_up: dict[int, int] = field(default_factory=dict)
     _written: int = 0
+    _begun_rows: dict[int, int] = field(default_factory=dict)
     _started_s: float = 0.0
     _started_at: str = ""
     _served: float | None = None
@@ -142,6 +145,26 @@ class Keeper:
         self._begun = True
         return finished
 
+    def take_up(self, chunk: int, counts: Mapping[Outcome, int]) -> None:
+        """Count what an earlier run did of a chunk that is not whole."""
+        rows = sum(counts.values())
+        self._taken_up[chunk] = rows
+        self._resumed += rows
+        _add(self._pending.setdefault(chunk, dict.fromkeys(Outcome, 0)), counts)
+
+    def keep_begun(self, begun: Begun) -> None:
+        """Write what is done of a chunk that is not whole.
+
+        Raises
+        ------
+        StoreError
+            If the disk refuses.
+        """
+        if begun.chunk < self.stopper.needed:
+            keep_begun(self.store, begun)
+            fresh = begun.rows.num_rows - self._taken_up.get(begun.chunk, 0)
+            self._begun_rows[begun.chunk] = fresh
+
     def saw(self, chunk: int, counts: Mapping[Outcome, int]) -> None:
         """Hear of verdicts of a chunk that is not whole yet."""
         _add(self._pending.setdefault(chunk, dict.fromkeys(Outcome, 0)), counts)
@@ -168,7 +191,10 @@ class Keeper:
         self.store.keep_part(part.chunk, part.data)
         told = self._pending.pop(part.chunk, None)
         _add(self._kept, part.counts)
-        self._written += sum(part.counts.values())
+        self._written += sum(part.counts.values()) - self._taken_up.pop(part.chunk, 0)
+        self._begun_rows.pop(part.chunk, None)
+        if begun_path(self.store, part.chunk).exists():
+            drop_begun(self.store, part.chunk)
         self.stopper.saw(part.chunk, part.counts)
         self._there.add(part.chunk)
         whole = len(self._there) >= self.stopper.needed
@@ -198,7 +224,7 @@ class Keeper:
             "mode": self.mode,
             "started": self._started_at,
             "seconds": round(time.monotonic() - self._started_s, 6),
-            "realizations": self._written,
+            "realizations": self._written + sum(self._begun_rows.values()),
             "ended": ended,
         }
         if self._begun and not self._recorded:

@@ -26,7 +26,7 @@ from scenarios.errors import StoreError
 fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
 """The system's file locks; there are none on Windows, and nobody is locked out there."""
 
-__all__ = ["LOCK_NAME", "writer_at", "writing"]
+__all__ = ["LOCK_NAME", "may_be_abandoned", "writer_at", "writing"]
 
 LOCK_NAME = "writer.lock"
 _PATIENCE_S = 0.2
@@ -81,6 +81,20 @@ def writer_at(root: Path) -> dict[str, Any] | None:
         return _read(path)
     finally:
         os.close(handle)
+
+
+def may_be_abandoned(root: Path) -> bool:
+    """Whether nobody writes to a campaign directory, as far as this machine can tell.
+
+    A lock of another host may not be seen from here: a file that such a writer signed counts
+    as held. Without the system's locks any file does.
+    """
+    path = root / LOCK_NAME
+    if writer_at(root) is not None:
+        return False
+    if fcntl is None:
+        return not path.exists()
+    return not path.exists() or _read(path).get("host") in (None, platform.node())
 
 
 def _locked(path: Path) -> int | None:

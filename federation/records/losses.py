@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from federation.records.rows import outcome_codes
 from scenarios.arrays import FloatArray
 from scenarios.limits import Limits
 from scenarios.verdict import MarginKind, Outcome
@@ -151,5 +151,4 @@ def served_share(energy: Mapping[str, Any]) -> float | None:
 
 
 def _is(table: pa.Table, outcome: Outcome) -> Any:
-    same = pc.equal(table.column("outcome").cast(pa.string()), outcome.name.lower())
-    return np.asarray(same.to_numpy(), bool)
+    return outcome_codes(table.column("outcome")) == outcome

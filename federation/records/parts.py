@@ -30,6 +30,7 @@ __all__ = [
     "CHUNK_ROWS",
     "FORMAT",
     "STAMP_KEY",
+    "Begun",
     "ChunkSink",
     "EncodedPart",
     "batches",
@@ -66,6 +67,16 @@ class EncodedPart:
     data: bytes
     counts: Mapping[Outcome, int]
     profile: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """The first rows of a chunk that is not whole, in order, with their profile's bytes."""
+
+    chunk: int
+    rows: pa.Table
+    profile: bytes
+    plan_digest: str
 
 
 def chunk_range(chunk: int, samples: int) -> tuple[int, int]:
@@ -182,6 +193,7 @@ class ChunkSink:
     _open: dict[int, list[pa.Table]] = field(default_factory=dict)
     _profiles: dict[int, Profile] = field(default_factory=dict)
     _causes: dict[int, tuple[int, str]] = field(default_factory=dict)
+    _unsound: set[int] = field(default_factory=set)
 
     def accept(self, plan: Plan) -> None:
         """Take the plan everything that follows is tried under."""
@@ -226,15 +238,43 @@ class ChunkSink:
             if chunk not in self._profiles:
                 self._profiles[chunk] = Profile.of(self.scenario, self._plan, self.step)
             part = verdicts if stop - start == len(chunks) else verdicts.take(slice(start, stop))
+            self._unsound.add(chunk)  # until its profile and its rows have both taken the batch
             self._profiles[chunk].add(self.scenario, self._plan, snapshots, part, time=self.step)
-            self._take(chunk, rows.slice(start, stop - start))
+            self._open.setdefault(chunk, []).append(rows.slice(start, stop - start))
+            self._unsound.discard(chunk)
+            self._hand_over(chunk)
             start = stop
 
-    def _take(self, chunk: int, rows: pa.Table) -> None:
+    def begun(self) -> tuple[Begun, ...]:
+        """Return what is done of every chunk that is not whole, from its first row without a gap.
+
+        Rows after a gap are left out, and so is the whole chunk then: its profile counts them.
+        """
+        found = []
+        for chunk, pieces in self._open.items():
+            if chunk in self._unsound:
+                continue
+            rows = _in_order(pieces)
+            index, (first, _) = rows.column("index").to_numpy(), chunk_range(chunk, self.samples)
+            if index[0] != first or (index[1:] - index[:-1] != 1).any():
+                continue
+            profile = self._profile_bytes(chunk, self._profiles[chunk])
+            found.append(Begun(chunk=chunk, rows=rows, profile=profile, plan_digest=self._digest))
+        return tuple(found)
+
+    def go_on(self, chunk: int, rows: pa.Table, profile: Profile) -> None:
+        """Take up what an earlier run did of a chunk; nobody is told of it again."""
+        self._open[chunk], self._profiles[chunk] = [rows], profile
+        self._hand_over_whole(chunk)  # it may have been stopped between its last row and its part
+
+    def _hand_over(self, chunk: int) -> None:
+        """Tell of the batch that came, and hand over the chunk if that made it whole."""
         if self.watch is not None:
-            self.watch(chunk, outcome_counts(rows.column("outcome")))
-        pieces = self._open.setdefault(chunk, [])
-        pieces.append(rows)
+            self.watch(chunk, outcome_counts(self._open[chunk][-1].column("outcome")))
+        self._hand_over_whole(chunk)
+
+    def _hand_over_whole(self, chunk: int) -> None:
+        pieces = self._open[chunk]
         if sum(piece.num_rows for piece in pieces) < chunk_range(chunk, self.samples)[1]:
             return
         del self._open[chunk]
@@ -247,17 +287,20 @@ class ChunkSink:
             plan_digest=self._digest,
             cause=self._causes.pop(chunk, None),
         )
-        profile = encode_profile(
-            self._profiles.pop(chunk),
+        profile = self._profile_bytes(chunk, self._profiles.pop(chunk))
+        counts = outcome_counts(whole["outcome"])
+        self.keep(EncodedPart(chunk=chunk, data=data, counts=counts, profile=profile))
+
+    def _profile_bytes(self, chunk: int, profile: Profile) -> bytes:
+        return encode_profile(
+            profile,
             self.scenario,
             chunk=chunk,
             fingerprint=self.fingerprint,
             plan_digest=self._digest,
         )
-        counts = outcome_counts(whole["outcome"])
-        self.keep(EncodedPart(chunk=chunk, data=data, counts=counts, profile=profile))
 
 
 def _in_order(pieces: Sequence[pa.Table]) -> pa.Table:
     whole = pa.concat_tables(pieces).sort_by("index").combine_chunks()
-    return whole.cast(pieces[0].schema)
+    return whole.cast(pieces[-1].schema)

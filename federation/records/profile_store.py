@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from scenarios.scenario import Scenario
 if TYPE_CHECKING:
     from federation.records.store import CampaignStore  # which imports what encodes parts
 
-__all__ = ["encode_profile", "keep_profile", "profile_path", "read_profile"]
+__all__ = ["decode_profile", "encode_profile", "keep_profile", "profile_path", "read_profile"]
 
 _KEY = "gridproof"
 _VOLTAGE = "profile"
@@ -87,8 +87,11 @@ def read_profile(
     plan_digest: str,
     *,
     time: int = 0,
+    begun: Mapping[int, bytes] | None = None,
 ) -> tuple[Profile, int]:
     """Add up the profiles of some chunks of one step; also says how many chunks have none.
+
+    ``begun`` are those of chunks that are not whole.
 
     Raises
     ------
@@ -99,23 +102,53 @@ def read_profile(
     names = _names(whole, scenario)
     for chunk in chunks:
         path = profile_path(store, chunk)
-        if not path.is_file():
+        data = (begun or {}).get(chunk)
+        if data is None and not path.is_file():
             missing += 1
             continue
-        try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                table = file.read(use_threads=False)
-            stamp = json.loads((table.schema.metadata or {})[_KEY.encode()])
-            expected = (store.study["fingerprint"], plan_digest, chunk)
-            if (stamp["fingerprint"], stamp["plan"], stamp["chunk"]) != expected:
-                raise StoreError(f"{path} belongs to another campaign or plan; delete it")
-            _add(whole, table, names, int(stamp["solved"]))
-        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-            raise StoreError(
-                f"{path} is torn or not a profile ({str(error).splitlines()[0]}); delete it: "
-                "the report goes on without it"
-            ) from error
+        expected = (store.study["fingerprint"], plan_digest, chunk)
+        _read_one(whole, path if data is None else pa.BufferReader(data), path, names, expected)
     return whole, missing
+
+
+def decode_profile(
+    data: bytes,
+    scenario: Scenario,
+    plan: Plan,
+    *,
+    chunk: int,
+    fingerprint: str,
+    plan_digest: str,
+    time: int = 0,
+) -> Profile:
+    """Read what `encode_profile` made; raises `StoreError` as `read_profile` does."""
+    found = Profile.of(scenario, plan, time)
+    expected = (fingerprint, plan_digest, chunk)
+    where = Path(f"the profile of chunk {chunk}")
+    _read_one(found, pa.BufferReader(data), where, _names(found, scenario), expected)
+    return found
+
+
+def _read_one(
+    whole: Profile,
+    source: Any,
+    path: Path,
+    names: tuple[list[str], list[str], list[str | None]],
+    expected: tuple[Any, str, int],
+) -> None:
+    """Add one profile to another; ``path`` names it."""
+    try:
+        with pq.ParquetFile(source, page_checksum_verification=True) as file:
+            table = file.read(use_threads=False)
+        stamp = json.loads((table.schema.metadata or {})[_KEY.encode()])
+        if (stamp["fingerprint"], stamp["plan"], stamp["chunk"]) != expected:
+            raise StoreError(f"{path} belongs to another campaign or plan; delete it")
+        _add(whole, table, names, int(stamp["solved"]))
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise StoreError(
+            f"{path} is torn or not a profile ({str(error).splitlines()[0]}); delete it: "
+            "the report goes on without it"
+        ) from error
 
 
 def _names(profile: Profile, scenario: Scenario) -> tuple[list[str], list[str], list[str | None]]:

@@ -158,6 +158,8 @@ def outcome_codes(column: pa.ChunkedArray) -> IntArray:
     """Codes of `Outcome` of an ``outcome`` column, whatever the codes of its file are."""
     found = []
     for piece in column.chunks:
+        if not pa.types.is_dictionary(piece.type):
+            piece = piece.dictionary_encode()  # noqa: PLW2901  (the same names)
         code = np.array([Outcome[name.upper()] for name in piece.dictionary.to_pylist()], np.int64)
         found.append(code[piece.indices.to_numpy(zero_copy_only=False)])
     return np.concatenate(found) if found else np.zeros(0, np.int64)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 from federation.members.jobs import Trace
+from federation.records.begun import begun_chunks, read_begun
 from federation.records.keeper import Keeper, Tally, stored_plan
 from federation.records.parts import ChunkSink, plan_digest
+from federation.records.profile_store import decode_profile
+from federation.records.rows import outcome_counts
 from federation.records.stopping import Stopper
 from federation.records.store import CampaignStore
+from scenarios.errors import StoreError
 from scenarios.plan import Plan, Setpoints
 from scenarios.realization import Realizations
 from scenarios.scenario import Scenario
@@ -18,6 +24,11 @@ from scenarios.snapshot import Snapshots
 from scenarios.verdict import Verdicts
 
 __all__ = ["CampaignSink", "Tally", "plan_digest", "stored_plan"]
+
+_KEEP_EVERY_S = 30.0
+"""So long may what is done of a chunk be in memory alone: a process that is killed says nothing."""
+
+_PATIENCE_S = 1.0
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -46,6 +57,8 @@ class CampaignSink:
     step: int = 0
     _keeper: Keeper = field(init=False)
     _chunks: ChunkSink = field(init=False)
+    _writing: Lock = field(default_factory=Lock)
+    _kept_at_s: float = 0.0
 
     def __post_init__(self) -> None:
         self._keeper = Keeper(
@@ -71,6 +84,23 @@ class CampaignSink:
         """
         self._keeper.begin(plan)
         self._chunks.accept(plan)
+        self._kept_at_s = time.monotonic()
+        digest, fingerprint = plan_digest(plan), str(self.store.study["fingerprint"])
+        for chunk in begun_chunks(self.store):
+            begun = read_begun(self.store, chunk, digest)
+            if begun is None:
+                continue
+            profile = decode_profile(
+                begun.profile,
+                self.scenario,
+                plan,
+                chunk=chunk,
+                fingerprint=fingerprint,
+                plan_digest=digest,
+                time=self.step,
+            )
+            self._keeper.take_up(chunk, outcome_counts(begun.rows.column("outcome")))
+            self._chunks.go_on(chunk, begun.rows, profile)
 
     def keep_trace(self, trace: Trace) -> None:
         """Take what is kept beside the verdicts of the batch that comes next."""
@@ -89,7 +119,15 @@ class CampaignSink:
         second: Verdicts | None = None,
     ) -> None:
         """Take one batch; chunks it completes are on the disk when this returns."""
-        self._chunks.write(realizations, setpoints, snapshots, verdicts, second)
+        with self._writing:
+            self._chunks.write(realizations, setpoints, snapshots, verdicts, second)
+            if time.monotonic() - self._kept_at_s > _KEEP_EVERY_S:
+                self._keep_begun()
+
+    def _keep_begun(self) -> None:
+        for begun in self._chunks.begun():
+            self._keeper.keep_begun(begun)
+        self._kept_at_s = time.monotonic()
 
     @property
     def stopper(self) -> Stopper:
@@ -105,5 +143,13 @@ class CampaignSink:
         return self._keeper.record(ended)
 
     def record_failure(self, error: BaseException) -> None:
-        """Record a run that ended by an exception."""
+        """Keep what was done, and record a run that ended by an exception."""
+        # a feeder that hangs in the physics may hold it; what was kept last then has to do
+        if self._writing.acquire(timeout=_PATIENCE_S):
+            try:
+                self._keep_begun()
+            except StoreError as refused:
+                error.add_note(f"and what was begun could not be kept: {refused}")
+            finally:
+                self._writing.release()
         self._keeper.record_failure(error)

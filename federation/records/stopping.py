@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from federation.records.begun import begun_chunks, drop_begun
 from federation.records.rows import outcome_counts
 from federation.records.store import CHUNK_ROWS, CampaignStore
 from federation.statistics.sequential import Decision, StoppingRule, confidence_sequence
 from scenarios.verdict import Outcome
 
-__all__ = ["Stopper", "drop_surplus", "stopper_of", "stopping_summary", "until_enough"]
+__all__ = ["Stopper", "counted_chunks", "drop_surplus", "stopper_of", "until_enough"]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -124,12 +125,26 @@ def drop_surplus(store: CampaignStore, stopper: Stopper) -> tuple[int, ...]:
     surplus = tuple(chunk for chunk in store.finished() if chunk >= stopper.needed)
     for chunk in surplus:
         store.part_path(chunk).unlink(missing_ok=True)
+    for chunk in begun_chunks(store):
+        if chunk >= stopper.needed:
+            drop_begun(store, chunk)
     return surplus
 
 
-def stopping_summary(
-    store: CampaignStore, finished: Sequence[int]
+def counted_chunks(
+    store: CampaignStore, plan_digest: str | None = None
 ) -> tuple[tuple[int, ...], dict[str, Any] | None]:
-    """Return the chunks that count, of those finished, and why the campaign stopped."""
-    stopper = stopper_of(store)
+    """Return the chunks that count, and why the campaign stopped; None without a rule.
+
+    Without a rule the rows of chunks that were begun and not finished count, too; a rule looks
+    at whole chunks only.
+
+    Raises
+    ------
+    StoreError
+        If a part is torn or foreign.
+    """
+    finished, stopper = store.finished(plan_digest), stopper_of(store)
+    if stopper.rule is None:
+        return tuple(sorted({*finished, *begun_chunks(store)})), None
     return tuple(chunk for chunk in finished if chunk < stopper.needed), stopper.figures()

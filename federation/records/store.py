@@ -8,6 +8,8 @@
       plan.json           the plan that was tried
       scenario.json       what it was tried on: feeder, DERs, loads, limits; no report needs more
       parts/part-00000000.parquet   realizations 0 … 2047, and so on
+      begun/part-00000001.parquet   what a run that stopped had done of the next (`begun`)
+      logs/                         what federates wrote that ran as processes of their own
 
 Part ``k`` holds realizations ``k · 2048 …``: its bounds, and every byte in it, depend on the
 configuration alone, not on batches, workers or restarts. A part is written under another
@@ -27,6 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from federation.files import UNFINISHED, json_text, read_json, write_whole
+from federation.records.footers import footer_of, torn
 from federation.records.lock import LOCK_NAME
 from federation.records.parts import (
     CHUNK_ROWS,
@@ -39,10 +42,12 @@ from federation.records.parts import (
 from federation.studies.foreign import FOREIGN, answerer_words, own_word
 from scenarios.errors import StoreError
 
-__all__ = ["ANSWERED", "CHUNK_ROWS", "FORMAT", "CampaignStore", "step_root"]
-
 ANSWERED = "answered.json"
 """Where a campaign directory keeps what the planner that answers it said of itself."""
+LOGS = "logs"
+"""Folder of what federates wrote that ran as processes of their own."""
+
+__all__ = ["ANSWERED", "CHUNK_ROWS", "FORMAT", "LOGS", "CampaignStore", "step_root"]
 
 _PART = re.compile(r"part-(\d{8})\.parquet")
 
@@ -183,8 +188,27 @@ class CampaignStore:
 
     @property
     def environment(self) -> dict[str, Any]:
-        """``environment.json``."""
-        return read_json(self.root / "environment.json")
+        """``environment.json``.
+
+        Raises
+        ------
+        StoreError
+            If it is torn, or not what a campaign writes; parts do not depend on it.
+        """
+        path = self.root / "environment.json"
+        remedy = (
+            f"restore it, or make the campaign anew in another --out; {self.root}/parts is whole"
+        )
+        record = read_json(path, remedy)
+        runs, made = record.get("runs", []), record.get("versions", {})
+        sound = isinstance(runs, list) and all(
+            isinstance(run, dict)
+            and all(isinstance(run.get(key), int | float) for key in ("seconds", "realizations"))
+            for run in runs
+        )
+        if not sound or not isinstance(made, dict):
+            raise StoreError(f"{path} is not the record of a campaign's runs; {remedy}")
+        return record
 
     def read(self, name: str) -> str | None:
         """Text of a document of the campaign, None if it is not there yet."""
@@ -213,6 +237,12 @@ class CampaignStore:
     def part_path(self, chunk: int) -> Path:
         """File of a chunk."""
         return self.root / "parts" / f"part-{chunk:08d}.parquet"
+
+    def rows_path(self, chunk: int) -> Path:
+        """File that holds a chunk's rows: its part, or what was kept of it so far."""
+        path = self.part_path(chunk)
+        begun = self.root / "begun" / path.name
+        return begun if not path.exists() and begun.exists() else path
 
     def write_part(self, chunk: int, table: pa.Table, plan_digest: str) -> None:
         """Write one chunk; when this returns, it is on the disk under its own name.
@@ -274,8 +304,11 @@ class CampaignStore:
         done = set(finished)
         return tuple(k for k in range(-(-self.samples // CHUNK_ROWS)) if k not in done)
 
-    def tables(self, columns: Sequence[str], chunks: Sequence[int]) -> Iterator[pa.Table]:
+    def tables(self, columns: Sequence[str] | None, chunks: Sequence[int]) -> Iterator[pa.Table]:
         """Yield the chunks' rows one chunk at a time; never holds more than one.
+
+        Of a chunk that was begun and is not whole the rows that are kept. Without ``columns``
+        all of them.
 
         Raises
         ------
@@ -283,32 +316,32 @@ class CampaignStore:
             If a part cannot be read through.
         """
         for chunk in chunks:
-            path = self.part_path(chunk)
+            path = self.rows_path(chunk)
             try:
                 with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                    yield file.read(columns=list(columns), use_threads=False)
+                    yield file.read(
+                        columns=None if columns is None else list(columns), use_threads=False
+                    )
             except (pa.ArrowException, OSError) as error:
-                raise StoreError(_torn(path, error)) from error
+                raise StoreError(torn(path, error)) from error
 
     def first_cause(self, chunks: Sequence[int]) -> dict[str, Any] | None:
         """Return the first realization that erred and why, where a part says so."""
         for chunk in sorted(chunks):
             try:
-                with pq.ParquetFile(self.part_path(chunk)) as file:
+                with pq.ParquetFile(self.rows_path(chunk)) as file:
                     stamp = json.loads((file.schema_arrow.metadata or {})[STAMP_KEY.encode()])
             except (pa.ArrowException, OSError) as error:
-                raise StoreError(_torn(self.part_path(chunk), error)) from error
+                raise StoreError(torn(self.rows_path(chunk), error)) from error
             if "erred" in stamp:
                 return dict(stamp["erred"])
         return None
 
     def _check_part(self, path: Path, chunk: int, plan_digest: str | None) -> None:
         try:
-            with pq.ParquetFile(path) as file:
-                rows = file.metadata.num_rows
-                stamp = json.loads((file.schema_arrow.metadata or {})[STAMP_KEY.encode()])
+            rows, stamp = footer_of(path)
         except (pa.ArrowException, OSError) as error:
-            raise StoreError(_torn(path, error)) from error
+            raise StoreError(torn(path, error)) from error
         except (KeyError, ValueError) as error:
             raise StoreError(
                 f"{path} was not written by a campaign; move it elsewhere and run again"
@@ -372,10 +405,3 @@ class CampaignStore:
 def step_root(root: Path, step: int) -> Path:
     """Return the directory of the campaign of one of several steps."""
     return root / f"step-{step}"
-
-
-def _torn(path: Path, error: Exception) -> str:
-    return (
-        f"{path} is torn or unreadable ({str(error).splitlines()[0]}); delete it and run again "
-        "with the same --out: only its realizations are recomputed"
-    )

@@ -7,8 +7,11 @@ find any order statistic exactly from histograms of 65 536 counters (radix selec
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from tempfile import TemporaryFile
+from typing import IO
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +19,84 @@ from numpy.typing import NDArray
 from federation.statistics.shares import lower_tail_mean, quantile_rank
 from scenarios.arrays import FloatArray
 
-__all__ = ["HELD_AT_MOST", "Distribution", "Stream", "distributions", "order_statistics"]
+__all__ = [
+    "HELD_AT_MOST",
+    "Distribution",
+    "HeldColumns",
+    "Stream",
+    "distributions",
+    "order_statistics",
+]
 
 Stream = Callable[[], Iterable[Sequence[FloatArray]]]
 """Each call starts a pass; each item holds one 1-D array of finite values per column."""
 
 HELD_AT_MOST = 1 << 18
-"""Values per column that are simply held; longer columns are passed over four times."""
+"""Values per column that are simply held; longer columns go to a file, passed over four times."""
 
 _DIGIT = 16
 _BINS = 1 << _DIGIT
 _SIGN = np.uint64(1 << 63)
+
+
+class HeldColumns:
+    """Columns that are read once and passed over again as often as one likes.
+
+    Up to `HELD_AT_MOST` values a column they stay in memory, beyond that in a file without a
+    name, which ends with this object: what wrote the values need not be read again.
+
+    Parameters
+    ----------
+    columns
+        How many there are.
+    held_at_most
+        Values per column that stay in memory.
+    """
+
+    def __init__(self, columns: int, held_at_most: int = HELD_AT_MOST) -> None:
+        self._counts, self._most = np.zeros(columns, np.int64), held_at_most
+        self._held: list[Sequence[FloatArray]] = []
+        self._lengths: list[list[int]] = []
+        self._file: IO[bytes] | None = None
+
+    def add(self, item: Sequence[FloatArray]) -> None:
+        """Take one array for each column."""
+        self._counts += [len(values) for values in item]
+        if self._file is None:
+            self._held.append(item)
+            if self._counts.max(initial=0) <= self._most:
+                return
+            self._file = TemporaryFile(prefix="gridproof-")  # noqa: SIM115  (closed with this)
+            finalize(self, self._file.close)
+            held, self._held = self._held, []
+        else:
+            held = [item]
+        for one in held:
+            self._lengths.append([len(values) for values in one])
+            for values in one:
+                self._file.write(np.ascontiguousarray(values, np.float64).tobytes())
+
+    def stream(self) -> Iterator[Sequence[FloatArray]]:
+        """Start a pass: the items as they came."""
+        if self._file is None:
+            yield from self._held
+            return
+        self._file.seek(0)
+        for lengths in self._lengths:
+            yield [np.frombuffer(self._file.read(8 * length)) for length in lengths]
+
+    def distributions(
+        self, levels: Sequence[float], tail_share: float
+    ) -> tuple[Distribution | None, ...]:
+        """Exact quantiles and lower tail mean of every column; None where it is empty."""
+        counts = self._counts.tolist()
+        if self._file is not None:
+            return _of_stream(self.stream, counts, levels, tail_share)
+        columns = zip(*self._held, strict=True) if self._held else ((),) * len(counts)
+        return tuple(
+            _of_values(np.concatenate(kept), levels, tail_share) if count else None
+            for kept, count in zip(columns, counts, strict=True)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,29 +132,18 @@ def distributions(
     Parameters
     ----------
     stream
-        Starts a pass over the data; must yield the same values each time.
+        Starts a pass over the data; taken once.
     columns
         Arrays per item.
     levels, tail_share
         What is asked.
     held_at_most
-        Columns up to this length are held in memory.
+        Columns up to this length are held in memory; longer ones in a file of their own.
     """
-    counts = np.zeros(columns, np.int64)
-    held: list[list[FloatArray]] | None = [[] for _ in range(columns)]
+    held = HeldColumns(columns, held_at_most)
     for item in stream():
-        counts += [len(values) for values in item]
-        if held is not None and counts.max(initial=0) <= held_at_most:
-            for kept, values in zip(held, item, strict=True):
-                kept.append(values)
-        else:
-            held = None
-    if held is not None:
-        return tuple(
-            _of_values(np.concatenate(kept), levels, tail_share) if count else None
-            for kept, count in zip(held, counts.tolist(), strict=True)
-        )
-    return _of_stream(stream, counts.tolist(), levels, tail_share)
+        held.add(item)
+    return held.distributions(levels, tail_share)
 
 
 def _of_values(values: FloatArray, levels: Sequence[float], tail_share: float) -> Distribution:

@@ -6,37 +6,20 @@ A campaign's figures are read from its parts one at a time, so memory does not g
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from federation.records.answers import kept_answers
-from federation.records.crossed import crossed_outcomes
-from federation.records.losses import KindCounts, UnservedEnergy, served_share
 from federation.records.proof_words import proof_facts
+from federation.records.reading import QUANTILE_LEVELS, TAIL_SHARE, read_campaign
 from federation.records.restoration_summary import restoration_summary
-from federation.records.rows import MARGIN_UNITS, outcome_codes, outcome_counts
-from federation.records.stopping import stopping_summary
 from federation.records.store import CampaignStore
-from federation.records.streams import Distribution, distributions
-from federation.statistics.sequential import share_interval
-from federation.statistics.shares import feasible_share
-from federation.studies.sampling import DESIGNS
-from scenarios.arrays import BoolArray, FloatArray
+from scenarios.arrays import FloatArray
 from scenarios.audit import islands
-from scenarios.errors import StoreError
 from scenarios.plan import Plan
 from scenarios.scenario import Scenario
-from scenarios.verdict import MarginKind, Outcome
 
 __all__ = ["QUANTILE_LEVELS", "TAIL_SHARE", "about_plan", "campaign_summary", "plan_summary"]
-
-_ROW_COLUMNS = ("index", "outcome", "load_kw", "served_kw")
-QUANTILE_LEVELS = (0.01, 0.05, 0.5, 0.95)
-TAIL_SHARE = 0.05
-"""Share of the realizations whose mean margin is reported as CVaR."""
 
 
 def about_plan(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any]:
@@ -153,7 +136,7 @@ def _ders(plan: Plan, scenario: Scenario, time: int) -> dict[str, dict[str, Any]
 
 
 def campaign_summary(store: CampaignStore) -> dict[str, Any]:
-    """Say what became of the realizations of a campaign, read from its parts.
+    """Say what became of the realizations of a campaign, read once from its parts.
 
     ``erred`` realizations count neither for nor against the plan: they are outside
     ``feasible_share`` and its interval, and always beside it in ``outcomes``.
@@ -163,124 +146,7 @@ def campaign_summary(store: CampaignStore) -> dict[str, Any]:
     StoreError
         If a part is torn or foreign, or there is none yet.
     """
-    chunks, stopping = stopping_summary(store, store.finished())
-    if not chunks:
-        raise StoreError(f"{store.root} holds no finished part yet; run the campaign again")
-    asked = store.study["config"]["campaign"]
-    counts = dict.fromkeys(Outcome, 0)
-    worst: dict[str, dict[str, Any]] = {}
-    kinds, energy = KindCounts(), UnservedEnergy(hours=float(asked.get("horizon_h", 1.0)))
-    for table in store.tables([*_ROW_COLUMNS, *_columns("margin", "element", "phase")], chunks):
-        for outcome, number in outcome_counts(table.column("outcome")).items():
-            counts[outcome] += number
-        _keep_worst(worst, table)
-        kinds.add(table)
-        energy.add(table)
-    samples = sum(counts.values())
-    confidence = float(asked["confidence"] if stopping is None else stopping["confidence"])
-    share = feasible_share(counts, confidence)
-
-    def interval(count: int, trials: int) -> list[float]:
-        return list(share_interval(count, trials, confidence, anytime=stopping is not None))
-
-    runs = [run for run in store.environment.get("runs", []) if run["realizations"]]
-    seconds = sum(run["seconds"] for run in runs)
-    recorded = sum(run["realizations"] for run in runs)
-    return {
-        "samples": samples,
-        "step": store.step,
-        "asked": samples if stopping and stopping["reason"] else store.samples,
-        "judge": asked["judge"],
-        "recourse": store.recourse,
-        "sampler": asked["sampler"],
-        "outcomes": {kind.name.lower(): counts[kind] for kind in Outcome},
-        "outcome_intervals": {
-            kind.name.lower(): interval(counts[kind], samples) for kind in Outcome
-        },
-        "feasible_share": _number(share.value),
-        "served_share": served_share(energy.figures()),
-        "interval": [share.low, share.high] if stopping is None else stopping["interval"],
-        "independent_draws": asked["sampler"] not in DESIGNS,
-        "confidence": confidence,
-        "stopping": stopping,
-        "violations": kinds.shares(interval),
-        "energy": energy.figures(),
-        "worst": worst,
-        **({"erred": store.first_cause(chunks)} if counts[Outcome.ERRED] else {}),
-        **(
-            {"crossed": crossed_outcomes(store, chunks, confidence)}
-            if asked["judge"] == "both"
-            else {}
-        ),
-        "margins": _margins(store, chunks),
-        "seconds": seconds,
-        "samples_per_s": recorded / seconds if seconds > 0 else None,
-        **kept_answers(store),
-    }
-
-
-def _columns(*stems: str) -> list[str]:
-    return [f"{stem}_{kind.value}" for kind in MarginKind for stem in stems]
-
-
-def _keep_worst(worst: dict[str, dict[str, Any]], table: pa.Table) -> None:
-    """Keep the least finite margin of each kind, of what did not err; the first wins a tie."""
-    judged = outcome_codes(table.column("outcome")) != Outcome.ERRED
-    for kind in MarginKind:
-        margin = table.column(f"margin_{kind.value}").to_numpy()
-        finite = np.isfinite(margin) & judged
-        if not finite.any():
-            continue
-        row = int(np.where(finite, margin, np.inf).argmin())
-        if kind.value in worst and worst[kind.value]["margin"] <= margin[row]:
-            continue
-        worst[kind.value] = {
-            "margin": float(margin[row]),
-            "unit": MARGIN_UNITS[kind.value],
-            "element": table.column(f"element_{kind.value}")[row].as_py(),
-            "phase": table.column(f"phase_{kind.value}")[row].as_py(),
-            "index": table.column("index")[row].as_py(),
-        }
-
-
-def _margins(store: CampaignStore, chunks: Sequence[int]) -> dict[str, dict[str, Any]]:
-    """Quantiles and lower tail mean of every kind's worst margin, over what was solved.
-
-    What *erred* says nothing of the plan, whatever margins it came with.
-    """
-    names = _columns("margin")
-
-    def stream() -> Iterator[list[FloatArray]]:
-        for table in store.tables(["outcome", *names], chunks):
-            judged = outcome_codes(table.column("outcome")) != Outcome.ERRED
-            yield [_finite(table.column(name), judged) for name in names]
-
-    levels = (0.0, *QUANTILE_LEVELS, 1.0)
-    found = distributions(stream, len(names), levels, TAIL_SHARE)
-    return {
-        kind.value: _in_words(kind, one)
-        for kind, one in zip(MarginKind, found, strict=True)
-        if one is not None
-    }
-
-
-def _finite(column: pa.ChunkedArray, judged: BoolArray) -> FloatArray:
-    values = np.asarray(column.to_numpy(), np.float64)
-    return values[judged & np.isfinite(values)]
-
-
-def _in_words(kind: MarginKind, one: Distribution) -> dict[str, Any]:
-    return {
-        "unit": MARGIN_UNITS[kind.value],
-        "count": one.count,
-        "min": one.quantiles[0],
-        "quantiles": {
-            f"{level:g}": value
-            for level, value in zip(one.levels[1:-1], one.quantiles[1:-1], strict=True)
-        },
-        "max": one.quantiles[-1],
-        "cvar": {"share": one.tail_share, "mean": one.tail_mean},
-    }
+    return read_campaign(store).summary
 
 
 def _number(value: Any) -> float | None:

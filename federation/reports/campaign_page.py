@@ -14,7 +14,7 @@ from federation.files import write_whole
 from federation.records.store import CampaignStore
 from federation.reports.campaign_words import interval_words
 from federation.reports.charts import figure_convergence, figure_envelope, figure_shares
-from federation.reports.data import ReportData, gather
+from federation.reports.data import Readout, ReportData, gather
 from federation.reports.figures import figure_margins, figure_one_line
 from federation.reports.page import PAGE, Section, figure_entry, render_page
 from federation.reports.sentences import described, environment_facts, headline, leads, plan_facts
@@ -42,7 +42,7 @@ def write_report(
     store: CampaignStore,
     scenario: Scenario,
     out: Path,
-    verdicts: dict[str, Any] | None = None,
+    readout: Readout | None = None,
 ) -> Path:
     """Write a campaign's page, figures (SVG and PNG) and tables (CSV).
 
@@ -52,8 +52,8 @@ def write_report(
         The campaign, whole or as far as it came, and what its rows speak of.
     out
         Folder: ``report.html``, ``figures/`` and ``tables/`` go there.
-    verdicts
-        The campaign's summary, if there already.
+    readout
+        What `federation.reports.data.read_out` brought, if there already.
 
     Returns
     -------
@@ -65,11 +65,11 @@ def write_report(
     StoreError
         If the campaign cannot be read or ``out`` cannot be written.
     """
-    data = gather(store, scenario, verdicts)
+    data = gather(store, scenario, readout)
     tables = all_tables(data)
     try:
         (out / "tables").mkdir(parents=True, exist_ok=True)
-        figures = _draw(store, data, out / "figures")
+        figures = _draw(data, out / "figures")
     except OSError as error:
         raise StoreError(f"{out} cannot be written ({error}); give another --out") from error
     for table in tables.values():
@@ -78,7 +78,7 @@ def write_report(
     return out / PAGE
 
 
-def _draw(store: CampaignStore, data: ReportData, folder: Path) -> dict[str, dict[str, Any]]:
+def _draw(data: ReportData, folder: Path) -> dict[str, dict[str, Any]]:
     """Draw every figure there is data for; returns them ready for the page."""
     scenario, solved = data.scenario, bool(data.verdicts["margins"])
     drawn: dict[str, Callable[[Path], tuple[Path, ...]]] = {
@@ -93,7 +93,7 @@ def _draw(store: CampaignStore, data: ReportData, folder: Path) -> dict[str, dic
     if not len(data.convergence.judged):
         del drawn["convergence"]
     if solved:
-        drawn["margins"] = lambda path: figure_margins(store, path, data.verdicts, data.chunks)
+        drawn["margins"] = lambda path: figure_margins(data.verdicts, data.margins, path)
     if data.profile.solved and len(data.profile.bus):
         drawn["voltages"] = lambda path: figure_envelope(
             scenario, data.profile, data.distances, path

@@ -12,10 +12,8 @@ __all__ = ["erred_words", "interval_kind", "interval_words", "sentences", "serve
 
 
 def interval_kind(campaign: Mapping[str, Any]) -> str:
-    """Say which interval the headline has."""
-    if campaign.get("stopping"):
-        return "anytime-valid"
-    return "exact" if campaign.get("independent_draws", True) else "nominal"
+    """Say which interval a summary or a comparison has; `federation.records.intervals` decided."""
+    return str(campaign["interval_kind"])
 
 
 def interval_words(campaign: Mapping[str, Any]) -> str:
@@ -53,6 +51,11 @@ def sentences(campaign: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"sampler {campaign['sampler']}: draws are not independent, so the interval is "
             "nominal, not exact"
+        )
+    if campaign["interval_kind"] == "widened":
+        lines.append(
+            "realizations are tied to those before them, so the interval is widened by their "
+            f"autocorrelation ({campaign['widening']:.2f} for one independent one), an estimate"
         )
     if energy and energy["expected_unserved_kwh"] is not None:
         lines.append(

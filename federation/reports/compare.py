@@ -13,18 +13,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from federation.records.intervals import Intervals
 from federation.records.losses import UnservedEnergy, served_share
 from federation.records.rows import MARGIN_UNITS, outcome_codes
-from federation.records.stopping import stopping_summary
+from federation.records.stopping import counted_chunks
 from federation.records.store import CampaignStore
 from federation.records.streams import distributions
-from federation.statistics.paired import paired_difference
-from federation.statistics.shares import share_of
 from scenarios.arrays import FloatArray
 from scenarios.errors import StoreError
 from scenarios.verdict import MarginKind, Outcome
 
-__all__ = ["about_campaign", "compare_campaigns", "crossed_difference", "served_by"]
+__all__ = [
+    "about_campaign",
+    "compare_campaigns",
+    "crossed_difference",
+    "intervals_of_both",
+    "served_by",
+]
 
 _DRAWN_BY = (
     "seed", "sampler", "per_phase", "std_share", "correlation", "correlation_matrix",
@@ -52,10 +57,10 @@ def compare_campaigns(
     -------
     dict
         ``realizations`` compared and ``unjudged`` (erred in either, left out);
-        ``shares`` of both with exact intervals and the share of the load ``served``;
-        ``crossed`` counts; ``difference`` (second
-        less first) as by `federation.statistics.paired.paired_difference`; ``margins`` by
-        kind: mean and quantiles of the margin gained, and how many gained.
+        ``shares`` of both and their ``difference`` (second less first), with the intervals that
+        both campaigns may show (``interval_kind``), each share with that of the load ``served``;
+        ``crossed`` counts; ``margins`` by kind: mean and quantiles of the margin gained, and how
+        many gained.
 
     Raises
     ------
@@ -63,27 +68,39 @@ def compare_campaigns(
         If they are of different draws, share no part, or cannot be read.
     """
     _same_draw(first, second)
-    finished = [set(stopping_summary(store, store.finished())[0]) for store in (first, second)]
+    finished = [set(counted_chunks(store)[0]) for store in (first, second)]
     chunks = sorted(finished[0] & finished[1])
     if not chunks:
         raise StoreError(
             f"{first.root} and {second.root} have no finished part in common; run both further"
         )
-    table = _outcome_pairs(first, second, chunks)
+    intervals = intervals_of_both(first, second, confidence)
+    table, gained = _outcome_pairs(first, second, chunks, in_order=bool(intervals.lags))
+    intervals = intervals.seen(gained)
     served = [served_by([store], chunks) for store in (first, second)]
     return {
         "first": about_campaign(first),
         "second": about_campaign(second),
-        **crossed_difference(_crossed(table), int(table.sum()), confidence, served),
+        **crossed_difference(_crossed(table), int(table.sum()), intervals, served),
         "outcomes": _outcomes_by_name(table),
         "margins": _margins(first, second, chunks),
     }
 
 
+def intervals_of_both(first: CampaignStore, second: CampaignStore, confidence: float) -> Intervals:
+    """Return the intervals that two campaigns may show beside each other.
+
+    Where either ended by a rule, how many pairs there are was decided by looking, for the other
+    campaign as well.
+    """
+    one, other = (Intervals.of(store.study["config"], confidence) for store in (first, second))
+    return one.beside(other)
+
+
 def crossed_difference(
     counts: Mapping[str, int],
     realizations: int,
-    confidence: float,
+    intervals: Intervals,
     served: Sequence[float | None],
 ) -> dict[str, Any]:
     """Both shares and their paired difference, from how often each was feasible.
@@ -94,8 +111,8 @@ def crossed_difference(
         ``both_feasible``, ``first_only``, ``second_only``, ``neither``.
     realizations
         Compared, those that erred in either included.
-    confidence
-        Of the intervals.
+    intervals
+        What both campaigns may show.
     served
         Share of the load that each serves, which stands beside the share feasible.
     """
@@ -103,30 +120,38 @@ def crossed_difference(
     return {
         "realizations": realizations,
         "unjudged": realizations - judged,
-        "confidence": confidence,
+        **intervals.words(),
         "shares": [
             {
-                **_share(counts["both_feasible"] + counts[only], judged, confidence),
+                **_share(counts["both_feasible"] + counts[only], judged, intervals),
                 "served": served[k],
             }
             for k, only in enumerate(("first_only", "second_only"))
         ],
         "crossed": dict(counts),
-        "difference": paired_difference(
-            counts["second_only"], counts["first_only"], judged, confidence
-        ),
+        "difference": intervals.difference(counts["second_only"], counts["first_only"], judged),
     }
 
 
-def _outcome_pairs(first: CampaignStore, second: CampaignStore, chunks: Sequence[int]) -> Any:
-    """Count every pair of outcomes, (first, second), refusing rows that were not drawn alike."""
+def _outcome_pairs(
+    first: CampaignStore, second: CampaignStore, chunks: Sequence[int], *, in_order: bool
+) -> tuple[Any, FloatArray]:
+    """Count every pair of outcomes, (first, second), refusing rows that were not drawn alike.
+
+    Where their order matters, the gain of every pair (1, 0 or -1) comes beside.
+    """
     table = np.zeros((len(Outcome), len(Outcome)), np.int64)
+    gained = [np.zeros(0)]
     for one, other in _pairs(first, second, chunks):
         _same_rows(first, second, one, other)
-        pair = outcome_codes(one.column("outcome")) * len(Outcome)
-        pair = pair + outcome_codes(other.column("outcome"))
+        codes = [outcome_codes(table_.column("outcome")) for table_ in (one, other)]
+        pair = codes[0] * len(Outcome) + codes[1]
         table += np.bincount(pair, minlength=table.size).reshape(table.shape)
-    return table
+        if in_order:
+            judged = (codes[0] != Outcome.ERRED) & (codes[1] != Outcome.ERRED)
+            held = [(code[judged] == Outcome.FEASIBLE).astype(float) for code in codes]
+            gained.append(held[1] - held[0])
+    return table, np.concatenate(gained)
 
 
 def _crossed(table: Any) -> dict[str, int]:
@@ -153,9 +178,11 @@ def _outcomes_by_name(table: Any) -> dict[str, dict[str, int]]:
     }
 
 
-def _share(count: int, judged: int, confidence: float) -> dict[str, Any]:
-    one = share_of(count, judged, confidence)
-    return {"value": count / judged if judged else None, "interval": [one.low, one.high]}
+def _share(count: int, judged: int, intervals: Intervals) -> dict[str, Any]:
+    return {
+        "value": count / judged if judged else None,
+        "interval": list(intervals.share(count, judged)),
+    }
 
 
 def served_by(stores: Sequence[CampaignStore], chunks: Sequence[int]) -> float | None:
@@ -248,7 +275,7 @@ def _pairs(
 
 
 def _columns(store: CampaignStore, chunk: int) -> list[str]:
-    with pq.ParquetFile(store.part_path(chunk)) as file:
+    with pq.ParquetFile(store.rows_path(chunk)) as file:
         return list(file.schema_arrow.names)
 
 

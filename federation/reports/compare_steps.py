@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from federation.records.intervals import Intervals
 from federation.records.rows import outcome_codes
-from federation.records.stopping import stopping_summary
+from federation.records.stopping import counted_chunks
 from federation.records.store import CampaignStore
 from federation.reports.compare import (
     about_campaign,
     compare_campaigns,
     crossed_difference,
+    intervals_of_both,
     served_by,
 )
 from scenarios.arrays import BoolArray
@@ -59,14 +61,16 @@ def compare_steps(
         one_step = compare_campaigns(pair[0], pair[1], confidence)
         found.append({"step": step, "name": name, **one_step})
     joint = {"first": about_campaign(first), "second": about_campaign(second)}
-    return {"steps": found, "joint": {**joint, **_joint(pairs, confidence)}}
+    intervals = intervals_of_both(first, second, confidence)
+    return {"steps": found, "joint": {**joint, **_joint(pairs, intervals)}}
 
 
 def _joint(
-    pairs: Sequence[tuple[CampaignStore, CampaignStore]], confidence: float
+    pairs: Sequence[tuple[CampaignStore, CampaignStore]], intervals: Intervals
 ) -> dict[str, Any]:
     """Cross what is feasible at every step; a realization that erred anywhere is left out."""
-    kept = [set(stopping_summary(one, one.finished())[0]) for pair in pairs for one in pair]
+    kept = [set(counted_chunks(one)[0]) for pair in pairs for one in pair]
+    gained = [np.zeros(0)]
     counts = dict.fromkeys(("both_feasible", "first_only", "second_only", "neither"), 0)
     realizations = 0
     for chunk in sorted(set.intersection(*kept)):
@@ -77,6 +81,7 @@ def _joint(
         judged = ~(erred[:rows] | other[:rows])
         one, two = first[:rows][judged], second[:rows][judged]
         realizations += rows
+        gained.append(two.astype(float) - one)
         for name, where in (
             ("both_feasible", one & two),
             ("first_only", one & ~two),
@@ -86,7 +91,7 @@ def _joint(
             counts[name] += int(where.sum())
     chunks = sorted(set.intersection(*kept))
     served = [served_by([pair[side] for pair in pairs], chunks) for side in (0, 1)]
-    return crossed_difference(counts, realizations, confidence, served)
+    return crossed_difference(counts, realizations, intervals.seen(np.concatenate(gained)), served)
 
 
 def _held(stores: Sequence[CampaignStore], chunk: int) -> tuple[BoolArray, BoolArray]:

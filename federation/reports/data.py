@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from federation.records.answers import kept_why
+from federation.records.begun import begun_chunks, read_begun
+from federation.records.footers import footer_of
+from federation.records.intervals import Intervals
 from federation.records.profile import Profile, element_ids
 from federation.records.profile_store import read_profile
+from federation.records.reading import Reading, read_campaign
 from federation.records.rows import MARGIN_UNITS, outcome_codes
 from federation.records.sink import plan_digest, stored_plan
-from federation.records.stopping import stopping_summary
+from federation.records.stopping import counted_chunks
 from federation.records.store import CHUNK_ROWS, CampaignStore
-from federation.records.summary import campaign_summary, plan_summary
+from federation.records.streams import HeldColumns
+from federation.records.summary import plan_summary
 from federation.reports.distance import Distances, electrical_distances
-from federation.statistics.sequential import share_interval
 from scenarios.arrays import FloatArray, IntArray
 from scenarios.errors import StoreError
 from scenarios.plan import Plan
 from scenarios.scenario import Scenario
 from scenarios.verdict import MarginKind, Outcome
 
-__all__ = ["WORST", "Convergence", "ReportData", "breach_table", "gather", "relative_margins"]
+__all__ = [
+    "WORST",
+    "Convergence",
+    "Listing",
+    "Readout",
+    "ReportData",
+    "breach_table",
+    "gather",
+    "read_out",
+    "relative_margins",
+]
 
 WORST = 10
 """Realizations listed with everything that is kept of them."""
@@ -64,6 +77,8 @@ class ReportData:
         What was tried and what became of it; ``verdicts`` is the campaign's summary.
     chunks
         The parts that count.
+    margins
+        The finite worst margins, a column for each kind of limit.
     convergence
         How the estimate settled.
     worst
@@ -85,6 +100,7 @@ class ReportData:
     plan_facts: dict[str, Any]
     chunks: tuple[int, ...]
     verdicts: dict[str, Any]
+    margins: HeldColumns
     convergence: Convergence
     worst: tuple[dict[str, Any], ...]
     unsolved: tuple[dict[str, Any], ...]
@@ -95,17 +111,34 @@ class ReportData:
     environment: Mapping[str, Any]
 
 
-def gather(
-    store: CampaignStore, scenario: Scenario, verdicts: dict[str, Any] | None = None
-) -> ReportData:
-    """Read a campaign once over for its report.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Readout:
+    """A campaign read once over for its report: its `Reading`, and what is listed of it."""
+
+    reading: Reading
+    listing: Listing
+
+
+def read_out(
+    store: CampaignStore,
+    scenario: Scenario,
+    tell: Callable[[int, int], None] = lambda _done, _of: None,
+) -> Readout:
+    """Read a campaign once over for its summary and its page; raises as `read_campaign`."""
+    chunks, _ = counted_chunks(store)
+    listing = Listing(scenario, sum(footer_of(store.rows_path(chunk))[0] for chunk in chunks))
+    return Readout(reading=read_campaign(store, hear=listing.read, tell=tell), listing=listing)
+
+
+def gather(store: CampaignStore, scenario: Scenario, readout: Readout | None = None) -> ReportData:
+    """Gather what a report shows of a campaign.
 
     Parameters
     ----------
     store, scenario
         The campaign and what its rows speak of.
-    verdicts
-        Its `campaign_summary`, if there already.
+    readout
+        What `read_out` brought, if there already.
 
     Raises
     ------
@@ -115,14 +148,21 @@ def gather(
     plan = stored_plan(store, scenario)
     if plan is None:
         raise StoreError(f"{store.root} holds no plan.json yet; nothing was tried")
-    verdicts = campaign_summary(store) if verdicts is None else verdicts
-    step = store.step
-    chunks, _ = stopping_summary(store, store.finished(plan_digest(plan)))
-    pass_ = _Pass(scenario, verdicts)
-    margins = [f"margin_{kind.value}" for kind in MarginKind]
-    for table in store.tables(["index", "outcome", *margins], chunks):
-        pass_.read(table)
-    profile, missing = read_profile(store, chunks, scenario, plan, plan_digest(plan), time=step)
+    digest, step = plan_digest(plan), store.step
+    store.finished(digest)  # refuses parts of another plan
+    readout = read_out(store, scenario) if readout is None else readout
+    chunks, listing, verdicts = (
+        readout.reading.chunks, readout.listing, readout.reading.summary
+    )  # fmt: skip
+    begun = {
+        chunk: one.profile
+        for chunk in set(chunks) & set(begun_chunks(store))
+        if (one := read_begun(store, chunk, digest)) is not None
+    }
+    profile, missing = read_profile(store, chunks, scenario, plan, digest, time=step, begun=begun)
+    intervals = Intervals.of(store.study["config"])
+    intervals = replace(intervals, widening=verdicts.get("widening", 1.0))
+    rows = _rows(store, scenario, [*listing.worst(), *listing.unsolved()])
     return ReportData(
         scenario=scenario,
         plan=plan,
@@ -130,9 +170,10 @@ def gather(
         plan_facts=_plan_facts(store, plan, scenario),
         chunks=chunks,
         verdicts=verdicts,
-        convergence=pass_.convergence(),
-        worst=_rows(store, scenario, pass_.worst()),
-        unsolved=_rows(store, scenario, pass_.unsolved()),
+        margins=readout.reading.margins,
+        convergence=listing.convergence(intervals),
+        worst=tuple(rows[index] for index in listing.worst()),
+        unsolved=tuple(rows[index] for index in listing.unsolved()),
         profile=profile,
         profile_missing=missing,
         distances=electrical_distances(scenario, plan, step),
@@ -158,12 +199,11 @@ def relative_margins(scenario: Scenario, margins: Mapping[str, Any]) -> Any:
     return np.min(scaled, axis=0)
 
 
-class _Pass:
+class Listing:
     """One pass over the rows: running counts and the few realizations worth listing."""
 
-    def __init__(self, scenario: Scenario, verdicts: Mapping[str, Any]) -> None:
-        samples, self._anytime = verdicts["samples"], bool(verdicts["stopping"])
-        self._scenario, self._confidence = scenario, verdicts["confidence"]
+    def __init__(self, scenario: Scenario, samples: int) -> None:
+        self._scenario = scenario
         marks = np.unique(np.geomspace(1, max(1, samples), _CHECKPOINTS).astype(np.int64))
         self._marks, self._read = marks, 0
         self._feasible = self._judged = 0
@@ -172,6 +212,7 @@ class _Pass:
         self._first: dict[Outcome, list[int]] = {kind: [] for kind in _UNSOLVED}
 
     def read(self, table: pa.Table) -> None:
+        """Take a part's rows, in order."""
         outcome = outcome_codes(table.column("outcome"))
         index = table.column("index").to_numpy()
         feasible = self._feasible + np.cumsum(outcome == Outcome.FEASIBLE)
@@ -191,11 +232,10 @@ class _Pass:
         found = [(float(relative[k]), int(index[k])) for k in least if relative[k] < np.inf]
         self._least = sorted(self._least + found)[:WORST]
 
-    def convergence(self) -> Convergence:
+    def convergence(self, intervals: Intervals) -> Convergence:
+        """Return the estimate as it stood on the way, with the intervals it may show."""
         points = [(yes, of) for yes, of in self._points if of]
-        bounds = [
-            share_interval(yes, of, self._confidence, anytime=self._anytime) for yes, of in points
-        ]
+        bounds = [intervals.share(yes, of) for yes, of in points]
         return Convergence(
             judged=np.array([of for _, of in points], np.int64),
             share=np.array([yes / of for yes, of in points]),
@@ -204,28 +244,28 @@ class _Pass:
         )
 
     def worst(self) -> list[int]:
+        """Return the solved realizations of least relative margin, worst first."""
         return [index for _, index in self._least]
 
     def unsolved(self) -> list[int]:
+        """Return the first realizations of each outcome without a margin to rank."""
         return [index for listed in self._first.values() for index in listed]
 
 
 def _rows(
     store: CampaignStore, scenario: Scenario, indices: Sequence[int]
-) -> tuple[dict[str, Any], ...]:
-    """Read whole rows, in the order asked for."""
+) -> dict[int, dict[str, Any]]:
+    """Read whole rows, by their index; each part they are in is opened once."""
     wanted: dict[int, list[int]] = {}
     for index in indices:
         wanted.setdefault(index // CHUNK_ROWS, []).append(index)
     found: dict[int, dict[str, Any]] = {}
     for chunk, some in wanted.items():
-        with pq.ParquetFile(store.part_path(chunk)) as file:
-            names = file.schema_arrow.names
-        (table,) = store.tables(names, [chunk])
+        (table,) = store.tables(None, [chunk])
         first, _ = store.chunk_range(chunk)
         for row in table.take([index - first for index in some]).to_pylist():
             found[row["index"]] = _with_failures(row, scenario)
-    return tuple(found[index] for index in indices)
+    return found
 
 
 def _with_failures(row: dict[str, Any], scenario: Scenario) -> dict[str, Any]:

@@ -6,7 +6,7 @@ reads the same; files hold no date, so equal content means equal bytes.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,20 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from federation.records.profile import Profile
-from federation.records.rows import MARGIN_UNITS, outcome_codes
-from federation.records.store import CampaignStore
-from federation.records.summary import TAIL_SHARE, campaign_summary
+from federation.records.rows import MARGIN_UNITS
+from federation.records.streams import HeldColumns
+from federation.records.summary import TAIL_SHARE
 from federation.reports.halos import draw_halos, halo_legend, haloed_ders
 from federation.reports.layout import bus_positions, place_labels
 from federation.reports.svg import write_figure
 from federation.wording import decimals
 from scenarios.plan import Plan
 from scenarios.scenario import Scenario
-from scenarios.verdict import Outcome
+from scenarios.verdict import MarginKind
 
 __all__ = ["figure_margins", "figure_one_line", "save_figure"]
 
@@ -99,7 +100,7 @@ def _one_line(plan: Plan, scenario: Scenario, time: int, profile: Profile | None
         loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=4, fontsize=8,
         frameon=False, handlelength=2.6,
     )  # fmt: skip
-    figure.canvas.draw()
+    lay_out(figure)
     place_labels(axes, labels, segments)
     return figure
 
@@ -236,10 +237,7 @@ def _legend() -> list[Line2D]:
 
 
 def figure_margins(
-    store: CampaignStore,
-    path: Path,
-    summary: Mapping[str, Any] | None = None,
-    chunks: Sequence[int] | None = None,
+    summary: Mapping[str, Any], columns: HeldColumns, path: Path
 ) -> tuple[Path, ...]:
     """Draw, for each kind of limit, how the worst margin of a realization is distributed.
 
@@ -247,14 +245,12 @@ def figure_margins(
 
     Parameters
     ----------
-    store
-        The campaign; read part by part, twice.
+    summary
+        The campaign's.
+    columns
+        Its margins, as `federation.records.reading.read_campaign` brings them; passed over once.
     path
         Where to; ``.svg`` and ``.png`` are written beside each other.
-    summary
-        The campaign's summary, if there already.
-    chunks
-        The parts it is of; all finished ones if not given.
 
     Returns
     -------
@@ -266,19 +262,15 @@ def figure_margins(
     ValueError
         If nothing was solved, so that there is no margin to draw.
     """
-    summary = campaign_summary(store) if summary is None else summary
     margins = summary["margins"]
     if not margins:
-        raise ValueError(f"{store.root}: no realization was solved; there is no margin to draw")
+        raise ValueError("no realization was solved; there is no margin to draw")
     edges = {kind: _edges(one["min"], one["max"]) for kind, one in margins.items()}
     counts = {kind: np.zeros(_BINS, np.int64) for kind in margins}
-    names = [f"margin_{kind}" for kind in margins]
-    which = store.finished() if chunks is None else chunks
-    for table in store.tables(["outcome", *names], which):
-        judged = outcome_codes(table.column("outcome")) != Outcome.ERRED
-        for kind in margins:
-            values = table.column(f"margin_{kind}").to_numpy()
-            counts[kind] += np.histogram(values[judged & np.isfinite(values)], edges[kind])[0]
+    for item in columns.stream():
+        for kind, values in zip(MarginKind, item, strict=True):
+            if kind.value in margins:
+                counts[kind.value] += np.histogram(values, edges[kind.value])[0]
     figure = Figure(figsize=(7.2, 1.5 * len(margins) + 0.6), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(margins), 1, squeeze=False)[:, 0]
@@ -341,11 +333,17 @@ def _size(place: Any) -> tuple[float, float]:
     return 9.5, 9.5 * shape + 0.9
 
 
+def lay_out(figure: Figure) -> None:
+    """Lay a figure out once, not again whenever it is drawn."""
+    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+
+
 def save_figure(figure: Figure, path: Path) -> tuple[Path, ...]:
     """Write a figure as SVG, its text as text, and as PNG, neither with a date in it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once, not again for each file
+    lay_out(figure)
     svg, png = path.with_suffix(".svg"), path.with_suffix(".png")
     with rc_context({"svg.hashsalt": "gridproof", "svg.fonttype": "none"}):
         write_figure(figure, svg, metadata={"Date": None, "Creator": None})

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from federation.records.proof_words import scope_words
-from federation.reports.campaign_words import erred_words, served_share
+from federation.reports.campaign_words import erred_words, interval_words, served_share
 from federation.reports.view_table import blank_table
 from federation.wording import decimals, fixed, per_cent, percent, served_words
 
@@ -177,7 +177,7 @@ def steps_view(found: Mapping[str, Any]) -> RenderableType:
         ("feasible at every step ", "bold"),
         ("none judged yet" if share is None else percent(share), "bold"),
         f" of {joint['realizations'] - joint['unjudged']} realizations, paired by index "
-        f"({100.0 * joint['confidence']:g} % exact interval {percent(low)} to {percent(high)}), ",
+        f"({interval_words(joint)} {percent(low)} to {percent(high)}), ",
         (served_words(joint["served_share"]), _BAD if joint["served_share"] == 0.0 else "bold"),
         "" if joint["served_share"] == 0.0 else " of the load, all steps together",
     )

@@ -13,7 +13,8 @@ from federation.records.restoration_summary import restoration_summary
 from federation.records.sink import stored_plan
 from federation.records.store import CampaignStore
 from federation.reports.campaign_page import write_report
-from federation.reports.campaign_words import served_share
+from federation.reports.campaign_words import interval_kind, interval_words, served_share
+from federation.reports.data import Readout
 from federation.reports.page import PAGE, Section, figure_entry, render_page
 from federation.reports.plan_words import proof_notes
 from federation.reports.restoration_view import restoration_facts
@@ -35,7 +36,11 @@ _LEAD = (
 
 
 def write_steps_report(
-    store: CampaignStore, scenario: Scenario, out: Path, found: Mapping[str, Any]
+    store: CampaignStore,
+    scenario: Scenario,
+    out: Path,
+    found: Mapping[str, Any],
+    readouts: Mapping[int, Readout] | None = None,
 ) -> Path:
     """Write the page over all steps, and into ``step-0/`` and so on each step's own.
 
@@ -47,6 +52,8 @@ def write_steps_report(
         Folder: ``report.html``, ``figures/``, ``tables/`` and a folder for each step go there.
     found
         `federation.campaigns.steps.steps_summary`.
+    readouts
+        What `federation.reports.data.read_out` brought of each step, if there already.
 
     Returns
     -------
@@ -67,7 +74,7 @@ def write_steps_report(
     tables = {"steps": _steps_table(found), "first-failed": _failed_table(found["joint"])}
     if about is not None:
         tables["phases"] = _phase_table(about)
-    links = _write_each(store, scenario, out, found)
+    links = _write_each(store, scenario, out, found, readouts or {})
     try:
         (out / "tables").mkdir(parents=True, exist_ok=True)
         figures = () if about is None else (_stages(plan, scenario, out / "figures"),)
@@ -98,13 +105,17 @@ def write_steps_report(
 
 
 def _write_each(
-    store: CampaignStore, scenario: Scenario, out: Path, found: Mapping[str, Any]
+    store: CampaignStore,
+    scenario: Scenario,
+    out: Path,
+    found: Mapping[str, Any],
+    readouts: Mapping[int, Readout],
 ) -> tuple[tuple[str, str], ...]:
     """Write the page of every step that has a finished part; returns where they are."""
     summaries, links = {one["step"]: one["campaign"] for one in found["steps"]}, []
     for one in step_stores(store):
         if summaries[one.step]:
-            write_report(one, scenario, out / one.root.name, summaries[one.step])
+            write_report(one, scenario, out / one.root.name, readouts.get(one.step))
             links.append((f"{one.root.name}/{PAGE}", f"Step {one.step}, {store.steps[one.step]}"))
     return tuple(links)
 
@@ -129,8 +140,8 @@ def _headline(
     return {
         "title": study["config"].get("study", {}).get("title") or study["name"],
         "share": "none judged" if share is None else percent(share),
-        "interval": f"{100 * joint['confidence']:g} % exact interval {percent(low)} to "
-        f"{percent(high)}; {served_words(joint['served_share'])}"
+        "interval": f"{interval_words(joint)} {percent(low)} to {percent(high)}; "
+        f"{served_words(joint['served_share'])}"
         + ("" if joint["served_share"] == 0.0 else " of the load, all steps together"),
         "what": f"of {whole(joint['realizations'])} drawn realizations stay inside every limit at "
         f"every one of {len(store.steps)} steps",
@@ -159,7 +170,8 @@ def _steps_table(found: Mapping[str, Any]) -> Table:
         )
     return Table(
         name="steps",
-        caption="What became of the realizations at each step, with exact intervals; shares in %",
+        caption="What became of the realizations at each step, with "
+        f"{interval_kind(found['joint'])} intervals; shares in %",
         columns=(
             text("step"),
             number("tried", whole),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from federation.campaigns.sweep import Point, Sweep
+from federation.campaigns.sweep import Point, Sweep, spoken_intervals, spoken_tried
 from federation.reports.figures import save_figure
 
 __all__ = ["figure_sweep"]
@@ -65,9 +66,10 @@ def _places(values: tuple[str, ...]) -> list[float]:
 def _draw_line(axes: Any, sweep: Sweep, points: list[Point], k: int, line: str | None) -> None:
     colour, marker, style = _STYLES[k % len(_STYLES)]
     at = _places(tuple(point.settings[sweep.over.key] for point in points))
-    share = [100.0 * point.share for point in points]
-    below = [100.0 * (point.share - point.low) for point in points]
-    above = [100.0 * (point.high - point.share) for point in points]
+    known = [math.nan if point.share is None else point.share for point in points]
+    share = [100.0 * value for value in known]
+    below = [100.0 * (value - point.low) for value, point in zip(known, points, strict=True)]
+    above = [100.0 * (point.high - value) for value, point in zip(known, points, strict=True)]
     label = None if sweep.by is None else _named(sweep.by.key, line or "")
     axes.errorbar(
         at,
@@ -87,6 +89,8 @@ def _draw_line(axes: Any, sweep: Sweep, points: list[Point], k: int, line: str |
 def _draw_reference(axes: Any, point: Point) -> None:
     what = ", ".join(_named(key, value) for key, value in point.settings.items())
     axes.axhspan(100.0 * point.low, 100.0 * point.high, color=_GREY, alpha=0.18, linewidth=0)
+    if point.share is None:
+        return
     axes.axhline(100.0 * point.share, color=_GREY, linestyle=(0, (6, 3)), linewidth=1.0, label=what)
 
 
@@ -122,5 +126,5 @@ def _dress(axes: Any, sweep: Sweep) -> None:
         axes.spines[side].set_visible(False)
     if sweep.by is not None or sweep.reference is not None:
         axes.legend(frameon=False, loc="best")
-    percent = f"{100.0 * sweep.confidence:g} % intervals, {sweep.samples} realizations a point"
+    percent = f"{spoken_intervals(sweep)} intervals, {spoken_tried(sweep)} realizations a point"
     axes.set_title(f"{sweep.title}\n{percent}" if sweep.title else percent, fontsize=9, color=_INK)

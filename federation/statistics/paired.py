@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from scipy.special import bdtr, ndtri
+from scipy.special import bdtr, betaln, ndtri
 
-__all__ = ["mcnemar_p", "paired_difference", "tango_interval"]
+from federation.statistics.sequential import confidence_sequence
+
+__all__ = ["anytime_difference", "mcnemar_p", "paired_difference", "tango_interval"]
 
 
 _STEP = 1e-10
@@ -84,4 +86,34 @@ def paired_difference(
         "interval": list(tango_interval(first_only, second_only, trials, confidence)),
         "confidence": confidence,
         "p_value": mcnemar_p(first_only, second_only),
+    }
+
+
+def anytime_difference(
+    first_only: int, second_only: int, trials: int, confidence: float = 0.95
+) -> dict[str, Any]:
+    """Difference of two paired shares that is valid whenever one looks.
+
+    With ``[l_b, u_b]`` and ``[l_c, u_c]`` the confidence sequences of the shares ``b / n`` and
+    ``c / n`` at ``1 - α/2`` each, ``[l_b - u_c, u_b - l_c]`` misses the difference at some ``n``
+    with probability at most ``α``. The p-value is ``min(1, 1 / M)``, ``M`` the beta mixture of
+    `confidence_sequence` on ``b`` of the ``b + c`` that disagree, against one half: by Ville's
+    inequality it is at most ``α`` at some ``n`` with probability at most ``α``.
+    """
+    if trials == 0:
+        return {"value": None, "interval": [-1.0, 1.0], "confidence": confidence, "p_value": 1.0}
+    each = 1.0 - (1.0 - confidence) / 2.0
+    (b_low, b_high), (c_low, c_high) = (
+        confidence_sequence(count, trials, each) for count in (first_only, second_only)
+    )
+    differing = first_only + second_only
+    evidence = (
+        float(betaln(0.5 + first_only, 0.5 + second_only) - betaln(0.5, 0.5))
+        + differing * math.log(2.0)
+    )  # fmt: skip
+    return {
+        "value": (first_only - second_only) / trials,
+        "interval": [b_low - c_high, b_high - c_low],
+        "confidence": confidence,
+        "p_value": math.exp(min(0.0, -evidence)),
     }

@@ -13,9 +13,7 @@ from typing import Any
 
 from scipy.special import betaln
 
-from federation.statistics.shares import share_of
-
-__all__ = ["Decision", "StoppingRule", "confidence_sequence", "share_interval"]
+__all__ = ["Decision", "StoppingRule", "confidence_sequence"]
 
 _PRIOR = 0.5
 """``a = b`` of the mixing beta law: Jeffreys' one, which stays tight at shares near 0 and 1."""
@@ -73,27 +71,6 @@ def confidence_sequence(count: int, trials: int, confidence: float = 0.95) -> tu
     low = _share(brentq(excess, -800.0, middle, xtol=1e-12)) if count else 0.0
     high = _share(brentq(excess, middle, 800.0, xtol=1e-12)) if failures else 1.0
     return low, high
-
-
-def share_interval(
-    count: int, trials: int, confidence: float, *, anytime: bool
-) -> tuple[float, float]:
-    """Interval of a share: exact for a length fixed beforehand, or valid whenever one looks.
-
-    Parameters
-    ----------
-    count, trials
-        ``s`` of ``n``.
-    confidence
-        Of the interval.
-    anytime
-        Whether the length was chosen by what was seen: then `confidence_sequence`, else
-        `federation.statistics.shares.share_of`.
-    """
-    if anytime:
-        return confidence_sequence(count, trials, confidence)
-    share = share_of(count, trials, confidence)
-    return share.low, share.high
 
 
 def _softplus(x: float) -> float:

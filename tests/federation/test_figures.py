@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from federation.records.environment import environment_record
+from federation.records.reading import read_campaign
 from federation.records.sink import CampaignSink
 from federation.records.store import CampaignStore
 from federation.reports.figures import figure_margins, figure_one_line
@@ -122,18 +123,23 @@ def campaign(root, scenario, plan, made_up_batch, count=400):
     return store
 
 
+def drawn_margins(store, path):
+    reading = read_campaign(store)
+    return figure_margins(reading.summary, reading.margins, path)
+
+
 def test_margins_are_drawn_whole_and_stable(
     scenario, tiny_plan, made_up_batch, tmp_path, monkeypatch
 ):
     store = campaign(tmp_path / "c", scenario, tiny_plan(scenario), made_up_batch)
-    one = figure_margins(store, tmp_path / "a")
-    other = figure_margins(store, tmp_path / "b")
+    one = drawn_margins(store, tmp_path / "a")
+    other = drawn_margins(store, tmp_path / "b")
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]
     kept = []
     monkeypatch.setattr(
         "federation.reports.figures.save_figure", lambda figure, _: kept.append(figure) or ()
     )
-    figure_margins(store, tmp_path / "x")
+    drawn_margins(store, tmp_path / "x")
     titles = [axes.get_title("left").split()[0] for axes in kept[0].axes]
     assert titles == ["voltage", "current", "capability", "ramp"]
     voltage = kept[0].axes[0]
@@ -155,4 +161,4 @@ def test_nothing_solved_is_nothing_to_draw(scenario, tiny_plan, made_up_batch, t
 
     store = campaign(tmp_path / "c", scenario, tiny_plan(scenario), unsolved)
     with pytest.raises(ValueError, match="no realization was solved"):
-        figure_margins(store, tmp_path / "x")
+        drawn_margins(store, tmp_path / "x")

@@ -6,7 +6,6 @@ import pytest
 
 from federation.records.losses import KindCounts, Moments, UnservedEnergy
 from federation.records.rows import table_of
-from federation.statistics.sequential import share_interval
 from federation.statistics.shares import clopper_pearson
 from scenarios.verdict import MarginKind, Outcome
 
@@ -51,7 +50,7 @@ def test_kinds_count_once_for_every_limit_violated(batch):
     counts = KindCounts()
     for piece in pieces(table):
         counts.add(piece)
-    found = counts.shares(lambda k, n: list(share_interval(k, n, 0.9, anytime=False)))
+    found = counts.shares(lambda k, n: list(clopper_pearson(k, n, 0.9)))
     solved = np.isin(verdicts.outcome, [Outcome.FEASIBLE, Outcome.VIOLATED])
     for k, kind in enumerate(MarginKind):
         count = int((verdicts.margin[solved, k] < -1e-6).sum())

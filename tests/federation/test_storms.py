@@ -1,19 +1,28 @@
 """Many storms: a draw is its own index's, a run goes on, intervals hold what they say."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from federation.campaigns import storms
 from federation.campaigns.storms import StormRun, run_storms
 from federation.cli.main import app
+from federation.members.rounds import settle
 from federation.reports.storm_summary import restored_shares, storm_summary
 from federation.statistics.shares import quantile_interval
 from federation.studies.study import load_study
+from optimizer.planner import make_planner
+from optimizer.recourse import make_recourse
 from scenarios.damage import StormDamage, draw_damage
 from scenarios.errors import ConfigError, StoreError
+from scenarios.realization import draw, uniforms
+from scenarios.restoration_trial import restoration_scenario
+from scenarios.verdict import Outcome, judge
+from simulator.opendss import OpenDssEngine
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +106,126 @@ def test_quantile_intervals_cover_as_often_as_they_say(level: float, count: int)
         hits += low <= level <= high
     assert hits >= 880
     assert hits < 1000
+
+
+@pytest.fixture
+def shed(run: StormRun):
+    """One storm's scenario, and its plan made to serve half of a load."""
+    case = run.study.scenario.restoration
+    fails = draw_damage(case, run.storm, run.seed, 0, 1)[0]
+    failed = case.with_failures([case.feeder.lines.ids[k] for k in np.flatnonzero(fails)])
+    scenario = restoration_scenario(failed, uncertainty=run.study.scenario.uncertainty)
+    config = run.study.config.planner
+    plan = make_planner(config.family, config.options).plan(scenario)
+    load = scenario.feeder.loads.ids[4]
+    share = np.full((len(plan.closed), 1), 0.5)
+    return scenario, replace(plan, partial_ids=(load,), served_share=share)
+
+
+def test_a_storm_tries_what_the_plan_asks_for_not_what_was_drawn(run, shed, monkeypatch) -> None:
+    (scenario, plan), seen = shed, []
+
+    class Engine(OpenDssEngine):
+        def observe(self, realizations, setpoints):
+            seen.append(realizations)
+            return super().observe(realizations, setpoints)
+
+    monkeypatch.setattr("federation.campaigns.storms.OpenDssEngine", Engine)
+    storms._tried(run, scenario, plan, 2)
+    drawn = draw(scenario, run.seed, 2 * run.loads, run.loads)
+    share = np.ones(len(scenario.feeder.loads.ids))
+    share[4] = 0.5
+    np.testing.assert_array_equal(seen[0].p_kw, drawn.p_kw * share[:, None])
+    np.testing.assert_array_equal(seen[0].q_kvar, drawn.q_kvar * share[:, None])
+
+
+def test_what_has_no_redispatch_is_not_feasible_in_a_storm(run, shed, monkeypatch) -> None:
+    scenario, plan = shed
+    found = np.array([True, False])
+
+    def nobody(*given):
+        fixed = make_recourse(*given)
+
+        class Lost:
+            def respond(self, realizations):
+                return replace(fixed.respond(realizations), found=found)
+
+        return Lost()
+
+    before, _ = storms._tried(run, scenario, plan, 0)
+    monkeypatch.setattr("federation.campaigns.storms.make_recourse", nobody)
+    after, _ = storms._tried(run, scenario, plan, 0)
+    assert before == {"feasible": 2}
+    assert after == {"feasible": 1, "no_recourse": 1}
+
+
+def test_a_storm_judges_as_its_steps_written_out_do(run, made) -> None:
+    _, draws = made
+    case = run.study.scenario.restoration
+    failed = case.with_failures(draws[1].failed)
+    scenario = restoration_scenario(failed, uncertainty=run.study.scenario.uncertainty)
+    config = run.study.config.planner
+    plan = make_planner(config.family, config.options).plan(scenario)
+    counted = storms._tried(run, scenario, plan, 1)[0]
+    engine = OpenDssEngine(scenario)
+    try:
+        engine.hold(plan, 3)
+        loads = plan.asked(draw(scenario, run.seed, run.loads, run.loads), scenario)
+        answer = make_recourse("fixed", plan, scenario, 3).respond(loads)
+        verdicts = settle(judge(engine.observe(loads, answer), plan, scenario, 3), answer)
+    finally:
+        engine.close()
+    kinds = [Outcome(code).name.lower() for code in verdicts.outcome]
+    assert counted == {kind: kinds.count(kind) for kind in set(kinds)} == draws[1].outcomes
+
+
+@pytest.mark.parametrize(
+    ("override", "word"),
+    [
+        ("campaign.recourse=participation", "recourse"),
+        ("campaign.recourse=ac", "recourse, rounds"),
+        ("uncertainty.spread=0.2", "scenario"),
+    ],
+)
+def test_draws_of_another_way_are_not_mixed(run, made, override: str, word: str) -> None:
+    other = replace(run, study=load_study("mv315-case1", [override]))
+    with pytest.raises(StoreError, match=f"holds draws of another {word}; give another --out"):
+        run_storms(other, made[0], 1)
+
+
+def test_draws_of_other_versions_are_not_mixed(run, made, monkeypatch) -> None:
+    monkeypatch.setattr("federation.campaigns.storms.versions", lambda: {"gridproof": "0.0.1"})
+    with pytest.raises(StoreError, match="holds draws of another versions"):
+        run_storms(run, made[0], 1)
+
+
+def test_a_design_is_no_law_that_storms_can_draw_from(run, tmp_path) -> None:
+    other = replace(run, study=load_study("mv315-case1", ["campaign.sampler=sobol"]))
+    with pytest.raises(ConfigError, match=r'sampler = "sobol" is a design'):
+        run_storms(other, tmp_path, 1)
+
+
+def test_storms_draw_loads_by_the_study_s_own_law(run) -> None:
+    law = ["campaign.sampler=truncated_normal", "campaign.std_share=0.2"]
+    other = replace(run, study=load_study("mv315-case1", law))
+    uniform = run.sampler(3).coordinates(0, 400)
+    np.testing.assert_array_equal(
+        uniform, 2.0 * uniforms(3, 0, 400, run.study.scenario.uncertainty.size) - 1.0
+    )
+    assert uniform.std() == pytest.approx(1 / 3**0.5, rel=0.02)
+    assert other.sampler(3).coordinates(0, 400).std() == pytest.approx(0.2, rel=0.02)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "{}", '{"index": 7, "failed": []}'])
+def test_a_torn_draw_is_named_and_drawn_anew_once_it_is_gone(run, made, text: str) -> None:
+    out, draws = made
+    path = out / "draws" / "000002.json"
+    whole = path.read_text()
+    try:
+        path.write_text(text)
+        with pytest.raises(StoreError, match=r"000002\.json.*delete it and run again"):
+            run_storms(run, out, 3)
+        path.unlink()
+        assert run_storms(run, out, 3)[2].outcomes == draws[2].outcomes
+    finally:
+        path.write_text(whole)

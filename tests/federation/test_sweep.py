@@ -7,9 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from federation.campaigns.sweep import Axis, effective_trials, run_sweep
+from federation.campaigns.sweep import Axis, run_sweep
 from federation.cli.main import app
 from federation.reports.sweep_figure import figure_sweep
+from federation.statistics.dependence import effective_trials
 from federation.statistics.shares import clopper_pearson
 from federation.studies.study import load_study
 from scenarios.errors import ConfigError

@@ -2,8 +2,11 @@
 
 import io
 import json
+import platform
+import shutil
 import sys
 import threading
+import time
 
 import pytest
 from rich.console import Console
@@ -14,12 +17,14 @@ from federation.campaigns.progress import (
     CampaignBar,
     campaign_progress,
     running_interval,
+    running_kind,
     tally_words,
     watching_campaign,
 )
 from federation.cli.main import app
 from federation.records.keeper import Tally
-from federation.records.lock import writing
+from federation.records.lock import LOCK_NAME, writing
+from federation.records.store import CampaignStore
 from federation.statistics.shares import clopper_pearson
 from federation.studies.study import load_study
 from scenarios.verdict import Outcome
@@ -111,6 +116,8 @@ def test_a_complete_campaign_is_told_once(whole):
     assert sum(figures["outcomes"].values()) == 5000
     assert figures["interval"][0] <= figures["feasible_share"] <= figures["interval"][1]
     assert figures["writer"] is None
+    assert figures["state"] == "complete"
+    assert figures["interval_kind"] == "exact"
     assert figures["samples_per_s"] is None  # nothing came while it was watched
     assert result.stderr == ""
     spoken = watch(whole.out)
@@ -153,12 +160,68 @@ def test_what_nobody_goes_on_with_is_said(whole, tmp_path, toy):
     with pytest.raises(KeyboardInterrupt):
         run_campaign(study, out, mode="local", plan=whole.plan, progress=stop)
     result = watch(out, "--once")
-    assert "2048/5000" in result.stdout
+    assert "3072/5000" in result.stdout  # what was begun is kept, too
     assert f"gridproof resume {out}" in result.stderr
     with writing(out):
         figures = json.loads(watch(out, "--once", "--json").stdout)
         assert figures["writer"]["pid"] > 0
         assert "nobody" not in watch(out, "--once").stderr
+
+
+def test_an_abandoned_campaign_ends_the_watching_and_has_no_rate(whole, tmp_path, toy):
+    """The writer stops while it is watched: killed, say, for its lock ends with it."""
+    study, out = load_study(toy, OVERRIDES), tmp_path / "c"
+    begun, gone, seen = threading.Event(), threading.Event(), []
+
+    def follow():
+        begun.wait(30)
+        seen.append(watch(out, "--json", "--every", "0.05"))
+        gone.set()
+
+    def stop(tally):
+        if tally.done >= 2048:
+            begun.set()
+            time.sleep(1.0)  # long enough for a rate
+        if tally.done >= 3000:
+            raise KeyboardInterrupt
+
+    watcher = threading.Thread(target=follow)
+    watcher.start()
+    with pytest.raises(KeyboardInterrupt):
+        run_campaign(study, out, mode="local", plan=whole.plan, progress=stop)
+    assert gone.wait(30)
+    watcher.join(5)
+    looks = [json.loads(line) for line in seen[0].stdout.splitlines()]
+    assert {look["state"] for look in looks[:-1]} == {"running"}
+    assert looks[-1]["state"] == "abandoned"
+    assert looks[-1]["writer"] is looks[-1]["samples_per_s"] is looks[-1]["left_s"] is None
+    spoken = watch(out)  # without --once
+    assert f"nobody is writing to it; go on with: gridproof resume {out}" in spoken.stderr
+
+
+def test_what_a_killed_writer_left_is_abandoned(whole, tmp_path):
+    """Its lock file is there, and says this host; one of another host cannot be told dead."""
+    out = tmp_path / "c"
+    shutil.copytree(whole.out, out)
+    CampaignStore.open(out).part_path(2).unlink()
+    (out / LOCK_NAME).write_text(json.dumps({"pid": 1, "host": platform.node()}))
+    assert json.loads(watch(out, "--json").stdout)["state"] == "abandoned"
+    (out / LOCK_NAME).write_text(json.dumps({"pid": 1, "host": "elsewhere"}))
+    assert json.loads(watch(out, "--json", "--once").stdout)["state"] == "running"
+    shutil.copy(whole.store.part_path(2), CampaignStore.open(out).part_path(2))
+    assert json.loads(watch(out, "--json").stdout)["state"] == "complete"
+
+
+def test_a_running_interval_says_where_it_claims_nothing():
+    sobol = {"confidence": 0.95, "sampler": "sobol"}
+    late = {"confidence": 0.95, "faults": {"latency_s": 30.0}}
+    for campaign in (sobol, late):
+        assert tally_words(tally(), campaign)["share"].endswith("] nominal")
+        assert running_kind(campaign) == "nominal"
+    assert running_kind({"confidence": 0.95, "stop": {"kind": "width", "width": 0.1}}) == (
+        "anytime-valid"
+    )
+    assert running_kind({"confidence": 0.95, "faults": {"interval_s": 60.0}}) == "exact"
 
 
 def test_no_campaign(tmp_path):

@@ -1,0 +1,242 @@
+"""A campaign read once over: every part that counts is opened once, whatever is asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from federation.records.answers import kept_answers
+from federation.records.crossed import CrossedOutcomes
+from federation.records.intervals import Intervals
+from federation.records.losses import KindCounts, UnservedEnergy, served_share
+from federation.records.rows import MARGIN_UNITS, outcome_codes
+from federation.records.stopping import counted_chunks
+from federation.records.store import CHUNK_ROWS, CampaignStore
+from federation.records.streams import Distribution, HeldColumns
+from federation.statistics.shares import feasible_share
+from federation.studies.sampling import DESIGNS
+from scenarios.arrays import FloatArray, IntArray
+from scenarios.errors import StoreError
+from scenarios.verdict import MarginKind, Outcome
+
+__all__ = ["QUANTILE_LEVELS", "TAIL_SHARE", "Reading", "read_campaign"]
+
+QUANTILE_LEVELS = (0.01, 0.05, 0.5, 0.95)
+TAIL_SHARE = 0.05
+"""Share of the realizations whose mean margin is reported as CVaR."""
+
+_MARGINS = tuple(f"margin_{kind.value}" for kind in MarginKind)
+_COLUMNS = ("index", "outcome", "load_kw", "served_kw", *_MARGINS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reading:
+    """What one pass over a campaign's parts brings.
+
+    Attributes
+    ----------
+    summary
+        `federation.records.summary.campaign_summary`.
+    chunks
+        The parts that count.
+    margins
+        One column for each kind of limit: the finite worst margins of what did not err.
+    """
+
+    summary: dict[str, Any]
+    chunks: tuple[int, ...]
+    margins: HeldColumns
+
+
+def read_campaign(
+    store: CampaignStore,
+    *,
+    hear: Callable[[pa.Table], None] | None = None,
+    tell: Callable[[int, int], None] = lambda _done, _of: None,
+) -> Reading:
+    """Read a campaign once over.
+
+    Parameters
+    ----------
+    store
+        The campaign, whole or as far as it came.
+    hear
+        Takes each part's rows (``index``, ``outcome``, every margin) as they pass.
+    tell
+        Told how many parts of how many are read.
+
+    Raises
+    ------
+    StoreError
+        If a part is torn or foreign, or there is none yet.
+    """
+    chunks, stopping = counted_chunks(store)
+    if not chunks:
+        raise StoreError(
+            f"{store.root} holds no finished part yet; go on with: gridproof resume {store.root}"
+        )
+    config = store.study["config"]
+    both = config["campaign"]["judge"] == "both"
+    seen = _Seen(hours=float(config["campaign"].get("horizon_h", 1.0)), both=both)
+    intervals = Intervals.of(config)
+    columns = [*_COLUMNS, *(["outcome_linear"] if both else [])]
+    for number, table in enumerate(store.tables(columns, chunks), start=1):
+        seen.add(table, in_order=bool(intervals.lags))
+        if hear is not None:
+            hear(table)
+        tell(number, len(chunks))
+    summary = _summary(store, chunks, seen, intervals, stopping)
+    return Reading(summary=summary, chunks=chunks, margins=seen.margins)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Seen:
+    """Counts of the rows that have passed."""
+
+    hours: float
+    both: bool
+    counts: IntArray = field(default_factory=lambda: np.zeros(len(Outcome), np.int64))
+    kinds: KindCounts = field(default_factory=KindCounts)
+    energy: UnservedEnergy = field(init=False)
+    crossed: CrossedOutcomes = field(default_factory=CrossedOutcomes)
+    margins: HeldColumns = field(default_factory=lambda: HeldColumns(len(MarginKind)))
+    worst: dict[MarginKind, tuple[float, int]] = field(default_factory=dict)
+    order: list[IntArray] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.energy = UnservedEnergy(hours=self.hours)
+
+    def add(self, table: pa.Table, *, in_order: bool) -> None:
+        """Take a part's rows; their outcomes are held only where their order matters."""
+        outcome = outcome_codes(table.column("outcome"))
+        self.counts += np.bincount(outcome, minlength=len(Outcome))
+        self.kinds.add(table)
+        self.energy.add(table)
+        if self.both:
+            self.crossed.add(table)
+        if in_order:
+            self.order.append(outcome.astype(np.int8))
+        self._take_margins(table, outcome)
+
+    def _take_margins(self, table: pa.Table, outcome: IntArray) -> None:
+        """Hold finite margins of what did not err, and the least of each; the first wins a tie."""
+        judged, finite = outcome != Outcome.ERRED, list[FloatArray]()
+        for kind in MarginKind:
+            margin = np.asarray(table.column(f"margin_{kind.value}").to_numpy(), np.float64)
+            known = judged & np.isfinite(margin)
+            finite.append(margin[known])
+            if not known.any():
+                continue
+            row = int(np.where(known, margin, np.inf).argmin())
+            if kind not in self.worst or margin[row] < self.worst[kind][0]:
+                index = int(table.column("index")[row].as_py())
+                self.worst[kind] = (float(margin[row]), index)
+        self.margins.add(finite)
+
+
+def _summary(
+    store: CampaignStore,
+    chunks: Sequence[int],
+    seen: _Seen,
+    intervals: Intervals,
+    stopping: dict[str, Any] | None,
+) -> dict[str, Any]:
+    asked = store.study["config"]["campaign"]
+    counts = {kind: int(seen.counts[kind]) for kind in Outcome}
+    samples = sum(counts.values())
+    share = feasible_share(counts, intervals.confidence)
+    of_share, of = _widened(intervals, seen)
+    runs = [run for run in store.environment.get("runs", []) if run["realizations"]]
+    seconds = sum(run["seconds"] for run in runs)
+    recorded = sum(run["realizations"] for run in runs)
+    interval = of_share.share(share.count, share.trials)
+    return {
+        "samples": samples,
+        "step": store.step,
+        "asked": samples if stopping and stopping["reason"] else store.samples,
+        "judge": asked["judge"],
+        "recourse": store.recourse,
+        "sampler": asked["sampler"],
+        "outcomes": {kind.name.lower(): counts[kind] for kind in Outcome},
+        "outcome_intervals": {
+            kind.name.lower(): list(of[kind].share(counts[kind], samples)) for kind in Outcome
+        },
+        "feasible_share": _number(share.value),
+        "served_share": served_share(seen.energy.figures()),
+        "interval": list(interval) if stopping is None else stopping["interval"],
+        "independent_draws": asked["sampler"] not in DESIGNS,
+        **of_share.words(),
+        "stopping": stopping,
+        **({"erred": store.first_cause(chunks)} if counts[Outcome.ERRED] else {}),
+        "violations": seen.kinds.shares(
+            lambda count, trials: list(of[Outcome.VIOLATED].share(count, trials))
+        ),
+        "energy": seen.energy.figures(),
+        "worst": _worst(store, seen.worst),
+        **({"crossed": seen.crossed.figures(intervals)} if seen.both else {}),
+        "margins": _margins(seen.margins),
+        "seconds": seconds,
+        "samples_per_s": recorded / seconds if seconds > 0 else None,
+        **kept_answers(store),
+    }
+
+
+def _widened(intervals: Intervals, seen: _Seen) -> tuple[Intervals, dict[Outcome, Intervals]]:
+    """Return the intervals of the feasible share of those judged, and of every outcome's share."""
+    if not seen.order:
+        return intervals, dict.fromkeys(Outcome, intervals)
+    order = np.concatenate(seen.order)
+    judged = order[order != Outcome.ERRED] == Outcome.FEASIBLE
+    return intervals.seen(judged), {kind: intervals.seen(order == kind) for kind in Outcome}
+
+
+def _worst(
+    store: CampaignStore, worst: dict[MarginKind, tuple[float, int]]
+) -> dict[str, dict[str, Any]]:
+    """Name the element of each kind's least margin, read from the few parts they are in."""
+    names = ["index", *(f"{stem}_{k.value}" for k in worst for stem in ("element", "phase"))]
+    chunks = sorted({index // CHUNK_ROWS for _, index in worst.values()})
+    tables = dict(zip(chunks, store.tables(names, chunks), strict=True))
+    found = {}
+    for kind, (margin, index) in worst.items():
+        table = tables[index // CHUNK_ROWS]
+        row = int(np.flatnonzero(table.column("index").to_numpy() == index)[0])
+        found[kind.value] = {
+            "margin": margin,
+            "unit": MARGIN_UNITS[kind.value],
+            "element": table.column(f"element_{kind.value}")[row].as_py(),
+            "phase": table.column(f"phase_{kind.value}")[row].as_py(),
+            "index": index,
+        }
+    return found
+
+
+def _margins(columns: HeldColumns) -> dict[str, dict[str, Any]]:
+    """Quantiles and lower tail mean of every kind's worst margin, over what was solved."""
+    levels: Sequence[float] = (0.0, *QUANTILE_LEVELS, 1.0)
+    pairs: Iterable[tuple[MarginKind, Distribution | None]] = zip(
+        MarginKind, columns.distributions(levels, TAIL_SHARE), strict=True
+    )
+    return {kind.value: _in_words(kind, one) for kind, one in pairs if one is not None}
+
+
+def _in_words(kind: MarginKind, one: Distribution) -> dict[str, Any]:
+    return {
+        "unit": MARGIN_UNITS[kind.value],
+        "count": one.count,
+        "min": one.quantiles[0],
+        "quantiles": {
+            f"{level:g}": value
+            for level, value in zip(one.levels[1:-1], one.quantiles[1:-1], strict=True)
+        },
+        "max": one.quantiles[-1],
+        "cvar": {"share": one.tail_share, "mean": one.tail_mean},
+    }
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if value is not None and np.isfinite(value) else None
