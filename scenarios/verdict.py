@@ -30,7 +30,7 @@ class Outcome(IntEnum):
     VIOLATED = 1  # solved, and outside a limit
     NOT_MENDED = 2  # the linear model has a re-dispatch, AC corrections could not make it hold
     NO_RECOURSE = 3  # no re-dispatch exists in the planner's model
-    NO_SOLUTION = 4  # the power flow found no solution
+    NO_SOLUTION = 4  # no solution of the power flow was found; no proof that none exists
     ERRED = 5  # the harness or a model failed; never counted as either
     STALE = 6  # solved, on inputs older than the stated bound or without a device's answer
 

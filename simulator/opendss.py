@@ -24,8 +24,9 @@ from simulator.islands import Islands, live_components
 from simulator.opendss_circuit import Batch, ComplexArray, DssCircuit, Powers
 from simulator.opendss_elements import Elements
 from simulator.opendss_measure import Meter
+from simulator.opendss_newton import SecondTry
 from simulator.opendss_snapshot import Flows, Held, Record
-from simulator.opendss_sources import Kirchhoff
+from simulator.opendss_sources import Kirchhoff, moves
 from simulator.opendss_split import SplitLoads
 from simulator.opendss_terminals import Terminals, terminals_of
 
@@ -36,8 +37,7 @@ TOLERANCE = 1e-8
 own tolerance of 1e-6 pu (at 1e-6 they would reach 2e-6 pu on a large feeder)."""
 
 MAX_ITERATIONS = 100
-"""A flow that has not settled by then counts as having no solution."""
-
+"""A fixed point that has not settled by then is tried again by Newton's method."""
 
 _AT_ONCE = 1 << 15
 """Node voltages solved, then measured: arrays that stay in a core's cache. Realizations at a
@@ -67,7 +67,7 @@ class OpenDssEngine:
     tolerance
         Largest per-unit change of a node voltage at which a flow counts as solved.
     max_iterations
-        After so many a flow counts as having no solution.
+        After so many of the fixed point a flow is tried again (`simulator.opendss_newton`).
 
     Raises
     ------
@@ -86,6 +86,7 @@ class OpenDssEngine:
         self._circuit = DssCircuit(
             scenario.feeder.path, tolerance=tolerance, max_iterations=max_iterations
         )
+        self._tolerance = tolerance
         self._split: SplitLoads | None = None
         self._drawn_loads = len(scenario.feeder.loads.ids)
         if scenario.draws_per_phase:
@@ -260,7 +261,7 @@ class OpenDssEngine:
         Returns
         -------
         Terminals or None
-            None where the flow has no solution.
+            None where no solution of the flow was found.
         """
         held, asked = self._ready(realizations, setpoints)
         if len(realizations) != 1:
@@ -362,7 +363,8 @@ class OpenDssEngine:
         live, solve, status = circuit.voltages(), circuit.solver(), circuit.status()
         forming = np.zeros(v_pu.shape[1], bool)
         forming[formers] = True
-        moved = _moves(v_pu[:, formers], self._source_v_pu[formers])
+        moved = moves(v_pu[:, formers], self._source_v_pu[formers])
+        again = SecondTry(circuit, elements, self._scenario, self._held, self._tolerance)
         for row in range(count):
             if moved[row]:
                 self._set_sources(v_pu[row], forming)
@@ -371,6 +373,9 @@ class OpenDssEngine:
             solve()
             volts[row] = live
             converged[row], iterations[row] = status()
+            if not converged[row]:
+                converged[row], more = again.solve(volts[row])
+                iterations[row] += more
         circuit.check("solving realizations")
         self._writers.loads.written()
         self._writers.generators.written()
@@ -392,9 +397,3 @@ def _live_nodes(elements: Elements, islands: Islands) -> BoolArray:
 
 def _ends_live(live: BoolArray, plus: IntArray, minus: IntArray) -> Any:
     return (live[plus] | (plus == 0)) & (live[minus] | (minus == 0))
-
-
-def _moves(v_pu: FloatArray, now: FloatArray) -> BoolArray:
-    """Whether any source changes between one realization and the next."""
-    before = np.vstack([now[None, :], v_pu[:-1]])
-    return np.asarray((v_pu != before[: len(v_pu)]).any(axis=1))

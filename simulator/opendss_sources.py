@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from scenarios.arrays import FloatArray, IntArray
+from scenarios.arrays import BoolArray, FloatArray, IntArray
 from scenarios.scenario import Scenario
 from simulator.opendss_circuit import ComplexArray
 from simulator.opendss_elements import Elements
 from simulator.opendss_measure import LoadTable
 
-__all__ = ["Kirchhoff", "total"]
+__all__ = ["Kirchhoff", "moves", "total"]
 
 
 class Kirchhoff:
@@ -101,6 +101,12 @@ def total(rows: FloatArray) -> FloatArray:
     if not len(rows):
         return np.zeros(rows.shape[1])
     return np.asarray(np.cumsum(rows, axis=0)[-1])  # np.sum may add pairwise or not
+
+
+def moves(v_pu: FloatArray, now: FloatArray) -> BoolArray:
+    """Whether any source changes between one realization and the next."""
+    before = np.vstack([now[None, :], v_pu[:-1]])
+    return np.asarray((v_pu != before[: len(v_pu)]).any(axis=1))
 
 
 def _incidence(nodes: IntArray, at: IntArray) -> sparse.csr_array:
