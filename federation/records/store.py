@@ -35,6 +35,7 @@ from federation.records.parts import (
     chunk_range,
     encode_part,
 )
+from federation.records.rows import with_damage
 from scenarios.errors import StoreError
 
 __all__ = ["CHUNK_ROWS", "FORMAT", "CampaignStore", "step_root"]
@@ -263,7 +264,8 @@ class CampaignStore:
             path = self.part_path(chunk)
             try:
                 with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                    yield file.read(columns=list(columns), use_threads=False)
+                    found = file.read(columns=list(columns), use_threads=False)
+                    yield with_damage(found, columns)
             except (pa.ArrowException, OSError) as error:
                 raise StoreError(_torn(path, error)) from error
 

@@ -31,6 +31,7 @@ WORST = 10
 """Realizations listed with everything that is kept of them."""
 
 _CHECKPOINTS = 160
+_DAMAGE = tuple(f"{stem}_{MarginKind.DAMAGE.value}" for stem in ("margin", "element", "phase"))
 _UNSOLVED = (Outcome.NO_SOLUTION, Outcome.NO_RECOURSE, Outcome.ERRED)
 
 
@@ -213,7 +214,8 @@ def _rows(
     found: dict[int, dict[str, Any]] = {}
     for chunk, some in wanted.items():
         with pq.ParquetFile(store.part_path(chunk)) as file:
-            names = file.schema_arrow.names
+            held = file.schema_arrow.names
+        names = [*held, *(name for name in _DAMAGE if name not in held)]
         (table,) = store.tables(names, [chunk])
         first, _ = store.chunk_range(chunk)
         for row in table.take([index - first for index in some]).to_pylist():
