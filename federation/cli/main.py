@@ -7,8 +7,12 @@ the program itself failed, 2 bad input, 3 no plan, 4 a lost federation, 130 inte
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 import traceback
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 from typing import Annotated, Any
@@ -33,6 +37,7 @@ from scenarios.errors import ConfigError, GridproofError, PlanError
 __all__ = ["app", "main"]
 
 INTERRUPTED = 130
+_THREADS = ("federate-", "highs-busy", "helics-")  # they may be inside a call that nothing ends
 
 
 class _Program(TyperGroup):
@@ -65,7 +70,7 @@ def _is_usage(error: BaseException) -> bool:
 
 def _message(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
+        return "interrupted; give the same command again"
     if isinstance(error, ConfigError) and len(error.faults) > 1:
         listed = "\n".join(f"  {fault}" for fault in error.faults)
         return f"error: {len(error.faults)} faults\n{listed}"
@@ -146,4 +151,22 @@ def _terminated(_number: int, _frame: FrameType | None) -> None:
 def main() -> None:
     """Run the ``gridproof`` command."""
     signal.signal(signal.SIGTERM, _terminated)
-    app()
+    try:
+        app()
+    except SystemExit as leaving:
+        _leave_at_once(leaving.code)
+        raise
+
+
+def _leave_at_once(code: object) -> None:
+    """End here where a thread of ours is still inside a library's call.
+
+    Python would take such a thread down while the library's own frames stand on it, and C++
+    ends the process for that by SIGABRT; or its exit handlers would wait for the call.
+    """
+    ours = [t for t in threading.enumerate() if t.is_alive() and t.name.startswith(_THREADS)]
+    if ours:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code if isinstance(code, int) else int(code is not None))

@@ -9,7 +9,16 @@ import typer
 from rich.table import Table
 
 from federation.campaigns.sweep import Axis, Point, Sweep, run_sweep
-from federation.cli.options import AsJson, Overrides, Quiet, StudyName, note, print_json, stdout
+from federation.cli.options import (
+    AsJson,
+    Overrides,
+    Quiet,
+    StudyName,
+    keeping,
+    note,
+    print_json,
+    stdout,
+)
 from federation.wording import per_cent
 from scenarios.errors import ConfigError
 
@@ -53,7 +62,8 @@ def sweep(  # noqa: PLR0917  (typer reads a command's options from its parameter
         if not quiet:
             note(f"{point.campaign}: {100.0 * point.share:.2f} % feasible")
 
-    found = run_sweep(study, entries, root, over=axis, by=lines, reference=reference, tell=tell)
+    with keeping(root):
+        found = run_sweep(study, entries, root, over=axis, by=lines, reference=reference, tell=tell)
     from federation.reports.sweep_figure import figure_sweep  # noqa: PLC0415  (matplotlib is slow)
 
     files = figure_sweep(found, root / "sweep")
