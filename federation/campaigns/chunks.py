@@ -59,7 +59,7 @@ class Share:
 
 
 class OtherVersions(ConfigError):
-    """This program's versions are not the campaign's."""
+    """The versions of the program here are not the campaign's."""
 
 
 def differences(asked: Iterable[tuple[str, str]]) -> list[str]:

@@ -157,7 +157,7 @@ class _Tasks:
             raise FederateLost(_gone(self._address, self._keeper.store))
         self._workers.look()
         now_s = time.monotonic()
-        if self._workers.usable:
+        if self._workers.any_hope:
             self._served_s = now_s
         elif now_s - self._served_s > self._wait_s:
             whom = f"the Dask scheduler {self._address}"

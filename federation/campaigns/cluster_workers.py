@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ClusterWorkers", "about"]
 
 _COUNT_EVERY_S = 2.0
-_ANSWER_S = 30.0  # a worker that has not answered by then is at something long: it may be given more
+_ANSWER_S = 30.0  # one that has not answered by then is at something long: it may be given more
 
 
 def about(asked: tuple[tuple[str, str], ...]) -> list[str]:
@@ -58,6 +58,11 @@ class ClusterWorkers:
     def choice(self) -> Sequence[str] | None:
         """Whom tasks must be pinned to; None where any worker will do."""
         return self.usable if self._here - self._good else None
+
+    @property
+    def any_hope(self) -> bool:
+        """Whether there is a worker that is not left out, even if it has not answered yet."""
+        return bool(self._here - set(self._bad))
 
     def present(self, addresses: Sequence[str]) -> bool:
         """Whether any of some workers is still there."""
