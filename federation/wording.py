@@ -23,7 +23,7 @@ MEANING = {
     "violated": "solved, outside a limit",
     "not_mended": "re-dispatch fails in AC",
     "no_recourse": "no re-dispatch exists",
-    "no_solution": "power flow has no solution",
+    "no_solution": "no power flow solution found",
     "erred": "model or program at fault",
     "stale": "set-points too old, or a device silent",
 }

@@ -20,7 +20,8 @@ class Snapshots:
     index
         (realization,) which realizations these are.
     converged
-        (realization,) false where the power flow found no solution; its numbers mean nothing.
+        (realization,) false where no solution of the power flow was found; its numbers mean
+        nothing.
     iterations
         (realization,) of the power flow; 0 for a linear model.
     v_pu

@@ -1,7 +1,8 @@
 """Verdicts: is a solved realization inside every limit, and by how much.
 
-Margins are signed, positive inside: voltage in pu, the rest as a share of rating. The worst
-margin of each kind is kept with the element and phase it belongs to.
+Margins are signed, positive inside: voltage in pu, the rest as a share of rating; a failed line
+has 1 while it is dead and -1 where it is live. The worst margin of each kind is kept with the
+element and phase it belongs to.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from scenarios.arrays import BoolArray, FloatArray, IntArray, frozen
 from scenarios.limits import VoltageTest
 from scenarios.plan import Plan
+from scenarios.restoration_live import damage_margin
 from scenarios.scenario import Scenario
 from scenarios.snapshot import Snapshots
 
@@ -30,7 +32,7 @@ class Outcome(IntEnum):
     VIOLATED = 1  # solved, and outside a limit
     NOT_MENDED = 2  # the linear model has a re-dispatch, AC corrections could not make it hold
     NO_RECOURSE = 3  # no re-dispatch exists in the planner's model
-    NO_SOLUTION = 4  # the power flow found no solution
+    NO_SOLUTION = 4  # no solution of the power flow was found; no proof that none exists
     ERRED = 5  # the harness or a model failed; never counted as either
     STALE = 6  # solved, on inputs older than the stated bound or without a device's answer
 
@@ -43,6 +45,7 @@ class MarginKind(StrEnum):
     TRANSFORMER = "transformer"
     CAPABILITY = "capability"
     RAMP = "ramp"
+    DAMAGE = "damage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,10 +61,11 @@ class Verdicts:
     margin
         (realization, kind) worst margin of each `MarginKind` in its order; NaN where
         nothing was solved, ``inf`` where there is nothing of the kind (no live bus or DER,
-        no line or transformer at all; dead lines carry 0 A and so have the whole margin).
+        no line or transformer at all, nothing that failed; dead lines carry 0 A and so have
+        the whole margin).
     element
-        (realization, kind) position of the worst element: bus, line, transformer, DER, DER;
-        -1 where the margin is not finite.
+        (realization, kind) position of the worst element: bus, line, transformer, DER, DER,
+        failed line; -1 where the margin is not finite.
     phase
         (realization, kind) slot of the worst element, -1 where it has none.
     """
@@ -162,6 +166,7 @@ def _all_margins(
         _current_margins(snapshots, scenario),
         _transformer_margins(snapshots, scenario),
         *_der_margins(snapshots, plan, scenario, time),
+        _damage_margins(snapshots, plan, scenario, time),
     ]
 
 
@@ -199,6 +204,12 @@ def _current_margins(snapshots: Snapshots, scenario: Scenario) -> FloatArray:
 def _transformer_margins(snapshots: Snapshots, scenario: Scenario) -> FloatArray:
     rating = scenario.feeder.transformers.rating_kva
     return np.asarray((1.0 - snapshots.transformer_kva / rating)[:, :, None])
+
+
+def _damage_margins(snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int) -> FloatArray:
+    """Say of what failed whether it is live: in every realization of a switch state, or none."""
+    margin = damage_margin(plan, scenario, time)
+    return np.broadcast_to(margin[:, None], (len(snapshots.index), len(margin), 1))
 
 
 def _der_margins(

@@ -26,6 +26,7 @@ from simulator.opendss_elements import Elements, ends_live
 from simulator.opendss_explain import furthest_from_told
 from simulator.opendss_injections import Injections
 from simulator.opendss_measure import Meter
+from simulator.opendss_newton import SecondTry
 from simulator.opendss_snapshot import Flows, Held, Record
 from simulator.opendss_sources import Kirchhoff, moves
 from simulator.opendss_split import SplitLoads
@@ -38,8 +39,7 @@ TOLERANCE = 1e-8
 own tolerance of 1e-6 pu (at 1e-6 they would reach 2e-6 pu on a large feeder)."""
 
 MAX_ITERATIONS = 100
-"""A flow that has not settled by then counts as having no solution."""
-
+"""A fixed point that has not settled by then is tried again by Newton's method."""
 
 _AT_ONCE = 1 << 15
 """Node voltages solved, then measured: arrays that stay in a core's cache. Realizations at a
@@ -69,7 +69,7 @@ class OpenDssEngine:
     tolerance
         Largest per-unit change of a node voltage at which a flow counts as solved.
     max_iterations
-        After so many a flow counts as having no solution.
+        After so many of the fixed point a flow is tried again (`simulator.opendss_newton`).
 
     Raises
     ------
@@ -88,6 +88,7 @@ class OpenDssEngine:
         self._circuit = DssCircuit(
             scenario.feeder.path, tolerance=tolerance, max_iterations=max_iterations
         )
+        self._tolerance = tolerance
         self._split: SplitLoads | None = None
         self._drawn_loads = len(scenario.feeder.loads.ids)
         if scenario.draws_per_phase:
@@ -266,7 +267,7 @@ class OpenDssEngine:
         Returns
         -------
         Terminals or None
-            None where the flow has no solution.
+            None where no solution of the flow was found.
         """
         held, asked = self._ready(realizations, setpoints)
         if len(realizations) != 1:
@@ -382,6 +383,7 @@ class OpenDssEngine:
         forming = np.zeros(v_pu.shape[1], bool)
         forming[formers] = True
         moved = moves(v_pu[:, formers], self._source_v_pu[formers])
+        again = SecondTry(circuit, elements, self._scenario, self._held, self._tolerance)
         for row in range(count):
             if moved[row]:
                 self._set_sources(v_pu[row], forming)
@@ -390,6 +392,9 @@ class OpenDssEngine:
             solve()
             volts[row] = live
             converged[row], iterations[row] = status()
+            if not converged[row]:
+                converged[row], more = again.solve(volts[row])
+                iterations[row] += more
         circuit.check("solving realizations")
         self._writers.loads.written()
         self._writers.generators.written()

@@ -133,7 +133,7 @@ class DssCircuit:
     tolerance
         Largest per-unit change of a node voltage at which the flow counts as solved.
     max_iterations
-        After so many the flow counts as having no solution.
+        After so many the fixed point counts as not settled.
     """
 
     def __init__(self, path: str, *, tolerance: float, max_iterations: int) -> None:
@@ -364,6 +364,37 @@ class DssCircuit:
         """Make ``status()``: did the last flow converge, and after how many iterations."""
         converged, iterations = self.lib.Solution_Get_Converged, self.lib.Solution_Get_Iterations
         return lambda: (converged() != 0, iterations())
+
+    def mapping(self) -> tuple[Callable[[], ComplexArray], Callable[[ComplexArray], ComplexArray]]:
+        """Make the two halves of one iteration of the engine's own, nothing checked.
+
+        Returns
+        -------
+        start
+            The (1 + node,) voltages, volt, where each load is the impedance that stands for
+            it in the matrix.
+        step
+            ``Y⁻¹ i(v)``: the voltages that the currents at the voltages ``v`` give.
+        """
+        lib, live = self.lib, self.voltages()
+        out = np.zeros(len(live), complex)
+        address = self.ffi.cast("double *", out.ctypes.data)
+
+        def start() -> ComplexArray:
+            lib.YMatrix_ZeroInjCurr()
+            lib.YMatrix_GetSourceInjCurrents()
+            lib.YMatrix_SolveSystem(address)
+            return out.copy()
+
+        def step(v: ComplexArray) -> ComplexArray:
+            live[:] = v
+            lib.YMatrix_ZeroInjCurr()
+            lib.YMatrix_GetSourceInjCurrents()
+            lib.YMatrix_GetPCInjCurr()
+            lib.YMatrix_SolveSystem(address)
+            return out.copy()
+
+        return start, step
 
     @property
     def nodes(self) -> tuple[str, ...]:

@@ -103,12 +103,6 @@ def total(rows: FloatArray) -> FloatArray:
     return np.asarray(np.cumsum(rows, axis=0)[-1])  # np.sum may add pairwise or not
 
 
-def _incidence(nodes: IntArray, at: IntArray) -> sparse.csr_array:
-    """(node, entry) one where an entry stands at a node; ground is no node."""
-    same = (nodes[:, None] == at[None, :]) & (at > 0)[None, :]
-    return sparse.csr_array(same.astype(complex))
-
-
 def moves(v_pu: FloatArray, now: FloatArray) -> BoolArray:
     """Whether any source changes between one realization and the next."""
     before = np.vstack([now[None, :], v_pu[:-1]])

@@ -44,6 +44,10 @@ __all__ = ["CampaignResult", "Spread", "plan_here", "refuse_to_spread", "run_cam
 class Spread(Protocol):
     """Tries the missing chunks of a campaign in other processes; writes every part itself."""
 
+    def ready(self, study: Study) -> None:
+        """Raise what would keep it from trying anything, before a plan is made for it."""
+        ...
+
     def __call__(
         self,
         study: Study,
@@ -182,6 +186,9 @@ def _try_missing(
         return
     job = make_planner_job(study, plan, out=store.root, progress=planning)
     if spread is not None:
+        if stored_plan(store, study.scenario) is None:
+            spread.ready(study)  # before what may take an hour
+            store.write("plan.json", plan_to_json(plan_here(job)) + "\n")  # kept, whatever comes
         spread(study, store, plan_here(job), progress)
     else:
         _run_here(job, make_feeder_job(study, store.root, mode=mode, watch=progress), settings)

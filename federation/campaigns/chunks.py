@@ -31,7 +31,7 @@ from scenarios.errors import ConfigError, FederateLost, FederationError, Gridpro
 from scenarios.plan import Plan, plan_from_json
 from scenarios.verdict import Outcome
 
-__all__ = ["Failure", "Share", "try_chunks"]
+__all__ = ["Failure", "OtherVersions", "Share", "differences", "try_chunks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,16 @@ class Share:
         return cls(study_text=study_text, plan_text=plan_text, versions=own)
 
 
+class OtherVersions(ConfigError):
+    """The versions of the program here are not the campaign's."""
+
+
+def differences(asked: Iterable[tuple[str, str]]) -> list[str]:
+    """Return what this program has in another version than is asked for, each in words."""
+    own = dict(versions())
+    return [f"{k} {own.get(k)} (asked {v})" for k, v in asked if own.get(k) != v]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """An exception as text: it can travel where its class or its parts cannot.
@@ -79,7 +89,7 @@ class Failure:
     def of(cls, error: BaseException) -> Failure:
         """Put an exception into text."""
         return cls(
-            kind=type(error).__name__,
+            kind=_known(type(error)),
             text=str(error),
             trace="".join(traceback.format_exception(error)),
             of_federation=isinstance(error, FederationError),
@@ -100,6 +110,12 @@ class Failure:
             made = RuntimeError(f"{who} failed: {self.kind}: {self.text}")
         made.add_note(f"in {who}:\n{self.trace}")
         return made
+
+
+def _known(kind: type[BaseException]) -> str:
+    """Name the nearest class of an exception that can be made again anywhere."""
+    near = (one.__name__ for one in kind.__mro__ if hasattr(errors, one.__name__))
+    return next(near, kind.__name__)
 
 
 def try_chunks(
@@ -171,10 +187,9 @@ class _Prepared:
 @lru_cache(maxsize=1)
 def _prepare(share: Share) -> _Prepared:
     """Read study and plan and make the recourse; kept, for what it takes seconds to learn."""
-    own = dict(versions())
-    other = [f"{k} {own.get(k)} (asked {v})" for k, v in share.versions if own.get(k) != v]
+    other = differences(share.versions)
     if other:
-        raise ConfigError(
+        raise OtherVersions(
             f"a worker has {', '.join(other)}; results of different versions are not mixed: "
             "install the same versions on every worker"
         )

@@ -12,10 +12,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from federation.campaigns.chunks import Failure, Share, try_chunks
+from federation.campaigns.chunks import Failure, OtherVersions, Share, try_chunks
+from federation.campaigns.cluster_workers import ClusterWorkers
 from federation.campaigns.workers import MAX_LOSSES
 from federation.records.keeper import Keeper, Tally
 from federation.records.parts import EncodedPart
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DaskCluster", "try_group"]
 
-_LOOK_EVERY_S, _COUNT_EVERY_S = 0.05, 2.0
+_LOOK_EVERY_S = 0.05
 _AT_HAND = 3
 """Tasks on their way for each worker: one it is at, the others so that it need not wait."""
 
@@ -47,9 +48,23 @@ class DaskCluster:
     ----------
     address
         The scheduler's, such as ``tcp://node17:8786``.
+    tell
+        Told of workers that are left out.
     """
 
     address: str
+    tell: Callable[[str], None] = field(default=lambda _: None, compare=False)
+
+    def ready(self, study: Study) -> None:
+        """See that the scheduler answers; it may still be without workers.
+
+        Raises
+        ------
+        ConfigError, DeadlinePassed
+            As a call would, before anything is planned.
+        """
+        with _client(self.address, study.config.federation.join_deadline_s):
+            pass
 
     def __call__(
         self,
@@ -63,7 +78,8 @@ class DaskCluster:
         Raises
         ------
         ConfigError
-            If Dask is not installed, or a worker has other versions or another feeder.
+            If Dask is not installed, no worker has this program's versions, or one has
+            another feeder.
         DeadlinePassed
             If the scheduler does not answer, or there is no worker, for the study's
             ``join_deadline_s``.
@@ -78,16 +94,30 @@ class DaskCluster:
             share = Share.of(store.read("study.json") or "", plan_to_json(plan))
             try:
                 _Tasks(self, client, share, keeper, wait_s).run(store.missing(finished))
+            except _lost_errors() as error:
+                gone = FederateLost(_gone(self.address, store))
+                keeper.record_failure(gone)
+                raise gone from error
             except BaseException as error:
                 keeper.record_failure(error)
                 raise
 
 
-def try_group(share: Share, chunks: Sequence[int]) -> list[EncodedPart] | Failure:
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A worker of other versions, which was given a task before it could be asked."""
+
+    address: str
+    reason: str
+
+
+def try_group(share: Share, chunks: Sequence[int]) -> list[EncodedPart] | Failure | _Refused:
     """Try a few chunks, on whichever worker; an exception comes back as text."""
     parts: list[EncodedPart] = []
     try:
         try_chunks(share, iter(chunks), keep=parts.append)
+    except OtherVersions as error:
+        return _Refused(_own_address(), str(error).partition(";")[0].removeprefix("a worker "))
     except Exception as error:
         return Failure.of(error)
     return parts
@@ -103,14 +133,17 @@ class _Tasks:
         self._share, self._keeper = share, keeper
         self._pending, self._tries = deque[int](), dict[tuple[int, ...], int]()
         self._running: dict[Future, tuple[int, ...]] = {}
-        self._count, self._counted_s, self._served_s = 0, -_COUNT_EVERY_S, time.monotonic()
+        self._pinned: dict[Future, Sequence[str]] = {}
+        self._workers = ClusterWorkers(client, share, cluster.tell)
+        self._served_s = time.monotonic()
 
     def run(self, chunks: Sequence[int]) -> None:
         """Return when every chunk is kept."""
         self._pending.extend(chunks)
         try:
             while self._pending or self._running:
-                self._submit(self._workers())
+                self._look()
+                self._submit()
                 time.sleep(_LOOK_EVERY_S)
                 for future in [one for one in self._running if one.status != "pending"]:
                     self._take(future)
@@ -118,57 +151,82 @@ class _Tasks:
             for future in self._running:
                 future.cancel(force=True)
 
-    def _workers(self) -> int:
-        """Count the cluster's workers, now and then; raise if there were none for too long."""
+    def _look(self) -> None:
+        """See who is there; raise if there was nobody for too long."""
         if self._client.status != "running":
-            raise FederateLost(
-                f"the scheduler {self._address} is gone; finished parts are whole: bring it up "
-                "and resume"
-            )
+            raise FederateLost(_gone(self._address, self._keeper.store))
+        self._workers.look()
         now_s = time.monotonic()
-        if now_s - self._counted_s < _COUNT_EVERY_S:
-            return self._count
-        self._counted_s = now_s
-        self._count = len(self._client.scheduler_info(n_workers=-1)["workers"])
-        if self._count:
+        if self._workers.any_hope:
             self._served_s = now_s
         elif now_s - self._served_s > self._wait_s:
             whom = f"the Dask scheduler {self._address}"
             raise DeadlinePassed("a worker ([federation] join_deadline_s)", whom, self._wait_s)
-        return self._count
+        for future, pinned in list(self._pinned.items()):
+            if future.status == "pending" and not self._workers.present(pinned):
+                group = self._running.pop(future)  # nobody it may go to is left
+                del self._pinned[future]
+                future.cancel(force=True)
+                self._pending.extendleft(reversed(group))
 
-    def _submit(self, workers: int) -> None:
-        while self._pending and len(self._running) < _AT_HAND * workers:
-            size = min(_LARGEST_GROUP, -(-len(self._pending) // (_AT_HAND * workers)))
+    def _submit(self) -> None:
+        """Keep tasks at hand; some without any worker, since a cluster that adapts asks for them.
+
+        Workers that are there and have not said yet what they have are waited for.
+        """
+        choice = self._workers.choice
+        if choice is not None and not choice:
+            return
+        at_hand = _AT_HAND * max(1, len(self._workers.usable))
+        while self._pending and len(self._running) < at_hand:
+            size = min(_LARGEST_GROUP, -(-len(self._pending) // at_hand))
             group = tuple(self._pending.popleft() for _ in range(min(size, len(self._pending))))
             self._send(group)
 
     def _send(self, group: tuple[int, ...]) -> None:
-        future = self._client.submit(try_group, self._share, group, pure=False)
+        choice = self._workers.choice
+        future = self._client.submit(try_group, self._share, group, pure=False, workers=choice)
         self._running[future] = group
+        if choice is not None:
+            self._pinned[future] = choice
 
     def _take(self, future: Future) -> None:
         group = self._running.pop(future)
+        pinned = self._pinned.pop(future, None)
         if future.status == "cancelled":
             raise FederateLost(f"the scheduler dropped chunks {group[0]} to {group[-1]}; resume")
         if future.status == "error":
             error = future.exception()
+            if isinstance(error, (ImportError, AttributeError)) and self._once_more(group):
+                return  # on a worker without this program, which is being asked meanwhile
             raise self._given_up(group, error) from error
-        result: list[EncodedPart] | Failure
+        result: list[EncodedPart] | Failure | _Refused
         try:
             result = future.result(timeout=self._wait_s)
         except TimeoutError:  # who held it is gone, so it is to be computed anew, if by anybody
             self._running[future] = group
+            if pinned is not None:
+                self._pinned[future] = pinned
             return
         except Exception as error:
             raise self._given_up(group, error) from error
         future.release()
+        if isinstance(result, _Refused):
+            self._workers.leave_out(result.address, result.reason)
+            self._pending.extendleft(reversed(group))
+            return
         if isinstance(result, Failure):
             self._again(group, result)
             return
         for part in result:
             self._keeper.keep(part)
         self._drop_surplus()
+
+    def _once_more(self, group: tuple[int, ...]) -> bool:
+        """Put a group back that came to a worker nobody had asked yet; false if too often."""
+        self._tries[group] = self._tries.get(group, 0) + 1
+        self._pending.extendleft(reversed(group))
+        return self._tries[group] < MAX_LOSSES
 
     @staticmethod
     def _given_up(group: tuple[int, ...], error: BaseException | None) -> FederateLost:
@@ -189,6 +247,29 @@ class _Tasks:
         if not failure.of_federation or self._tries[group] >= MAX_LOSSES:
             raise failure.error(f"a worker at chunks {group[0]} to {group[-1]}")
         self._send(group)
+
+
+def _own_address() -> str:
+    from distributed import get_worker  # noqa: PLC0415  (an optional dependency)
+
+    return str(get_worker().address)
+
+
+def _lost_errors() -> tuple[type[Exception], ...]:
+    from distributed.comm import CommClosedError  # noqa: PLC0415  (an optional dependency)
+
+    return (CommClosedError,)
+
+
+def _gone(address: str, store: CampaignStore) -> str:
+    """Say what to start again, and how to go on."""
+    port = address.rpartition(":")[2]
+    return (
+        f"the scheduler {address} is gone; finished parts are whole. Start it again (dask "
+        f"scheduler --port {port}, or the script that made the cluster), then its workers (dask "
+        f"worker {address} --nthreads 1), and go on with: gridproof resume {store.root} "
+        f"--scheduler {address}"
+    )
 
 
 @contextmanager

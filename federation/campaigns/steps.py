@@ -121,7 +121,7 @@ def run_study(
     if spread is not None:
         refuse_to_spread(study, chosen)
     with writing(out):
-        made = _planned(study, out, plan, planning)
+        made = _planned(study, out, plan, planning, spread)
         campaigns = []
         for step in study.steps:
             if begin is not None:
@@ -136,6 +136,7 @@ def _planned(
     out: Path,
     given: Plan | None,
     planning: Callable[[PlanProgress], None] | None,
+    spread: Spread | None,
 ) -> Plan:
     """Put the plan of all steps in place: the one there, the one given, or a new one."""
     store = open_store(study, out, parts=False)
@@ -146,6 +147,8 @@ def _planned(
                 f"{out} holds campaigns of another plan than the one given; give another --out"
             )
         return kept
+    if spread is not None:
+        spread.ready(study)
     made = given or plan_here(make_planner_job(study.at_step(0), progress=planning))
     store.write("plan.json", plan_to_json(made) + "\n")
     return made

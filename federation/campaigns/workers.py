@@ -56,6 +56,9 @@ class Workers:
         if self.count < 1:
             raise ConfigError(f"{self.count} workers asked for; it takes 1 or more")
 
+    def ready(self, study: Study) -> None:
+        """Nothing can be missing on this machine."""
+
     def __call__(
         self,
         study: Study,

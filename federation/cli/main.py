@@ -8,8 +8,12 @@ realizations erred (model or input at fault, no verdict), 130 interrupted.
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 import traceback
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 from typing import Annotated, Any
@@ -35,6 +39,7 @@ from scenarios.errors import ConfigError, GridproofError, PlanError
 __all__ = ["app", "main"]
 
 INTERRUPTED = 130
+_THREADS = ("federate-", "highs-busy", "helics-")  # they may be inside a call that nothing ends
 
 
 class _Program(TyperGroup):
@@ -67,7 +72,7 @@ def _is_usage(error: BaseException) -> bool:
 
 def _message(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
+        return "interrupted; give the same command again"
     if isinstance(error, ConfigError) and len(error.faults) > 1:
         listed = "\n".join(f"  {fault}" for fault in error.faults)
         return f"error: {len(error.faults)} faults\n{listed}"
@@ -151,4 +156,22 @@ def main() -> None:
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _terminated)
-    app()
+    try:
+        app()
+    except SystemExit as leaving:
+        _leave_at_once(leaving.code)
+        raise
+
+
+def _leave_at_once(code: object) -> None:
+    """End here where a thread of ours is still inside a library's call.
+
+    Python would take such a thread down while the library's own frames stand on it, and C++
+    ends the process for that by SIGABRT; or its exit handlers would wait for the call.
+    """
+    ours = [t for t in threading.enumerate() if t.is_alive() and t.name.startswith(_THREADS)]
+    if ours:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code if isinstance(code, int) else int(code is not None))

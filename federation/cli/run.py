@@ -251,7 +251,7 @@ class _How:
         if workers is not None:
             spread = WorkerPool(count=workers)
         elif scheduler is not None:
-            spread = DaskCluster(address=scheduler)
+            spread = DaskCluster(address=scheduler, tell=note)
         mode = study.config.federation.mode
         if processes:
             mode = "processes"

@@ -20,6 +20,7 @@ _ELEMENT_OF = {
     MarginKind.TRANSFORMER: "transformer",
     MarginKind.CAPABILITY: "der",
     MarginKind.RAMP: "der",
+    MarginKind.DAMAGE: "line",
 }
 """Kind of element that each limit belongs to, as ``ac_margin_at`` names it."""
 

@@ -22,6 +22,7 @@ from federation.members.jobs import FeederJob, PlannerJob
 from federation.members.session import MEMBERS, SessionSettings, run_feeder, run_planner
 from federation.members.threads import Note, run_members
 from federation.wire.helics_broker import BrokerAddress, HelicsBroker, close_library, watch_broker
+from federation.wire.helics_environment import without_helics
 from federation.wire.helics_link import HelicsLink
 from federation.wire.link import Link
 from scenarios.errors import ConfigError, DeadlinePassed, FederateLost, FederationError
@@ -268,7 +269,7 @@ class _Child:
         folder, logs = places
         self._output, self._receipt = logs / f"{name}.log", folder / f"{name}.receipt"
         paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = os.environ | {
+        environment = without_helics(os.environ) | {
             _SUPERVISOR: str(os.getpid()),
             _RECEIPT: str(self._receipt),
             "PYTHONPATH": os.pathsep.join(paths),

@@ -47,6 +47,7 @@ def element_ids(scenario: Scenario) -> dict[MarginKind, tuple[str, ...]]:
         MarginKind.TRANSFORMER: feeder.transformers.ids,
         MarginKind.CAPABILITY: scenario.ders.ids,
         MarginKind.RAMP: scenario.ders.ids,
+        MarginKind.DAMAGE: () if scenario.restoration is None else feeder.lines.ids,
     }
 
 

@@ -24,15 +24,15 @@ __all__ = [
     "outcome_counts",
     "row_schema",
     "table_of",
+    "with_damage",
     "with_trace",
 ]
 
 OUTCOME_NAMES: tuple[str, ...] = tuple(outcome.name.lower() for outcome in Outcome)
 """Outcome names as files and people have them, in the order of their codes."""
 
-MARGIN_UNITS: dict[str, str] = {
-    kind.value: "pu" if kind is MarginKind.VOLTAGE else "of rating" for kind in MarginKind
-}
+_UNITS = {MarginKind.VOLTAGE: "pu", MarginKind.DAMAGE: "-1 is live"}
+MARGIN_UNITS: dict[str, str] = {kind.value: _UNITS.get(kind, "of rating") for kind in MarginKind}
 
 _NOTHING_SOLVED = (Outcome.NO_RECOURSE, Outcome.NO_SOLUTION)
 _OUTCOME_TYPE = pa.dictionary(pa.int8(), pa.string())
@@ -134,6 +134,15 @@ def table_of(
     return pa.table(columns, schema=row_schema(scenario, both=second is not None))
 
 
+def with_damage(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """Append what parts of before damage was judged have not: null, where it is asked for."""
+    for stem, of in (("margin", pa.float64()), ("element", pa.string()), ("phase", pa.string())):
+        name = f"{stem}_{MarginKind.DAMAGE.value}"
+        if name in columns and name not in rows.column_names:
+            rows = rows.append_column(name, pa.nulls(len(rows), of))
+    return rows
+
+
 def with_trace(rows: pa.Table, trace: Trace | None, traced: Sequence[str]) -> pa.Table:
     """Append the numbers kept beside a batch's verdicts.
 
@@ -204,6 +213,7 @@ def _elements(scenario: Scenario, kind: MarginKind) -> tuple[str, ...]:
         MarginKind.TRANSFORMER: feeder.transformers.ids,
         MarginKind.CAPABILITY: scenario.ders.ids,
         MarginKind.RAMP: scenario.ders.ids,
+        MarginKind.DAMAGE: feeder.lines.ids,
     }
     return ids[kind]
 

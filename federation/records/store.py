@@ -39,6 +39,7 @@ from federation.records.parts import (
     chunk_range,
     encode_part,
 )
+from federation.records.rows import with_damage
 from federation.studies.foreign import FOREIGN, answerer_words, own_word
 from scenarios.errors import StoreError
 
@@ -319,9 +320,9 @@ class CampaignStore:
             path = self.rows_path(chunk)
             try:
                 with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                    yield file.read(
-                        columns=None if columns is None else list(columns), use_threads=False
-                    )
+                    names = None if columns is None else list(columns)
+                    found = file.read(columns=names, use_threads=False)
+                    yield found if names is None else with_damage(found, names)
             except (pa.ArrowException, OSError) as error:
                 raise StoreError(torn(path, error)) from error
 

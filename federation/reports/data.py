@@ -16,7 +16,7 @@ from federation.records.intervals import Intervals
 from federation.records.profile import Profile, element_ids
 from federation.records.profile_store import read_profile
 from federation.records.reading import Reading, read_campaign
-from federation.records.rows import MARGIN_UNITS, outcome_codes
+from federation.records.rows import MARGIN_UNITS, outcome_codes, with_damage
 from federation.records.sink import plan_digest, stored_plan
 from federation.records.stopping import counted_chunks
 from federation.records.store import CHUNK_ROWS, CampaignStore
@@ -45,6 +45,7 @@ WORST = 10
 """Realizations listed with everything that is kept of them."""
 
 _CHECKPOINTS = 160
+_DAMAGE = tuple(f"{stem}_{MarginKind.DAMAGE.value}" for stem in ("margin", "element", "phase"))
 _UNSOLVED = (Outcome.NO_SOLUTION, Outcome.NO_RECOURSE, Outcome.ERRED)
 
 
@@ -262,6 +263,7 @@ def _rows(
     found: dict[int, dict[str, Any]] = {}
     for chunk, some in wanted.items():
         (table,) = store.tables(None, [chunk])
+        table = with_damage(table, _DAMAGE)
         first, _ = store.chunk_range(chunk)
         for row in table.take([index - first for index in some]).to_pylist():
             found[row["index"]] = _with_failures(row, scenario)

@@ -16,11 +16,13 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import uuid4
 
 import helics as h
 
 from federation.addresses import host_and_port
+from federation.wire.helics_environment import within
 from scenarios.errors import ConfigError, FederateLost, FederationError
 
 __all__ = [
@@ -39,6 +41,7 @@ ERROR_CODE = FederationError.exit_code
 
 _SILENT = "--consoleloglevel=no_print --loglevel=no_print"
 _LOOPBACK = "127.0.0.1"
+_START_S = 20.0  # a broker starts in 10 ms; one that finds its port taken says so after 4 s
 warnings.filterwarnings("ignore", message="This function will return a JSON", category=UserWarning)
 _live = 0
 _live_lock = threading.Lock()
@@ -162,7 +165,12 @@ class HelicsBroker:
             )
             if transport == "zmq":
                 arguments += f" --port={address.port}"
-            broker = h.helicsCreateBroker(transport, address.key, arguments)
+            broker = within(
+                _START_S,
+                partial(h.helicsCreateBroker, transport, address.key, arguments),
+                awaited="a broker's start",
+                whom=f"HELICS ({transport})",
+            )
             if h.helicsBrokerIsConnected(broker):
                 break
             h.helicsBrokerDisconnect(broker)

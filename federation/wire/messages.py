@@ -225,7 +225,7 @@ def catalogue_of(scenario: Scenario, realizations_total: int = 0, step: int = 0)
         ),
         verdicts=(
             col("outcome", "1", ("code",)),
-            col("margin", "pu voltage, else share of rating", kinds, "inside the limit"),
+            col("margin", "pu voltage, damage 1 or -1, else of rating", kinds, "inside the limit"),
             col("element", "1", kinds, "position of the worst; -1 where there is none"),
             col("phase", "1", kinds, "slot of the worst; -1 where there is none"),
         ),

@@ -19,6 +19,7 @@ import highspy
 import numpy as np
 from scipy import sparse
 
+from optimizer.methods.interrupt import run_highs
 from scenarios.arrays import BoolArray, FloatArray
 from scenarios.errors import SolverError
 from scenarios.plan import Termination
@@ -36,6 +37,11 @@ _TERMINATION = {
     _STATUS.kSolutionLimit: Termination.ITERATION_LIMIT,
 }
 _FEASIBLE = 2  # HiGHS' kSolutionStatusFeasible
+_INTERRUPTS = (
+    highspy.cb.HighsCallbackType.kCallbackMipInterrupt,
+    highspy.cb.HighsCallbackType.kCallbackSimplexInterrupt,
+    highspy.cb.HighsCallbackType.kCallbackIpmInterrupt,
+)
 _LEAST_SECONDS = 1e-3  # HiGHS reads a non-positive limit as an error
 
 
@@ -136,7 +142,7 @@ def solve_arrays(
     if start is not None:
         _offer_start(highs, arrays, start)
     highs.setOptionValue("time_limit", max(_LEAST_SECONDS, time_limit_s))
-    highs.run()
+    run_highs(highs, _INTERRUPTS)
     status = highs.getModelStatus()
     if status not in _TERMINATION:
         status = _without_presolve(highs)
@@ -169,7 +175,7 @@ def _bound(status: Any, incumbent: float, dual_bound: float | None) -> float:
 def _without_presolve(highs: Any) -> Any:
     """Presolve may end with "infeasible or unbounded"; the plain run says which."""
     highs.setOptionValue("presolve", "off")
-    highs.run()
+    run_highs(highs, _INTERRUPTS)
     status = highs.getModelStatus()
     if status not in _TERMINATION:
         raise SolverError(

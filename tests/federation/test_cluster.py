@@ -182,3 +182,68 @@ def test_a_result_whose_holder_is_gone_keeps_nobody_waiting(toy, whole, tmp_path
     result = run_campaign(hasty, tmp_path / "c", mode="local")
     assert result.resumed > 0
     assert results(result.out) == results(whole.out)
+
+
+def test_the_scheduler_is_asked_before_anything_is_planned(toy, tmp_path, monkeypatch):
+    hasty = load_study(toy, [*OVERRIDES, "federation.join_deadline_s=1"])
+
+    def planned(*_):
+        raise AssertionError("it was planned although nobody can try the plan")
+
+    monkeypatch.setattr("federation.campaigns.campaign.plan_here", planned)
+    with pytest.raises(DeadlinePassed, match="an answer from the Dask scheduler"):
+        run_campaign(hasty, tmp_path / "a", spread=DaskCluster(address="127.0.0.1:9"))
+
+
+def test_the_plan_is_kept_whatever_happens_after(study, cluster, tmp_path, monkeypatch):
+    def breaks(*_, **__):
+        raise FederateLost("the cluster went away just then")
+
+    pool = DaskCluster(address=cluster.scheduler_address)
+    monkeypatch.setattr(DaskCluster, "__call__", breaks)
+    with pytest.raises(FederateLost, match="just then"):
+        run_campaign(study, tmp_path / "c", spread=pool)
+    assert (tmp_path / "c" / "plan.json").is_file()
+
+
+def test_a_cluster_that_adapts_from_nothing_grows(whole, study, tmp_path):
+    with local_cluster(0) as empty:
+        empty.adapt(minimum=0, maximum=2, interval="200ms")
+        pool = DaskCluster(address=empty.scheduler_address)
+        result = run_campaign(study, tmp_path / "c", spread=pool, plan=whole.plan)
+    assert results(result.out) == results(whole.out)
+
+
+def test_a_worker_of_another_version_is_left_out_by_name(whole, study, cluster, tmp_path):
+    """It answers that it has another; the others try all, and the bytes are the same."""
+    with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=30)
+        odd = sorted(client.scheduler_info(n_workers=-1)["workers"])[0]
+        client.run(_pretend, workers=[odd])
+        told = []
+        pool = DaskCluster(address=cluster.scheduler_address, tell=told.append)
+        try:
+            result = run_campaign(study, tmp_path / "c", spread=pool, plan=whole.plan)
+            client.run(_pretend)
+            with pytest.raises(ConfigError, match=r"numpy 0\.1 .*same versions on every worker"):
+                run_campaign(study, tmp_path / "d", spread=pool, plan=whole.plan)
+        finally:
+            client.run(_be_yourself)
+    assert results(result.out) == results(whole.out)
+    assert any(odd in line and "numpy 0.1" in line for line in told)
+
+
+def _pretend():
+    from federation.campaigns import chunks
+    from federation.records.environment import versions
+
+    chunks.versions = lambda: {**versions(), "numpy": "0.1"}
+    chunks._prepare.cache_clear()
+
+
+def _be_yourself():
+    from federation.campaigns import chunks
+    from federation.records.environment import versions
+
+    chunks.versions = versions
+    chunks._prepare.cache_clear()

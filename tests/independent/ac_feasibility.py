@@ -368,6 +368,7 @@ class _Problem:
             MarginKind.TRANSFORMER: 1.0 - np.abs(island.unit_side @ passed),
             MarginKind.CAPABILITY: np.minimum.reduce(room) / scale,
             MarginKind.RAMP: np.minimum(ramp_kw, ramp_kvar) / scale,
+            MarginKind.DAMAGE: np.zeros(0),  # nothing failed
         }
         return {str(kind): float(values.min(initial=np.inf)) for kind, values in found.items()}
 
