@@ -48,12 +48,13 @@ def about_plan(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any]:
 def plan_summary(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any]:
     """Say what a plan does, what it costs and what is proven about it, at one step.
 
-    ``closed_switches`` counts those between two live blocks; ``served_kw`` is the nominal
-    demand of the live blocks.
+    ``closed_switches`` counts those between two live blocks; ``served_kw`` is what the loads
+    of live blocks consume at nominal, ``demand_kw`` what all do: a load that generates is in
+    neither.
     """
     proof, live, closed = plan.proof, plan.energized[time], plan.closed[time]
     ends = scenario.feeder.switch_blocks
-    demand = scenario.block_demand_kw(time)
+    demand = scenario.block_consumption_kw(time)
     costs = {name: _number(value) for name, value in plan.costs_usd.items()}
     return {
         "family": plan.family,
