@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from federation.records.answers import kept_answers
 from federation.records.crossed import crossed_outcomes
-from federation.records.losses import KindCounts, UnservedEnergy
+from federation.records.losses import KindCounts, TriedRedispatch, UnservedEnergy
 from federation.records.restoration_summary import restoration_summary
 from federation.records.rows import MARGIN_UNITS, outcome_codes, outcome_counts
 from federation.records.stopping import stopping_summary
@@ -32,7 +32,7 @@ from scenarios.verdict import MarginKind, Outcome
 
 __all__ = ["QUANTILE_LEVELS", "TAIL_SHARE", "about_plan", "campaign_summary", "plan_summary"]
 
-_ROW_COLUMNS = ("index", "outcome", "load_kw", "served_kw")
+_ROW_COLUMNS = ("index", "outcome", "load_kw", "served_kw", "redispatch_usd")
 QUANTILE_LEVELS = (0.01, 0.05, 0.5, 0.95)
 TAIL_SHARE = 0.05
 """Share of the realizations whose mean margin is reported as CVaR."""
@@ -50,7 +50,9 @@ def plan_summary(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any
 
     ``closed_switches`` counts those between two live blocks; ``served_kw`` is what the loads
     of live blocks consume at nominal, ``demand_kw`` what all do: a load that generates is in
-    neither.
+    neither. ``redispatch_cost_usd`` is that of ``redispatch_policy``: of a robust plan the
+    cheapest re-dispatch that serves, at the realization where that costs most. What a
+    campaign's own recourse costs is in its summary.
     """
     proof, live, closed = plan.proof, plan.energized[time], plan.closed[time]
     ends = scenario.feeder.switch_blocks
@@ -67,6 +69,7 @@ def plan_summary(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any
         "shed_cost_usd": costs.get("shed"),
         "generation_cost_usd": costs.get("generation"),
         "redispatch_cost_usd": costs.get("redispatch"),
+        "redispatch_policy": "cheapest" if proof.robust else None,
         "energized_blocks": int(live.sum()),
         "blocks": {
             name: "live" if alive else "dead"
@@ -150,12 +153,14 @@ def campaign_summary(store: CampaignStore) -> dict[str, Any]:
     counts = dict.fromkeys(Outcome, 0)
     worst: dict[str, dict[str, Any]] = {}
     kinds, energy = KindCounts(), UnservedEnergy(hours=float(asked.get("horizon_h", 1.0)))
+    moved = TriedRedispatch(policy=str(asked["recourse"]))
     for table in store.tables([*_ROW_COLUMNS, *_columns("margin", "element", "phase")], chunks):
         for outcome, number in outcome_counts(table.column("outcome")).items():
             counts[outcome] += number
         _keep_worst(worst, table)
         kinds.add(table)
         energy.add(table)
+        moved.add(table)
     samples = sum(counts.values())
     confidence = float(asked["confidence"] if stopping is None else stopping["confidence"])
     share = feasible_share(counts, confidence)
@@ -184,6 +189,7 @@ def campaign_summary(store: CampaignStore) -> dict[str, Any]:
         "stopping": stopping,
         "violations": kinds.shares(interval),
         "energy": energy.figures(),
+        "redispatch": moved.figures(),
         "worst": worst,
         **(
             {"crossed": crossed_outcomes(store, chunks, confidence)}

@@ -93,6 +93,8 @@ def _plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
             ("re-dispatch", "redispatch_cost_usd"),
         )
     ]
+    if plan.get("redispatch_policy") and plan["redispatch_cost_usd"] is not None:
+        costs[-1] += f" ({plan['redispatch_policy']}, at the worst load of the set)"
     return [
         ("family", Text(plan["family"])),
         ("proof", proven),

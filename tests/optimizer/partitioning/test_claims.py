@@ -192,6 +192,19 @@ def test_a_centred_plan_that_is_not_proven_anew_is_not_taken(random_scenario, re
     assert oracle.asked
 
 
+def test_a_gap_that_was_asked_for_does_not_let_a_dearer_plan_in(random_scenario):
+    """A bracket may be as wide as was asked; what a realization was found to cost may not."""
+    network, truth, outcome = _searched(random_scenario)
+    outcome = replace(outcome, proof=replace(outcome.proof, asked_gap=0.5))
+    dearer = Verdicts(
+        truth, lambda w: Worst(zeta=w.zeta, cost_usd=w.cost_usd + 50.0, violation=0.0)
+    )
+    wider = Verdicts(truth, lambda w: replace(w, bound_usd=w.certain_usd + 50.0))
+    kept = [np.ones(3), -np.ones(3)]
+    assert centre(network, dearer, outcome, kept, time_limit_s=60.0) is outcome
+    assert centre(network, wider, outcome, kept, time_limit_s=60.0) is not outcome
+
+
 def test_one_that_is_proven_is_taken_with_its_own_worst_case(random_scenario):
     network, truth, outcome = _searched(random_scenario)
     oracle = Verdicts(truth, _as_it_is)
