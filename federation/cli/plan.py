@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -21,10 +21,11 @@ from federation.cli.options import (
     write_text,
 )
 from federation.reports.terminal import about_plan, plan_view, print_views, run_summary
-from federation.studies.study import list_studies, load_study
+from federation.studies.study import Study, list_studies, load_study
 from optimizer.planner import make_planner
+from optimizer.recourse_cost import corner_redispatch_usd
 from scenarios.audit import audit
-from scenarios.plan import plan_to_json
+from scenarios.plan import Plan, plan_to_json
 
 __all__ = ["check", "plan", "studies"]
 
@@ -60,7 +61,7 @@ def plan(
     planner = make_planner(loaded.config.planner.family, loaded.config.planner.options)
     with watching_plan(quiet=quiet) as progress:
         made = planner.plan(loaded.scenario, progress=progress)
-    summary = about_plan(made, loaded.scenario)
+    summary = about_plan(made, loaded.scenario) | _tried_redispatch(loaded, made)
     if out is not None:
         write_text(out, plan_to_json(made) + "\n")
         note(f"plan written to {out}; audit it with: gridproof check {out} {study}")
@@ -68,6 +69,18 @@ def plan(
         print_json(run_summary(loaded.name, loaded.config.campaign.seed, summary, None))
     else:
         print_views(stdout(), plan_view(summary))
+
+
+def _tried_redispatch(study: Study, made: Plan) -> dict[str, Any]:
+    """Say what the study's recourse costs at corners, where it can be told without physics."""
+    policy = study.config.campaign.recourse
+    whole = study.config.planner.options.get("budget") is None
+    if not (made.proof.robust and whole and policy == "linear"):
+        return {}
+    found = corner_redispatch_usd(made, study.scenario, policy)
+    if found is None:
+        return {}
+    return {"redispatch_tried": {"policy": policy, "most_usd": found[0], "corners": found[1]}}
 
 
 def check(

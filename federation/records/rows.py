@@ -48,8 +48,9 @@ def row_schema(
     ``zeta_<direction>`` are the drawn coordinates; ``load_kw`` the demand drawn, all blocks;
     ``served_kw`` what the physics served; ``forming_kw`` and ``forming_kvar`` the output of
     all grid-forming DERs; ``redispatch_usd`` what moving every DER from its planned power
-    costs, ``Σ c_g |p - p_base|`` over DERs and phases, losses included. For each kind of margin its worst value (pu, or share of rating)
-    with the element and the phase (or pair) it belongs to. Null where nothing was solved.
+    costs, ``Σ c_g |p - p_base|`` over DERs and phases, losses included. For each kind of
+    margin its worst value (pu, or share of rating) with the element and the phase (or pair)
+    it belongs to. Null where nothing was solved.
     With ``both`` judges, ``outcome_linear`` is the linear one's; the rest is AC's.
     """
     fields = [

@@ -159,6 +159,17 @@ def plan_facts(data: ReportData) -> tuple[tuple[str, str], ...]:
                 f", at least {fixed(plan['bound_usd'], 2)}" if plan["bound_usd"] is not None else ""
             ),
         ),
+        *(
+            [
+                (
+                    "re-dispatch",
+                    f"{fixed(plan['redispatch_cost_usd'], 2)} USD: the {plan['redispatch_policy']} "
+                    "there is, at the worst load of the set",
+                )
+            ]
+            if plan["redispatch_policy"] and plan["redispatch_cost_usd"] is not None
+            else []
+        ),
         (
             "served",
             f"{fixed(plan['served_kw'], 1)} of {fixed(plan['demand_kw'], 1)} kW nominal demand",

@@ -103,6 +103,7 @@ def _plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
             Text(f"{_usd(plan['objective_usd'])}, proven at least {_usd(plan['bound_usd'])}"),
         ),
         ("of which", Text(", ".join(costs))),
+        *_tried(plan),
         ("live blocks", Text(_listed(live, len(plan["blocks"])), style=_GOOD)),
         ("dead blocks", Text(_listed(dead, len(plan["blocks"])), style=_DIM)),
         ("closed", Text(_listed(shut, len(plan["switches"])), style=_LIVE)),
@@ -110,6 +111,17 @@ def _plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
         ("served", _served(plan)),
         ("search", Text(f"{plan['iterations']} iterations, {plan['seconds'] or 0.0:.2f} s")),
     ]
+
+
+def _tried(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
+    tried = plan.get("redispatch_tried")
+    if tried is None:
+        return []
+    words = (
+        f"re-dispatch {_usd(tried['most_usd'])} by recourse {tried['policy']} (margins before "
+        f"cost), at the dearest of {tried['corners']} corners"
+    )
+    return [("as tried", Text(words))]
 
 
 def _served(plan: Mapping[str, Any]) -> Text:
