@@ -11,11 +11,16 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
+_HOURS = {"mutation"}  # run by its own name alone
 
 
 def subjects() -> list[str]:
-    """Names of all benchmarks: the modules beside this one without an underscore."""
-    return sorted(path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_"))
+    """Names of all benchmarks: modules beside this one without an underscore, mutation apart."""
+    return sorted(
+        path.stem
+        for path in HERE.glob("*.py")
+        if not path.stem.startswith("_") and path.stem not in _HOURS
+    )
 
 
 def main(names: list[str]) -> int:

@@ -139,7 +139,7 @@ def add_requirements(m: Any, network: Network, options: PartitioningOptions) -> 
             expr=pyo.quicksum(m.energized.values()) >= options.min_energized_blocks
         )
     if options.min_served_kw > 0.0:
-        demand = network.scenario.block_demand_kw(network.time)
+        demand = network.scenario.block_consumption_kw(network.time)
         m.enough_served = pyo.Constraint(
             expr=sum(float(d) * m.energized[b] for b, d in enumerate(demand))
             >= options.min_served_kw
@@ -197,11 +197,10 @@ def decisions_of(m: Any) -> Decisions:
 
 
 def _reach(network: Network, decisions: Decisions) -> FloatArray | None:
-    size = network.scenario.uncertainty.size
-    draws = realize(network.scenario, np.array([np.ones(size), -np.ones(size)]))
-    p, q = network.demand(draws.p_kw[:, network.time], draws.q_kvar[:, network.time])
+    """Bound what any channel carries at the nominal load and anywhere in the set."""
+    low, high = network.demand_range()
     dead = tuple(b for b, z in decisions.energized.items() if isinstance(z, int) and z == 0)
-    return flow_reach(network, (p.min(0), q.min(0)), (p.max(0), q.max(0)), dead)
+    return flow_reach(network, low, high, dead)
 
 
 def _state(variable: Any) -> bool:

@@ -53,7 +53,7 @@ class PartitioningOptions:
     min_energized_blocks
         A plan must keep at least this many blocks live.
     min_served_kw
-        A plan must serve at least this nominal load.
+        A plan must serve at least this nominal load; loads that generate count as none.
     centre
         Whether base set-points and held voltages, which the cost alone leaves on limits,
         are moved to where the least margin is largest, at the same cost.

@@ -144,10 +144,21 @@ class Scenario:
         return np.array([spread[loads[k]] for k, _ in self.uncertain_slots.tolist()], float)
 
     def block_demand_kw(self, time: int = 0) -> FloatArray:
-        """(block,) nominal demand of each block at one step, kW."""
+        """(block,) nominal net demand of each block at one step, kW."""
         demand = np.zeros(len(self.feeder.blocks.ids))
         np.add.at(demand, self.feeder.block_of_load, self.load_p_kw[time].sum(axis=1))
         return demand
+
+    def block_consumption_kw(self, time: int = 0) -> FloatArray:
+        """(block,) what each block's loads consume at nominal, kW; loads that generate are none.
+
+        What a plan can serve. `block_demand_kw` is the net instead: beside generation it says
+        that less is served, and that a block which generates more serves less than nothing.
+        """
+        consumption = np.zeros(len(self.feeder.blocks.ids))
+        used = np.maximum(self.load_p_kw[time], 0.0).sum(axis=1)
+        np.add.at(consumption, self.feeder.block_of_load, used)
+        return consumption
 
 
 def _faults(scenario: Scenario) -> list[str]:

@@ -107,3 +107,9 @@ def moves(v_pu: FloatArray, now: FloatArray) -> BoolArray:
     """Whether any source changes between one realization and the next."""
     before = np.vstack([now[None, :], v_pu[:-1]])
     return np.asarray((v_pu != before[: len(v_pu)]).any(axis=1))
+
+
+def _incidence(nodes: IntArray, at: IntArray) -> sparse.csr_array:
+    """(node, entry) one where an entry stands at a node; ground is no node."""
+    same = (nodes[:, None] == at[None, :]) & (at > 0)[None, :]
+    return sparse.csr_array(same.astype(complex))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -25,10 +25,11 @@ from federation.cli.options import (
 from federation.files import write_result
 from federation.records.proof_words import proof_facts, scope_words
 from federation.reports.terminal import about_plan, plan_view, print_views, run_summary
-from federation.studies.study import list_studies, load_study
+from federation.studies.study import Study, list_studies, load_study
 from optimizer.planner import make_planner
+from optimizer.recourse_cost import corner_redispatch_usd
 from scenarios.audit import audit
-from scenarios.plan import plan_to_json
+from scenarios.plan import Plan, plan_to_json
 
 __all__ = ["check", "plan", "studies"]
 
@@ -67,7 +68,7 @@ def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters
     planner = make_planner(loaded.config.planner.family, loaded.config.planner.options)
     with watching_plan(quiet=quiet) as progress:
         made = planner.plan(loaded.scenario, progress=progress)
-    summary = about_plan(made, loaded.scenario)
+    summary = about_plan(made, loaded.scenario) | _tried_redispatch(loaded, made)
     if why:
         summary["why"] = ask_why(made, loaded.scenario, loaded.config.planner.options, quiet=quiet)
     if out is not None:
@@ -77,6 +78,18 @@ def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters
         print_json(run_summary(loaded.name, loaded.config.campaign.seed, summary, None))
     else:
         print_views(stdout(), plan_view(summary))
+
+
+def _tried_redispatch(study: Study, made: Plan) -> dict[str, Any]:
+    """Say what the study's recourse costs at corners, where it can be told without physics."""
+    policy = study.config.campaign.recourse
+    whole = study.config.planner.options.get("budget") is None
+    if not (made.proof.robust and whole and policy == "linear"):
+        return {}
+    found = corner_redispatch_usd(made, study.scenario, policy)
+    if found is None:
+        return {}
+    return {"redispatch_tried": {"policy": policy, "most_usd": found[0], "corners": found[1]}}
 
 
 def check(

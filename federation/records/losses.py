@@ -15,10 +15,9 @@ from scenarios.arrays import FloatArray
 from scenarios.limits import Limits
 from scenarios.verdict import MarginKind, Outcome
 
-__all__ = ["KindCounts", "Moments", "UnservedEnergy", "served_share"]
-
-
 _ROUND = 1e-9
+
+__all__ = ["KindCounts", "Moments", "TriedRedispatch", "UnservedEnergy", "served_share"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -148,6 +147,47 @@ def served_share(energy: Mapping[str, Any]) -> float | None:
     share = 1.0 - shed / demand
     near = float(round(share))
     return near + 0.0 if abs(share - near) < _ROUND else float(share)
+
+
+@dataclass(slots=True, kw_only=True)
+class TriedRedispatch:
+    """What the policy tried costs in re-dispatch, over what was solved and did not err.
+
+    Not what the proof speaks of: that is the cheapest re-dispatch of the worst realization,
+    while a policy keeps margins, or moves nobody but the DER that forms.
+
+    Attributes
+    ----------
+    policy
+        The recourse by name.
+    cost
+        Moments of ``redispatch_usd``.
+    most_usd
+        The largest.
+    """
+
+    policy: str
+    cost: Moments = field(default_factory=Moments)
+    most_usd: float = -math.inf
+
+    def add(self, table: pa.Table) -> None:
+        """Take a chunk's rows; parts of a time before the column say nothing."""
+        if "redispatch_usd" not in table.column_names:
+            return
+        cost = table.column("redispatch_usd").to_numpy().astype(float)
+        kept = cost[np.isfinite(cost) & ~_is(table, Outcome.ERRED)]
+        self.cost.add(kept)
+        self.most_usd = max(self.most_usd, float(kept.max(initial=-math.inf)))
+
+    def figures(self) -> dict[str, Any]:
+        """Return the figures, as the summary prints them; None where nothing was solved."""
+        known = self.cost.count > 0
+        return {
+            "policy": self.policy,
+            "count": self.cost.count,
+            "mean_usd": self.cost.mean if known else None,
+            "most_usd": self.most_usd if known else None,
+        }
 
 
 def _is(table: pa.Table, outcome: Outcome) -> Any:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from federation.records.answers import kept_answers
 from federation.records.crossed import CrossedOutcomes
 from federation.records.intervals import Intervals
-from federation.records.losses import KindCounts, UnservedEnergy, served_share
+from federation.records.losses import KindCounts, TriedRedispatch, UnservedEnergy, served_share
 from federation.records.rows import MARGIN_UNITS, outcome_codes
 from federation.records.stopping import counted_chunks
 from federation.records.store import CHUNK_ROWS, CampaignStore
@@ -30,7 +30,7 @@ TAIL_SHARE = 0.05
 """Share of the realizations whose mean margin is reported as CVaR."""
 
 _MARGINS = tuple(f"margin_{kind.value}" for kind in MarginKind)
-_COLUMNS = ("index", "outcome", "load_kw", "served_kw", *_MARGINS)
+_COLUMNS = ("index", "outcome", "load_kw", "served_kw", "redispatch_usd", *_MARGINS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -81,7 +81,9 @@ def read_campaign(
         )
     config = store.study["config"]
     both = config["campaign"]["judge"] == "both"
-    seen = _Seen(hours=float(config["campaign"].get("horizon_h", 1.0)), both=both)
+    seen = _Seen(
+        hours=float(config["campaign"].get("horizon_h", 1.0)), both=both, recourse=store.recourse
+    )
     intervals = Intervals.of(config)
     columns = [*_COLUMNS, *(["outcome_linear"] if both else [])]
     for number, table in enumerate(store.tables(columns, chunks), start=1):
@@ -99,9 +101,11 @@ class _Seen:
 
     hours: float
     both: bool
+    recourse: str
     counts: IntArray = field(default_factory=lambda: np.zeros(len(Outcome), np.int64))
     kinds: KindCounts = field(default_factory=KindCounts)
     energy: UnservedEnergy = field(init=False)
+    moved: TriedRedispatch = field(init=False)
     crossed: CrossedOutcomes = field(default_factory=CrossedOutcomes)
     margins: HeldColumns = field(default_factory=lambda: HeldColumns(len(MarginKind)))
     worst: dict[MarginKind, tuple[float, int]] = field(default_factory=dict)
@@ -109,6 +113,7 @@ class _Seen:
 
     def __post_init__(self) -> None:
         self.energy = UnservedEnergy(hours=self.hours)
+        self.moved = TriedRedispatch(policy=self.recourse)
 
     def add(self, table: pa.Table, *, in_order: bool) -> None:
         """Take a part's rows; their outcomes are held only where their order matters."""
@@ -116,6 +121,7 @@ class _Seen:
         self.counts += np.bincount(outcome, minlength=len(Outcome))
         self.kinds.add(table)
         self.energy.add(table)
+        self.moved.add(table)
         if self.both:
             self.crossed.add(table)
         if in_order:
@@ -176,6 +182,7 @@ def _summary(
             lambda count, trials: list(of[Outcome.VIOLATED].share(count, trials))
         ),
         "energy": seen.energy.figures(),
+        "redispatch": seen.moved.figures(),
         "worst": _worst(store, seen.worst),
         **({"crossed": seen.crossed.figures(intervals)} if seen.both else {}),
         "margins": _margins(seen.margins),

@@ -47,8 +47,10 @@ def row_schema(
 
     ``zeta_<direction>`` are the drawn coordinates; ``load_kw`` the demand drawn, all blocks;
     ``served_kw`` what the physics served; ``forming_kw`` and ``forming_kvar`` the output of
-    all grid-forming DERs. For each kind of margin its worst value (pu, or share of rating)
-    with the element and the phase (or pair) it belongs to. Null where nothing was solved.
+    all grid-forming DERs; ``redispatch_usd`` what moving every DER from its planned power
+    costs, ``Σ c_g |p - p_base|`` over DERs and phases, losses included. For each kind of
+    margin its worst value (pu, or share of rating) with the element and the phase (or pair)
+    it belongs to. Null where nothing was solved.
     With ``both`` judges, ``outcome_linear`` is the linear one's; the rest is AC's.
     """
     fields = [
@@ -66,7 +68,7 @@ def row_schema(
         ]
     fields += [
         pa.field(name, pa.float64())
-        for name in ("served_kw", "forming_kw", "forming_kvar", "losses_kw")
+        for name in ("served_kw", "forming_kw", "forming_kvar", "losses_kw", "redispatch_usd")
     ]
     fields += [pa.field("iterations", pa.int64())]
     return pa.schema([*fields, *(pa.field(name, pa.float64()) for name in traced)])
@@ -130,6 +132,9 @@ def table_of(
     columns["forming_kw"] = physical(_row_sums(snapshots.der_p_kw[:, forming]))
     columns["forming_kvar"] = physical(_row_sums(snapshots.der_q_kvar[:, forming]))
     columns["losses_kw"] = physical(snapshots.losses_kw)
+    moved = np.abs(snapshots.der_p_kw - plan.p_kw[time])
+    price = scenario.ders.redispatch_cost_usd_per_kw[:, None]
+    columns["redispatch_usd"] = physical(_row_sums(price * moved))
     columns["iterations"] = physical(snapshots.iterations, pa.int64())
     return pa.table(columns, schema=row_schema(scenario, both=second is not None))
 

@@ -32,14 +32,18 @@ def about_plan(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any]:
 def plan_summary(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any]:
     """Say what a plan does, what it costs and what is proven about it, at one step.
 
-    ``closed_switches`` counts those between two live blocks; ``served_kw`` is the nominal
-    demand of the live blocks, less what the plan sheds of it; ``served_in_part`` are the loads of
-    live blocks that it asks for in part. Costs are those of what the plan was made for, of an
-    external one those counted here. `federation.records.proof_words.proof_facts` says the rest.
+    ``closed_switches`` counts those between two live blocks; ``served_kw`` is what the loads of
+    live blocks consume at nominal, less what the plan sheds of it, ``demand_kw`` what all do: a
+    load that generates is in neither; ``served_in_part`` are the loads of live blocks that it
+    asks for in part. Costs are those of what the plan was made for, of an external one those
+    counted here; ``redispatch_cost_usd`` is that of ``redispatch_policy``: of a robust plan the
+    cheapest re-dispatch that serves, at the realization where that costs most. What a campaign's
+    own recourse costs is in its summary. `federation.records.proof_words.proof_facts` says the
+    rest.
     """
     proof, live, closed = plan.proof, plan.energized[time], plan.closed[time]
     ends = scenario.feeder.switch_blocks
-    demand, served = scenario.block_demand_kw(time), _served_kw(plan, scenario, time)
+    demand, served = scenario.block_consumption_kw(time), _served_kw(plan, scenario, time)
     costs = {name: _number(value) for name, value in plan.costs_usd.items()}
     return {
         "family": plan.family,
@@ -51,6 +55,7 @@ def plan_summary(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any
         "shed_cost_usd": costs.get("shed"),
         "generation_cost_usd": costs.get("generation"),
         "redispatch_cost_usd": costs.get("redispatch"),
+        "redispatch_policy": "cheapest" if proof.robust else None,
         "energized_blocks": int(live.sum()),
         "blocks": {
             name: "live" if alive else "dead"
@@ -64,7 +69,7 @@ def plan_summary(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any
         "served_kw": float(served[live].sum()),
         "served_in_part": _in_part(plan, scenario, time),
         "demand_kw": float(demand.sum()),
-        "served_share": float(demand[live].sum() / demand.sum()) if demand.sum() else None,
+        "served_share": float(served[live].sum() / demand.sum()) if demand.sum() else None,
         "grid_forming": [
             name
             for name, forms in zip(plan.der_ids, plan.grid_forming[time].tolist(), strict=True)
@@ -81,7 +86,7 @@ def plan_summary(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any
 def _served_kw(plan: Plan, scenario: Scenario, time: int) -> FloatArray:
     """(block,) nominal demand that the plan asks for, were every block live."""
     feeder, asked = scenario.feeder, np.zeros(len(scenario.feeder.blocks.ids))
-    nominal = scenario.load_p_kw[time].sum(axis=1)
+    nominal = np.maximum(scenario.load_p_kw[time], 0.0).sum(axis=1)
     np.add.at(asked, feeder.block_of_load, nominal * plan.share_of(feeder.loads.ids)[time])
     return asked
 

@@ -63,6 +63,13 @@ def sentences(campaign: Mapping[str, Any]) -> list[str]:
             f"{decimals(energy['demand_kwh'], 1)} kWh in {energy['horizon_h']:g} h, every "
             "realization that is not feasible counted whole"
         )
+    moved = campaign.get("redispatch")
+    if moved and moved["mean_usd"] is not None:
+        lines.append(
+            f"re-dispatch as tried, by recourse {moved['policy']}: mean {moved['mean_usd']:,.2f}, "
+            f"at most {moved['most_usd']:,.2f} USD; the plan's figure is the cheapest re-dispatch "
+            "there is, and what this recourse costs is its own"
+        )
     worst, rare = campaign.get("adversary"), campaign.get("rare")
     if worst:
         least = worst["least_margin"]

@@ -158,6 +158,17 @@ def plan_facts(data: ReportData) -> tuple[tuple[str, str], ...]:
             f"{plan['termination']}, gap {gap}" + (f"; {elsewhere}" if elsewhere else ""),
         ),
         ("cost", f"{cost_words(plan)} USD"),
+        *(
+            [
+                (
+                    "re-dispatch",
+                    f"{fixed(plan['redispatch_cost_usd'], 2)} USD: the {plan['redispatch_policy']} "
+                    "there is, at the worst load of the set",
+                )
+            ]
+            if plan["redispatch_policy"] and plan["redispatch_cost_usd"] is not None
+            else []
+        ),
         (
             "served",
             f"{fixed(plan['served_kw'], 1)} of {fixed(plan['demand_kw'], 1)} kW nominal demand"

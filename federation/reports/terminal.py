@@ -105,11 +105,14 @@ def _plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
             ("re-dispatch", "redispatch_cost_usd"),
         )
     ]
+    if plan.get("redispatch_policy") and plan["redispatch_cost_usd"] is not None:
+        costs[-1] += f" ({plan['redispatch_policy']}, at the worst load of the set)"
     return [
         ("family", Text(plan["family"])),
         ("proof", proven),
         ("cost (USD)", Text(cost_words(plan))),
         ("of which", Text(", ".join(costs))),
+        *_tried(plan),
         ("live blocks", Text(_listed(live, len(plan["blocks"])), style=_GOOD)),
         ("dead blocks", Text(_listed(dead, len(plan["blocks"])), style=_DIM)),
         ("closed", Text(_listed(shut, len(plan["switches"])), style=_LIVE)),
@@ -120,6 +123,17 @@ def _plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
             Text(f"{plan['iterations']} iterations, {decimals(plan['seconds'] or 0.0, 2)} s"),
         ),
     ]
+
+
+def _tried(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
+    tried = plan.get("redispatch_tried")
+    if tried is None:
+        return []
+    words = (
+        f"re-dispatch {_usd(tried['most_usd'])} by recourse {tried['policy']} (margins before "
+        f"cost), at the dearest of {tried['corners']} corners"
+    )
+    return [("as tried", Text(words))]
 
 
 def _served(plan: Mapping[str, Any]) -> Text:

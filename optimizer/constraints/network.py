@@ -235,19 +235,53 @@ class Network:
         -------
         tuple of two ndarrays of shape (..., bus, 3)
         """
+        bus = self.scenario.feeder.loads.bus
+        p, q = self._phase_powers(p_kw, q_kvar)
+        return _at_buses(p, bus, len(self.block)), _at_buses(q, bus, len(self.block))
+
+    def demand_range(self) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
+        """Least and largest constant part of the demand over the box, at every bus and phase.
+
+        Loads of one bus may move against each other, and one that generates is at its least
+        when its coordinate is at its highest: each load's part counts by its size,
+        ``Σ s0 ± Σ spread |s0|``, so that every realization lies between, not only those in
+        which all coordinates are alike. A budget only leaves some of them out.
+
+        Returns
+        -------
+        tuple
+            ``(p_low, q_low), (p_high, q_high)``, each (bus, 3), per unit.
+        """
+        scenario, loads = self.scenario, self.scenario.feeder.loads
+        of_load = dict(
+            zip(scenario.uncertainty.load_ids, scenario.uncertainty.spread.tolist(), strict=True)
+        )
+        spread = np.array([of_load.get(name, 0.0) for name in loads.ids])[:, None]
+        at = self.time
+        powers = self._phase_powers(scenario.load_p_kw[at], scenario.load_q_kvar[at])
+        low, high = (
+            [_at_buses(s + sign * spread * np.abs(s), loads.bus, len(self.block)) for s in powers]
+            for sign in (-1.0, 1.0)
+        )
+        return (low[0], low[1]), (high[0], high[1])
+
+    def _phase_powers(self, p_kw: FloatArray, q_kvar: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(..., load, 3) constant part of each load on the phases, per unit."""
         loads = self.scenario.feeder.loads
         shares = [load_shares(model) for model in self.scenario.load_model]
         p = p_kw * (np.array([s.p_constant for s in shares]) / BASE_KVA)[:, None]
         q = q_kvar * (np.array([s.q_constant for s in shares]) / BASE_KVA)[:, None]
         delta = np.array([c is Connection.DELTA for c in loads.connection], dtype=bool)[:, None]
         p_phase, q_phase = delta_to_phase(p, q)
-        p_phase, q_phase = np.where(delta, p_phase, p), np.where(delta, q_phase, q)
-        out_p = np.zeros((*p.shape[:-2], len(self.block), 3))
-        out_q = np.zeros_like(out_p)
-        for k, bus in enumerate(loads.bus.tolist()):
-            out_p[..., bus, :] += p_phase[..., k, :]
-            out_q[..., bus, :] += q_phase[..., k, :]
-        return out_p, out_q
+        return np.where(delta, p_phase, p), np.where(delta, q_phase, q)
+
+
+def _at_buses(powers: FloatArray, bus: IntArray, buses: int) -> FloatArray:
+    """(..., bus, 3) sums of what stands at each bus, in the loads' order."""
+    out = np.zeros((*powers.shape[:-2], buses, 3))
+    for k, at in enumerate(bus.tolist()):
+        out[..., at, :] += powers[..., k, :]
+    return out
 
 
 def _voltage_dependent(scenario: Scenario, time: int) -> tuple[FloatArray, FloatArray]:

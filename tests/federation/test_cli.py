@@ -171,6 +171,18 @@ def test_plan_prints_the_agreed_figures(toy):
     assert set(figures["plan"]["switches"]) == {"src-a", "a-b", "b-d"}
 
 
+def test_a_plan_tells_the_cheapest_redispatch_and_that_of_its_recourse(toy):
+    """Two figures with a policy each, in the object and in the table."""
+    plan = said("plan", toy)["plan"]
+    tried = plan["redispatch_tried"]
+    assert plan["redispatch_policy"] == "cheapest"
+    assert tried["policy"] == "linear"
+    assert tried["most_usd"] >= plan["redispatch_cost_usd"] - 0.01
+    table = gridproof("plan", toy).stdout
+    for word in ("cheapest, at the worst load of the set", "by recourse linear"):
+        assert word in " ".join(table.split())
+
+
 def test_the_plan_table_names_blocks_and_switches(toy):
     table = gridproof("plan", toy).stdout
     for word in ("certified", "live blocks", "a-b", "east"):

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from federation.records.losses import KindCounts, Moments, UnservedEnergy
+from federation.records.losses import KindCounts, Moments, TriedRedispatch, UnservedEnergy
 from federation.records.rows import table_of
 from federation.statistics.shares import clopper_pearson
 from scenarios.verdict import MarginKind, Outcome
@@ -80,3 +80,27 @@ def test_moments_in_chunks_are_those_of_the_whole():
     assert moments.mean == pytest.approx(values.mean(), rel=1e-14)
     assert moments.standard_error == pytest.approx(values.std(ddof=1) / np.sqrt(1000), rel=1e-6)
     assert Moments().standard_error is None
+
+
+def test_tried_redispatch_is_what_every_der_moved_at_its_price(batch, tiny_scenario, tiny_plan):
+    table, verdicts, _, snapshots = batch
+    plan = tiny_plan(tiny_scenario(), [False, True], [False, True, True], [False, True])
+    moved = np.abs(snapshots.der_p_kw - plan.p_kw[0]).sum(axis=(1, 2))
+    cost = dict(zip(snapshots.index.tolist(), (0.02 * moved).tolist(), strict=True))
+    solved = np.isin(verdicts.outcome, [Outcome.FEASIBLE, Outcome.VIOLATED])
+    wanted = np.array([cost[k] for k in verdicts.index[solved].tolist()])
+    tried = TriedRedispatch(policy="linear")
+    for piece in pieces(table):
+        tried.add(piece)
+    found = tried.figures()
+    assert (found["policy"], found["count"]) == ("linear", len(wanted))
+    assert found["mean_usd"] == pytest.approx(wanted.mean(), rel=1e-12)
+    assert found["most_usd"] == pytest.approx(wanted.max(), rel=1e-12)
+
+
+def test_parts_without_the_column_and_no_rows_say_nothing_of_redispatch(batch):
+    tried = TriedRedispatch(policy="fixed")
+    tried.add(batch[0].drop_columns(["redispatch_usd"]))
+    tried.add(batch[0].slice(0, 0))
+    nothing = {"policy": "fixed", "count": 0, "mean_usd": None, "most_usd": None}
+    assert tried.figures() == nothing

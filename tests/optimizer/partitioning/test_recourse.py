@@ -7,14 +7,17 @@ from optimizer.centring import ENOUGH
 from optimizer.constraints.network import MARGINS, Network
 from optimizer.dispatch import Dispatch
 from optimizer.first_stage import FirstStage
+from optimizer.methods.region import gray_signs
 from optimizer.methods.statemap import island_state
 from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
 from optimizer.recourse import make_recourse
+from optimizer.recourse_cost import corner_redispatch_usd
 from scenarios.errors import ConfigError, ScenarioError
 from scenarios.feeder import Feeder, LoadModel, Loads
 from scenarios.limits import Limits, VoltageTest
 from scenarios.plan import Setpoints
 from scenarios.realization import Realizations, draw, realize
+from scenarios.uncertainty import Box
 from scenarios.verdict import Outcome, judge
 from simulator.linear import LinearEngine
 
@@ -277,3 +280,35 @@ def test_networked_plan_answers_a_campaigns_worth_quickly(networked):
     assert setpoints.found.all()
     verdicts = _judged(scenario, plan, realizations, setpoints)
     assert np.nanmin(verdicts.margin) >= -1e-6
+
+
+def test_what_is_tried_costs_at_least_the_cheapest_and_often_more(random_scenario, second_stage):
+    """The proof's figure is the worst of the cheapest; margins before cost is another policy."""
+    dearer = 0
+    for seed in range(3):
+        scenario = random_scenario(seed, spread=0.25, uncertain=3)
+        plan = _plan(scenario)
+        stage, corners = FirstStage.of(plan), gray_signs(3)
+        answer = make_recourse("linear", plan, scenario).respond(realize(scenario, corners))
+        price = scenario.ders.redispatch_cost_usd_per_kw[:, None]
+        tried = (price * np.abs(answer.p_kw - plan.p_kw[0])).sum(axis=(1, 2))
+        cheapest = np.array([second_stage(scenario, stage, zeta) for zeta in corners])
+        assert (tried >= cheapest - 1e-2).all()
+        assert plan.costs_usd["redispatch"] >= cheapest.max() - 1e-2
+        told = corner_redispatch_usd(plan, scenario)
+        assert told == (pytest.approx(tried.max()), 8)
+        dearer += tried.max() > 1.05 * cheapest.max()
+    assert dearer
+
+
+def test_corners_of_many_loads_are_a_fixed_few(random_scenario):
+    scenario = random_scenario(0, spread=0.02, uncertain=6)
+    loads = scenario.feeder.loads.ids
+    twice = replace(scenario, uncertainty=Box(load_ids=loads, spread=np.full(len(loads), 0.02)))
+    for one, most in ((scenario, 64), (twice, 64)):
+        plan = _plan(one)
+        cost, tried = corner_redispatch_usd(plan, one)
+        assert tried == most
+        assert corner_redispatch_usd(plan, one) == (cost, tried)
+    still = replace(scenario, uncertainty=Box(load_ids=loads, spread=np.zeros(len(loads))))
+    assert corner_redispatch_usd(_plan(still), still) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import opendssdirect
 import pytest
@@ -98,6 +100,47 @@ def test_forming_output_is_the_sources_own_power(solved) -> None:
 def test_losses_are_the_circuits_own(solved) -> None:
     _, _, active, seen = solved
     assert seen.losses_kw[0] == pytest.approx(active.Losses[0] / 1000.0, rel=1e-5)
+
+
+@pytest.mark.parametrize("forming", ["der701", "der705"])
+def test_what_others_make_at_the_forming_bus_is_not_the_formers(ieee37, forming: str) -> None:
+    """Two DERs at one bus, one forms: it supplies what the other does not make there."""
+    apart = ieee37.scenario
+    at = apart.ders.bus.copy()
+    at[1] = at[0]
+    scenario = replace(apart, ders=replace(apart.ders, bus=at))
+    plan, draws = replace_former(ieee37, scenario, forming), ieee37.draws(5)
+    engine = OpenDssEngine(scenario)
+    engine.hold(plan)
+    seen = engine.observe(draws, ieee37.answer(plan, draws))
+    held, other = (0, 1) if forming == "der701" else (1, 0)
+    np.testing.assert_allclose(seen.der_p_kw[:, other], plan.p_kw[0, other][None].repeat(5, 0))
+    supplied = seen.der_p_kw.sum(axis=(1, 2))
+    np.testing.assert_allclose(supplied, seen.requested_kw + seen.losses_kw, rtol=1e-6)
+    for part, told in (("p_kw", seen.der_p_kw), ("q_kvar", seen.der_q_kvar)):
+        # the same DERs, none of which makes anything at the forming bus
+        idle = {part: getattr(ieee37.answer(plan, draws), part).copy()}
+        idle[part][:, other] = 0.0
+        engine.hold(plan)
+        without = engine.observe(draws, ieee37.answer(plan, draws, **idle))
+        seen_of = {"p_kw": without.der_p_kw, "q_kvar": without.der_q_kvar}[part]
+        moved = seen_of[:, held] - told[:, held]
+        np.testing.assert_allclose(
+            moved, getattr(plan, part)[0, other][None].repeat(5, 0), rtol=1e-6, atol=1e-4
+        )
+    engine.close()
+
+
+def replace_former(ieee37, scenario, forming: str):
+    """The whole network as one island with another DER forming."""
+    feeder = scenario.feeder
+    closed = {
+        name for name, shut in zip(feeder.switch_ids, ieee37.whole.closed[0], strict=True) if shut
+    }
+    live = {
+        name for name, on in zip(feeder.blocks.ids, ieee37.whole.energized[0], strict=True) if on
+    }
+    return ieee37.make_plan(scenario, closed, {forming: 1.02}, energized=live)
 
 
 @pytest.mark.parametrize("name", ["whole", "parts"])
