@@ -139,13 +139,18 @@ class OpenDssEngine:
     def _switch(self, plan: Plan, time: int, islands: Islands) -> None:
         """Open and close lines and sources; every state is read back.
 
+        Lines of dead parts are opened: a part of lines without shunts, joined to nothing, would
+        make the admittance matrix singular and spoil the solution of what is live.
+
         Generators and loads are set to zero instead: an open generator still injects, and
         one closed again after zero stays at zero.
         """
-        feeder, circuit = self._scenario.feeder, self._circuit
-        for k in feeder.switches:
-            what = f"line {feeder.lines.ids[k]}"
-            circuit.switch(self._elements.lines[k], closed=bool(islands.closed[k]), what=what)
+        lines, circuit = self._scenario.feeder.lines, self._circuit
+        dead = ~islands.live[lines.from_bus].any(axis=1) & ~islands.live[lines.to_bus].any(axis=1)
+        conducts = islands.closed & ~dead
+        for k in np.flatnonzero(lines.closed | lines.switchable).tolist():
+            what = f"line {lines.ids[k]}"
+            circuit.switch(self._elements.lines[k], closed=bool(conducts[k]), what=what)
         for k, handle in enumerate(self._elements.formers):
             if handle is not None:
                 forms = bool(plan.grid_forming[time, k])
