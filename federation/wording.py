@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-__all__ = ["MEANING", "fixed", "per_cent", "percent", "place_words", "plain", "whole"]
+__all__ = [
+    "MEANING",
+    "fixed",
+    "formers_of",
+    "per_cent",
+    "percent",
+    "place_words",
+    "plain",
+    "whole",
+]
 
 MEANING = {
     "feasible": "inside every limit",
@@ -41,6 +51,17 @@ def fixed(value: Any, digits: int) -> str:
     if float(text) == 0.0:
         text = text.lstrip("-")
     return text.replace("-", _MINUS)
+
+
+def formers_of(island: Mapping[str, Any], ders: Mapping[str, Any]) -> str:
+    """Name who forms an island, in the facts of a plan; a substation is called one."""
+    return (
+        ", ".join(
+            f"{name} (substation)" if ders[name]["role"] == "substation" else name
+            for name in island["grid_forming"]
+        )
+        or "none"
+    )
 
 
 def per_cent(share: Any) -> str:

@@ -247,7 +247,8 @@ def plan_from_json(text: str, scenario: Scenario, where: str = "plan") -> Plan:
     ----------
     text
         JSON as ``plan_to_json`` writes it; a plan made elsewhere may leave out
-        ``scenario_digest``, ``served_share``, ``costs_usd`` and ``proof``.
+        ``scenario_digest``, ``served_share``, ``costs_usd`` and ``proof``, and a substation
+        that forms nothing.
     scenario
         What the plan is for; ids not in it, or missing from the file, are faults.
     where
@@ -260,16 +261,18 @@ def plan_from_json(text: str, scenario: Scenario, where: str = "plan") -> Plan:
     """
     file = _parse(text, where)
     feeder, steps = scenario.feeder, len(scenario.hours)
+    substation = dict(zip(scenario.ders.ids, scenario.ders.is_substation.tolist(), strict=True))
+    needed = tuple(name for name, own in substation.items() if not own)
     faults = [
         *_id_faults(where, "switches", file.switches, feeder.switch_ids),
         *_id_faults(where, "energized_blocks", file.energized_blocks, feeder.blocks.ids),
-        *_id_faults(where, "ders", file.ders, scenario.ders.ids),
+        *_id_faults(where, "ders", file.ders, scenario.ders.ids, needed=needed),
         *_unknown(where, "served_share", file.served_share, feeder.loads.ids),
         *_step_faults(where, file, steps),
     ]
     if faults:
         raise ConfigError(faults)
-    ders = [file.ders[name] for name in scenario.ders.ids]
+    ders = [file.ders.get(name, _idle(steps)) for name in scenario.ders.ids]
     closed = [[state == "closed" for state in file.switches[k]] for k in feeder.switch_ids]
     held = [[np.nan if v is None else v for v in der.source_v_pu] for der in ders]
     return Plan(
@@ -326,12 +329,24 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
+def _idle(steps: int) -> _DerFile:
+    """Make the entry of a substation that a plan does not name: it feeds nothing."""
+    rest = [[0.0, 0.0, 0.0]] * steps
+    return _DerFile(
+        grid_forming=[False] * steps, source_v_pu=[None] * steps, p_kw=rest, q_kvar=rest
+    )
+
+
 def _id_faults(
-    where: str, field_name: str, given: Mapping[str, object], wanted: tuple[str, ...]
+    where: str,
+    field_name: str,
+    given: Mapping[str, object],
+    wanted: tuple[str, ...],
+    needed: tuple[str, ...] | None = None,
 ) -> list[str]:
     missing = [
         f"{where}: {field_name}.{name} is missing; state it for every step"
-        for name in wanted
+        for name in (wanted if needed is None else needed)
         if name not in given
     ]
     return [*_unknown(where, field_name, given, wanted), *missing]

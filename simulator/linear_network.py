@@ -10,7 +10,8 @@ Per unit: 1 MVA per phase, line-to-neutral voltage bases.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import scipy.sparse as sp
@@ -47,6 +48,9 @@ class LinearNetwork:
         (bus, 3) phases to model; the rest is dead.
     held
         (held, 2) bus and phase of every held magnitude.
+    behind
+        By bus, resistance and reactance (3, 3), ohm, behind which its magnitudes are held; at
+        the bus itself where it is not named.
 
     Raises
     ------
@@ -60,6 +64,7 @@ class LinearNetwork:
         closed: BoolArray,
         live: BoolArray,
         held: Sequence[tuple[int, int]],
+        behind: Mapping[int, tuple[FloatArray, FloatArray]] = MappingProxyType({}),
     ) -> None:
         self.feeder, self.live = feeder, live
         self.node = np.full(live.shape, -1)
@@ -83,6 +88,7 @@ class LinearNetwork:
         equations = self._balance_equations(equations)
         for k, (bus, phase) in enumerate(self.held):
             self._put(equations + k, self.node[bus, phase], 1.0)
+        self._source_drops(equations, behind)
         self._first_held_row = equations
         self._factorise(equations + len(self.held))
 
@@ -242,6 +248,17 @@ class LinearNetwork:
                 self._put_where(
                     base + at[alive][:, None], at[alive][None], part[np.ix_(alive, alive)]
                 )
+
+    def _source_drops(self, row: int, behind: Mapping[int, tuple[FloatArray, FloatArray]]) -> None:
+        """(16d) from behind a source's impedance to its bus: ``w - Mp p - Mq q = w_held``."""
+        for bus, ohm in behind.items():
+            base = self.base_kv[bus] ** 2  # ohm of one per unit
+            Mp, Mq = line_matrices(ohm[0] / base, ohm[1] / base)
+            mine = [(k, phase) for k, (at, phase) in enumerate(self.held) if at == bus]
+            for k, phase in mine:
+                for other, column in mine:
+                    self._put(row + k, self.held_p[other], -Mp[phase, column])
+                    self._put(row + k, self.held_q[other], -Mq[phase, column])
 
     # ------------------------------------------------------------------------- solution
 

@@ -20,7 +20,7 @@ from scenarios.realization import Realizations
 from scenarios.scenario import Scenario
 from scenarios.snapshot import Snapshots
 from simulator.engine_thread import on_engine_thread
-from simulator.islands import Islands, live_components
+from simulator.islands import Islands, conducting, live_components
 from simulator.opendss_circuit import Batch, ComplexArray, DssCircuit, Powers
 from simulator.opendss_elements import Elements
 from simulator.opendss_measure import Meter
@@ -106,8 +106,9 @@ class OpenDssEngine:
     def hold(self, plan: Plan, time: int = 0) -> None:
         """Put switches, sources and roles into the states of one step of a plan.
 
-        The feeder's own sources stay open: what lives, lives from the plan's grid-forming
-        DERs. Which nodes are live is found by `live_components`, not read from the plan.
+        The feeder's own sources stay open, except a substation that the plan lets feed: what
+        lives, lives from the plan's grid-forming rows. Which nodes are live is found by
+        `live_components`, not read from the plan.
         """
         self._held = None
         self._check_plan(plan, time)
@@ -118,7 +119,8 @@ class OpenDssEngine:
             if self._elements.formers[k] is not None:
                 self._circuit.set_source(self._elements.formers[k], 0.0)
             self._source_v_pu[k] = 0.0
-        self._set_sources(plan.source_v_pu[time], plan.grid_forming[time])
+        held = self._scenario.ders.held_pu(plan.source_v_pu[time])
+        self._set_sources(held, plan.grid_forming[time])
         self._set_base(plan, time)
         if self._circuit.nodes != self._elements.nodes:
             raise EngineError("switching changed the circuit's nodes; results would be misread")
@@ -139,15 +141,11 @@ class OpenDssEngine:
     def _switch(self, plan: Plan, time: int, islands: Islands) -> None:
         """Open and close lines and sources; every state is read back.
 
-        Lines of dead parts are opened: a part of lines without shunts, joined to nothing, would
-        make the admittance matrix singular and spoil the solution of what is live.
-
         Generators and loads are set to zero instead: an open generator still injects, and
         one closed again after zero stays at zero.
         """
         lines, circuit = self._scenario.feeder.lines, self._circuit
-        dead = ~islands.live[lines.from_bus].any(axis=1) & ~islands.live[lines.to_bus].any(axis=1)
-        conducts = islands.closed & ~dead
+        conducts = conducting(self._scenario.feeder, islands)
         for k in np.flatnonzero(lines.closed | lines.switchable).tolist():
             what = f"line {lines.ids[k]}"
             circuit.switch(self._elements.lines[k], closed=bool(conducts[k]), what=what)
@@ -158,7 +156,7 @@ class OpenDssEngine:
 
     def _make_writers(self, islands: Islands, forming: BoolArray) -> _Writers:
         elements, ders = self._elements, self._scenario.ders
-        node_live = _live_nodes(elements, islands)
+        node_live = elements.live_nodes(islands.live)
         table = elements.load_table
         dead = ((table.share > 0.0) & ~_ends_live(node_live, table.plus, table.minus)).any(axis=1)
         served = np.flatnonzero(~dead)
@@ -187,7 +185,8 @@ class OpenDssEngine:
                     "state the magnitude it holds"
                 )
             if v_pu[k] != self._source_v_pu[k]:
-                self._circuit.set_source(self._elements.formers[k], float(v_pu[k]))
+                own_pu = float(v_pu[k] * self._elements.former_pu[k])
+                self._circuit.set_source(self._elements.formers[k], own_pu)
                 self._source_v_pu[k] = v_pu[k]
 
     def _set_base(self, plan: Plan, time: int) -> None:
@@ -216,7 +215,7 @@ class OpenDssEngine:
         assert writers is not None
         in_service = np.ones(elements.count, bool)
         in_service[: len(elements.lines)] = islands.closed
-        live = _live_nodes(elements, islands)
+        live = elements.live_nodes(islands.live)
         loads = elements.load_table.at(writers.load_places)
         kirchhoff = Kirchhoff(
             self._scenario,
@@ -303,7 +302,8 @@ class OpenDssEngine:
         kvar = self._demand("q_kvar", asked.q_kvar[rows, self._held.time])
         p = np.ascontiguousarray(setpoints.p_kw[rows, der, phase])
         q = np.ascontiguousarray(setpoints.q_kvar[rows, der, phase])
-        volts, converged, iterations = self._solve(kw, kvar, p, q, setpoints.source_v_pu[rows])
+        v_pu = self._scenario.ders.held_pu(setpoints.source_v_pu[rows])
+        volts, converged, iterations = self._solve(kw, kvar, p, q, v_pu)
         return Flows(
             volts=volts,
             converged=converged,
@@ -386,13 +386,6 @@ class OpenDssEngine:
         """Drop the circuit."""
         self._held = None
         self._circuit.clear()
-
-
-def _live_nodes(elements: Elements, islands: Islands) -> BoolArray:
-    live = np.zeros(len(elements.nodes) + 1, bool)
-    live[elements.bus_nodes[islands.live]] = True
-    live[0] = False
-    return live
 
 
 def _ends_live(live: BoolArray, plus: IntArray, minus: IntArray) -> Any:

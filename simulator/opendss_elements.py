@@ -1,8 +1,9 @@
 """The scenario's elements inside a compiled circuit: handles, nodes, and what is added to it.
 
 Added are, in words of our own: for each DER that can form an island a stiff balanced
-three-phase source, and for each DER and phase a constant-power generator. Nothing is ever
-enabled or disabled; what must not act is opened at its terminals.
+three-phase source, and for each DER and phase a constant-power generator. A substation that
+feeds is the file's own source, as the file has it. Nothing is ever enabled or disabled; what
+must not act is opened at its terminals.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from scenarios.arrays import FloatArray, IntArray
+from scenarios.arrays import BoolArray, FloatArray, IntArray
 from scenarios.errors import EngineError
 from scenarios.feeder import LoadModel
 from scenarios.scenario import Scenario
@@ -51,7 +52,10 @@ class Elements:
     sources
         Handles of every source of the file, by name.
     formers
-        (der,) handle of the source of each DER that can form, None for the others.
+        (der,) handle of the source of each DER that can form, None for the others; a
+        substation's is the file's own source, with the impedance the file gives it.
+    former_pu
+        (der,) magnitude to set on that source, for each pu of the bus's base.
     generators
         Handles of the generators, one per DER and phase it feeds.
     generator_of
@@ -76,6 +80,7 @@ class Elements:
     loads: tuple[Any, ...]
     sources: Mapping[str, Any]
     formers: tuple[Any, ...]
+    former_pu: FloatArray
     generators: tuple[Any, ...]
     generator_of: IntArray
     nodes: tuple[str, ...]
@@ -94,6 +99,13 @@ class Elements:
         """Lines, transformers and shunts together."""
         return int(self.conductors.element.max(initial=-1)) + 1
 
+    def live_nodes(self, live: BoolArray) -> BoolArray:
+        """(1 + node,) which nodes are energised, of (bus, 3); ground is not."""
+        nodes = np.zeros(len(self.nodes) + 1, bool)
+        nodes[self.bus_nodes[live]] = True
+        nodes[0] = False
+        return nodes
+
     @classmethod
     def of(cls, circuit: DssCircuit, scenario: Scenario) -> Elements:
         """Add the scenario's DERs to a compiled circuit and read all that will be needed.
@@ -110,6 +122,7 @@ class Elements:
         loads = _named(circuit, "load", scenario.feeder.loads.ids)
         _add_ders(circuit, scenario, base_v)
         former_of, generator_of = circuit.handles("vsource"), circuit.handles("generator")
+        formers = _formers(scenario, former_of)
         _shape_loads(circuit, scenario, loads)
         for position in scenario.feeder.switches:
             circuit.switch(lines[position], closed=True, what=f"line {_line(scenario, position)}")
@@ -131,7 +144,8 @@ class Elements:
             lines=lines,
             loads=loads,
             sources=sources,
-            formers=tuple(former_of.get(_former_name(k)) for k in range(len(scenario.ders.ids))),
+            formers=formers,
+            former_pu=_former_pu(circuit, scenario, formers, base_v),
             generators=tuple(generator_of.values()),
             generator_of=_generator_places(scenario, tuple(generator_of)),
             nodes=nodes,
@@ -188,6 +202,25 @@ def _bases(circuit: DssCircuit, scenario: Scenario) -> FloatArray:
     return base
 
 
+def _formers(scenario: Scenario, found: Mapping[str, Any]) -> tuple[Any, ...]:
+    ders = scenario.ders
+    names = {k: _former_name(k) for k in range(len(ders.ids))}
+    if ders.substations is not None:
+        names |= dict(zip(ders.substations.at.tolist(), ders.substations.source_ids, strict=True))
+    return tuple(found.get(names[k]) for k in range(len(ders.ids)))
+
+
+def _former_pu(
+    circuit: DssCircuit, scenario: Scenario, formers: tuple[Any, ...], base_v: FloatArray
+) -> FloatArray:
+    """Return 1 for our own sources; a file's source counts pu on a base of its own."""
+    scale, ders = np.ones(len(formers)), scenario.ders
+    for k in np.flatnonzero(ders.is_substation).tolist():
+        own_kv = circuit.number(formers[k], circuit.property_number("vsource", "basekv"))
+        scale[k] = np.sqrt(3.0) * base_v[ders.bus[k]] / (1000.0 * own_kv)
+    return scale
+
+
 def _former_name(der: int) -> str:
     return f"gridproof_former_{der}"
 
@@ -200,6 +233,8 @@ def _add_ders(circuit: DssCircuit, scenario: Scenario, base_v: FloatArray) -> No
     """Add sources (opened at once) and generators at zero; names are numbers, not ids."""
     ders, buses = scenario.ders, scenario.feeder.buses
     for k, bus in enumerate(ders.bus):
+        if ders.is_substation[k]:
+            continue  # the file's own source; it forms or is not there, and never follows
         name, kv = safe_name(buses.ids[bus]), base_v[bus] / 1000.0
         has = buses.phases[bus]
         if ders.can_form[k]:

@@ -17,7 +17,7 @@ from federation.records.summary import QUANTILE_LEVELS, about_plan, campaign_sum
 from federation.reports.campaign_words import interval_kind, sentences
 from federation.reports.restoration_view import restoration_view
 from federation.reports.view_table import blank_table
-from federation.wording import MEANING, per_cent
+from federation.wording import MEANING, formers_of, per_cent
 
 __all__ = [
     "about_plan",
@@ -130,10 +130,10 @@ def _island_table(plan: Mapping[str, Any]) -> Table:
     table.add_column("capacity kW", justify="right", no_wrap=True)
     for island in plan["islands"]:
         table.add_row(
-            ", ".join(island["grid_forming"]) or "none",
+            formers_of(island, plan["ders"]),
             ", ".join(island["blocks"]),
             f"{island['demand_kw']:.1f}",
-            f"{island['capacity_kw']:.1f}",
+            "∞" if island["capacity_kw"] is None else f"{island['capacity_kw']:.1f}",
         )
     return table
 
@@ -146,14 +146,14 @@ def _der_table(plan: Mapping[str, Any]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for name, der in plan["ders"].items():
         held = der["source_v_pu"]
-        style = {"grid-forming": _LIVE, "off": _DIM}.get(der["role"], "")
+        style = {"grid-forming": _LIVE, "substation": _LIVE, "off": _DIM}.get(der["role"], "")
         table.add_row(
             name,
             der["bus"],
             der["block"],
             der["role"],
             f"{der['p_kw']:.1f}",
-            f"{der['capacity_kw']:.0f}",
+            "∞" if der["capacity_kw"] is None else f"{der['capacity_kw']:.0f}",
             f"{der['q_kvar']:.1f}",
             "" if held is None else f"{held:.4f}",
             style=style,
