@@ -10,6 +10,9 @@ import opendssdirect
 import pytest
 
 from federation.studies.study import load_study
+from optimizer.constraints.network import Network
+from optimizer.first_stage import FirstStage
+from optimizer.methods.statemap import island_state
 from optimizer.planner import make_planner
 from optimizer.recourse import make_recourse
 from scenarios.realization import draw, realize
@@ -115,6 +118,14 @@ def test_planner_and_linear_engine_share_the_impedance(tmp_path, strength) -> No
     np.testing.assert_allclose(seen.der_p_kw, answers.p_kw, atol=1e-4)
     np.testing.assert_allclose(seen.der_q_kvar, answers.q_kvar, atol=1e-4)
     assert (judge(seen, plan, scenario).outcome == Outcome.FEASIBLE).all()
+    stage = FirstStage.of(plan)
+    state = island_state(Network.of(scenario), stage, stage.islands(scenario)[0])
+    at = tuple(state.controls.T)
+    planned = state.w.constant + state.w.of_u @ np.concatenate([stage.p[at], stage.q[at]])
+    nominal = realize(scenario, np.zeros((1, 2)))
+    base = make_recourse("fixed", plan, scenario, 0).respond(nominal)
+    v_pu = engine.observe(nominal, base).v_pu[0]
+    np.testing.assert_allclose(planned, v_pu[tuple(state.nodes.T)] ** 2, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", [OpenDssEngine, LinearEngine])

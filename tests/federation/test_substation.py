@@ -176,6 +176,16 @@ def test_an_island_of_a_der_s_own_stands_beside_the_substation_s(study) -> None:
     assert audit(plan, apart.scenario) == ()
 
 
+def test_no_der_forms_in_a_substation_s_stead(study, tmp_path) -> None:
+    """Below the band the grid serves nobody; its block stays dark, and the rest is the DER's."""
+    study(fleet='der = { bus = "n", capacity_kw = 1500 }')
+    (tmp_path / "feeder.dss").write_text(CIRCUIT.replace("pu=1.02", "pu=0.90"))
+    plan = planned(load_study(tmp_path / "study.toml"))
+    live = dict(zip(plan.block_ids, plan.energized[0].tolist(), strict=True))
+    assert live == {"s": False, "m": True, "e": True}
+    assert plan.grid_forming[0].tolist() == [True, False]
+
+
 # ----------------------------------------------------------------------- file and audit
 
 
