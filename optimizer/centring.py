@@ -153,6 +153,8 @@ def _with_best_formers(
         inside = np.isin(network.block[network.der_bus], blocks)
         if np.count_nonzero(best.forming & inside) != 1:
             continue  # several share the role: their number is the search's to choose
+        if np.any(best.forming & inside & network.scenario.ders.is_substation):
+            continue  # nobody else may form where the grid does
         for g in np.flatnonzero(inside & network.scenario.ders.can_form & ~best.forming).tolist():
             forming = best.forming & ~inside
             forming[g] = True
@@ -197,7 +199,7 @@ def _model(
         MARGINS, range(len(islands)), rule=lambda m, kind, i: m.least[i] <= m.margin[kind, i]
     )
     m.worst_redispatch = pyo.Var(range(len(islands)), bounds=(0.0, None))
-    m.source_w = pyo.Var(range(len(network.der_bus)), bounds=(network.w_min, network.w_max))
+    m.source_w = pyo.Var(range(len(network.der_bus)), bounds=lambda _, g: network.held_w(g))
     margin = Margins(
         kept={
             (kind, block): m.margin[kind, i]
@@ -252,7 +254,7 @@ def _read(network: Network, candidate: FirstStage, m: Any) -> FirstStage:
     limits, live = network.ders, candidate.energized[network.block[network.der_bus]][:, None]
     held = np.array([v.value if v.value is not None else 1.0 for v in m.source_w.values()])
     return candidate.moved(
-        source_w=np.clip(held, network.w_min, network.w_max),
+        source_w=np.clip(held, *network.held_band),
         p=np.where(live, np.clip(p, limits.p_min, limits.p_max), 0.0),
         q=np.where(live, np.clip(q, limits.q_min, limits.q_max), 0.0),
     )

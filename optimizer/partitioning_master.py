@@ -111,13 +111,18 @@ def read_candidate(m: Any, network: Network) -> FirstStage:
 
 
 def add_states(m: Any, network: Network, graph: BlockGraph) -> None:
-    """z_sw, z_bl, z_inv (15) and W; locked switches and blocks without a source are fixed."""
+    """z_sw, z_bl, z_inv (15) and W; locked switches and blocks without a source are fixed.
+
+    A live substation forms its island, and the voltage it holds is given.
+    """
     scenario = network.scenario
     m.closed = pyo.Var(range(len(graph.switch_ids)), domain=pyo.Binary)
     m.energized = pyo.Var(range(len(graph.block_ids)), domain=pyo.Binary)
     m.forming = pyo.Var(range(len(network.der_bus)), domain=pyo.Binary)
     m.source_w = pyo.Var(
-        range(len(network.der_bus)), bounds=(network.w_min, network.w_max), initialize=1.0
+        range(len(network.der_bus)),
+        bounds=lambda _, g: network.held_w(g),
+        initialize=lambda _, g: network.held_w(g)[0] if g in network.substations else 1.0,
     )
     kept = scenario.feeder.lines.closed[scenario.feeder.switches]
     for k in np.flatnonzero(scenario.locked).tolist():
@@ -130,6 +135,11 @@ def add_states(m: Any, network: Network, graph: BlockGraph) -> None:
     for g, bus in enumerate(network.der_bus.tolist()):
         if not scenario.ders.can_form[g] or m.energized[int(network.block[bus])].fixed:
             m.forming[g].fix(0)
+    # nothing stands between a substation's bus and the grid: live, it is the grid that forms
+    m.fed = pyo.Constraint(
+        [g for g in network.substations if not m.forming[g].fixed],
+        rule=lambda m, g: m.forming[g] == m.energized[int(network.block[network.der_bus[g]])],
+    )
 
 
 def add_requirements(m: Any, network: Network, options: PartitioningOptions) -> None:

@@ -8,7 +8,8 @@ For island ``m`` with live loads ``D_m`` and realization ``ζ``::
 
 An inverter under droop sees one frequency, hence the mismatch of all phases together. Nothing
 is cut off at a capability or a ramp: a set-point beyond one is what fixed factors ask for, and
-the physics is judged afterwards. Losses stay with the grid-forming DER.
+the physics is judged afterwards. Losses stay with the grid-forming DER. Where a substation
+forms, the grid holds the frequency and takes the whole mismatch.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class ParticipationRecourse:
         What is held, where, and which step.
     weight
         (der, 3) ``w``, at least 0; the active capacity ``p_max_kw`` if not given, for active
-        power, and the larger reactive limit for reactive power.
+        power, and the larger reactive limit for reactive power; of an island that a substation
+        forms, the substation's alone.
 
     Raises
     ------
@@ -62,6 +64,9 @@ class ParticipationRecourse:
         for number in np.unique(label[live]):
             inside = (label == number) & live
             here = inside[der_block][:, None] & ders.phases
+            grid = here & (ders.is_substation & plan.grid_forming[time])[:, None]
+            if weight is None and grid.any():
+                here = grid
             loads = np.flatnonzero(inside[load_block]).tolist()
             if loads:
                 p = _shares(active, here, plan.block_ids[int(np.argmax(inside))])

@@ -203,7 +203,7 @@ class VertexSubproblems:
                 [column[id(v)] for t in tables for v in t.values() if id(v) in column], np.int64
             )
 
-        self._slack = at(model.flow.excess, model.off)
+        self._slack = at(model.flow.excess, model.flow.held_excess, model.off)
         move = model.redispatch
         self._moves = at(move.up, move.down, move.shift)
         self._move_lower, self._move_upper = nominal.lower[self._moves], nominal.upper[self._moves]
@@ -260,6 +260,7 @@ class VertexSubproblems:
         add_flow(m, network, decisions, (moved.p, moved.q), use, slack=True)
         price = scenario.slack_usd_per_kw * BASE_KVA
         slack = sum(m.flow.excess.values()) + sum(m.off.values())
+        slack += sum(m.flow.held_excess.values())
         m.cost = pyo.Objective(expr=price * slack + redispatch_usd(network, moved))
         return m
 

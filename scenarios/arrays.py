@@ -11,10 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["PHASES", "BoolArray", "FloatArray", "IntArray", "content_digest", "frozen", "index_of"]
+__all__ = [
+    "PHASES",
+    "SILENT",
+    "BoolArray",
+    "FloatArray",
+    "IntArray",
+    "content_digest",
+    "frozen",
+    "index_of",
+]
 
 PHASES = ("a", "b", "c")
 """Names of phase slots 0, 1, 2; a delta load's slots are the pairs ab, bc, ca."""
+
+SILENT = "silent"
+"""Metadata key of a dataclass field that a digest leaves out while it is None."""
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -73,8 +85,8 @@ def _feed(sink: Any, value: Any) -> None:
         for field in fields(value):
             if not field.compare:  # a value's origin (a path, say) is not its content
                 continue
-            if field.metadata.get("quiet") and getattr(value, field.name) == field.default:
-                continue  # added later: what does not use it keeps the digest it had
+            if field.metadata.get(SILENT) and getattr(value, field.name) == field.default:
+                continue  # came later: where it is not used, digests are what they were
             sink.update(f"|{field.name}=".encode())
             _feed(sink, getattr(value, field.name))
         sink.update(b">")

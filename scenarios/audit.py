@@ -12,6 +12,8 @@ from scenarios.scenario import Scenario
 
 __all__ = ["audit", "islands"]
 
+_SAME_PU = 1e-6  # a magnitude that a file or another tool rounded is still the feeder's
+
 
 def islands(plan: Plan, scenario: Scenario, time: int = 0) -> np.ndarray:
     """(block,) island of each block under the plan's switch states."""
@@ -25,8 +27,9 @@ def audit(plan: Plan, scenario: Scenario) -> tuple[str, ...]:
     Checked at each step: energised islands are trees and hold 1 to ``k_der`` grid-forming
     DERs; no closed switch joins a live block and a dead one; nothing is injected in a dead
     block; locked switches keep their state; set-points are finite and within capability; a
-    grid-forming DER can form, is in a live block and holds a voltage inside the band. Where
-    lines failed, also what `audit_restoration` checks at each phase.
+    grid-forming DER can form, is in a live block and holds a voltage inside the band; a
+    substation in a live block forms, and holds what the feeder's file says. Where lines failed,
+    also what `audit_restoration` checks at each phase.
     """
     faults: list[str] = []
     for time in range(len(plan.closed)):
@@ -78,9 +81,10 @@ def _graph_faults(plan: Plan, scenario: Scenario, time: int) -> list[str]:
 
 
 def _der_faults(plan: Plan, scenario: Scenario, time: int) -> list[str]:
-    ders, limits, step = scenario.ders, scenario.limits, f"step {time}"
+    ders, step = scenario.ders, f"step {time}"
     live = plan.energized[time][scenario.feeder.blocks.of_bus[ders.bus]]
     slack = 1e-6  # kW; a solver's feasibility tolerance, not a limit's
+    own_v_pu = _substation_v_pu(scenario)
     faults: list[str] = []
     for k, name in enumerate(plan.der_ids):
         p, q = plan.p_kw[time, k], plan.q_kvar[time, k]
@@ -104,13 +108,40 @@ def _der_faults(plan: Plan, scenario: Scenario, time: int) -> list[str]:
             faults.append(
                 f"{step}: DER {name} set-point {p} kW, {q} kvar is outside its capability"
             )
-        if plan.grid_forming[time, k]:
-            held = plan.source_v_pu[time, k]
-            if not ders.can_form[k]:
-                faults.append(f"{step}: DER {name} cannot be grid-forming")
-            if not limits.v_min_pu - 1e-9 <= held <= limits.v_max_pu + 1e-9:
-                faults.append(
-                    f"{step}: DER {name} holds {held} pu; it must lie in "
-                    f"[{limits.v_min_pu}, {limits.v_max_pu}]"
-                )
+        faults += _role_faults(plan, scenario, time, k, own_v_pu.get(k))
     return faults
+
+
+def _role_faults(
+    plan: Plan, scenario: Scenario, time: int, k: int, own_v_pu: float | None
+) -> list[str]:
+    """Hold what one live DER is to form against what it can; ``own_v_pu`` is a substation's."""
+    ders, limits, step, name = scenario.ders, scenario.limits, f"step {time}", plan.der_ids[k]
+    grid = bool(ders.is_substation[k])
+    if not plan.grid_forming[time, k]:
+        return [
+            f"{step}: substation {name} does not form, and nothing stands between it and its live "
+            "block"
+        ] * grid
+    faults: list[str] = []
+    held = plan.source_v_pu[time, k]
+    if own_v_pu is not None and not abs(held - own_v_pu) <= _SAME_PU:
+        faults.append(
+            f"{step}: substation {name} holds {held} pu; the feeder's source holds {own_v_pu:.6g}"
+        )
+    if not ders.can_form[k]:
+        faults.append(f"{step}: DER {name} cannot be grid-forming")
+    if not grid and not limits.v_min_pu - 1e-9 <= held <= limits.v_max_pu + 1e-9:
+        faults.append(  # a substation holds it behind an impedance, where no band applies
+            f"{step}: DER {name} holds {held} pu; it must lie in "
+            f"[{limits.v_min_pu}, {limits.v_max_pu}]"
+        )
+    return faults
+
+
+def _substation_v_pu(scenario: Scenario) -> dict[int, float]:
+    """Magnitude that each substation holds, by its position among the DERs."""
+    if scenario.restoration is not None:  # whose first DERs are the feeder's sources
+        return dict(enumerate(scenario.feeder.sources.v_pu.tolist()))
+    own = scenario.ders.substations
+    return {} if own is None else dict(zip(own.at.tolist(), own.v_pu.tolist(), strict=True))

@@ -240,14 +240,29 @@ class Capacitors:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sources:
-    """Connections to the transmission grid; ``v_pu`` (source,) is the held magnitude."""
+    """Connections to the transmission grid.
+
+    Attributes
+    ----------
+    v_pu
+        (source,) magnitude held behind the impedance, on the bus's base.
+    r_ohm, x_ohm
+        (source, 3, 3) series impedance; 0 if not given. Not part of the digest: it decides
+        where a scenario lets the source feed (`scenarios.fleet.Substations`), and counts there.
+    """
 
     ids: tuple[str, ...]
     bus: IntArray
     v_pu: FloatArray
+    r_ohm: FloatArray = field(default_factory=lambda: np.zeros((0, 3, 3)), compare=False)
+    x_ohm: FloatArray = field(default_factory=lambda: np.zeros((0, 3, 3)), compare=False)
 
     def __post_init__(self) -> None:
         n = len(self.ids)
+        for name in ("r_ohm", "x_ohm"):
+            given = getattr(self, name)
+            ohm = given if len(given) else np.zeros((n, 3, 3))
+            _set(self, **{name: frozen(ohm, float, (n, 3, 3))})
         _set(self, bus=frozen(self.bus, np.int64, (n,)), v_pu=frozen(self.v_pu, float, (n,)))
 
 

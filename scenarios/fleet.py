@@ -2,11 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from scenarios.arrays import BoolArray, FloatArray, IntArray, frozen
+import numpy as np
 
-__all__ = ["Ders"]
+from scenarios.arrays import SILENT, BoolArray, FloatArray, IntArray, frozen
+
+__all__ = ["Ders", "Substations"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Substations:
+    """The feeder's own sources that feed, as rows of `Ders`.
+
+    Behind its bus a substation holds a balanced voltage of constant magnitude, at the far end
+    of its own impedance; what its bus sees falls with what it supplies.
+
+    Attributes
+    ----------
+    at
+        (substation,) rows in `Ders`.
+    source_ids
+        Names in ``Feeder.sources``.
+    v_pu
+        (substation,) magnitude held behind the impedance, on the bus's base.
+    r_ohm, x_ohm
+        (substation, 3, 3) impedance, by phase.
+    rating_kva
+        (substation,) of all phases together; ``inf`` where none is stated, and the row's
+        capability is then more than anything in the study could ask for.
+    """
+
+    at: IntArray
+    source_ids: tuple[str, ...]
+    rating_kva: FloatArray
+    v_pu: FloatArray
+    r_ohm: FloatArray
+    x_ohm: FloatArray
+
+    def __post_init__(self) -> None:
+        n = len(self.source_ids)
+        object.__setattr__(self, "at", frozen(self.at, np.int64, (n,)))
+        for name in ("v_pu", "rating_kva"):
+            object.__setattr__(self, name, frozen(getattr(self, name), float, (n,)))
+        for name in ("r_ohm", "x_ohm"):
+            object.__setattr__(self, name, frozen(getattr(self, name), float, (n, 3, 3)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,6 +71,9 @@ class Ders:
         (der,) price of a base kW, and of a kW of re-dispatch in either direction.
     can_form
         (der,) whether it can hold voltage and frequency of an island.
+    substations
+        Which rows are the feeder's own substations; None if there are none. A substation forms
+        every island it is in: nothing stands between its bus and the transmission grid.
     """
 
     ids: tuple[str, ...]
@@ -46,6 +89,7 @@ class Ders:
     cost_usd_per_kw: FloatArray
     redispatch_cost_usd_per_kw: FloatArray
     can_form: BoolArray
+    substations: Substations | None = field(default=None, metadata={SILENT: True})
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -63,3 +107,31 @@ class Ders:
         }
         for name, (kind, shape) in shapes.items():
             object.__setattr__(self, name, frozen(getattr(self, name), kind, shape))  # type: ignore[arg-type]
+
+    @property
+    def capacity_kw(self) -> FloatArray:
+        """(der,) active capability of all phases; ``inf`` for a substation without a rating."""
+        total = self.p_max_kw.sum(axis=1)
+        if self.substations is not None:
+            total[self.substations.at[np.isinf(self.substations.rating_kva)]] = np.inf
+        return np.asarray(total)
+
+    def held_pu(self, told: FloatArray) -> FloatArray:
+        """(..., der) magnitudes that are held: as told, and a substation's own whatever it is told.
+
+        Nobody commands the grid; NaN, where the row does not form, stays.
+        """
+        if self.substations is None:
+            return told
+        held = np.array(told)
+        at = self.substations.at
+        held[..., at] = np.where(np.isnan(held[..., at]), np.nan, self.substations.v_pu)
+        return held
+
+    @property
+    def is_substation(self) -> BoolArray:
+        """(der,) which rows are substations."""
+        mask = np.zeros(len(self.ids), bool)
+        if self.substations is not None:
+            mask[self.substations.at] = True
+        return mask

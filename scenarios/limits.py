@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from scenarios.arrays import SILENT
+
 __all__ = ["Limits", "VoltageTest"]
 
 
@@ -41,4 +43,4 @@ class Limits:
     voltage_test: VoltageTest = VoltageTest.LINE_TO_NEUTRAL
     grid_forming_per_island: int = 1
     tolerance: float = 1e-6
-    polygon_sides: int = field(default=16, metadata={"quiet": True})
+    polygon_sides: int = field(default=16, metadata={SILENT: True})

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scenarios.arrays import BoolArray, FloatArray, IntArray, frozen, index_of
 from scenarios.costs import counted_costs
 from scenarios.errors import ConfigError
-from scenarios.plan_schema import DerFile, PlanFile, ProofFile, faults_of, parse_plan_file
+from scenarios.plan_schema import DerFile, PlanFile, ProofFile, faults_of, idle_der, parse_plan_file
 from scenarios.proof import Proof, Termination
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def plan_from_json(text: str, scenario: Scenario, where: str = "plan") -> Plan:
     text
         JSON as ``plan_to_json`` writes it; a plan made elsewhere may leave out
         ``scenario_digest``, ``served_share``, ``costs_usd``, ``proof``, ``made_for`` and
-        ``digest``.
+        ``digest``, and a substation that forms nothing.
     scenario
         What the plan is tried on; ids not in it, or missing from the file, are faults, and so
         is another network than the one it was made for (`scenarios.provenance.NEEDED`).
@@ -255,7 +255,7 @@ def plan_from_json(text: str, scenario: Scenario, where: str = "plan") -> Plan:
     faults = faults_of(file, scenario, where)
     if faults:
         raise ConfigError(faults)
-    ders = [file.ders[name] for name in scenario.ders.ids]
+    ders = [file.ders.get(name, idle_der(steps)) for name in scenario.ders.ids]
     closed = [[state == "closed" for state in file.switches[k]] for k in feeder.switch_ids]
     held = [[np.nan if v is None else v for v in der.source_v_pu] for der in ders]
     plan = Plan(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -104,11 +104,12 @@ def parse_plan_file(text: str, where: str) -> PlanFile:
 
 def faults_of(file: PlanFile, scenario: Scenario, where: str) -> list[str]:
     """Say all that keeps a file from being a plan for a scenario; empty if nothing does."""
-    feeder = scenario.feeder
+    feeder, substation = scenario.feeder, scenario.ders.is_substation.tolist()
+    needed = [name for name, own in zip(scenario.ders.ids, substation, strict=True) if not own]
     faults = [
         *_id_faults(where, "switches", file.switches, feeder.switch_ids),
         *_id_faults(where, "energized_blocks", file.energized_blocks, feeder.blocks.ids),
-        *_id_faults(where, "ders", file.ders, scenario.ders.ids),
+        *_id_faults(where, "ders", file.ders, scenario.ders.ids, needed=needed),
         *_unknown(where, "served_share", file.served_share, feeder.loads.ids),
         *_step_faults(where, file, len(scenario.hours)),
         *_bound_faults(where, file),
@@ -116,12 +117,22 @@ def faults_of(file: PlanFile, scenario: Scenario, where: str) -> list[str]:
     return faults or _network_faults(where, file, scenario)
 
 
+def idle_der(steps: int) -> DerFile:
+    """Make the entry of a substation that a plan does not name: it feeds nothing."""
+    rest = [[0.0, 0.0, 0.0]] * steps
+    return DerFile(grid_forming=[False] * steps, source_v_pu=[None] * steps, p_kw=rest, q_kvar=rest)
+
+
 def _id_faults(
-    where: str, field_name: str, given: Mapping[str, object], wanted: tuple[str, ...]
+    where: str,
+    field_name: str,
+    given: Mapping[str, object],
+    wanted: tuple[str, ...],
+    needed: Sequence[str] | None = None,
 ) -> list[str]:
     missing = [
         f"{where}: {field_name}.{name} is missing; state it for every step"
-        for name in wanted
+        for name in (wanted if needed is None else needed)
         if name not in given
     ]
     return [*_unknown(where, field_name, given, wanted), *missing]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from scenarios.arrays import BoolArray
 from scenarios.graph import has_cycle
 from scenarios.restoration import RestorationCase, RestorationPlan
 from scenarios.restoration_states import damaged_buses, ends_that_may_move, joined, struck_buses
@@ -14,14 +15,18 @@ __all__ = ["audit_restoration", "damaged_buses", "struck_buses"]
 def audit_restoration(case: RestorationCase, plan: RestorationPlan) -> tuple[str, ...]:
     """Every fault of the plan as a graph and as numbers; empty if it has none.
 
-    Checked at each phase: what moved could move then; the damaged zone is what a search over
-    closed lines from the failures finds, and no closed line joins it to the safe zone; the
-    supplied buses are what a search from the sources finds; each supplied island is a tree
-    with one source; no load is served in a dead bus.
+    Checked at each phase: what moved could move then, and what protection opened by itself met
+    a fault: its line failed, or one of the line's ends is damaged; the damaged zone is what a
+    search over closed lines from the failures finds, and no closed line joins it to the safe
+    zone; the supplied buses are what a search from the sources finds; each supplied island is a
+    tree with one source; no load is served in a dead bus.
     """
     faults: list[str] = []
     for time in range(4):
-        found = [*_switch_faults(case, plan, time), *_damage_faults(case, plan, time)]
+        damaged = _damaged(case, plan, time)
+        found = [*_switch_faults(case, plan, time), *_damage_faults(case, plan, time, damaged)]
+        if time == 1:
+            found += _protection_faults(case, plan, damaged)
         found += [*_supply_faults(case, plan, time), *_served_faults(case, plan, time)]
         faults += [f"t = {time}: {fault}" for fault in found]
     return tuple(faults)
@@ -53,14 +58,32 @@ def _switch_faults(case: RestorationCase, plan: RestorationPlan, time: int) -> l
     return faults
 
 
-def _damage_faults(case: RestorationCase, plan: RestorationPlan, time: int) -> list[str]:
+def _damaged(case: RestorationCase, plan: RestorationPlan, time: int) -> BoolArray:
+    """(bus,) what a search from the failures reaches at one phase."""
+    if not time:
+        return np.zeros(len(case.feeder.buses.ids), bool)
+    spreads = plan.closed[time]
+    if time == 1:
+        spreads = spreads | (case.feeder.lines.closed & ~case.devices.protective)
+    return damaged_buses(case, struck_buses(case, plan.end_closed[time]), spreads)
+
+
+def _protection_faults(
+    case: RestorationCase, plan: RestorationPlan, damaged: BoolArray
+) -> list[str]:
+    """Protection that opened at t = 1 without a fault: nobody tells it to, so it would not."""
+    opened = (plan.end_closed[0] & ~plan.end_closed[1]).any(axis=1)
+    opened[case.failed] = False
+    return [
+        f"line {case.feeder.lines.ids[k]} is opened by its protection, which met no fault"
+        for k in np.flatnonzero(opened & ~damaged[case.ends].any(axis=1))
+    ]
+
+
+def _damage_faults(
+    case: RestorationCase, plan: RestorationPlan, time: int, damaged: BoolArray
+) -> list[str]:
     ids, available = case.feeder.buses.ids, plan.available[time]
-    damaged = np.zeros(len(ids), bool)
-    if time:
-        spreads = plan.closed[time]
-        if time == 1:
-            spreads = spreads | (case.feeder.lines.closed & ~case.devices.protective)
-        damaged = damaged_buses(case, struck_buses(case, plan.end_closed[time]), spreads)
     faults = [
         f"bus {ids[i]} is damaged but called available" for i in np.flatnonzero(damaged & available)
     ]

@@ -13,7 +13,7 @@ from scenarios.graph import connected_components
 from scenarios.plan import Plan
 from scenarios.scenario import Scenario
 
-__all__ = ["Islands", "live_components", "live_phases"]
+__all__ = ["Islands", "conducting", "live_components", "live_phases"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,6 +76,16 @@ def live_components(scenario: Scenario, plan: Plan, time: int = 0) -> Islands:
             for island in range(len(numbers))
         ),
     )
+
+
+def conducting(feeder: Feeder, islands: Islands) -> BoolArray:
+    """(line,) closed lines of live parts.
+
+    A dead part of lines without shunts, joined to nothing, makes an admittance matrix singular
+    and spoils the solution of what is live; its lines are as good as open.
+    """
+    live, lines = np.asarray(islands.live.any(axis=1)), feeder.lines
+    return np.asarray(islands.closed & (live[lines.from_bus] | live[lines.to_bus]))
 
 
 def live_phases(feeder: Feeder, closed: BoolArray, seeds: BoolArray) -> BoolArray:

@@ -2,8 +2,9 @@
 
 Where an optimizer may choose, this engine computes: DERs follow their set-points, the
 grid-forming one of each island holds its magnitude and takes up the mismatch per phase.
-Of several formers in one island the first holds and the others follow their set-points:
-without angles, magnitudes alone do not say how formers share.
+Of several formers in one island the first holds (a substation before any DER) and the others
+follow their set-points: without angles, magnitudes alone do not say how formers share. A
+substation holds its magnitude behind its own impedance.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from scenarios.arrays import FloatArray
 from scenarios.errors import EngineError
+from scenarios.fleet import Ders
 from scenarios.plan import Plan, Setpoints
 from scenarios.realization import Realizations
 from scenarios.scenario import Scenario
@@ -46,8 +48,13 @@ class LinearEngine:
                 f"{feeder.switch_ids} and {ders.ids}; read the plan for this scenario"
             )
         islands = live_components(self._scenario, plan, time)
-        # of each island the first former holds, on every phase it feeds
-        self._holding = [formers[0] for formers in islands.formers if formers]
+        # of each island a substation holds, else the first former, on every phase it feeds
+        first = ders.is_substation
+        self._holding = [
+            min(formers, key=lambda der: (not first[der], der))
+            for formers in islands.formers
+            if formers
+        ]
         held = [
             (int(ders.bus[der]), phase, der)
             for der in self._holding
@@ -60,6 +67,7 @@ class LinearEngine:
             islands.live,
             [(bus, phase) for bus, phase, _ in held],
             self._scenario.load_model,
+            behind=_impedances(ders, self._holding),
         )
         self._following = ders.phases & islands.live[ders.bus]
         self._following[self._holding] = False
@@ -106,7 +114,8 @@ class LinearEngine:
         injected = np.zeros((2, len(self._scenario.feeder.buses.ids), 3))
         np.add.at(injected[0], ders.bus, p)
         np.add.at(injected[1], ders.bus, q)
-        v_held = np.array([setpoints.source_v_pu[k, der] for der, _ in self._held_at])
+        told = ders.held_pu(setpoints.source_v_pu[k])
+        v_held = np.array([told[der] for der, _ in self._held_at])
         solution = self._flow.solve(
             realizations.p_kw[k, self._time], realizations.q_kvar[k, self._time], injected, v_held
         )
@@ -117,6 +126,18 @@ class LinearEngine:
     def close(self) -> None:
         """Forget the held plan; there is nothing else to release."""
         self._plan = None
+
+
+def _impedances(ders: Ders, holding: Sequence[int]) -> dict[int, tuple[FloatArray, FloatArray]]:
+    """By bus, what stands between a holding substation's voltage and its bus, ohm."""
+    own = ders.substations
+    if own is None:
+        return {}
+    return {
+        int(ders.bus[der]): (r, x)
+        for der, r, x in zip(own.at.tolist(), own.r_ohm, own.x_ohm, strict=True)
+        if der in holding
+    }
 
 
 def _stack(rows: Sequence[FloatArray], shape: tuple[int, ...]) -> FloatArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import scipy.sparse as sp
@@ -68,6 +69,8 @@ class LinearFlow:
         Bus and phase of every held magnitude.
     load_model
         Model of every load.
+    behind
+        Impedances behind which magnitudes are held, as `LinearNetwork` has them.
     """
 
     def __init__(
@@ -77,9 +80,11 @@ class LinearFlow:
         live: BoolArray,
         held: Sequence[tuple[int, int]],
         load_model: Sequence[LoadModel],
+        *,
+        behind: Mapping[int, tuple[FloatArray, FloatArray]] = MappingProxyType({}),
     ) -> None:
         self.feeder, self.live = feeder, live
-        self.network = LinearNetwork(feeder, closed, live, held)
+        self.network = LinearNetwork(feeder, closed, live, held, behind)
         shares = np.array([load_shares(model) for model in load_model]).reshape(-1, 4)
         self._shares = np.repeat(shares, 3, axis=0)
         self._follows_voltage = bool((shares[:, [1, 3]] != 0.0).any())
@@ -191,7 +196,8 @@ def solve_feeder(
     feeder
         Switches are in the file's state.
     held
-        Bus id and magnitude (pu) of each balanced source; the feeder's own if not given.
+        Bus id and magnitude (pu) of each balanced source, held at the bus; the feeder's own,
+        behind their impedances, if not given.
     load_model
         Model of every load; the file's if not given.
 
@@ -200,27 +206,31 @@ def solve_feeder(
     EngineError
         If what the held buses reach is not a tree.
     """
+    behind: dict[int, tuple[FloatArray, FloatArray]] = {}
     if held is None:
-        sources = zip(feeder.sources.bus.tolist(), feeder.sources.v_pu.tolist(), strict=True)
-        magnitudes = dict(sources)
+        at = feeder.sources.bus.tolist()
+        magnitudes = dict(zip(at, feeder.sources.v_pu.tolist(), strict=True))
+        impedances = zip(feeder.sources.r_ohm, feeder.sources.x_ohm, strict=True)
+        behind = dict(zip(at, impedances, strict=True))
     else:
         magnitudes = {feeder.buses.ids.index(bus): v for bus, v in held.items()}
     seeds = np.zeros((len(feeder.buses.ids), 3), bool)
     seeds[list(magnitudes)] = True
     live = live_phases(feeder, feeder.lines.closed, seeds)
-    at = [(bus, phase) for bus in magnitudes for phase in range(3)]
+    places = [(bus, phase) for bus in magnitudes for phase in range(3)]
     flow = LinearFlow(
         feeder,
         feeder.lines.closed,
         live,
-        at,
+        places,
         feeder.loads.model if load_model is None else load_model,
+        behind=behind,
     )
     return flow.solve(
         feeder.loads.p_kw,
         feeder.loads.q_kvar,
         np.zeros((2, *seeds.shape)),
-        np.array([magnitudes[bus] for bus, _ in at]),
+        np.array([magnitudes[bus] for bus, _ in places]),
     )
 
 

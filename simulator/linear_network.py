@@ -11,7 +11,8 @@ Per unit: 1 MVA per phase, line-to-neutral voltage bases.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import scipy.sparse as sp
@@ -48,6 +49,9 @@ class LinearNetwork:
         (bus, 3) phases to model; the rest is dead.
     held
         (held, 2) bus and phase of every held magnitude.
+    behind
+        By bus, resistance and reactance (3, 3), ohm, behind which its magnitudes are held; at
+        the bus itself where it is not named.
 
     Raises
     ------
@@ -61,6 +65,7 @@ class LinearNetwork:
         closed: BoolArray,
         live: BoolArray,
         held: Sequence[tuple[int, int]],
+        behind: Mapping[int, tuple[FloatArray, FloatArray]] = MappingProxyType({}),
     ) -> None:
         self.feeder, self.live = feeder, live
         self.node = np.full(live.shape, -1)
@@ -86,6 +91,7 @@ class LinearNetwork:
         equations = self._balance_equations(equations)
         for k, (bus, phase) in enumerate(self.held):
             self.put(equations + k, self.node[bus, phase], 1.0)
+        self._source_drops(equations, behind)
         self._held_rows = equations + np.arange(len(self.held))
         self._factorise(self.zero_sequence.equations(equations + len(self.held)))
 
@@ -254,6 +260,17 @@ class LinearNetwork:
                 self._put_where(
                     base + at[alive][:, None], at[alive][None], part[np.ix_(alive, alive)]
                 )
+
+    def _source_drops(self, row: int, behind: Mapping[int, tuple[FloatArray, FloatArray]]) -> None:
+        """(16d) from behind a source's impedance to its bus: ``w - Mp p - Mq q = w_held``."""
+        for bus, ohm in behind.items():
+            base = self.base_kv[bus] ** 2  # ohm of one per unit
+            Mp, Mq = line_matrices(ohm[0] / base, ohm[1] / base)
+            mine = [(k, phase) for k, (at, phase) in enumerate(self.held) if at == bus]
+            for k, phase in mine:
+                for other, column in mine:
+                    self.put(row + k, self.held_p[other], -Mp[phase, column])
+                    self.put(row + k, self.held_q[other], -Mq[phase, column])
 
     # ------------------------------------------------------------------------- solution
 

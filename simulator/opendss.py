@@ -20,7 +20,7 @@ from scenarios.realization import Realizations
 from scenarios.scenario import Scenario
 from scenarios.snapshot import Snapshots
 from simulator.engine_thread import on_engine_thread
-from simulator.islands import Islands, live_components
+from simulator.islands import Islands, conducting, live_components
 from simulator.opendss_circuit import Batch, ComplexArray, DssCircuit, Powers
 from simulator.opendss_elements import Elements, ends_live
 from simulator.opendss_explain import furthest_from_told
@@ -109,8 +109,9 @@ class OpenDssEngine:
     def hold(self, plan: Plan, time: int = 0) -> None:
         """Put switches, sources and roles into the states of one step of a plan.
 
-        The feeder's own sources stay open: what lives, lives from the plan's grid-forming
-        DERs. Which nodes are live is found by `live_components`, not read from the plan.
+        The feeder's own sources stay open, except a substation that the plan lets feed: what
+        lives, lives from the plan's grid-forming rows. Which nodes are live is found by
+        `live_components`, not read from the plan.
         """
         self._held = None
         self._check_plan(plan, time)
@@ -121,7 +122,8 @@ class OpenDssEngine:
             if self._elements.formers[k] is not None:
                 self._circuit.set_source(self._elements.formers[k], 0.0)
             self._source_v_pu[k] = 0.0
-        self._set_sources(plan.source_v_pu[time], plan.grid_forming[time])
+        held = self._scenario.ders.held_pu(plan.source_v_pu[time])
+        self._set_sources(held, plan.grid_forming[time])
         self._set_base(plan, time)
         if self._circuit.nodes != self._elements.nodes:
             raise EngineError("switching changed the circuit's nodes; results would be misread")
@@ -145,10 +147,11 @@ class OpenDssEngine:
         Generators and loads are set to zero instead: an open generator still injects, and
         one closed again after zero stays at zero.
         """
-        feeder, circuit = self._scenario.feeder, self._circuit
-        for k in feeder.switches:
-            what = f"line {feeder.lines.ids[k]}"
-            circuit.switch(self._elements.lines[k], closed=bool(islands.closed[k]), what=what)
+        lines, circuit = self._scenario.feeder.lines, self._circuit
+        conducts = conducting(self._scenario.feeder, islands)
+        for k in np.flatnonzero(lines.closed | lines.switchable).tolist():
+            what = f"line {lines.ids[k]}"
+            circuit.switch(self._elements.lines[k], closed=bool(conducts[k]), what=what)
         for k, handle in enumerate(self._elements.formers):
             if handle is not None:
                 forms = bool(plan.grid_forming[time, k])
@@ -189,7 +192,8 @@ class OpenDssEngine:
                     "state the magnitude it holds"
                 )
             if v_pu[k] != self._source_v_pu[k]:
-                self._circuit.set_source(self._elements.formers[k], float(v_pu[k]))
+                own_pu = float(v_pu[k] * self._elements.former_pu[k])
+                self._circuit.set_source(self._elements.formers[k], own_pu)
                 self._source_v_pu[k] = v_pu[k]
 
     def _set_base(self, plan: Plan, time: int) -> None:
@@ -318,7 +322,8 @@ class OpenDssEngine:
         kvar = self._demand("q_kvar", asked.q_kvar[rows, self._held.time])
         p = np.ascontiguousarray(setpoints.p_kw[rows, der, phase])
         q = np.ascontiguousarray(setpoints.q_kvar[rows, der, phase])
-        volts, converged, iterations = self._solve(kw, kvar, p, q, setpoints.source_v_pu[rows])
+        v_pu = self._scenario.ders.held_pu(setpoints.source_v_pu[rows])
+        volts, converged, iterations = self._solve(kw, kvar, p, q, v_pu)
         return Flows(
             volts=volts,
             converged=converged,

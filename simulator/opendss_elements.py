@@ -1,8 +1,9 @@
 """The scenario's elements inside a compiled circuit: handles, nodes, and what is added to it.
 
 Added are, in words of our own: for each DER that can form an island a stiff balanced
-three-phase source, and for each DER and phase a constant-power generator. Nothing is ever
-enabled or disabled; what must not act is opened at its terminals.
+three-phase source, and for each DER and phase a constant-power generator. A substation that
+feeds is the file's own source, as the file has it. Nothing is ever enabled or disabled; what
+must not act is opened at its terminals.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ constant-power load would turn into an impedance and hide that nothing can serve
 
 _V_LOW_PU = 0.4  # below: impedance; must stay under V_MIN_PU, between them is interpolated
 _SOURCE_PU = 1e-6  # impedance of a forming source on 1 MVA per phase: 1e-6 pu of droop
-_WYE = 0  # of the choice "conn"
+_WYE, _DELTA = 0, 1  # of the choice "conn"
 _MODEL_NUMBERS = {
     LoadModel.CONSTANT_POWER: 1,
     LoadModel.CONSTANT_IMPEDANCE: 2,
@@ -53,7 +54,10 @@ class Elements:
     sources
         Handles of every source of the file, by name.
     formers
-        (der,) handle of the source of each DER that can form, None for the others.
+        (der,) handle of the source of each DER that can form, None for the others; a
+        substation's is the file's own source, with the impedance the file gives it.
+    former_pu
+        (der,) magnitude to set on that source, for each pu of the bus's base.
     generators
         Handles of the generators, one per DER and phase it feeds.
     generator_of
@@ -80,6 +84,7 @@ class Elements:
     loads: tuple[Any, ...]
     sources: Mapping[str, Any]
     formers: tuple[Any, ...]
+    former_pu: FloatArray
     generators: tuple[Any, ...]
     generator_of: IntArray
     pair_generator_of: IntArray
@@ -122,6 +127,7 @@ class Elements:
         loads = _named(circuit, "load", scenario.feeder.loads.ids)
         _add_ders(circuit, scenario, base_v)
         former_of, generator_of = circuit.handles("vsource"), circuit.handles("generator")
+        formers = _formers(scenario, former_of)
         _shape_loads(circuit, scenario, loads)
         for position in scenario.feeder.switches:
             circuit.switch(lines[position], closed=True, what=f"line {_line(scenario, position)}")
@@ -143,7 +149,8 @@ class Elements:
             lines=lines,
             loads=loads,
             sources=sources,
-            formers=tuple(former_of.get(_former_name(k)) for k in range(len(scenario.ders.ids))),
+            formers=formers,
+            former_pu=_former_pu(circuit, scenario, formers, base_v),
             generators=tuple(generator_of.values()),
             generator_of=_generator_places(scenario, tuple(generator_of), _generator_name),
             pair_generator_of=_generator_places(scenario, tuple(generator_of), _pair_name),
@@ -206,6 +213,25 @@ def _bases(circuit: DssCircuit, scenario: Scenario) -> FloatArray:
     return base
 
 
+def _formers(scenario: Scenario, found: Mapping[str, Any]) -> tuple[Any, ...]:
+    ders = scenario.ders
+    names = {k: _former_name(k) for k in range(len(ders.ids))}
+    if ders.substations is not None:
+        names |= dict(zip(ders.substations.at.tolist(), ders.substations.source_ids, strict=True))
+    return tuple(found.get(names[k]) for k in range(len(ders.ids)))
+
+
+def _former_pu(
+    circuit: DssCircuit, scenario: Scenario, formers: tuple[Any, ...], base_v: FloatArray
+) -> FloatArray:
+    """Return 1 for our own sources; a file's source counts pu on a base of its own."""
+    scale, ders = np.ones(len(formers)), scenario.ders
+    for k in np.flatnonzero(ders.is_substation).tolist():
+        own_kv = circuit.number(formers[k], circuit.property_number("vsource", "basekv"))
+        scale[k] = np.sqrt(3.0) * base_v[ders.bus[k]] / (1000.0 * own_kv)
+    return scale
+
+
 def _former_name(der: int) -> str:
     return f"gridproof_former_{der}"
 
@@ -223,6 +249,8 @@ def _add_ders(circuit: DssCircuit, scenario: Scenario, base_v: FloatArray) -> No
     ders, buses = scenario.ders, scenario.feeder.buses
     floats = may_float(scenario.feeder, ders)
     for k, bus in enumerate(ders.bus):
+        if ders.is_substation[k]:
+            continue  # the file's own source; it forms or is not there, and never follows
         name, kv = buses.ids[bus], float(base_v[bus] / 1000.0)
         has = buses.phases[bus]
         if ders.can_form[k]:
@@ -263,10 +291,18 @@ def _add_ders(circuit: DssCircuit, scenario: Scenario, base_v: FloatArray) -> No
                 kvar=0.0,
             )
         for phase in range(3 if floats[k] else 0):
-            circuit.text(
-                f"new generator.{_pair_name(k, phase)} bus1={name}.{phase + 1}."
-                f"{(phase + 1) % 3 + 1} phases=1 conn=delta kv={kv * np.sqrt(3.0):.12g} model=1 "
-                f"vminpu={V_MIN_PU} vmaxpu={V_MAX_PU} kw=0 kvar=0"
+            circuit.add(
+                "generator",
+                _pair_name(k, phase),
+                bus1=f"{name}.{phase + 1}.{(phase + 1) % 3 + 1}",
+                phases=1,
+                conn=_DELTA,
+                kv=_rounded(kv * np.sqrt(3.0), 12),
+                model=1,
+                vminpu=V_MIN_PU,
+                vmaxpu=V_MAX_PU,
+                kw=0.0,
+                kvar=0.0,
             )
 
 

@@ -4,9 +4,9 @@ Whatever a ``.dss`` file leaves to OpenDSS (units, line codes, geometry, default
 connections) is read back after compiling, so planner and simulator cannot disagree about
 data. The file is compiled in a context of its own; no engine's circuit is disturbed.
 
-What is not carried over: a source's short-circuit impedance (the source's bus is held), a
-transformer's magnetising branch and anti-float shunt, time curves, and every meter,
-monitor and protection device. Regulators keep the tap that the file's own solve left.
+What is not carried over: a transformer's magnetising branch and anti-float shunt, time
+curves, and every meter, monitor and protection device. Regulators keep the tap that the
+file's own solve left.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scenarios.errors import ConfigError
 from scenarios.feeder import Buses, Feeder, Sources
@@ -26,6 +27,7 @@ from simulator.dss_files import place_of
 from simulator.engine_thread import on_engine_thread
 from simulator.reader_elements import (
     Reading,
+    active_admittance,
     elements_of,
     lines_table,
     transformers_table,
@@ -172,7 +174,7 @@ def _buses_table(reading: Reading) -> Buses:
 
 
 def _sources_table(reading: Reading) -> Sources:
-    ids, buses, magnitudes = [], [], []
+    ids, buses, magnitudes, impedances = [], [], [], []
     for name in elements_of(reading.context, "Vsources"):
         bus, nodes = reading.terminal(0)
         if sorted(nodes)[-3:] != [1, 2, 3]:
@@ -181,4 +183,20 @@ def _sources_table(reading: Reading) -> Sources:
         buses.append(bus)
         vsource, base = reading.context.Vsources, np.sqrt(3.0) * reading.base_kv[bus]
         magnitudes.append(vsource.PU() * vsource.BasekV() / base if base > 0 else np.nan)
-    return Sources(ids=tuple(ids), bus=np.array(buses, np.int64), v_pu=np.array(magnitudes))
+        impedances.append(_source_impedance(reading))
+    ohm = np.array(impedances, complex).reshape(-1, 3, 3)
+    return Sources(
+        ids=tuple(ids),
+        bus=np.array(buses, np.int64),
+        v_pu=np.array(magnitudes),
+        r_ohm=ohm.real,
+        x_ohm=ohm.imag,
+    )
+
+
+def _source_impedance(reading: Reading) -> NDArray[np.complex128]:
+    """Series impedance of the active source by phase; however the file states it, Y has it."""
+    Y = active_admittance(reading.context)
+    if len(Y) != 6 or not np.isfinite(Y).all() or not Y.any():
+        return np.zeros((3, 3), complex)  # not three phases: a fault of its own
+    return np.asarray(np.linalg.inv((Y[:3, :3] - Y[:3, 3:]) / 2.0))

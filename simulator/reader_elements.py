@@ -14,6 +14,7 @@ from scenarios.feeder import Connection, Lines, Transformers
 
 __all__ = [
     "Reading",
+    "active_admittance",
     "active_terminals",
     "elements_of",
     "lines_table",
@@ -66,7 +67,8 @@ def pair_slot(one: int, other: int) -> int | None:
     return _PAIRS.get(frozenset((one, other)))
 
 
-def _active_admittance(context: Any) -> NDArray[np.complex128]:
+def active_admittance(context: Any) -> NDArray[np.complex128]:
+    """(conductor, conductor) primitive admittance matrix of the active element, siemens."""
     flat = np.asarray(context.CktElement.YPrim(), float)
     size = round(np.sqrt(len(flat) / 2))
     return (flat[::2] + 1j * flat[1::2]).reshape(size, size)
@@ -99,7 +101,7 @@ def lines_table(reading: Reading, switches: Sequence[str] | None) -> Lines:
     for k, _ in enumerate(elements_of(context, "Lines")):
         place = np.array(ends[k][2]) - 1
         phases[k, place] = True
-        impedance, susceptance = _series_and_shunt(_active_admittance(context))
+        impedance, susceptance = _series_and_shunt(active_admittance(context))
         here = (k, place[:, None], place[None, :])
         r[here], x[here], b[here] = impedance.real, impedance.imag, susceptance
     return Lines(
@@ -273,7 +275,7 @@ def _vector_group(reading: Reading, name: str, one: _Winding, other: _Winding) -
                 "must be one of the pair",
             )
         return delta.slots[0] == behind
-    Y = _active_admittance(reading.context)
+    Y = active_admittance(reading.context)
     width = len(Y) // 2
     first, second = (0, width) if delta is one else (width, 0)
     coupling = np.abs(Y[first : first + 3, second])  # delta nodes a, b, c to the wye's phase a

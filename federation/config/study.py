@@ -35,6 +35,7 @@ __all__ = [
     "StopConfig",
     "StudyConfig",
     "StudySection",
+    "SubstationConfig",
     "UncertaintyConfig",
 ]
 
@@ -202,6 +203,28 @@ class DersConfig(Section):
     )
 
 
+class SubstationConfig(Section):
+    """The feeder's own source: an island's former wherever it is not lost."""
+
+    lost: bool | None = Field(
+        default=None,
+        description="whether nothing is fed from it; if left out: where locked_open leaves no load "
+        "within its reach",
+    )
+    rating_kva: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="most it can supply or take back, all phases together, kVA; unlimited if left "
+        "out",
+    )
+    cost_usd_per_kw: Money = Field(
+        default=0.0, description="price of a kW from the grid, and credit for one to it"
+    )
+    redispatch_cost_usd_per_kw: Money = Field(
+        default=0.0, description="price of a kW more or less than planned"
+    )
+
+
 class ObjectiveConfig(Section):
     """What the planner pays for: de-energised blocks, and slack inside cuts."""
 
@@ -278,6 +301,9 @@ class StudyConfig(Section):
     study: StudySection = Field(default_factory=StudySection, description="what the study is")
     feeder: FeederConfig = Field(description="the feeder and its switches")
     limits: LimitsConfig = Field(default_factory=LimitsConfig, description="operating limits")
+    substation: SubstationConfig = Field(
+        default_factory=SubstationConfig, description="what the grid supplies, if not lost"
+    )
     ders: DersConfig = Field(default_factory=DersConfig, description="what an operator can move")
     objective: ObjectiveConfig = Field(
         default_factory=ObjectiveConfig, description="what the planner pays for"

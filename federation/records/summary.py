@@ -103,7 +103,7 @@ def _islands(plan: Plan, scenario: Scenario, time: int) -> list[dict[str, Any]]:
     label = islands(plan, scenario, time)
     block_of_der = scenario.feeder.blocks.of_bus[scenario.ders.bus]
     demand, served = scenario.block_demand_kw(time), _served_kw(plan, scenario, time)
-    capacity = scenario.ders.p_max_kw.sum(axis=1)
+    capacity = scenario.ders.capacity_kw
     found = []
     for number in np.unique(label[plan.energized[time]]):
         members = label == number
@@ -116,7 +116,7 @@ def _islands(plan: Plan, scenario: Scenario, time: int) -> list[dict[str, Any]]:
                 ],
                 "demand_kw": float(demand[members].sum()),
                 "served_kw": float(served[members].sum()),
-                "capacity_kw": float(capacity[inside].sum()),
+                "capacity_kw": _number(capacity[inside].sum()),  # null: a source without a rating
             }
         )
     return found
@@ -131,13 +131,19 @@ def _ders(plan: Plan, scenario: Scenario, time: int) -> dict[str, dict[str, Any]
         found[name] = {
             "bus": feeder.buses.ids[ders.bus[k]],
             "block": plan.block_ids[block[k]],
-            "role": "grid-forming" if forms else "grid-following" if alive else "off",
+            "role": _role(forms, alive, bool(ders.is_substation[k])),
             "p_kw": float(plan.p_kw[time, k].sum()) + 0.0,
             "q_kvar": float(plan.q_kvar[time, k].sum()) + 0.0,
-            "capacity_kw": float(ders.p_max_kw[k].sum()),
+            "capacity_kw": _number(ders.capacity_kw[k]),
             "source_v_pu": _number(plan.source_v_pu[time, k]),
         }
     return found
+
+
+def _role(forms: bool, alive: bool, substation: bool) -> str:
+    if not alive:
+        return "off"
+    return ("substation" if substation else "grid-forming") if forms else "grid-following"
 
 
 def campaign_summary(store: CampaignStore) -> dict[str, Any]:

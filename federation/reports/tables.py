@@ -13,7 +13,7 @@ from federation.reports.data import ReportData, breach_table
 from federation.reports.table import Table, number, number_of, prose, text
 from federation.reports.why_view import why_table
 from federation.reports.worst import drawn_table, unsolved_table, worst_table
-from federation.wording import MEANING, fixed, percent, place_words, whole
+from federation.wording import MEANING, fixed, formers_of, percent, place_words, whole
 
 __all__ = ["all_tables"]
 
@@ -110,7 +110,7 @@ def _islands(data: ReportData) -> Table:
         ),
         rows=tuple(
             (
-                ", ".join(one["grid_forming"]) or "none",
+                formers_of(one, data.plan_facts["ders"]),
                 ", ".join(one["blocks"]),
                 one["demand_kw"],
                 one["capacity_kw"],

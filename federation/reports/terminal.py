@@ -20,7 +20,7 @@ from federation.reports.plan_words import cost_words, in_part_words
 from federation.reports.restoration_view import restoration_view
 from federation.reports.view_table import blank_table
 from federation.reports.why_view import why_view
-from federation.wording import MEANING, decimals, per_cent, served_words
+from federation.wording import MEANING, decimals, formers_of, per_cent, served_words
 
 __all__ = [
     "about_plan",
@@ -162,11 +162,11 @@ def _island_table(plan: Mapping[str, Any]) -> Table:
     table.add_column("capacity kW", justify="right", no_wrap=True)
     for island in plan["islands"]:
         table.add_row(
-            ", ".join(island["grid_forming"]) or "none",
+            formers_of(island, plan["ders"]),
             ", ".join(island["blocks"]),
             decimals(island["demand_kw"], 1),
             *([decimals(island["served_kw"], 1)] if shed else []),
-            decimals(island["capacity_kw"], 1),
+            "∞" if island["capacity_kw"] is None else decimals(island["capacity_kw"], 1),
         )
     return table
 
@@ -179,14 +179,14 @@ def _der_table(plan: Mapping[str, Any]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for name, der in plan["ders"].items():
         held = der["source_v_pu"]
-        style = {"grid-forming": _LIVE, "off": _DIM}.get(der["role"], "")
+        style = {"grid-forming": _LIVE, "substation": _LIVE, "off": _DIM}.get(der["role"], "")
         table.add_row(
             name,
             der["bus"],
             der["block"],
             der["role"],
             decimals(der["p_kw"], 1),
-            decimals(der["capacity_kw"], 0),
+            "∞" if der["capacity_kw"] is None else decimals(der["capacity_kw"], 0),
             decimals(der["q_kvar"], 1),
             "" if held is None else decimals(held, 4),
             style=style,

@@ -18,6 +18,7 @@ from federation.config.study import (
     UncertaintyConfig,
 )
 from federation.studies.study_file import Origin, did_you_mean
+from federation.studies.substation import feeding_sources, with_substations
 from scenarios.arrays import PHASES, BoolArray, FloatArray, index_of
 from scenarios.feeder import Feeder, LoadModel
 from scenarios.fleet import Ders
@@ -154,8 +155,8 @@ def nobody_forms(config: DersConfig, origin: Origin) -> list[str]:
         return []
     found = "holds no DER that can form an island" if config.fleet else "holds no DER"
     return [
-        f"{origin.place(('ders', 'fleet'))} {found}, so nothing can be energised; "
-        "add one with can_form = true"
+        f"{origin.place(('ders', 'fleet'))} {found} and the substation is lost, so nothing can "
+        "be energised; add one with can_form = true"
     ]
 
 
@@ -207,7 +208,12 @@ def build_scenario(
     return Scenario(
         name=name,
         feeder=feeder,
-        ders=ders_of(config.ders, feeder),
+        ders=with_substations(
+            ders_of(config.ders, feeder),
+            feeder,
+            feeding_sources(config.feeder, config.substation, feeder),
+            config.substation,
+        ),
         hours=np.zeros(1),
         load_p_kw=loads.p_kw[None],
         load_q_kvar=loads.q_kvar[None],

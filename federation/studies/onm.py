@@ -99,7 +99,7 @@ class _Reading:
             self._refuse_partial_shedding(_dict(actions).get("Shedded loads"), live[-1], at)
             roles, p_kw, q_kvar = self._devices(_dict(state), at)
             forming.append(roles & live[-1][self._block_of_der])
-            held.append(np.where(forming[-1], voltage[self.scenario.ders.bus], np.nan))
+            held.append(np.where(forming[-1], self._held(voltage), np.nan))
             p.append(p_kw)
             q.append(q_kvar)
         return self._plan(closed, live, forming, held, p, q)
@@ -153,6 +153,14 @@ class _Reading:
                 self._say(f"{at}: switch {name} is {str(state)[:20]!r}; state open or closed")
         return np.array([str(states.get(name)).lower() == "closed" for name in wanted], bool)
 
+    def _held(self, voltage: FloatArray) -> FloatArray:
+        """(der,) magnitudes that formers hold: at their buses; a substation's behind its own."""
+        ders = self.scenario.ders
+        held = voltage[ders.bus]
+        if ders.substations is not None:
+            held[ders.substations.at] = ders.substations.v_pu
+        return held
+
     def _voltages(self, given: Mapping[str, Any], at: str) -> FloatArray:
         """(bus,) mean magnitude, pu; NaN where the file has none."""
         buses, found = self.scenario.feeder.buses, np.full(len(self.scenario.feeder.buses.ids), 0.0)
@@ -195,12 +203,13 @@ class _Reading:
         for kind, name, device in _each_device(state):
             p_kw = self._numbers(device.get(_P, []), f"{at}: {kind} {name}: {_P}")
             q_kvar = self._numbers(device.get(_Q, []), f"{at}: {kind} {name}: {_Q}")
-            if name not in position:
+            k = self._row(kind, name)
+            if k is None or ders.ids[k] not in position:
                 if kind != "voltage_source" or (np.abs(p_kw) > _IDLE_KW).any():
                     self._say(f"{at}: {kind} {name} is no DER of the study")
                 continue
-            k = position.pop(name)
-            forming[k] = device.get("inverter") == "GRID_FORMING"
+            position.pop(ders.ids[k])
+            forming[k] = ders.is_substation[k] or device.get("inverter") == "GRID_FORMING"
             for target, values in ((p, p_kw), (q, q_kvar)):
                 slots = _slots(device.get("connections"), ders.phases[k], len(values))
                 if slots is None:
@@ -208,18 +217,41 @@ class _Reading:
                 else:
                     target[k, slots] = _SIGNS[kind] * values
         for name in position:
+            k = ders.ids.index(name)
+            if ders.is_substation[k]:
+                forming[k] = True  # files leave out a source that feeds nothing of note
+                continue
             self._say(f"{at}: DER {name} is missing; state its set-point, 0 if it rests")
         return forming, p, q
 
     def _named_formers(self, given: object, at: str) -> BoolArray:
         """(der,) those a partition names; all, if it names none at all."""
-        ids = self.scenario.ders.ids
+        ders = self.scenario.ders
         if given is None:
-            return np.ones(len(ids), bool)
-        names = {_bare(one) for one in _list(given) if not str(one).startswith("vsource.")}
-        for name in sorted(names - set(ids)):
-            self._say(f"{at}: grid-forming device {name} is no DER of the study")
-        return np.array([name in names for name in ids], bool)
+            return np.ones(len(ders.ids), bool)
+        able = np.zeros(len(ders.ids), bool)
+        for one in _list(given):
+            own = str(one).lower().startswith("vsource.")
+            row = self._row("voltage_source" if own else "", _bare(one))
+            if row is not None:
+                able[row] = True
+            elif not own:
+                self._say(f"{at}: grid-forming device {_bare(one)} is no DER of the study")
+        sources = [str(one) for one in _list(given) if str(one).lower().startswith("vsource.")]
+        if sources and not able.any():
+            self._say(
+                f"{at}: {', '.join(sources)} alone forms, and the study has lost its substation; "
+                "take its switch out of [feeder] locked_open, or set [substation] lost = false"
+            )
+        return able
+
+    def _row(self, kind: str, name: str) -> int | None:
+        """Position of a device among the DERs; a source's is its substation's, if it feeds."""
+        ders = self.scenario.ders
+        own = ders.substations
+        if kind == "voltage_source" and own is not None and name in own.source_ids:
+            return int(own.at[own.source_ids.index(name)])
+        return ders.ids.index(name) if name in ders.ids else None
 
     def _numbers(self, given: object, at: str) -> FloatArray:
         values = [one for one in _list(given) if type(one) in (int, float) and abs(one) < _HUGE]

@@ -19,6 +19,7 @@ from federation.config.study import (
     LimitsConfig,
     PlannerConfig,
     StudyConfig,
+    SubstationConfig,
 )
 from federation.files import folder_name, read_text, write_whole
 from federation.studies.build import (
@@ -41,6 +42,7 @@ from federation.studies.study_file import (
     parse_toml,
     read_toml,
 )
+from federation.studies.substation import feeding_sources, substation_faults
 from federation.studies.wiring import wiring_faults
 from scenarios.arrays import content_digest
 from scenarios.errors import ConfigError, ScenarioError
@@ -189,9 +191,7 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     values, origin, faults = apply_overrides(raw, overrides, label)
     sections, whole, more = parse_sections(values, origin)
     faults += more
-    ders, planner = sections.get("ders"), sections.get("planner")
-    if "ders" in whole and isinstance(ders, DersConfig) and not restores(sections):
-        faults += nobody_forms(ders, origin)
+    planner = sections.get("planner")
     if isinstance(planner, PlannerConfig):
         faults += planner_faults(planner, origin)
     campaign = sections.get("campaign")
@@ -199,6 +199,8 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
         faults += sampling_faults(campaign, origin)
     feeder, damage, more = _feeder(sections, None if written else path.parent, origin)
     faults += more
+    if feeder is not None and not restores(sections):
+        faults += _source_faults(sections, feeder, origin, fleet_whole="ders" in whole)
     if faults or feeder is None:
         raise ConfigError(faults)
     config = StudyConfig.model_validate({key: _dump(part) for key, part in sections.items()})
@@ -345,6 +347,24 @@ def _feeder(
     return switched, None, faults + more + loop_faults(config, switched, origin)
 
 
+def _source_faults(
+    sections: Mapping[str, BaseModel], feeder: Feeder, origin: Origin, *, fleet_whole: bool
+) -> list[str]:
+    """Say what is wrong with what may form islands: the substation and the fleet."""
+    config, substation, ders = (sections.get(key) for key in ("feeder", "substation", "ders"))
+    if not isinstance(config, FeederConfig) or not isinstance(substation, SubstationConfig):
+        return []
+    own = ders if isinstance(ders, DersConfig) else DersConfig()
+    limits = sections.get("limits")
+    most = (limits if isinstance(limits, LimitsConfig) else LimitsConfig()).grid_forming_per_island
+    faults = substation_faults(
+        config, substation, feeder, fleet=tuple(own.fleet), most=most, origin=origin
+    )
+    if fleet_whole and not len(feeding_sources(config, substation, feeder)):
+        faults += nobody_forms(own, origin)
+    return faults
+
+
 def _folders(study: Path | None, feeder: Path) -> tuple[Path, ...]:
     return (feeder.parent,) if study is None else (study, feeder.parent)
 
@@ -373,6 +393,7 @@ _NEVER_DECIDES: dict[str, Any] = {
     "study": True,
     "federation": True,
     "feeder": {"path"},
+    "substation": True,  # all it says is in the scenario, and so in its digest
     "campaign": {"batch", "horizon_h", "history"},
     "restoration": {"devices", "failures"},
 }

@@ -27,6 +27,11 @@ def wiring_faults(config: StudyConfig, scenario: Scenario) -> list[str]:
         for name in config.devices.at
         if name not in scenario.ders.ids
     ]
+    found += [
+        f"[devices] at.{name}: this is the substation, which nobody commands; name a DER"
+        for name, grid in zip(scenario.ders.ids, scenario.ders.is_substation, strict=True)
+        if grid and name in config.devices.at
+    ]
     found += _step_faults(config, scenario)
     between = config.faults.declared or bool(config.devices.at)
     if between and config.campaign.judge == "both":

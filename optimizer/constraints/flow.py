@@ -11,6 +11,7 @@ index in (16l) is that of the bus)::
     Σ out - Σ in = generation - z_l demand - (what follows w)                         (16l)
     angles, neutrals and twin windings, see `optimizer.constraints.zero_sequence`
     |w_i,φ - W_g| ≤ (w_max - w_min)(1 - z_inv_g)        at the bus of DER g, W_g shared
+    w_i,φ - Mp p_g - Mq q_g = z_inv_g W_g                at the bus of substation g, W_g given
 
 An open switch carries nothing and leaves its two voltages free of each other: (16d) is then
 relaxed by the width of the voltage band. That suffices because it is stated on ``w - z w_min``,
@@ -86,7 +87,8 @@ def add_flow(
     reach
         (2,) bounds on any channel's active and reactive power, from `flow_reach`.
     slack
-        Whether the balance may be violated: ``excess`` over and under, per bus and phase.
+        Whether the balance may be violated: ``excess`` over and under, per bus and phase; and,
+        per phase, what a substation holds: ``held_excess``.
     held
         What settles the state of one island (then with ``neutral``); None leaves it to
         decisions.
@@ -110,6 +112,8 @@ def add_flow(
         setattr(b, name, pyo.ConstraintList())
     if slack:
         b.excess = pyo.Var(("p", "q"), nodes, ("over", "under"), bounds=(0.0, None))
+        grid = [(g, k) for g in network.substations for k in range(3)]
+        b.held_excess = pyo.Var(grid, ("over", "under"), bounds=(0.0, None))
     _add_voltage_band(b, network, decisions, margin)
     _add_drops(b, network, decisions, live)
     for e in carrying:
@@ -122,6 +126,7 @@ def add_flow(
             arrivals[node] += more
     _add_balance(b, network, decisions, made, demand)
     _add_sources(b, network, decisions)
+    _add_substations(b, network, decisions, injection)
     add_zero_sequence(b, network, decisions, live, held)
     return b
 
@@ -336,6 +341,8 @@ def _add_sources(b: Any, network: Network, decisions: Decisions) -> None:
         forming = decisions.forming[g]
         if is_plain(forming, 0) or is_plain(decisions.energized[int(network.block[bus])], 0):
             continue
+        if g in network.substations:
+            continue
         for k in np.flatnonzero(network.phases[bus]).tolist():
             if is_plain(forming, 1):
                 b.source.add(b.w[bus, k] - decisions.source_w[g] == 0.0)
@@ -345,6 +352,31 @@ def _add_sources(b: Any, network: Network, decisions: Decisions) -> None:
             free = (high - low) * (1 - forming)
             b.source.add(off <= free)
             b.source.add(off >= -free)
+
+
+def _add_substations(
+    b: Any,
+    network: Network,
+    decisions: Decisions,
+    injection: tuple[Mapping[tuple[int, int], Any], Mapping[tuple[int, int], Any]],
+) -> None:
+    """Hold a substation's magnitude behind its impedance; where it is dead, all terms are 0.
+
+    ``W_g`` is stated as given plus what ``source_w`` differs from it: nothing, except where a
+    relaxation may move what is held.
+    """
+    (p, q), slack = injection, b.component("held_excess")
+    for g, own in network.substations.items():
+        bus, forming = int(network.der_bus[g]), decisions.forming[g]
+        if is_plain(forming, 0) or is_plain(decisions.energized[int(network.block[bus])], 0):
+            continue
+        held = own.w * forming + (decisions.source_w[g] - own.w)
+        for k in range(3):
+            fall = _dot(own.drop_p[k], [p[g, d] for d in range(3)])
+            fall += _dot(own.drop_q[k], [q[g, d] for d in range(3)])
+            if slack is not None:  # unlike a DER's, its phases' voltages follow its powers
+                fall += slack[g, k, "over"] - slack[g, k, "under"]
+            b.source.add(b.w[bus, k] - fall - held == 0.0)
 
 
 def _along(weights: FloatArray) -> list[int]:

@@ -240,16 +240,23 @@ def _held(network: Network, stage: FirstStage, state: IslandState) -> tuple[Limi
     """Voltages held by a second grid-forming DER and on, where the plan has more than one."""
     steered = set(state.controls[:, 0].tolist())
     rows, level = [], []
+    drops = np.zeros((2, len(state.nodes), len(state.outputs)))
     for g in np.flatnonzero(stage.forming).tolist():
         at = np.flatnonzero(state.nodes[:, 0] == network.der_bus[g]) if g in steered else ()
         rows += list(at)
         level += [float(stage.source_w[g])] * len(at)
+        if g in network.substations and len(at):
+            own, mine = network.substations[g], np.flatnonzero(state.outputs[:, 0] == g)
+            place = np.ix_(at, mine)
+            grid = np.ix_(state.nodes[at, 1], state.outputs[mine, 1])
+            drops[0][place], drops[1][place] = own.drop_p[grid], own.drop_q[grid]
     if not rows:
         return ()
+    w = _sum(state.w, _sum(state.der_p.mixed(-drops[0]), state.der_q.mixed(-drops[1])))
     return (
         Limit(
             kind="voltage",
-            expression=state.w.rows(np.array(rows, dtype=np.int64)),
+            expression=w.rows(np.array(rows, dtype=np.int64)),
             lower=np.array(level),
             upper=np.array(level),
             scale=np.zeros(len(rows)),

@@ -12,7 +12,7 @@ transformer), because LinDist3Flow writes them alike (`scenarios.lindist`)::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -36,13 +36,14 @@ from scenarios.lindist import (
     DELTA_REACTIVE,
     PAIR_W,
     delta_to_phase,
+    line_matrices,
     load_shares,
 )
 
 if TYPE_CHECKING:
     from scenarios.scenario import Scenario
 
-__all__ = ["BASE_KVA", "MARGINS", "Branch", "DerLimits", "Margins", "Network"]
+__all__ = ["BASE_KVA", "MARGINS", "Branch", "DerLimits", "Margins", "Network", "Substation"]
 
 MARGINS = ("voltage", "flow", "active", "reactive", "ramp")
 """Kinds of normalised margins a planning copy can keep: of half the voltage band, of a
@@ -100,6 +101,23 @@ class DerLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Substation:
+    """What a substation holds behind its impedance, per unit.
+
+    Attributes
+    ----------
+    w
+        Squared magnitude held.
+    drop_p, drop_q
+        (3, 3) ``Mp`` and ``Mq`` of the impedance: ``w_bus = w + Mp p + Mq q``.
+    """
+
+    w: float
+    drop_p: FloatArray
+    drop_q: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Network:
     """One step of a scenario in per unit.
 
@@ -131,6 +149,9 @@ class Network:
         Limits of the DERs.
     sides
         Of the inner polygon that stands for ``|s| ≤ S`` (`scenarios.lindist.polygon`).
+    substations
+        The DERs that are substations, by position. One that is live forms its island, and what
+        it holds is no decision.
     """
 
     scenario: Scenario
@@ -151,6 +172,7 @@ class Network:
     der_phases: BoolArray
     ders: DerLimits
     sides: int
+    substations: Mapping[int, Substation] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -203,6 +225,7 @@ class Network:
             der_phases=scenario.ders.phases,
             ders=_der_limits(scenario, insets),
             sides=limits.polygon_sides,
+            substations=_substations(scenario),
         )
 
     @property
@@ -211,6 +234,18 @@ class Network:
         scenario = self.scenario
         p, q = self.demand(scenario.load_p_kw[self.time], scenario.load_q_kvar[self.time])
         return p, q
+
+    def held_w(self, der: int) -> tuple[float, float]:
+        """Least and largest squared magnitude that a DER may hold; a substation's is given."""
+        own = self.substations.get(der)
+        return (self.w_min, self.w_max) if own is None else (own.w, own.w)
+
+    @property
+    def held_band(self) -> tuple[FloatArray, FloatArray]:
+        """(der,) least, and largest, squared magnitude that each DER may hold."""
+        pairs = [self.held_w(g) for g in range(len(self.der_bus))]
+        low, high = np.array(pairs, float).reshape(-1, 2).T
+        return low, high
 
     @property
     def phase_band(self) -> tuple[float, float]:
@@ -320,6 +355,17 @@ def _voltage_dependent(scenario: Scenario, time: int) -> tuple[FloatArray, Float
         produced = feeder.capacitors.q_kvar[k] / (BASE_KVA * rated**2)
         add(int(feeder.capacitors.bus[k]), feeder.capacitors.connection[k], 0 * produced, -produced)
     return p, q
+
+
+def _substations(scenario: Scenario) -> Mapping[int, Substation]:
+    own = scenario.ders.substations
+    found: dict[int, Substation] = {}
+    for k, g in enumerate([] if own is None else own.at.tolist()):
+        assert own is not None
+        z_base = scenario.feeder.buses.base_kv[scenario.ders.bus[g]] ** 2 / (BASE_KVA / 1000.0)
+        drop_p, drop_q = line_matrices(own.r_ohm[k] / z_base, own.x_ohm[k] / z_base)
+        found[g] = Substation(w=float(own.v_pu[k] ** 2), drop_p=drop_p, drop_q=drop_q)
+    return MappingProxyType(found)
 
 
 def _der_limits(scenario: Scenario, insets: Insets) -> DerLimits:

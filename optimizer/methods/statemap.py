@@ -64,7 +64,7 @@ class IslandState:
     ----------
     controls
         (control, 2) DER and phase of each pair of entries of ``u``: first all active powers,
-        then all reactive ones, of every DER but the first that forms.
+        then all reactive ones, of every DER but the first that forms (a substation, if one does).
     loaded
         (load node, 2) bus and phase of each pair of entries of ``d``, in the same order.
     w, flow_p, flow_q
@@ -105,12 +105,14 @@ def island_state(network: Network, stage: FirstStage, blocks: tuple[int, ...]) -
     name = "+".join(network.scenario.feeder.blocks.ids[b] for b in blocks)
     if not len(formers):
         raise ScenarioError(f"island {name} has no grid-forming DER; audit the plan first")
-    _refuse_unheld(network, stage, blocks, int(formers[0]), name)
-    m = _model(network, stage, blocks, int(formers[0]))
+    # the linear engine holds the same one: a substation before any DER
+    former = min(formers.tolist(), key=lambda g: (g not in network.substations, g))
+    _refuse_unheld(network, stage, blocks, former, name)
+    m = _model(network, stage, blocks, former)
     arrays = compile_model(m)
     column = {id(v): k for k, v in enumerate(arrays.variables)}
     outputs = np.argwhere(network.der_phases & inside[:, None])
-    controls = outputs[outputs[:, 0] != formers[0]]
+    controls = outputs[outputs[:, 0] != former]
     nodes = np.array([(i, k) for i, k in m.flow.w], dtype=np.int64).reshape(-1, 2)
     channels = np.array(list(m.flow.p), dtype=np.int64).reshape(-1, 2)
 

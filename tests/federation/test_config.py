@@ -38,7 +38,9 @@ def test_every_quantity_bears_its_unit_or_is_a_share_or_a_count():
     for model in models():
         for name, field in model.model_fields.items():
             if "float" in str(field.annotation) or field.annotation is int:
-                assert name in unitless or re.search(r"_(kw|pu|a|s|h|usd|usd_per_kw)$", name), name
+                assert name in unitless or re.search(r"_(kw|kva|pu|a|s|h|usd|usd_per_kw)$", name), (
+                    name
+                )
 
 
 def test_unknown_keys_are_refused_in_every_section():

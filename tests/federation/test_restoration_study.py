@@ -7,10 +7,14 @@ import pytest
 
 from federation.studies.study import list_studies, load_study, write_resolved
 from optimizer.planner import make_planner
+from optimizer.recourse import make_recourse
 from scenarios.audit import audit
 from scenarios.errors import ConfigError, ScenarioError
 from scenarios.plan import plan_from_json, plan_to_json
+from scenarios.realization import draw
 from scenarios.restoration import PHASE_NAMES, Device
+from simulator.linear import LinearEngine
+from simulator.opendss import OpenDssEngine
 
 
 @pytest.fixture
@@ -140,6 +144,28 @@ def test_a_disconnected_bus_is_reported_not_refused(storm):
     assert audit(plan, scenario) == ()
 
 
+def test_lines_joined_to_nothing_decide_no_flow_at_any_phase(storm):
+    script = storm.parent / "storm.dss"
+    script.write_text(
+        script.read_text().replace(
+            "Set VoltageBases", "New Line.alone phases=3 bus1=lone bus2=more r1=0.3 x1=0.6 r0=0.9 "
+            "x0=1.8 c1=0 c0=0 normamps=100\nSet VoltageBases", 1
+        )
+    )  # fmt: skip
+    table = storm.parent / "lines.csv"
+    table.write_text(table.read_text() + "alone,lone,more,1,1,100,1,overhead,manual,manual\n")
+    scenario = load_study(storm).scenario
+    plan = make_planner("restoration", {}).plan(scenario)
+    for kind in (OpenDssEngine, LinearEngine):
+        engine = kind(scenario)
+        for time in range(4):
+            drawn = draw(scenario, 1, 0, 3)
+            engine.hold(plan, time)
+            answer = make_recourse("fixed", plan, scenario, time).respond(drawn)
+            assert engine.observe(drawn, answer).converged.all()
+        engine.close()
+
+
 def test_the_family_needs_failures(toy):
     scenario = load_study(toy).scenario
     with pytest.raises(ScenarioError, match=r"state what failed in \[restoration\]"):
@@ -159,6 +185,13 @@ def test_a_plan_file_is_audited_phase_by_phase(storm):
     tie = int(np.argmin(early[0]))
     early[1, tie] = True
     assert "closes; it may not" in "\n".join(audit(replace(told, closed=early), scenario))
+    held = told.source_v_pu.copy()
+    held[2, 0] += 0.01
+    assert [
+        fault
+        for fault in audit(replace(told, source_v_pu=held), scenario)
+        if fault.startswith(f"step 2: substation {scenario.ders.ids[0]} holds")
+    ]
 
 
 def test_the_shipped_cases_differ_in_what_is_underground():

@@ -94,6 +94,10 @@ def test_a_right_plan_has_no_fault_and_its_shares_add_up() -> None:
         (lambda: changed("closed", (2, 1), False), "t = 2: manual switch of line ab opens"),
         (lambda: changed("closed", (2, 3), True), "t = 2: remote switch of line cs closes"),
         (lambda: changed("closed", (1, 2), False), "t = 1: remote switch of line bc opens"),
+        (
+            lambda: changed("closed", (1, 4), False),
+            "line sd is opened by its protection, which met",
+        ),
         (lambda: changed("closed", (1, 0), True), "joins a damaged and a safe zone"),
         (lambda: changed("closed", (3, 2), True), "bus c is damaged but called available"),
         (lambda: changed("available", (3, 3), False), "bus c is called damaged; no failure"),

@@ -32,7 +32,7 @@ def errors(flow, v: np.ndarray, *, centred: bool = False) -> tuple[np.ndarray, n
 @pytest.mark.parametrize(
     ("name", "bounds"),  # worst and mean line-to-neutral, worst line-to-line
     [
-        ("ieee13", (6.3e-3, 3.1e-3, 1.95e-2)),
+        ("ieee13", (6.2e-3, 3.0e-3, 1.92e-2)),
         ("ieee33", (2.9e-3, 2.0e-3, 2.9e-3)),
         ("ieee37", (1.42e-2, 1.03e-2, 2.1e-2)),
         ("ieee123", (4.6e-3, 1.9e-3, 1.13e-2)),

@@ -18,6 +18,7 @@ from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
 from optimizer.planner import make_planner
 from scenarios.audit import audit
 from scenarios.errors import ConfigError, NoPlanExists, PlanNotFound, ScenarioError
+from scenarios.fleet import Substations
 from scenarios.plan import Termination, plan_from_json, plan_to_json
 from scenarios.realization import realize
 from scenarios.uncertainty import Box
@@ -53,12 +54,14 @@ def _states(scenario):
             yield np.array(closed, bool), live, forming
 
 
-def _all_vertices(scenario, closed, live, forming):
+def _all_vertices(scenario, closed, live, forming, held=None):
     """Least cost of one first-stage state with every vertex in one program."""
     network = Network.of(scenario)
     m = pyo.ConcreteModel()
     m.theta = pyo.Var(bounds=(0.0, None))
     m.source_w = pyo.Var(range(len(forming)), bounds=(network.w_min, network.w_max))
+    for g, w in (held or {}).items():
+        m.source_w[g].fix(w)
     decisions = Decisions(
         closed=dict(enumerate(closed.astype(int).tolist())),
         energized=dict(enumerate(live.astype(int).tolist())),
@@ -84,14 +87,16 @@ def _all_vertices(scenario, closed, live, forming):
     return answer.incumbent
 
 
-def _brute_force(scenario):
-    states = sorted(_states(scenario), key=lambda s: scenario.shed_usd[~s[1]].sum())
+def _brute_force(scenario, held=None):
+    home = scenario.feeder.blocks.of_bus[scenario.ders.bus]
+    states = [s for s in _states(scenario) if all(s[2][g] == s[1][home[g]] for g in held or {})]
+    states.sort(key=lambda s: scenario.shed_usd[~s[1]].sum())
     best = float(scenario.shed_usd.sum())  # everything dark is a plan
     for closed, live, forming in states:
         if scenario.shed_usd[~live].sum() >= best:
             break
         if live.any():
-            best = min(best, _all_vertices(scenario, closed, live, forming))
+            best = min(best, _all_vertices(scenario, closed, live, forming, held))
     return best
 
 
@@ -310,3 +315,108 @@ def test_networked_feeder_sheds_blocks_as_uncertainty_grows(networked, spread, b
     assert not plan.energized[0, scenario.feeder.blocks.ids.index("sourcebus")]
     assert audit(plan, scenario) == ()
     assert plan.costs_usd["shed"] == scenario.shed_usd[~plan.energized[0]].sum()
+
+
+# ------------------------------------------------------------------------------ substation
+
+
+def _with_substation(scenario, seed):
+    """Make the first DER a substation: dearer or cheaper than the others, rated or not."""
+    rng, ders = np.random.default_rng(1000 + seed), scenario.ders
+    rating = float(rng.choice([120.0, 250.0, np.inf]))
+    most = np.full(3, min(rating, 2000.0) / 3.0)
+    ohm = rng.uniform(0.2, 4.0) * (0.5 * np.eye(3) + 0.1)
+
+    def first(name, value):
+        column = np.array(getattr(ders, name))
+        column[0] = value
+        return column
+
+    return replace(
+        scenario,
+        ders=replace(
+            ders,
+            p_min_kw=first("p_min_kw", -most),
+            p_max_kw=first("p_max_kw", most),
+            q_min_kvar=first("q_min_kvar", -most),
+            q_max_kvar=first("q_max_kvar", most),
+            s_max_kva=first("s_max_kva", rating / 3.0),
+            ramp_kw=first("ramp_kw", 2.0 * most),
+            ramp_kvar=first("ramp_kvar", 2.0 * most),
+            cost_usd_per_kw=first("cost_usd_per_kw", rng.choice([0.0, 8.0])),
+            redispatch_cost_usd_per_kw=first("redispatch_cost_usd_per_kw", rng.choice([0.0, 8.0])),
+            substations=Substations(
+                at=np.array([0]),
+                source_ids=("source",),
+                rating_kva=np.array([rating]),
+                v_pu=np.array([rng.uniform(0.96, 1.04)]),
+                r_ohm=ohm[None],
+                x_ohm=2.0 * ohm[None],
+            ),
+        ),
+    )
+
+
+def _behind_a_line(scenario):
+    """The same with an ordinary DER at a bus of its own, behind a line of that impedance."""
+    feeder, own, size = scenario.feeder, scenario.ders.substations, len(scenario.feeder.buses.ids)
+    lines, buses = feeder.lines, feeder.buses
+    extra = {
+        "ids": ("behind",), "from_bus": [size], "to_bus": [0], "phases": np.ones((1, 3), bool),
+        "r_ohm": own.r_ohm, "x_ohm": own.x_ohm, "b_siemens": np.zeros((1, 3, 3)),
+        "rating_a": [1e4], "switchable": [False], "closed": [True],
+    }  # fmt: skip
+    joined = {
+        name: (*lines.ids, "behind")
+        if name == "ids"
+        else np.concatenate([getattr(lines, name), np.array(value)])
+        for name, value in extra.items()
+    }
+    moved = np.array(scenario.ders.bus)
+    moved[0] = size
+    return replace(
+        scenario,
+        feeder=replace(
+            feeder,
+            lines=replace(lines, **joined),
+            buses=replace(
+                buses,
+                ids=(*buses.ids, "behind"),
+                base_kv=np.append(buses.base_kv, buses.base_kv[0]),
+                phases=np.vstack([buses.phases, np.ones((1, 3), bool)]),
+                xy=np.vstack([buses.xy, np.full((1, 2), np.nan)]),
+            ),
+        ),
+        ders=replace(scenario.ders, bus=moved, substations=None),
+    )
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 5, 7])
+def test_a_substation_costs_what_a_der_behind_its_impedance_does(random_scenario, seed):
+    """Enumerated over every state and vertex of a second formulation, and by both methods."""
+    scenario = _with_substation(
+        random_scenario(seed, spread=0.25, uncertain=2, k_der=1 + seed % 2), seed
+    )
+    held = {0: float(scenario.ders.substations.v_pu[0]) ** 2}
+    wanted = _brute_force(_behind_a_line(scenario), held)
+    for method in ("column_and_constraint", "cutting_plane"):
+        plan = _plan(scenario, method=method, gap=1e-6)
+        assert plan.proof.certified
+        assert plan.proof.incumbent_usd == pytest.approx(wanted, rel=3e-6, abs=1e-3)
+        assert audit(plan, scenario) == ()
+        live = plan.energized[0, scenario.feeder.blocks.of_bus[scenario.ders.bus[0]]]
+        assert plan.grid_forming[0, 0] == live
+        if live:
+            assert plan.source_v_pu[0, 0] == pytest.approx(scenario.ders.substations.v_pu[0])
+
+
+def test_the_random_substations_are_not_all_alike(random_scenario):
+    """In one it feeds, in the other it could not carry its own block and stands dark."""
+    islands = set()
+    for seed in (0, 3):
+        scenario = _with_substation(
+            random_scenario(seed, spread=0.25, uncertain=2, k_der=1 + seed % 2), seed
+        )
+        plan = _plan(scenario, gap=1e-6)
+        islands.add((bool(plan.grid_forming[0, 0]), int(plan.grid_forming[0, 1:].sum())))
+    assert islands == {(True, 0), (False, 1)}
