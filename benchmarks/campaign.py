@@ -22,7 +22,7 @@ from federation.campaigns.campaign import run_campaign
 from federation.studies.study import load_study
 from optimizer.planner import make_planner
 from scenarios.sampling import sample
-from simulator.opendss import OpenDssEngine
+from simulator.opendss.engine import OpenDssEngine
 
 __all__ = ["run"]
 

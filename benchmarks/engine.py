@@ -20,13 +20,14 @@ from benchmarks._bench import Row, compare, table
 from scenarios.feeder import Feeder, LoadModel
 from scenarios.fleet import Ders
 from scenarios.limits import Limits
-from scenarios.plan import Plan, Proof, Setpoints, Termination
+from scenarios.plan import Plan, Setpoints
+from scenarios.proof import Proof, Termination
 from scenarios.realization import Realizations, draw
 from scenarios.scenario import Scenario
 from scenarios.uncertainty import Box
-from simulator.engine_thread import on_engine_thread
-from simulator.opendss import OpenDssEngine
-from simulator.reader import read_feeder
+from simulator.opendss.engine import OpenDssEngine
+from simulator.opendss.engine_thread import on_engine_thread
+from simulator.reader.feeder import read_feeder
 
 __all__ = ["bare_loop", "run"]
 

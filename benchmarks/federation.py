@@ -20,9 +20,11 @@ import numpy as np
 
 from benchmarks._bench import Row, compare, table
 from benchmarks._campaign import campaigns, report
-from federation.members.session import FeederJob, PlannerJob, SessionSettings, run_session
+from federation.members.jobs import FeederJob, PlannerJob
+from federation.members.session import SessionSettings, run_session
 from federation.studies.study import load_study
-from scenarios.plan import Plan, Proof, Setpoints, Termination
+from scenarios.plan import Plan, Setpoints
+from scenarios.proof import Proof, Termination
 from scenarios.realization import Realizations, draw
 from scenarios.scenario import Scenario
 from scenarios.snapshot import Snapshots

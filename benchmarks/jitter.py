@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from federation.campaigns.campaign import run_campaign
-from federation.members.realtime import PACE_COLUMNS
+from federation.field.realtime import PACE_COLUMNS
 from federation.studies.study import load_study
 from scenarios.arrays import FloatArray
 

@@ -14,15 +14,15 @@ from time import perf_counter
 import numpy as np
 
 from federation.studies.study import load_study
-from optimizer.constraints.network import Network
-from optimizer.constraints.topology import FORMULATIONS
-from optimizer.cutting_plane import CuttingPlaneMaster
-from optimizer.methods.decomposition import decompose
-from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
-from optimizer.partitioning_options import SEPARATIONS
-from optimizer.subproblems import VertexSubproblems
+from optimizer.network.network import Network
+from optimizer.network.topology import FORMULATIONS
+from optimizer.partitioning.cutting_plane import CuttingPlaneMaster
+from optimizer.partitioning.options import SEPARATIONS, PartitioningOptions
+from optimizer.partitioning.planner import PartitioningPlanner
+from optimizer.partitioning.subproblems import VertexSubproblems
+from optimizer.solver.decomposition import decompose
 from scenarios.errors import PlanError
-from scenarios.plan import Proof
+from scenarios.proof import Proof
 from scenarios.scenario import Scenario
 from scenarios.uncertainty import Box
 

@@ -17,11 +17,12 @@ import numpy as np
 from benchmarks._bench import Row, compare, table
 from federation.studies.study import load_study
 from optimizer.judge import Certificates, LinearJudge
-from optimizer.methods.solve_again import LinearProgram
 from optimizer.planner import make_planner
-from optimizer.recourse import make_recourse
+from optimizer.recourse.policies import make_recourse
+from optimizer.solver.solve_again import LinearProgram
 from scenarios.arrays import BoolArray, FloatArray
-from scenarios.plan import Plan, Termination
+from scenarios.plan import Plan
+from scenarios.proof import Termination
 from scenarios.realization import draw
 from scenarios.scenario import Scenario
 

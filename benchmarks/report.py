@@ -26,10 +26,10 @@ from federation.records.profile_store import encode_profile, keep_profile, read_
 from federation.records.rows import table_of
 from federation.records.store import CampaignStore
 from federation.studies.study import load_study, resolved_text
-from optimizer.recourse import make_recourse
+from optimizer.recourse.policies import make_recourse
 from scenarios.sampling import sample
 from scenarios.verdict import judge
-from simulator.opendss import OpenDssEngine
+from simulator.opendss.engine import OpenDssEngine
 
 _BATCH = 256
 _SEEN = [

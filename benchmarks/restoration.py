@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from federation.families.restoration_files import read_network
 from federation.papers.restoration_sizes import grown_case, printed_size, radiality_size, solve_row
-from optimizer.constraints.feed import FORMULATIONS
-from optimizer.restoration import RestorationPlanner, build_all_phases
-from scenarios.mv_files import read_network
+from optimizer.network.feed import FORMULATIONS
+from optimizer.restoration.planner import RestorationPlanner, build_all_phases
 from scenarios.restoration import RestorationCase
 
 MV315 = Path(__file__).parents[1] / "configs" / "feeders" / "mv315"

@@ -8,7 +8,7 @@ Only right-hand sides move, so most realizations are settled by products:
   proves all for which they keep every limit. Few such rules are needed, and a limit that a
   rule keeps over the whole set need not be looked at.
 
-What neither settles is walked to the region it lies in (`optimizer.methods.parametric`). The
+What neither settles is walked to the region it lies in (`optimizer.solver.parametric`). The
 verdict is that of solving one by one.
 """
 
@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.centring import ENOUGH
-from optimizer.constraints.network import MARGINS
-from optimizer.dispatch import DispatchLimits
-from optimizer.methods.parametric import ParametricProgram
-from optimizer.recourse_linear import LinearRecourse
+from optimizer.network.network import MARGINS
+from optimizer.partitioning.centring import ENOUGH
+from optimizer.recourse.dispatch import DispatchLimits
+from optimizer.recourse.linear import LinearRecourse
+from optimizer.solver.parametric import ParametricProgram
 from scenarios.arrays import BoolArray, FloatArray
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from dataclasses import fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from optimizer.methods.decomposition import PlanProgress
-from optimizer.partitioning_options import PartitioningOptions
-from optimizer.restoration_options import RestorationOptions
+from optimizer.partitioning.options import PartitioningOptions
+from optimizer.restoration.options import RestorationOptions
+from optimizer.solver.decomposition import PlanProgress
 from scenarios.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,13 +42,13 @@ class Planner(Protocol):
 
 
 def _partitioning(options: PartitioningOptions) -> Planner:
-    from optimizer.partitioning import PartitioningPlanner  # noqa: PLC0415
+    from optimizer.partitioning.planner import PartitioningPlanner  # noqa: PLC0415
 
     return PartitioningPlanner(options=options)
 
 
 def _restoration(options: RestorationOptions) -> Planner:
-    from optimizer.restoration_phases import PhasePlanner  # noqa: PLC0415
+    from optimizer.restoration.phases import PhasePlanner  # noqa: PLC0415
 
     return PhasePlanner(options=options)
 

@@ -18,7 +18,7 @@ from scenarios.errors import ScenarioError
 from scenarios.feeder import Feeder
 from scenarios.fleet import Ders
 from scenarios.limits import Limits
-from scenarios.plan import Proof
+from scenarios.proof import Proof
 from scenarios.restoration_faults import case_faults
 
 __all__ = [

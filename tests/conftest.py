@@ -22,10 +22,11 @@ from scenarios.feeder import (
 )
 from scenarios.fleet import Ders
 from scenarios.limits import Limits
-from scenarios.plan import Plan, Proof, Termination
+from scenarios.plan import Plan
+from scenarios.proof import Proof, Termination
 from scenarios.scenario import Scenario
 from scenarios.uncertainty import Box
-from simulator.engine_thread import on_engine_thread
+from simulator.opendss.engine_thread import on_engine_thread
 
 
 @on_engine_thread

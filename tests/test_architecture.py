@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from optimizer import partitioning_options, restoration_options
-from optimizer.constraints import feed, topology
+from optimizer.network import feed, topology
+from optimizer.partitioning import options as partitioning_options
+from optimizer.restoration import options as restoration_options
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("scenarios", "optimizer", "simulator", "federation")
@@ -105,7 +106,7 @@ def test_the_options_name_the_formulations_there_are() -> None:
 
 def test_the_rule_sees_a_forbidden_import(tmp_path: Path) -> None:
     culprit = tmp_path / "culprit.py"
-    culprit.write_text("import helics\nfrom simulator.reader import read_feeder\n")
+    culprit.write_text("import helics\nfrom simulator.reader.feeder import read_feeder\n")
     assert imported(culprit) == {"helics", "simulator"}
 
 

@@ -12,7 +12,7 @@ from federation.cli.main import app
 from scenarios.realization import Realizations
 from scenarios.snapshot import Snapshots
 from scenarios.verdict import Outcome
-from simulator.linear import LinearEngine
+from simulator.linear.engine import LinearEngine
 
 CASES = Path(__file__).parent / "cases"
 KEYS = {"about", "outcomes", "exit_code", "says", "energized_blocks", "delivers"}

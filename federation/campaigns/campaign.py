@@ -26,15 +26,17 @@ from federation.members.threads import run_members
 from federation.records.answered import refuse_our_word
 from federation.records.begun import begun_chunks, read_begun
 from federation.records.footers import check_whole
+from federation.records.keeper import Tally, stored_plan
 from federation.records.lock import writing
+from federation.records.parts import plan_digest
 from federation.records.run_record import recorded
-from federation.records.sink import CampaignSink, Tally, plan_digest, stored_plan
+from federation.records.sink import CampaignSink
 from federation.records.stopping import drop_surplus, stopper_of
 from federation.records.store import LOGS, CampaignStore
 from federation.studies.foreign import refuse_ours
 from federation.studies.study import Study
 from federation.studies.wiring import pace_of
-from optimizer.planner import PlanProgress
+from optimizer.solver.decomposition import PlanProgress
 from scenarios.errors import ConfigError, StoreError
 from scenarios.plan import Plan, plan_to_json
 

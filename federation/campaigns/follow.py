@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from types import MappingProxyType
 
 from federation.records.begun import begun_chunks, read_begun
+from federation.records.keeper import Tally
 from federation.records.losses import UnservedEnergy, served_share
 from federation.records.rows import outcome_counts
-from federation.records.sink import Tally
 from federation.records.stopping import Stopper
 from federation.records.store import CampaignStore
 from scenarios.errors import StoreError

@@ -17,7 +17,7 @@ from federation.records.intervals import ANYTIME, EXACT, NOMINAL, Intervals
 from federation.records.keeper import Tally
 from federation.studies.study import Study
 from federation.wording import decimals, per_cent, served_words
-from optimizer.planner import PlanProgress
+from optimizer.solver.decomposition import PlanProgress
 from scenarios.verdict import Outcome
 
 __all__ = [

@@ -28,15 +28,16 @@ from federation.campaigns.campaign import (
 )
 from federation.campaigns.study_jobs import make_planner_job, open_store, session_settings
 from federation.records.intervals import Intervals
+from federation.records.keeper import Tally, stored_plan
 from federation.records.lock import writing
 from federation.records.losses import UnservedEnergy, served_share
+from federation.records.parts import plan_digest
 from federation.records.rows import outcome_codes
-from federation.records.sink import Tally, plan_digest, stored_plan
 from federation.records.stopping import counted_chunks
 from federation.records.store import CampaignStore, step_root
 from federation.records.summary import campaign_summary
 from federation.studies.study import Study
-from optimizer.planner import PlanProgress
+from optimizer.solver.decomposition import PlanProgress
 from scenarios.arrays import IntArray
 from scenarios.errors import StoreError
 from scenarios.plan import Plan, plan_to_json

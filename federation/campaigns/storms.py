@@ -21,25 +21,26 @@ from typing import Any
 import numpy as np
 
 from federation.files import json_text, read_json, write_whole
-from federation.members.trial import try_batch
 from federation.records.environment import versions
 from federation.records.lock import writing
 from federation.studies.sampling import DESIGNS
 from federation.studies.study import Study
 from federation.studies.wiring import rounds_of
+from federation.trial.batch import try_batch
 from optimizer.planner import make_planner
-from optimizer.recourse import make_recourse
+from optimizer.recourse.policies import make_recourse
 from scenarios.arrays import content_digest
 from scenarios.damage import StormDamage, draw_damage
 from scenarios.errors import ConfigError, NoPlanExists, PlanError, StoreError
-from scenarios.plan import Plan, Termination
+from scenarios.plan import Plan
+from scenarios.proof import Termination
 from scenarios.restoration import RestorationCase
 from scenarios.restoration_audit import audit_restoration
 from scenarios.restoration_trial import restoration_of, restoration_scenario
 from scenarios.sampling import Sampler, sample
 from scenarios.scenario import Scenario
 from scenarios.verdict import Outcome
-from simulator.opendss import OpenDssEngine
+from simulator.opendss.engine import OpenDssEngine
 
 __all__ = ["LAST_PHASE", "StormDraw", "StormRun", "run_storms"]
 

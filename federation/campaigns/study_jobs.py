@@ -16,23 +16,25 @@ from federation.members.session import SessionSettings
 from federation.records.answered import keep_word
 from federation.records.begun import missing_ranges
 from federation.records.environment import environment_record
+from federation.records.keeper import Tally, stored_plan
 from federation.records.parts import ChunkSink
 from federation.records.scenario_store import keep_scenario
-from federation.records.sink import CampaignSink, Tally, stored_plan
+from federation.records.sink import CampaignSink
 from federation.records.stopping import until_enough
 from federation.records.store import CampaignStore
 from federation.studies.foreign import own_word, refuse_ours
 from federation.studies.study import Study, write_resolved
 from federation.studies.wiring import channel_of, pace_of, rounds_of, trace_columns
-from optimizer.planner import PlanProgress, make_planner
-from optimizer.recourse import make_recourse
+from optimizer.planner import make_planner
+from optimizer.recourse.policies import make_recourse
+from optimizer.solver.decomposition import PlanProgress
 from scenarios.errors import ConfigError
 from scenarios.plan import Plan
 from scenarios.realization import Realizations
 from scenarios.sampling import sample
 from scenarios.scenario import Scenario
-from simulator.linear import LinearEngine
-from simulator.opendss import OpenDssEngine
+from simulator.linear.engine import LinearEngine
+from simulator.opendss.engine import OpenDssEngine
 
 __all__ = [
     "MODES",

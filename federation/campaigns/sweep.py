@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from federation.campaigns.campaign import run_campaign
+from federation.config.study_file import dotted, split_entry
 from federation.files import folder_name, json_text, write_whole
 from federation.records.intervals import Intervals, feasible_of_judged, outcomes_in_order
 from federation.records.losses import UnservedEnergy, served_share
 from federation.records.stopping import counted_chunks
 from federation.records.store import CampaignStore
 from federation.studies.study import Study, load_study
-from federation.studies.study_file import dotted, split_entry
 from scenarios.arrays import content_digest
 from scenarios.errors import ConfigError
 from scenarios.plan import Plan

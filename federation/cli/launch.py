@@ -11,11 +11,11 @@ from uuid import uuid4
 
 import typer
 
+from federation.adapters.emit import LaunchPlan, Runner, emit
 from federation.campaigns.study_jobs import open_store, session_settings, slow_words
 from federation.cli.options import AsJson, Overrides, PlanFile, Quiet, StudyName, note
 from federation.cli.run import ERRED, run, show, told_if_lost
 from federation.files import write_result
-from federation.members.emit import LaunchPlan, Runner, emit
 from federation.members.launch import federate_command, supervise
 from federation.records.lock import writing
 from federation.records.run_record import recorded

@@ -10,16 +10,10 @@ from uuid import uuid4
 
 import typer
 
-from federation.campaigns.study_jobs import make_feeder_job, make_planner_job, session_settings
-from federation.cli.options import Overrides, StudyName, note, read_plan, refuse_faulty
-from federation.cli.run import Role
-from federation.files import write_result
-from federation.members.jobs import FeederJob, PlannerJob
-from federation.members.launch import run_wired_process
-from federation.members.oedisi import (
+from federation.adapters.oedisi import (
     Role as RoleName,
 )
-from federation.members.oedisi import (
+from federation.adapters.oedisi import (
     StaticInputs,
     WiredLink,
     component_definition,
@@ -27,7 +21,13 @@ from federation.members.oedisi import (
     read_mapping,
     read_static_inputs,
 )
-from federation.members.oedisi_states import OedisiStates
+from federation.adapters.oedisi_states import OedisiStates
+from federation.campaigns.study_jobs import make_feeder_job, make_planner_job, session_settings
+from federation.cli.options import Overrides, StudyName, note, read_plan, refuse_faulty
+from federation.cli.run import Role
+from federation.files import write_result
+from federation.members.jobs import FeederJob, PlannerJob
+from federation.members.launch import run_wired_process
 from federation.studies.study import Study, list_studies, load_study
 from scenarios.errors import ConfigError
 

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from federation.adapters.onm import is_onm, plan_from_onm
 from federation.files import read_text, unsigned_zeros
-from federation.studies.onm import is_onm, plan_from_onm
-from optimizer.partitioning_options import PartitioningOptions
+from optimizer.partitioning.options import PartitioningOptions
 from scenarios.audit import audit
 from scenarios.errors import ConfigError, PlanError, StoreError
 from scenarios.plan import Plan, plan_from_json
@@ -165,7 +165,7 @@ def ask_why(
     """
     # Pyomo is slow to import
     from federation.reports.why_view import why_summary  # noqa: PLC0415
-    from optimizer.why import why_dead  # noqa: PLC0415
+    from optimizer.partitioning.why import why_dead  # noqa: PLC0415
 
     options = PartitioningOptions(**asked)
     shown = Console(stderr=True)

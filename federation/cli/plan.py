@@ -24,10 +24,11 @@ from federation.cli.options import (
 )
 from federation.files import write_result
 from federation.records.proof_words import proof_facts, scope_words
-from federation.reports.terminal import about_plan, plan_view, print_views, run_summary
+from federation.records.summary import about_plan
+from federation.reports.terminal import plan_view, print_views, run_summary
 from federation.studies.study import Study, list_studies, load_study
 from optimizer.planner import make_planner
-from optimizer.recourse_cost import corner_redispatch_usd
+from optimizer.recourse.cost import corner_redispatch_usd
 from scenarios.audit import audit
 from scenarios.plan import Plan, plan_to_json
 

@@ -45,19 +45,16 @@ from federation.members.launch import (
 )
 from federation.members.session import SessionSettings
 from federation.records.answers import WHY, kept_why
+from federation.records.keeper import stored_plan
 from federation.records.lock import writing
+from federation.records.parts import plan_digest
 from federation.records.reading import read_campaign
 from federation.records.run_record import rows_there
-from federation.records.sink import CampaignSink, plan_digest, stored_plan
+from federation.records.sink import CampaignSink
 from federation.records.store import LOGS, CampaignStore
-from federation.reports.restoration_view import steps_view
-from federation.reports.terminal import (
-    about_plan,
-    plan_view,
-    print_views,
-    run_summary,
-    verdict_view,
-)
+from federation.records.summary import about_plan
+from federation.reports.families.restoration_tables import steps_view
+from federation.reports.terminal import plan_view, print_views, run_summary, verdict_view
 from federation.studies.study import Study, load_study
 from scenarios.errors import ConfigError, PlanError, StoreError
 from scenarios.plan import Plan

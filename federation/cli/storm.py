@@ -66,7 +66,7 @@ def storm(  # noqa: PLR0917  (typer reads a command's options from its parameter
     figures = []
     if found["planned"]:
         title = "independent" if sigma == 0.0 else f"gusts of {reach:g} km"
-        from federation.reports.restoration_figures import figure_storms  # noqa: PLC0415  (matplotlib)
+        from federation.reports.families.restoration_figures import figure_storms  # noqa: PLC0415  (matplotlib)
 
         files = figure_storms({title: restored_shares(made)}, root / "restored")
         figures = [path.name for path in files]

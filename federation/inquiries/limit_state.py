@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from federation.members.jobs import Engine, Recourse
-from federation.members.trial import try_batch
 from federation.records.rows import table_of
+from federation.trial.batch import try_batch
 from scenarios.arrays import FloatArray
 from scenarios.limits import Limits
 from scenarios.plan import Plan

@@ -20,21 +20,21 @@ from federation.inquiries.limit_state import LimitState, least_margin
 from federation.inquiries.rare import RareEvent, subset_simulation
 from federation.members.jobs import Engine
 from federation.records.answers import ADVERSARY, RARE
+from federation.records.keeper import stored_plan
 from federation.records.rows import MARGIN_UNITS
-from federation.records.sink import stored_plan
 from federation.records.stopping import counted_chunks
 from federation.records.store import CampaignStore
 from federation.studies.foreign import FOREIGN
 from federation.studies.study import Study, load_study
 from federation.studies.wiring import rounds_of
-from optimizer.recourse import make_recourse
+from optimizer.recourse.policies import make_recourse
 from scenarios.arrays import FloatArray
 from scenarios.errors import ConfigError, StoreError
 from scenarios.plan import Plan
 from scenarios.scenario import Scenario
 from scenarios.verdict import MarginKind
-from simulator.linear import LinearEngine
-from simulator.opendss import OpenDssEngine
+from simulator.linear.engine import LinearEngine
+from simulator.opendss.engine import OpenDssEngine
 
 __all__ = ["Target", "ask_adversary", "ask_rare"]
 

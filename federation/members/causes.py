@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from federation.members.channel import Settled
+from federation.field.channel import Settled
 from federation.members.jobs import Engine, FeederJob
 from scenarios.plan import Setpoints
 from scenarios.realization import Realizations

@@ -16,10 +16,10 @@ from typing import Literal
 
 import numpy as np
 
+from federation.field.channel import Settled
 from federation.members.causes import keep_first_cause
-from federation.members.channel import Settled
 from federation.members.jobs import Deadlines, Engine, FeederJob, PlannerJob, Recourse, Trace
-from federation.members.rounds import Tried, mend, settle
+from federation.trial.rounds import Tried, mend, settle
 from federation.wire.codec import Codec
 from federation.wire.frames import Header, expect, now, round_of
 from federation.wire.link import Link

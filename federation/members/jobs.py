@@ -14,8 +14,8 @@ from scenarios.snapshot import Snapshots
 from scenarios.verdict import Verdicts
 
 if TYPE_CHECKING:
-    from federation.members.channel import Channel
-    from federation.members.realtime import Pace
+    from federation.field.channel import Channel
+    from federation.field.realtime import Pace
     from federation.wire.link import PortKind
 
 __all__ = [

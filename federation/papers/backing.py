@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow.compute as pc
 
-from federation.members.rounds import ROUNDS_COLUMN
 from federation.records.store import CampaignStore
+from federation.trial.rounds import ROUNDS_COLUMN
 from scenarios.arrays import BoolArray
 from scenarios.verdict import MarginKind
 

@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from federation.config.base import Section
+from federation.config.study_file import did_you_mean, read_toml
 from federation.papers.restoration_data import RestorationPaper
 from federation.studies.study import shipped_root
-from federation.studies.study_file import did_you_mean, read_toml
 from scenarios.errors import ConfigError
 
 __all__ = ["CampaignRows", "PaperData", "PlanRows", "load_paper", "paper_names"]

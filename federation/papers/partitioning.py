@@ -23,11 +23,12 @@ from federation.campaigns.study_jobs import open_store
 from federation.files import json_text, read_json
 from federation.papers.backing import backed_by_solutions, correction_rounds
 from federation.papers.data import CampaignRows, PaperData, PlanRows
-from federation.records.sink import stored_plan
+from federation.records.keeper import stored_plan
 from federation.records.summary import campaign_summary, plan_summary
 from federation.studies.study import Study, load_study
 from federation.wording import decimals
-from optimizer.planner import PlanProgress, make_planner
+from optimizer.planner import make_planner
+from optimizer.solver.decomposition import PlanProgress
 from scenarios.plan import Plan, plan_to_json
 
 __all__ = ["CampaignRow", "PaperRun", "PlanRow", "run_paper"]

@@ -20,15 +20,15 @@ from typing import Any
 from federation.campaigns.progress import CampaignBar
 from federation.campaigns.steps import run_study, steps_summary
 from federation.campaigns.storms import StormDraw, StormRun, run_storms
+from federation.families.restoration_facts import restoration_summary
 from federation.files import json_text, read_json, write_whole
 from federation.papers.restoration_data import CaseRow, RestorationPaper, StormRow
 from federation.papers.restoration_sizes import grown_case, printed_size, radiality_size, solve_row
-from federation.records.restoration_summary import restoration_summary
 from federation.records.store import CampaignStore
 from federation.reports.storm_summary import storm_summary
 from federation.studies.study import Study, load_study
 from federation.wording import decimals
-from optimizer.constraints.feed import FORMULATIONS
+from optimizer.network.feed import FORMULATIONS
 from scenarios.damage import StormDamage
 from scenarios.plan import Plan
 from scenarios.restoration import RestorationCase

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from optimizer.constraints.feed import FORMULATIONS, FeedGraph, add_feed
-from optimizer.constraints.isolation import isolate
-from optimizer.methods.program import Program
-from optimizer.reconfiguration import build_reconfiguration
-from optimizer.restoration import RestorationOptions, RestorationPlanner, build_all_phases
+from federation.papers.networks.mv_network import MvNetwork, draw_failures, generate_network
+from optimizer.network.feed import FORMULATIONS, FeedGraph, add_feed
+from optimizer.restoration.isolation import isolate
+from optimizer.restoration.options import RestorationOptions
+from optimizer.restoration.planner import RestorationPlanner, build_all_phases
+from optimizer.restoration.reconfiguration import build_reconfiguration
+from optimizer.solver.program import Program
 from scenarios.errors import NoPlanExists, PlanNotFound
-from scenarios.mv_network import MvNetwork, draw_failures, generate_network
-from scenarios.plan import Termination
+from scenarios.proof import Termination
 from scenarios.restoration import RestorationCase
 from scenarios.restoration_audit import audit_restoration
 

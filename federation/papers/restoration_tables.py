@@ -239,7 +239,7 @@ def _storm_row(one: StormResult) -> dict[str, Any]:
 
 def restoration_pictures(run: RestorationRun, root: Path) -> dict[str, Picture]:
     """Draw Fig. 3, Fig. 4 for every case, and the storms' distributions."""
-    from federation.reports.restoration_figures import (  # noqa: PLC0415  (matplotlib is slow)
+    from federation.reports.families.restoration_figures import (  # noqa: PLC0415  (matplotlib is slow)
         figure_stages,
         figure_storms,
         figure_supplied,

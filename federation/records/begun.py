@@ -23,8 +23,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from federation.files import UNFINISHED, write_whole
-from federation.records.parts import FORMAT, STAMP_KEY, Begun
-from federation.records.store import CHUNK_ROWS, CampaignStore
+from federation.records.parts import CHUNK_ROWS, FORMAT, STAMP_KEY, Begun
+from federation.records.store import CampaignStore
 from scenarios.errors import StoreError
 
 __all__ = ["BegunChunk", "begun_chunks", "begun_path", "drop_begun", "keep_begun", "read_begun"]

@@ -13,9 +13,10 @@ from federation.records.answers import kept_answers
 from federation.records.crossed import CrossedOutcomes
 from federation.records.intervals import Intervals
 from federation.records.losses import KindCounts, TriedRedispatch, UnservedEnergy, served_share
+from federation.records.parts import CHUNK_ROWS
 from federation.records.rows import MARGIN_UNITS, outcome_codes
 from federation.records.stopping import counted_chunks
-from federation.records.store import CHUNK_ROWS, CampaignStore
+from federation.records.store import CampaignStore
 from federation.records.streams import Distribution, HeldColumns
 from federation.statistics.shares import feasible_share
 from federation.studies.sampling import DESIGNS

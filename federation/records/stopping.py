@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from federation.records.begun import begun_chunks, drop_begun
+from federation.records.parts import CHUNK_ROWS
 from federation.records.rows import outcome_counts
-from federation.records.store import CHUNK_ROWS, CampaignStore
+from federation.records.store import CampaignStore
 from federation.statistics.sequential import Decision, StoppingRule, confidence_sequence
 from scenarios.verdict import Outcome
 

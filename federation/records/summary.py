@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from federation.families.restoration_facts import restoration_summary
 from federation.records.proof_words import proof_facts
 from federation.records.reading import QUANTILE_LEVELS, TAIL_SHARE, read_campaign
-from federation.records.restoration_summary import restoration_summary
 from federation.records.store import CampaignStore
 from scenarios.arrays import FloatArray
 from scenarios.audit import islands

@@ -13,13 +13,14 @@ from federation.records.answers import kept_why
 from federation.records.begun import begun_chunks, read_begun
 from federation.records.footers import footer_of
 from federation.records.intervals import Intervals
+from federation.records.keeper import stored_plan
+from federation.records.parts import CHUNK_ROWS, plan_digest
 from federation.records.profile import Profile, element_ids
 from federation.records.profile_store import read_profile
 from federation.records.reading import Reading, read_campaign
 from federation.records.rows import MARGIN_UNITS, outcome_codes, with_damage
-from federation.records.sink import plan_digest, stored_plan
 from federation.records.stopping import counted_chunks
-from federation.records.store import CHUNK_ROWS, CampaignStore
+from federation.records.store import CampaignStore
 from federation.records.streams import HeldColumns
 from federation.records.summary import plan_summary
 from federation.reports.distance import Distances, electrical_distances

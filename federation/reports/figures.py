@@ -18,9 +18,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from federation.records.profile import Profile
+from federation.records.reading import TAIL_SHARE
 from federation.records.rows import MARGIN_UNITS
 from federation.records.streams import HeldColumns
-from federation.records.summary import TAIL_SHARE
 from federation.reports.halos import draw_halos, halo_legend, haloed_ders
 from federation.reports.layout import bus_positions, place_labels
 from federation.reports.svg import write_figure

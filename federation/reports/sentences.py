@@ -11,8 +11,8 @@ from federation.records.store import CampaignStore
 from federation.records.summary import about_plan
 from federation.reports.campaign_words import interval_kind, interval_words, sentences, served_share
 from federation.reports.data import ReportData, breach_table
+from federation.reports.families.restoration_tables import restoration_facts
 from federation.reports.plan_words import cost_words, in_part_words, proof_notes
-from federation.reports.restoration_view import restoration_facts
 from federation.wording import fixed, percent, place_words, served_words, whole
 from scenarios.scenario import Scenario
 

@@ -14,10 +14,11 @@ from rich.text import Text
 
 from federation.records.environment import versions
 from federation.records.proof_words import scope_words
-from federation.records.summary import QUANTILE_LEVELS, about_plan, campaign_summary, plan_summary
+from federation.records.reading import QUANTILE_LEVELS
+from federation.records.summary import about_plan, campaign_summary, plan_summary
 from federation.reports.campaign_words import interval_kind, sentences, served_share
+from federation.reports.families.restoration_tables import restoration_view
 from federation.reports.plan_words import cost_words, in_part_words
-from federation.reports.restoration_view import restoration_view
 from federation.reports.view_table import blank_table
 from federation.reports.why_view import why_view
 from federation.wording import MEANING, decimals, formers_of, per_cent, served_words

@@ -15,8 +15,8 @@ from federation.reports.view_table import blank_table
 from federation.wording import decimals
 
 if TYPE_CHECKING:  # Pyomo is slow to import, and nothing here runs it
-    from optimizer.shortfalls import Shortfall
-    from optimizer.why import DeadBlock
+    from optimizer.partitioning.shortfalls import Shortfall
+    from optimizer.partitioning.why import DeadBlock
 
 __all__ = ["why_lines", "why_summary", "why_table", "why_view"]
 

@@ -17,7 +17,7 @@ from federation.config.study import (
     StudyConfig,
     UncertaintyConfig,
 )
-from federation.studies.study_file import Origin, did_you_mean
+from federation.config.study_file import Origin, did_you_mean
 from federation.studies.substation import feeding_sources, with_substations
 from scenarios.arrays import PHASES, BoolArray, FloatArray, index_of
 from scenarios.feeder import Feeder, LoadModel

@@ -6,7 +6,7 @@ from dataclasses import Field, asdict, fields
 from typing import Any
 
 from federation.config.study import PlannerConfig
-from federation.studies.study_file import Origin, did_you_mean
+from federation.config.study_file import Origin, did_you_mean
 from optimizer.planner import FAMILIES
 
 __all__ = ["complete_planner", "planner_faults"]

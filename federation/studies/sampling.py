@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from federation.config.study import CampaignConfig
-from federation.studies.study_file import Origin, did_you_mean
+from federation.config.campaign import CampaignConfig
+from federation.config.study_file import Origin, did_you_mean
 from scenarios.arrays import BoolArray, FloatArray
 from scenarios.errors import ConfigError
 from scenarios.sampling import (

@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from federation.config.campaign import CampaignConfig
 from federation.config.study import (
-    CampaignConfig,
     DersConfig,
     FeederConfig,
     LimitsConfig,
@@ -21,6 +21,15 @@ from federation.config.study import (
     StudyConfig,
     SubstationConfig,
 )
+from federation.config.study_file import (
+    Origin,
+    apply_overrides,
+    did_you_mean,
+    parse_sections,
+    parse_toml,
+    read_toml,
+)
+from federation.families.restoration_study import Damage, damage_faults, restores, table_path
 from federation.files import folder_name, read_text, write_whole
 from federation.studies.build import (
     apply_switching,
@@ -32,16 +41,7 @@ from federation.studies.build import (
 from federation.studies.foreign import ForeignPlanner
 from federation.studies.piped import STDIN, piped_study
 from federation.studies.planner_options import complete_planner, planner_faults
-from federation.studies.restoration_study import Damage, damage_faults, restores, table_path
 from federation.studies.sampling import history_path, make_sampler, sampling_faults
-from federation.studies.study_file import (
-    Origin,
-    apply_overrides,
-    did_you_mean,
-    parse_sections,
-    parse_toml,
-    read_toml,
-)
 from federation.studies.substation import feeding_sources, substation_faults
 from federation.studies.wiring import wiring_faults
 from scenarios.arrays import content_digest
@@ -50,7 +50,7 @@ from scenarios.feeder import Feeder
 from scenarios.sampling import Sampler
 from scenarios.scenario import Scenario
 from scenarios.strict_json import load_json
-from simulator.reader import read_feeder
+from simulator.reader.feeder import read_feeder
 
 __all__ = [
     "ShippedStudy",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from federation.config.study import FeederConfig, SubstationConfig
-from federation.studies.study_file import Origin
+from federation.config.study_file import Origin
 from scenarios.arrays import FloatArray, IntArray
 from scenarios.feeder import Feeder
 from scenarios.fleet import Ders, Substations

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from federation.members.channel import Channel, Devices
-from federation.members.faults import faults_of_config
-from federation.members.realtime import PACE_COLUMNS, Pace
-from federation.members.rounds import ROUNDS_COLUMN
+from federation.field.channel import Channel, Devices
+from federation.field.faults import faults_of_config
+from federation.field.realtime import PACE_COLUMNS, Pace
+from federation.trial.rounds import ROUNDS_COLUMN
 from scenarios.realization import Realizations
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def channel_of(study: Study, draw: Callable[[int, int], Realizations]) -> Channe
         return None
     devices: Devices | None = None
     if config.devices.at:
-        from federation.members.devices import ModbusDevices  # noqa: PLC0415  (an optional dependency)
+        from federation.field.devices import ModbusDevices  # noqa: PLC0415  (an optional dependency)
 
         devices = ModbusDevices(config.devices, study.scenario)
     return Channel(

@@ -11,8 +11,8 @@ import pytest
 
 from scenarios.feeder import Connection, Feeder, LoadModel
 from scenarios.loops import unswitchable_loops
-from simulator.engine_thread import on_engine_thread
-from simulator.reader import read_feeder
+from simulator.opendss.engine_thread import on_engine_thread
+from simulator.reader.feeder import read_feeder
 
 FEEDERS = Path(__file__).parents[2] / "configs" / "feeders"
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data" / "reference"

@@ -5,12 +5,12 @@ import pytest
 
 from federation.studies.study import load_study
 from optimizer.planner import make_planner
-from optimizer.recourse import make_recourse
+from optimizer.recourse.policies import make_recourse
 from scenarios.realization import draw
 from scenarios.restoration_audit import audit_restoration
 from scenarios.restoration_trial import restoration_of
 from scenarios.verdict import Outcome, judge
-from simulator.opendss import OpenDssEngine
+from simulator.opendss.engine import OpenDssEngine
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import opendssdirect
 import pytest
 
 from scenarios.feeder import LoadModel
-from simulator.engine_thread import on_engine_thread
-from simulator.reader import read_feeder
+from simulator.opendss.engine_thread import on_engine_thread
+from simulator.reader.feeder import read_feeder
 
 FEEDERS = Path(__file__).parents[2] / "configs" / "feeders"
 OURS = FEEDERS / "ieee37" / "ieee37.dss"

@@ -14,15 +14,16 @@ from scenarios.errors import EngineError
 from scenarios.feeder import LoadModel
 from scenarios.fleet import Ders
 from scenarios.limits import Limits
-from scenarios.plan import Plan, Proof, Setpoints, Termination
+from scenarios.plan import Plan, Setpoints
+from scenarios.proof import Proof, Termination
 from scenarios.realization import Realizations, draw
 from scenarios.scenario import Scenario
 from scenarios.snapshot import Snapshots
 from scenarios.uncertainty import Box
 from simulator.engine import Engine
-from simulator.linear import LinearEngine
-from simulator.opendss import OpenDssEngine
-from simulator.reader import read_feeder
+from simulator.linear.engine import LinearEngine
+from simulator.opendss.engine import OpenDssEngine
+from simulator.reader.feeder import read_feeder
 
 CIRCUIT = """clear
 new circuit.small basekv=12.47 pu=1.0 bus1=head MVAsc3=20000 MVAsc1=21000

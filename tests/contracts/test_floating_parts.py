@@ -16,8 +16,8 @@ from scenarios.scenario import Scenario
 from scenarios.snapshot import Snapshots
 from scenarios.verdict import Outcome, judge
 from simulator.engine import Engine
-from simulator.linear import LinearEngine
-from simulator.opendss import OpenDssEngine
+from simulator.linear.engine import LinearEngine
+from simulator.opendss.engine import OpenDssEngine
 
 CIRCUIT = """clear
 new circuit.afloat basekv=4.16 pu=1.0 bus1=head r1=0.001 x1=0.01 r0=0.001 x0=0.01

@@ -8,10 +8,10 @@ import numpy as np
 
 from federation.studies.study import load_study
 from optimizer.planner import make_planner
-from optimizer.recourse import make_recourse
+from optimizer.recourse.policies import make_recourse
 from scenarios.realization import draw
 from scenarios.verdict import Outcome, judge
-from simulator.linear import LinearEngine
+from simulator.linear.engine import LinearEngine
 
 STUDY = Path(__file__).parents[2] / "configs" / "studies" / "ieee37-networked.toml"
 

@@ -10,18 +10,18 @@ import opendssdirect
 import pytest
 
 from federation.studies.study import load_study
-from optimizer.constraints.network import Network
-from optimizer.first_stage import FirstStage
-from optimizer.methods.statemap import island_state
+from optimizer.network.first_stage import FirstStage
+from optimizer.network.network import Network
+from optimizer.network.statemap import island_state
 from optimizer.planner import make_planner
-from optimizer.recourse import make_recourse
+from optimizer.recourse.policies import make_recourse
 from scenarios.realization import draw, realize
 from scenarios.scenario import Scenario
 from scenarios.verdict import Outcome, judge
-from simulator.engine_thread import on_engine_thread
-from simulator.linear import LinearEngine
-from simulator.opendss import OpenDssEngine
-from simulator.reader import read_feeder
+from simulator.linear.engine import LinearEngine
+from simulator.opendss.engine import OpenDssEngine
+from simulator.opendss.engine_thread import on_engine_thread
+from simulator.reader.feeder import read_feeder
 
 CIRCUIT = """clear
 new circuit.weak bus1=head basekv={kv} pu={pu} angle=30 {strength}

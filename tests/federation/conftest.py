@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from federation.members.federates import settle
-from scenarios.mv_files import write_network
-from scenarios.mv_network import MvNetwork, draw_failures, generate_network
+from federation.families.restoration_files import write_network
+from federation.papers.networks.mv_network import MvNetwork, draw_failures, generate_network
+from federation.trial.rounds import settle
 from scenarios.plan import Setpoints
 from scenarios.realization import draw, uniforms
 from scenarios.snapshot import Snapshots

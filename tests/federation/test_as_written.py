@@ -20,13 +20,13 @@ from federation.campaigns import study_jobs
 from federation.campaigns.sweep import Axis
 from federation.cli.main import app
 from federation.cli.options import device_entry
+from federation.config.study_file import apply_overrides, dotted, split_entry
 from federation.studies.study import load_study
-from federation.studies.study_file import apply_overrides, dotted, split_entry
 from optimizer.planner import make_planner
 from scenarios.errors import ConfigError
 from scenarios.plan import Setpoints
 from scenarios.realization import draw
-from simulator.opendss import OpenDssEngine
+from simulator.opendss.engine import OpenDssEngine
 
 PLAIN = {"source": "src", "one": "b1", "two": "b2", "far": "b3", "switch": "sw", "line": "l",
          "load": "d"}  # fmt: skip

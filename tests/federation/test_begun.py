@@ -11,13 +11,14 @@ from typer.testing import CliRunner
 from federation.campaigns.campaign import run_campaign
 from federation.campaigns.chunks import Share, try_chunks
 from federation.cli.main import app
-from federation.members.realtime import Pace
+from federation.field.realtime import Pace
 from federation.records import sink as sinks
 from federation.records.begun import begun_chunks, begun_path, missing_ranges, read_begun
 from federation.records.environment import environment_record
 from federation.records.keeper import Keeper
-from federation.records.sink import CampaignSink, plan_digest
-from federation.records.store import CHUNK_ROWS, CampaignStore
+from federation.records.parts import CHUNK_ROWS, plan_digest
+from federation.records.sink import CampaignSink
+from federation.records.store import CampaignStore
 from federation.records.summary import campaign_summary
 from federation.reports.data import gather
 from federation.studies.study import load_study

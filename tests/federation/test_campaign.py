@@ -15,7 +15,7 @@ from federation.campaigns import campaign as subject
 from federation.campaigns import study_jobs
 from federation.campaigns.campaign import run_campaign
 from federation.campaigns.study_jobs import make_planner_job, open_store
-from federation.records.sink import plan_digest
+from federation.records.parts import plan_digest
 from federation.records.store import CampaignStore
 from federation.records.summary import campaign_summary
 from federation.studies.study import load_study

@@ -17,10 +17,10 @@ from federation.campaigns.campaign import run_campaign
 from federation.campaigns.study_jobs import make_feeder_job, make_planner_job
 from federation.cli.main import app
 from federation.config.faults import DevicesConfig
-from federation.devices.client import DeviceLostError, DeviceRefusedError, SunspecDevice
-from federation.devices.emulator import EmulatedDer, Emulator, Rating
-from federation.devices.sunspec import CONTROLS, MEASUREMENT, TABLES
-from federation.members.devices import ModbusDevices
+from federation.field.devices import ModbusDevices
+from federation.field.emulator import EmulatedDer, Emulator, Rating
+from federation.field.modbus_client import DeviceLostError, DeviceRefusedError, SunspecDevice
+from federation.field.sunspec import CONTROLS, MEASUREMENT, TABLES
 from federation.members.jobs import PlannerJob
 from federation.members.session import SessionSettings, run_session
 from federation.studies.study import load_study

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from federation.campaigns.campaign import run_campaign
 from federation.config.faults import FaultsConfig
-from federation.members.channel import Channel
-from federation.members.faults import (
+from federation.field.channel import Channel
+from federation.field.faults import (
     commands_in_force,
     follow_ramp,
     instants,

@@ -6,8 +6,9 @@ import pytest
 
 from federation.campaigns.follow import Follower, following
 from federation.records.environment import environment_record
+from federation.records.parts import CHUNK_ROWS
 from federation.records.sink import CampaignSink
-from federation.records.store import CHUNK_ROWS, CampaignStore
+from federation.records.store import CampaignStore
 from scenarios.errors import StoreError
 from scenarios.verdict import Outcome
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from federation.campaigns.campaign import run_campaign
-from federation.records.sink import stored_plan
+from federation.records.keeper import stored_plan
 from federation.records.store import CampaignStore
 from federation.studies.study import load_study
 from federation.wire.codec import Codec
@@ -33,8 +33,8 @@ from optimizer.planner import make_planner
 from scenarios.errors import ConfigError, EngineError, FederationError, GridproofError, StoreError
 from scenarios.plan import Setpoints, plan_to_json
 from scenarios.realization import draw
-from simulator.opendss import OpenDssEngine
-from simulator.opendss_circuit import DssCircuit
+from simulator.opendss.circuit import DssCircuit
+from simulator.opendss.engine import OpenDssEngine
 
 ROOT = Path(__file__).parents[2]
 INPUTS = 10_000

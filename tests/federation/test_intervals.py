@@ -13,8 +13,9 @@ from federation.cli.main import app
 from federation.inquiries.hardening import HardenSettings, _refuse
 from federation.records.environment import environment_record
 from federation.records.intervals import Intervals
+from federation.records.parts import CHUNK_ROWS
 from federation.records.sink import CampaignSink
-from federation.records.store import CHUNK_ROWS, CampaignStore
+from federation.records.store import CampaignStore
 from federation.records.summary import campaign_summary
 from federation.reports.campaign_page import write_report
 from federation.reports.compare import compare_campaigns

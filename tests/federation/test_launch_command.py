@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from federation.cli.main import app
 from federation.members.launch import program
 from federation.records.store import CampaignStore
-from federation.reports.terminal import campaign_summary
+from federation.records.summary import campaign_summary
 
 ROOT = Path(__file__).parents[2]
 TOOLS = Path(sys.executable).parent

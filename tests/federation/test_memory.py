@@ -21,7 +21,7 @@ from federation.campaigns import campaign, study_jobs
 from federation.records.parts import ChunkSink
 from federation.studies.study import load_study
 from federation.records.summary import campaign_summary
-from simulator.linear import LinearEngine
+from simulator.linear.engine import LinearEngine
 
 held, seen, (toy, out, how) = [], {}, sys.argv[1:]
 if how == "hoarding":  # what a sink would do that forgot nothing: does the test notice?

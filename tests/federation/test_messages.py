@@ -19,7 +19,8 @@ from federation.wire.messages import (
 )
 from scenarios.errors import FederationError
 from scenarios.feeder import Connection
-from scenarios.plan import Proof, Termination, plan_to_json
+from scenarios.plan import plan_to_json
+from scenarios.proof import Proof, Termination
 from scenarios.provenance import Scope, differences, facts_of, scope_of
 
 WIRE = Path(__file__).parents[2] / "docs" / "wire"

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from federation.cli.main import app
-from federation.members.federates import FeederFederate, PlannerFederate
-from federation.members.jobs import FeederJob, PlannerJob
-from federation.members.oedisi import (
+from federation.adapters.oedisi import (
     WiredLink,
     component_definition,
     input_names,
     read_mapping,
     read_static_inputs,
 )
-from federation.members.oedisi_states import OedisiStates
+from federation.adapters.oedisi_states import OedisiStates
+from federation.cli.main import app
+from federation.members.federates import FeederFederate, PlannerFederate
+from federation.members.jobs import FeederJob, PlannerJob
 from federation.wire.link import PortKind, Reading
 from scenarios.errors import ConfigError, FederateLost
 from scenarios.snapshot import Snapshots

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from federation.adapters.onm import is_onm, plan_from_onm
 from federation.cli.main import app
-from federation.studies.onm import is_onm, plan_from_onm
 from federation.studies.study import load_study
 from optimizer.planner import make_planner
 from scenarios.audit import audit

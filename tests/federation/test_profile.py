@@ -8,9 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from federation.records.environment import environment_record
+from federation.records.parts import plan_digest
 from federation.records.profile import BIN_PU, Profile
 from federation.records.profile_store import encode_profile, profile_path, read_profile
-from federation.records.sink import CampaignSink, plan_digest
+from federation.records.sink import CampaignSink
 from federation.records.store import CampaignStore
 from scenarios.errors import StoreError
 from scenarios.verdict import MarginKind, Outcome, Verdicts

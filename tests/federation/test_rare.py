@@ -11,7 +11,7 @@ from federation.inquiries.limit_state import LimitState
 from federation.inquiries.rare import subset_simulation
 from scenarios.plan import Setpoints
 from scenarios.sampling import Uniform
-from simulator.linear import LinearEngine
+from simulator.linear.engine import LinearEngine
 
 
 def plane(beta, width):

@@ -9,8 +9,8 @@ import pytest
 from federation.campaigns.campaign import run_campaign
 from federation.campaigns.study_jobs import make_feeder_job, make_planner_job
 from federation.config.faults import RealtimeConfig
+from federation.field.realtime import PACE_COLUMNS, Pace
 from federation.members.jobs import PlannerJob
-from federation.members.realtime import PACE_COLUMNS, Pace
 from federation.members.session import SessionSettings, run_session
 from federation.studies.study import load_study
 from scenarios.errors import ConfigError, FederationError

@@ -16,7 +16,8 @@ from federation.records.summary import campaign_summary, plan_summary
 from federation.reports.terminal import plan_view, run_summary, verdict_view
 from federation.statistics.shares import clopper_pearson, lower_tail_mean, quantile
 from scenarios.errors import StoreError
-from scenarios.plan import Proof, Termination, plan_from_json, plan_to_json
+from scenarios.plan import plan_from_json, plan_to_json
+from scenarios.proof import Proof, Termination
 from scenarios.provenance import facts_of
 from scenarios.verdict import Outcome
 

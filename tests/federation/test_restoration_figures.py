@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from federation.reports.restoration_figures import (
+from federation.papers.networks.mv_network import MvNetwork, draw_failures, generate_network
+from federation.reports.families.restoration_figures import (
     LineState,
     figure_stages,
     figure_supplied,
     stage_maps,
     supplied_shares,
 )
-from optimizer.restoration import RestorationPlanner
-from scenarios.mv_network import MvNetwork, draw_failures, generate_network
+from optimizer.restoration.planner import RestorationPlanner
 
 
 def test_the_maps_tell_what_the_plan_holds_and_draw_alike_twice(tmp_path: Path) -> None:

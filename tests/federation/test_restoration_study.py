@@ -7,14 +7,14 @@ import pytest
 
 from federation.studies.study import list_studies, load_study, write_resolved
 from optimizer.planner import make_planner
-from optimizer.recourse import make_recourse
+from optimizer.recourse.policies import make_recourse
 from scenarios.audit import audit
 from scenarios.errors import ConfigError, ScenarioError
 from scenarios.plan import plan_from_json, plan_to_json
 from scenarios.realization import draw
 from scenarios.restoration import PHASE_NAMES, Device
-from simulator.linear import LinearEngine
-from simulator.opendss import OpenDssEngine
+from simulator.linear.engine import LinearEngine
+from simulator.opendss.engine import OpenDssEngine
 
 
 @pytest.fixture

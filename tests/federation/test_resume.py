@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 
 from federation.campaigns.campaign import run_campaign
 from federation.cli.main import app
+from federation.records.parts import CHUNK_ROWS
 from federation.records.run_record import rows_there
-from federation.records.store import CHUNK_ROWS, CampaignStore
+from federation.records.store import CampaignStore
 from federation.studies.study import load_study
 from scenarios.errors import StoreError
 

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from federation.members.jobs import FeederJob, PlannerJob
-from federation.members.rounds import ROUNDS_COLUMN, Tried, mend
 from federation.members.session import SessionSettings, run_session
 from federation.studies.study import load_study
+from federation.trial.rounds import ROUNDS_COLUMN, Tried, mend
 from optimizer.planner import make_planner
-from optimizer.recourse import make_recourse
+from optimizer.recourse.policies import make_recourse
 from scenarios.errors import ConfigError, FederationError
 from scenarios.plan import Setpoints
 from scenarios.realization import Realizations, draw
 from scenarios.snapshot import Snapshots
 from scenarios.verdict import MarginKind, Outcome, Verdicts, judge
-from simulator.opendss import OpenDssEngine
+from simulator.opendss.engine import OpenDssEngine
 
 COUNT = 48
 

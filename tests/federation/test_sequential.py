@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import betaln
 
+from federation.records.parts import CHUNK_ROWS
 from federation.records.stopping import Stopper, until_enough
-from federation.records.store import CHUNK_ROWS
 from federation.statistics.sequential import StoppingRule, confidence_sequence
 from federation.statistics.shares import clopper_pearson
 from scenarios.verdict import Outcome

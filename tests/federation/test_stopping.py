@@ -5,7 +5,8 @@ import pytest
 from federation.campaigns.campaign import run_campaign
 from federation.campaigns.follow import Follower
 from federation.campaigns.workers import Workers
-from federation.records.store import CHUNK_ROWS, CampaignStore
+from federation.records.parts import CHUNK_ROWS
+from federation.records.store import CampaignStore
 from federation.records.summary import campaign_summary
 from federation.statistics.sequential import confidence_sequence
 from federation.studies.study import load_study

@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from federation.records.environment import environment_record
+from federation.records.parts import CHUNK_ROWS, plan_digest
 from federation.records.rows import outcome_counts
-from federation.records.sink import CampaignSink, plan_digest
-from federation.records.store import CHUNK_ROWS, CampaignStore
+from federation.records.sink import CampaignSink
+from federation.records.store import CampaignStore
 from federation.records.summary import campaign_summary
 from scenarios.errors import StoreError
 from scenarios.verdict import MarginKind, Outcome

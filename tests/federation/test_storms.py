@@ -11,18 +11,18 @@ from typer.testing import CliRunner
 from federation.campaigns import storms
 from federation.campaigns.storms import StormRun, run_storms
 from federation.cli.main import app
-from federation.members.rounds import settle
 from federation.reports.storm_summary import restored_shares, storm_summary
 from federation.statistics.shares import quantile_interval
 from federation.studies.study import load_study
+from federation.trial.rounds import settle
 from optimizer.planner import make_planner
-from optimizer.recourse import make_recourse
+from optimizer.recourse.policies import make_recourse
 from scenarios.damage import StormDamage, draw_damage
 from scenarios.errors import ConfigError, StoreError
 from scenarios.realization import draw, uniforms
 from scenarios.restoration_trial import restoration_scenario
 from scenarios.verdict import Outcome, judge
-from simulator.opendss import OpenDssEngine
+from simulator.opendss.engine import OpenDssEngine
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from federation.config.faults import FaultsConfig
-from federation.members.channel import Channel
-from federation.members.stuck import observe_under, plan_as_it_stands
+from federation.field.channel import Channel
+from federation.field.stuck import observe_under, plan_as_it_stands
 from federation.studies.study import load_study
 from optimizer.planner import make_planner
-from optimizer.recourse import make_recourse
+from optimizer.recourse.policies import make_recourse
 from scenarios.realization import draw
 from scenarios.verdict import Outcome, judge
-from simulator.linear import LinearEngine
+from simulator.linear.engine import LinearEngine
 
 
 @pytest.fixture(scope="module")

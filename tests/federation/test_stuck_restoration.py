@@ -9,15 +9,16 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from federation.members.stuck import observe_under, plan_as_it_stands
+from federation.field.stuck import observe_under, plan_as_it_stands
 from scenarios.balanced import BalancedRows, balanced_feeder
-from scenarios.plan import Proof, Setpoints, Termination
+from scenarios.plan import Setpoints
+from scenarios.proof import Proof, Termination
 from scenarios.realization import draw
 from scenarios.restoration import Device, LineDevices, RestorationCase, RestorationPlan
 from scenarios.restoration_live import live_failures
 from scenarios.restoration_trial import moving_lines, restoration_trial
 from scenarios.verdict import MarginKind, Outcome, judge
-from simulator.linear import LinearEngine
+from simulator.linear.engine import LinearEngine
 
 #   s ──breaker── a ──manual── b ──remote── c ──remote tie (open)── s2 ──breaker── d
 BUSES, LINES = ("s", "a", "b", "c", "s2", "d"), ("sa", "ab", "bc", "cs", "sd")

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from federation.adapters.onm import plan_from_onm
 from federation.cli.main import app
 from federation.records.summary import plan_summary
 from federation.reports.terminal import plan_view
-from federation.studies.onm import plan_from_onm
 from federation.studies.study import Study, load_study
 from optimizer.planner import make_planner
-from optimizer.recourse import make_recourse
+from optimizer.recourse.policies import make_recourse
 from scenarios.audit import audit
 from scenarios.errors import ConfigError
 from scenarios.plan import plan_from_json, plan_to_json

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from federation.devices.sunspec import (
+from federation.field.sunspec import (
     COMMON,
     CONTROLS,
     MEASUREMENT,

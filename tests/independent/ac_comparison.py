@@ -25,7 +25,7 @@ from scenarios.realization import Realizations, draw
 from scenarios.scenario import Scenario
 from scenarios.snapshot import Snapshots
 from scenarios.verdict import MarginKind, Outcome, Verdicts
-from simulator.opendss import OpenDssEngine
+from simulator.opendss.engine import OpenDssEngine
 
 __all__ = ["Case", "Match", "Tried", "compare", "explain", "networked", "table", "try_policy"]
 

@@ -29,7 +29,7 @@ from ac_comparison import (
 )
 from ac_feasibility import AcFeasibility, Finding
 
-from federation.config.study import CampaignConfig
+from federation.config.campaign import CampaignConfig
 from scenarios.realization import realize
 from scenarios.verdict import Outcome
 

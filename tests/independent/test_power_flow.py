@@ -20,7 +20,7 @@ from scenarios.plan import Plan, Setpoints
 from scenarios.realization import draw, uniforms
 from scenarios.scenario import Scenario
 from scenarios.verdict import MarginKind, judge
-from simulator.opendss import OpenDssEngine
+from simulator.opendss.engine import OpenDssEngine
 
 HERE = Path(__file__).parent
 VOLTAGE_PU = 1e-6

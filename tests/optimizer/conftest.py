@@ -11,7 +11,7 @@ import highspy
 import pyomo.environ as pyo
 import pytest
 
-from optimizer.constraints.topology import BlockGraph
+from optimizer.network.topology import BlockGraph
 
 _OPTIMAL, _INFEASIBLE = highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kInfeasible
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from optimizer.constraints.blocks import add_block_energisation, add_grid_forming_coloring
-from optimizer.constraints.topology import FORMULATIONS, BlockGraph, add_radiality
+from optimizer.network.topology import FORMULATIONS, BlockGraph, add_radiality
+from optimizer.partitioning.blocks import add_block_energisation, add_grid_forming_coloring
 from scenarios.audit import audit
 from scenarios.limits import Limits
 

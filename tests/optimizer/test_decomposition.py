@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from optimizer.methods import decomposition
-from optimizer.methods.decomposition import Worst, decompose
-from optimizer.methods.solve import Answer
-from scenarios.plan import Termination
+from optimizer.solver import decomposition
+from optimizer.solver.decomposition import Worst, decompose
+from optimizer.solver.solve import Answer
+from scenarios.proof import Termination
 
 
 class Clock:

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from optimizer.constraints.distflow import LineData, add_distflow
-from optimizer.constraints.feed import Feed
-from optimizer.methods.program import Program
-from optimizer.methods.solve import solve_arrays
-from scenarios.plan import Termination
+from optimizer.network.feed import Feed
+from optimizer.restoration.distflow import LineData, add_distflow
+from optimizer.solver.program import Program
+from optimizer.solver.solve import solve_arrays
+from scenarios.proof import Termination
 
 W_SOURCE, W_MIN, W_MAX = 1.02**2, 0.95**2, 1.05**2
 

@@ -15,11 +15,11 @@ import highspy
 import numpy as np
 import pytest
 
-from optimizer.constraints import feed
-from optimizer.constraints.bridges import ring_of_edge
-from optimizer.constraints.feed import FORMULATIONS, FeedGraph, add_feed, add_feed_as_printed
-from optimizer.methods.program import Program
-from optimizer.methods.solve import _load
+from optimizer.network import feed
+from optimizer.network.bridges import ring_of_edge
+from optimizer.network.feed import FORMULATIONS, FeedGraph, add_feed, add_feed_as_printed
+from optimizer.solver.program import Program
+from optimizer.solver.solve import _load
 
 EXACT = ("directed_local_flow", "multi_commodity", "single_commodity")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from optimizer.constraints.hanging import hanging_edges
+from optimizer.restoration.hanging import hanging_edges
 from scenarios.graph import connected_components
 
 

@@ -11,9 +11,9 @@ import pytest
 from scipy import sparse
 
 from federation.members.threads import run_members
-from optimizer.methods import interrupt, solve
-from optimizer.methods.solve import Arrays, solve_arrays
-from scenarios.plan import Termination
+from optimizer.solver import interrupt, solve
+from optimizer.solver.solve import Arrays, solve_arrays
+from scenarios.proof import Termination
 
 SOON_S = 5.0
 

@@ -5,18 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optimizer.constraints.network import BASE_KVA, Network
-from optimizer.first_stage import FirstStage
-from optimizer.methods.statemap import island_state
+from optimizer.network.branches import BASE_KVA
+from optimizer.network.first_stage import FirstStage
+from optimizer.network.network import Network
+from optimizer.network.statemap import island_state
 from scenarios.feeder import LoadModel
 from scenarios.fleet import Ders
 from scenarios.limits import Limits, VoltageTest
-from scenarios.plan import Plan, Proof, Setpoints, Termination
+from scenarios.plan import Plan, Setpoints
+from scenarios.proof import Proof, Termination
 from scenarios.realization import realize
 from scenarios.scenario import Scenario
 from scenarios.uncertainty import Box
-from simulator.linear import LinearEngine
-from simulator.reader import read_feeder
+from simulator.linear.engine import LinearEngine
+from simulator.reader.feeder import read_feeder
 
 FEEDERS = Path(__file__).parents[2] / "configs" / "feeders"
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from optimizer.methods.program import Program
-from optimizer.methods.solve import solve_arrays
-from scenarios.plan import Termination
+from optimizer.solver.program import Program
+from optimizer.solver.solve import solve_arrays
+from scenarios.proof import Termination
 
 
 def knapsack(limit: float) -> Program:

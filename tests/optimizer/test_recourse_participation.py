@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.recourse import make_recourse
-from optimizer.recourse_participation import ParticipationRecourse
+from optimizer.recourse.participation import ParticipationRecourse
+from optimizer.recourse.policies import make_recourse
 from scenarios.errors import ScenarioError
 from scenarios.realization import draw, realize
 

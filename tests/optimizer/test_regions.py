@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from optimizer import regions
-from optimizer.constraints.isolation import isolate
-from optimizer.methods.solve import solve_arrays
-from optimizer.reconfiguration import build_reconfiguration
-from scenarios.mv_network import MvNetwork, draw_failures, generate_network
+from federation.papers.networks.mv_network import MvNetwork, draw_failures, generate_network
+from optimizer.restoration import regions
+from optimizer.restoration.isolation import isolate
+from optimizer.restoration.reconfiguration import build_reconfiguration
+from optimizer.solver.solve import solve_arrays
 
 
 @pytest.mark.parametrize("seed", range(6))

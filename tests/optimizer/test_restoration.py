@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from optimizer.constraints import feed
-from optimizer.constraints.isolation import isolate
-from optimizer.methods.solve import solve_arrays
+from federation.families.restoration_files import read_network
+from optimizer.network import feed
 from optimizer.planner import make_planner
-from optimizer.restoration import RestorationOptions, RestorationPlanner, build_all_phases
+from optimizer.restoration.isolation import isolate
+from optimizer.restoration.options import RestorationOptions
+from optimizer.restoration.planner import RestorationPlanner, build_all_phases
+from optimizer.solver.solve import solve_arrays
 from scenarios.audit import audit
 from scenarios.balanced import BalancedRows, balanced_feeder
 from scenarios.errors import NoPlanExists, PlanNotFound
 from scenarios.fleet import Ders
-from scenarios.mv_files import read_network
 from scenarios.plan import plan_from_json, plan_to_json
 from scenarios.restoration import Device, LineDevices, RestorationCase, RestorationPlan
 from scenarios.restoration_audit import audit_restoration
@@ -148,8 +149,8 @@ def test_a_start_and_regional_bounds_change_no_optimum(
 ) -> None:
     case = small_case(seed, buses=8 + seed % 4, ties=3 + seed % 2, generators=seed % 3)
     without = planned(case)
-    monkeypatch.setattr("optimizer.restoration._MANY_SWITCHES", 0)
-    monkeypatch.setattr("optimizer.regions._CORE_BUSES", 2)
+    monkeypatch.setattr("optimizer.restoration.planner._MANY_SWITCHES", 0)
+    monkeypatch.setattr("optimizer.restoration.regions._CORE_BUSES", 2)
     started = planned(case)
     assert started.proof.incumbent_usd == pytest.approx(without.proof.incumbent_usd, abs=1e-5)
     assert audit_restoration(case, started) == ()

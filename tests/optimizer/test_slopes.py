@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from federation.studies.study import load_study
-from optimizer.constraints.network import Network
-from optimizer.first_stage import FirstStage
-from optimizer.methods.statemap import island_state
-from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
-from optimizer.slopes import with_slopes
+from optimizer.network.first_stage import FirstStage
+from optimizer.network.network import Network
+from optimizer.network.statemap import island_state
+from optimizer.partitioning.options import PartitioningOptions
+from optimizer.partitioning.planner import PartitioningPlanner
+from optimizer.recourse.slopes import with_slopes
 from scenarios.plan import Setpoints
 from scenarios.realization import realize
-from simulator.opendss import OpenDssEngine
+from simulator.opendss.engine import OpenDssEngine
 
 STEP_KW = 5.0
 

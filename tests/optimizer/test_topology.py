@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyomo.contrib.appsi.solvers import Highs
 
-from optimizer.constraints.topology import FORMULATIONS, BlockGraph, add_radiality
+from optimizer.network.topology import FORMULATIONS, BlockGraph, add_radiality
 
 GRAPHS = {
     "one block": (1, []),

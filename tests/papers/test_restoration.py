@@ -14,7 +14,7 @@ from federation.papers.restoration import RestorationEffort, run_restoration_pap
 from federation.papers.restoration_data import RestorationPaper
 from federation.papers.restoration_sizes import grown_case, printed_size, radiality_size, solve_row
 from federation.papers.restoration_tables import restoration_pictures, restoration_tables
-from optimizer.constraints.feed import FORMULATIONS
+from optimizer.network.feed import FORMULATIONS
 
 
 @contextmanager

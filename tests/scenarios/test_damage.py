@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from federation.papers.networks.mv_network import MvNetwork, generate_network
 from scenarios.damage import StormDamage, draw_damage, failure_probability
-from scenarios.mv_network import MvNetwork, generate_network
 
 CASE = generate_network(MvNetwork(seed=3, buses=120))
 SPOT = CASE.feeder.buses.xy[CASE.ends].mean(axis=1)

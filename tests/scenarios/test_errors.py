@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scenarios import errors
-from scenarios.plan import Proof, Termination
+from scenarios.proof import Proof, Termination
 
 
 def test_every_public_error_is_in_the_tree():

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scenarios.loops import unswitchable_loops
-from simulator.reader import read_feeder
+from simulator.reader.feeder import read_feeder
 
 HEAD = """\
 Clear

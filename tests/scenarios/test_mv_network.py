@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from federation.families.restoration_files import read_devices, read_network, write_network
+from federation.papers.networks.mv_network import MvNetwork, draw_failures, generate_network
 from scenarios.errors import ConfigError
 from scenarios.graph import connected_components, has_cycle
-from scenarios.mv_files import read_devices, read_network, write_network
-from scenarios.mv_network import MvNetwork, draw_failures, generate_network
 from scenarios.restoration import Device, RestorationCase
 from scenarios.restoration_faults import isolated_buses
 

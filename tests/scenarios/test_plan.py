@@ -13,14 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from scenarios.errors import ConfigError
-from scenarios.plan import (
-    Plan,
-    Proof,
-    Setpoints,
-    Termination,
-    plan_from_json,
-    plan_to_json,
-)
+from scenarios.plan import Plan, Setpoints, plan_from_json, plan_to_json
+from scenarios.proof import Proof, Termination
 from scenarios.provenance import facts_of
 
 ARRAYS = ("closed", "energized", "grid_forming", "source_v_pu", "p_kw", "q_kvar")

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scenarios.arrays import content_digest
 from scenarios.costs import counted_costs
 from scenarios.errors import ConfigError
-from scenarios.plan import Proof, Termination, plan_from_json, plan_to_json
+from scenarios.plan import plan_from_json, plan_to_json
+from scenarios.proof import Proof, Termination
 from scenarios.provenance import Scope, differences, facts_of, scope_of
 
 SHOWN = Proof(

@@ -11,7 +11,7 @@ import pytest
 
 from scenarios.balanced import BalancedRows, balanced_feeder
 from scenarios.errors import ScenarioError
-from scenarios.plan import Proof, Termination
+from scenarios.proof import Proof, Termination
 from scenarios.restoration import Device, LineDevices, RestorationCase, RestorationPlan
 from scenarios.restoration_audit import audit_restoration
 from scenarios.restoration_faults import isolated_buses

@@ -10,7 +10,7 @@ import opendssdirect
 import pytest
 
 from scenarios.feeder import Feeder
-from simulator.engine_thread import on_engine_thread
+from simulator.opendss.engine_thread import on_engine_thread
 
 REFERENCE = Path(__file__).parents[2] / ".." / "shared" / "data" / "reference"
 FILES = {

@@ -11,10 +11,10 @@ import pytest
 
 from scenarios.arrays import content_digest
 from scenarios.errors import ConfigError, EngineError
-from simulator.dss_files import circle_of_redirects
-from simulator.engine_thread import on_engine_thread
-from simulator.opendss_circuit import DssCircuit
-from simulator.reader import read_feeder
+from simulator.opendss.circuit import DssCircuit
+from simulator.opendss.dss_files import circle_of_redirects
+from simulator.opendss.engine_thread import on_engine_thread
+from simulator.reader.feeder import read_feeder
 
 BODY = """
 New Circuit.c bus1=s basekv=12.47

@@ -10,9 +10,9 @@ import pytest
 from federation.studies.study import load_study
 from scenarios.errors import EngineError
 from scenarios.realization import draw
-from simulator import contexts
-from simulator.engine_thread import NAME
-from simulator.opendss import OpenDssEngine
+from simulator.opendss import contexts
+from simulator.opendss.engine import OpenDssEngine
+from simulator.opendss.engine_thread import NAME
 
 
 @pytest.mark.engine_thread
@@ -67,7 +67,7 @@ def test_a_closed_engine_refuses_and_closes_twice():
 
 LOADED_BY = """
 import sys, threading
-import federation.cli.main, simulator.reader, simulator.opendss
+import federation.cli.main, simulator.reader.feeder, simulator.opendss.engine
 assert not {"dss", "dss_python_backend", "opendssdirect"} & set(sys.modules), "import loads it"
 import importlib.abc
 threads = []
@@ -76,7 +76,7 @@ class Finder(importlib.abc.MetaPathFinder):
         if name == "dss_python_backend":
             threads.append(threading.current_thread().name)
 sys.meta_path.insert(0, Finder())
-simulator.reader.read_feeder(sys.argv[1])
+simulator.reader.feeder.read_feeder(sys.argv[1])
 print(threads)
 """
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.islands import live_components, live_phases
-from simulator.reader import read_feeder
+from simulator.reader.feeder import read_feeder
 
 LATERAL = """
 Clear

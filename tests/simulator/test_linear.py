@@ -13,9 +13,9 @@ from scenarios.lindist import line_matrices
 from scenarios.plan import Setpoints
 from scenarios.realization import draw, realize
 from simulator.engine import Engine
-from simulator.linear import LinearEngine
-from simulator.linear_flow import solve_feeder
-from simulator.reader import read_feeder
+from simulator.linear.engine import LinearEngine
+from simulator.linear.flow import solve_feeder
+from simulator.reader.feeder import read_feeder
 
 
 def setpoints(plan, realizations, time=0) -> Setpoints:

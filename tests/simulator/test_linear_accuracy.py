@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from scenarios.feeder import LoadModel
-from simulator.linear_flow import solve_feeder
-from simulator.reader import read_feeder
+from simulator.linear.flow import solve_feeder
+from simulator.reader.feeder import read_feeder
 
 OUR_37 = Path(__file__).parents[2] / "configs" / "feeders" / "ieee37" / "ieee37.dss"
 

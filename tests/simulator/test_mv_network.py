@@ -8,10 +8,10 @@ import numpy as np
 import opendssdirect as dss
 import pytest
 
-from scenarios.mv_files import read_devices, read_network, write_network
-from scenarios.mv_network import MvNetwork, draw_failures, generate_network
+from federation.families.restoration_files import read_devices, read_network, write_network
+from federation.papers.networks.mv_network import MvNetwork, draw_failures, generate_network
 from scenarios.restoration import RestorationCase
-from simulator.reader import read_feeder
+from simulator.reader.feeder import read_feeder
 
 SHIPPED = Path(__file__).parents[2] / "configs" / "feeders" / "mv315"
 

@@ -11,7 +11,7 @@ import pytest
 from scenarios.arrays import content_digest
 from scenarios.errors import ConfigError
 from scenarios.feeder import Connection, LoadModel
-from simulator.reader import read_feeder
+from simulator.reader.feeder import read_feeder
 
 GOOD = """
 Clear

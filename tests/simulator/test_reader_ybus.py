@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scenarios.feeder import Connection, Feeder, LoadModel
-from simulator.reader import read_feeder
+from simulator.reader.feeder import read_feeder
 
 ROOT3 = np.sqrt(3.0)
 EXPONENTS = {

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optimizer.restoration import RestorationPlanner
+from federation.families.restoration_files import read_devices, read_network
+from optimizer.restoration.planner import RestorationPlanner
 from scenarios.audit import audit
 from scenarios.errors import ScenarioError
-from scenarios.mv_files import read_devices, read_network
 from scenarios.plan import Plan, Setpoints
 from scenarios.realization import draw
 from scenarios.restoration import RestorationCase
 from scenarios.restoration_trial import moving_lines, restoration_trial
 from scenarios.verdict import Outcome, judge
-from simulator.opendss import OpenDssEngine
-from simulator.reader import read_feeder
+from simulator.opendss.engine import OpenDssEngine
+from simulator.reader.feeder import read_feeder
 
 MV315 = Path(__file__).parents[2] / "configs" / "feeders" / "mv315"
 

@@ -56,7 +56,7 @@ def children() -> set[int]:
 def nothing_is_left(request):
     """No thread, child process or open federate may outlive a test."""
     threads, processes = set(threading.enumerate()), children()
-    lasting = {"opendss"}  # lives as long as the process, see simulator.engine_thread
+    lasting = {"opendss"}  # lives as long as the process, see simulator.opendss.engine_thread
     yield
     gc.collect()
     if not request.node.get_closest_marker("leaves_a_thread"):

@@ -11,9 +11,10 @@ import time
 
 import pytest
 
-from federation.members.session import FeederJob, SessionSettings, run_session
+from federation.members.jobs import FeederJob
+from federation.members.session import SessionSettings, run_session
 from scenarios.errors import EngineError, FederateLost, NoPlanExists
-from scenarios.plan import Proof, Termination
+from scenarios.proof import Proof, Termination
 
 TRANSPORTS = ("local", "inproc", "zmq")
 QUICK = {"join_deadline_s": 10.0, "step_deadline_s": 10.0, "plan_deadline_s": 10.0}

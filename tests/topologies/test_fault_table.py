@@ -25,7 +25,7 @@ import helics
 import numpy as np
 import pytest
 
-from federation.members.emit import broker_command
+from federation.adapters.emit import broker_command
 from federation.members.launch import supervise
 from federation.members.session import SessionSettings
 from federation.wire.helics_broker import BrokerAddress, HelicsBroker, _free_port

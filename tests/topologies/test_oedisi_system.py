@@ -24,7 +24,7 @@ from federation.records.store import CampaignStore
 from federation.studies.study import load_study
 from scenarios.plan import Setpoints
 from scenarios.sampling import sample
-from simulator.opendss import OpenDssEngine
+from simulator.opendss.engine import OpenDssEngine
 
 pytest.importorskip("oedisi")
 HERE = Path(__file__).parent
@@ -111,7 +111,7 @@ def test_the_recorder_has_every_realization_as_oedisi_s_types(ran) -> None:
 def test_what_was_recorded_is_what_the_physics_did(ran) -> None:
     """Voltages and powers beside those of an engine asked directly with the plan's base."""
     from federation.campaigns.study_jobs import make_planner_job
-    from federation.records.sink import stored_plan
+    from federation.records.keeper import stored_plan
 
     place, study, _ = ran
     plan = stored_plan(CampaignStore.open(place / "campaign"), study.scenario)

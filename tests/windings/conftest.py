@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scenarios.feeder import Feeder
-from simulator.reader import read_feeder
+from simulator.reader.feeder import read_feeder
 
 sys.path.insert(0, str(Path(__file__).parent))
 

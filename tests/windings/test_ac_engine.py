@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from test_planner import _nominal, _plan, _scenario, _seen
 
-from optimizer.recourse import make_recourse
+from optimizer.recourse.policies import make_recourse
 from scenarios.plan import Setpoints
 from scenarios.realization import draw
 from scenarios.verdict import Outcome, judge
-from simulator.opendss import OpenDssEngine
+from simulator.opendss.engine import OpenDssEngine
 
 CASES = [
     "dy-unit-lag-loaded",

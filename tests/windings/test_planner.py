@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from winding_cases import OTHERS, PAIRS
 
-from optimizer.constraints.network import BASE_KVA, Network
-from optimizer.first_stage import FirstStage
-from optimizer.methods.statemap import island_state
-from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
-from optimizer.recourse import make_recourse
+from optimizer.network.branches import BASE_KVA
+from optimizer.network.first_stage import FirstStage
+from optimizer.network.network import Network
+from optimizer.network.statemap import island_state
+from optimizer.partitioning.options import PartitioningOptions
+from optimizer.partitioning.planner import PartitioningPlanner
+from optimizer.recourse.policies import make_recourse
 from scenarios.errors import ScenarioError
 from scenarios.feeder import LoadModel
 from scenarios.fleet import Ders
@@ -27,7 +29,7 @@ from scenarios.realization import draw, realize
 from scenarios.scenario import Scenario
 from scenarios.uncertainty import Box
 from scenarios.verdict import Outcome, judge
-from simulator.linear import LinearEngine
+from simulator.linear.engine import LinearEngine
 
 
 def _scenario(feeder, *buses, uncertain=("n1",), switch="l1"):

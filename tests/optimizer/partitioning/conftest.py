@@ -10,11 +10,11 @@ import numpy as np
 import pyomo.environ as pyo
 import pytest
 
-from optimizer.constraints.devices import add_redispatch, redispatch_usd
-from optimizer.constraints.flow import add_flow
-from optimizer.constraints.network import Network
-from optimizer.first_stage import FirstStage
-from optimizer.methods.pyomo_model import solve
+from optimizer.network.devices import add_redispatch, redispatch_usd
+from optimizer.network.first_stage import FirstStage
+from optimizer.network.flow import add_flow
+from optimizer.network.network import Network
+from optimizer.solver.pyomo_model import solve
 from scenarios.feeder import (
     Buses,
     Capacitors,
@@ -28,7 +28,7 @@ from scenarios.feeder import (
 )
 from scenarios.fleet import Ders
 from scenarios.limits import Limits, VoltageTest
-from scenarios.plan import Termination
+from scenarios.proof import Termination
 from scenarios.realization import realize
 from scenarios.scenario import Scenario
 from scenarios.uncertainty import Box

@@ -7,19 +7,20 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from optimizer.centring import centre
-from optimizer.constraints.network import Network
-from optimizer.first_stage import FirstStage
-from optimizer.methods import worst_case
-from optimizer.methods.affine import affine_bound
-from optimizer.methods.decomposition import Outcome, Worst
-from optimizer.methods.island_recourse import TOLERANCE, IslandRecourse
-from optimizer.methods.island_separation import IslandSeparation
-from optimizer.methods.region import Region
-from optimizer.methods.solve import Arrays, _bound, solve_arrays
-from optimizer.methods.worst_case import bracket
-from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
-from scenarios.plan import Termination
+from optimizer.network.first_stage import FirstStage
+from optimizer.network.network import Network
+from optimizer.partitioning.centring import centre
+from optimizer.partitioning.options import PartitioningOptions
+from optimizer.partitioning.planner import PartitioningPlanner
+from optimizer.separation import worst_case
+from optimizer.separation.affine import affine_bound
+from optimizer.separation.island_recourse import TOLERANCE, IslandRecourse
+from optimizer.separation.islands import IslandSeparation
+from optimizer.separation.region import Region
+from optimizer.separation.worst_case import bracket
+from optimizer.solver.decomposition import Outcome, Worst
+from optimizer.solver.solve import Arrays, _bound, solve_arrays
+from scenarios.proof import Termination
 
 _STATUS = highspy.HighsModelStatus
 

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from optimizer.constraints.network import Network
-from optimizer.cutting_plane import CuttingPlaneMaster
-from optimizer.first_stage import FirstStage
-from optimizer.methods.decomposition import decompose
-from optimizer.methods.region import gray_signs
-from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
-from optimizer.subproblems import VertexSubproblems, point_of
+from optimizer.network.first_stage import FirstStage
+from optimizer.network.network import Network
+from optimizer.partitioning.cutting_plane import CuttingPlaneMaster
+from optimizer.partitioning.options import PartitioningOptions
+from optimizer.partitioning.planner import PartitioningPlanner
+from optimizer.partitioning.subproblems import VertexSubproblems, point_of
+from optimizer.separation.region import gray_signs
+from optimizer.solver.decomposition import decompose
 from scenarios.audit import audit
 from scenarios.errors import ScenarioError
 

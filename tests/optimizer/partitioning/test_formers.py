@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from optimizer.judge import LinearJudge
-from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
+from optimizer.partitioning.options import PartitioningOptions
+from optimizer.partitioning.planner import PartitioningPlanner
 from scenarios.realization import realize
 
 

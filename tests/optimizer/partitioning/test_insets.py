@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from optimizer.constraints.network import Network
-from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
+from optimizer.network.network import Network
+from optimizer.partitioning.options import PartitioningOptions
+from optimizer.partitioning.planner import PartitioningPlanner
 from scenarios.errors import ScenarioError
 
 

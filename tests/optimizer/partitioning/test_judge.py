@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from optimizer.judge import LinearJudge
-from optimizer.methods import atlas
-from optimizer.methods.parametric import ParametricProgram
-from optimizer.methods.solve_again import LinearProgram
-from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
-from optimizer.recourse import make_recourse
-from scenarios.plan import Termination
+from optimizer.partitioning.options import PartitioningOptions
+from optimizer.partitioning.planner import PartitioningPlanner
+from optimizer.recourse.policies import make_recourse
+from optimizer.solver import atlas
+from optimizer.solver.parametric import ParametricProgram
+from optimizer.solver.solve_again import LinearProgram
+from scenarios.proof import Termination
 from scenarios.realization import Realizations, draw
 
 

@@ -16,14 +16,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from optimizer.constraints.devices import add_base_setpoints, add_redispatch, redispatch_usd
-from optimizer.constraints.flow import Decisions, add_flow, flow_reach
-from optimizer.constraints.network import BASE_KVA, Network
-from optimizer.methods.pyomo_model import solve
-from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
+from optimizer.network.branches import BASE_KVA
+from optimizer.network.devices import add_base_setpoints, add_redispatch, redispatch_usd
+from optimizer.network.flow import Decisions, add_flow, flow_reach
+from optimizer.network.network import Network
+from optimizer.partitioning.options import PartitioningOptions
+from optimizer.partitioning.planner import PartitioningPlanner
+from optimizer.solver.pyomo_model import solve
 from scenarios.errors import NoPlanExists
 from scenarios.feeder import Connection, Feeder, LoadModel, Loads
-from scenarios.plan import Termination
+from scenarios.proof import Termination
 from scenarios.realization import realize
 from scenarios.uncertainty import Box
 

@@ -7,19 +7,22 @@ import pytest
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from optimizer.constraints.devices import add_base_setpoints, add_redispatch, redispatch_usd
-from optimizer.constraints.flow import Decisions, add_flow
-from optimizer.constraints.network import BASE_KVA, Network
-from optimizer.constraints.topology import FORMULATIONS
-from optimizer.first_stage import FirstStage
-from optimizer.methods.island_separation import IslandSeparation
-from optimizer.methods.pyomo_model import solve
-from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
+from optimizer.network.branches import BASE_KVA
+from optimizer.network.devices import add_base_setpoints, add_redispatch, redispatch_usd
+from optimizer.network.first_stage import FirstStage
+from optimizer.network.flow import Decisions, add_flow
+from optimizer.network.network import Network
+from optimizer.network.topology import FORMULATIONS
+from optimizer.partitioning.options import PartitioningOptions
+from optimizer.partitioning.planner import PartitioningPlanner
 from optimizer.planner import make_planner
+from optimizer.separation.islands import IslandSeparation
+from optimizer.solver.pyomo_model import solve
 from scenarios.audit import audit
 from scenarios.errors import ConfigError, NoPlanExists, PlanNotFound, ScenarioError
 from scenarios.fleet import Substations
-from scenarios.plan import Termination, plan_from_json, plan_to_json
+from scenarios.plan import plan_from_json, plan_to_json
+from scenarios.proof import Termination
 from scenarios.realization import realize
 from scenarios.uncertainty import Box
 

@@ -3,15 +3,16 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from optimizer.centring import ENOUGH
-from optimizer.constraints.network import MARGINS, Network
-from optimizer.dispatch import Dispatch
-from optimizer.first_stage import FirstStage
-from optimizer.methods.region import gray_signs
-from optimizer.methods.statemap import island_state
-from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
-from optimizer.recourse import make_recourse
-from optimizer.recourse_cost import corner_redispatch_usd
+from optimizer.network.first_stage import FirstStage
+from optimizer.network.network import MARGINS, Network
+from optimizer.network.statemap import island_state
+from optimizer.partitioning.centring import ENOUGH
+from optimizer.partitioning.options import PartitioningOptions
+from optimizer.partitioning.planner import PartitioningPlanner
+from optimizer.recourse.cost import corner_redispatch_usd
+from optimizer.recourse.dispatch import Dispatch
+from optimizer.recourse.policies import make_recourse
+from optimizer.separation.region import gray_signs
 from scenarios.errors import ConfigError, ScenarioError
 from scenarios.feeder import Feeder, LoadModel, Loads
 from scenarios.limits import Limits, VoltageTest
@@ -19,7 +20,7 @@ from scenarios.plan import Setpoints
 from scenarios.realization import Realizations, draw, realize
 from scenarios.uncertainty import Box
 from scenarios.verdict import Outcome, judge
-from simulator.linear import LinearEngine
+from simulator.linear.engine import LinearEngine
 
 
 def _plan(scenario, **options):

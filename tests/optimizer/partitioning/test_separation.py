@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 
-from optimizer.constraints.network import Network
-from optimizer.first_stage import FirstStage
-from optimizer.methods.island_separation import IslandSeparation
-from optimizer.methods.separation import MOST_UNCERTAIN, gray_signs
-from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
+from optimizer.network.first_stage import FirstStage
+from optimizer.network.network import Network
+from optimizer.partitioning.options import PartitioningOptions
+from optimizer.partitioning.planner import PartitioningPlanner
+from optimizer.separation.enumeration import MOST_UNCERTAIN
+from optimizer.separation.islands import IslandSeparation
+from optimizer.separation.region import gray_signs
 from scenarios.errors import ScenarioError
 from scenarios.realization import uniforms
 

@@ -3,11 +3,12 @@ import pyomo.environ as pyo
 import pytest
 from scipy import sparse
 
-from optimizer.methods.parametric import ParametricProgram, Rows
-from optimizer.methods.pyomo_model import solve
-from optimizer.methods.solve import Arrays
-from optimizer.methods.solve_again import LinearProgram
-from scenarios.plan import Termination
+from optimizer.solver.bases import Rows
+from optimizer.solver.parametric import ParametricProgram
+from optimizer.solver.pyomo_model import solve
+from optimizer.solver.solve import Arrays
+from optimizer.solver.solve_again import LinearProgram
+from scenarios.proof import Termination
 
 
 def _knapsack(size, seed=0):

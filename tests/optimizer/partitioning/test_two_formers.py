@@ -5,17 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from optimizer.constraints.network import Network
-from optimizer.methods.decomposition import decompose
-from optimizer.methods.island_separation import IslandSeparation
-from optimizer.partitioning import PartitioningOptions
-from optimizer.partitioning_master import PartitioningMaster
-from optimizer.plans import assemble
-from optimizer.recourse import make_recourse
+from optimizer.network.network import Network
+from optimizer.partitioning.master import PartitioningMaster
+from optimizer.partitioning.options import PartitioningOptions
+from optimizer.partitioning.plans import assemble
+from optimizer.recourse.policies import make_recourse
+from optimizer.separation.islands import IslandSeparation
+from optimizer.solver.decomposition import decompose
 from scenarios.audit import audit
 from scenarios.realization import draw, realize
 from scenarios.verdict import Outcome, judge
-from simulator.linear import LinearEngine
+from simulator.linear.engine import LinearEngine
 
 
 def _plan(scenario, formers, closed, dead=()):
@@ -66,7 +66,7 @@ def test_two_formers_may_not_be_forced_on_an_island_of_one(random_scenario):
 
 
 def test_two_sources_in_one_island_are_solved_by_opendss(networked):
-    from simulator.opendss import OpenDssEngine
+    from simulator.opendss.engine import OpenDssEngine
 
     scenario = networked(0.0)
     scenario = replace(scenario, limits=replace(scenario.limits, grid_forming_per_island=2))

@@ -7,13 +7,13 @@ import numpy as np
 import pyomo.environ as pyo
 import pytest
 
-from optimizer.constraints.devices import add_base_setpoints
-from optimizer.constraints.flow import Decisions, add_flow
-from optimizer.constraints.network import Network
-from optimizer.methods.pyomo_model import solve
-from optimizer.partitioning import PartitioningPlanner
-from optimizer.partitioning_options import PartitioningOptions
-from optimizer.why import Standing, why_dead
+from optimizer.network.devices import add_base_setpoints
+from optimizer.network.flow import Decisions, add_flow
+from optimizer.network.network import Network
+from optimizer.partitioning.options import PartitioningOptions
+from optimizer.partitioning.planner import PartitioningPlanner
+from optimizer.partitioning.why import Standing, why_dead
+from optimizer.solver.pyomo_model import solve
 from scenarios.feeder import (
     Buses,
     Capacitors,

@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer.constraints.network import Network
-from optimizer.first_stage import FirstStage
-from optimizer.methods import worst_case
-from optimizer.methods.affine import affine_bound
-from optimizer.methods.dual_bound import bracket_by_duals, dual_bound
-from optimizer.methods.island_recourse import TOLERANCE, IslandRecourse, uncertain_directions
-from optimizer.methods.island_separation import IslandSeparation
-from optimizer.methods.region import Region, gray_signs, vertex_count
-from optimizer.methods.worst_case import bracket
-from optimizer.partitioning import PartitioningOptions, PartitioningPlanner
-from optimizer.partitioning_master import PartitioningMaster
-from optimizer.partitioning_options import SEPARATIONS
+from optimizer.network.first_stage import FirstStage
+from optimizer.network.network import Network
+from optimizer.partitioning.master import PartitioningMaster
+from optimizer.partitioning.options import SEPARATIONS, PartitioningOptions
+from optimizer.partitioning.planner import PartitioningPlanner
+from optimizer.separation import worst_case
+from optimizer.separation.affine import affine_bound
+from optimizer.separation.dual_bound import bracket_by_duals, dual_bound
+from optimizer.separation.island_recourse import TOLERANCE, IslandRecourse, uncertain_directions
+from optimizer.separation.islands import IslandSeparation
+from optimizer.separation.region import Region, gray_signs, vertex_count
+from optimizer.separation.worst_case import bracket
 from scenarios.errors import ScenarioError
 from scenarios.realization import uniforms
 from scenarios.uncertainty import Box
@@ -261,7 +261,7 @@ def test_duals_bound_the_distance_from_limits_exactly(random_scenario, seed):
 def test_where_limits_are_kept_at_a_distance_duals_alone_prove_the_cost(
     random_scenario, monkeypatch
 ):
-    from optimizer.methods import dual_bound as module
+    from optimizer.separation import dual_bound as module
 
     def none(*_, **__):
         raise LookupError("an affine rule was asked for")
@@ -403,6 +403,6 @@ def test_the_larger_feeder_is_certified_within_five_minutes():
 
 
 def test_every_pattern_is_its_own():
-    from optimizer.methods.affine import PATTERNS
+    from optimizer.separation.affine import PATTERNS
 
     assert {tuple(p) for p in PATTERNS.tolist()} == set(product((1.0, -1.0), repeat=3))

@@ -10,11 +10,12 @@ import pytest
 from scenarios.feeder import Feeder, LoadModel
 from scenarios.fleet import Ders
 from scenarios.limits import Limits
-from scenarios.plan import Plan, Proof, Setpoints, Termination
+from scenarios.plan import Plan, Setpoints
+from scenarios.proof import Proof, Termination
 from scenarios.realization import Realizations, draw
 from scenarios.scenario import Scenario
 from scenarios.uncertainty import Box
-from simulator.reader import read_feeder
+from simulator.reader.feeder import read_feeder
 
 FEEDER = Path(__file__).parents[3] / "configs/feeders/ieee37-networked/ieee37_networked.dss"
 SWITCHES = (

@@ -10,7 +10,7 @@ import pytest
 
 from scenarios.feeder import LoadModel
 from scenarios.realization import Realizations
-from simulator.opendss import OpenDssEngine
+from simulator.opendss.engine import OpenDssEngine
 
 pytestmark = pytest.mark.engine_thread
 

@@ -11,9 +11,9 @@ from scenarios.plan import Plan
 from scenarios.realization import Realizations
 from scenarios.snapshot import Snapshots
 from scenarios.verdict import Outcome, judge
-from simulator.opendss import MAX_ITERATIONS, OpenDssEngine
-from simulator.opendss_newton import EVALUATIONS
-from simulator.reader import read_feeder
+from simulator.opendss.engine import MAX_ITERATIONS, OpenDssEngine
+from simulator.opendss.newton import EVALUATIONS
+from simulator.reader.feeder import read_feeder
 
 pytestmark = pytest.mark.engine_thread
 

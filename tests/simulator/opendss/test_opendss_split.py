@@ -9,8 +9,8 @@ from scenarios.plan import Setpoints
 from scenarios.realization import realize, uniforms
 from scenarios.scenario import Scenario
 from scenarios.uncertainty import Box
-from simulator.opendss import OpenDssEngine
-from simulator.reader import read_feeder
+from simulator.opendss.engine import OpenDssEngine
+from simulator.reader.feeder import read_feeder
 
 HEAD = """\
 Clear

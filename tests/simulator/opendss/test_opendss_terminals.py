@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scenarios.errors import EngineError
-from simulator.opendss import OpenDssEngine
+from simulator.opendss.engine import OpenDssEngine
 
 pytestmark = pytest.mark.engine_thread
 

@@ -13,9 +13,9 @@ from scenarios.errors import ConfigError, EngineError
 from scenarios.feeder import Feeder
 from scenarios.realization import Realizations
 from scenarios.verdict import Outcome, judge
-from simulator.opendss import OpenDssEngine
-from simulator.opendss_circuit import DssCircuit
-from simulator.reader import read_feeder
+from simulator.opendss.circuit import DssCircuit
+from simulator.opendss.engine import OpenDssEngine
+from simulator.reader.feeder import read_feeder
 
 pytestmark = pytest.mark.engine_thread
 

@@ -1,0 +1,1 @@
+"""Other people's formats and frameworks: OEDISI, ONM, emitted launch files."""

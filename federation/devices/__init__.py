@@ -1,1 +1,0 @@
-"""DERs as devices: Modbus/TCP client and emulator, SunSpec models."""

@@ -1,0 +1,1 @@
+"""What a family of optimizers adds to studies and records, one file each."""

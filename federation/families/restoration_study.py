@@ -1,0 +1,221 @@
+"""From ``[restoration]`` and its tables to a `RestorationCase`, with every fault found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel
+
+from federation.config.restoration import RestorationConfig
+from federation.config.study import DersConfig, FeederConfig, LimitsConfig, PlannerConfig
+from federation.config.study_file import Origin, did_you_mean
+from federation.families.restoration_files import read_devices, read_failures
+from federation.studies.build import ders_of, limits_of
+from scenarios.errors import ConfigError
+from scenarios.feeder import Feeder
+from scenarios.restoration import Device, LineDevices, RestorationCase, RestorationWeights
+from scenarios.restoration_trial import moving_lines
+
+__all__ = ["Damage", "damage_faults", "restores", "table_path"]
+
+FAMILY = "restoration"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Damage:
+    """What a study says of lines: their devices, the failed ones, and the rest of the section."""
+
+    config: RestorationConfig
+    devices: LineDevices
+    failed: tuple[str, ...]
+
+    def case(self, name: str, feeder: Feeder, sections: Mapping[str, BaseModel]) -> RestorationCase:
+        """Put the case together; its feeder's switches are the lines that may move.
+
+        Raises
+        ------
+        ScenarioError
+            With every contradiction between the pieces.
+        """
+        ders, limits = sections.get("ders"), sections.get("limits")
+        assert isinstance(ders, DersConfig)
+        assert isinstance(limits, LimitsConfig)
+        case = RestorationCase(
+            name=name,
+            feeder=feeder,
+            devices=self.devices,
+            failed=np.zeros(0, np.int64),
+            limits=limits_of(limits),
+            weights=RestorationWeights(**self.config.weights.model_dump()),
+            ders=ders_of(ders, feeder) if ders.fleet else None,
+            protection_remote=self.config.protection_remote,
+        ).with_failures(self.failed, buried=self.config.buried)
+        moves = np.isin(feeder.lines.ids, moving_lines(case))
+        return replace(case, feeder=replace(feeder, lines=replace(feeder.lines, switchable=moves)))
+
+
+def restores(sections: Mapping[str, BaseModel]) -> bool:
+    """Whether the study's family is this one."""
+    planner = sections.get("planner")
+    return isinstance(planner, PlannerConfig) and planner.family == FAMILY
+
+
+def table_path(given: str, folders: Sequence[Path]) -> Path | None:
+    """Find a table in the first folder that has it; an absolute path is taken as it is."""
+    tried = [Path(given)] if Path(given).is_absolute() else [folder / given for folder in folders]
+    return next((path for path in tried if path.is_file()), None)
+
+
+def damage_faults(
+    sections: Mapping[str, BaseModel], feeder: Feeder, folders: Sequence[Path], origin: Origin
+) -> tuple[Damage | None, list[str]]:
+    """Read the section's tables and hold them against the feeder.
+
+    Parameters
+    ----------
+    sections
+        The readable parts of the study.
+    feeder
+        As its file has it.
+    folders
+        Where tables are looked for: the study's folder, then that of the feeder's file.
+    origin
+        Names the study in messages.
+
+    Returns
+    -------
+    damage, faults
+        None where the family is another, or where something is wrong.
+    """
+    config = sections.get("restoration")
+    if not isinstance(config, RestorationConfig):
+        return None, []
+    if not restores(sections):
+        if config == RestorationConfig():
+            return None, []
+        wrong = f'is for [planner] family = "{FAMILY}"; name that family, or leave it out'
+        return None, [f"{origin.place(('restoration',))} {wrong}"]
+    devices, faults = _devices(config, feeder, folders, origin)
+    failed, more = _failed(config, feeder, folders, origin)
+    faults += more
+    if not more and config.buried > len(failed):
+        wrong = f"is more than the {len(failed)} failed lines"
+        faults.append(origin.fault(("restoration", "buried"), config.buried, wrong))
+    if devices is not None:
+        faults += _switch_faults(sections.get("feeder"), devices, origin)
+    if devices is None or faults:
+        return None, faults
+    return Damage(config=config, devices=devices, failed=failed), []
+
+
+def _devices(
+    config: RestorationConfig, feeder: Feeder, folders: Sequence[Path], origin: Origin
+) -> tuple[LineDevices | None, list[str]]:
+    """Devices of every line: those of the table, or of the feeder's file, then the study's own."""
+    faults = _unknown(("restoration", "lines"), config.lines, feeder, origin)
+    own = LineDevices(
+        line_ids=feeder.lines.ids,
+        underground=np.zeros(len(feeder.lines.ids), bool),
+        device=tuple(
+            (Device.REMOTE, Device.REMOTE) if switch else (Device.NONE, Device.NONE)
+            for switch in feeder.lines.switchable
+        ),
+    )
+    if config.devices is not None:
+        path = table_path(config.devices, folders)
+        if path is None:
+            key = ("restoration", "devices")
+            return None, [*faults, _no_table(key, config.devices, origin)]
+        try:
+            own = read_devices(path, feeder)
+        except ConfigError as error:
+            return None, [*faults, *error.faults]
+    cable, device = own.underground.copy(), list(own.device)
+    for k, name in enumerate(feeder.lines.ids):
+        said = config.lines.get(name)
+        if said is None:
+            continue
+        cable[k] = cable[k] if said.kind is None else said.kind == "underground"
+        one, other = said.from_device or said.device, said.to_device or said.device
+        device[k] = (
+            device[k][0] if one is None else Device(one),
+            device[k][1] if other is None else Device(other),
+        )
+    made = LineDevices(line_ids=feeder.lines.ids, underground=cable, device=tuple(device))
+    return made, faults
+
+
+def _failed(
+    config: RestorationConfig, feeder: Feeder, folders: Sequence[Path], origin: Origin
+) -> tuple[tuple[str, ...], list[str]]:
+    if config.failures is not None and config.failed:
+        both = "is given beside a table of failures; keep one of the two"
+        return config.failed, [f"{origin.place(('restoration', 'failed'))} {both}"]
+    if config.failures is None:
+        if not config.failed:
+            none = "names no failed line; list some, or name a table with failures = "
+            return (), [f'{origin.place(("restoration", "failed"))} {none}"failures.csv"']
+        key = ("restoration", "failed")
+        return config.failed, _unknown(key, config.failed, feeder, origin)
+    path = table_path(config.failures, folders)
+    if path is None:
+        return (), [_no_table(("restoration", "failures"), config.failures, origin)]
+    try:
+        failed = read_failures(path)
+    except ConfigError as error:
+        return (), list(error.faults)
+    return failed, [
+        f"{path}: failed line {name} is not a line of feeder {feeder.name}; "
+        f"{did_you_mean(name, feeder.lines.ids, 'lines')}"
+        for name in failed
+        if name not in feeder.lines.ids
+    ]
+
+
+def _unknown(
+    key: tuple[str, ...],
+    names: Sequence[str] | Mapping[str, object],
+    feeder: Feeder,
+    origin: Origin,
+) -> list[str]:
+    """Find what is no line: an item of a list, or the key of a table."""
+    wrong = f"is not a line of feeder {feeder.name}"
+    near = {
+        k: did_you_mean(name, feeder.lines.ids, "lines")
+        for k, name in enumerate(names)
+        if name not in feeder.lines.ids
+    }
+    if isinstance(names, Mapping):
+        keys = list(names)
+        return [f"{origin.place((*key, keys[k]))} {wrong}; {text}" for k, text in near.items()]
+    return [origin.fault((*key, k), names[k], wrong, text) for k, text in near.items()]
+
+
+def _switch_faults(config: BaseModel | None, devices: LineDevices, origin: Origin) -> list[str]:
+    """Find switches that the study asks to move or to hold: their devices say what moves."""
+    if not isinstance(config, FeederConfig):
+        return []
+    device = dict(zip(devices.line_ids, devices.device, strict=True))
+    faults = []
+    for k, name in enumerate(config.switches or ()):
+        ends = set(device.get(name, ()))
+        if not ends or ends & {Device.REMOTE, Device.RECLOSER, Device.BREAKER}:
+            continue
+        by = "by hand (device manual)" if Device.MANUAL in ends else "by nothing (device none)"
+        wrong = f"is moved {by}, which no phase of a restoration may ask for"
+        remedy = f'leave it out, or give it lines.{name} = {{ device = "remote" }}'
+        faults.append(origin.fault(("feeder", "switches", k), name, wrong, remedy))
+    for key in ("locked_open", "locked_closed"):
+        for name in getattr(config, key):
+            wrong = "has no use in a restoration, where devices say what moves"
+            remedy = f'give it lines.{name} = {{ device = "manual" }} in [restoration]'
+            faults.append(origin.fault(("feeder", key), name, wrong, remedy))
+    return faults
+
+
+def _no_table(key: tuple[str, ...], given: str, origin: Origin) -> str:
+    wrong = "is no file beside the study or the feeder's file"
+    return origin.fault(key, given, wrong, "give the path of a CSV table")

@@ -1,0 +1,1 @@
+"""Between command and device: faults, real time, stuck switches, Modbus and SunSpec."""

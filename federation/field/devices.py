@@ -1,0 +1,167 @@
+"""DERs that are devices of their own, between the planner's command and the feeder's input.
+
+Commands and measurements are held against the DER's capability, both ways. A device that does
+not answer, or not as it should, costs a verdict (*stale*), not the run: its last good output
+stays in force, and a later command tries to connect again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from federation.addresses import host_and_port
+from federation.config.faults import DevicesConfig
+from federation.field.channel import DeviceReading
+from federation.field.modbus_client import DeviceLostError, DeviceRefusedError, SunspecDevice
+from scenarios.arrays import BoolArray, FloatArray
+from scenarios.errors import ConfigError
+from scenarios.plan import Plan
+from scenarios.scenario import Scenario
+
+__all__ = ["ModbusDevices"]
+
+_RETRY_AFTER_S = 0.2  # between two attempts to connect to a device that was lost
+
+
+@dataclass(slots=True, kw_only=True)
+class _Kept:
+    """A device and the last output it was seen to have."""
+
+    device: SunspecDevice
+    der: int
+    p_kw: FloatArray
+    q_kvar: FloatArray
+    seen_s: float | None = None
+    try_after_s: float = 0.0
+    fault: str = ""
+
+
+class ModbusDevices:
+    """The devices of a study, between the planner's command and the feeder's input.
+
+    A device is commanded the sum of its phases; how it shares that out is its own affair and
+    shows in what is measured. Its capability is the study's.
+
+    Parameters
+    ----------
+    config
+        Addresses and deadlines.
+    scenario
+        The DERs they are.
+    clock
+        Seconds, for ages.
+    """
+
+    def __init__(
+        self,
+        config: DevicesConfig,
+        scenario: Scenario,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config, self._scenario, self._clock = config, scenario, clock
+        self._kept: list[_Kept] = []
+
+    @property
+    def faults(self) -> Sequence[str]:
+        """The last thing that went wrong with each device; empty where nothing did."""
+        return tuple(kept.fault for kept in self._kept)
+
+    def start(self, plan: Plan) -> None:
+        """Take up a plan; until a device is seen, its output is taken to be the base's.
+
+        Raises
+        ------
+        ConfigError
+            If the plan makes one of them grid-forming: nobody commands what such a DER gives.
+        """
+        ids = self._scenario.ders.ids
+        forming = [name for name in self._config.at if plan.grid_forming[0, ids.index(name)]]
+        if forming:
+            raise ConfigError(
+                f"[devices] {', '.join(forming)} forms an island in this plan, so the grid decides "
+                "its output and no set-point does; make a device of another DER"
+            )
+        self.close()
+        self._kept = []
+        for name, address in self._config.at.items():
+            found = host_and_port(address)
+            if found is None:
+                raise ConfigError(f"[devices] at.{name} = {address!r} is not HOST:PORT")
+            device = SunspecDevice(
+                *found, unit=self._config.unit, deadline_s=self._config.deadline_s
+            )
+            der = ids.index(name)
+            p, q = plan.p_kw[0, der], plan.q_kvar[0, der]
+            self._kept.append(_Kept(device=device, der=der, p_kw=p, q_kvar=q))
+
+    def apply(self, p_kw: FloatArray, q_kvar: FloatArray) -> DeviceReading:
+        """Command every device and read what it does.
+
+        Returns
+        -------
+        DeviceReading
+            Where a device was lost or refused, its last good output; ``lost`` counts both.
+        """
+        p, q = p_kw.copy(), q_kvar.copy()
+        lost = 0
+        for kept in self._kept:
+            lost += not self._exchange(kept, p_kw[kept.der], q_kvar[kept.der])
+            p[kept.der], q[kept.der] = kept.p_kw, kept.q_kvar
+        ages = [
+            np.inf if kept.seen_s is None else self._clock() - kept.seen_s for kept in self._kept
+        ]
+        return DeviceReading(p_kw=p, q_kvar=q, age_s=max(ages, default=0.0), lost=lost)
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        for kept in self._kept:
+            kept.device.close()
+
+    def _exchange(self, kept: _Kept, p_kw: FloatArray, q_kvar: FloatArray) -> bool:
+        """Command and measure one device; false if it was lost or refused."""
+        if self._clock() < kept.try_after_s:
+            return False
+        try:
+            self._inside(kept.der, p_kw, q_kvar, "the command", whole=True)
+            kept.device.command(float(p_kw.sum()), float(q_kvar.sum()))
+            measured_p, measured_q = kept.device.measure()
+            self._inside(kept.der, measured_p, measured_q, "the measurement", whole=False)
+        except DeviceLostError as error:
+            kept.fault, kept.try_after_s = str(error), self._clock() + _RETRY_AFTER_S
+            return False
+        except DeviceRefusedError as error:
+            kept.fault = str(error)
+            return False
+        feeds = self._scenario.ders.phases[kept.der]  # the rest is the meter's own error
+        kept.p_kw, kept.q_kvar = np.where(feeds, measured_p, 0.0), np.where(feeds, measured_q, 0.0)
+        kept.seen_s, kept.fault = self._clock(), ""
+        return True
+
+    def _inside(
+        self, der: int, p_kw: FloatArray, q_kvar: FloatArray, what: str, *, whole: bool
+    ) -> None:
+        """Refuse numbers outside the DER's capability, of the whole DER or of each phase."""
+        ders, name = self._scenario.ders, self._scenario.ders.ids[der]
+        slack = self._config.tolerance * np.abs(ders.p_max_kw[der]).max()
+        for values, low, high, unit in (
+            (p_kw, ders.p_min_kw[der], ders.p_max_kw[der], "kW"),
+            (q_kvar, ders.q_min_kvar[der], ders.q_max_kvar[der], "kvar"),
+        ):
+            if whole:
+                bad = _outside(values.sum(), low.sum() - slack, high.sum() + slack)
+            else:
+                bad = _outside(values, low - slack, high + slack)
+            if np.any(bad):
+                raise DeviceRefusedError(
+                    f"{name}: {what} is {values} {unit}; it can do {low} to {high}"
+                )
+
+
+def _outside(
+    values: FloatArray | float, low: FloatArray | float, high: FloatArray | float
+) -> BoolArray:
+    return np.asarray(~((values >= low) & (values <= high)))

@@ -1,0 +1,249 @@
+"""One device over Modbus/TCP: finds its SunSpec models, writes set-points, reads outputs.
+
+Only the set-point registers of model 704 are ever written. Every call has a deadline, and
+what is wrong with an answer is said in one of two exceptions, neither of which ends a run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from federation.addresses import host_and_port
+from federation.field.sunspec import (
+    BASES,
+    CONTROLS,
+    END,
+    MEASUREMENT,
+    SIGNATURE,
+    TABLES,
+    VARS,
+    WATTS,
+    WRITABLE,
+    decode,
+    encode,
+    scaled,
+    unscaled,
+)
+from scenarios.arrays import FloatArray
+from scenarios.errors import ConfigError, FederationError
+
+try:
+    from pymodbus.client import ModbusTcpClient
+    from pymodbus.exceptions import ModbusException
+except ImportError as missing:  # an optional dependency
+    raise ConfigError(
+        "[devices] needs the Modbus client, which is not installed; pip install 'gridproof[device]'"
+    ) from missing
+
+__all__ = ["DeviceLostError", "DeviceRefusedError", "SunspecDevice", "probe_device"]
+
+logging.getLogger("pymodbus").addHandler(logging.NullHandler())
+
+_AT_ONCE = 100  # registers in one read; the protocol allows 125
+_MODELS_AT_MOST = 64
+
+
+class DeviceLostError(Exception):
+    """No answer, or no connection; the run goes on."""
+
+
+class DeviceRefusedError(Exception):
+    """An answer that cannot be taken, or a command that may not be sent; the run goes on."""
+
+
+class SunspecDevice:
+    """One device: finds its models, writes set-points, reads outputs.
+
+    Parameters
+    ----------
+    host, port, unit
+        Where it is.
+    deadline_s
+        Longest wait for a connection and for one answer, s.
+    """
+
+    def __init__(self, host: str, port: int, *, unit: int = 1, deadline_s: float = 1.0) -> None:
+        self.address = f"{host}:{port}"
+        self._unit = unit
+        self._client = ModbusTcpClient(host, port=port, timeout=deadline_s, retries=0)
+        self._starts: dict[int, int] = {}
+        self._factors: dict[str, int] = {}
+
+    @property
+    def models(self) -> list[int]:
+        """Ids of the models found, in the order of their registers."""
+        return list(self._starts)
+
+    def connect(self) -> None:
+        """Connect and find the models, if that is not done; raises as `command`."""
+        if self._client.connected and self._starts:
+            return
+        self._starts = {}
+        try:
+            connected = self._client.connect()  # type: ignore[no-untyped-call]
+        except OSError as error:  # a name that does not resolve, say
+            raise DeviceLostError(f"{self.address}: {error}") from error
+        if not connected:
+            raise DeviceLostError(f"{self.address}: no connection")
+        starts = self._scan()
+        for model in (MEASUREMENT, CONTROLS):
+            if model not in starts:
+                self.close()
+                raise DeviceRefusedError(
+                    f"{self.address}: no SunSpec model {model}; found {', '.join(map(str, starts))}"
+                )
+        self._starts = starts
+        self._factors = self._read_factors()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._starts = {}
+        self._client.close()  # type: ignore[no-untyped-call]
+
+    def command(self, p_kw: float, q_kvar: float) -> None:
+        """Write set-points of all phases together.
+
+        Raises
+        ------
+        DeviceLostError
+            If it does not answer within the deadline; the connection is dropped.
+        DeviceRefusedError
+            If it does not take them.
+        """
+        self.connect()
+        watts = unscaled(1000.0 * p_kw, self._factors["WSet_SF"])
+        volt_amperes = unscaled(1000.0 * q_kvar, self._factors["VarSet_SF"])
+        self._write({"WSetEna": 1, "WSetMod": WATTS, "WSet": watts})
+        self._write({"VarSetEna": 1, "VarSetMod": VARS, "VarSetPri": 0, "VarSet": volt_amperes})
+
+    def measure(self) -> tuple[FloatArray, FloatArray]:
+        """Read the (3,) outputs of phases a, b, c, kW and kvar; raises as `command`."""
+        self.connect()
+        points = TABLES[MEASUREMENT].points
+        first, last = points["WL1"].offset, points["VarL3"].offset
+        registers = self._read(self._starts[MEASUREMENT] + first, last - first + 1)
+        found = []
+        for quantity in ("W", "Var"):
+            values = []
+            for slot in ("L1", "L2", "L3"):
+                point = points[quantity + slot]
+                number = decode(point.kind, registers[point.offset - first :][: point.words])
+                if number is None:
+                    raise DeviceRefusedError(f"{self.address}: {point.name} is not implemented")
+                values.append(scaled(number, self._factors[f"{quantity}_SF"]))
+            found.append(np.array(values, float) / 1000.0)
+        return found[0], found[1]
+
+    # -------------------------------------------------------------------------- registers
+    def _scan(self) -> dict[int, int]:
+        """Find each model's first point, walking the chain from its signature."""
+        for base in BASES:
+            try:
+                found = self._read(base, 2)
+            except DeviceRefusedError:  # no registers there
+                continue
+            if tuple(found) == SIGNATURE:
+                return self._chain(base + 2)
+        self.close()
+        raise DeviceRefusedError(f"{self.address}: no SunSpec signature at {BASES}")
+
+    def _chain(self, at: int) -> dict[int, int]:
+        starts: dict[int, int] = {}
+        for _ in range(_MODELS_AT_MOST):
+            model, length = self._read(at, 2)
+            if model == END:
+                return starts
+            table = TABLES.get(model)
+            if table is None or length == table.length:  # another length is another model
+                starts.setdefault(model, at + 2)
+            at += 2 + length
+            if at > 0xFFFD:
+                break
+        self.close()
+        raise DeviceRefusedError(f"{self.address}: the chain of SunSpec models has no end")
+
+    def _read_factors(self) -> dict[str, int]:
+        factors = {}
+        for model, names in (
+            (MEASUREMENT, ("W_SF", "Var_SF")),
+            (CONTROLS, ("WSet_SF", "VarSet_SF")),
+        ):
+            for name in names:
+                point = TABLES[model].points[name]
+                value = decode(point.kind, self._read(self._starts[model] + point.offset, 1))
+                if value is None or not -10 <= value <= 10:
+                    self.close()
+                    raise DeviceRefusedError(
+                        f"{self.address}: {name} is {value}; a scale factor is -10 to 10"
+                    )
+                factors[name] = value
+        return factors
+
+    def _write(self, values: dict[str, int]) -> None:
+        """Write neighbouring points in one request; anything not declared is a mistake."""
+        points = [TABLES[CONTROLS].points[name] for name in values]
+        registers: list[int] = []
+        for point in points:
+            if point.name not in WRITABLE or point.offset != points[0].offset + len(registers):
+                raise ValueError(f"{point.name} may not be written here")
+            registers += encode(point.kind, values[point.name], point.words)
+        at = self._starts[CONTROLS] + points[0].offset
+        self._ask(
+            lambda: self._client.write_registers(at, registers, device_id=self._unit),
+            f"writing {', '.join(values)}",
+        )
+
+    def _read(self, at: int, count: int) -> list[int]:
+        registers: list[int] = []
+        while len(registers) < count:
+            part = min(_AT_ONCE, count - len(registers))
+            where = at + len(registers)
+            answer = self._ask(
+                lambda where=where, part=part: self._client.read_holding_registers(  # type: ignore[misc]
+                    where, count=part, device_id=self._unit
+                ),
+                f"reading {part} registers at {where}",
+            )
+            if len(answer) != part:
+                raise DeviceRefusedError(f"{self.address}: {len(answer)} registers, {part} asked")
+            registers += answer
+        return registers
+
+    def _ask(self, call: Callable[[], object], what: str) -> list[int]:
+        try:
+            answer = call()
+        except (ModbusException, OSError) as error:
+            self.close()
+            raise DeviceLostError(f"{self.address}: {what}: {error}") from error
+        if answer.isError():  # type: ignore[attr-defined]
+            raise DeviceRefusedError(f"{self.address}: {what}: {answer}")
+        return list(getattr(answer, "registers", None) or [])
+
+
+def probe_device(address: str, *, unit: int, deadline_s: float) -> dict[str, Any]:
+    """Look at a device without writing to it: its models, and its output of phases a, b, c.
+
+    Raises
+    ------
+    ConfigError
+        If the address is none.
+    FederationError
+        If it does not answer, or not as a SunSpec DER.
+    """
+    found = host_and_port(address)
+    if found is None:
+        raise ConfigError(
+            f"{address!r} is not HOST:PORT; write for example 127.0.0.1:5020 or [::1]:5020"
+        )
+    device = SunspecDevice(*found, unit=unit, deadline_s=deadline_s)
+    try:
+        p_kw, q_kvar = device.measure()
+        return {"models": device.models, "p_kw": p_kw.tolist(), "q_kvar": q_kvar.tolist()}
+    except (DeviceLostError, DeviceRefusedError) as error:
+        raise FederationError(str(error)) from error
+    finally:
+        device.close()

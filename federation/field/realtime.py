@@ -1,0 +1,114 @@
+"""Real time: one realization per step of the wall clock, and how late everything was.
+
+A step ``k`` is due at ``start + k · step / factor``, whatever happened before: lateness is
+not forgiven, so a planner that is too slow shows as lateness that grows. HELICS' own real
+time flags (``rt_lag``, ``rt_lead``) are left alone: beyond the lag they grant the time and
+hand out the last value as if it were new. Here the feeder waits for the answer to its own
+question, and what came too late is judged *stale*.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from federation.config.faults import RealtimeConfig
+from federation.field.channel import as_stale
+from federation.members.jobs import Trace
+from federation.wire.frames import now
+from scenarios.errors import FederationError
+from scenarios.verdict import Verdicts
+
+__all__ = ["PACE_COLUMNS", "Pace"]
+
+PACE_COLUMNS = ("lateness_s", "loads_age_s", "setpoints_age_s")
+"""Kept beside each verdict, s of the feeder's world: how late its step began, and how old
+the loads that were answered and the set-points were when the physics took them."""
+
+
+class Pace:
+    """Holds a feeder to the wall clock.
+
+    Parameters
+    ----------
+    config
+        The section; its ``step_s`` must be given.
+    monotonic, sleep
+        The clock steps are due by.
+    wall
+        The clock messages are stamped with, seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        config: RealtimeConfig,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        wall: Callable[[], float] = now,
+    ) -> None:
+        if config.step_s is None:
+            raise ValueError("real time needs step_s")
+        self._config, self._step_s = config, config.step_s
+        self._monotonic, self._sleep, self._wall = monotonic, sleep, wall
+        self._started_s: float | None = None
+        self._steps = 0
+        self._lateness_s = 0.0
+
+    @property
+    def stale_after_s(self) -> float:
+        """Age at which set-points count as stale, s of the feeder's world."""
+        return self._config.stale_after_s or self._step_s
+
+    def await_step(self) -> None:
+        """Wait until the next step is due; the first is due at once.
+
+        Raises
+        ------
+        FederationError
+            If it was due too long ago and the run is strict.
+        """
+        if self._started_s is None:
+            self._started_s = self._monotonic()
+        due_s = self._started_s + self._steps * self._step_s / self._config.factor
+        self._steps += 1
+        left_s = due_s - self._monotonic()
+        if left_s > 0.0:
+            self._sleep(left_s)
+        self._lateness_s = (self._monotonic() - due_s) * self._config.factor
+        most_s = self._config.late_after_s or self._step_s
+        if self._config.strict and self._lateness_s > most_s:
+            raise FederationError(
+                f"real time: step {self._steps} began {self._lateness_s:.3f} s late; strict allows "
+                f"{most_s:g} s. Lower [realtime] factor, raise step_s, or leave strict out"
+            )
+
+    def arrived(self, published_s: float, sent_s: float) -> Trace:
+        """Say how old an answer is, now that it is about to be applied.
+
+        Parameters
+        ----------
+        published_s, sent_s
+            When the loads were published, and their answer sent, seconds since 1970.
+
+        Raises
+        ------
+        FederationError
+            If it is stale and the run is strict.
+        """
+        at, factor = self._wall(), self._config.factor
+        age_s = (at - published_s) * factor
+        if self._config.strict and age_s > self.stale_after_s:
+            raise FederationError(
+                f"real time: the set-points of step {self._steps} are {age_s:.3f} s old; strict "
+                f"allows {self.stale_after_s:g} s. Lower [realtime] factor, raise stale_after_s, "
+                "or leave strict out"
+            )
+        values = (self._lateness_s, age_s, (at - sent_s) * factor)
+        return {name: np.array([value]) for name, value in zip(PACE_COLUMNS, values, strict=True)}
+
+    def judged(self, verdicts: Verdicts, trace: Trace) -> Verdicts:
+        """Judge as *stale* what was applied beyond the stated age."""
+        return as_stale(verdicts, trace["loads_age_s"] > self.stale_after_s)

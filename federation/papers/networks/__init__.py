@@ -1,0 +1,1 @@
+"""Networks that a publication describes and nobody published, built from what it says."""

@@ -1,0 +1,1 @@
+"""The one loop that tries a plan."""

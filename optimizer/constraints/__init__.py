@@ -1,1 +1,0 @@
-"""Constraint families: each ``add_<quantity>`` adds one named Pyomo block, an equation each."""

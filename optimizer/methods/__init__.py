@@ -1,1 +1,0 @@
-"""Methods: the door to the solver, the decomposition loop, separation."""

@@ -1,0 +1,190 @@
+"""DERs: base set-points in the first stage, re-dispatch once the load is known.
+
+Symbols of the partitioning paper, per unit: ``s_g = p + jq`` base set-points, ``o⁺, o⁻`` the
+re-dispatch. Reactive power is re-dispatched within its own ramp at no cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+from optimizer.network.branches import BASE_KVA
+from optimizer.network.flow import Decisions, is_plain
+from optimizer.network.network import Margins, Network
+from scenarios.lindist import polygon
+
+__all__ = ["add_base_setpoints", "add_redispatch", "redispatch_usd"]
+
+_MOVABLE = 1e-9  # pu; a range narrower than this has no inside to keep a margin in
+
+
+def add_base_setpoints(
+    m: Any, network: Network, decisions: Decisions, *, margin: Margins | None = None
+) -> Any:
+    """Add ``m.base``: set-points that serve the nominal load without re-dispatch, (3).
+
+    ``z_l s_min ≤ s_g ≤ z_l s_max`` per phase, apparent power by an inner polygon; a DER that
+    forms leaves its inset free.
+
+    Parameters
+    ----------
+    m
+        Model or block that receives the constraints.
+    network
+        Per-unit network.
+    decisions
+        Blocks and roles; a dead block's DERs get no variables.
+    margin
+        Normalised margins that limits must keep; plain decisions only.
+
+    Returns
+    -------
+    pyomo.environ.Block
+        ``m.base`` with ``p`` and ``q`` indexed (DER, phase).
+    """
+    m.base = pyo.Block()
+    b = m.base
+    where = _phases(network, decisions)
+    b.p = pyo.Var(where)
+    b.q = pyo.Var(where)
+    b.capability = pyo.ConstraintList()
+    for g, k in where:
+        power = (b.p[g, k], b.q[g, k])
+        _add_capability(b, network, decisions, (g, k), power=power, margin=margin)
+    return b
+
+
+def add_redispatch(
+    b: Any,
+    network: Network,
+    decisions: Decisions,
+    base: tuple[Mapping[tuple[int, int], Any], Mapping[tuple[int, int], Any]],
+    *,
+    margin: Margins | None = None,
+) -> Any:
+    """Add ``b.redispatch``: ``s = s_base + o⁺ - o⁻`` within capability and ramp, (18b)-(18f).
+
+    Parameters
+    ----------
+    b
+        Block of one realization.
+    network
+        Per-unit network.
+    decisions
+        Blocks and roles.
+    base
+        Active and reactive base set-points, variables or numbers.
+    margin
+        As in `add_base_setpoints`; the ramp keeps its own.
+
+    Returns
+    -------
+    pyomo.environ.Block
+        ``b.redispatch`` with ``up``, ``down`` (active), ``shift`` (reactive) and the
+        resulting ``p`` and ``q``.
+    """
+    b.redispatch = pyo.Block()
+    r = b.redispatch
+    where = _phases(network, decisions)
+    limits = network.ders
+    r.up = pyo.Var(where, bounds=lambda _, g, k: (0.0, limits.ramp_p[g, k]))
+    r.down = pyo.Var(where, bounds=lambda _, g, k: (0.0, limits.ramp_p[g, k]))
+    r.shift = pyo.Var(where, bounds=lambda _, g, k: (-limits.ramp_q[g, k], limits.ramp_q[g, k]))
+    r.p = pyo.Var(where)
+    r.q = pyo.Var(where)
+    r.moved = pyo.ConstraintList()
+    r.capability = pyo.ConstraintList()
+    r.ramp = pyo.ConstraintList()
+    for g, k in where:
+        r.moved.add(r.p[g, k] - r.up[g, k] + r.down[g, k] == base[0][g, k])
+        r.moved.add(r.q[g, k] - r.shift[g, k] == base[1][g, k])
+        power = (r.p[g, k], r.q[g, k])
+        _add_capability(r, network, decisions, (g, k), power=power, margin=margin)
+        _add_ramp(r, network, decisions, (g, k), margin)
+    return r
+
+
+def redispatch_usd(network: Network, redispatch: Any, blocks: tuple[int, ...] | None = None) -> Any:
+    """Cost of a realization's re-dispatch, ``Σ c_g (o⁺ + o⁻)``; of some blocks only if given."""
+    price = network.scenario.ders.redispatch_cost_usd_per_kw * BASE_KVA
+    home = network.block[network.der_bus]
+    return sum(
+        float(price[g]) * (up + redispatch.down[g, k])
+        for (g, k), up in redispatch.up.items()
+        if blocks is None or int(home[g]) in blocks
+    )
+
+
+def _phases(network: Network, decisions: Decisions) -> list[tuple[int, int]]:
+    return [
+        (g, k)
+        for g, bus in enumerate(network.der_bus.tolist())
+        if not is_plain(decisions.energized[int(network.block[bus])], 0)
+        for k in np.flatnonzero(network.der_phases[g]).tolist()
+    ]
+
+
+def _inward(
+    network: Network,
+    decisions: Decisions,
+    where: tuple[int, int],
+    width: float,
+    margin: tuple[Margins, str] | None,
+) -> Any:
+    """How far a range of a given width is drawn in at either end; 0 where it has no inside."""
+    if width <= _MOVABLE:
+        return 0.0
+    inset = min(float(network.ders.inset[where]), width / 2.0)
+    inward = inset * decisions.forming[where[0]] if inset > 0.0 else 0.0
+    if margin is not None:
+        block = int(network.block[network.der_bus[where[0]]])
+        inward += float(margin[0].der_scale[where]) * margin[0].kept[margin[1], block]
+    return inward
+
+
+def _add_ramp(
+    r: Any, network: Network, decisions: Decisions, where: tuple[int, int], margin: Margins | None
+) -> None:
+    """(18d), (18e) where the variables' own bounds do not say it all."""
+    keeps = None if margin is None else (margin, "ramp")
+    for used, ramp in (
+        (((r.up[where] + r.down[where]),), float(network.ders.ramp_p[where])),
+        ((r.shift[where], -r.shift[where]), float(network.ders.ramp_q[where])),
+    ):
+        inward = _inward(network, decisions, where, 2.0 * ramp, keeps)
+        if not is_plain(inward, 0):
+            for side in used:
+                r.ramp.add(side <= ramp - inward)
+
+
+def _add_capability(
+    b: Any,
+    network: Network,
+    decisions: Decisions,
+    where: tuple[int, int],
+    *,
+    power: tuple[Any, Any],
+    margin: Margins | None,
+) -> None:
+    """Range of p and q, and apparent power, of one DER phase."""
+    limits = network.ders
+    z = decisions.energized[int(network.block[network.der_bus[where[0]]])]
+    for value, kind, low, high in (
+        (power[0], "active", float(limits.p_min[where]), float(limits.p_max[where])),
+        (power[1], "reactive", float(limits.q_min[where]), float(limits.q_max[where])),
+    ):
+        keeps = None if margin is None else (margin, kind)
+        inward = _inward(network, decisions, where, high - low, keeps)
+        b.capability.add(value >= low * z + inward)
+        b.capability.add(value <= high * z - inward)
+    s_max = float(limits.s_max[where])
+    if np.isinf(s_max):
+        return
+    keeps = None if margin is None else (margin, "active")
+    reach = s_max * z - _inward(network, decisions, where, 2.0 * s_max, keeps)
+    for cosine, sine, inner in polygon(network.sides).tolist():
+        b.capability.add(cosine * power[0] + sine * power[1] <= inner * reach)

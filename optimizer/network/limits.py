@@ -1,0 +1,394 @@
+"""Every limit of an island as rows over its controls: what a margin is measured to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.network.network import Network
+from optimizer.network.statemap import Affine, IslandState
+from scenarios.arrays import BoolArray, FloatArray, IntArray
+from scenarios.lindist import PAIR_W, polygon
+
+if TYPE_CHECKING:
+    from optimizer.network.first_stage import FirstStage
+
+__all__ = [
+    "Limit",
+    "Measured",
+    "control_box",
+    "flow_limits",
+    "island_limits",
+    "measured_at",
+    "pairs_at",
+    "voltage_map",
+]
+
+_MOVABLE = 1e-9  # pu; a narrower range has no inside, a weaker influence is none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Limit:
+    """``lower + scale·t ≤ expression ≤ upper - scale·t`` for a margin ``t``, row by row.
+
+    Attributes
+    ----------
+    kind
+        Entry of `MARGINS`.
+    expression
+        (row,) affine in controls and demand.
+    lower, upper, scale
+        (row,); a row of scale 0 is tested and keeps no margin.
+    measured, weight
+        (row, 2) which entries of a correction (see `Measured`) move the row's expression, and
+        by how much for each unit of them.
+    """
+
+    kind: str
+    expression: Affine
+    lower: FloatArray
+    upper: FloatArray
+    scale: FloatArray
+    measured: IntArray
+    weight: FloatArray
+
+    def within(self, box: tuple[FloatArray, FloatArray], drift: FloatArray, enough: float) -> Limit:
+        """Leave out sides that cannot bind, and margins that controls cannot change.
+
+        Parameters
+        ----------
+        box
+            Lowest and highest controls.
+        drift
+            (row,) most that demand and corrections move the expression either way; infinite
+            if unknown.
+        enough
+            Largest margin ever asked for.
+        """
+        of_u = self.expression.of_u
+        ends = np.stack([of_u * box[0], of_u * box[1]])
+        highest = self.expression.constant + ends.max(0).sum(1) + drift
+        lowest = self.expression.constant + ends.min(0).sum(1) - drift
+        moved = (np.abs(of_u) * (box[1] - box[0])).sum(1) > _MOVABLE
+        scale = np.where(moved, self.scale, 0.0)
+        upper = np.where(highest + scale * enough <= self.upper, np.inf, self.upper)
+        lower = np.where(lowest - scale * enough >= self.lower, -np.inf, self.lower)
+        return replace(self, lower=lower, upper=upper, scale=scale).rows(
+            np.isfinite(upper) | np.isfinite(lower)
+        )
+
+    def rows(self, kept: BoolArray) -> Limit:
+        """Pick rows."""
+        return Limit(
+            kind=self.kind,
+            expression=self.expression.rows(np.flatnonzero(kept)),
+            lower=self.lower[kept],
+            upper=self.upper[kept],
+            scale=self.scale[kept],
+            measured=self.measured[kept],
+            weight=self.weight[kept],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Where the entries of an island's correction stand.
+
+    A correction is what a measurement showed beyond the linear model, in this order: squared
+    voltages (of nodes, or of pairs under a line-to-line test); loadings of branches, as a
+    share of each of their limits; active, then reactive powers of all live DER phases.
+
+    Attributes
+    ----------
+    voltages, loadings, outputs
+        How many there are of each.
+    """
+
+    voltages: int
+    loadings: int
+    outputs: int
+
+    @property
+    def size(self) -> int:
+        """Length of a correction."""
+        return self.voltages + self.loadings + 2 * self.outputs
+
+    @property
+    def first_output(self) -> int:
+        """Position of the first active power."""
+        return self.voltages + self.loadings
+
+
+def measured_at(network: Network, state: IslandState) -> Measured:
+    """Lay out the corrections of an island."""
+    return Measured(
+        voltages=len(voltage_map(network, state).constant),
+        loadings=len(flow_limits(network, state)),
+        outputs=len(state.outputs),
+    )
+
+
+def control_box(
+    network: Network, stage: FirstStage, state: IslandState
+) -> tuple[FloatArray, FloatArray]:
+    """Lowest and highest controls: capability and ramp together."""
+    at, limits = (state.controls[:, 0], state.controls[:, 1]), network.ders
+    low = np.concatenate(
+        [
+            np.maximum(limits.p_min[at], stage.p[at] - limits.ramp_p[at]),
+            np.maximum(limits.q_min[at], stage.q[at] - limits.ramp_q[at]),
+        ]
+    )
+    high = np.concatenate(
+        [
+            np.minimum(limits.p_max[at], stage.p[at] + limits.ramp_p[at]),
+            np.minimum(limits.q_max[at], stage.q[at] + limits.ramp_q[at]),
+        ]
+    )
+    return low, high
+
+
+def island_limits(network: Network, stage: FirstStage, state: IslandState) -> tuple[Limit, ...]:
+    """All limits of an island, those of the DER that holds the voltage included."""
+    layout = measured_at(network, state)
+    return (
+        _voltages(network, state),
+        *_held(network, stage, state),
+        _flows(network, state, layout),
+        *_capability(network, stage, state, layout),
+        *_apparent(network, stage, state, layout),
+        *_ramps(network, stage, state, layout),
+        *_neutrals(state),
+    )
+
+
+def _neutrals(state: IslandState) -> tuple[Limit, ...]:
+    """No current to earth from a part that only deltas feed; keeps no margin.
+
+    Exactly none: the AC engine ties such a part to earth by shunts of 1 ppm, over which a watt
+    out of balance shifts the neutral by tens of per cent.
+    """
+    rows = len(state.neutral.constant)
+    if not rows:
+        return ()
+    return (
+        Limit(
+            kind="active",
+            expression=state.neutral,
+            lower=np.zeros(rows),
+            upper=np.zeros(rows),
+            scale=np.zeros(rows),
+            measured=np.zeros((rows, 2), np.int64),
+            weight=np.zeros((rows, 2)),
+        ),
+    )
+
+
+def voltage_map(network: Network, state: IslandState) -> Affine:
+    """Squared voltages that the band applies to: of nodes, or of pairs (`pairs_at`)."""
+    return state.w.mixed(_pairs(network, state)) if network.pairwise else state.w
+
+
+def pairs_at(network: Network, state: IslandState) -> IntArray:
+    """(pair, 2) bus and pair (0 is ab) of the rows of a pairwise `voltage_map`."""
+    found = [
+        (bus, number)
+        for bus in np.unique(state.nodes[:, 0]).tolist()
+        for number, pair in enumerate(PAIR_W)
+        if network.phases[bus, np.flatnonzero(pair)].all()
+    ]
+    return np.array(found, dtype=np.int64).reshape(-1, 2)
+
+
+def flow_limits(network: Network, state: IslandState) -> list[tuple[int, FloatArray, float]]:
+    """Branch, channel weights and apparent power of every flow limit of an island."""
+    return [
+        (e, weights, limit)
+        for e in np.unique(state.channels[:, 0]).tolist()
+        for weights, limit in network.branches[e].limits
+    ]
+
+
+def _moved_by(*entries: IntArray) -> IntArray:
+    """(row, 2) entries of a correction; a row of one entry names it twice."""
+    return np.stack([entries[0], entries[-1]], axis=1)
+
+
+def _once(rows: int) -> FloatArray:
+    return np.tile([1.0, 0.0], (rows, 1))
+
+
+def _voltages(network: Network, state: IslandState) -> Limit:
+    expression = voltage_map(network, state)
+    bus = pairs_at(network, state)[:, 0] if network.pairwise else state.nodes[:, 0]
+    low, high = network.bus_w_min[bus], network.bus_w_max[bus]
+    rows = len(expression.constant)
+    return Limit(
+        kind="voltage",
+        expression=expression,
+        lower=low,
+        upper=high,
+        scale=(high - low) / 2.0,
+        measured=_moved_by(np.arange(rows)),
+        weight=_once(rows),
+    )
+
+
+def _held(network: Network, stage: FirstStage, state: IslandState) -> tuple[Limit, ...]:
+    """Voltages held by a second grid-forming DER and on, where the plan has more than one."""
+    steered = set(state.controls[:, 0].tolist())
+    rows, level = [], []
+    drops = np.zeros((2, len(state.nodes), len(state.outputs)))
+    for g in np.flatnonzero(stage.forming).tolist():
+        at = np.flatnonzero(state.nodes[:, 0] == network.der_bus[g]) if g in steered else ()
+        rows += list(at)
+        level += [float(stage.source_w[g])] * len(at)
+        if g in network.substations and len(at):
+            own, mine = network.substations[g], np.flatnonzero(state.outputs[:, 0] == g)
+            place = np.ix_(at, mine)
+            grid = np.ix_(state.nodes[at, 1], state.outputs[mine, 1])
+            drops[0][place], drops[1][place] = own.drop_p[grid], own.drop_q[grid]
+    if not rows:
+        return ()
+    w = _sum(state.w, _sum(state.der_p.mixed(-drops[0]), state.der_q.mixed(-drops[1])))
+    return (
+        Limit(
+            kind="voltage",
+            expression=w.rows(np.array(rows, dtype=np.int64)),
+            lower=np.array(level),
+            upper=np.array(level),
+            scale=np.zeros(len(rows)),
+            measured=np.zeros((len(rows), 2), dtype=np.int64),
+            weight=np.zeros((len(rows), 2)),  # held by the machine, whatever is measured
+        ),
+    )
+
+
+def _pairs(network: Network, state: IslandState) -> FloatArray:
+    """(pair, node) weights that turn phase ``w`` into that of every complete pair."""
+    where = {(int(i), int(k)): row for row, (i, k) in enumerate(state.nodes)}
+    weights = []
+    for bus in np.unique(state.nodes[:, 0]).tolist():
+        for pair in PAIR_W:
+            ends = np.flatnonzero(pair).tolist()
+            if network.phases[bus, ends].all():
+                row = np.zeros(len(state.nodes))
+                row[[where[bus, k] for k in ends]] = pair[ends]
+                weights.append(row)
+    return np.array(weights).reshape(-1, len(state.nodes))
+
+
+def _flows(network: Network, state: IslandState, layout: Measured) -> Limit:
+    sides = polygon(network.sides)
+    width = len(state.channels)
+    cosine, sine, reach = [np.zeros((0, width))], [np.zeros((0, width))], [np.zeros(0)]
+    for e, weights, limit in flow_limits(network, state):
+        at = np.flatnonzero(state.channels[:, 0] == e)
+        row = np.zeros(width)
+        row[at] = weights[state.channels[at, 1]]
+        cosine.append(sides[:, :1] * row)
+        sine.append(sides[:, 1:2] * row)
+        reach.append(sides[:, 2] * limit)
+    p, q = state.flow_p.mixed(np.concatenate(cosine)), state.flow_q.mixed(np.concatenate(sine))
+    upper = np.concatenate(reach)
+    place = layout.voltages + np.repeat(np.arange(layout.loadings), len(sides))
+    return Limit(
+        kind="flow",
+        expression=_sum(p, q),
+        lower=np.full(len(upper), -np.inf),
+        upper=upper,
+        scale=upper,
+        measured=_moved_by(place),
+        weight=_once(len(upper)) * upper[:, None],  # a loading is a share of the limit
+    )
+
+
+def _capability(
+    network: Network, stage: FirstStage, state: IslandState, layout: Measured
+) -> tuple[Limit, ...]:
+    at, limits = (state.outputs[:, 0], state.outputs[:, 1]), network.ders
+    scale = limits.margin_scale(stage.forming)[at]
+    return tuple(
+        Limit(
+            kind=kind,
+            expression=power,
+            lower=low[at],
+            upper=high[at],
+            scale=np.where(high[at] - low[at] > _MOVABLE, scale, 0.0),
+            measured=_moved_by(_output(layout, part)),
+            weight=_once(layout.outputs),
+        )
+        for part, (kind, power, low, high) in enumerate(
+            (
+                ("active", state.der_p, limits.p_min, limits.p_max),
+                ("reactive", state.der_q, limits.q_min, limits.q_max),
+            )
+        )
+    )
+
+
+def _apparent(
+    network: Network, stage: FirstStage, state: IslandState, layout: Measured
+) -> tuple[Limit, ...]:
+    at, limits = (state.outputs[:, 0], state.outputs[:, 1]), network.ders
+    finite = np.flatnonzero(np.isfinite(limits.s_max[at]))
+    if not len(finite):
+        return ()
+    sides, pick = polygon(network.sides), np.eye(len(state.outputs))[finite]
+    p = state.der_p.mixed(np.asarray(np.kron(pick, sides[:, :1]), dtype=np.float64))
+    q = state.der_q.mixed(np.asarray(np.kron(pick, sides[:, 1:2]), dtype=np.float64))
+    inner = np.tile(sides[:, 2], len(finite))
+    upper = np.repeat(limits.s_max[at][finite], len(sides)) * inner
+    scale = limits.margin_scale(stage.forming)[at][finite]
+    return (
+        Limit(
+            kind="active",
+            expression=_sum(p, q),
+            lower=np.full(len(upper), -np.inf),
+            upper=upper,
+            scale=np.repeat(scale, len(sides)) * inner,
+            measured=np.repeat(
+                _moved_by(_output(layout, 0), _output(layout, 1))[finite], len(sides), axis=0
+            ),
+            weight=np.tile(sides[:, :2], (len(finite), 1)),
+        ),
+    )
+
+
+def _ramps(
+    network: Network, stage: FirstStage, state: IslandState, layout: Measured
+) -> tuple[Limit, ...]:
+    at, limits = (state.outputs[:, 0], state.outputs[:, 1]), network.ders
+    scale = limits.margin_scale(stage.forming)[at]
+    return tuple(
+        Limit(
+            kind="ramp",
+            expression=power,
+            lower=base[at] - ramp[at],
+            upper=base[at] + ramp[at],
+            scale=np.where(ramp[at] > _MOVABLE, scale, 0.0),
+            measured=_moved_by(_output(layout, part)),
+            weight=_once(layout.outputs),
+        )
+        for part, (power, base, ramp) in enumerate(
+            (
+                (state.der_p, stage.p, limits.ramp_p),
+                (state.der_q, stage.q, limits.ramp_q),
+            )
+        )
+    )
+
+
+def _output(layout: Measured, part: int) -> IntArray:
+    """Entries of the outputs' active (0) or reactive (1) powers."""
+    return layout.first_output + part * layout.outputs + np.arange(layout.outputs)
+
+
+def _sum(one: Affine, other: Affine) -> Affine:
+    return Affine(
+        constant=one.constant + other.constant,
+        of_u=one.of_u + other.of_u,
+        of_d=one.of_d + other.of_d,
+    )

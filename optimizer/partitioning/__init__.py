@@ -1,0 +1,1 @@
+"""Robust partitioning and operation: one paper, read from ``planner`` down."""

@@ -1,0 +1,218 @@
+"""The first stage (M): states, base set-points, and a copy of the second stage per realization."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+from optimizer.network.branches import BASE_KVA
+from optimizer.network.devices import add_base_setpoints, add_redispatch, redispatch_usd
+from optimizer.network.first_stage import FirstStage
+from optimizer.network.flow import Decisions, add_flow, flow_reach
+from optimizer.network.network import Network
+from optimizer.network.topology import BlockGraph, add_radiality
+from optimizer.partitioning.blocks import add_block_energisation, add_grid_forming_coloring
+from optimizer.partitioning.options import PartitioningOptions
+from optimizer.solver.pyomo_model import solve
+from optimizer.solver.solve import Answer
+from scenarios.arrays import FloatArray
+from scenarios.realization import realize
+
+__all__ = ["PartitioningMaster", "add_cost", "build_first_stage", "decisions_of", "read_candidate"]
+
+
+class PartitioningMaster:
+    """The first stage with a LinDist3Flow copy per realization: problem (M), by columns.
+
+    Parameters
+    ----------
+    network
+        Per-unit network of the step.
+    options
+        Formulation and requirements.
+    """
+
+    def __init__(self, network: Network, options: PartitioningOptions) -> None:
+        self.network, self.options = network, options
+        self.kept: list[FloatArray] = []
+        m = self.model = build_first_stage(network, options)
+        self.decisions = decisions_of(m)
+        self.reach = _reach(network, self.decisions)
+        add_base_setpoints(m, network, self.decisions)
+        add_nominal_flow(m, network, self.decisions, self.reach)
+        add_cost(m, network)
+        m.realization = pyo.Block(pyo.NonNegativeIntegers)
+
+    @property
+    def realizations(self) -> int:
+        """Realizations held beside the nominal."""
+        return len(self.kept)
+
+    def add(self, zeta: FloatArray) -> bool:
+        """Take in a realization; false if it is already there."""
+        if any(np.array_equal(zeta, known) for known in self.kept):
+            return False
+        self.kept.append(zeta.copy())
+        add_realization(
+            self.model,
+            self.network,
+            self.decisions,
+            zeta,
+            number=len(self.kept),
+            reach=self.reach,
+        )
+        return True
+
+    def solve(self, *, gap: float, time_limit_s: float) -> tuple[Answer, FirstStage | None]:
+        """Solve (M) as it stands."""
+        answer = solve(self.model, gap=gap, time_limit_s=time_limit_s, start=bool(self.kept))
+        return answer, read_candidate(self.model, self.network) if answer.found else None
+
+
+def build_first_stage(network: Network, options: PartitioningOptions) -> Any:
+    """Build a model with the states, radiality, (2), (4)-(15), and what the options ask for."""
+    m = pyo.ConcreteModel()
+    graph = BlockGraph.of(network.scenario)
+    add_states(m, network, graph)
+    add_radiality(m, graph, m.closed, formulation=options.radiality)
+    add_block_energisation(m, graph, m.closed, m.energized)
+    add_grid_forming_coloring(
+        m,
+        graph,
+        m.closed,
+        m.energized,
+        [m.forming[g] for g in np.flatnonzero(network.scenario.ders.can_form).tolist()],
+        k_der=network.scenario.limits.grid_forming_per_island,
+    )
+    add_requirements(m, network, options)
+    return m
+
+
+def read_candidate(m: Any, network: Network) -> FirstStage:
+    """Read the first stage off a solved master; a dead DER makes nothing."""
+    count = len(network.der_bus)
+    p, q = np.zeros((count, 3)), np.zeros((count, 3))
+    for (g, k), variable in m.base.p.items():
+        if _state(m.energized[int(network.block[network.der_bus[g]])]):
+            p[g, k], q[g, k] = pyo.value(variable), pyo.value(m.base.q[g, k])
+    energized = np.array([_state(v) for v in m.energized.values()], dtype=bool)
+    # a closed switch between dead blocks does nothing: leave it open unless it is locked
+    useful = energized[network.scenario.feeder.switch_blocks].any(axis=1)
+    useful |= network.scenario.locked
+    return FirstStage(
+        closed=useful & np.array([_state(v) for v in m.closed.values()], dtype=bool),
+        energized=energized,
+        forming=np.array([_state(v) for v in m.forming.values()], dtype=bool),
+        source_w=np.array([pyo.value(v) for v in m.source_w.values()], dtype=float),
+        p=p,
+        q=q,
+    )
+
+
+def add_states(m: Any, network: Network, graph: BlockGraph) -> None:
+    """z_sw, z_bl, z_inv (15) and W; locked switches and blocks without a source are fixed.
+
+    A live substation forms its island, and the voltage it holds is given.
+    """
+    scenario = network.scenario
+    m.closed = pyo.Var(range(len(graph.switch_ids)), domain=pyo.Binary)
+    m.energized = pyo.Var(range(len(graph.block_ids)), domain=pyo.Binary)
+    m.forming = pyo.Var(range(len(network.der_bus)), domain=pyo.Binary)
+    m.source_w = pyo.Var(
+        range(len(network.der_bus)),
+        bounds=lambda _, g: network.held_w(g),
+        initialize=lambda _, g: network.held_w(g)[0] if g in network.substations else 1.0,
+    )
+    kept = scenario.feeder.lines.closed[scenario.feeder.switches]
+    for k in np.flatnonzero(scenario.locked).tolist():
+        m.closed[k].fix(int(kept[k]))
+    usable = [k for k in range(len(graph.switch_ids)) if not (scenario.locked[k] and not kept[k])]
+    for blocks in graph.components(usable):
+        if not set(blocks) & set(graph.former_blocks):
+            for block in blocks:
+                m.energized[block].fix(0)
+    for g, bus in enumerate(network.der_bus.tolist()):
+        if not scenario.ders.can_form[g] or m.energized[int(network.block[bus])].fixed:
+            m.forming[g].fix(0)
+    # nothing stands between a substation's bus and the grid: live, it is the grid that forms
+    m.fed = pyo.Constraint(
+        [g for g in network.substations if not m.forming[g].fixed],
+        rule=lambda m, g: m.forming[g] == m.energized[int(network.block[network.der_bus[g]])],
+    )
+
+
+def add_requirements(m: Any, network: Network, options: PartitioningOptions) -> None:
+    """State what the options ask a plan to reach, if anything."""
+    if options.min_energized_blocks > 0:
+        m.enough_blocks = pyo.Constraint(
+            expr=pyo.quicksum(m.energized.values()) >= options.min_energized_blocks
+        )
+    if options.min_served_kw > 0.0:
+        demand = network.scenario.block_consumption_kw(network.time)
+        m.enough_served = pyo.Constraint(
+            expr=sum(float(d) * m.energized[b] for b, d in enumerate(demand))
+            >= options.min_served_kw
+        )
+
+
+def add_nominal_flow(
+    m: Any, network: Network, decisions: Decisions, reach: FloatArray | None
+) -> None:
+    """(16c)-(16l) at the nominal load, served by the base set-points alone."""
+    m.nominal = pyo.Block()
+    add_flow(m.nominal, network, decisions, (m.base.p, m.base.q), network.nominal, reach=reach)
+
+
+def add_cost(m: Any, network: Network) -> None:
+    """(M): shed and generation cost and the worst re-dispatch cost θ, in USD."""
+    scenario = network.scenario
+    m.worst_redispatch = pyo.Var(bounds=(0.0, None))
+    shed = sum(float(a) * (1 - m.energized[b]) for b, a in enumerate(scenario.shed_usd))
+    price = scenario.ders.cost_usd_per_kw * BASE_KVA
+    made = sum(float(price[g]) * v for (g, _), v in m.base.p.items())
+    m.cost = pyo.Objective(expr=shed + made + m.worst_redispatch)
+
+
+def add_realization(
+    m: Any,
+    network: Network,
+    decisions: Decisions,
+    zeta: FloatArray,
+    *,
+    number: int,
+    reach: FloatArray | None,
+) -> None:
+    """(18a)-(18f) without slack for one realization, and its cost under θ."""
+    b = m.realization[number]
+    draw = realize(network.scenario, zeta[None])
+    demand = network.demand(draw.p_kw[0, network.time], draw.q_kvar[0, network.time])
+    moved = add_redispatch(b, network, decisions, (m.base.p, m.base.q))
+    add_flow(b, network, decisions, (moved.p, moved.q), demand, reach=reach)
+    b.epigraph = pyo.Constraint(expr=m.worst_redispatch >= redispatch_usd(network, moved))
+
+
+def decisions_of(m: Any) -> Decisions:
+    """Variables where there is a choice, plain numbers where there is none."""
+
+    def plain(table: Any) -> dict[int, Any]:
+        return {k: int(v.value) if v.fixed else v for k, v in table.items()}
+
+    return Decisions(
+        closed=plain(m.closed),
+        energized=plain(m.energized),
+        forming=plain(m.forming),
+        source_w=dict(m.source_w.items()),
+    )
+
+
+def _reach(network: Network, decisions: Decisions) -> FloatArray | None:
+    """Bound what any channel carries at the nominal load and anywhere in the set."""
+    low, high = network.demand_range()
+    dead = tuple(b for b, z in decisions.energized.items() if isinstance(z, int) and z == 0)
+    return flow_reach(network, low, high, dead)
+
+
+def _state(variable: Any) -> bool:
+    return bool(round(pyo.value(variable)))

@@ -1,0 +1,152 @@
+"""Robust partitioning and operation of a distribution grid.
+
+After H. Moring, H. Nagarajan, K. Girigoudar, D. M. Fobes, J. L. Mathieu, "Robust Partitioning
+and Operation for Maximal Uncertain-Load Delivery in Distribution Grids". First stage: switch
+states, live blocks, grid-forming roles, the voltage each grid-forming DER holds, and base
+set-points that serve the nominal load by themselves. Second stage, once the load is known:
+re-dispatch within capability and ramp. Feasible for **every** load of the set, proven::
+
+    min  Σ α_l (1 - z_l) + Σ c_g p_g + θ,    θ ≥ Σ c_g (o⁺ + o⁻) for every realization
+
+Corrections to the printed text. (16d): the bus downstream of a flow ``i → j`` is ``j``. (E)
+prints ``s0 + ζ⁺ s̄ - ζ⁻ s̲``; consistent with the set Û it is ``ζ⁺ s̄ + ζ⁻ s̲``. (S1) prints an
+undefined ``o_g``; ``o⁺ + o⁻`` is used, so that θ ≥ 0. (16l), (18b)-(18e): the block index is that
+of the bus. "1190 kW, 53.2 % of the total load": 53.2 % is the share left unserved.
+
+Methods: ``column_and_constraint`` keeps a full LinDist3Flow copy of the nominal load and of
+each realization found, and stops when no realization costs more than θ; ``nominal`` is the
+deterministic counterpart, whose plan is not robust and never certified as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.network.first_stage import FirstStage
+from optimizer.network.network import Network
+from optimizer.partitioning.centring import centre
+from optimizer.partitioning.cutting_plane import CuttingPlaneMaster
+from optimizer.partitioning.master import PartitioningMaster
+from optimizer.partitioning.options import METHODS, PartitioningOptions
+from optimizer.partitioning.plans import assemble, no_plan, refuse_loops
+from optimizer.partitioning.subproblems import VertexSubproblems
+from optimizer.separation.islands import IslandSeparation, check_budget
+from optimizer.separation.region import Region
+from optimizer.solver.decomposition import Outcome, PlanProgress, Worst, decompose
+from scenarios.arrays import FloatArray
+
+if TYPE_CHECKING:
+    from scenarios.plan import Plan
+    from scenarios.scenario import Scenario
+
+__all__ = ["METHODS", "PartitioningOptions", "PartitioningPlanner"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitioningPlanner:
+    """Plans a scenario, each step on its own."""
+
+    options: PartitioningOptions = field(default_factory=PartitioningOptions)
+
+    def plan(
+        self, scenario: Scenario, *, progress: Callable[[PlanProgress], None] | None = None
+    ) -> Plan:
+        """Find a plan and what can be proven about it.
+
+        Raises
+        ------
+        NoPlanExists
+            If it is proven that no plan satisfies the scenario and the options' requirements.
+        PlanNotFound
+            If a limit came before any robust plan was found.
+        ScenarioError
+            If the scenario cannot be planned for by this method.
+        """
+        began = perf_counter()
+        refuse_loops(scenario)
+        steps = []
+        for time in range(len(scenario.hours)):
+            left = self.options.time_limit_s - (perf_counter() - began)
+            outcome = _plan_step(scenario, time, self.options, left, progress)
+            if outcome.candidate is None:
+                raise no_plan(scenario, time, self.options, outcome.proof)
+            steps.append(outcome)
+        return assemble(scenario, steps, robust=self.options.method != "nominal")
+
+
+def _plan_step(
+    scenario: Scenario,
+    time: int,
+    options: PartitioningOptions,
+    time_limit_s: float,
+    progress: Callable[[PlanProgress], None] | None,
+) -> Outcome[FirstStage]:
+    network = Network.of(
+        scenario, time, ac_margin=options.ac_margin, ac_margin_at=options.ac_margin_at
+    )
+    box = scenario.uncertainty
+    check_budget(options.budget, int((box.spread > 0.0).sum()))
+    master, oracle = _two_stages(network, options)
+    size = box.spread * _demand_kw(scenario, time)
+    corners = Region.whole(box.size, options.budget).highest(np.stack([size, -size]))[1]
+    if options.method == "column_and_constraint" and (box.spread > 0.0).any():
+        # all high is the likeliest to break a plan; a second copy now costs more than it saves
+        master.add(corners[0])
+    outcome = decompose(
+        master,
+        oracle,
+        gap=options.gap,
+        time_limit_s=max(time_limit_s, 0.0),
+        max_iterations=options.max_iterations,
+        progress=progress,
+    )
+    if outcome.candidate is None or not options.centre:
+        return outcome
+    left = time_limit_s - outcome.proof.seconds["total"]
+    kept = list(master.kept)
+    if options.method != "nominal" and (box.spread > 0.0).any():
+        kept += [z for z in corners if not any(np.array_equal(z, known) for known in kept)]
+    return centre(network, oracle, outcome, kept, time_limit_s=left)
+
+
+def _two_stages(network: Network, options: PartitioningOptions) -> tuple[Any, Any]:
+    """Master and oracle of a method."""
+    if options.method == "nominal":
+        return PartitioningMaster(network, options), _NominalOnly(network)
+    separation = IslandSeparation(
+        network=network, kind=options.separation, budget=options.budget, gap=options.gap
+    )
+    if options.method == "cutting_plane":
+        every = options.separation == "enumeration"
+        subproblems = VertexSubproblems(
+            network, budget=options.budget, separation=None if every else separation
+        )
+        return CuttingPlaneMaster(network, options, subproblems), subproblems
+    master = PartitioningMaster(network, options)
+    return master, replace(separation, reach=master.reach)
+
+
+def _demand_kw(scenario: Scenario, time: int) -> FloatArray:
+    """(direction,) nominal demand of each uncertain load."""
+    total = dict(
+        zip(scenario.feeder.loads.ids, scenario.load_p_kw[time].sum(axis=1).tolist(), strict=True)
+    )
+    return np.array([total[name] for name in scenario.uncertainty.load_ids], dtype=float)
+
+
+class _NominalOnly:
+    """The oracle of the deterministic counterpart: nothing moves, nothing costs."""
+
+    def __init__(self, network: Network) -> None:
+        self._scenario = network.scenario
+
+    def first_stage_usd(self, candidate: FirstStage) -> float:
+        return candidate.cost_usd(self._scenario)
+
+    def worst(self, candidate: FirstStage, *, time_limit_s: float) -> Worst:  # noqa: ARG002
+        return Worst(zeta=np.zeros(self._scenario.uncertainty.size), cost_usd=0.0, violation=0.0)

@@ -1,0 +1,56 @@
+"""How a restoration is planned.
+
+Names only, so that a study is read without the planner in memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["FORMULATIONS", "RestorationOptions"]
+
+FORMULATIONS = ("directed_local_flow", "multi_commodity", "single_commodity", "parent_child")
+"""Radiality formulations by name; `optimizer.network.feed` has what each adds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestorationOptions:
+    """How to plan a restoration.
+
+    Attributes
+    ----------
+    radiality
+        One of `FORMULATIONS` of the feed constraints.
+    extent
+        ``reconfiguration`` solves what graph searches leave open, and falls back to
+        ``all_phases`` where they do not settle the rest.
+    gap
+        Relative gap at which the search may end.
+    time_limit_s
+        Wall time of the search.
+
+    Raises
+    ------
+    ValueError
+        With every fault.
+    """
+
+    radiality: str = "directed_local_flow"
+    extent: str = "reconfiguration"
+    gap: float = 1e-6
+    time_limit_s: float = 600.0
+
+    def __post_init__(self) -> None:
+        faults = []
+        if self.radiality not in FORMULATIONS:
+            faults.append(
+                f"radiality = {self.radiality!r} must be one of {', '.join(FORMULATIONS)}"
+            )
+        if self.extent not in ("reconfiguration", "all_phases"):
+            faults.append(f"extent = {self.extent!r} must be 'reconfiguration' or 'all_phases'")
+        if not 0.0 <= self.gap < 1.0:
+            faults.append(f"gap = {self.gap} must lie in [0, 1)")
+        if not self.time_limit_s > 0.0:
+            faults.append(f"time_limit_s = {self.time_limit_s} must be positive")
+        if faults:
+            raise ValueError("; ".join(faults))

@@ -1,0 +1,260 @@
+"""Restoration of hybrid overhead-underground systems: the paper's program, phase by phase.
+
+Before the event (t = 0), automatic isolation (1), remote isolation (2), remote reconfiguration
+(3). `build_all_phases` states all four, as printed but for the corrections below;
+`build_reconfiguration` in ``optimizer.restoration.reconfiguration`` states what the first three leave to
+decide, which is all a planner needs to solve. The tests hold the two against each other.
+
+Corrections to the print, each with the function that makes it:
+
+* (2) charges availability; the text charges its loss: ``1 - a`` (`build_all_phases`).
+* (9) has ``a_i`` on both sides; (8)-(11) hold from t = 1 (`add_cascade`).
+* Availability is bounded from above only, so that at t = 1 the print may call a sound
+  substation damaged, keep its breaker closed by that, and have its feeders back at t = 2; or
+  trip a recloser that met no fault. The automatic response is no decision: what is damaged
+  at t = 1 is what (8), (10) and (11) make it, and what opens is what stops it.
+* (4) would have a safe zone that nobody can feed called damaged; (6) and (7) are infeasible
+  when a substation is lost and admit a fed ring without a source (`add_feed`).
+* ``y_dg`` is the connection of a generator, a decision of t = 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from types import MappingProxyType
+
+import numpy as np
+
+from optimizer.network.feed import FeedGraph, add_feed
+from optimizer.restoration.damage import StateColumns, add_cascade, add_states, add_switching
+from optimizer.restoration.distflow import FlowColumns, LineData, add_distflow
+from optimizer.restoration.isolation import Isolation, isolate
+from optimizer.restoration.options import RestorationOptions
+from optimizer.restoration.reconfiguration import (
+    ReconfigurationColumns,
+    assemble,
+    build_reconfiguration,
+    read_reconfiguration,
+    starting_point,
+)
+from optimizer.restoration.regions import regional_bounds, with_bounds
+from optimizer.restoration.supply import add_supply, hold_source_voltage, w_band
+from optimizer.solver.program import Program
+from optimizer.solver.solve import Answer, solve_arrays
+from scenarios.arrays import FloatArray, IntArray
+from scenarios.errors import NoPlanExists, PlanNotFound
+from scenarios.proof import Proof, Termination
+from scenarios.restoration import RestorationCase, RestorationPlan
+
+__all__ = ["PhaseColumns", "RestorationOptions", "RestorationPlanner", "build_all_phases"]
+
+_MANY_SWITCHES = 300  # from here on a start found with live lines kept is worth its time
+_START_GAP = 1e-5
+_START_SHARE = 0.3  # of the time limit
+_REGIONS_SHARE = 0.4  # of the time limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PhaseColumns:
+    """Columns of the program over all phases.
+
+    Attributes
+    ----------
+    states
+        Switch states.
+    available, energized
+        (time, bus) ``a`` and ``y``.
+    forming
+        (der,) ``y_dg`` at t = 3.
+    flow
+        One per phase.
+    """
+
+    states: StateColumns
+    available: IntArray
+    energized: IntArray
+    forming: IntArray
+    flow: tuple[FlowColumns, ...]
+
+
+def build_all_phases(
+    case: RestorationCase,
+    *,
+    radiality: str = "directed_local_flow",
+    free_response: bool = False,
+) -> tuple[Program, PhaseColumns]:
+    """State the paper's program (2)-(15) with linearised DistFlow at every phase.
+
+    ``min α Σ_t (Σ_i C_ns p_ns_i + Σ_i C_e (1 - a_i)) + β Σ_t Σ_l C_sw |Δsw_l|``   (2)
+
+    Parameters
+    ----------
+    free_response
+        Leave states and damage at t = 1 to the solver, as printed; for comparison.
+    """
+    m, weights = Program(), case.weights
+    buses, lines = len(case.feeder.buses.ids), len(case.feeder.lines.ids)
+    everything = LineData.of(case, np.arange(buses), np.arange(lines))
+    states = add_states(m, case)
+    lost = weights.alpha * weights.lost_bus
+    available = np.stack([m.columns(buses, cost=-lost) for _ in range(4)])
+    m.fix(available[0], 1.0)
+    if not free_response:
+        automatic = isolate(case)
+        m.fix(available[1], automatic.available[1])
+        m.fix(states.closed[1], automatic.closed[1])
+        m.fix(states.end_closed[1], automatic.end_closed[1][states.cables])
+    m.constant += 4 * lost * buses + 4 * weights.alpha * weights.unserved * everything.p.sum()
+    add_cascade(m, case, states, available)
+    add_switching(m, case, states)
+    forming = m.columns(len(case.forming), integer=True)
+    energized, flow = [], []
+    for time in range(4):
+        y = m.columns(buses)
+        m.rows("supplied is safe", (1.0, y), (-1.0, available[time]), upper=0.0)
+        generators = forming if time == 3 else forming[:0]
+        roots = np.concatenate([available[time, case.feeder.sources.bus], generators])
+        root_nodes = case.feeder.sources.bus
+        if len(generators) and case.ders is not None:
+            root_nodes = np.concatenate([root_nodes, case.ders.bus[case.forming]])
+        graph = FeedGraph(size=buses, ends=case.ends, root_nodes=root_nodes)
+        feed = add_feed(m, graph, states.closed[time], y, roots, formulation=radiality)
+        which = case.forming[: len(generators)]
+        supply = add_supply(m, case, case.feeder.sources.bus, which, generators)
+        flow.append(
+            add_distflow(
+                m, everything, feed, np.arange(lines), y, supply=supply, w_band=w_band(case)
+            )
+        )
+        hold_source_voltage(m, case, flow[time], np.arange(buses))
+        m.charge(flow[time].share, -weights.alpha * weights.unserved * everything.p)
+        energized.append(y)
+    columns = PhaseColumns(
+        states=states,
+        available=available,
+        energized=np.stack(energized),
+        forming=forming,
+        flow=tuple(flow),
+    )
+    return m, columns
+
+
+class RestorationPlanner:
+    """Plans restorations.
+
+    Parameters
+    ----------
+    options
+        How.
+    """
+
+    def __init__(self, options: RestorationOptions | None = None) -> None:
+        self.options = options or RestorationOptions()
+
+    def plan(
+        self, case: RestorationCase, *, progress: Callable[[str], None] | None = None
+    ) -> RestorationPlan:
+        """Decide the switches of every phase.
+
+        Raises
+        ------
+        NoPlanExists
+            If normal operation itself, or what failed, cannot satisfy the constraints.
+        PlanNotFound
+            If a limit came before any plan.
+        """
+        began = perf_counter()
+        tell = progress or (lambda _: None)
+        isolation = isolate(case)
+        whole = self.options.extent == "all_phases" or not isolation.certain
+        tell("all phases" if whole else "reconfiguration")
+        if whole:
+            program, columns = build_all_phases(case, radiality=self.options.radiality)
+        else:
+            program, reduced = build_reconfiguration(
+                case, isolation, radiality=self.options.radiality
+            )
+        arrays = program.arrays()
+        built, start = perf_counter(), None
+        if not whole and len(reduced.switches) > _MANY_SWITCHES:
+            tell("live lines kept")
+            start = self._start(case, isolation, reduced, program.size)
+            if self.options.radiality == "directed_local_flow":
+                tell("bounds by region")
+                share = _REGIONS_SHARE * self.options.time_limit_s
+                found = regional_bounds(case, isolation, reduced, arrays, time_limit_s=share)
+                arrays = with_bounds(arrays, found)
+        answer, values = solve_arrays(
+            arrays,
+            gap=self.options.gap,
+            time_limit_s=self.options.time_limit_s - (perf_counter() - built),
+            start=start,
+        )
+        proof = self._proof(answer, began, built)
+        if not answer.found:
+            raise _without_plan(case, proof)
+        if whole:
+            return _read_all_phases(case, columns, values, proof)
+        return read_reconfiguration(case, isolation, reduced, values, proof)
+
+    def _start(
+        self,
+        case: RestorationCase,
+        isolation: Isolation,
+        columns: ReconfigurationColumns,
+        size: int,
+    ) -> FloatArray | None:
+        """Solve with live lines kept, always by the local flow; None if nothing comes of it."""
+        program, kept = build_reconfiguration(case, isolation, keep_live=True)
+        answer, values = solve_arrays(
+            program.arrays(),
+            gap=max(self.options.gap, _START_GAP),
+            time_limit_s=_START_SHARE * self.options.time_limit_s,
+        )
+        return starting_point(columns, size, kept, values) if answer.found else None
+
+    def _proof(self, answer: Answer, began: float, built: float) -> Proof:
+        now = perf_counter()
+        seconds = {"build": built - began, "solve": now - built, "total": now - began}
+        return Proof(
+            termination=answer.termination,
+            incumbent_usd=answer.incumbent,
+            bound_usd=answer.bound,
+            asked_gap=self.options.gap,
+            iterations=1,
+            seconds=MappingProxyType(seconds),
+        )
+
+
+def _without_plan(case: RestorationCase, proof: Proof) -> NoPlanExists | PlanNotFound:
+    if proof.termination is Termination.INFEASIBLE:
+        return NoPlanExists(
+            f"{case.name}: no switching satisfies every phase; look at the voltage band, the "
+            "ratings and lines without switches between a failure and a source",
+            proof,
+        )
+    return PlanNotFound(
+        f"{case.name}: no plan within {proof.seconds['total']:.1f} s; raise time_limit_s", proof
+    )
+
+
+def _read_all_phases(
+    case: RestorationCase, columns: PhaseColumns, values: FloatArray, proof: Proof
+) -> RestorationPlan:
+    closed = values[columns.states.closed] > 0.5
+    ends = np.repeat(closed[:, :, None], 2, axis=2)
+    ends[:, columns.states.cables] = values[columns.states.end_closed] > 0.5
+    share = np.stack([values[flow.share] for flow in columns.flow])
+    forming = np.zeros((4, len(columns.forming)), bool)
+    forming[3] = values[columns.forming] > 0.5
+    return assemble(
+        case,
+        end_closed=ends,
+        available=values[columns.available] > 0.5,
+        energized=values[columns.energized] > 0.5,
+        forming=forming,
+        share=share,
+        proof=proof,
+    )

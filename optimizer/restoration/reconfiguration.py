@@ -1,0 +1,276 @@
+"""Remote reconfiguration alone: what the phases before it leave to decide.
+
+The damaged zone is known, and lines into it stay open. A closed line behind which only loads
+hang stays closed. Safe buses that no line left to move can part are one block, energised
+together; the radiality formulations then see blocks and operable lines only, while flows and
+voltages keep every bus.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from optimizer.network.feed import FeedGraph, add_feed
+from optimizer.restoration.distflow import FlowColumns, LineData, add_distflow
+from optimizer.restoration.hanging import hanging_edges
+from optimizer.restoration.isolation import Isolation
+from optimizer.restoration.supply import add_supply, hold_source_voltage, w_band
+from optimizer.solver.program import Program
+from scenarios.arrays import BoolArray, FloatArray, IntArray
+from scenarios.proof import Proof
+from scenarios.restoration import RestorationCase, RestorationPlan
+
+__all__ = [
+    "ReconfigurationColumns",
+    "assemble",
+    "build_reconfiguration",
+    "read_reconfiguration",
+    "starting_point",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReconfigurationColumns:
+    """Columns of the program at t = 3, and what they stand for.
+
+    Attributes
+    ----------
+    buses
+        Positions of the safe buses; ``block`` (safe bus,) is the block of each.
+    switches
+        Positions of the lines that may move; ``closed`` (switch,) their columns.
+    energized
+        (block,).
+    lines
+        Positions of the lines of ``flow``: those that may move, then the others.
+    feed_first
+        The first column that the radiality formulation added.
+    formers
+        Which of ``case.forming`` are in the safe zone; ``forming`` holds their columns.
+    """
+
+    buses: IntArray
+    block: IntArray
+    switches: IntArray
+    closed: IntArray
+    energized: IntArray
+    lines: IntArray
+    feed_first: int
+    formers: IntArray
+    forming: IntArray
+    flow: FlowColumns
+
+
+def build_reconfiguration(
+    case: RestorationCase,
+    isolation: Isolation,
+    *,
+    radiality: str = "directed_local_flow",
+    keep_live: bool = False,
+) -> tuple[Program, ReconfigurationColumns]:
+    """State objective (2) at t = 3 with (3)-(7) and linearised DistFlow on the safe zone.
+
+    The program's constant holds the losses of t = 0 to 2 and of the damaged zone, so that its
+    objective is that of the program over all phases.
+
+    Parameters
+    ----------
+    keep_live
+        Leave every line that is live closed, so that dead zones are joined to the feeders as
+        they are. Its solutions are solutions of the whole, found far sooner on a large network.
+    """
+    m, weights = Program(), case.weights
+    safe = isolation.available[2]
+    buses, switches, frozen = _parts(case, isolation, keep_live=keep_live)
+    place = np.full(len(safe), -1, np.int64)
+    place[buses] = np.arange(len(buses))
+    block = _blocks(len(buses), place[case.ends[frozen]])
+    was = isolation.closed[2][switches]
+    closed = m.columns(len(switches), integer=True)
+    energized = m.columns(int(block.max(initial=-1)) + 1)
+    _charge_switching(m, case, closed, was)
+    stations = case.feeder.sources.bus[safe[case.feeder.sources.bus]]
+    formers, former_buses = _safe_formers(case, safe)
+    forming = m.columns(len(formers), integer=True)
+    roots = np.concatenate([m.columns(len(stations), lower=1.0), forming])
+    graph = FeedGraph(
+        size=len(energized),
+        ends=block[place[case.ends[switches]]],
+        root_nodes=block[place[np.concatenate([stations, former_buses])]],
+    )
+    feed_first = m.size
+    feed = add_feed(m, graph, closed, energized, roots, formulation=radiality)
+    net = LineData.of(case, buses, np.concatenate([switches, frozen]))
+    at, p, q = add_supply(m, case, stations, case.forming[formers], forming)
+    flow = add_distflow(
+        m,
+        net,
+        feed,
+        np.arange(len(switches)),
+        energized[block],
+        supply=(place[at], p, q),
+        w_band=w_band(case),
+    )
+    hold_source_voltage(m, case, flow, place)
+    m.charge(flow.share, -weights.alpha * weights.unserved * net.p)
+    m.constant += _settled_cost(case, isolation)
+    columns = ReconfigurationColumns(
+        buses=buses,
+        block=block,
+        switches=switches,
+        closed=closed,
+        energized=energized,
+        lines=np.concatenate([switches, frozen]),
+        feed_first=feed_first,
+        formers=formers,
+        forming=forming,
+        flow=flow,
+    )
+    return m, columns
+
+
+def _parts(
+    case: RestorationCase, isolation: Isolation, *, keep_live: bool
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Safe buses, lines between them that may move, and closed ones that may not or need not."""
+    safe = isolation.available[2]
+    inside = safe[case.ends].all(axis=1)
+    sound = np.ones(len(inside), bool)
+    sound[case.failed] = False
+    held_open = ~case.operable_end & ~isolation.end_closed[2]
+    moves = inside & sound & case.operable_end.any(axis=1) & ~held_open.any(axis=1)
+    closed = isolation.closed[2]
+    present = np.flatnonzero(moves | (inside & closed))
+    roots = np.concatenate([case.feeder.sources.bus, _safe_formers(case, safe)[1]])
+    hangs = hanging_edges(len(safe), case.ends[present], roots)
+    moves[present[hangs & closed[present]]] = False
+    if keep_live:
+        moves &= ~(closed & isolation.energized[2][case.ends].all(axis=1))
+    stays = inside & ~moves & closed
+    return np.flatnonzero(safe), np.flatnonzero(moves), np.flatnonzero(stays)
+
+
+def _blocks(size: int, ends: IntArray) -> IntArray:
+    link = sparse.csr_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(size, size))
+    _, label = sparse.csgraph.connected_components(link, directed=False)
+    return np.asarray(label, np.int64)
+
+
+def _charge_switching(m: Program, case: RestorationCase, closed: IntArray, was: BoolArray) -> None:
+    """Charge ``|sw_3 - sw_2|`` with ``sw_2`` known: linear without another column."""
+    price = case.weights.beta * case.weights.switching
+    m.charge(closed, np.where(was, -price, price))
+    m.constant += price * was.sum()
+
+
+def _safe_formers(case: RestorationCase, safe: BoolArray) -> tuple[IntArray, IntArray]:
+    """Positions in ``case.forming`` of generators in the safe zone, and their buses."""
+    none = np.zeros(0, np.int64)
+    if case.ders is None:
+        return none, none
+    at = case.ders.bus[case.forming]
+    kept = np.flatnonzero(safe[at])
+    return kept, at[kept]
+
+
+def _settled_cost(case: RestorationCase, isolation: Isolation) -> float:
+    """Cost of t = 0 to 2, and at t = 3 of lost buses and of all load as if none were served."""
+    weights, demand = case.weights, case.bus_demand()[0] / 1e3
+    lost = (~isolation.available).sum() + (~isolation.available[2]).sum()
+    unserved = demand @ (~isolation.energized).sum(axis=0) + demand.sum()
+    moves = np.abs(np.diff(isolation.closed.astype(int), axis=0)).sum()
+    return float(
+        weights.alpha * (weights.unserved * unserved + weights.lost_bus * lost)
+        + weights.beta * weights.switching * moves
+    )
+
+
+def starting_point(
+    columns: ReconfigurationColumns,
+    size: int,
+    kept: ReconfigurationColumns,
+    values: FloatArray,
+) -> FloatArray:
+    """(column,) the states of a solution with live lines kept, for the program without.
+
+    Parameters
+    ----------
+    columns, size
+        Of the program to be started; NaN where nothing is known.
+    kept, values
+        Of the program with ``keep_live``, and its solution.
+    """
+    start = np.full(size, np.nan)
+    start[columns.closed] = 1.0  # a line that only the whole may move is live and closed
+    place = np.searchsorted(columns.switches, kept.switches)
+    start[columns.closed[place]] = values[kept.closed]
+    return start
+
+
+def read_reconfiguration(
+    case: RestorationCase,
+    isolation: Isolation,
+    columns: ReconfigurationColumns,
+    values: FloatArray,
+    proof: Proof,
+) -> RestorationPlan:
+    """Turn a solution into a plan for every phase."""
+    final = isolation.end_closed[2].copy()
+    state = values[columns.closed] > 0.5
+    was = isolation.closed[2][columns.switches]
+    opens, closes = columns.switches[was & ~state], columns.switches[~was & state]
+    final[closes] = True
+    final[opens] &= ~case.operable_end[opens]
+    live = np.zeros(len(case.feeder.buses.ids), bool)
+    live[columns.buses] = values[columns.energized[columns.block]] > 0.5
+    share = np.concatenate([isolation.energized, np.zeros((1, len(live)))]).astype(float)
+    share[3, columns.buses] = values[columns.flow.share]
+    forming = np.zeros((4, len(case.forming)), bool)
+    forming[3, columns.formers] = values[columns.forming] > 0.5
+    return assemble(
+        case,
+        end_closed=np.concatenate([isolation.end_closed, final[None]]),
+        available=np.concatenate([isolation.available, isolation.available[2:]]),
+        energized=np.concatenate([isolation.energized, live[None]]),
+        forming=forming,
+        share=share,
+        proof=proof,
+    )
+
+
+def assemble(
+    case: RestorationCase,
+    *,
+    end_closed: BoolArray,
+    available: BoolArray,
+    energized: BoolArray,
+    forming: BoolArray,
+    share: FloatArray,
+    proof: Proof,
+) -> RestorationPlan:
+    """Make the plan and recount objective (2) from its states, term by term."""
+    weights, closed = case.weights, np.asarray(end_closed.all(axis=2), bool)
+    demand = case.bus_demand()[0]
+    served = np.clip(share, 0.0, 1.0) * energized * demand
+    costs = {
+        "unserved": weights.alpha * weights.unserved * float((demand - served).sum()) / 1e3,
+        "lost_buses": weights.alpha * weights.lost_bus * float((~available).sum()),
+        "switching": weights.beta
+        * weights.switching
+        * float(np.abs(np.diff(closed.astype(int), axis=0)).sum()),
+    }
+    costs["total"] = sum(costs.values())
+    return RestorationPlan(
+        case_digest=case.digest(),
+        closed=closed,
+        end_closed=end_closed,
+        available=available,
+        energized=energized,
+        forming=forming,
+        served_kw=served,
+        costs=costs,
+        proof=proof,
+    )

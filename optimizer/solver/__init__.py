@@ -1,0 +1,1 @@
+"""Mathematics without a grid: the door to HiGHS, the decomposition loop, parametric programs."""

@@ -1,0 +1,312 @@
+"""A linear program whose right-hand side is affine in a few parameters.
+
+A basis that is optimal for one parameter is optimal for every parameter at which its basic
+solution stays within bounds, and there the solution is affine: a **critical region**. A
+Farkas ray that refutes one parameter refutes every parameter that violates it. So nearly
+every program of a campaign is answered by products (`optimizer.solver.bases`).
+
+Each parameter starts at the region of the nearest of a few fixed, learnt parameters, and goes
+from region to region by steps of the dual simplex method until one holds or a ray refutes. A
+step is the same for every parameter that takes it, so it is kept; that changes how long an
+answer takes, never the answer, which is a function of the parameter alone: what was asked
+before cannot change a bit of it. Sums run over parameters one by one, so a row of a batch is
+rounded as it would be alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from scipy.spatial import cKDTree
+
+from optimizer.solver.atlas import Atlas
+from optimizer.solver.bases import LOST, REFUTED, LinearForm, Rows, Statuses
+from optimizer.solver.solve import Arrays
+from optimizer.solver.solve_again import LinearProgram
+from scenarios.arrays import BoolArray, FloatArray, IntArray
+from scenarios.errors import SolverError
+from scenarios.proof import Termination
+
+__all__ = ["ParametricProgram", "Rows", "Settled", "Solutions"]
+
+_INSIDE = 1e-9
+"""How far a basic variable may lie outside its bounds in a region that still counts."""
+
+_REFUTES = 1e-7
+"""Least violation that refutes where nothing can mend it: the solver's own tolerance."""
+
+_STEPS = 300  # of the dual simplex method before HiGHS is asked instead
+_FEW = 8  # nearest learnt points whose regions are looked at before any step
+_AT_ONCE = 512  # parameters whose guards are held in memory at a time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Solutions:
+    """Answers of a batch: ``found`` (parameter,), ``x`` (parameter, column)."""
+
+    found: BoolArray
+    x: FloatArray
+
+
+@dataclass(slots=True, kw_only=True)
+class Settled:
+    """How answers came about, counted since the program was built.
+
+    Attributes
+    ----------
+    by_region, by_ray
+        By products alone.
+    by_solver
+        By a run of HiGHS, where steps went round in a circle.
+    steps
+        Taken by all of them together.
+    """
+
+    by_region: int = 0
+    by_ray: int = 0
+    by_solver: int = 0
+    steps: int = 0
+
+
+class ParametricProgram:
+    """``min cost @ x`` over `Rows` and column bounds.
+
+    Parameters
+    ----------
+    cost, lower, upper
+        (column,); bounded on the side the cost pushes to.
+    rows
+        The rows and how the parameters move them.
+    reach
+        Most that any parameter ever is, either way; a promise that `answer` relies on.
+    """
+
+    def __init__(
+        self,
+        *,
+        cost: FloatArray,
+        lower: FloatArray,
+        upper: FloatArray,
+        rows: Rows,
+        reach: float = np.inf,
+    ) -> None:
+        parameters = rows.shift.shape[1]
+        self.form = LinearForm(
+            cost=cost, lower=lower, upper=upper, rows=rows, reach=np.full(parameters, reach)
+        )
+        self._atlas = Atlas(self.form)
+        self._points = np.zeros((0, parameters))
+        self._start = np.zeros(0, dtype=np.int64)
+        self._tree: Any = None
+        self._rays = np.zeros((0, 1 + parameters))
+        self._solver: LinearProgram | None = None
+        self.settled = Settled()
+
+    @property
+    def regions(self) -> int:
+        """Critical regions and steps between them that are known by now."""
+        return len(self._atlas)
+
+    def arrays(self) -> Arrays:
+        """Return the program at parameter 0, as a solver reads it."""
+        form = self.form
+        return Arrays(
+            cost=form.cost,
+            constant=0.0,
+            matrix=sparse.csc_array(form.rows.matrix),
+            row_lower=form.rows.lower,
+            row_upper=form.rows.upper,
+            lower=form.lower,
+            upper=form.upper,
+            integer=np.zeros(len(form.cost), dtype=bool),
+        )
+
+    def learn(self, parameters: FloatArray) -> None:
+        """Make (sample, parameter) the points that later answers start from.
+
+        They are taken in blocks, each as large as all before it, so that most start near.
+        """
+        first = 0
+        while first < len(parameters):
+            block = parameters[first : max(1, 2 * first)]
+            first += len(block)
+            block = block[~self.refuted(block)]
+            where, last, side = self._walk(block, self._starts(block))
+            for k in np.flatnonzero(where == REFUTED).tolist():
+                if not self.refuted(block[k : k + 1])[0]:
+                    ray = self._atlas.guard(int(last[k]), int(side[k]))
+                    self._rays = np.concatenate([self._rays, ray[None]])
+            self._plant([self._points, block], [self._start, last])
+        self._atlas.keep()
+
+    def _plant(self, points: list[FloatArray], start: list[IntArray]) -> None:
+        self._points, self._start = np.concatenate(points), np.concatenate(start)
+        self._tree = cKDTree(self._points) if self._points.size else None
+
+    def answer(self, parameters: FloatArray) -> Solutions:
+        """Answer (sample, parameter) programs; found is false where one is infeasible."""
+        found = np.zeros(len(parameters), dtype=bool)
+        x = np.zeros((len(parameters), len(self.form.cost)))
+        for first in range(0, len(parameters), _AT_ONCE):
+            rows = slice(first, first + _AT_ONCE)
+            where = self._settle(parameters[rows])
+            theta, part = parameters[rows], x[rows]
+            known = np.flatnonzero(where >= 0)
+            part[known] = self._atlas.solutions(where[known], theta[known])
+            found[rows] = where >= 0
+            for k in np.flatnonzero(where == LOST).tolist():
+                status = self._solve(self._moves(theta[k]))
+                if status is not None:
+                    found[first + k] = True
+                    part[k] = self.form.solution(status, self._moves(theta[k]))
+            self._atlas.trim()
+        return Solutions(found=found, x=x)
+
+    def refuted(self, parameters: FloatArray) -> BoolArray:
+        """Tell which (sample, parameter) programs a learnt ray refutes; others may be, too."""
+        refuted = np.zeros(len(parameters), dtype=bool)
+        for ray in self._rays:
+            value = np.full(len(parameters), ray[0])
+            for k in range(parameters.shape[1]):
+                value += ray[k + 1] * parameters[:, k]
+            refuted |= value < -_REFUTES
+        return refuted
+
+    def rules(self) -> list[tuple[FloatArray, FloatArray]]:
+        """Solutions ``constant + slope @ θ`` of all regions that a learnt point ended in."""
+        return [self._atlas.rule(number) for number in np.unique(self._start).tolist()]
+
+    def feasible(self, parameters: FloatArray) -> BoolArray:
+        """Tell for (sample, parameter) programs whether they have a solution."""
+        found = np.zeros(len(parameters), dtype=bool)
+        for first in range(0, len(parameters), _AT_ONCE):
+            theta = parameters[first : first + _AT_ONCE]
+            where = self._settle(theta)
+            found[first : first + _AT_ONCE] = where >= 0
+            for k in np.flatnonzero(where == LOST).tolist():
+                found[first + k] = self._solve(self._moves(theta[k])) is not None
+            self._atlas.trim()
+        return found
+
+    def answer_moved(self, theta: FloatArray, moved: FloatArray) -> FloatArray | None:
+        """Answer one program whose rows are moved besides.
+
+        Parameters
+        ----------
+        theta
+            (parameter,).
+        moved
+            (row,) added to every row's activity.
+
+        Returns
+        -------
+        ndarray of shape (column,), or None if the program is infeasible
+        """
+        form, atlas = self.form, self._atlas
+        moves = self._moves(theta)
+        moves[len(form.cost) :] += moved
+        at = int(self._starts(theta[None])[0])
+        atlas.trim()
+        for _ in range(_STEPS):
+            x = form.solution(atlas.status(at), moves)
+            value = form.every @ x + moves
+            short = np.stack([form.low - value, value - form.high], axis=1).ravel()
+            side = int(short.argmax())
+            if short[side] <= _INSIDE:
+                return x
+            following = atlas.step(at, side)
+            if following == REFUTED:
+                return x if short[side] <= _REFUTES else None
+            if following == LOST:
+                break
+            at = following
+        status = self._solve(moves)
+        return None if status is None else form.solution(status, moves)
+
+    # ------------------------------------------------------------------ how
+    def _settle(self, theta: FloatArray) -> IntArray:
+        """Region of each parameter, `REFUTED`, or `LOST`: rays first, then steps."""
+        where = np.full(len(theta), REFUTED)
+        left = np.flatnonzero(~self.refuted(theta))
+        where[left], _, _ = self._walk(theta[left], self._starts(theta[left]))
+        self.settled.by_region += int((where >= 0).sum())
+        self.settled.by_ray += int((where == REFUTED).sum())
+        self.settled.by_solver += int((where == LOST).sum())
+        return where
+
+    def _starts(self, theta: FloatArray) -> IntArray:
+        """Where to go on from: of the nearest learnt regions the first that holds, or nearly.
+
+        The basis of all rows where nothing is learnt.
+        """
+        if not len(self._points):
+            return np.full(len(theta), self._atlas.first(), dtype=np.int64)
+        near = self._start[self._nearest(theta)]
+        at, best = near[:, 0].copy(), np.full(len(theta), -np.inf)
+        left = np.arange(len(theta))
+        for k in range(near.shape[1]):
+            worst, _ = self._atlas.worst(near[left, k], theta[left])
+            better = worst > best[left]
+            at[left[better]], best[left[better]] = near[left[better], k], worst[better]
+            left = left[worst < -_INSIDE]
+        return at
+
+    def _nearest(self, theta: FloatArray) -> IntArray:
+        """(sample, few) learnt points by distance, each sample searched for on its own."""
+        if self._tree is None:
+            return np.zeros((len(theta), 1), dtype=np.int64)
+        few = min(_FEW, len(self._points))
+        return np.asarray(self._tree.query(theta, few)[1]).reshape(len(theta), few)
+
+    def _walk(self, theta: FloatArray, start: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+        """Go on until a region holds or a ray refutes.
+
+        Returns the region that holds, `REFUTED` or `LOST`; the last region; and its last side
+        that did not hold.
+        """
+        atlas, at = self._atlas, start.copy()
+        where, last = np.full(len(theta), LOST), np.zeros(len(theta), dtype=np.int64)
+        left = np.arange(len(theta))
+        for _ in range(_STEPS):
+            worst, side = atlas.worst(at[left], theta[left])
+            holds = worst >= -_INSIDE
+            where[left[holds]] = at[left[holds]]
+            left, worst, side = left[~holds], worst[~holds], side[~holds]
+            if not len(left):
+                break
+            last[left] = side
+            following = atlas.steps(at[left], side)
+            ended, mere = following == REFUTED, worst >= -_REFUTES
+            where[left[ended & ~mere]] = REFUTED
+            where[left[ended & mere]] = at[left[ended & mere]]
+            on = following >= 0
+            at[left[on]] = following[on]
+            left = left[on]
+            self.settled.steps += len(left)
+        return where, at, last
+
+    def _moves(self, theta: FloatArray) -> FloatArray:
+        """(column + row,) how far the parameter moves each variable."""
+        moves = np.zeros(len(self.form.low))
+        for k in range(len(theta)):
+            moves += theta[k] * self.form.moved[:, k]
+        return moves
+
+    def _solve(self, moves: FloatArray) -> Statuses | None:
+        """Ask HiGHS, from nothing; None where it finds the program infeasible."""
+        if self._solver is None:
+            self._solver = LinearProgram(self.arrays())
+        rows, move = self.form.rows, moves[len(self.form.cost) :]
+        self._solver.set_rows(np.arange(len(move)), rows.lower - move, rows.upper - move)
+        ended = self._solver.run(fresh=True)
+        if ended is Termination.INFEASIBLE:
+            return None
+        if ended is not Termination.OPTIMAL:
+            raise SolverError(
+                f"a re-dispatch program of {len(move)} rows and {len(self.form.cost)} columns "
+                f"ended with {ended}; it is neither solved nor infeasible"
+            )
+        return np.concatenate(self._solver.basis()).astype(np.int8)

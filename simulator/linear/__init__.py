@@ -1,0 +1,1 @@
+"""LinDist3Flow as an engine, under the same contract as OpenDSS."""

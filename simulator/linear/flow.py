@@ -1,0 +1,239 @@
+"""A linear flow with its loads: slot demands in, voltages and flows out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import scipy.sparse as sp
+
+from scenarios.arrays import BoolArray, FloatArray
+from scenarios.feeder import Connection, Feeder, LoadModel
+from scenarios.lindist import DELTA_ACTIVE, DELTA_REACTIVE, PAIR_W, load_shares
+from simulator.islands import live_phases
+from simulator.linear.network import KVA_PER_UNIT, LinearNetwork
+
+__all__ = ["FlowSolution", "LinearFlow", "solve_feeder"]
+
+_STEP_TOLERANCE = 1e-12  # largest change of w that ends the iteration over load models, pu
+_MOST_STEPS = 60
+_STRAY_PU = 1e-4  # 0.1 kW a phase; set-points of a plan are balanced to less
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FlowSolution:
+    """One solved linear flow.
+
+    Attributes
+    ----------
+    converged
+        False if the load models found no fixed point, some ``w`` is not positive, or a part
+        that only deltas feed is asked for a current that finds no way back.
+    v_pu, v_ll_pu
+        (bus, 3) magnitudes; NaN where dead.
+    line_kw, line_kvar
+        (line, 3) flow from ``from_bus`` to ``to_bus``; 0 where dead or open.
+    transformer_kva
+        (transformer,) magnitude of the whole unit's power.
+    held_kw, held_kvar
+        (held,) what each held bus and phase supplies.
+    load_kw
+        Load served.
+    """
+
+    converged: bool
+    v_pu: FloatArray
+    v_ll_pu: FloatArray
+    line_kw: FloatArray
+    line_kvar: FloatArray
+    transformer_kva: FloatArray
+    held_kw: FloatArray
+    held_kvar: FloatArray
+    load_kw: float
+
+
+class LinearFlow:
+    """A switch state's linear network with its loads, solved realization by realization.
+
+    Parameters
+    ----------
+    feeder
+        The feeder.
+    closed
+        (line,) lines that conduct.
+    live
+        (bus, 3) phases to model.
+    held
+        Bus and phase of every held magnitude.
+    load_model
+        Model of every load.
+    behind
+        Impedances behind which magnitudes are held, as `LinearNetwork` has them.
+    """
+
+    def __init__(
+        self,
+        feeder: Feeder,
+        closed: BoolArray,
+        live: BoolArray,
+        held: Sequence[tuple[int, int]],
+        load_model: Sequence[LoadModel],
+        *,
+        behind: Mapping[int, tuple[FloatArray, FloatArray]] = MappingProxyType({}),
+    ) -> None:
+        self.feeder, self.live = feeder, live
+        self.network = LinearNetwork(feeder, closed, live, held, behind)
+        shares = np.array([load_shares(model) for model in load_model]).reshape(-1, 4)
+        self._shares = np.repeat(shares, 3, axis=0)
+        self._follows_voltage = bool((shares[:, [1, 3]] != 0.0).any())
+        self._active, self._reactive, self._slot_w, self.served = self._load_maps()
+
+    def _load_maps(self) -> tuple[sp.csr_array, sp.csr_array, sp.csr_array, BoolArray]:
+        """Build maps slot powers → node powers (two), node w → slot w; and slots served."""
+        loads, network = self.feeder.loads, self.network
+        served = np.zeros((len(loads.ids), 3), bool)
+        maps: list[list[tuple[int, int, float]]] = [[], [], []]
+        for k in range(len(loads.ids)):
+            bus, delta = int(loads.bus[k]), loads.connection[k] is Connection.DELTA
+            blocks = (DELTA_ACTIVE, DELTA_REACTIVE, PAIR_W.T) if delta else (
+                np.eye(3), np.zeros((3, 3)), np.eye(3),
+            )  # fmt: skip
+            rated = (1.0, 1.0, float(loads.v_rated_pu[k] ** 2))
+            for slot in np.flatnonzero(loads.slots[k]).tolist():
+                touched = np.flatnonzero(blocks[2][:, slot])
+                if not self.live[bus, touched].all():
+                    continue
+                served[k, slot] = True
+                for entries, block, scale in zip(maps, blocks, rated, strict=True):
+                    entries += [
+                        (int(network.node[bus, phase]), 3 * k + slot, block[phase, slot] / scale)
+                        for phase in touched.tolist()
+                    ]
+        shape = (network.nodes, 3 * len(loads.ids))
+        active, reactive, weights = (_sparse(entries, shape) for entries in maps)
+        return active, reactive, sp.csr_array(weights.T), served
+
+    def solve(
+        self, p_kw: FloatArray, q_kvar: FloatArray, injected: FloatArray, v_held: FloatArray
+    ) -> FlowSolution:
+        """Solve one realization.
+
+        Parameters
+        ----------
+        p_kw, q_kvar
+            (load, 3) nominal demand per slot.
+        injected
+            (2, bus, 3) active and reactive injection of everything that is not held, kW, kvar.
+        v_held
+            (held,) magnitude of every held bus and phase, pu.
+        """
+        network, live = self.network, self.live
+        demand = np.where(self.served, [p_kw, q_kvar], 0.0).reshape(2, -1) / KVA_PER_UNIT
+        supply = injected[:, live] / KVA_PER_UNIT
+        w_slots = np.ones(demand.shape[1])
+        unknown, w, settled = np.zeros(network.size), np.ones(network.nodes), False
+        for _ in range(_MOST_STEPS):
+            p = demand[0] * (self._shares[:, 0] + self._shares[:, 1] * w_slots)
+            q = demand[1] * (self._shares[:, 2] + self._shares[:, 3] * w_slots)
+            unknown = network.solve(
+                self._active @ p + self._reactive @ q - supply[0],
+                self._active @ q - self._reactive @ p - supply[1],
+                v_held**2,
+            )
+            change = np.abs(unknown[: network.nodes] - w).max(initial=0.0)
+            w = unknown[: network.nodes]
+            w_slots = self._slot_w @ w
+            settled = not self._follows_voltage or change < _STEP_TOLERANCE
+            if settled:
+                break
+        stray = np.abs(unknown[network.zero_sequence.neutral]).max(initial=0.0)
+        converged = bool(
+            settled and np.isfinite(unknown).all() and (w > 0.0).all() and stray < _STRAY_PU
+        )
+        return self._solution(unknown, converged, float(p.sum() * KVA_PER_UNIT))
+
+    def _solution(self, unknown: FloatArray, converged: bool, load_kw: float) -> FlowSolution:
+        network = self.network
+        v = np.full(self.live.shape, np.nan)
+        w = unknown[: network.nodes]
+        v[self.live] = np.sqrt(np.where(w > 0.0, w, np.nan))
+        following = np.roll(v, -1, axis=1)
+        padded = np.append(unknown, 0.0) * KVA_PER_UNIT  # position -1: no such flow
+        unit = padded[network.unit_p].sum(axis=1), padded[network.unit_q].sum(axis=1)
+        return FlowSolution(
+            converged=converged,
+            v_pu=v,
+            v_ll_pu=np.sqrt((v**2 + following**2 + v * following) / 3.0),
+            line_kw=padded[network.line_p],
+            line_kvar=padded[network.line_q],
+            transformer_kva=np.hypot(*unit),
+            held_kw=padded[network.held_p],
+            held_kvar=padded[network.held_q],
+            load_kw=load_kw,
+        )
+
+    def current_a(self, solution: FlowSolution) -> FloatArray:
+        """(line, 3) ``|s| / |v|`` at the end of the lower voltage; 0 where dead."""
+        lines, v_kv = self.feeder.lines, solution.v_pu * self.network.base_kv[:, None]
+        lower = np.fmin(v_kv[lines.from_bus], v_kv[lines.to_bus])
+        power = np.hypot(solution.line_kw, solution.line_kvar)
+        carries = power > 0.0
+        return np.asarray(np.divide(power, lower, out=np.zeros_like(power), where=carries))
+
+
+def solve_feeder(
+    feeder: Feeder,
+    *,
+    held: Mapping[str, float] | None = None,
+    load_model: Sequence[LoadModel] | None = None,
+) -> FlowSolution:
+    """Solve a feeder as its file has it, at nominal load.
+
+    Parameters
+    ----------
+    feeder
+        Switches are in the file's state.
+    held
+        Bus id and magnitude (pu) of each balanced source, held at the bus; the feeder's own,
+        behind their impedances, if not given.
+    load_model
+        Model of every load; the file's if not given.
+
+    Raises
+    ------
+    EngineError
+        If what the held buses reach is not a tree.
+    """
+    behind: dict[int, tuple[FloatArray, FloatArray]] = {}
+    if held is None:
+        at = feeder.sources.bus.tolist()
+        magnitudes = dict(zip(at, feeder.sources.v_pu.tolist(), strict=True))
+        impedances = zip(feeder.sources.r_ohm, feeder.sources.x_ohm, strict=True)
+        behind = dict(zip(at, impedances, strict=True))
+    else:
+        magnitudes = {feeder.buses.ids.index(bus): v for bus, v in held.items()}
+    seeds = np.zeros((len(feeder.buses.ids), 3), bool)
+    seeds[list(magnitudes)] = True
+    live = live_phases(feeder, feeder.lines.closed, seeds)
+    places = [(bus, phase) for bus in magnitudes for phase in range(3)]
+    flow = LinearFlow(
+        feeder,
+        feeder.lines.closed,
+        live,
+        places,
+        feeder.loads.model if load_model is None else load_model,
+        behind=behind,
+    )
+    return flow.solve(
+        feeder.loads.p_kw,
+        feeder.loads.q_kvar,
+        np.zeros((2, *seeds.shape)),
+        np.array([magnitudes[bus] for bus, _ in places]),
+    )
+
+
+def _sparse(entries: list[tuple[int, int, float]], shape: tuple[int, int]) -> sp.csr_array:
+    rows, columns, values = zip(*entries, strict=True) if entries else ((), (), ())
+    return sp.csr_array((values, (rows, columns)), shape=shape, dtype=float)

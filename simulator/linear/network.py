@@ -1,0 +1,318 @@
+"""LinDist3Flow of one switch state as a factorised sparse system.
+
+Unknowns: ``w`` of every live (bus, phase), ``p`` and ``q`` of every closed line per phase
+and of every transformer winding, and what each held bus takes up per phase. Equations:
+(16d), (16g)-(16k) and (16l) of the partitioning paper and the held magnitudes; behind them
+what deltas and windings side by side leave open (`simulator.linear.zero_sequence`). The
+system is square exactly when every live part is a tree per held phase.
+
+Per unit: 1 MVA per phase, line-to-neutral voltage bases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.linalg import splu
+
+from scenarios.arrays import BoolArray, FloatArray, IntArray
+from scenarios.banks import OpenDelta, open_delta_banks
+from scenarios.errors import EngineError
+from scenarios.feeder import Connection, Feeder
+from scenarios.lindist import (
+    DELTA_ACTIVE,
+    DELTA_REACTIVE,
+    PAIR_W,
+    line_matrices,
+)
+from scenarios.zero_sequence import unit_maps
+from simulator.linear.zero_sequence import ZeroSequence
+
+__all__ = ["LinearNetwork"]
+
+KVA_PER_UNIT = 1000.0
+
+
+class LinearNetwork:
+    """The linear model of a feeder with given lines closed and given buses held.
+
+    Parameters
+    ----------
+    feeder
+        The feeder.
+    closed
+        (line,) lines that conduct.
+    live
+        (bus, 3) phases to model; the rest is dead.
+    held
+        (held, 2) bus and phase of every held magnitude.
+    behind
+        By bus, resistance and reactance (3, 3), ohm, behind which its magnitudes are held; at
+        the bus itself where it is not named.
+
+    Raises
+    ------
+    EngineError
+        If a live part is not a tree, or no magnitude is held in it.
+    """
+
+    def __init__(
+        self,
+        feeder: Feeder,
+        closed: BoolArray,
+        live: BoolArray,
+        held: Sequence[tuple[int, int]],
+        behind: Mapping[int, tuple[FloatArray, FloatArray]] = MappingProxyType({}),
+    ) -> None:
+        self.feeder, self.live = feeder, live
+        self.node = np.full(live.shape, -1)
+        self.node[live] = np.arange(int(live.sum()))
+        self.nodes = int(live.sum())
+        self.base_kv = feeder.buses.base_kv
+        self.lines = [
+            int(k) for k in np.flatnonzero(closed) if live[feeder.lines.from_bus[k]].any()
+        ]
+        self.units = [
+            k
+            for k in range(len(feeder.transformers.ids))
+            if live[feeder.transformers.from_bus[k]].any()
+        ]
+        self.held = [(bus, phase) for bus, phase in held if live[bus, phase]]
+        self._rows: list[IntArray] = []
+        self._columns: list[IntArray] = []
+        self._values: list[FloatArray] = []
+        self._maps = unit_maps(feeder)
+        self.zero_sequence = ZeroSequence(self, closed, self._place_unknowns())
+        self.size = self.zero_sequence.size
+        equations = self._voltage_equations()
+        equations = self._balance_equations(equations)
+        for k, (bus, phase) in enumerate(self.held):
+            self.put(equations + k, self.node[bus, phase], 1.0)
+        self._source_drops(equations, behind)
+        self._held_rows = equations + np.arange(len(self.held))
+        self._factorise(self.zero_sequence.equations(equations + len(self.held)))
+
+    # ------------------------------------------------------------------------- unknowns
+
+    def _place_unknowns(self) -> int:
+        lines, units = self.feeder.lines, self.feeder.transformers
+        top = self.nodes
+        self.line_p = np.full((len(lines.ids), 3), -1)
+        self.line_q = self.line_p.copy()
+        for k in self.lines:
+            carried = np.flatnonzero(lines.phases[k] & self.live[lines.from_bus[k]])
+            self.line_p[k, carried] = top + np.arange(len(carried))
+            self.line_q[k, carried] = top + len(carried) + np.arange(len(carried))
+            top += 2 * len(carried)
+        self.unit_p = np.full((len(units.ids), 3), -1)
+        self.unit_q = self.unit_p.copy()
+        for k in self.units:
+            slots = np.flatnonzero(units.windings[k])
+            self.unit_p[k, slots] = top + np.arange(len(slots))
+            self.unit_q[k, slots] = top + len(slots) + np.arange(len(slots))
+            top += 2 * len(slots)
+        count = len(self.held)
+        self.held_p = top + np.arange(count)
+        self.held_q = top + count + np.arange(count)
+        return top + 2 * count
+
+    def put(self, rows: object, columns: object, values: object) -> None:
+        """Put entries of the matrix; shapes are broadcast against each other."""
+        row, column, value = np.broadcast_arrays(
+            np.asarray(rows, np.int64), np.asarray(columns, np.int64), np.asarray(values, float)
+        )
+        self._rows.append(row.ravel())
+        self._columns.append(column.ravel())
+        self._values.append(value.ravel())
+
+    # ------------------------------------------------------------------------ equations
+
+    def _voltage_equations(self) -> int:
+        lines, row = self.feeder.lines, 0
+        banks = [bank for bank in open_delta_banks(self.feeder) if bank.jumper in self.lines]
+        banked = {k for bank in banks for k in bank.units}
+        for bank in banks:
+            row = self._bank_equations(bank, row)
+        for k in self.lines:
+            if any(k == bank.jumper for bank in banks):
+                continue
+            on = self.line_p[k] >= 0
+            here, count = np.flatnonzero(on), int(on.sum())
+            base = self.base_kv[lines.from_bus[k]] ** 2  # ohm of one per unit
+            Mp, Mq = line_matrices(lines.r_ohm[k] / base, lines.x_ohm[k] / base)
+            rows = row + np.arange(count)
+            self.put(rows, self.node[lines.to_bus[k], here], 1.0)
+            self.put(rows, self.node[lines.from_bus[k], here], -1.0)
+            self.put(rows[:, None], self.line_p[k, here][None], -Mp[np.ix_(here, here)])
+            self.put(rows[:, None], self.line_q[k, here][None], -Mq[np.ix_(here, here)])
+            row += count
+        units = self.feeder.transformers
+        for k in self.units:
+            if k in banked:
+                continue
+            slots = np.flatnonzero(units.windings[k])
+            maps = self._maps[k]
+            r, x = self.winding_impedance(k)
+            rows = row + np.arange(len(slots))
+            one, other = self.node[units.from_bus[k]], self.node[units.to_bus[k]]
+            self._put_where(rows[:, None], one[None], maps.from_w)
+            self._put_where(rows[:, None], other[None], -(units.ratio[k] ** 2) * maps.to_w)
+            self.put(rows, self.unit_p[k, slots], -2.0 * r)
+            self.put(rows, self.unit_q[k, slots], -2.0 * x)
+            row += len(slots)
+        return row
+
+    def _bank_equations(self, bank: OpenDelta, row: int) -> int:
+        """Per-phase gains of an open-delta bank; each unit's impedance is in its own line."""
+        units = self.feeder.transformers
+        i, j = units.from_bus[bank.units[0]], units.to_bus[bank.units[0]]
+        rows = row + np.arange(3)
+        self.put(rows, self.node[i], 1.0)
+        self.put(rows, self.node[j], -(bank.gains**2))
+        for (p, q), outer, (r, x) in self.open_delta_drops(bank):
+            self.put(row + outer, p, -2.0 * r)
+            self.put(row + outer, q, -2.0 * x)
+        return row + 3
+
+    def open_delta_drops(
+        self, bank: OpenDelta
+    ) -> Iterator[tuple[tuple[int, int], int, tuple[float, float]]]:
+        """Each unit's ``p`` and ``q``, its outer phase, and the impedance they meet there."""
+        for k in bank.units:
+            slot = int(np.flatnonzero(self.feeder.transformers.windings[k])[0])
+            outer = slot if slot != bank.shared else (slot + 1) % 3
+            maps = self._maps[k]
+            r, x = (3.0 * z for z in self.winding_impedance(k))  # a pair's ohm on a phase's base
+            active, reactive = maps.from_active[outer, 0], maps.from_reactive[outer, 0]
+            yield (
+                (int(self.unit_p[k, slot]), int(self.unit_q[k, slot])),
+                outer,
+                (r * active - x * reactive, r * reactive + x * active),
+            )
+
+    def _put_where(self, rows: IntArray, columns: IntArray, values: FloatArray) -> None:
+        """Put entries, leaving out those of phases that are not there (column -1)."""
+        row, column, value = np.broadcast_arrays(rows, columns, values)
+        keep = (column >= 0) & (value != 0.0)
+        self.put(row[keep], column[keep], value[keep])
+
+    def winding_impedance(self, k: int) -> tuple[float, float]:
+        """Series impedance of one winding, per unit of 1 MVA and the from bus's base."""
+        units = self.feeder.transformers
+        count = int(units.windings[k].sum())
+        rated = units.from_kv[k] / self.base_kv[units.from_bus[k]]
+        if count > 1 or units.from_connection[k] is Connection.DELTA:
+            rated /= np.sqrt(3.0)
+        scale = rated**2 * KVA_PER_UNIT * count / units.rating_kva[k]
+        return float(units.r_pu[k] * scale), float(units.x_pu[k] * scale)
+
+    def joins_like_phases(self, k: int) -> bool:
+        """Whether a unit's windings are written as wye on both sides."""
+        maps = self._maps[k]
+        return not (maps.from_reactive.any() or maps.to_reactive.any())
+
+    def _balance_equations(self, row: int) -> int:
+        """(16l): what flows in, less what flows out and what capacitors draw, per node."""
+        lines, units, buses = self.feeder.lines, self.feeder.transformers, self.nodes
+        p_row, q_row = row, row + buses
+        for k in self.lines:
+            here = np.flatnonzero(self.line_p[k] >= 0)
+            for bus, sign in ((lines.from_bus[k], -1.0), (lines.to_bus[k], 1.0)):
+                self.put(p_row + self.node[bus, here], self.line_p[k, here], sign)
+                self.put(q_row + self.node[bus, here], self.line_q[k, here], sign)
+        for k in self.units:
+            slots, maps = np.flatnonzero(units.windings[k]), self._maps[k]
+            p, q = self.unit_p[k, slots][None], self.unit_q[k, slots][None]
+            sides = (
+                (units.from_bus[k], maps.from_active, maps.from_reactive, -1.0),
+                (units.to_bus[k], maps.to_active, maps.to_reactive, 1.0),
+            )
+            for bus, active, reactive, sign in sides:
+                there = np.flatnonzero(self.node[bus] >= 0)
+                at = self.node[bus, there][:, None]
+                self.put(p_row + at, p, sign * active[there])
+                self.put(p_row + at, q, sign * reactive[there])
+                self.put(q_row + at, q, sign * active[there])
+                self.put(q_row + at, p, -sign * reactive[there])
+        self._capacitors(p_row, q_row)
+        for k, (bus, phase) in enumerate(self.held):
+            self.put(p_row + self.node[bus, phase], self.held_p[k], 1.0)
+            self.put(q_row + self.node[bus, phase], self.held_q[k], 1.0)
+        self.zero_sequence.balances(p_row, q_row)
+        self._p_row, self._q_row = p_row, q_row
+        return row + 2 * buses
+
+    def _capacitors(self, p_row: int, q_row: int) -> None:
+        """``q = -b w``: a capacitor's production rises with the square of its voltage."""
+        table = self.feeder.capacitors
+        for k in range(len(table.ids)):
+            at = self.node[table.bus[k]]
+            made = np.diag(table.q_kvar[k] / KVA_PER_UNIT / table.v_rated_pu[k] ** 2)
+            if table.connection[k] is Connection.WYE:
+                p_part, q_part = np.zeros((3, 3)), made
+            else:
+                p_part, q_part = DELTA_REACTIVE @ made @ PAIR_W, DELTA_ACTIVE @ made @ PAIR_W
+            for base, part in ((p_row, p_part), (q_row, q_part)):
+                alive = at >= 0
+                self._put_where(
+                    base + at[alive][:, None], at[alive][None], part[np.ix_(alive, alive)]
+                )
+
+    def _source_drops(self, row: int, behind: Mapping[int, tuple[FloatArray, FloatArray]]) -> None:
+        """(16d) from behind a source's impedance to its bus: ``w - Mp p - Mq q = w_held``."""
+        for bus, ohm in behind.items():
+            base = self.base_kv[bus] ** 2  # ohm of one per unit
+            Mp, Mq = line_matrices(ohm[0] / base, ohm[1] / base)
+            mine = [(k, phase) for k, (at, phase) in enumerate(self.held) if at == bus]
+            for k, phase in mine:
+                for other, column in mine:
+                    self.put(row + k, self.held_p[other], -Mp[phase, column])
+                    self.put(row + k, self.held_q[other], -Mq[phase, column])
+
+    # ------------------------------------------------------------------------- solution
+
+    def _factorise(self, equations: int) -> None:
+        if equations != self.size:
+            raise EngineError(
+                f"the linear model has {equations} equations for {self.size} unknowns: a live "
+                "part holds a loop of closed lines or parallel transformers, or holds no "
+                "magnitude; open one switch of each loop"
+            )
+        self._factors = None
+        if not self.size:
+            return  # nothing is live
+        matrix = sp.csc_matrix(
+            (
+                np.concatenate(self._values),
+                (np.concatenate(self._rows), np.concatenate(self._columns)),
+            ),
+            shape=(self.size, self.size),
+        )
+        try:
+            self._factors = splu(matrix)
+        except RuntimeError as error:
+            raise EngineError(
+                "the linear model is singular: a live part holds a loop, or its magnitudes are "
+                "held nowhere; audit the plan"
+            ) from error
+
+    def solve(self, p_drawn: FloatArray, q_drawn: FloatArray, w_held: FloatArray) -> FloatArray:
+        """Solve for all unknowns.
+
+        Parameters
+        ----------
+        p_drawn, q_drawn
+            (node,) net consumption at every live node, per unit.
+        w_held
+            (held,) squared held magnitudes.
+        """
+        right = np.zeros(self.size)
+        right[self._p_row : self._p_row + self.nodes] = p_drawn
+        right[self._q_row : self._q_row + self.nodes] = q_drawn
+        right[self._held_rows] = w_held
+        for row, constant in self.zero_sequence.constants:
+            right[row] = constant
+        return np.asarray(self._factors.solve(right)) if self._factors is not None else right

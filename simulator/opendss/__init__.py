@@ -1,0 +1,1 @@
+"""OpenDSS as an engine: the circuit, its elements and sources, what is measured of it."""

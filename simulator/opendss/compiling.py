@@ -1,0 +1,80 @@
+"""Compiling a feeder file so that it is what OpenDSS would compile a second time.
+
+One setting outlives the circuit that a file makes: ``Set DefaultBaseFrequency``. Elements
+take it when they are made, so in a file that sets it after ``New Circuit`` the source keeps
+the frequency from before, the circuit is solved at the new one, and the source is dead; the
+same file compiled again is right. Reader and engine both compile through `compile_feeder`,
+which compiles again where that setting moved.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from scenarios.errors import ConfigError
+from simulator.opendss.dss_files import circle_of_redirects
+
+__all__ = ["DEFAULT_FREQUENCY_HZ", "base_frequency_hz", "compile_feeder", "refuse_hopeless"]
+
+DEFAULT_FREQUENCY_HZ = 60.0
+"""What a context starts with."""
+
+
+def refuse_hopeless(path: Path) -> None:
+    """Refuse what OpenDSS does not survive, and a path that cannot be told to it.
+
+    Raises
+    ------
+    ConfigError
+        If files redirect to one another in a circle, or the path holds a quote or a line break.
+    """
+    if any(sign in str(path.resolve()) for sign in '"\r\n'):
+        raise ConfigError(f"{path}: its path holds a quote or a line break; rename file or folder")
+    circle = circle_of_redirects(path)
+    if circle:
+        (file, line), *between = circle
+        through = "".join(
+            f", which goes on in {other}, line {number}," for other, number in between
+        )
+        back = (
+            f"to {between[0][0].name}{through} and so back to this file" if between else "to itself"
+        )
+        raise ConfigError(f"{file}, line {line}: redirects {back}; remove one of these lines")
+
+
+def compile_feeder(context: Any, path: Path) -> None:
+    """Compile a file in a context that was lent, and solve; again if its frequency moved.
+
+    Parameters
+    ----------
+    context
+        Its default base frequency is `DEFAULT_FREQUENCY_HZ`.
+    path
+        The main file.
+
+    Raises
+    ------
+    ConfigError
+        As `refuse_hopeless`.
+    DSSException
+        What OpenDSS says of the file.
+    """
+    refuse_hopeless(path)
+    _compile(context, path)
+    if base_frequency_hz(context) != DEFAULT_FREQUENCY_HZ:
+        _compile(context, path)  # `Clear` leaves the setting: now all elements are made with it
+
+
+def _compile(context: Any, path: Path) -> None:
+    context.Text.Command("Clear")
+    context.Text.Command(f'Compile "{path.resolve()}"')
+    context.Solution.Solve()  # files need not solve themselves; taps have to be settled
+
+
+def base_frequency_hz(context: Any) -> float:
+    """Default base frequency of the context; it must hold a circuit, else the default is told."""
+    if not int(context.Basic.NumCircuits()):
+        return DEFAULT_FREQUENCY_HZ
+    context.Text.Command("Get DefaultBaseFrequency")
+    return float(context.Text.Result())

@@ -1,0 +1,1 @@
+"""A feeder as columns, read from the circuit that OpenDSS compiled."""
