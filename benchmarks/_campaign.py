@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from gridproof.federation.members.launch import supervise
+from gridproof.federation.members.session import SessionSettings, run_session
+from gridproof.federation.studies.study import load_study
+from gridproof.federation.wire.helics_broker import BrokerAddress
+from gridproof.optimizer.planner import make_planner
+from gridproof.scenarios.plan import plan_to_json
+
 from benchmarks._side import BATCH, STUDY, jobs
-from federation.members.launch import supervise
-from federation.members.session import SessionSettings, run_session
-from federation.studies.study import load_study
-from federation.wire.helics_broker import BrokerAddress
-from optimizer.planner import make_planner
-from scenarios.plan import plan_to_json
 
 __all__ = ["LIMITS", "Timing", "campaigns", "report"]
 

@@ -13,15 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-
-from federation.campaigns.study_jobs import feeder_job_of, make_planner_job
-from federation.members.jobs import FeederJob, PlannerJob
-from federation.members.launch import run_feeder_process, run_planner_process
-from federation.members.session import SessionSettings
-from federation.studies.study import Study, load_study
-from scenarios.plan import Plan, plan_from_json
-from scenarios.realization import Realizations
-from scenarios.verdict import Verdicts
+from gridproof.federation.campaigns.study_jobs import feeder_job_of, make_planner_job
+from gridproof.federation.members.jobs import FeederJob, PlannerJob
+from gridproof.federation.members.launch import run_feeder_process, run_planner_process
+from gridproof.federation.members.session import SessionSettings
+from gridproof.federation.studies.study import Study, load_study
+from gridproof.scenarios.plan import Plan, plan_from_json
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.verdict import Verdicts
 
 STUDY, BATCH = "ieee37-networked", 256
 

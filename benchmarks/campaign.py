@@ -16,13 +16,14 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from gridproof.federation.campaigns.campaign import run_campaign
+from gridproof.federation.studies.study import load_study
+from gridproof.optimizer.planner import make_planner
+from gridproof.scenarios.sampling import sample
+from gridproof.simulator.opendss.engine import OpenDssEngine
+
 from benchmarks._bench import Row, compare, table
 from benchmarks.engine import bare_loop
-from federation.campaigns.campaign import run_campaign
-from federation.studies.study import load_study
-from optimizer.planner import make_planner
-from scenarios.sampling import sample
-from simulator.opendss.engine import OpenDssEngine
 
 __all__ = ["run"]
 

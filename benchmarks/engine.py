@@ -15,19 +15,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from gridproof.scenarios.feeder import Feeder, LoadModel
+from gridproof.scenarios.fleet import Ders
+from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.proof import Proof, Termination
+from gridproof.scenarios.realization import Realizations, draw
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.uncertainty import Box
+from gridproof.simulator.opendss.engine import OpenDssEngine
+from gridproof.simulator.opendss.engine_thread import on_engine_thread
+from gridproof.simulator.reader.feeder import read_feeder
 
 from benchmarks._bench import Row, compare, table
-from scenarios.feeder import Feeder, LoadModel
-from scenarios.fleet import Ders
-from scenarios.limits import Limits
-from scenarios.plan import Plan, Setpoints
-from scenarios.proof import Proof, Termination
-from scenarios.realization import Realizations, draw
-from scenarios.scenario import Scenario
-from scenarios.uncertainty import Box
-from simulator.opendss.engine import OpenDssEngine
-from simulator.opendss.engine_thread import on_engine_thread
-from simulator.reader.feeder import read_feeder
 
 __all__ = ["bare_loop", "run"]
 

@@ -17,18 +17,18 @@ import sys
 from collections.abc import Callable
 
 import numpy as np
+from gridproof.federation.members.jobs import FeederJob, PlannerJob
+from gridproof.federation.members.session import SessionSettings, run_session
+from gridproof.federation.studies.study import load_study
+from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.proof import Proof, Termination
+from gridproof.scenarios.realization import Realizations, draw
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.scenarios.verdict import Verdicts
 
 from benchmarks._bench import Row, compare, table
 from benchmarks._campaign import campaigns, report
-from federation.members.jobs import FeederJob, PlannerJob
-from federation.members.session import SessionSettings, run_session
-from federation.studies.study import load_study
-from scenarios.plan import Plan, Setpoints
-from scenarios.proof import Proof, Termination
-from scenarios.realization import Realizations, draw
-from scenarios.scenario import Scenario
-from scenarios.snapshot import Snapshots
-from scenarios.verdict import Verdicts
 
 __all__ = ["run"]
 

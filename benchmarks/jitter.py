@@ -14,11 +14,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-
-from federation.campaigns.campaign import run_campaign
-from federation.field.realtime import PACE_COLUMNS
-from federation.studies.study import load_study
-from scenarios.arrays import FloatArray
+from gridproof.federation.campaigns.campaign import run_campaign
+from gridproof.federation.field.realtime import PACE_COLUMNS
+from gridproof.federation.studies.study import load_study
+from gridproof.scenarios.arrays import FloatArray
 
 __all__ = ["measure", "table"]
 

@@ -12,19 +12,18 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
-
-from federation.studies.study import load_study
-from optimizer.network.network import Network
-from optimizer.network.topology import FORMULATIONS
-from optimizer.partitioning.cutting_plane import CuttingPlaneMaster
-from optimizer.partitioning.options import SEPARATIONS, PartitioningOptions
-from optimizer.partitioning.planner import PartitioningPlanner
-from optimizer.partitioning.subproblems import VertexSubproblems
-from optimizer.solver.decomposition import decompose
-from scenarios.errors import PlanError
-from scenarios.proof import Proof
-from scenarios.scenario import Scenario
-from scenarios.uncertainty import Box
+from gridproof.federation.studies.study import load_study
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.network.topology import FORMULATIONS
+from gridproof.optimizer.partitioning.cutting_plane import CuttingPlaneMaster
+from gridproof.optimizer.partitioning.options import SEPARATIONS, PartitioningOptions
+from gridproof.optimizer.partitioning.planner import PartitioningPlanner
+from gridproof.optimizer.partitioning.subproblems import VertexSubproblems
+from gridproof.optimizer.solver.decomposition import decompose
+from gridproof.scenarios.errors import PlanError
+from gridproof.scenarios.proof import Proof
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.uncertainty import Box
 
 LEVELS = (0.0, 0.10, 0.15, 0.25)
 LIMIT_S = 300.0

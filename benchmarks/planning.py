@@ -9,8 +9,8 @@ from __future__ import annotations
 import statistics
 import time
 
-from federation.studies.study import load_study
-from optimizer.planner import make_planner
+from gridproof.federation.studies.study import load_study
+from gridproof.optimizer.planner import make_planner
 
 PAPER_S = {0.0: 100.8, 0.10: 1952.6, 0.15: 2500.4, 0.25: 4599.9}
 

@@ -13,18 +13,18 @@ import sys
 from time import perf_counter
 
 import numpy as np
+from gridproof.federation.studies.study import load_study
+from gridproof.optimizer.judge import Certificates, LinearJudge
+from gridproof.optimizer.planner import make_planner
+from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.optimizer.solver.solve_again import LinearProgram
+from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.proof import Termination
+from gridproof.scenarios.realization import draw
+from gridproof.scenarios.scenario import Scenario
 
 from benchmarks._bench import Row, compare, table
-from federation.studies.study import load_study
-from optimizer.judge import Certificates, LinearJudge
-from optimizer.planner import make_planner
-from optimizer.recourse.policies import make_recourse
-from optimizer.solver.solve_again import LinearProgram
-from scenarios.arrays import BoolArray, FloatArray
-from scenarios.plan import Plan
-from scenarios.proof import Termination
-from scenarios.realization import draw
-from scenarios.scenario import Scenario
 
 __all__ = ["run"]
 

@@ -18,18 +18,17 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-
-from federation.campaigns.campaign import run_campaign
-from federation.records.parts import CHUNK_ROWS, plan_digest
-from federation.records.profile import Profile
-from federation.records.profile_store import encode_profile, keep_profile, read_profile
-from federation.records.rows import table_of
-from federation.records.store import CampaignStore
-from federation.studies.study import load_study, resolved_text
-from optimizer.recourse.policies import make_recourse
-from scenarios.sampling import sample
-from scenarios.verdict import judge
-from simulator.opendss.engine import OpenDssEngine
+from gridproof.federation.campaigns.campaign import run_campaign
+from gridproof.federation.records.parts import CHUNK_ROWS, plan_digest
+from gridproof.federation.records.profile import Profile
+from gridproof.federation.records.profile_store import encode_profile, keep_profile, read_profile
+from gridproof.federation.records.rows import table_of
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.studies.study import load_study, resolved_text
+from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.scenarios.sampling import sample
+from gridproof.scenarios.verdict import judge
+from gridproof.simulator.opendss.engine import OpenDssEngine
 
 _BATCH = 256
 _SEEN = [
@@ -76,10 +75,10 @@ def _columns(store: CampaignStore) -> list[str]:
 _REPORT = """
 import json, re, sys, time
 from pathlib import Path
-from federation.records.store import CampaignStore
-from federation.studies.study import load_study
-from federation.reports.data import read_out
-from federation.reports.campaign_page import write_report
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.studies.study import load_study
+from gridproof.federation.reports.data import read_out
+from gridproof.federation.reports.campaign_page import write_report
 root = Path(sys.argv[1])
 store, study = CampaignStore.open(root), load_study(root / "study.json")
 def mib():  # getrusage would tell the peak of the process this one was forked from

@@ -11,12 +11,16 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-
-from federation.families.restoration_files import read_network
-from federation.papers.restoration_sizes import grown_case, printed_size, radiality_size, solve_row
-from optimizer.network.feed import FORMULATIONS
-from optimizer.restoration.planner import RestorationPlanner, build_all_phases
-from scenarios.restoration import RestorationCase
+from gridproof.federation.families.restoration_files import read_network
+from gridproof.federation.papers.restoration_sizes import (
+    grown_case,
+    printed_size,
+    radiality_size,
+    solve_row,
+)
+from gridproof.optimizer.network.feed import FORMULATIONS
+from gridproof.optimizer.restoration.planner import RestorationPlanner, build_all_phases
+from gridproof.scenarios.restoration import RestorationCase
 
 MV315 = Path(__file__).parents[1] / "configs" / "feeders" / "mv315"
 OWN = "directed_local_flow"

@@ -19,12 +19,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from gridproof.federation.campaigns.campaign import run_campaign
+from gridproof.federation.campaigns.workers import Workers
+from gridproof.federation.studies.study import Study, load_study
+from gridproof.optimizer.planner import make_planner
+from gridproof.scenarios.plan import Plan, plan_from_json, plan_to_json
+
 from benchmarks._bench import clocks
-from federation.campaigns.campaign import run_campaign
-from federation.campaigns.workers import Workers
-from federation.studies.study import Study, load_study
-from optimizer.planner import make_planner
-from scenarios.plan import Plan, plan_from_json, plan_to_json
 
 __all__ = ["run"]
 

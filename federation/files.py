@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from scenarios.errors import ConfigError, StoreError
-from scenarios.strict_json import load_json
+from gridproof.scenarios.errors import ConfigError, StoreError
+from gridproof.scenarios.strict_json import load_json
 
 __all__ = [
     "UNFINISHED",

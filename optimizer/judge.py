@@ -17,18 +17,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from optimizer.network.network import MARGINS
-from optimizer.partitioning.centring import ENOUGH
-from optimizer.recourse.dispatch import DispatchLimits
-from optimizer.recourse.linear import LinearRecourse
-from optimizer.solver.parametric import ParametricProgram
-from scenarios.arrays import BoolArray, FloatArray
+from gridproof.optimizer.network.network import MARGINS
+from gridproof.optimizer.partitioning.centring import ENOUGH
+from gridproof.optimizer.recourse.dispatch import DispatchLimits
+from gridproof.optimizer.recourse.linear import LinearRecourse
+from gridproof.optimizer.solver.parametric import ParametricProgram
+from gridproof.scenarios.arrays import BoolArray, FloatArray
 
 if TYPE_CHECKING:
-    from scenarios.plan import Plan
-    from scenarios.realization import Realizations
-    from scenarios.scenario import Scenario
+    from gridproof.scenarios.plan import Plan
+    from gridproof.scenarios.realization import Realizations
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["Certificates", "LinearJudge"]
 

@@ -7,14 +7,14 @@ from dataclasses import fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from optimizer.partitioning.options import PartitioningOptions
-from optimizer.restoration.options import RestorationOptions
-from optimizer.solver.decomposition import PlanProgress
-from scenarios.errors import ConfigError
+from gridproof.optimizer.partitioning.options import PartitioningOptions
+from gridproof.optimizer.restoration.options import RestorationOptions
+from gridproof.optimizer.solver.decomposition import PlanProgress
+from gridproof.scenarios.errors import ConfigError
 
 if TYPE_CHECKING:
-    from scenarios.plan import Plan
-    from scenarios.scenario import Scenario
+    from gridproof.scenarios.plan import Plan
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["FAMILIES", "PlanProgress", "Planner", "make_planner"]
 
@@ -42,13 +42,13 @@ class Planner(Protocol):
 
 
 def _partitioning(options: PartitioningOptions) -> Planner:
-    from optimizer.partitioning.planner import PartitioningPlanner  # noqa: PLC0415
+    from gridproof.optimizer.partitioning.planner import PartitioningPlanner  # noqa: PLC0415
 
     return PartitioningPlanner(options=options)
 
 
 def _restoration(options: RestorationOptions) -> Planner:
-    from optimizer.restoration.phases import PhasePlanner  # noqa: PLC0415
+    from gridproof.optimizer.restoration.phases import PhasePlanner  # noqa: PLC0415
 
     return PhasePlanner(options=options)
 

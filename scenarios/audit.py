@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-
-from scenarios.graph import connected_components, has_cycle
-from scenarios.plan import Plan
-from scenarios.restoration_audit import audit_restoration
-from scenarios.restoration_trial import restoration_of
-from scenarios.scenario import Scenario
+from gridproof.scenarios.graph import connected_components, has_cycle
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.restoration_audit import audit_restoration
+from gridproof.scenarios.restoration_trial import restoration_of
+from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["audit", "islands"]
 

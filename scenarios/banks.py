@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-from scenarios.arrays import FloatArray, frozen
-from scenarios.feeder import Connection, Feeder
+from gridproof.scenarios.arrays import FloatArray, frozen
+from gridproof.scenarios.feeder import Connection, Feeder
 
 __all__ = ["OpenDelta", "open_delta_banks"]
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-from scenarios.arrays import BoolArray, FloatArray, IntArray
-from scenarios.feeder import Feeder
-from scenarios.zero_sequence import floating_sides, galvanic_parts
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.feeder import Feeder
+from gridproof.scenarios.zero_sequence import floating_sides, galvanic_parts
 
 __all__ = ["Centres", "floating_centres"]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from scenarios.plan import Plan
-    from scenarios.restoration import RestorationCase, RestorationPlan
-    from scenarios.scenario import Scenario
+    from gridproof.scenarios.plan import Plan
+    from gridproof.scenarios.restoration import RestorationCase, RestorationPlan
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["counted_costs"]
 
@@ -28,7 +28,7 @@ def counted_costs(plan: Plan, scenario: Scenario) -> dict[str, float]:
         By term, USD; a restoration's in its objective's own unit.
     """
     # a plan is read before it is tried as a restoration, and reading counts its costs
-    from scenarios.restoration_trial import restoration_of  # noqa: PLC0415
+    from gridproof.scenarios.restoration_trial import restoration_of  # noqa: PLC0415
 
     if scenario.restoration is not None:
         return _restoration_costs(scenario.restoration, restoration_of(plan, scenario))

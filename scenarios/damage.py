@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.realization import uniforms
+from gridproof.scenarios.restoration import RestorationCase
 from scipy.special import ndtri
-
-from scenarios.arrays import BoolArray, FloatArray
-from scenarios.realization import uniforms
-from scenarios.restoration import RestorationCase
 
 __all__ = ["StormDamage", "draw_damage", "failure_probability"]
 

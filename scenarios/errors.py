@@ -25,7 +25,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scenarios.proof import Proof
+    from gridproof.scenarios.proof import Proof
 
 __all__ = [
     "ConfigError",

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
-
-from scenarios.arrays import BoolArray, FloatArray, IntArray, frozen
-from scenarios.graph import connected_components
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray, frozen
+from gridproof.scenarios.graph import connected_components
 
 __all__ = [
     "Blocks",

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-
-from scenarios.arrays import SILENT, BoolArray, FloatArray, IntArray, frozen
+from gridproof.scenarios.arrays import SILENT, BoolArray, FloatArray, IntArray, frozen
 
 __all__ = ["Ders", "Substations"]
 

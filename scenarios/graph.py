@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-
-from scenarios.arrays import IntArray
+from gridproof.scenarios.arrays import IntArray
 
 __all__ = ["connected_components", "has_cycle"]
 

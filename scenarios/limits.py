@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from scenarios.arrays import SILENT
+from gridproof.scenarios.arrays import SILENT
 
 __all__ = ["Limits", "VoltageTest"]
 

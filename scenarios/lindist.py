@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from gridproof.scenarios.arrays import BoolArray, FloatArray, frozen
+from gridproof.scenarios.feeder import Connection, LoadModel
 from numpy.typing import ArrayLike
-
-from scenarios.arrays import BoolArray, FloatArray, frozen
-from scenarios.feeder import Connection, LoadModel
 
 __all__ = [
     "DELTA_ACTIVE",

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-
-from scenarios.arrays import BoolArray
-from scenarios.feeder import Feeder
+from gridproof.scenarios.arrays import BoolArray
+from gridproof.scenarios.feeder import Feeder
 
 __all__ = ["unswitchable_loops"]
 

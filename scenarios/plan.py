@@ -12,17 +12,23 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray, frozen, index_of
+from gridproof.scenarios.costs import counted_costs
+from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.plan_schema import (
+    DerFile,
+    PlanFile,
+    ProofFile,
+    faults_of,
+    idle_der,
+    parse_plan_file,
+)
+from gridproof.scenarios.proof import Proof, Termination
 from numpy.typing import NDArray
 
-from scenarios.arrays import BoolArray, FloatArray, IntArray, frozen, index_of
-from scenarios.costs import counted_costs
-from scenarios.errors import ConfigError
-from scenarios.plan_schema import DerFile, PlanFile, ProofFile, faults_of, idle_der, parse_plan_file
-from scenarios.proof import Proof, Termination
-
 if TYPE_CHECKING:
-    from scenarios.realization import Realizations
-    from scenarios.scenario import Scenario
+    from gridproof.scenarios.realization import Realizations
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = [
     "Plan",

@@ -7,15 +7,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.proof import Termination
+from gridproof.scenarios.provenance import NEEDED, NOT_STATED, differences
+from gridproof.scenarios.strict_json import load_json
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from scenarios.errors import ConfigError
-from scenarios.proof import Termination
-from scenarios.provenance import NEEDED, NOT_STATED, differences
-from scenarios.strict_json import load_json
-
 if TYPE_CHECKING:
-    from scenarios.scenario import Scenario
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["DerFile", "PlanFile", "ProofFile", "faults_of", "parse_plan_file"]
 

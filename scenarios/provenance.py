@@ -13,13 +13,12 @@ from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from scenarios.arrays import content_digest
-from scenarios.proof import Termination
+from gridproof.scenarios.arrays import content_digest
+from gridproof.scenarios.proof import Termination
 
 if TYPE_CHECKING:
-    from scenarios.plan import Plan
-    from scenarios.scenario import Scenario
+    from gridproof.scenarios.plan import Plan
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["NEEDED", "NOT_STATED", "Difference", "Scope", "differences", "facts_of", "scope_of"]
 

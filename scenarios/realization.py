@@ -10,11 +10,10 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from scenarios.arrays import BoolArray, FloatArray, IntArray, frozen, index_of
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray, frozen, index_of
 
 if TYPE_CHECKING:
-    from scenarios.scenario import Scenario
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["Realizations", "draw", "realize", "uniforms"]
 

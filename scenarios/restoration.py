@@ -12,14 +12,20 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
-
-from scenarios.arrays import BoolArray, FloatArray, IntArray, content_digest, frozen, index_of
-from scenarios.errors import ScenarioError
-from scenarios.feeder import Feeder
-from scenarios.fleet import Ders
-from scenarios.limits import Limits
-from scenarios.proof import Proof
-from scenarios.restoration_faults import case_faults
+from gridproof.scenarios.arrays import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    content_digest,
+    frozen,
+    index_of,
+)
+from gridproof.scenarios.errors import ScenarioError
+from gridproof.scenarios.feeder import Feeder
+from gridproof.scenarios.fleet import Ders
+from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.proof import Proof
+from gridproof.scenarios.restoration_faults import case_faults
 
 __all__ = [
     "PHASE_NAMES",

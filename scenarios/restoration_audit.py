@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-
-from scenarios.arrays import BoolArray
-from scenarios.graph import has_cycle
-from scenarios.restoration import RestorationCase, RestorationPlan
-from scenarios.restoration_states import damaged_buses, ends_that_may_move, joined, struck_buses
+from gridproof.scenarios.arrays import BoolArray
+from gridproof.scenarios.graph import has_cycle
+from gridproof.scenarios.restoration import RestorationCase, RestorationPlan
+from gridproof.scenarios.restoration_states import (
+    damaged_buses,
+    ends_that_may_move,
+    joined,
+    struck_buses,
+)
 
 __all__ = ["audit_restoration", "damaged_buses", "struck_buses"]
 

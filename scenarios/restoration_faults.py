@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from scenarios.arrays import BoolArray
-from scenarios.graph import connected_components, has_cycle
+from gridproof.scenarios.arrays import BoolArray
+from gridproof.scenarios.graph import connected_components, has_cycle
 
 if TYPE_CHECKING:
-    from scenarios.restoration import RestorationCase
+    from gridproof.scenarios.restoration import RestorationCase
 
 __all__ = ["case_faults", "isolated_buses"]
 

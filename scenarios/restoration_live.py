@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-
-from scenarios.arrays import BoolArray, FloatArray
-from scenarios.plan import Plan
-from scenarios.restoration_states import joined, states_of_ends
-from scenarios.scenario import Scenario
+from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.restoration_states import joined, states_of_ends
+from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["damage_margin", "live_failures"]
 

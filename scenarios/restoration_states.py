@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-
-from scenarios.arrays import BoolArray, IntArray
-from scenarios.graph import connected_components
-from scenarios.restoration import RestorationCase
+from gridproof.scenarios.arrays import BoolArray, IntArray
+from gridproof.scenarios.graph import connected_components
+from gridproof.scenarios.restoration import RestorationCase
 
 __all__ = ["damaged_buses", "ends_that_may_move", "joined", "states_of_ends", "struck_buses"]
 

@@ -11,17 +11,21 @@ from __future__ import annotations
 from types import MappingProxyType
 
 import numpy as np
-
-from scenarios.arrays import FloatArray, IntArray
-from scenarios.errors import ScenarioError
-from scenarios.feeder import LoadModel
-from scenarios.fleet import Ders
-from scenarios.plan import Plan
-from scenarios.provenance import facts_of
-from scenarios.restoration import PHASE_NAMES, RestorationCase, RestorationPlan
-from scenarios.restoration_states import damaged_buses, joined, states_of_ends, struck_buses
-from scenarios.scenario import Scenario
-from scenarios.uncertainty import Box
+from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.errors import ScenarioError
+from gridproof.scenarios.feeder import LoadModel
+from gridproof.scenarios.fleet import Ders
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.provenance import facts_of
+from gridproof.scenarios.restoration import PHASE_NAMES, RestorationCase, RestorationPlan
+from gridproof.scenarios.restoration_states import (
+    damaged_buses,
+    joined,
+    states_of_ends,
+    struck_buses,
+)
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.uncertainty import Box
 
 __all__ = [
     "moving_lines",

@@ -14,14 +14,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
+from gridproof.scenarios.arrays import BoolArray, FloatArray, frozen
+from gridproof.scenarios.realization import Realizations, realize, uniforms
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from scenarios.arrays import BoolArray, FloatArray, frozen
-from scenarios.realization import Realizations, realize, uniforms
-
 if TYPE_CHECKING:
-    from scenarios.scenario import Scenario
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = [
     "Empirical",

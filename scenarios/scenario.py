@@ -6,8 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
-
-from scenarios.arrays import (
+from gridproof.scenarios.arrays import (
     PHASES,
     BoolArray,
     FloatArray,
@@ -16,12 +15,12 @@ from scenarios.arrays import (
     frozen,
     index_of,
 )
-from scenarios.errors import ScenarioError
-from scenarios.feeder import Connection, Feeder, LoadModel
-from scenarios.fleet import Ders
-from scenarios.limits import Limits
-from scenarios.restoration import PHASE_NAMES, RestorationCase
-from scenarios.uncertainty import Box
+from gridproof.scenarios.errors import ScenarioError
+from gridproof.scenarios.feeder import Connection, Feeder, LoadModel
+from gridproof.scenarios.fleet import Ders
+from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.restoration import PHASE_NAMES, RestorationCase
+from gridproof.scenarios.uncertainty import Box
 
 __all__ = ["Scenario"]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-
-from scenarios.arrays import BoolArray, FloatArray, IntArray, frozen
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray, frozen
 
 __all__ = ["Snapshots"]
 

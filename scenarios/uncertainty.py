@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-
-from scenarios.arrays import FloatArray, frozen
+from gridproof.scenarios.arrays import FloatArray, frozen
 
 __all__ = ["Box"]
 

@@ -11,13 +11,12 @@ from dataclasses import dataclass, fields
 from enum import IntEnum, StrEnum
 
 import numpy as np
-
-from scenarios.arrays import BoolArray, FloatArray, IntArray, frozen
-from scenarios.limits import VoltageTest
-from scenarios.plan import Plan
-from scenarios.restoration_live import damage_margin
-from scenarios.scenario import Scenario
-from scenarios.snapshot import Snapshots
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray, frozen
+from gridproof.scenarios.limits import VoltageTest
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.restoration_live import damage_margin
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.snapshot import Snapshots
 
 __all__ = ["DELIVERY_TOLERANCE", "MarginKind", "Outcome", "Verdicts", "breaches", "judge"]
 

@@ -28,12 +28,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-from scenarios.arrays import BoolArray, FloatArray, IntArray
-from scenarios.banks import open_delta_banks
-from scenarios.feeder import Connection, Feeder
-from scenarios.graph import connected_components
-from scenarios.lindist import PAIR_W, PHASOR, WindingMaps, transformer_maps
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.banks import open_delta_banks
+from gridproof.scenarios.feeder import Connection, Feeder
+from gridproof.scenarios.graph import connected_components
+from gridproof.scenarios.lindist import PAIR_W, PHASOR, WindingMaps, transformer_maps
 
 __all__ = [
     "DeltaRing",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from scenarios.plan import Plan, Setpoints
-from scenarios.realization import Realizations
-from scenarios.snapshot import Snapshots
+from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.snapshot import Snapshots
 
 __all__ = ["Engine"]
 

@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-
-from scenarios.arrays import BoolArray, IntArray, frozen
-from scenarios.feeder import Connection, Feeder
-from scenarios.graph import connected_components
-from scenarios.plan import Plan
-from scenarios.scenario import Scenario
+from gridproof.scenarios.arrays import BoolArray, IntArray, frozen
+from gridproof.scenarios.feeder import Connection, Feeder
+from gridproof.scenarios.graph import connected_components
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["Islands", "conducting", "live_components", "live_phases"]
 

@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from scenarios.costs import counted_costs
-from scenarios.feeder import (
+from gridproof.scenarios.costs import counted_costs
+from gridproof.scenarios.feeder import (
     Buses,
     Capacitors,
     Connection,
@@ -20,13 +19,13 @@ from scenarios.feeder import (
     Sources,
     Transformers,
 )
-from scenarios.fleet import Ders
-from scenarios.limits import Limits
-from scenarios.plan import Plan
-from scenarios.proof import Proof, Termination
-from scenarios.scenario import Scenario
-from scenarios.uncertainty import Box
-from simulator.opendss.engine_thread import on_engine_thread
+from gridproof.scenarios.fleet import Ders
+from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.proof import Proof, Termination
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.uncertainty import Box
+from gridproof.simulator.opendss.engine_thread import on_engine_thread
 
 
 @on_engine_thread

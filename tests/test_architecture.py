@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from optimizer.network import feed, topology
-from optimizer.partitioning import options as partitioning_options
-from optimizer.restoration import options as restoration_options
+from gridproof.optimizer.network import feed, topology
+from gridproof.optimizer.partitioning import options as partitioning_options
+from gridproof.optimizer.restoration import options as restoration_options
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("scenarios", "optimizer", "simulator", "federation")
@@ -88,7 +87,9 @@ def test_every_part_of_federation_has_its_storey() -> None:
     assert parts == {name for storey in STOREYS for name in storey}
 
 
-@pytest.mark.parametrize("module", ["federation.campaigns.worker", "federation.cli.main"])
+@pytest.mark.parametrize(
+    "module", ["gridproof.federation.campaigns.worker", "gridproof.federation.cli.main"]
+)
 def test_what_starts_often_leaves_slow_libraries_for_later(module: str) -> None:
     # each takes a third of a second or more, which every worker and every command would pay
     slow = ("pyomo", "scipy.stats", "scipy.optimize", "matplotlib", "opendssdirect", "distributed")

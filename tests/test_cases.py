@@ -5,14 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from gridproof.federation.campaigns import study_jobs
+from gridproof.federation.cli.main import app
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.scenarios.verdict import Outcome
+from gridproof.simulator.linear.engine import LinearEngine
 from typer.testing import CliRunner
-
-from federation.campaigns import study_jobs
-from federation.cli.main import app
-from scenarios.realization import Realizations
-from scenarios.snapshot import Snapshots
-from scenarios.verdict import Outcome
-from simulator.linear.engine import LinearEngine
 
 CASES = Path(__file__).parent / "cases"
 KEYS = {"about", "outcomes", "exit_code", "says", "energized_blocks", "delivers"}

@@ -38,7 +38,7 @@ def place(tmp_path_factory):
     programs = folder / ".bin"
     programs.mkdir()
     entry = programs / "gridproof"
-    entry.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m federation "$@"\n')
+    entry.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m gridproof "$@"\n')
     entry.chmod(0o755)
     return folder
 

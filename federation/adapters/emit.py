@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from federation.members.launch import program
-from federation.wire.helics_broker import BrokerAddress
+from gridproof.federation.members.launch import program
+from gridproof.federation.wire.helics_broker import BrokerAddress
 
 __all__ = ["LaunchPlan", "Runner", "broker_command", "emit"]
 

@@ -15,15 +15,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from gridproof.federation.adapters.oedisi_states import STATE_PORTS
+from gridproof.federation.files import read_text
+from gridproof.federation.members.launch import program
+from gridproof.federation.wire.helics_broker import BrokerAddress
+from gridproof.federation.wire.link import Link, PortKind, Reading
+from gridproof.federation.wire.messages import FEEDER_PORTS, PLANNER_PORTS
+from gridproof.scenarios.errors import ConfigError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from federation.adapters.oedisi_states import STATE_PORTS
-from federation.files import read_text
-from federation.members.launch import program
-from federation.wire.helics_broker import BrokerAddress
-from federation.wire.link import Link, PortKind, Reading
-from federation.wire.messages import FEEDER_PORTS, PLANNER_PORTS
-from scenarios.errors import ConfigError
 
 __all__ = [
     "StaticInputs",

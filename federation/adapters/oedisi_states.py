@@ -14,15 +14,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
-
-from federation.members.jobs import Engine
-from federation.wire.link import PortKind
-from federation.wire.messages import switch_states_of
-from scenarios.errors import ConfigError
-from scenarios.plan import Plan, Setpoints
-from scenarios.realization import Realizations
-from scenarios.scenario import Scenario
-from scenarios.snapshot import Snapshots
+from gridproof.federation.members.jobs import Engine
+from gridproof.federation.wire.link import PortKind
+from gridproof.federation.wire.messages import switch_states_of
+from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.snapshot import Snapshots
 
 __all__ = ["STATE_PORTS", "OedisiStates"]
 

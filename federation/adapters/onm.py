@@ -18,15 +18,14 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-
-from optimizer.planner import make_planner
-from scenarios.arrays import BoolArray, FloatArray, index_of
-from scenarios.costs import counted_costs
-from scenarios.errors import ConfigError
-from scenarios.plan import Plan
-from scenarios.proof import Proof, Termination
-from scenarios.scenario import Scenario
-from scenarios.strict_json import load_json
+from gridproof.optimizer.planner import make_planner
+from gridproof.scenarios.arrays import BoolArray, FloatArray, index_of
+from gridproof.scenarios.costs import counted_costs
+from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.proof import Proof, Termination
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.strict_json import load_json
 
 __all__ = ["is_onm", "plan_from_onm"]
 

@@ -12,33 +12,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from federation.campaigns.follow import following
-from federation.campaigns.study_jobs import (
+from gridproof.federation.campaigns.follow import following
+from gridproof.federation.campaigns.study_jobs import (
     make_feeder_job,
     make_planner_job,
     open_store,
     session_settings,
 )
-from federation.members.jobs import FeederJob, PlannerJob
-from federation.members.launch import run_processes
-from federation.members.session import SessionSettings, run_session
-from federation.members.threads import run_members
-from federation.records.answered import refuse_our_word
-from federation.records.begun import begun_chunks, read_begun
-from federation.records.footers import check_whole
-from federation.records.keeper import Tally, stored_plan
-from federation.records.lock import writing
-from federation.records.parts import plan_digest
-from federation.records.run_record import recorded
-from federation.records.sink import CampaignSink
-from federation.records.stopping import drop_surplus, stopper_of
-from federation.records.store import LOGS, CampaignStore
-from federation.studies.foreign import refuse_ours
-from federation.studies.study import Study
-from federation.studies.wiring import pace_of
-from optimizer.solver.decomposition import PlanProgress
-from scenarios.errors import ConfigError, StoreError
-from scenarios.plan import Plan, plan_to_json
+from gridproof.federation.members.jobs import FeederJob, PlannerJob
+from gridproof.federation.members.launch import run_processes
+from gridproof.federation.members.session import SessionSettings, run_session
+from gridproof.federation.members.threads import run_members
+from gridproof.federation.records.answered import refuse_our_word
+from gridproof.federation.records.begun import begun_chunks, read_begun
+from gridproof.federation.records.footers import check_whole
+from gridproof.federation.records.keeper import Tally, stored_plan
+from gridproof.federation.records.lock import writing
+from gridproof.federation.records.parts import plan_digest
+from gridproof.federation.records.run_record import recorded
+from gridproof.federation.records.sink import CampaignSink
+from gridproof.federation.records.stopping import drop_surplus, stopper_of
+from gridproof.federation.records.store import LOGS, CampaignStore
+from gridproof.federation.studies.foreign import refuse_ours
+from gridproof.federation.studies.study import Study
+from gridproof.federation.studies.wiring import pace_of
+from gridproof.optimizer.solver.decomposition import PlanProgress
+from gridproof.scenarios.errors import ConfigError, StoreError
+from gridproof.scenarios.plan import Plan, plan_to_json
 
 __all__ = ["CampaignResult", "Spread", "plan_here", "refuse_to_spread", "run_campaign"]
 

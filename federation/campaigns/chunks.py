@@ -15,21 +15,21 @@ from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from federation.campaigns.study_jobs import (
+from gridproof.federation.campaigns.study_jobs import (
     batch_of,
     feeder_job_of,
     make_planner_job,
     session_settings,
 )
-from federation.members.jobs import PlannerJob, Recourse
-from federation.members.session import run_session
-from federation.records.environment import versions
-from federation.records.parts import ChunkSink, EncodedPart, batches
-from federation.studies.study import Study, load_study
-from scenarios import errors
-from scenarios.errors import ConfigError, FederateLost, FederationError, GridproofError
-from scenarios.plan import Plan, plan_from_json
-from scenarios.verdict import Outcome
+from gridproof.federation.members.jobs import PlannerJob, Recourse
+from gridproof.federation.members.session import run_session
+from gridproof.federation.records.environment import versions
+from gridproof.federation.records.parts import ChunkSink, EncodedPart, batches
+from gridproof.federation.studies.study import Study, load_study
+from gridproof.scenarios import errors
+from gridproof.scenarios.errors import ConfigError, FederateLost, FederationError, GridproofError
+from gridproof.scenarios.plan import Plan, plan_from_json
+from gridproof.scenarios.verdict import Outcome
 
 __all__ = ["Failure", "OtherVersions", "Share", "differences", "try_chunks"]
 

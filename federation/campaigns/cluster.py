@@ -15,15 +15,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from federation.campaigns.chunks import Failure, OtherVersions, Share, try_chunks
-from federation.campaigns.cluster_workers import ClusterWorkers
-from federation.campaigns.workers import MAX_LOSSES
-from federation.records.keeper import Keeper, Tally
-from federation.records.parts import EncodedPart
-from federation.records.store import CampaignStore
-from federation.studies.study import Study
-from scenarios.errors import ConfigError, DeadlinePassed, FederateLost
-from scenarios.plan import Plan, plan_to_json
+from gridproof.federation.campaigns.chunks import Failure, OtherVersions, Share, try_chunks
+from gridproof.federation.campaigns.cluster_workers import ClusterWorkers
+from gridproof.federation.campaigns.workers import MAX_LOSSES
+from gridproof.federation.records.keeper import Keeper, Tally
+from gridproof.federation.records.parts import EncodedPart
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.studies.study import Study
+from gridproof.scenarios.errors import ConfigError, DeadlinePassed, FederateLost
+from gridproof.scenarios.plan import Plan, plan_to_json
 
 if TYPE_CHECKING:
     from distributed import Client, Future

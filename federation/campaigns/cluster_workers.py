@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from federation.campaigns.chunks import Share, differences
-from scenarios.errors import ConfigError
+from gridproof.federation.campaigns.chunks import Share, differences
+from gridproof.scenarios.errors import ConfigError
 
 if TYPE_CHECKING:
     from distributed import Client, Future

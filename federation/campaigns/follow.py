@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 
-from federation.records.begun import begun_chunks, read_begun
-from federation.records.keeper import Tally
-from federation.records.losses import UnservedEnergy, served_share
-from federation.records.rows import outcome_counts
-from federation.records.stopping import Stopper
-from federation.records.store import CampaignStore
-from scenarios.errors import StoreError
-from scenarios.verdict import Outcome
+from gridproof.federation.records.begun import begun_chunks, read_begun
+from gridproof.federation.records.keeper import Tally
+from gridproof.federation.records.losses import UnservedEnergy, served_share
+from gridproof.federation.records.rows import outcome_counts
+from gridproof.federation.records.stopping import Stopper
+from gridproof.federation.records.store import CampaignStore
+from gridproof.scenarios.errors import StoreError
+from gridproof.scenarios.verdict import Outcome
 
 __all__ = ["Follower", "StepsFollower", "following"]
 

@@ -9,16 +9,15 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from gridproof.federation.records.intervals import ANYTIME, EXACT, NOMINAL, Intervals
+from gridproof.federation.records.keeper import Tally
+from gridproof.federation.studies.study import Study
+from gridproof.federation.wording import decimals, per_cent, served_words
+from gridproof.optimizer.solver.decomposition import PlanProgress
+from gridproof.scenarios.verdict import Outcome
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.status import Status
-
-from federation.records.intervals import ANYTIME, EXACT, NOMINAL, Intervals
-from federation.records.keeper import Tally
-from federation.studies.study import Study
-from federation.wording import decimals, per_cent, served_words
-from optimizer.solver.decomposition import PlanProgress
-from scenarios.verdict import Outcome
 
 __all__ = [
     "CampaignBar",

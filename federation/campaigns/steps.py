@@ -18,30 +18,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from federation.campaigns.campaign import (
+from gridproof.federation.campaigns.campaign import (
     CampaignResult,
     Spread,
     plan_here,
     refuse_to_spread,
     run_campaign,
 )
-from federation.campaigns.study_jobs import make_planner_job, open_store, session_settings
-from federation.records.intervals import Intervals
-from federation.records.keeper import Tally, stored_plan
-from federation.records.lock import writing
-from federation.records.losses import UnservedEnergy, served_share
-from federation.records.parts import plan_digest
-from federation.records.rows import outcome_codes
-from federation.records.stopping import counted_chunks
-from federation.records.store import CampaignStore, step_root
-from federation.records.summary import campaign_summary
-from federation.studies.study import Study
-from optimizer.solver.decomposition import PlanProgress
-from scenarios.arrays import IntArray
-from scenarios.errors import StoreError
-from scenarios.plan import Plan, plan_to_json
-from scenarios.verdict import Outcome
+from gridproof.federation.campaigns.study_jobs import make_planner_job, open_store, session_settings
+from gridproof.federation.records.intervals import Intervals
+from gridproof.federation.records.keeper import Tally, stored_plan
+from gridproof.federation.records.lock import writing
+from gridproof.federation.records.losses import UnservedEnergy, served_share
+from gridproof.federation.records.parts import plan_digest
+from gridproof.federation.records.rows import outcome_codes
+from gridproof.federation.records.stopping import counted_chunks
+from gridproof.federation.records.store import CampaignStore, step_root
+from gridproof.federation.records.summary import campaign_summary
+from gridproof.federation.studies.study import Study
+from gridproof.optimizer.solver.decomposition import PlanProgress
+from gridproof.scenarios.arrays import IntArray
+from gridproof.scenarios.errors import StoreError
+from gridproof.scenarios.plan import Plan, plan_to_json
+from gridproof.scenarios.verdict import Outcome
 
 __all__ = ["StudyResult", "joint_summary", "run_study", "step_stores", "steps_summary"]
 

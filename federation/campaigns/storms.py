@@ -19,28 +19,27 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-
-from federation.files import json_text, read_json, write_whole
-from federation.records.environment import versions
-from federation.records.lock import writing
-from federation.studies.sampling import DESIGNS
-from federation.studies.study import Study
-from federation.studies.wiring import rounds_of
-from federation.trial.batch import try_batch
-from optimizer.planner import make_planner
-from optimizer.recourse.policies import make_recourse
-from scenarios.arrays import content_digest
-from scenarios.damage import StormDamage, draw_damage
-from scenarios.errors import ConfigError, NoPlanExists, PlanError, StoreError
-from scenarios.plan import Plan
-from scenarios.proof import Termination
-from scenarios.restoration import RestorationCase
-from scenarios.restoration_audit import audit_restoration
-from scenarios.restoration_trial import restoration_of, restoration_scenario
-from scenarios.sampling import Sampler, sample
-from scenarios.scenario import Scenario
-from scenarios.verdict import Outcome
-from simulator.opendss.engine import OpenDssEngine
+from gridproof.federation.files import json_text, read_json, write_whole
+from gridproof.federation.records.environment import versions
+from gridproof.federation.records.lock import writing
+from gridproof.federation.studies.sampling import DESIGNS
+from gridproof.federation.studies.study import Study
+from gridproof.federation.studies.wiring import rounds_of
+from gridproof.federation.trial.batch import try_batch
+from gridproof.optimizer.planner import make_planner
+from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.scenarios.arrays import content_digest
+from gridproof.scenarios.damage import StormDamage, draw_damage
+from gridproof.scenarios.errors import ConfigError, NoPlanExists, PlanError, StoreError
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.proof import Termination
+from gridproof.scenarios.restoration import RestorationCase
+from gridproof.scenarios.restoration_audit import audit_restoration
+from gridproof.scenarios.restoration_trial import restoration_of, restoration_scenario
+from gridproof.scenarios.sampling import Sampler, sample
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.verdict import Outcome
+from gridproof.simulator.opendss.engine import OpenDssEngine
 
 __all__ = ["LAST_PHASE", "StormDraw", "StormRun", "run_storms"]
 

@@ -11,30 +11,30 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from federation.members.jobs import Engine, FeederJob, PlannerJob
-from federation.members.session import SessionSettings
-from federation.records.answered import keep_word
-from federation.records.begun import missing_ranges
-from federation.records.environment import environment_record
-from federation.records.keeper import Tally, stored_plan
-from federation.records.parts import ChunkSink
-from federation.records.scenario_store import keep_scenario
-from federation.records.sink import CampaignSink
-from federation.records.stopping import until_enough
-from federation.records.store import CampaignStore
-from federation.studies.foreign import own_word, refuse_ours
-from federation.studies.study import Study, write_resolved
-from federation.studies.wiring import channel_of, pace_of, rounds_of, trace_columns
-from optimizer.planner import make_planner
-from optimizer.recourse.policies import make_recourse
-from optimizer.solver.decomposition import PlanProgress
-from scenarios.errors import ConfigError
-from scenarios.plan import Plan
-from scenarios.realization import Realizations
-from scenarios.sampling import sample
-from scenarios.scenario import Scenario
-from simulator.linear.engine import LinearEngine
-from simulator.opendss.engine import OpenDssEngine
+from gridproof.federation.members.jobs import Engine, FeederJob, PlannerJob
+from gridproof.federation.members.session import SessionSettings
+from gridproof.federation.records.answered import keep_word
+from gridproof.federation.records.begun import missing_ranges
+from gridproof.federation.records.environment import environment_record
+from gridproof.federation.records.keeper import Tally, stored_plan
+from gridproof.federation.records.parts import ChunkSink
+from gridproof.federation.records.scenario_store import keep_scenario
+from gridproof.federation.records.sink import CampaignSink
+from gridproof.federation.records.stopping import until_enough
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.studies.foreign import own_word, refuse_ours
+from gridproof.federation.studies.study import Study, write_resolved
+from gridproof.federation.studies.wiring import channel_of, pace_of, rounds_of, trace_columns
+from gridproof.optimizer.planner import make_planner
+from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.optimizer.solver.decomposition import PlanProgress
+from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.sampling import sample
+from gridproof.scenarios.scenario import Scenario
+from gridproof.simulator.linear.engine import LinearEngine
+from gridproof.simulator.opendss.engine import OpenDssEngine
 
 __all__ = [
     "MODES",

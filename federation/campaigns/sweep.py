@@ -13,19 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from federation.campaigns.campaign import run_campaign
-from federation.config.study_file import dotted, split_entry
-from federation.files import folder_name, json_text, write_whole
-from federation.records.intervals import Intervals, feasible_of_judged, outcomes_in_order
-from federation.records.losses import UnservedEnergy, served_share
-from federation.records.stopping import counted_chunks
-from federation.records.store import CampaignStore
-from federation.studies.study import Study, load_study
-from scenarios.arrays import content_digest
-from scenarios.errors import ConfigError
-from scenarios.plan import Plan
-from scenarios.verdict import Outcome
+from gridproof.federation.campaigns.campaign import run_campaign
+from gridproof.federation.config.study_file import dotted, split_entry
+from gridproof.federation.files import folder_name, json_text, write_whole
+from gridproof.federation.records.intervals import Intervals, feasible_of_judged, outcomes_in_order
+from gridproof.federation.records.losses import UnservedEnergy, served_share
+from gridproof.federation.records.stopping import counted_chunks
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.studies.study import Study, load_study
+from gridproof.scenarios.arrays import content_digest
+from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.verdict import Outcome
 
 __all__ = ["NOT_COVERED", "Axis", "Point", "Sweep", "run_sweep", "spoken_intervals", "spoken_tried"]
 

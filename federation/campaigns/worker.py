@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection
 
-from federation.campaigns.chunks import Failure, Share, try_chunks
-from scenarios.verdict import Outcome
+from gridproof.federation.campaigns.chunks import Failure, Share, try_chunks
+from gridproof.scenarios.verdict import Outcome
 
 __all__ = ["main"]
 

@@ -19,14 +19,14 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from federation.campaigns.chunks import Failure, Share
-from federation.campaigns.worker import main
-from federation.records.keeper import Keeper, Tally
-from federation.records.parts import EncodedPart
-from federation.records.store import CampaignStore
-from federation.studies.study import Study
-from scenarios.errors import ConfigError, FederateLost
-from scenarios.plan import Plan, plan_to_json
+from gridproof.federation.campaigns.chunks import Failure, Share
+from gridproof.federation.campaigns.worker import main
+from gridproof.federation.records.keeper import Keeper, Tally
+from gridproof.federation.records.parts import EncodedPart
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.studies.study import Study
+from gridproof.scenarios.errors import ConfigError, FederateLost
+from gridproof.scenarios.plan import Plan, plan_to_json
 
 __all__ = ["MAX_LOSSES", "Workers"]
 

@@ -6,8 +6,7 @@ import threading
 from typing import Annotated
 
 import typer
-
-from federation.cli.options import AsJson, note, print_json
+from gridproof.federation.cli.options import AsJson, note, print_json
 
 __all__ = ["device"]
 
@@ -33,7 +32,7 @@ def emulate(  # noqa: PLR0917  (typer reads a command's options from its paramet
     unit: Annotated[int, typer.Option("--unit", help="Modbus unit identifier.")] = 1,
 ) -> None:
     """Serve an emulated DER over Modbus/TCP with SunSpec models until interrupted."""
-    from federation.field.emulator import EmulatedDer, Emulator, Rating  # noqa: PLC0415
+    from gridproof.federation.field.emulator import EmulatedDer, Emulator, Rating  # noqa: PLC0415
 
     rating = Rating(
         p_kw=p_kw,
@@ -57,7 +56,7 @@ def probe(
     as_json: AsJson = False,
 ) -> None:
     """Find a device's SunSpec models and read its output; nothing is written."""
-    from federation.field.modbus_client import probe_device  # noqa: PLC0415
+    from gridproof.federation.field.modbus_client import probe_device  # noqa: PLC0415
 
     found = probe_device(address, unit=unit, deadline_s=deadline_s)
     if as_json:

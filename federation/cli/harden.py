@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from federation.campaigns.progress import watching_campaign
-from federation.cli.options import (
+from gridproof.federation.campaigns.progress import watching_campaign
+from gridproof.federation.cli.options import (
     AsJson,
     Overrides,
     Quiet,
@@ -18,17 +17,17 @@ from federation.cli.options import (
     print_json,
     stdout,
 )
-from federation.files import json_text, write_result
-from federation.inquiries.hardening import End, HardenSettings, harden
-from federation.reports.harden_report import (
+from gridproof.federation.files import json_text, write_result
+from gridproof.federation.inquiries.hardening import End, HardenSettings, harden
+from gridproof.federation.reports.harden_report import (
     harden_markdown,
     harden_summary,
     harden_view,
     round_line,
 )
-from federation.reports.terminal import print_views
-from scenarios.plan import Plan, plan_to_json
-from scenarios.scenario import Scenario
+from gridproof.federation.reports.terminal import print_views
+from gridproof.scenarios.plan import Plan, plan_to_json
+from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["hardening"]
 
@@ -98,6 +97,6 @@ def hardening(  # noqa: PLR0917  (typer reads a command's options from its param
 
 
 def _draw(plan: Plan, scenario: Scenario, root: Path) -> None:
-    from federation.reports.figures import figure_one_line  # noqa: PLC0415  (matplotlib is slow)
+    from gridproof.federation.reports.figures import figure_one_line  # noqa: PLC0415  (matplotlib is slow)
 
     figure_one_line(plan, scenario, root / "plan")

@@ -19,22 +19,21 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
+from gridproof.federation.cli.device import device
+from gridproof.federation.cli.harden import hardening
+from gridproof.federation.cli.launch import launch
+from gridproof.federation.cli.oedisi import oedisi
+from gridproof.federation.cli.paper import paper
+from gridproof.federation.cli.plan import check, plan, studies
+from gridproof.federation.cli.probe import adversary, rare
+from gridproof.federation.cli.report import compare, report
+from gridproof.federation.cli.run import campaign, federate, resume, run
+from gridproof.federation.cli.storm import storm
+from gridproof.federation.cli.sweep import sweep
+from gridproof.federation.cli.watch import watch
+from gridproof.federation.wording import decimals
+from gridproof.scenarios.errors import ConfigError, GridproofError, PlanError
 from typer.core import TyperGroup
-
-from federation.cli.device import device
-from federation.cli.harden import hardening
-from federation.cli.launch import launch
-from federation.cli.oedisi import oedisi
-from federation.cli.paper import paper
-from federation.cli.plan import check, plan, studies
-from federation.cli.probe import adversary, rare
-from federation.cli.report import compare, report
-from federation.cli.run import campaign, federate, resume, run
-from federation.cli.storm import storm
-from federation.cli.sweep import sweep
-from federation.cli.watch import watch
-from federation.wording import decimals
-from scenarios.errors import ConfigError, GridproofError, PlanError
 
 __all__ = ["app", "main"]
 

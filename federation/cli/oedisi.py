@@ -9,11 +9,10 @@ from typing import Annotated, Any, get_args
 from uuid import uuid4
 
 import typer
-
-from federation.adapters.oedisi import (
+from gridproof.federation.adapters.oedisi import (
     Role as RoleName,
 )
-from federation.adapters.oedisi import (
+from gridproof.federation.adapters.oedisi import (
     StaticInputs,
     WiredLink,
     component_definition,
@@ -21,15 +20,19 @@ from federation.adapters.oedisi import (
     read_mapping,
     read_static_inputs,
 )
-from federation.adapters.oedisi_states import OedisiStates
-from federation.campaigns.study_jobs import make_feeder_job, make_planner_job, session_settings
-from federation.cli.options import Overrides, StudyName, note, read_plan, refuse_faulty
-from federation.cli.run import Role
-from federation.files import write_result
-from federation.members.jobs import FeederJob, PlannerJob
-from federation.members.launch import run_wired_process
-from federation.studies.study import Study, list_studies, load_study
-from scenarios.errors import ConfigError
+from gridproof.federation.adapters.oedisi_states import OedisiStates
+from gridproof.federation.campaigns.study_jobs import (
+    make_feeder_job,
+    make_planner_job,
+    session_settings,
+)
+from gridproof.federation.cli.options import Overrides, StudyName, note, read_plan, refuse_faulty
+from gridproof.federation.cli.run import Role
+from gridproof.federation.files import write_result
+from gridproof.federation.members.jobs import FeederJob, PlannerJob
+from gridproof.federation.members.launch import run_wired_process
+from gridproof.federation.studies.study import Study, list_studies, load_study
+from gridproof.scenarios.errors import ConfigError
 
 __all__ = ["oedisi"]
 

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from gridproof.federation.adapters.onm import is_onm, plan_from_onm
+from gridproof.federation.files import read_text, unsigned_zeros
+from gridproof.optimizer.partitioning.options import PartitioningOptions
+from gridproof.scenarios.audit import audit
+from gridproof.scenarios.errors import ConfigError, PlanError, StoreError
+from gridproof.scenarios.plan import Plan, plan_from_json
+from gridproof.scenarios.scenario import Scenario
 from rich.console import Console
-
-from federation.adapters.onm import is_onm, plan_from_onm
-from federation.files import read_text, unsigned_zeros
-from optimizer.partitioning.options import PartitioningOptions
-from scenarios.audit import audit
-from scenarios.errors import ConfigError, PlanError, StoreError
-from scenarios.plan import Plan, plan_from_json
-from scenarios.scenario import Scenario
 
 __all__ = [
     "AsJson",
@@ -164,8 +163,8 @@ def ask_why(
     ``asked`` are the options the planner was given.
     """
     # Pyomo is slow to import
-    from federation.reports.why_view import why_summary  # noqa: PLC0415
-    from optimizer.partitioning.why import why_dead  # noqa: PLC0415
+    from gridproof.federation.reports.why_view import why_summary  # noqa: PLC0415
+    from gridproof.optimizer.partitioning.why import why_dead  # noqa: PLC0415
 
     options = PartitioningOptions(**asked)
     shown = Console(stderr=True)

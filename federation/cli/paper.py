@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from gridproof.federation.campaigns.progress import watching_campaign
+from gridproof.federation.cli.options import AsJson, Quiet, keeping, note, print_json, stdout
+from gridproof.federation.papers.data import PaperData, load_paper
+from gridproof.federation.papers.output import Picture, paper_document, write_paper
+from gridproof.federation.papers.partitioning import PaperRun, PlanRow, run_paper
+from gridproof.federation.papers.partitioning_tables import PaperTable, paper_tables
+from gridproof.federation.papers.restoration import RestorationEffort, run_restoration_paper
+from gridproof.federation.papers.restoration_data import RestorationPaper
+from gridproof.federation.papers.restoration_tables import restoration_pictures, restoration_tables
+from gridproof.federation.reports.terminal import print_views
+from gridproof.federation.wording import decimals
+from gridproof.scenarios.errors import ConfigError
 from rich.text import Text
-
-from federation.campaigns.progress import watching_campaign
-from federation.cli.options import AsJson, Quiet, keeping, note, print_json, stdout
-from federation.papers.data import PaperData, load_paper
-from federation.papers.output import Picture, paper_document, write_paper
-from federation.papers.partitioning import PaperRun, PlanRow, run_paper
-from federation.papers.partitioning_tables import PaperTable, paper_tables
-from federation.papers.restoration import RestorationEffort, run_restoration_paper
-from federation.papers.restoration_data import RestorationPaper
-from federation.papers.restoration_tables import restoration_pictures, restoration_tables
-from federation.reports.terminal import print_views
-from federation.wording import decimals
-from scenarios.errors import ConfigError
 
 __all__ = ["paper"]
 
@@ -149,7 +148,7 @@ def _restoration(
 
 def _one_lines(run: PaperRun, root: Path) -> dict[str, Picture]:
     """Draw the one-line diagrams the publication has too; files below ``root`` by plan."""
-    from federation.reports.figures import figure_one_line  # noqa: PLC0415  (matplotlib is slow)
+    from gridproof.federation.reports.figures import figure_one_line  # noqa: PLC0415  (matplotlib is slow)
 
     return {
         row.name: Picture(

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
-
-from federation.campaigns.progress import watching_plan
-from federation.cli.options import (
+from gridproof.federation.campaigns.progress import watching_plan
+from gridproof.federation.cli.options import (
     AsJson,
     Overrides,
     Quiet,
@@ -22,15 +20,16 @@ from federation.cli.options import (
     refuse_why,
     stdout,
 )
-from federation.files import write_result
-from federation.records.proof_words import proof_facts, scope_words
-from federation.records.summary import about_plan
-from federation.reports.terminal import plan_view, print_views, run_summary
-from federation.studies.study import Study, list_studies, load_study
-from optimizer.planner import make_planner
-from optimizer.recourse.cost import corner_redispatch_usd
-from scenarios.audit import audit
-from scenarios.plan import Plan, plan_to_json
+from gridproof.federation.files import write_result
+from gridproof.federation.records.proof_words import proof_facts, scope_words
+from gridproof.federation.records.summary import about_plan
+from gridproof.federation.reports.terminal import plan_view, print_views, run_summary
+from gridproof.federation.studies.study import Study, list_studies, load_study
+from gridproof.optimizer.planner import make_planner
+from gridproof.optimizer.recourse.cost import corner_redispatch_usd
+from gridproof.scenarios.audit import audit
+from gridproof.scenarios.plan import Plan, plan_to_json
+from rich.table import Table
 
 __all__ = ["check", "plan", "studies"]
 

@@ -7,11 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
-from federation.cli.options import (
+from gridproof.federation.cli.options import (
     AsJson,
     Overrides,
     PlanFile,
@@ -20,10 +16,13 @@ from federation.cli.options import (
     refuse_faulty,
     stdout,
 )
-from federation.inquiries.probe import Target, ask_adversary, ask_rare
-from federation.studies.study import load_study
-from federation.wording import decimals
-from optimizer.planner import make_planner
+from gridproof.federation.inquiries.probe import Target, ask_adversary, ask_rare
+from gridproof.federation.studies.study import load_study
+from gridproof.federation.wording import decimals
+from gridproof.optimizer.planner import make_planner
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
 
 __all__ = ["adversary", "rare"]
 

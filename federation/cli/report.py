@@ -6,19 +6,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from gridproof.federation.campaigns.progress import summing_up
+from gridproof.federation.campaigns.steps import steps_summary
+from gridproof.federation.cli.options import AsJson, Why, note, print_json, refuse_why, stdout
+from gridproof.federation.cli.run import keep_why, show
+from gridproof.federation.records.reading import read_campaign
+from gridproof.federation.records.scenario_store import SCENARIO, stored_scenario
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.reports.compare import compare_campaigns
+from gridproof.federation.reports.compare_steps import compare_steps
+from gridproof.federation.reports.data import Readout, read_out
+from gridproof.federation.wording import fixed, percent, served_words, whole
 from rich.table import Table
-
-from federation.campaigns.progress import summing_up
-from federation.campaigns.steps import steps_summary
-from federation.cli.options import AsJson, Why, note, print_json, refuse_why, stdout
-from federation.cli.run import keep_why, show
-from federation.records.reading import read_campaign
-from federation.records.scenario_store import SCENARIO, stored_scenario
-from federation.records.store import CampaignStore
-from federation.reports.compare import compare_campaigns
-from federation.reports.compare_steps import compare_steps
-from federation.reports.data import Readout, read_out
-from federation.wording import fixed, percent, served_words, whole
 
 __all__ = ["compare", "report"]
 
@@ -67,8 +66,8 @@ def report(
         )
     elif html if html is not None else (not as_json or out is not None):
         # matplotlib is slow to import
-        from federation.reports.campaign_page import write_report  # noqa: PLC0415
-        from federation.reports.steps_page import write_steps_report  # noqa: PLC0415
+        from gridproof.federation.reports.campaign_page import write_report  # noqa: PLC0415
+        from gridproof.federation.reports.steps_page import write_steps_report  # noqa: PLC0415
 
         folder = out or directory / "report"
         if store.steps:

@@ -11,19 +11,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-
-from federation.campaigns.campaign import Spread
-from federation.campaigns.cluster import DaskCluster
-from federation.campaigns.progress import CampaignBar, summing_up, watching_campaign
-from federation.campaigns.steps import run_study, step_stores, steps_summary
-from federation.campaigns.study_jobs import (
+from gridproof.federation.campaigns.campaign import Spread
+from gridproof.federation.campaigns.cluster import DaskCluster
+from gridproof.federation.campaigns.progress import CampaignBar, summing_up, watching_campaign
+from gridproof.federation.campaigns.steps import run_study, step_stores, steps_summary
+from gridproof.federation.campaigns.study_jobs import (
     make_feeder_job,
     make_planner_job,
     session_settings,
     slow_words,
 )
-from federation.campaigns.workers import Workers as WorkerPool
-from federation.cli.options import (
+from gridproof.federation.campaigns.workers import Workers as WorkerPool
+from gridproof.federation.cli.options import (
     AsJson,
     Overrides,
     PlanFile,
@@ -37,28 +36,28 @@ from federation.cli.options import (
     refuse_faulty,
     stdout,
 )
-from federation.files import json_text
-from federation.members.launch import (
+from gridproof.federation.files import json_text
+from gridproof.federation.members.launch import (
     is_supervised,
     run_feeder_process,
     run_planner_process,
 )
-from federation.members.session import SessionSettings
-from federation.records.answers import WHY, kept_why
-from federation.records.keeper import stored_plan
-from federation.records.lock import writing
-from federation.records.parts import plan_digest
-from federation.records.reading import read_campaign
-from federation.records.run_record import rows_there
-from federation.records.sink import CampaignSink
-from federation.records.store import LOGS, CampaignStore
-from federation.records.summary import about_plan
-from federation.reports.families.restoration_tables import steps_view
-from federation.reports.terminal import plan_view, print_views, run_summary, verdict_view
-from federation.studies.study import Study, load_study
-from scenarios.errors import ConfigError, PlanError, StoreError
-from scenarios.plan import Plan
-from scenarios.scenario import Scenario
+from gridproof.federation.members.session import SessionSettings
+from gridproof.federation.records.answers import WHY, kept_why
+from gridproof.federation.records.keeper import stored_plan
+from gridproof.federation.records.lock import writing
+from gridproof.federation.records.parts import plan_digest
+from gridproof.federation.records.reading import read_campaign
+from gridproof.federation.records.run_record import rows_there
+from gridproof.federation.records.sink import CampaignSink
+from gridproof.federation.records.store import LOGS, CampaignStore
+from gridproof.federation.records.summary import about_plan
+from gridproof.federation.reports.families.restoration_tables import steps_view
+from gridproof.federation.reports.terminal import plan_view, print_views, run_summary, verdict_view
+from gridproof.federation.studies.study import Study, load_study
+from gridproof.scenarios.errors import ConfigError, PlanError, StoreError
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["campaign", "federate", "resume", "run", "show", "told_if_lost"]
 

@@ -6,18 +6,25 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from gridproof.federation.campaigns.storms import LAST_PHASE, StormDraw, StormRun, run_storms
+from gridproof.federation.cli.options import (
+    AsJson,
+    Overrides,
+    Quiet,
+    StudyName,
+    keeping,
+    note,
+    stdout,
+)
+from gridproof.federation.cli.options import print_json as print_object
+from gridproof.federation.files import json_text, write_whole
+from gridproof.federation.reports.storm_summary import restored_shares, storm_summary
+from gridproof.federation.studies.study import load_study
+from gridproof.federation.wording import decimals, served_words
+from gridproof.scenarios.damage import StormDamage
+from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.restoration import PHASE_NAMES
 from rich.table import Table
-
-from federation.campaigns.storms import LAST_PHASE, StormDraw, StormRun, run_storms
-from federation.cli.options import AsJson, Overrides, Quiet, StudyName, keeping, note, stdout
-from federation.cli.options import print_json as print_object
-from federation.files import json_text, write_whole
-from federation.reports.storm_summary import restored_shares, storm_summary
-from federation.studies.study import load_study
-from federation.wording import decimals, served_words
-from scenarios.damage import StormDamage
-from scenarios.errors import ConfigError
-from scenarios.restoration import PHASE_NAMES
 
 __all__ = ["storm"]
 
@@ -66,7 +73,7 @@ def storm(  # noqa: PLR0917  (typer reads a command's options from its parameter
     figures = []
     if found["planned"]:
         title = "independent" if sigma == 0.0 else f"gusts of {reach:g} km"
-        from federation.reports.families.restoration_figures import figure_storms  # noqa: PLC0415  (matplotlib)
+        from gridproof.federation.reports.families.restoration_figures import figure_storms  # noqa: PLC0415  (matplotlib)
 
         files = figure_storms({title: restored_shares(made)}, root / "restored")
         figures = [path.name for path in files]

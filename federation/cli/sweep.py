@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
-
-from federation.campaigns.study_jobs import slow_words
-from federation.campaigns.sweep import (
+from gridproof.federation.campaigns.study_jobs import slow_words
+from gridproof.federation.campaigns.sweep import (
     NOT_COVERED,
     Axis,
     Point,
@@ -17,7 +15,7 @@ from federation.campaigns.sweep import (
     run_sweep,
     spoken_intervals,
 )
-from federation.cli.options import (
+from gridproof.federation.cli.options import (
     AsJson,
     Overrides,
     Quiet,
@@ -27,9 +25,10 @@ from federation.cli.options import (
     print_json,
     stdout,
 )
-from federation.studies.study import load_study
-from federation.wording import decimals, per_cent, served_words
-from scenarios.errors import ConfigError
+from gridproof.federation.studies.study import load_study
+from gridproof.federation.wording import decimals, per_cent, served_words
+from gridproof.scenarios.errors import ConfigError
+from rich.table import Table
 
 __all__ = ["sweep"]
 
@@ -77,7 +76,7 @@ def sweep(  # noqa: PLR0917  (typer reads a command's options from its parameter
         note(slow)
     with keeping(root):
         found = run_sweep(study, entries, root, over=axis, by=lines, reference=reference, tell=tell)
-    from federation.reports.sweep_figure import figure_sweep  # noqa: PLC0415  (matplotlib is slow)
+    from gridproof.federation.reports.sweep_figure import figure_sweep  # noqa: PLC0415  (matplotlib is slow)
 
     files = figure_sweep(found, root / "sweep")
     if as_json:

@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-
-from federation.campaigns.follow import Follower, StepsFollower
-from federation.campaigns.progress import (
+from gridproof.federation.campaigns.follow import Follower, StepsFollower
+from gridproof.federation.campaigns.progress import (
     CampaignBar,
     campaign_progress,
     known_of,
@@ -22,12 +20,13 @@ from federation.campaigns.progress import (
     running_kind,
     tally_words,
 )
-from federation.cli.options import note
-from federation.files import unsigned_zeros
-from federation.records.keeper import Tally
-from federation.records.lock import may_be_abandoned, writer_at
-from federation.records.store import CampaignStore
-from scenarios.verdict import Outcome
+from gridproof.federation.cli.options import note
+from gridproof.federation.files import unsigned_zeros
+from gridproof.federation.records.keeper import Tally
+from gridproof.federation.records.lock import may_be_abandoned, writer_at
+from gridproof.federation.records.store import CampaignStore
+from gridproof.scenarios.verdict import Outcome
+from rich.console import Console
 
 __all__ = ["watch"]
 

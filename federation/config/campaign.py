@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from gridproof.federation.config.base import Section, remedy
 from pydantic import Field, model_validator
-
-from federation.config.base import Section, remedy
 
 __all__ = ["CampaignConfig", "StopConfig"]
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from gridproof.federation.addresses import ADDRESS_PATTERN
+from gridproof.federation.config.base import Section, remedy
 from pydantic import BeforeValidator, Field, model_validator
-
-from federation.addresses import ADDRESS_PATTERN
-from federation.config.base import Section, remedy
 
 __all__ = ["DevicesConfig", "FaultsConfig", "RealtimeConfig"]
 

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from gridproof.federation.config.base import Id, Ids, Section, remedy
 from pydantic import Field, model_validator
-
-from federation.config.base import Id, Ids, Section, remedy
 
 __all__ = ["LineConfig", "RestorationConfig", "WeightsConfig"]
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from gridproof.federation.config.base import Id, Ids, Section, remedy
+from gridproof.federation.config.campaign import CampaignConfig, StopConfig
+from gridproof.federation.config.faults import DevicesConfig, FaultsConfig, RealtimeConfig
+from gridproof.federation.config.restoration import RestorationConfig
+from gridproof.federation.files import folder_name
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
-
-from federation.config.base import Id, Ids, Section, remedy
-from federation.config.campaign import CampaignConfig, StopConfig
-from federation.config.faults import DevicesConfig, FaultsConfig, RealtimeConfig
-from federation.config.restoration import RestorationConfig
-from federation.files import folder_name
 
 __all__ = [
     "CampaignConfig",

@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from gridproof.federation.config.study import StudyConfig
+from gridproof.federation.files import read_text
+from gridproof.scenarios.errors import ConfigError
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
-
-from federation.config.study import StudyConfig
-from federation.files import read_text
-from scenarios.errors import ConfigError
 
 __all__ = [
     "Origin",

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
-from federation.records.proof_words import proof_facts
-from scenarios.arrays import BoolArray
-from scenarios.graph import connected_components
-from scenarios.plan import Plan
-from scenarios.restoration import PHASE_NAMES, RestorationCase, RestorationPlan
-from scenarios.restoration_faults import isolated_buses
-from scenarios.restoration_trial import restoration_of
-from scenarios.scenario import Scenario
+from gridproof.federation.records.proof_words import proof_facts
+from gridproof.scenarios.arrays import BoolArray
+from gridproof.scenarios.graph import connected_components
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.restoration import PHASE_NAMES, RestorationCase, RestorationPlan
+from gridproof.scenarios.restoration_faults import isolated_buses
+from gridproof.scenarios.restoration_trial import restoration_of
+from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["restoration_summary"]
 

@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-
-from scenarios.arrays import BoolArray, index_of
-from scenarios.balanced import BalancedRows, balanced_feeder
-from scenarios.errors import ConfigError
-from scenarios.feeder import Feeder
-from scenarios.restoration import Device, LineDevices, RestorationCase
+from gridproof.scenarios.arrays import BoolArray, index_of
+from gridproof.scenarios.balanced import BalancedRows, balanced_feeder
+from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.feeder import Feeder
+from gridproof.scenarios.restoration import Device, LineDevices, RestorationCase
 
 __all__ = ["dss_script", "read_devices", "read_failures", "read_network", "write_network"]
 

@@ -7,17 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from gridproof.federation.config.restoration import RestorationConfig
+from gridproof.federation.config.study import DersConfig, FeederConfig, LimitsConfig, PlannerConfig
+from gridproof.federation.config.study_file import Origin, did_you_mean
+from gridproof.federation.families.restoration_files import read_devices, read_failures
+from gridproof.federation.studies.build import ders_of, limits_of
+from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.feeder import Feeder
+from gridproof.scenarios.restoration import Device, LineDevices, RestorationCase, RestorationWeights
+from gridproof.scenarios.restoration_trial import moving_lines
 from pydantic import BaseModel
-
-from federation.config.restoration import RestorationConfig
-from federation.config.study import DersConfig, FeederConfig, LimitsConfig, PlannerConfig
-from federation.config.study_file import Origin, did_you_mean
-from federation.families.restoration_files import read_devices, read_failures
-from federation.studies.build import ders_of, limits_of
-from scenarios.errors import ConfigError
-from scenarios.feeder import Feeder
-from scenarios.restoration import Device, LineDevices, RestorationCase, RestorationWeights
-from scenarios.restoration_trial import moving_lines
 
 __all__ = ["Damage", "damage_faults", "restores", "table_path"]
 

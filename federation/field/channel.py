@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-
-from federation.config.faults import FaultsConfig
-from federation.field.faults import (
+from gridproof.federation.config.faults import FaultsConfig
+from gridproof.federation.field.faults import (
     Commands,
     check_faults,
     commands_in_force,
@@ -26,14 +25,14 @@ from federation.field.faults import (
     ride_instants,
     stuck,
 )
-from federation.field.stuck import Observed, observe_under
-from federation.members.jobs import Engine, Trace
-from scenarios.arrays import BoolArray, FloatArray, IntArray
-from scenarios.plan import Plan, Setpoints
-from scenarios.realization import Realizations
-from scenarios.scenario import Scenario
-from scenarios.snapshot import Snapshots
-from scenarios.verdict import Outcome, Verdicts
+from gridproof.federation.field.stuck import Observed, observe_under
+from gridproof.federation.members.jobs import Engine, Trace
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.scenarios.verdict import Outcome, Verdicts
 
 __all__ = ["Channel", "DeviceReading", "Devices", "Settled", "as_stale"]
 

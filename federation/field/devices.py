@@ -12,15 +12,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-from federation.addresses import host_and_port
-from federation.config.faults import DevicesConfig
-from federation.field.channel import DeviceReading
-from federation.field.modbus_client import DeviceLostError, DeviceRefusedError, SunspecDevice
-from scenarios.arrays import BoolArray, FloatArray
-from scenarios.errors import ConfigError
-from scenarios.plan import Plan
-from scenarios.scenario import Scenario
+from gridproof.federation.addresses import host_and_port
+from gridproof.federation.config.faults import DevicesConfig
+from gridproof.federation.field.channel import DeviceReading
+from gridproof.federation.field.modbus_client import (
+    DeviceLostError,
+    DeviceRefusedError,
+    SunspecDevice,
+)
+from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["ModbusDevices"]
 

@@ -16,11 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
-from pymodbus.constants import ExcCodes
-from pymodbus.server import ModbusTcpServer
-from pymodbus.simulator import DataType, SimData, SimDevice
-
-from federation.field.sunspec import (
+from gridproof.federation.field.sunspec import (
     COMMON,
     CONTROLS,
     END,
@@ -34,7 +30,10 @@ from federation.field.sunspec import (
     scaled,
     unscaled,
 )
-from scenarios.errors import DeadlinePassed, FederationError
+from gridproof.scenarios.errors import DeadlinePassed, FederationError
+from pymodbus.constants import ExcCodes
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
 
 __all__ = ["EmulatedDer", "Emulator", "Rating"]
 

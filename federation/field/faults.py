@@ -15,13 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-
-from federation.config.faults import FaultsConfig
-from scenarios.arrays import BoolArray, FloatArray, IntArray
-from scenarios.errors import ConfigError
-from scenarios.fleet import Ders
-from scenarios.realization import Realizations, realize, uniforms
-from scenarios.scenario import Scenario
+from gridproof.federation.config.faults import FaultsConfig
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.fleet import Ders
+from gridproof.scenarios.realization import Realizations, realize, uniforms
+from gridproof.scenarios.scenario import Scenario
 
 __all__ = [
     "COMMANDS_AT_MOST",

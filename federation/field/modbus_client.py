@@ -11,9 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
-from federation.addresses import host_and_port
-from federation.field.sunspec import (
+from gridproof.federation.addresses import host_and_port
+from gridproof.federation.field.sunspec import (
     BASES,
     CONTROLS,
     END,
@@ -28,8 +27,8 @@ from federation.field.sunspec import (
     scaled,
     unscaled,
 )
-from scenarios.arrays import FloatArray
-from scenarios.errors import ConfigError, FederationError
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.errors import ConfigError, FederationError
 
 try:
     from pymodbus.client import ModbusTcpClient

@@ -13,13 +13,12 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-
-from federation.config.faults import RealtimeConfig
-from federation.field.channel import as_stale
-from federation.members.jobs import Trace
-from federation.wire.frames import now
-from scenarios.errors import FederationError
-from scenarios.verdict import Verdicts
+from gridproof.federation.config.faults import RealtimeConfig
+from gridproof.federation.field.channel import as_stale
+from gridproof.federation.members.jobs import Trace
+from gridproof.federation.wire.frames import now
+from gridproof.scenarios.errors import FederationError
+from gridproof.scenarios.verdict import Verdicts
 
 __all__ = ["PACE_COLUMNS", "Pace"]
 

@@ -6,15 +6,14 @@ from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 import numpy as np
-
-from federation.members.jobs import Engine
-from scenarios.arrays import BoolArray, IntArray
-from scenarios.audit import islands
-from scenarios.plan import Plan, Setpoints
-from scenarios.realization import Realizations
-from scenarios.scenario import Scenario
-from scenarios.snapshot import Snapshots
-from scenarios.verdict import Verdicts, judge
+from gridproof.federation.members.jobs import Engine
+from gridproof.scenarios.arrays import BoolArray, IntArray
+from gridproof.scenarios.audit import islands
+from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.scenarios.verdict import Verdicts, judge
 
 __all__ = ["Observed", "observe_under", "plan_as_it_stands"]
 

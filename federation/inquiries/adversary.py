@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-
-from scenarios.arrays import BoolArray, FloatArray
-from scenarios.realization import uniforms
+from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.realization import uniforms
 
 __all__ = ["ENUMERATED", "Found", "Stage", "worst_realization"]
 

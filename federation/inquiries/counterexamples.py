@@ -6,11 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-
-from federation.records.store import CampaignStore
-from scenarios.arrays import FloatArray
-from scenarios.limits import Limits
-from scenarios.verdict import MarginKind
+from gridproof.federation.records.store import CampaignStore
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.verdict import MarginKind
 
 __all__ = ["CounterExamples", "Place", "counter_examples"]
 

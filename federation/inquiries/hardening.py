@@ -28,22 +28,21 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from gridproof.federation.campaigns.campaign import run_campaign
+from gridproof.federation.campaigns.progress import CampaignBar
+from gridproof.federation.inquiries.counterexamples import CounterExamples, counter_examples
+from gridproof.federation.inquiries.margins import Margins
+from gridproof.federation.records.intervals import Intervals
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.records.summary import plan_summary
+from gridproof.federation.statistics.shares import Share, share_of
+from gridproof.federation.studies.sampling import DESIGNS
+from gridproof.federation.studies.study import Study, load_study
+from gridproof.optimizer.planner import FAMILIES
+from gridproof.scenarios.errors import ConfigError, PlanError
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.scenario import Scenario
 from scipy.special import betaincinv
-
-from federation.campaigns.campaign import run_campaign
-from federation.campaigns.progress import CampaignBar
-from federation.inquiries.counterexamples import CounterExamples, counter_examples
-from federation.inquiries.margins import Margins
-from federation.records.intervals import Intervals
-from federation.records.store import CampaignStore
-from federation.records.summary import plan_summary
-from federation.statistics.shares import Share, share_of
-from federation.studies.sampling import DESIGNS
-from federation.studies.study import Study, load_study
-from optimizer.planner import FAMILIES
-from scenarios.errors import ConfigError, PlanError
-from scenarios.plan import Plan
-from scenarios.scenario import Scenario
 
 __all__ = [
     "End",

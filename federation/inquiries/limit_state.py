@@ -9,17 +9,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
-from federation.members.jobs import Engine, Recourse
-from federation.records.rows import table_of
-from federation.trial.batch import try_batch
-from scenarios.arrays import FloatArray
-from scenarios.limits import Limits
-from scenarios.plan import Plan
-from scenarios.realization import Realizations, realize
-from scenarios.scenario import Scenario
-from scenarios.snapshot import Snapshots
-from scenarios.verdict import MarginKind, Outcome, Verdicts
+from gridproof.federation.members.jobs import Engine, Recourse
+from gridproof.federation.records.rows import table_of
+from gridproof.federation.trial.batch import try_batch
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.realization import Realizations, realize
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts
 
 __all__ = ["LimitState", "least_margin"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from federation.inquiries.counterexamples import CounterExamples
-    from federation.inquiries.hardening import HardenSettings
-    from federation.studies.study import Study
+    from gridproof.federation.inquiries.counterexamples import CounterExamples
+    from gridproof.federation.inquiries.hardening import HardenSettings
+    from gridproof.federation.studies.study import Study
 
 __all__ = ["Margins", "wanted_step", "wanted_steps"]
 

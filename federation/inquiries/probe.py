@@ -13,28 +13,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from federation.files import json_text
-from federation.inquiries.adversary import worst_realization
-from federation.inquiries.limit_state import LimitState, least_margin
-from federation.inquiries.rare import RareEvent, subset_simulation
-from federation.members.jobs import Engine
-from federation.records.answers import ADVERSARY, RARE
-from federation.records.keeper import stored_plan
-from federation.records.rows import MARGIN_UNITS
-from federation.records.stopping import counted_chunks
-from federation.records.store import CampaignStore
-from federation.studies.foreign import FOREIGN
-from federation.studies.study import Study, load_study
-from federation.studies.wiring import rounds_of
-from optimizer.recourse.policies import make_recourse
-from scenarios.arrays import FloatArray
-from scenarios.errors import ConfigError, StoreError
-from scenarios.plan import Plan
-from scenarios.scenario import Scenario
-from scenarios.verdict import MarginKind
-from simulator.linear.engine import LinearEngine
-from simulator.opendss.engine import OpenDssEngine
+from gridproof.federation.files import json_text
+from gridproof.federation.inquiries.adversary import worst_realization
+from gridproof.federation.inquiries.limit_state import LimitState, least_margin
+from gridproof.federation.inquiries.rare import RareEvent, subset_simulation
+from gridproof.federation.members.jobs import Engine
+from gridproof.federation.records.answers import ADVERSARY, RARE
+from gridproof.federation.records.keeper import stored_plan
+from gridproof.federation.records.rows import MARGIN_UNITS
+from gridproof.federation.records.stopping import counted_chunks
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.studies.foreign import FOREIGN
+from gridproof.federation.studies.study import Study, load_study
+from gridproof.federation.studies.wiring import rounds_of
+from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.errors import ConfigError, StoreError
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.verdict import MarginKind
+from gridproof.simulator.linear.engine import LinearEngine
+from gridproof.simulator.opendss.engine import OpenDssEngine
 
 __all__ = ["Target", "ask_adversary", "ask_rare"]
 

@@ -13,10 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.realization import uniforms
 from scipy.special import ndtri
-
-from scenarios.arrays import FloatArray
-from scenarios.realization import uniforms
 
 __all__ = ["Level", "RareEvent", "subset_simulation"]
 

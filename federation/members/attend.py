@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from federation.wire.link import Link
-from scenarios.errors import DeadlinePassed, FederateLost
-from scenarios.plan import Plan
+from gridproof.federation.wire.link import Link
+from gridproof.scenarios.errors import DeadlinePassed, FederateLost
+from gridproof.scenarios.plan import Plan
 
 __all__ = ["attend"]
 

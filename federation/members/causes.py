@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-
-from federation.field.channel import Settled
-from federation.members.jobs import Engine, FeederJob
-from scenarios.plan import Setpoints
-from scenarios.realization import Realizations
-from scenarios.verdict import Outcome
+from gridproof.federation.field.channel import Settled
+from gridproof.federation.members.jobs import Engine, FeederJob
+from gridproof.scenarios.plan import Setpoints
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.verdict import Outcome
 
 __all__ = ["Explains", "first_cause", "keep_first_cause"]
 

@@ -15,15 +15,21 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-
-from federation.field.channel import Settled
-from federation.members.causes import keep_first_cause
-from federation.members.jobs import Deadlines, Engine, FeederJob, PlannerJob, Recourse, Trace
-from federation.trial.rounds import Tried, mend, settle
-from federation.wire.codec import Codec
-from federation.wire.frames import Header, expect, now, round_of
-from federation.wire.link import Link
-from federation.wire.messages import (
+from gridproof.federation.field.channel import Settled
+from gridproof.federation.members.causes import keep_first_cause
+from gridproof.federation.members.jobs import (
+    Deadlines,
+    Engine,
+    FeederJob,
+    PlannerJob,
+    Recourse,
+    Trace,
+)
+from gridproof.federation.trial.rounds import Tried, mend, settle
+from gridproof.federation.wire.codec import Codec
+from gridproof.federation.wire.frames import Header, expect, now, round_of
+from gridproof.federation.wire.link import Link
+from gridproof.federation.wire.messages import (
     FEEDER_PORTS,
     PLANNER_PORTS,
     Catalogue,
@@ -33,12 +39,12 @@ from federation.wire.messages import (
     switch_states_of,
     word_in,
 )
-from federation.wire.schedule import FEEDER_GRID, PLANNER_GRID
-from scenarios.errors import FederateLost, FederationError
-from scenarios.plan import Plan, Setpoints, plan_to_json
-from scenarios.realization import Realizations
-from scenarios.snapshot import Snapshots
-from scenarios.verdict import Verdicts, judge
+from gridproof.federation.wire.schedule import FEEDER_GRID, PLANNER_GRID
+from gridproof.scenarios.errors import FederateLost, FederationError
+from gridproof.scenarios.plan import Plan, Setpoints, plan_to_json
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.scenarios.verdict import Verdicts, judge
 
 __all__ = [
     "FeederFederate",

@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from scenarios.arrays import FloatArray
-from scenarios.plan import Plan, Setpoints
-from scenarios.realization import Realizations
-from scenarios.scenario import Scenario
-from scenarios.snapshot import Snapshots
-from scenarios.verdict import Verdicts
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.scenarios.verdict import Verdicts
 
 if TYPE_CHECKING:
-    from federation.field.channel import Channel
-    from federation.field.realtime import Pace
-    from federation.wire.link import PortKind
+    from gridproof.federation.field.channel import Channel
+    from gridproof.federation.field.realtime import Pace
+    from gridproof.federation.wire.link import PortKind
 
 __all__ = [
     "Deadlines",

@@ -18,15 +18,20 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from federation.members.jobs import FeederJob, PlannerJob
-from federation.members.session import MEMBERS, SessionSettings, run_feeder, run_planner
-from federation.members.threads import Note, run_members
-from federation.wire.helics_broker import BrokerAddress, HelicsBroker, close_library, watch_broker
-from federation.wire.helics_environment import without_helics
-from federation.wire.helics_link import HelicsLink
-from federation.wire.link import Link
-from scenarios.errors import ConfigError, DeadlinePassed, FederateLost, FederationError
-from scenarios.plan import Plan
+from gridproof.federation.members.jobs import FeederJob, PlannerJob
+from gridproof.federation.members.session import MEMBERS, SessionSettings, run_feeder, run_planner
+from gridproof.federation.members.threads import Note, run_members
+from gridproof.federation.wire.helics_broker import (
+    BrokerAddress,
+    HelicsBroker,
+    close_library,
+    watch_broker,
+)
+from gridproof.federation.wire.helics_environment import without_helics
+from gridproof.federation.wire.helics_link import HelicsLink
+from gridproof.federation.wire.link import Link
+from gridproof.scenarios.errors import ConfigError, DeadlinePassed, FederateLost, FederationError
+from gridproof.scenarios.plan import Plan
 
 __all__ = [
     "federate_command",
@@ -198,7 +203,7 @@ def run_processes(
 def program() -> list[str]:
     """Return how this program is started, so that its children are it, too."""
     script = Path(sys.executable).with_name("gridproof")
-    return [sys.executable, *([str(script)] if script.is_file() else ["-m", "federation"])]
+    return [sys.executable, *([str(script)] if script.is_file() else ["-m", "gridproof"])]
 
 
 def federate_command(

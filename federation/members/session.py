@@ -12,18 +12,25 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 
-from federation.members.attend import attend
-from federation.members.federates import FeederFederate, PlannerFederate
-from federation.members.jobs import Deadlines, Engine, FeederJob, PlannerJob, Recourse, Sink
-from federation.members.threads import Note, run_members
-from federation.wire.frames import now
-from federation.wire.helics_broker import HelicsBroker
-from federation.wire.helics_link import HelicsLink
-from federation.wire.link import Link, LocalHub
-from federation.wire.recorder import Hear, TappedLink
-from federation.wire.schedule import FEEDER_GRID, PLANNER_GRID, TimeGrid
-from scenarios.errors import ConfigError
-from scenarios.plan import Plan
+from gridproof.federation.members.attend import attend
+from gridproof.federation.members.federates import FeederFederate, PlannerFederate
+from gridproof.federation.members.jobs import (
+    Deadlines,
+    Engine,
+    FeederJob,
+    PlannerJob,
+    Recourse,
+    Sink,
+)
+from gridproof.federation.members.threads import Note, run_members
+from gridproof.federation.wire.frames import now
+from gridproof.federation.wire.helics_broker import HelicsBroker
+from gridproof.federation.wire.helics_link import HelicsLink
+from gridproof.federation.wire.link import Link, LocalHub
+from gridproof.federation.wire.recorder import Hear, TappedLink
+from gridproof.federation.wire.schedule import FEEDER_GRID, PLANNER_GRID, TimeGrid
+from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.plan import Plan
 
 __all__ = [
     "MEMBERS",

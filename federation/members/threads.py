@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from federation.members.arena import share_heap
-from scenarios.errors import DeadlinePassed, FederateLost
-from scenarios.plan import Plan
+from gridproof.federation.members.arena import share_heap
+from gridproof.scenarios.errors import DeadlinePassed, FederateLost
+from gridproof.scenarios.plan import Plan
 
 __all__ = ["Note", "run_members"]
 

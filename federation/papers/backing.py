@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow.compute as pc
-
-from federation.records.store import CampaignStore
-from federation.trial.rounds import ROUNDS_COLUMN
-from scenarios.arrays import BoolArray
-from scenarios.verdict import MarginKind
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.trial.rounds import ROUNDS_COLUMN
+from gridproof.scenarios.arrays import BoolArray
+from gridproof.scenarios.verdict import MarginKind
 
 __all__ = ["backed_by_solutions", "correction_rounds"]
 

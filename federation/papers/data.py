@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
+from gridproof.federation.config.base import Section
+from gridproof.federation.config.study_file import did_you_mean, read_toml
+from gridproof.federation.papers.restoration_data import RestorationPaper
+from gridproof.federation.studies.study import shipped_root
+from gridproof.scenarios.errors import ConfigError
 from pydantic import Field, ValidationError, model_validator
-
-from federation.config.base import Section
-from federation.config.study_file import did_you_mean, read_toml
-from federation.papers.restoration_data import RestorationPaper
-from federation.studies.study import shipped_root
-from scenarios.errors import ConfigError
 
 __all__ = ["CampaignRows", "PaperData", "PlanRows", "load_paper", "paper_names"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from federation.files import json_text, write_whole
-from federation.papers.partitioning_tables import PaperTable
-from federation.records.environment import versions
+from gridproof.federation.files import json_text, write_whole
+from gridproof.federation.papers.partitioning_tables import PaperTable
+from gridproof.federation.records.environment import versions
 
 __all__ = ["Picture", "paper_document", "write_paper"]
 

@@ -17,19 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from federation.campaigns.campaign import run_campaign
-from federation.campaigns.progress import CampaignBar
-from federation.campaigns.study_jobs import open_store
-from federation.files import json_text, read_json
-from federation.papers.backing import backed_by_solutions, correction_rounds
-from federation.papers.data import CampaignRows, PaperData, PlanRows
-from federation.records.keeper import stored_plan
-from federation.records.summary import campaign_summary, plan_summary
-from federation.studies.study import Study, load_study
-from federation.wording import decimals
-from optimizer.planner import make_planner
-from optimizer.solver.decomposition import PlanProgress
-from scenarios.plan import Plan, plan_to_json
+from gridproof.federation.campaigns.campaign import run_campaign
+from gridproof.federation.campaigns.progress import CampaignBar
+from gridproof.federation.campaigns.study_jobs import open_store
+from gridproof.federation.files import json_text, read_json
+from gridproof.federation.papers.backing import backed_by_solutions, correction_rounds
+from gridproof.federation.papers.data import CampaignRows, PaperData, PlanRows
+from gridproof.federation.records.keeper import stored_plan
+from gridproof.federation.records.summary import campaign_summary, plan_summary
+from gridproof.federation.studies.study import Study, load_study
+from gridproof.federation.wording import decimals
+from gridproof.optimizer.planner import make_planner
+from gridproof.optimizer.solver.decomposition import PlanProgress
+from gridproof.scenarios.plan import Plan, plan_to_json
 
 __all__ = ["CampaignRow", "PaperRun", "PlanRow", "run_paper"]
 

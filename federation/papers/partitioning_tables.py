@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gridproof.federation.papers.data import CampaignRows
+from gridproof.federation.papers.partitioning import CampaignRow, PaperRun, PlanRow
+from gridproof.federation.statistics.shares import Share, share_of
 from rich import box
 from rich.table import Table
-
-from federation.papers.data import CampaignRows
-from federation.papers.partitioning import CampaignRow, PaperRun, PlanRow
-from federation.statistics.shares import Share, share_of
 
 __all__ = ["PaperTable", "paper_tables"]
 

@@ -17,23 +17,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from federation.campaigns.progress import CampaignBar
-from federation.campaigns.steps import run_study, steps_summary
-from federation.campaigns.storms import StormDraw, StormRun, run_storms
-from federation.families.restoration_facts import restoration_summary
-from federation.files import json_text, read_json, write_whole
-from federation.papers.restoration_data import CaseRow, RestorationPaper, StormRow
-from federation.papers.restoration_sizes import grown_case, printed_size, radiality_size, solve_row
-from federation.records.store import CampaignStore
-from federation.reports.storm_summary import storm_summary
-from federation.studies.study import Study, load_study
-from federation.wording import decimals
-from optimizer.network.feed import FORMULATIONS
-from scenarios.damage import StormDamage
-from scenarios.plan import Plan
-from scenarios.restoration import RestorationCase
-from scenarios.restoration_audit import audit_restoration
-from scenarios.restoration_trial import restoration_of
+from gridproof.federation.campaigns.progress import CampaignBar
+from gridproof.federation.campaigns.steps import run_study, steps_summary
+from gridproof.federation.campaigns.storms import StormDraw, StormRun, run_storms
+from gridproof.federation.families.restoration_facts import restoration_summary
+from gridproof.federation.files import json_text, read_json, write_whole
+from gridproof.federation.papers.restoration_data import CaseRow, RestorationPaper, StormRow
+from gridproof.federation.papers.restoration_sizes import (
+    grown_case,
+    printed_size,
+    radiality_size,
+    solve_row,
+)
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.reports.storm_summary import storm_summary
+from gridproof.federation.studies.study import Study, load_study
+from gridproof.federation.wording import decimals
+from gridproof.optimizer.network.feed import FORMULATIONS
+from gridproof.scenarios.damage import StormDamage
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.restoration import RestorationCase
+from gridproof.scenarios.restoration_audit import audit_restoration
+from gridproof.scenarios.restoration_trial import restoration_of
 
 __all__ = [
     "CaseResult",

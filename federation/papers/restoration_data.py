@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from gridproof.federation.config.base import Section
 from pydantic import Field
-
-from federation.config.base import Section
 
 __all__ = ["CaseRow", "GrowthRows", "RestorationPaper", "SizeRow", "StormRow"]
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from federation.papers.networks.mv_network import MvNetwork, draw_failures, generate_network
-from optimizer.network.feed import FORMULATIONS, FeedGraph, add_feed
-from optimizer.restoration.isolation import isolate
-from optimizer.restoration.options import RestorationOptions
-from optimizer.restoration.planner import RestorationPlanner, build_all_phases
-from optimizer.restoration.reconfiguration import build_reconfiguration
-from optimizer.solver.program import Program
-from scenarios.errors import NoPlanExists, PlanNotFound
-from scenarios.proof import Termination
-from scenarios.restoration import RestorationCase
-from scenarios.restoration_audit import audit_restoration
+from gridproof.federation.papers.networks.mv_network import (
+    MvNetwork,
+    draw_failures,
+    generate_network,
+)
+from gridproof.optimizer.network.feed import FORMULATIONS, FeedGraph, add_feed
+from gridproof.optimizer.restoration.isolation import isolate
+from gridproof.optimizer.restoration.options import RestorationOptions
+from gridproof.optimizer.restoration.planner import RestorationPlanner, build_all_phases
+from gridproof.optimizer.restoration.reconfiguration import build_reconfiguration
+from gridproof.optimizer.solver.program import Program
+from gridproof.scenarios.errors import NoPlanExists, PlanNotFound
+from gridproof.scenarios.proof import Termination
+from gridproof.scenarios.restoration import RestorationCase
+from gridproof.scenarios.restoration_audit import audit_restoration
 
 __all__ = [
     "RadialitySize",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from federation.papers.output import Picture
-from federation.papers.partitioning_tables import PaperTable
-from federation.papers.restoration import CaseResult, RestorationRun, StormResult
-from federation.reports.storm_summary import restored_shares
-from scenarios.restoration_trial import restoration_of
+from gridproof.federation.papers.output import Picture
+from gridproof.federation.papers.partitioning_tables import PaperTable
+from gridproof.federation.papers.restoration import CaseResult, RestorationRun, StormResult
+from gridproof.federation.reports.storm_summary import restored_shares
+from gridproof.scenarios.restoration_trial import restoration_of
 
 __all__ = ["restoration_pictures", "restoration_tables"]
 
@@ -239,7 +239,7 @@ def _storm_row(one: StormResult) -> dict[str, Any]:
 
 def restoration_pictures(run: RestorationRun, root: Path) -> dict[str, Picture]:
     """Draw Fig. 3, Fig. 4 for every case, and the storms' distributions."""
-    from federation.reports.families.restoration_figures import (  # noqa: PLC0415  (matplotlib is slow)
+    from gridproof.federation.reports.families.restoration_figures import (  # noqa: PLC0415  (matplotlib is slow)
         figure_stages,
         figure_storms,
         figure_supplied,

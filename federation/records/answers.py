@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from federation.files import read_json
-from federation.records.parts import plan_digest
-from federation.records.store import CampaignStore
-from scenarios.errors import StoreError
-from scenarios.plan import Plan
-from scenarios.strict_json import load_json
+from gridproof.federation.files import read_json
+from gridproof.federation.records.parts import plan_digest
+from gridproof.federation.records.store import CampaignStore
+from gridproof.scenarios.errors import StoreError
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.strict_json import load_json
 
 __all__ = ["ADVERSARY", "RARE", "WHY", "kept_answers", "kept_why"]
 

@@ -21,11 +21,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from federation.files import UNFINISHED, write_whole
-from federation.records.parts import CHUNK_ROWS, FORMAT, STAMP_KEY, Begun
-from federation.records.store import CampaignStore
-from scenarios.errors import StoreError
+from gridproof.federation.files import UNFINISHED, write_whole
+from gridproof.federation.records.parts import CHUNK_ROWS, FORMAT, STAMP_KEY, Begun
+from gridproof.federation.records.store import CampaignStore
+from gridproof.scenarios.errors import StoreError
 
 __all__ = ["BegunChunk", "begun_chunks", "begun_path", "drop_begun", "keep_begun", "read_begun"]
 

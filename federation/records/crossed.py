@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-
-from federation.records.intervals import Intervals
-from federation.records.rows import outcome_codes
-from scenarios.arrays import IntArray
-from scenarios.verdict import Outcome
+from gridproof.federation.records.intervals import Intervals
+from gridproof.federation.records.rows import outcome_codes
+from gridproof.scenarios.arrays import IntArray
+from gridproof.scenarios.verdict import Outcome
 
 __all__ = ["CrossedOutcomes"]
 

@@ -11,9 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from federation.records.parts import STAMP_KEY
-from scenarios.errors import StoreError
+from gridproof.federation.records.parts import STAMP_KEY
+from gridproof.scenarios.errors import StoreError
 
 __all__ = ["check_whole", "footer_of", "torn"]
 

@@ -23,17 +23,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-
-from federation.config.faults import FaultsConfig
-from federation.records.rows import outcome_codes
-from federation.records.store import CampaignStore
-from federation.statistics.dependence import effective_trials
-from federation.statistics.paired import anytime_difference, paired_difference
-from federation.statistics.sequential import StoppingRule, confidence_sequence
-from federation.statistics.shares import clopper_pearson
-from federation.studies.sampling import DESIGNS
-from scenarios.arrays import BoolArray, FloatArray, IntArray
-from scenarios.verdict import Outcome
+from gridproof.federation.config.faults import FaultsConfig
+from gridproof.federation.records.rows import outcome_codes
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.statistics.dependence import effective_trials
+from gridproof.federation.statistics.paired import anytime_difference, paired_difference
+from gridproof.federation.statistics.sequential import StoppingRule, confidence_sequence
+from gridproof.federation.statistics.shares import clopper_pearson
+from gridproof.federation.studies.sampling import DESIGNS
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.verdict import Outcome
 
 __all__ = [
     "ANYTIME",

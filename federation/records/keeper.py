@@ -12,16 +12,16 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from federation.records.begun import begun_path, drop_begun, keep_begun
-from federation.records.parts import Begun, EncodedPart, plan_digest
-from federation.records.profile_store import keep_profile
-from federation.records.rows import outcome_counts
-from federation.records.stopping import Stopper
-from federation.records.store import CampaignStore
-from scenarios.errors import StoreError
-from scenarios.plan import Plan, plan_from_json, plan_to_json
-from scenarios.scenario import Scenario
-from scenarios.verdict import Outcome
+from gridproof.federation.records.begun import begun_path, drop_begun, keep_begun
+from gridproof.federation.records.parts import Begun, EncodedPart, plan_digest
+from gridproof.federation.records.profile_store import keep_profile
+from gridproof.federation.records.rows import outcome_counts
+from gridproof.federation.records.stopping import Stopper
+from gridproof.federation.records.store import CampaignStore
+from gridproof.scenarios.errors import StoreError
+from gridproof.scenarios.plan import Plan, plan_from_json, plan_to_json
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.verdict import Outcome
 
 __all__ = ["Keeper", "Tally", "stored_plan"]
 

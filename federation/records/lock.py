@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from scenarios.errors import StoreError
+from gridproof.scenarios.errors import StoreError
 
 fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
 """The system's file locks; there are none on Windows, and nobody is locked out there."""

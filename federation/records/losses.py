@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-
-from federation.records.rows import outcome_codes
-from scenarios.arrays import FloatArray
-from scenarios.limits import Limits
-from scenarios.verdict import MarginKind, Outcome
+from gridproof.federation.records.rows import outcome_codes
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.verdict import MarginKind, Outcome
 
 _ROUND = 1e-9
 

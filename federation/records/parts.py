@@ -13,18 +13,17 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from federation.members.jobs import Trace
-from federation.records.profile import Profile
-from federation.records.profile_store import encode_profile
-from federation.records.rows import outcome_counts, table_of, with_trace
-from scenarios.arrays import content_digest
-from scenarios.errors import StoreError
-from scenarios.plan import Plan, Setpoints
-from scenarios.realization import Realizations
-from scenarios.scenario import Scenario
-from scenarios.snapshot import Snapshots
-from scenarios.verdict import Outcome, Verdicts
+from gridproof.federation.members.jobs import Trace
+from gridproof.federation.records.profile import Profile
+from gridproof.federation.records.profile_store import encode_profile
+from gridproof.federation.records.rows import outcome_counts, table_of, with_trace
+from gridproof.scenarios.arrays import content_digest
+from gridproof.scenarios.errors import StoreError
+from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.scenarios.verdict import Outcome, Verdicts
 
 __all__ = [
     "CHUNK_ROWS",

@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from gridproof.scenarios.arrays import PHASES, FloatArray, IntArray, index_of
+from gridproof.scenarios.limits import VoltageTest
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts, breaches
 from numpy.typing import NDArray
-
-from scenarios.arrays import PHASES, FloatArray, IntArray, index_of
-from scenarios.limits import VoltageTest
-from scenarios.plan import Plan
-from scenarios.scenario import Scenario
-from scenarios.snapshot import Snapshots
-from scenarios.verdict import MarginKind, Outcome, Verdicts, breaches
 
 __all__ = ["BINS", "BIN_PU", "LOWEST_PU", "Profile", "element_ids", "slot_names"]
 

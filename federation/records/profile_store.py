@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from federation.files import write_whole
-from federation.records.profile import Profile, element_ids, slot_names
-from scenarios.errors import StoreError
-from scenarios.plan import Plan
-from scenarios.scenario import Scenario
+from gridproof.federation.files import write_whole
+from gridproof.federation.records.profile import Profile, element_ids, slot_names
+from gridproof.scenarios.errors import StoreError
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.scenario import Scenario
 
 if TYPE_CHECKING:
-    from federation.records.store import CampaignStore  # which imports what encodes parts
+    from gridproof.federation.records.store import CampaignStore  # which imports what encodes parts
 
 __all__ = ["decode_profile", "encode_profile", "keep_profile", "profile_path", "read_profile"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scenarios.plan import Plan
-from scenarios.provenance import Scope, differences, scope_of
-from scenarios.scenario import Scenario
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.provenance import Scope, differences, scope_of
+from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["proof_facts", "scope_words"]
 

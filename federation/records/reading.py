@@ -8,21 +8,25 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-
-from federation.records.answers import kept_answers
-from federation.records.crossed import CrossedOutcomes
-from federation.records.intervals import Intervals
-from federation.records.losses import KindCounts, TriedRedispatch, UnservedEnergy, served_share
-from federation.records.parts import CHUNK_ROWS
-from federation.records.rows import MARGIN_UNITS, outcome_codes
-from federation.records.stopping import counted_chunks
-from federation.records.store import CampaignStore
-from federation.records.streams import Distribution, HeldColumns
-from federation.statistics.shares import feasible_share
-from federation.studies.sampling import DESIGNS
-from scenarios.arrays import FloatArray, IntArray
-from scenarios.errors import StoreError
-from scenarios.verdict import MarginKind, Outcome
+from gridproof.federation.records.answers import kept_answers
+from gridproof.federation.records.crossed import CrossedOutcomes
+from gridproof.federation.records.intervals import Intervals
+from gridproof.federation.records.losses import (
+    KindCounts,
+    TriedRedispatch,
+    UnservedEnergy,
+    served_share,
+)
+from gridproof.federation.records.parts import CHUNK_ROWS
+from gridproof.federation.records.rows import MARGIN_UNITS, outcome_codes
+from gridproof.federation.records.stopping import counted_chunks
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.records.streams import Distribution, HeldColumns
+from gridproof.federation.statistics.shares import feasible_share
+from gridproof.federation.studies.sampling import DESIGNS
+from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.errors import StoreError
+from gridproof.scenarios.verdict import MarginKind, Outcome
 
 __all__ = ["QUANTILE_LEVELS", "TAIL_SHARE", "Reading", "read_campaign"]
 

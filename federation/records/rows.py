@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-
-from federation.members.jobs import Trace
-from scenarios.arrays import FloatArray, IntArray
-from scenarios.limits import VoltageTest
-from scenarios.plan import Plan
-from scenarios.realization import Realizations
-from scenarios.scenario import Scenario
-from scenarios.snapshot import Snapshots
-from scenarios.verdict import MarginKind, Outcome, Verdicts
+from gridproof.federation.members.jobs import Trace
+from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.limits import VoltageTest
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts
 
 __all__ = [
     "MARGIN_UNITS",

@@ -13,12 +13,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-
-from federation.files import json_text
-from federation.records.begun import begun_chunks
-from federation.records.footers import footer_of
-from federation.records.store import CampaignStore
-from scenarios.errors import StoreError
+from gridproof.federation.files import json_text
+from gridproof.federation.records.begun import begun_chunks
+from gridproof.federation.records.footers import footer_of
+from gridproof.federation.records.store import CampaignStore
+from gridproof.scenarios.errors import StoreError
 
 __all__ = ["recorded", "rows_there"]
 

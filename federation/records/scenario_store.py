@@ -17,11 +17,10 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-
-from federation.files import read_json
-from federation.records.store import CampaignStore
-from scenarios.errors import ConfigError, StoreError
-from scenarios.scenario import Scenario
+from gridproof.federation.files import read_json
+from gridproof.federation.records.store import CampaignStore
+from gridproof.scenarios.errors import ConfigError, StoreError
+from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["SCENARIO", "keep_scenario", "scenario_from_json", "scenario_to_json", "stored_scenario"]
 

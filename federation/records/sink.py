@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-from federation.members.jobs import Trace
-from federation.records.begun import begun_chunks, read_begun
-from federation.records.keeper import Keeper, Tally, stored_plan
-from federation.records.parts import ChunkSink, plan_digest
-from federation.records.profile_store import decode_profile
-from federation.records.rows import outcome_counts
-from federation.records.stopping import Stopper
-from federation.records.store import CampaignStore
-from scenarios.errors import StoreError
-from scenarios.plan import Plan, Setpoints
-from scenarios.realization import Realizations
-from scenarios.scenario import Scenario
-from scenarios.snapshot import Snapshots
-from scenarios.verdict import Verdicts
+from gridproof.federation.members.jobs import Trace
+from gridproof.federation.records.begun import begun_chunks, read_begun
+from gridproof.federation.records.keeper import Keeper, Tally, stored_plan
+from gridproof.federation.records.parts import ChunkSink, plan_digest
+from gridproof.federation.records.profile_store import decode_profile
+from gridproof.federation.records.rows import outcome_counts
+from gridproof.federation.records.stopping import Stopper
+from gridproof.federation.records.store import CampaignStore
+from gridproof.scenarios.errors import StoreError
+from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.scenarios.verdict import Verdicts
 
 __all__ = ["CampaignSink", "Tally", "plan_digest", "stored_plan"]
 

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from federation.records.begun import begun_chunks, drop_begun
-from federation.records.parts import CHUNK_ROWS
-from federation.records.rows import outcome_counts
-from federation.records.store import CampaignStore
-from federation.statistics.sequential import Decision, StoppingRule, confidence_sequence
-from scenarios.verdict import Outcome
+from gridproof.federation.records.begun import begun_chunks, drop_begun
+from gridproof.federation.records.parts import CHUNK_ROWS
+from gridproof.federation.records.rows import outcome_counts
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.statistics.sequential import Decision, StoppingRule, confidence_sequence
+from gridproof.scenarios.verdict import Outcome
 
 __all__ = ["Stopper", "counted_chunks", "drop_surplus", "stopper_of", "until_enough"]
 

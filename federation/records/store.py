@@ -27,11 +27,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from federation.files import UNFINISHED, json_text, read_json, write_whole
-from federation.records.footers import footer_of, torn
-from federation.records.lock import LOCK_NAME
-from federation.records.parts import (
+from gridproof.federation.files import UNFINISHED, json_text, read_json, write_whole
+from gridproof.federation.records.footers import footer_of, torn
+from gridproof.federation.records.lock import LOCK_NAME
+from gridproof.federation.records.parts import (
     CHUNK_ROWS,
     FORMAT,
     STAMP_KEY,
@@ -39,9 +38,9 @@ from federation.records.parts import (
     chunk_range,
     encode_part,
 )
-from federation.records.rows import with_damage
-from federation.studies.foreign import FOREIGN, answerer_words, own_word
-from scenarios.errors import StoreError
+from gridproof.federation.records.rows import with_damage
+from gridproof.federation.studies.foreign import FOREIGN, answerer_words, own_word
+from gridproof.scenarios.errors import StoreError
 
 ANSWERED = "answered.json"
 """Where a campaign directory keeps what the planner that answers it said of itself."""

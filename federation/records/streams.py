@@ -14,10 +14,9 @@ from typing import IO
 from weakref import finalize
 
 import numpy as np
+from gridproof.federation.statistics.shares import lower_tail_mean, quantile_rank
+from gridproof.scenarios.arrays import FloatArray
 from numpy.typing import NDArray
-
-from federation.statistics.shares import lower_tail_mean, quantile_rank
-from scenarios.arrays import FloatArray
 
 __all__ = [
     "HELD_AT_MOST",

@@ -9,15 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
-from federation.families.restoration_facts import restoration_summary
-from federation.records.proof_words import proof_facts
-from federation.records.reading import QUANTILE_LEVELS, TAIL_SHARE, read_campaign
-from federation.records.store import CampaignStore
-from scenarios.arrays import FloatArray
-from scenarios.audit import islands
-from scenarios.plan import Plan
-from scenarios.scenario import Scenario
+from gridproof.federation.families.restoration_facts import restoration_summary
+from gridproof.federation.records.proof_words import proof_facts
+from gridproof.federation.records.reading import QUANTILE_LEVELS, TAIL_SHARE, read_campaign
+from gridproof.federation.records.store import CampaignStore
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.audit import islands
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["QUANTILE_LEVELS", "TAIL_SHARE", "about_plan", "campaign_summary", "plan_summary"]
 

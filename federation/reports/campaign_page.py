@@ -10,18 +10,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from federation.files import write_whole
-from federation.records.store import CampaignStore
-from federation.reports.campaign_words import interval_words
-from federation.reports.charts import figure_convergence, figure_envelope, figure_shares
-from federation.reports.data import Readout, ReportData, gather
-from federation.reports.figures import figure_margins, figure_one_line
-from federation.reports.page import PAGE, Section, figure_entry, render_page
-from federation.reports.sentences import described, environment_facts, headline, leads, plan_facts
-from federation.reports.table import Table, csv_text
-from federation.reports.tables import all_tables
-from scenarios.errors import StoreError
-from scenarios.scenario import Scenario
+from gridproof.federation.files import write_whole
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.reports.campaign_words import interval_words
+from gridproof.federation.reports.charts import figure_convergence, figure_envelope, figure_shares
+from gridproof.federation.reports.data import Readout, ReportData, gather
+from gridproof.federation.reports.figures import figure_margins, figure_one_line
+from gridproof.federation.reports.page import PAGE, Section, figure_entry, render_page
+from gridproof.federation.reports.sentences import (
+    described,
+    environment_facts,
+    headline,
+    leads,
+    plan_facts,
+)
+from gridproof.federation.reports.table import Table, csv_text
+from gridproof.federation.reports.tables import all_tables
+from gridproof.scenarios.errors import StoreError
+from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["PAGE", "write_report"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from federation.records.losses import served_share as share_of_energy
-from federation.wording import decimals
+from gridproof.federation.records.losses import served_share as share_of_energy
+from gridproof.federation.wording import decimals
 
 __all__ = ["erred_words", "interval_kind", "interval_words", "sentences", "served_share"]
 

@@ -7,19 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gridproof.federation.records.profile import Profile, slot_names
+from gridproof.federation.reports.data import Convergence
+from gridproof.federation.reports.distance import Distances
+from gridproof.federation.reports.figures import save_figure
+from gridproof.federation.wording import per_cent
+from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.scenario import Scenario
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-
-from federation.records.profile import Profile, slot_names
-from federation.reports.data import Convergence
-from federation.reports.distance import Distances
-from federation.reports.figures import save_figure
-from federation.wording import per_cent
-from scenarios.arrays import FloatArray, IntArray
-from scenarios.scenario import Scenario
 
 __all__ = ["figure_convergence", "figure_envelope", "figure_shares"]
 

@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from federation.records.intervals import Intervals
-from federation.records.losses import UnservedEnergy, served_share
-from federation.records.rows import MARGIN_UNITS, outcome_codes
-from federation.records.stopping import counted_chunks
-from federation.records.store import CampaignStore
-from federation.records.streams import distributions
-from scenarios.arrays import FloatArray
-from scenarios.errors import StoreError
-from scenarios.verdict import MarginKind, Outcome
+from gridproof.federation.records.intervals import Intervals
+from gridproof.federation.records.losses import UnservedEnergy, served_share
+from gridproof.federation.records.rows import MARGIN_UNITS, outcome_codes
+from gridproof.federation.records.stopping import counted_chunks
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.records.streams import distributions
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.errors import StoreError
+from gridproof.scenarios.verdict import MarginKind, Outcome
 
 __all__ = [
     "about_campaign",

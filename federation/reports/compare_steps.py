@@ -6,21 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
-from federation.records.intervals import Intervals
-from federation.records.rows import outcome_codes
-from federation.records.stopping import counted_chunks
-from federation.records.store import CampaignStore
-from federation.reports.compare import (
+from gridproof.federation.records.intervals import Intervals
+from gridproof.federation.records.rows import outcome_codes
+from gridproof.federation.records.stopping import counted_chunks
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.reports.compare import (
     about_campaign,
     compare_campaigns,
     crossed_difference,
     intervals_of_both,
     served_by,
 )
-from scenarios.arrays import BoolArray
-from scenarios.errors import StoreError
-from scenarios.verdict import Outcome
+from gridproof.scenarios.arrays import BoolArray
+from gridproof.scenarios.errors import StoreError
+from gridproof.scenarios.verdict import Outcome
 
 __all__ = ["compare_steps"]
 

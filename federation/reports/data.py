@@ -8,27 +8,26 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-
-from federation.records.answers import kept_why
-from federation.records.begun import begun_chunks, read_begun
-from federation.records.footers import footer_of
-from federation.records.intervals import Intervals
-from federation.records.keeper import stored_plan
-from federation.records.parts import CHUNK_ROWS, plan_digest
-from federation.records.profile import Profile, element_ids
-from federation.records.profile_store import read_profile
-from federation.records.reading import Reading, read_campaign
-from federation.records.rows import MARGIN_UNITS, outcome_codes, with_damage
-from federation.records.stopping import counted_chunks
-from federation.records.store import CampaignStore
-from federation.records.streams import HeldColumns
-from federation.records.summary import plan_summary
-from federation.reports.distance import Distances, electrical_distances
-from scenarios.arrays import FloatArray, IntArray
-from scenarios.errors import StoreError
-from scenarios.plan import Plan
-from scenarios.scenario import Scenario
-from scenarios.verdict import MarginKind, Outcome
+from gridproof.federation.records.answers import kept_why
+from gridproof.federation.records.begun import begun_chunks, read_begun
+from gridproof.federation.records.footers import footer_of
+from gridproof.federation.records.intervals import Intervals
+from gridproof.federation.records.keeper import stored_plan
+from gridproof.federation.records.parts import CHUNK_ROWS, plan_digest
+from gridproof.federation.records.profile import Profile, element_ids
+from gridproof.federation.records.profile_store import read_profile
+from gridproof.federation.records.reading import Reading, read_campaign
+from gridproof.federation.records.rows import MARGIN_UNITS, outcome_codes, with_damage
+from gridproof.federation.records.stopping import counted_chunks
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.records.streams import HeldColumns
+from gridproof.federation.records.summary import plan_summary
+from gridproof.federation.reports.distance import Distances, electrical_distances
+from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.errors import StoreError
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.verdict import MarginKind, Outcome
 
 __all__ = [
     "WORST",

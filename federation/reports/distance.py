@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.feeder import Feeder
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.scenario import Scenario
+from gridproof.simulator.islands import live_components
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra
-
-from scenarios.arrays import BoolArray, FloatArray, IntArray
-from scenarios.feeder import Feeder
-from scenarios.plan import Plan
-from scenarios.scenario import Scenario
-from simulator.islands import live_components
 
 __all__ = ["Distances", "electrical_distances"]
 

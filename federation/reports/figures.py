@@ -11,23 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gridproof.federation.records.profile import Profile
+from gridproof.federation.records.reading import TAIL_SHARE
+from gridproof.federation.records.rows import MARGIN_UNITS
+from gridproof.federation.records.streams import HeldColumns
+from gridproof.federation.reports.halos import draw_halos, halo_legend, haloed_ders
+from gridproof.federation.reports.layout import bus_positions, place_labels
+from gridproof.federation.reports.svg import write_figure
+from gridproof.federation.wording import decimals
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.verdict import MarginKind
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
-
-from federation.records.profile import Profile
-from federation.records.reading import TAIL_SHARE
-from federation.records.rows import MARGIN_UNITS
-from federation.records.streams import HeldColumns
-from federation.reports.halos import draw_halos, halo_legend, haloed_ders
-from federation.reports.layout import bus_positions, place_labels
-from federation.reports.svg import write_figure
-from federation.wording import decimals
-from scenarios.plan import Plan
-from scenarios.scenario import Scenario
-from scenarios.verdict import MarginKind
 
 __all__ = ["figure_margins", "figure_one_line", "save_figure"]
 

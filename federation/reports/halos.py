@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from gridproof.federation.records.profile import Profile
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.verdict import MarginKind
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.lines import Line2D
-
-from federation.records.profile import Profile
-from scenarios.arrays import FloatArray
-from scenarios.scenario import Scenario
-from scenarios.verdict import MarginKind
 
 __all__ = ["draw_halos", "halo_legend", "haloed_ders"]
 

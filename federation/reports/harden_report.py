@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gridproof.federation.inquiries.hardening import End, Hardening, HardenRound, HardenSettings
+from gridproof.federation.records.environment import versions
+from gridproof.federation.wording import decimals
 from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
-
-from federation.inquiries.hardening import End, Hardening, HardenRound, HardenSettings
-from federation.records.environment import versions
-from federation.wording import decimals
 
 __all__ = ["harden_markdown", "harden_summary", "harden_view", "round_line"]
 

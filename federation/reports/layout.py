@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
-from scenarios.arrays import BoolArray, FloatArray
-from scenarios.feeder import Feeder
+from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.feeder import Feeder
 
 __all__ = ["bus_positions", "place_labels"]
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-
-from federation.reports.svg import inline_svg
-from federation.reports.table import Table
+from gridproof.federation.reports.svg import inline_svg
+from gridproof.federation.reports.table import Table
 
 __all__ = ["PAGE", "Section", "figure_entry", "render_page"]
 
@@ -75,7 +74,7 @@ def render_page(study: str, headline: Mapping[str, Any], sections: Sequence[Sect
     sections
         In order.
     """
-    loader = jinja2.PackageLoader("federation.reports", "templates")
+    loader = jinja2.PackageLoader("gridproof.federation.reports", "templates")
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,

@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
-from federation.records.proof_words import scope_words
-from federation.records.store import CampaignStore
-from federation.records.summary import about_plan
-from federation.reports.campaign_words import interval_kind, interval_words, sentences, served_share
-from federation.reports.data import ReportData, breach_table
-from federation.reports.families.restoration_tables import restoration_facts
-from federation.reports.plan_words import cost_words, in_part_words, proof_notes
-from federation.wording import fixed, percent, place_words, served_words, whole
-from scenarios.scenario import Scenario
+from gridproof.federation.records.proof_words import scope_words
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.records.summary import about_plan
+from gridproof.federation.reports.campaign_words import (
+    interval_kind,
+    interval_words,
+    sentences,
+    served_share,
+)
+from gridproof.federation.reports.data import ReportData, breach_table
+from gridproof.federation.reports.families.restoration_tables import restoration_facts
+from gridproof.federation.reports.plan_words import cost_words, in_part_words, proof_notes
+from gridproof.federation.wording import fixed, percent, place_words, served_words, whole
+from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["described", "environment_facts", "headline", "leads", "plan_facts"]
 

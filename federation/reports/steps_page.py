@@ -6,25 +6,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from federation.campaigns.steps import step_stores
-from federation.families.restoration_facts import restoration_summary
-from federation.files import write_whole
-from federation.records.keeper import stored_plan
-from federation.records.proof_words import proof_facts
-from federation.records.store import CampaignStore
-from federation.reports.campaign_page import write_report
-from federation.reports.campaign_words import interval_kind, interval_words, served_share
-from federation.reports.data import Readout
-from federation.reports.families.restoration_tables import restoration_facts
-from federation.reports.page import PAGE, Section, figure_entry, render_page
-from federation.reports.plan_words import proof_notes
-from federation.reports.sentences import environment_facts
-from federation.reports.table import Table, csv_text, number, text
-from federation.wording import fixed, per_cent, percent, plain, served_words, whole
-from scenarios.errors import StoreError
-from scenarios.plan import Plan
-from scenarios.restoration_trial import restoration_of
-from scenarios.scenario import Scenario
+from gridproof.federation.campaigns.steps import step_stores
+from gridproof.federation.families.restoration_facts import restoration_summary
+from gridproof.federation.files import write_whole
+from gridproof.federation.records.keeper import stored_plan
+from gridproof.federation.records.proof_words import proof_facts
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.reports.campaign_page import write_report
+from gridproof.federation.reports.campaign_words import interval_kind, interval_words, served_share
+from gridproof.federation.reports.data import Readout
+from gridproof.federation.reports.families.restoration_tables import restoration_facts
+from gridproof.federation.reports.page import PAGE, Section, figure_entry, render_page
+from gridproof.federation.reports.plan_words import proof_notes
+from gridproof.federation.reports.sentences import environment_facts
+from gridproof.federation.reports.table import Table, csv_text, number, text
+from gridproof.federation.wording import fixed, per_cent, percent, plain, served_words, whole
+from gridproof.scenarios.errors import StoreError
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.restoration_trial import restoration_of
+from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["write_steps_report"]
 
@@ -236,7 +236,7 @@ def _phase_table(about: Mapping[str, Any]) -> Table:
 
 def _stages(plan: Plan, scenario: Scenario, folder: Path) -> dict[str, Any]:
     """Draw the map of every phase."""
-    from federation.reports.families.restoration_figures import figure_stages, stage_maps  # noqa: PLC0415
+    from gridproof.federation.reports.families.restoration_figures import figure_stages, stage_maps  # noqa: PLC0415
 
     case = scenario.restoration
     assert case is not None

@@ -7,11 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-
-from federation.campaigns.storms import LAST_PHASE, StormDraw, StormRun
-from federation.statistics.shares import quantile, quantile_interval, share_of
-from scenarios.arrays import FloatArray
-from scenarios.restoration import PHASE_NAMES
+from gridproof.federation.campaigns.storms import LAST_PHASE, StormDraw, StormRun
+from gridproof.federation.statistics.shares import quantile, quantile_interval, share_of
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.restoration import PHASE_NAMES
 
 __all__ = ["LEVELS", "restored_shares", "storm_summary"]
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from gridproof.federation.files import write_whole
 from matplotlib.figure import Figure
-
-from federation.files import write_whole
 
 __all__ = ["inline_svg", "write_figure"]
 

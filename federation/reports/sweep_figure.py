@@ -6,12 +6,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+from gridproof.federation.campaigns.sweep import Point, Sweep, spoken_intervals, spoken_tried
+from gridproof.federation.reports.figures import save_figure
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-
-from federation.campaigns.sweep import Point, Sweep, spoken_intervals, spoken_tried
-from federation.reports.figures import save_figure
 
 __all__ = ["figure_sweep"]
 

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-from federation.files import unsigned_zeros
-from federation.wording import fixed, plain
+from gridproof.federation.files import unsigned_zeros
+from gridproof.federation.wording import fixed, plain
 
 __all__ = ["Column", "Table", "csv_text", "number", "number_of", "prose", "text"]
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import numpy as np
-
-from federation.records.profile import slot_names
-from federation.records.rows import MARGIN_UNITS
-from federation.reports.campaign_words import interval_kind
-from federation.reports.data import ReportData, breach_table
-from federation.reports.table import Table, number, number_of, prose, text
-from federation.reports.why_view import why_table
-from federation.reports.worst import drawn_table, unsolved_table, worst_table
-from federation.wording import MEANING, fixed, formers_of, percent, place_words, whole
+from gridproof.federation.records.profile import slot_names
+from gridproof.federation.records.rows import MARGIN_UNITS
+from gridproof.federation.reports.campaign_words import interval_kind
+from gridproof.federation.reports.data import ReportData, breach_table
+from gridproof.federation.reports.table import Table, number, number_of, prose, text
+from gridproof.federation.reports.why_view import why_table
+from gridproof.federation.reports.worst import drawn_table, unsolved_table, worst_table
+from gridproof.federation.wording import MEANING, fixed, formers_of, percent, place_words, whole
 
 __all__ = ["all_tables"]
 

@@ -8,20 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gridproof.federation.records.environment import versions
+from gridproof.federation.records.proof_words import scope_words
+from gridproof.federation.records.reading import QUANTILE_LEVELS
+from gridproof.federation.records.summary import about_plan, campaign_summary, plan_summary
+from gridproof.federation.reports.campaign_words import interval_kind, sentences, served_share
+from gridproof.federation.reports.families.restoration_tables import restoration_view
+from gridproof.federation.reports.plan_words import cost_words, in_part_words
+from gridproof.federation.reports.view_table import blank_table
+from gridproof.federation.reports.why_view import why_view
+from gridproof.federation.wording import MEANING, decimals, formers_of, per_cent, served_words
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
-
-from federation.records.environment import versions
-from federation.records.proof_words import scope_words
-from federation.records.reading import QUANTILE_LEVELS
-from federation.records.summary import about_plan, campaign_summary, plan_summary
-from federation.reports.campaign_words import interval_kind, sentences, served_share
-from federation.reports.families.restoration_tables import restoration_view
-from federation.reports.plan_words import cost_words, in_part_words
-from federation.reports.view_table import blank_table
-from federation.reports.why_view import why_view
-from federation.wording import MEANING, decimals, formers_of, per_cent, served_words
 
 __all__ = [
     "about_plan",

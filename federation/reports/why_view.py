@@ -6,17 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from gridproof.federation.reports.table import Table, number, prose, text
+from gridproof.federation.reports.view_table import blank_table
+from gridproof.federation.wording import decimals
 from rich.console import Group, RenderableType
 from rich.table import Table as View
 from rich.text import Text
 
-from federation.reports.table import Table, number, prose, text
-from federation.reports.view_table import blank_table
-from federation.wording import decimals
-
 if TYPE_CHECKING:  # Pyomo is slow to import, and nothing here runs it
-    from optimizer.partitioning.shortfalls import Shortfall
-    from optimizer.partitioning.why import DeadBlock
+    from gridproof.optimizer.partitioning.shortfalls import Shortfall
+    from gridproof.optimizer.partitioning.why import DeadBlock
 
 __all__ = ["why_lines", "why_summary", "why_table", "why_view"]
 

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
-from federation.reports.data import ReportData
-from federation.reports.table import Table, number, prose, text
-from federation.wording import decimals, fixed, percent, place_words
+from gridproof.federation.reports.data import ReportData
+from gridproof.federation.reports.table import Table, number, prose, text
+from gridproof.federation.wording import decimals, fixed, percent, place_words
 
 __all__ = ["drawn_table", "unsolved_table", "worst_table"]
 

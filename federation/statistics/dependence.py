@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.arrays import BoolArray, FloatArray
 
 __all__ = ["effective_trials"]
 

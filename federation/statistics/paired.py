@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from gridproof.federation.statistics.sequential import confidence_sequence
 from scipy.special import bdtr, betaln, ndtri
-
-from federation.statistics.sequential import confidence_sequence
 
 __all__ = ["anytime_difference", "mcnemar_p", "paired_difference", "tango_interval"]
 

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.verdict import Outcome
 from scipy.special import betaincinv
-
-from scenarios.arrays import FloatArray
-from scenarios.verdict import Outcome
 
 __all__ = [
     "Share",

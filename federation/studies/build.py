@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from pydantic import BaseModel
-
-from federation.config.study import (
+from gridproof.federation.config.study import (
     DerConfig,
     DersConfig,
     FeederConfig,
@@ -17,17 +15,18 @@ from federation.config.study import (
     StudyConfig,
     UncertaintyConfig,
 )
-from federation.config.study_file import Origin, did_you_mean
-from federation.studies.substation import feeding_sources, with_substations
-from scenarios.arrays import PHASES, BoolArray, FloatArray, index_of
-from scenarios.feeder import Feeder, LoadModel
-from scenarios.fleet import Ders
-from scenarios.limits import Limits, VoltageTest
-from scenarios.loops import unswitchable_loops
-from scenarios.restoration import RestorationCase
-from scenarios.restoration_trial import restoration_scenario
-from scenarios.scenario import Scenario
-from scenarios.uncertainty import Box
+from gridproof.federation.config.study_file import Origin, did_you_mean
+from gridproof.federation.studies.substation import feeding_sources, with_substations
+from gridproof.scenarios.arrays import PHASES, BoolArray, FloatArray, index_of
+from gridproof.scenarios.feeder import Feeder, LoadModel
+from gridproof.scenarios.fleet import Ders
+from gridproof.scenarios.limits import Limits, VoltageTest
+from gridproof.scenarios.loops import unswitchable_loops
+from gridproof.scenarios.restoration import RestorationCase
+from gridproof.scenarios.restoration_trial import restoration_scenario
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.uncertainty import Box
+from pydantic import BaseModel
 
 __all__ = [
     "apply_switching",

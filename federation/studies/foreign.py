@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scenarios.errors import ConfigError
+from gridproof.scenarios.errors import ConfigError
 
 __all__ = ["FOREIGN", "ForeignPlanner", "answerer_words", "own_word", "refuse_ours"]
 

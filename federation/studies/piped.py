@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from federation.files import text_of
-from scenarios.errors import ConfigError
+from gridproof.federation.files import text_of
+from gridproof.scenarios.errors import ConfigError
 
 __all__ = ["STDIN", "piped_study"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import Field, asdict, fields
 from typing import Any
 
-from federation.config.study import PlannerConfig
-from federation.config.study_file import Origin, did_you_mean
-from optimizer.planner import FAMILIES
+from gridproof.federation.config.study import PlannerConfig
+from gridproof.federation.config.study_file import Origin, did_you_mean
+from gridproof.optimizer.planner import FAMILIES
 
 __all__ = ["complete_planner", "planner_faults"]
 

@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-
-from federation.config.campaign import CampaignConfig
-from federation.config.study_file import Origin, did_you_mean
-from scenarios.arrays import BoolArray, FloatArray
-from scenarios.errors import ConfigError
-from scenarios.sampling import (
+from gridproof.federation.config.campaign import CampaignConfig
+from gridproof.federation.config.study_file import Origin, did_you_mean
+from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.sampling import (
     Empirical,
     LatinHypercube,
     Sampler,
@@ -22,7 +21,7 @@ from scenarios.sampling import (
     Uniform,
     Vertices,
 )
-from scenarios.scenario import Scenario
+from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["DESIGNS", "history_path", "make_sampler", "sampling_faults"]
 

@@ -10,10 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
-from federation.config.campaign import CampaignConfig
-from federation.config.study import (
+from gridproof.federation.config.campaign import CampaignConfig
+from gridproof.federation.config.study import (
     DersConfig,
     FeederConfig,
     LimitsConfig,
@@ -21,7 +19,7 @@ from federation.config.study import (
     StudyConfig,
     SubstationConfig,
 )
-from federation.config.study_file import (
+from gridproof.federation.config.study_file import (
     Origin,
     apply_overrides,
     did_you_mean,
@@ -29,28 +27,34 @@ from federation.config.study_file import (
     parse_toml,
     read_toml,
 )
-from federation.families.restoration_study import Damage, damage_faults, restores, table_path
-from federation.files import folder_name, read_text, write_whole
-from federation.studies.build import (
+from gridproof.federation.families.restoration_study import (
+    Damage,
+    damage_faults,
+    restores,
+    table_path,
+)
+from gridproof.federation.files import folder_name, read_text, write_whole
+from gridproof.federation.studies.build import (
     apply_switching,
     build_scenario,
     contradictions,
     loop_faults,
     nobody_forms,
 )
-from federation.studies.foreign import ForeignPlanner
-from federation.studies.piped import STDIN, piped_study
-from federation.studies.planner_options import complete_planner, planner_faults
-from federation.studies.sampling import history_path, make_sampler, sampling_faults
-from federation.studies.substation import feeding_sources, substation_faults
-from federation.studies.wiring import wiring_faults
-from scenarios.arrays import content_digest
-from scenarios.errors import ConfigError, ScenarioError
-from scenarios.feeder import Feeder
-from scenarios.sampling import Sampler
-from scenarios.scenario import Scenario
-from scenarios.strict_json import load_json
-from simulator.reader.feeder import read_feeder
+from gridproof.federation.studies.foreign import ForeignPlanner
+from gridproof.federation.studies.piped import STDIN, piped_study
+from gridproof.federation.studies.planner_options import complete_planner, planner_faults
+from gridproof.federation.studies.sampling import history_path, make_sampler, sampling_faults
+from gridproof.federation.studies.substation import feeding_sources, substation_faults
+from gridproof.federation.studies.wiring import wiring_faults
+from gridproof.scenarios.arrays import content_digest
+from gridproof.scenarios.errors import ConfigError, ScenarioError
+from gridproof.scenarios.feeder import Feeder
+from gridproof.scenarios.sampling import Sampler
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.strict_json import load_json
+from gridproof.simulator.reader.feeder import read_feeder
+from pydantic import BaseModel
 
 __all__ = [
     "ShippedStudy",

@@ -8,13 +8,12 @@ from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
-
-from federation.config.study import FeederConfig, SubstationConfig
-from federation.config.study_file import Origin
-from scenarios.arrays import FloatArray, IntArray
-from scenarios.feeder import Feeder
-from scenarios.fleet import Ders, Substations
-from scenarios.graph import connected_components
+from gridproof.federation.config.study import FeederConfig, SubstationConfig
+from gridproof.federation.config.study_file import Origin
+from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.feeder import Feeder
+from gridproof.scenarios.fleet import Ders, Substations
+from gridproof.scenarios.graph import connected_components
 
 __all__ = ["feeding_sources", "substation_faults", "with_substations"]
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from federation.field.channel import Channel, Devices
-from federation.field.faults import faults_of_config
-from federation.field.realtime import PACE_COLUMNS, Pace
-from federation.trial.rounds import ROUNDS_COLUMN
-from scenarios.realization import Realizations
+from gridproof.federation.field.channel import Channel, Devices
+from gridproof.federation.field.faults import faults_of_config
+from gridproof.federation.field.realtime import PACE_COLUMNS, Pace
+from gridproof.federation.trial.rounds import ROUNDS_COLUMN
+from gridproof.scenarios.realization import Realizations
 
 if TYPE_CHECKING:
-    from federation.config.study import StudyConfig
-    from federation.studies.study import Study
-    from scenarios.scenario import Scenario
+    from gridproof.federation.config.study import StudyConfig
+    from gridproof.federation.studies.study import Study
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["channel_of", "pace_of", "rounds_of", "trace_columns", "wiring_faults"]
 
@@ -103,7 +103,7 @@ def channel_of(study: Study, draw: Callable[[int, int], Realizations]) -> Channe
         return None
     devices: Devices | None = None
     if config.devices.at:
-        from federation.field.devices import ModbusDevices  # noqa: PLC0415  (an optional dependency)
+        from gridproof.federation.field.devices import ModbusDevices  # noqa: PLC0415  (an optional dependency)
 
         devices = ModbusDevices(config.devices, study.scenario)
     return Channel(

@@ -6,13 +6,13 @@ that none of the steps between a draw and its verdict can be left out.
 
 from __future__ import annotations
 
-from federation.members.jobs import Engine, Recourse
-from federation.trial.rounds import Tried, mend, settle
-from scenarios.plan import Plan, Setpoints
-from scenarios.realization import Realizations
-from scenarios.scenario import Scenario
-from scenarios.snapshot import Snapshots
-from scenarios.verdict import Verdicts, judge
+from gridproof.federation.members.jobs import Engine, Recourse
+from gridproof.federation.trial.rounds import Tried, mend, settle
+from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.scenarios.verdict import Verdicts, judge
 
 __all__ = ["try_batch"]
 

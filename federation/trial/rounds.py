@@ -13,15 +13,14 @@ from dataclasses import fields, replace
 from typing import TypeVar
 
 import numpy as np
-
-from federation.field.channel import Settled
-from federation.members.jobs import Recourse, Trace
-from scenarios.arrays import BoolArray, IntArray
-from scenarios.errors import FederationError
-from scenarios.plan import Setpoints
-from scenarios.realization import Realizations
-from scenarios.snapshot import Snapshots
-from scenarios.verdict import Outcome, Verdicts
+from gridproof.federation.field.channel import Settled
+from gridproof.federation.members.jobs import Recourse, Trace
+from gridproof.scenarios.arrays import BoolArray, IntArray
+from gridproof.scenarios.errors import FederationError
+from gridproof.scenarios.plan import Setpoints
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.scenarios.verdict import Outcome, Verdicts
 
 __all__ = ["ROUNDS_COLUMN", "Tried", "mend", "settle"]
 

@@ -7,17 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from gridproof.federation.wire.frames import Frame, FrameKind, Header, decode, encode, finite, now
+from gridproof.federation.wire.messages import Catalogue, Column, catalogue_of
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.errors import FederationError
+from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts
 from numpy.typing import NDArray
-
-from federation.wire.frames import Frame, FrameKind, Header, decode, encode, finite, now
-from federation.wire.messages import Catalogue, Column, catalogue_of
-from scenarios.arrays import BoolArray, FloatArray, IntArray
-from scenarios.errors import FederationError
-from scenarios.plan import Plan, Setpoints
-from scenarios.realization import Realizations
-from scenarios.scenario import Scenario
-from scenarios.snapshot import Snapshots
-from scenarios.verdict import MarginKind, Outcome, Verdicts
 
 __all__ = ["Codec"]
 

@@ -31,10 +31,9 @@ from enum import IntEnum
 from typing import Any
 
 import numpy as np
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.errors import FederationError
 from numpy.typing import NDArray
-
-from scenarios.arrays import FloatArray
-from scenarios.errors import FederationError
 
 __all__ = ["HEADER_BYTES", "Frame", "FrameKind", "Header", "decode", "encode", "expect", "round_of"]
 

@@ -20,10 +20,9 @@ from functools import partial
 from uuid import uuid4
 
 import helics as h
-
-from federation.addresses import host_and_port
-from federation.wire.helics_environment import within
-from scenarios.errors import ConfigError, FederateLost, FederationError
+from gridproof.federation.addresses import host_and_port
+from gridproof.federation.wire.helics_environment import within
+from gridproof.scenarios.errors import ConfigError, FederateLost, FederationError
 
 __all__ = [
     "ERROR_CODE",

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
-from scenarios.errors import DeadlinePassed
+from gridproof.scenarios.errors import DeadlinePassed
 
 __all__ = ["own_environment", "within", "without_helics"]
 

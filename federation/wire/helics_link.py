@@ -20,19 +20,18 @@ from functools import partial
 from typing import Any
 
 import helics as h
-
-from federation.wire.helics_broker import (
+from gridproof.federation.wire.helics_broker import (
     ERROR_CODE,
     BrokerAddress,
     EndOnce,
     count_live,
     refuse_encryption,
 )
-from federation.wire.helics_environment import own_environment, within
-from federation.wire.helics_watch import Watchdog
-from federation.wire.link import PortKind, Reading
-from federation.wire.schedule import TimeGrid
-from scenarios.errors import DeadlinePassed, FederateLost, FederationError
+from gridproof.federation.wire.helics_environment import own_environment, within
+from gridproof.federation.wire.helics_watch import Watchdog
+from gridproof.federation.wire.link import PortKind, Reading
+from gridproof.federation.wire.schedule import TimeGrid
+from gridproof.scenarios.errors import DeadlinePassed, FederateLost, FederationError
 
 __all__ = ["HelicsLink"]
 

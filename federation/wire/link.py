@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from federation.wire.schedule import TimeGrid
-from scenarios.errors import DeadlinePassed, FederateLost, FederationError
+from gridproof.federation.wire.schedule import TimeGrid
+from gridproof.scenarios.errors import DeadlinePassed, FederateLost, FederationError
 
 __all__ = ["Link", "LocalHub", "LocalLink", "PortKind", "Reading"]
 

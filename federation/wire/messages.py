@@ -3,7 +3,7 @@
 The catalogue is sent once and says, for every numeric message that follows (`frames`),
 which numbers it holds, in which order, in which units and with which sign; ids and numbers
 therefore never travel together again. ``docs/wire/*.schema.json`` are generated from the
-models here (``python -m federation.wire.messages docs/wire``), and a test holds them together.
+models here (``python -m gridproof.wire.messages docs/wire``), and a test holds them together.
 """
 
 from __future__ import annotations
@@ -14,17 +14,16 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+from gridproof.federation.files import write_whole
+from gridproof.federation.wire.link import PortKind, Reading
+from gridproof.scenarios.arrays import PHASES, BoolArray
+from gridproof.scenarios.errors import ConfigError, FederationError
+from gridproof.scenarios.feeder import Connection
+from gridproof.scenarios.plan import Plan, plan_from_json, plan_schema
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.strict_json import load_json
+from gridproof.scenarios.verdict import MarginKind
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from federation.files import write_whole
-from federation.wire.link import PortKind, Reading
-from scenarios.arrays import PHASES, BoolArray
-from scenarios.errors import ConfigError, FederationError
-from scenarios.feeder import Connection
-from scenarios.plan import Plan, plan_from_json, plan_schema
-from scenarios.scenario import Scenario
-from scenarios.strict_json import load_json
-from scenarios.verdict import MarginKind
 
 __all__ = [
     "FEEDER_PORTS",

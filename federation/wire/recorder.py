@@ -9,8 +9,8 @@ from threading import Lock
 from types import TracebackType
 from typing import BinaryIO
 
-from federation.wire.link import Link, PortKind, Reading
-from scenarios.errors import StoreError
+from gridproof.federation.wire.link import Link, PortKind, Reading
+from gridproof.scenarios.errors import StoreError
 
 __all__ = ["Hear", "TappedLink", "WireLog", "read_wire_log"]
 

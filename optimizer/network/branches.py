@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from scenarios.arrays import BoolArray, FloatArray
-from scenarios.banks import OpenDelta, open_delta_banks
-from scenarios.feeder import Connection
-from scenarios.lindist import line_matrices, transformer_maps
-from scenarios.zero_sequence import earthed_banks, unit_maps
+from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.banks import OpenDelta, open_delta_banks
+from gridproof.scenarios.feeder import Connection
+from gridproof.scenarios.lindist import line_matrices, transformer_maps
+from gridproof.scenarios.zero_sequence import earthed_banks, unit_maps
 
 if TYPE_CHECKING:
-    from optimizer.network.insets import Insets
-    from scenarios.scenario import Scenario
+    from gridproof.optimizer.network.insets import Insets
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["BASE_KVA", "Branch", "idle_branches", "lines_of", "transformers_of"]
 

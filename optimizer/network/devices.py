@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
-
-from optimizer.network.branches import BASE_KVA
-from optimizer.network.flow import Decisions, is_plain
-from optimizer.network.network import Margins, Network
-from scenarios.lindist import polygon
+from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.network.flow import Decisions, is_plain
+from gridproof.optimizer.network.network import Margins, Network
+from gridproof.scenarios.lindist import polygon
 
 __all__ = ["add_base_setpoints", "add_redispatch", "redispatch_usd"]
 

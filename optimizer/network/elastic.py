@@ -21,10 +21,9 @@ from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
+from gridproof.optimizer.network.flow import Decisions
+from gridproof.optimizer.network.network import Network
 from pyomo.repn import generate_standard_repn
-
-from optimizer.network.flow import Decisions
-from optimizer.network.network import Network
 
 __all__ = ["Slack", "add_elastic_devices", "add_elastic_flow", "widened"]
 

@@ -28,11 +28,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+from gridproof.optimizer.network.bridges import ring_of_edge
+from gridproof.optimizer.solver.program import Program
+from gridproof.scenarios.arrays import IntArray, frozen
 from scipy import sparse
-
-from optimizer.network.bridges import ring_of_edge
-from optimizer.solver.program import Program
-from scenarios.arrays import IntArray, frozen
 
 __all__ = ["FORMULATIONS", "Feed", "FeedGraph", "add_feed", "add_feed_as_printed"]
 

@@ -6,15 +6,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from optimizer.network.branches import BASE_KVA
-from optimizer.network.flow import Decisions
-from scenarios.arrays import BoolArray, FloatArray
-from scenarios.graph import connected_components
+from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.network.flow import Decisions
+from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.graph import connected_components
 
 if TYPE_CHECKING:
-    from scenarios.plan import Plan
-    from scenarios.scenario import Scenario
+    from gridproof.scenarios.plan import Plan
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["FirstStage"]
 

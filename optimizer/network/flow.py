@@ -29,11 +29,10 @@ from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
-
-from optimizer.network.network import Margins, Network
-from optimizer.network.zero_sequence import Held, add_neutrals, add_zero_sequence
-from scenarios.arrays import FloatArray
-from scenarios.lindist import PAIR_W, polygon
+from gridproof.optimizer.network.network import Margins, Network
+from gridproof.optimizer.network.zero_sequence import Held, add_neutrals, add_zero_sequence
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.lindist import PAIR_W, polygon
 
 __all__ = ["Decisions", "add_flow", "flow_reach"]
 

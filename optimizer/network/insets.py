@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from scenarios.arrays import FloatArray, index_of
-from scenarios.errors import ScenarioError
+from gridproof.scenarios.arrays import FloatArray, index_of
+from gridproof.scenarios.errors import ScenarioError
 
 if TYPE_CHECKING:
-    from scenarios.scenario import Scenario
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["INSET_KINDS", "Insets", "MarginsAt"]
 

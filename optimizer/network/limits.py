@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from optimizer.network.network import Network
-from optimizer.network.statemap import Affine, IslandState
-from scenarios.arrays import BoolArray, FloatArray, IntArray
-from scenarios.lindist import PAIR_W, polygon
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.network.statemap import Affine, IslandState
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.lindist import PAIR_W, polygon
 
 if TYPE_CHECKING:
-    from optimizer.network.first_stage import FirstStage
+    from gridproof.optimizer.network.first_stage import FirstStage
 
 __all__ = [
     "Limit",

@@ -17,21 +17,20 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from optimizer.network.branches import (
+from gridproof.optimizer.network.branches import (
     BASE_KVA,
     Branch,
     idle_branches,
     lines_of,
     transformers_of,
 )
-from optimizer.network.insets import Insets, MarginsAt
-from optimizer.network.zero_sequence import ZeroSequence
-from scenarios.arrays import BoolArray, FloatArray, IntArray
-from scenarios.errors import ScenarioError
-from scenarios.feeder import Connection
-from scenarios.limits import VoltageTest
-from scenarios.lindist import (
+from gridproof.optimizer.network.insets import Insets, MarginsAt
+from gridproof.optimizer.network.zero_sequence import ZeroSequence
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.errors import ScenarioError
+from gridproof.scenarios.feeder import Connection
+from gridproof.scenarios.limits import VoltageTest
+from gridproof.scenarios.lindist import (
     DELTA_ACTIVE,
     DELTA_REACTIVE,
     PAIR_W,
@@ -41,7 +40,7 @@ from scenarios.lindist import (
 )
 
 if TYPE_CHECKING:
-    from scenarios.scenario import Scenario
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["BASE_KVA", "MARGINS", "Branch", "DerLimits", "Margins", "Network", "Substation"]
 

@@ -18,19 +18,18 @@ from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
+from gridproof.optimizer.network.first_stage import FirstStage
+from gridproof.optimizer.network.flow import Decisions, add_flow
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.network.zero_sequence import held_by
+from gridproof.optimizer.solver.pyomo_model import compile_model
+from gridproof.optimizer.solver.solve import Arrays
+from gridproof.scenarios.arrays import PHASES, BoolArray, FloatArray, IntArray
+from gridproof.scenarios.errors import ScenarioError
+from gridproof.scenarios.feeder import Connection
+from gridproof.scenarios.graph import connected_components
 from scipy import sparse
 from scipy.sparse.linalg import splu
-
-from optimizer.network.first_stage import FirstStage
-from optimizer.network.flow import Decisions, add_flow
-from optimizer.network.network import Network
-from optimizer.network.zero_sequence import held_by
-from optimizer.solver.pyomo_model import compile_model
-from optimizer.solver.solve import Arrays
-from scenarios.arrays import PHASES, BoolArray, FloatArray, IntArray
-from scenarios.errors import ScenarioError
-from scenarios.feeder import Connection
-from scenarios.graph import connected_components
 
 __all__ = ["Affine", "IslandState", "island_state"]
 

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 import pyomo.environ as pyo
 
 if TYPE_CHECKING:
-    from scenarios.scenario import Scenario
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["FORMULATIONS", "BlockGraph", "add_radiality"]
 

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyomo.environ as pyo
-
-from optimizer.network.branches import Branch
-from scenarios.arrays import BoolArray, FloatArray
-from scenarios.zero_sequence import (
+from gridproof.optimizer.network.branches import Branch
+from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.zero_sequence import (
     DeltaRing,
     EarthedBank,
     Floating,
@@ -27,9 +26,9 @@ from scenarios.zero_sequence import (
 )
 
 if TYPE_CHECKING:
-    from optimizer.network.flow import Decisions
-    from optimizer.network.network import Network
-    from scenarios.scenario import Scenario
+    from gridproof.optimizer.network.flow import Decisions
+    from gridproof.optimizer.network.network import Network
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["Held", "ZeroSequence", "add_neutrals", "add_zero_sequence", "held_by"]
 

@@ -28,17 +28,16 @@ from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
-
-from optimizer.network.branches import BASE_KVA
-from optimizer.network.devices import add_base_setpoints, add_redispatch, redispatch_usd
-from optimizer.network.first_stage import FirstStage
-from optimizer.network.flow import Decisions, add_flow
-from optimizer.network.network import MARGINS, Margins, Network
-from optimizer.solver.decomposition import Oracle, Outcome
-from optimizer.solver.pyomo_model import solve
-from scenarios.arrays import FloatArray
-from scenarios.proof import Termination
-from scenarios.realization import realize
+from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.network.devices import add_base_setpoints, add_redispatch, redispatch_usd
+from gridproof.optimizer.network.first_stage import FirstStage
+from gridproof.optimizer.network.flow import Decisions, add_flow
+from gridproof.optimizer.network.network import MARGINS, Margins, Network
+from gridproof.optimizer.solver.decomposition import Oracle, Outcome
+from gridproof.optimizer.solver.pyomo_model import solve
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.proof import Termination
+from gridproof.scenarios.realization import realize
 
 __all__ = ["ENOUGH", "FIRST", "centre"]
 

@@ -29,20 +29,24 @@ from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
+from gridproof.optimizer.network.devices import add_base_setpoints
+from gridproof.optimizer.network.first_stage import FirstStage
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.partitioning.master import (
+    add_cost,
+    build_first_stage,
+    decisions_of,
+    read_candidate,
+)
+from gridproof.optimizer.partitioning.options import PartitioningOptions
+from gridproof.optimizer.partitioning.subproblems import Point, VertexSubproblems, point_of
+from gridproof.optimizer.solver.pyomo_model import compile_model
+from gridproof.optimizer.solver.solve import Answer, Arrays, solve_arrays
+from gridproof.optimizer.solver.solve_again import LinearProgram
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.errors import SolverError
+from gridproof.scenarios.proof import Termination
 from scipy import sparse
-
-from optimizer.network.devices import add_base_setpoints
-from optimizer.network.first_stage import FirstStage
-from optimizer.network.network import Network
-from optimizer.partitioning.master import add_cost, build_first_stage, decisions_of, read_candidate
-from optimizer.partitioning.options import PartitioningOptions
-from optimizer.partitioning.subproblems import Point, VertexSubproblems, point_of
-from optimizer.solver.pyomo_model import compile_model
-from optimizer.solver.solve import Answer, Arrays, solve_arrays
-from optimizer.solver.solve_again import LinearProgram
-from scenarios.arrays import FloatArray
-from scenarios.errors import SolverError
-from scenarios.proof import Termination
 
 __all__ = ["CuttingPlaneMaster"]
 

@@ -6,19 +6,21 @@ from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
-
-from optimizer.network.branches import BASE_KVA
-from optimizer.network.devices import add_base_setpoints, add_redispatch, redispatch_usd
-from optimizer.network.first_stage import FirstStage
-from optimizer.network.flow import Decisions, add_flow, flow_reach
-from optimizer.network.network import Network
-from optimizer.network.topology import BlockGraph, add_radiality
-from optimizer.partitioning.blocks import add_block_energisation, add_grid_forming_coloring
-from optimizer.partitioning.options import PartitioningOptions
-from optimizer.solver.pyomo_model import solve
-from optimizer.solver.solve import Answer
-from scenarios.arrays import FloatArray
-from scenarios.realization import realize
+from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.network.devices import add_base_setpoints, add_redispatch, redispatch_usd
+from gridproof.optimizer.network.first_stage import FirstStage
+from gridproof.optimizer.network.flow import Decisions, add_flow, flow_reach
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.network.topology import BlockGraph, add_radiality
+from gridproof.optimizer.partitioning.blocks import (
+    add_block_energisation,
+    add_grid_forming_coloring,
+)
+from gridproof.optimizer.partitioning.options import PartitioningOptions
+from gridproof.optimizer.solver.pyomo_model import solve
+from gridproof.optimizer.solver.solve import Answer
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.realization import realize
 
 __all__ = ["PartitioningMaster", "add_cost", "build_first_stage", "decisions_of", "read_candidate"]
 

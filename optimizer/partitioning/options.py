@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from optimizer.network.insets import INSET_KINDS
+from gridproof.optimizer.network.insets import INSET_KINDS
 
 __all__ = ["FORMULATIONS", "METHODS", "SEPARATIONS", "PartitioningOptions"]
 

@@ -26,23 +26,22 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from optimizer.network.first_stage import FirstStage
-from optimizer.network.network import Network
-from optimizer.partitioning.centring import centre
-from optimizer.partitioning.cutting_plane import CuttingPlaneMaster
-from optimizer.partitioning.master import PartitioningMaster
-from optimizer.partitioning.options import METHODS, PartitioningOptions
-from optimizer.partitioning.plans import assemble, no_plan, refuse_loops
-from optimizer.partitioning.subproblems import VertexSubproblems
-from optimizer.separation.islands import IslandSeparation, check_budget
-from optimizer.separation.region import Region
-from optimizer.solver.decomposition import Outcome, PlanProgress, Worst, decompose
-from scenarios.arrays import FloatArray
+from gridproof.optimizer.network.first_stage import FirstStage
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.partitioning.centring import centre
+from gridproof.optimizer.partitioning.cutting_plane import CuttingPlaneMaster
+from gridproof.optimizer.partitioning.master import PartitioningMaster
+from gridproof.optimizer.partitioning.options import METHODS, PartitioningOptions
+from gridproof.optimizer.partitioning.plans import assemble, no_plan, refuse_loops
+from gridproof.optimizer.partitioning.subproblems import VertexSubproblems
+from gridproof.optimizer.separation.islands import IslandSeparation, check_budget
+from gridproof.optimizer.separation.region import Region
+from gridproof.optimizer.solver.decomposition import Outcome, PlanProgress, Worst, decompose
+from gridproof.scenarios.arrays import FloatArray
 
 if TYPE_CHECKING:
-    from scenarios.plan import Plan
-    from scenarios.scenario import Scenario
+    from gridproof.scenarios.plan import Plan
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["METHODS", "PartitioningOptions", "PartitioningPlanner"]
 

@@ -7,18 +7,17 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from optimizer.network.branches import BASE_KVA
-from optimizer.network.first_stage import FirstStage
-from optimizer.solver.decomposition import Outcome
-from scenarios.errors import NoPlanExists, PlanError, PlanNotFound, ScenarioError
-from scenarios.plan import Plan
-from scenarios.proof import Proof, Termination
-from scenarios.provenance import facts_of
+from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.network.first_stage import FirstStage
+from gridproof.optimizer.solver.decomposition import Outcome
+from gridproof.scenarios.errors import NoPlanExists, PlanError, PlanNotFound, ScenarioError
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.proof import Proof, Termination
+from gridproof.scenarios.provenance import facts_of
 
 if TYPE_CHECKING:
-    from optimizer.partitioning.options import PartitioningOptions
-    from scenarios.scenario import Scenario
+    from gridproof.optimizer.partitioning.options import PartitioningOptions
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["assemble", "join_proofs", "no_plan", "refuse_loops"]
 

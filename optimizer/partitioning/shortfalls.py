@@ -9,24 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyomo.environ as pyo
-
-from optimizer.network.branches import BASE_KVA
-from optimizer.network.devices import add_base_setpoints, add_redispatch
-from optimizer.network.elastic import (
+from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.network.devices import add_base_setpoints, add_redispatch
+from gridproof.optimizer.network.elastic import (
     Slack,
     add_elastic_devices,
     add_elastic_flow,
     widened,
 )
-from optimizer.network.flow import Decisions, add_flow
-from optimizer.network.network import Network
-from optimizer.partitioning.master import build_first_stage, decisions_of, read_candidate
-from optimizer.solver.pyomo_model import solve
-from scenarios.arrays import PHASES, FloatArray
-from scenarios.realization import realize
+from gridproof.optimizer.network.flow import Decisions, add_flow
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.partitioning.master import build_first_stage, decisions_of, read_candidate
+from gridproof.optimizer.solver.pyomo_model import solve
+from gridproof.scenarios.arrays import PHASES, FloatArray
+from gridproof.scenarios.realization import realize
 
 if TYPE_CHECKING:
-    from optimizer.partitioning.options import PartitioningOptions
+    from gridproof.optimizer.partitioning.options import PartitioningOptions
 
 __all__ = ["Elastic", "Shortfall", "least_shortfalls"]
 

@@ -14,23 +14,22 @@ from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
+from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.network.devices import add_redispatch, redispatch_usd
+from gridproof.optimizer.network.first_stage import FirstStage
+from gridproof.optimizer.network.flow import Decisions, add_flow
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.separation.enumeration import MOST_UNCERTAIN, TOLERANCE
+from gridproof.optimizer.separation.region import Region
+from gridproof.optimizer.solver.decomposition import Oracle, Worst
+from gridproof.optimizer.solver.pyomo_model import compile_model
+from gridproof.optimizer.solver.solve import Arrays
+from gridproof.optimizer.solver.solve_again import LinearProgram
+from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.errors import ScenarioError, SolverError
+from gridproof.scenarios.proof import Termination
+from gridproof.scenarios.realization import realize
 from scipy import sparse
-
-from optimizer.network.branches import BASE_KVA
-from optimizer.network.devices import add_redispatch, redispatch_usd
-from optimizer.network.first_stage import FirstStage
-from optimizer.network.flow import Decisions, add_flow
-from optimizer.network.network import Network
-from optimizer.separation.enumeration import MOST_UNCERTAIN, TOLERANCE
-from optimizer.separation.region import Region
-from optimizer.solver.decomposition import Oracle, Worst
-from optimizer.solver.pyomo_model import compile_model
-from optimizer.solver.solve import Arrays
-from optimizer.solver.solve_again import LinearProgram
-from scenarios.arrays import FloatArray, IntArray
-from scenarios.errors import ScenarioError, SolverError
-from scenarios.proof import Termination
-from scenarios.realization import realize
 
 __all__ = ["Cut", "Point", "VertexSubproblems", "point_of"]
 

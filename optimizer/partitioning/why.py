@@ -26,22 +26,21 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from optimizer.network.first_stage import FirstStage
-from optimizer.network.network import Network
-from optimizer.network.topology import BlockGraph
-from optimizer.partitioning.master import PartitioningMaster
-from optimizer.partitioning.options import PartitioningOptions
-from optimizer.partitioning.shortfalls import Elastic, Shortfall, least_shortfalls
-from optimizer.separation.islands import IslandSeparation
-from optimizer.separation.region import Region
-from optimizer.solver.decomposition import decompose
-from scenarios.arrays import FloatArray
-from scenarios.proof import Termination
+from gridproof.optimizer.network.first_stage import FirstStage
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.network.topology import BlockGraph
+from gridproof.optimizer.partitioning.master import PartitioningMaster
+from gridproof.optimizer.partitioning.options import PartitioningOptions
+from gridproof.optimizer.partitioning.shortfalls import Elastic, Shortfall, least_shortfalls
+from gridproof.optimizer.separation.islands import IslandSeparation
+from gridproof.optimizer.separation.region import Region
+from gridproof.optimizer.solver.decomposition import decompose
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.proof import Termination
 
 if TYPE_CHECKING:
-    from scenarios.plan import Plan
-    from scenarios.scenario import Scenario
+    from gridproof.scenarios.plan import Plan
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["Alternative", "DeadBlock", "Shortfall", "Standing", "why_dead"]
 

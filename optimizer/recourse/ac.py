@@ -14,19 +14,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from optimizer.network.branches import BASE_KVA
-from optimizer.recourse.correction import Correction
-from optimizer.recourse.dispatch import Dispatch
-from optimizer.recourse.linear import LinearRecourse
-from scenarios.arrays import BoolArray, FloatArray
-from scenarios.plan import Setpoints
+from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.recourse.correction import Correction
+from gridproof.optimizer.recourse.dispatch import Dispatch
+from gridproof.optimizer.recourse.linear import LinearRecourse
+from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.plan import Setpoints
 
 if TYPE_CHECKING:
-    from scenarios.plan import Plan
-    from scenarios.realization import Realizations
-    from scenarios.scenario import Scenario
-    from scenarios.snapshot import Snapshots
+    from gridproof.scenarios.plan import Plan
+    from gridproof.scenarios.realization import Realizations
+    from gridproof.scenarios.scenario import Scenario
+    from gridproof.scenarios.snapshot import Snapshots
 
 __all__ = ["AcRecourse"]
 

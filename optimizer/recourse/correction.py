@@ -15,17 +15,16 @@ apparent power over its own); in the model, the polygon's worst side over the li
 from __future__ import annotations
 
 import numpy as np
-
-from optimizer.network.branches import BASE_KVA
-from optimizer.network.first_stage import FirstStage
-from optimizer.network.limits import flow_limits, measured_at, pairs_at, voltage_map
-from optimizer.network.network import Network
-from optimizer.network.statemap import IslandState
-from optimizer.recourse.dispatch import Dispatch
-from scenarios.arrays import FloatArray, IntArray
-from scenarios.lindist import polygon
-from scenarios.plan import Setpoints
-from scenarios.snapshot import Snapshots
+from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.network.first_stage import FirstStage
+from gridproof.optimizer.network.limits import flow_limits, measured_at, pairs_at, voltage_map
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.network.statemap import IslandState
+from gridproof.optimizer.recourse.dispatch import Dispatch
+from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.lindist import polygon
+from gridproof.scenarios.plan import Setpoints
+from gridproof.scenarios.snapshot import Snapshots
 
 __all__ = ["Correction"]
 

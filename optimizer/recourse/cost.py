@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from optimizer.recourse.policies import make_recourse
-from optimizer.separation.region import gray_signs
-from scenarios.arrays import FloatArray
-from scenarios.realization import realize, uniforms
+from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.optimizer.separation.region import gray_signs
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.realization import realize, uniforms
 
 if TYPE_CHECKING:
-    from scenarios.plan import Plan
-    from scenarios.scenario import Scenario
+    from gridproof.scenarios.plan import Plan
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["CORNERS", "corner_redispatch_usd"]
 

@@ -19,23 +19,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-
-from optimizer.network.limits import (
+from gridproof.optimizer.network.limits import (
     Limit,
     Measured,
     control_box,
     island_limits,
     measured_at,
 )
-from optimizer.network.network import MARGINS, Network
-from optimizer.network.statemap import Affine, IslandState
-from optimizer.partitioning.centring import ENOUGH, FIRST
-from optimizer.solver.bases import Rows
-from optimizer.solver.parametric import ParametricProgram
-from scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.optimizer.network.network import MARGINS, Network
+from gridproof.optimizer.network.statemap import Affine, IslandState
+from gridproof.optimizer.partitioning.centring import ENOUGH, FIRST
+from gridproof.optimizer.solver.bases import Rows
+from gridproof.optimizer.solver.parametric import ParametricProgram
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from optimizer.network.first_stage import FirstStage
+    from gridproof.optimizer.network.first_stage import FirstStage
 
 __all__ = ["Dispatch", "DispatchLimits", "Dispatched"]
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from scenarios.plan import Setpoints
+from gridproof.scenarios.plan import Setpoints
 
 if TYPE_CHECKING:
-    from scenarios.arrays import BoolArray, FloatArray
-    from scenarios.plan import Plan
-    from scenarios.realization import Realizations
-    from scenarios.scenario import Scenario
+    from gridproof.scenarios.arrays import BoolArray, FloatArray
+    from gridproof.scenarios.plan import Plan
+    from gridproof.scenarios.realization import Realizations
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["FixedRecourse", "base_setpoints"]
 

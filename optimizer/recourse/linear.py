@@ -10,25 +10,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from optimizer.network.branches import BASE_KVA
-from optimizer.network.first_stage import FirstStage
-from optimizer.network.network import Network
-from optimizer.network.statemap import IslandState, island_state
-from optimizer.recourse.dispatch import Dispatch
-from optimizer.recourse.fixed import base_setpoints
-from optimizer.recourse.slopes import with_slopes
-from optimizer.separation.island_recourse import uncertain_directions
-from optimizer.separation.region import gray_signs
-from scenarios.arrays import BoolArray, FloatArray, IntArray
-from scenarios.errors import ScenarioError
-from scenarios.lindist import load_shares
-from scenarios.plan import Setpoints
-from scenarios.realization import Realizations, realize, uniforms
+from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.network.first_stage import FirstStage
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.network.statemap import IslandState, island_state
+from gridproof.optimizer.recourse.dispatch import Dispatch
+from gridproof.optimizer.recourse.fixed import base_setpoints
+from gridproof.optimizer.recourse.slopes import with_slopes
+from gridproof.optimizer.separation.island_recourse import uncertain_directions
+from gridproof.optimizer.separation.region import gray_signs
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.errors import ScenarioError
+from gridproof.scenarios.lindist import load_shares
+from gridproof.scenarios.plan import Setpoints
+from gridproof.scenarios.realization import Realizations, realize, uniforms
 
 if TYPE_CHECKING:
-    from scenarios.plan import Plan
-    from scenarios.scenario import Scenario
+    from gridproof.scenarios.plan import Plan
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["Island", "LinearRecourse"]
 

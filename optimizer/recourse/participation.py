@@ -17,16 +17,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from scenarios.arrays import FloatArray
-from scenarios.audit import islands
-from scenarios.errors import ScenarioError
-from scenarios.plan import Setpoints
-from scenarios.realization import Realizations
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.audit import islands
+from gridproof.scenarios.errors import ScenarioError
+from gridproof.scenarios.plan import Setpoints
+from gridproof.scenarios.realization import Realizations
 
 if TYPE_CHECKING:
-    from scenarios.plan import Plan
-    from scenarios.scenario import Scenario
+    from gridproof.scenarios.plan import Plan
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["ParticipationRecourse"]
 

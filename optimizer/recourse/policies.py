@@ -23,13 +23,13 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
-from optimizer.recourse.fixed import FixedRecourse
-from scenarios.errors import ConfigError
+from gridproof.optimizer.recourse.fixed import FixedRecourse
+from gridproof.scenarios.errors import ConfigError
 
 if TYPE_CHECKING:
-    from scenarios.plan import Plan, Setpoints
-    from scenarios.realization import Realizations
-    from scenarios.scenario import Scenario
+    from gridproof.scenarios.plan import Plan, Setpoints
+    from gridproof.scenarios.realization import Realizations
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["POLICIES", "Recourse", "make_recourse"]
 
@@ -47,19 +47,19 @@ class Recourse(Protocol):
 
 
 def _participation(plan: Plan, scenario: Scenario, time: int) -> Recourse:
-    from optimizer.recourse.participation import ParticipationRecourse  # noqa: PLC0415
+    from gridproof.optimizer.recourse.participation import ParticipationRecourse  # noqa: PLC0415
 
     return ParticipationRecourse(plan, scenario, time)
 
 
 def _linear(plan: Plan, scenario: Scenario, time: int) -> Recourse:
-    from optimizer.recourse.linear import LinearRecourse  # noqa: PLC0415
+    from gridproof.optimizer.recourse.linear import LinearRecourse  # noqa: PLC0415
 
     return LinearRecourse(plan, scenario, time)
 
 
 def _ac(plan: Plan, scenario: Scenario, time: int) -> Recourse:
-    from optimizer.recourse.ac import AcRecourse  # noqa: PLC0415
+    from gridproof.optimizer.recourse.ac import AcRecourse  # noqa: PLC0415
 
     return AcRecourse(plan, scenario, time)
 

@@ -22,14 +22,13 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 import numpy as np
+from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.network.first_stage import FirstStage
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.network.statemap import Affine, IslandState
+from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.feeder import Connection
 from numpy.typing import NDArray
-
-from optimizer.network.branches import BASE_KVA
-from optimizer.network.first_stage import FirstStage
-from optimizer.network.network import Network
-from optimizer.network.statemap import Affine, IslandState
-from scenarios.arrays import FloatArray, IntArray
-from scenarios.feeder import Connection
 
 __all__ = ["with_slopes"]
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-from optimizer.solver.program import Program
-from scenarios.arrays import BoolArray, IntArray
-from scenarios.restoration import RestorationCase
+from gridproof.optimizer.solver.program import Program
+from gridproof.scenarios.arrays import BoolArray, IntArray
+from gridproof.scenarios.restoration import RestorationCase
 
 __all__ = ["StateColumns", "add_cascade", "add_states", "add_switching"]
 

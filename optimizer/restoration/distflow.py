@@ -10,12 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from gridproof.optimizer.network.feed import Feed
+from gridproof.optimizer.solver.program import Program
+from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.restoration import RestorationCase
 from scipy import sparse
-
-from optimizer.network.feed import Feed
-from optimizer.solver.program import Program
-from scenarios.arrays import FloatArray, IntArray
-from scenarios.restoration import RestorationCase
 
 __all__ = ["FlowColumns", "LineData", "add_distflow"]
 

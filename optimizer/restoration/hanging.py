@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from gridproof.optimizer.network.bridges import ring_of_edge
+from gridproof.scenarios.arrays import BoolArray, IntArray
 from scipy import sparse
-
-from optimizer.network.bridges import ring_of_edge
-from scenarios.arrays import BoolArray, IntArray
 
 __all__ = ["hanging_edges"]
 

@@ -21,10 +21,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from gridproof.scenarios.arrays import BoolArray, IntArray
+from gridproof.scenarios.restoration import RestorationCase
 from scipy import sparse
-
-from scenarios.arrays import BoolArray, IntArray
-from scenarios.restoration import RestorationCase
 
 __all__ = ["Isolation", "isolate"]
 

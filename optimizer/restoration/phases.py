@@ -12,15 +12,15 @@ from time import perf_counter
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from optimizer.restoration.options import RestorationOptions
-from optimizer.restoration.planner import RestorationPlanner
-from optimizer.solver.decomposition import PlanProgress
-from scenarios.errors import ScenarioError
-from scenarios.restoration_trial import publish_restoration
+from gridproof.optimizer.restoration.options import RestorationOptions
+from gridproof.optimizer.restoration.planner import RestorationPlanner
+from gridproof.optimizer.solver.decomposition import PlanProgress
+from gridproof.scenarios.errors import ScenarioError
+from gridproof.scenarios.restoration_trial import publish_restoration
 
 if TYPE_CHECKING:
-    from scenarios.plan import Plan
-    from scenarios.scenario import Scenario
+    from gridproof.scenarios.plan import Plan
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["PhasePlanner"]
 

@@ -26,27 +26,31 @@ from time import perf_counter
 from types import MappingProxyType
 
 import numpy as np
-
-from optimizer.network.feed import FeedGraph, add_feed
-from optimizer.restoration.damage import StateColumns, add_cascade, add_states, add_switching
-from optimizer.restoration.distflow import FlowColumns, LineData, add_distflow
-from optimizer.restoration.isolation import Isolation, isolate
-from optimizer.restoration.options import RestorationOptions
-from optimizer.restoration.reconfiguration import (
+from gridproof.optimizer.network.feed import FeedGraph, add_feed
+from gridproof.optimizer.restoration.damage import (
+    StateColumns,
+    add_cascade,
+    add_states,
+    add_switching,
+)
+from gridproof.optimizer.restoration.distflow import FlowColumns, LineData, add_distflow
+from gridproof.optimizer.restoration.isolation import Isolation, isolate
+from gridproof.optimizer.restoration.options import RestorationOptions
+from gridproof.optimizer.restoration.reconfiguration import (
     ReconfigurationColumns,
     assemble,
     build_reconfiguration,
     read_reconfiguration,
     starting_point,
 )
-from optimizer.restoration.regions import regional_bounds, with_bounds
-from optimizer.restoration.supply import add_supply, hold_source_voltage, w_band
-from optimizer.solver.program import Program
-from optimizer.solver.solve import Answer, solve_arrays
-from scenarios.arrays import FloatArray, IntArray
-from scenarios.errors import NoPlanExists, PlanNotFound
-from scenarios.proof import Proof, Termination
-from scenarios.restoration import RestorationCase, RestorationPlan
+from gridproof.optimizer.restoration.regions import regional_bounds, with_bounds
+from gridproof.optimizer.restoration.supply import add_supply, hold_source_voltage, w_band
+from gridproof.optimizer.solver.program import Program
+from gridproof.optimizer.solver.solve import Answer, solve_arrays
+from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.errors import NoPlanExists, PlanNotFound
+from gridproof.scenarios.proof import Proof, Termination
+from gridproof.scenarios.restoration import RestorationCase, RestorationPlan
 
 __all__ = ["PhaseColumns", "RestorationOptions", "RestorationPlanner", "build_all_phases"]
 

@@ -11,17 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from gridproof.optimizer.network.feed import FeedGraph, add_feed
+from gridproof.optimizer.restoration.distflow import FlowColumns, LineData, add_distflow
+from gridproof.optimizer.restoration.hanging import hanging_edges
+from gridproof.optimizer.restoration.isolation import Isolation
+from gridproof.optimizer.restoration.supply import add_supply, hold_source_voltage, w_band
+from gridproof.optimizer.solver.program import Program
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.proof import Proof
+from gridproof.scenarios.restoration import RestorationCase, RestorationPlan
 from scipy import sparse
-
-from optimizer.network.feed import FeedGraph, add_feed
-from optimizer.restoration.distflow import FlowColumns, LineData, add_distflow
-from optimizer.restoration.hanging import hanging_edges
-from optimizer.restoration.isolation import Isolation
-from optimizer.restoration.supply import add_supply, hold_source_voltage, w_band
-from optimizer.solver.program import Program
-from scenarios.arrays import BoolArray, FloatArray, IntArray
-from scenarios.proof import Proof
-from scenarios.restoration import RestorationCase, RestorationPlan
 
 __all__ = [
     "ReconfigurationColumns",

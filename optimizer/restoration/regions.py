@@ -16,13 +16,12 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
+from gridproof.optimizer.restoration.isolation import Isolation
+from gridproof.optimizer.restoration.reconfiguration import ReconfigurationColumns
+from gridproof.optimizer.solver.solve import Arrays, solve_arrays
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.restoration import RestorationCase
 from scipy import sparse
-
-from optimizer.restoration.isolation import Isolation
-from optimizer.restoration.reconfiguration import ReconfigurationColumns
-from optimizer.solver.solve import Arrays, solve_arrays
-from scenarios.arrays import BoolArray, FloatArray, IntArray
-from scenarios.restoration import RestorationCase
 
 __all__ = ["Region", "regional_bounds", "with_bounds"]
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-
-from optimizer.restoration.distflow import FlowColumns
-from optimizer.solver.program import Program
-from scenarios.arrays import IntArray
-from scenarios.restoration import RestorationCase
+from gridproof.optimizer.restoration.distflow import FlowColumns
+from gridproof.optimizer.solver.program import Program
+from gridproof.scenarios.arrays import IntArray
+from gridproof.scenarios.restoration import RestorationCase
 
 __all__ = ["Supply", "add_supply", "hold_source_voltage", "w_band"]
 

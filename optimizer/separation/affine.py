@@ -25,14 +25,13 @@ from itertools import product
 from time import perf_counter
 
 import numpy as np
+from gridproof.optimizer.separation.island_recourse import TOLERANCE, IslandRecourse
+from gridproof.optimizer.separation.region import Region
+from gridproof.optimizer.solver.solve import Arrays
+from gridproof.optimizer.solver.solve_again import LinearProgram
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.proof import Termination
 from scipy import sparse
-
-from optimizer.separation.island_recourse import TOLERANCE, IslandRecourse
-from optimizer.separation.region import Region
-from optimizer.solver.solve import Arrays
-from optimizer.solver.solve_again import LinearProgram
-from scenarios.arrays import FloatArray
-from scenarios.proof import Termination
 
 __all__ = ["PATTERNS", "AffineBound", "affine_bound"]
 

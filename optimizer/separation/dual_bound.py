@@ -22,17 +22,16 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
+from gridproof.optimizer.separation.affine import PATTERNS, affine_bound
+from gridproof.optimizer.separation.island_recourse import TOLERANCE, IslandRecourse
+from gridproof.optimizer.separation.region import Region
+from gridproof.optimizer.separation.worst_case import Bracket, Found, climb, search
+from gridproof.optimizer.solver.program import Program
+from gridproof.optimizer.solver.solve import solve_arrays
+from gridproof.optimizer.solver.solve_again import LinearProgram
+from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.proof import Termination
 from scipy import sparse
-
-from optimizer.separation.affine import PATTERNS, affine_bound
-from optimizer.separation.island_recourse import TOLERANCE, IslandRecourse
-from optimizer.separation.region import Region
-from optimizer.separation.worst_case import Bracket, Found, climb, search
-from optimizer.solver.program import Program
-from optimizer.solver.solve import solve_arrays
-from optimizer.solver.solve_again import LinearProgram
-from scenarios.arrays import FloatArray, IntArray
-from scenarios.proof import Termination
 
 __all__ = ["DualAnswer", "bracket_by_duals", "dual_bound"]
 

@@ -20,21 +20,20 @@ from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
-
-from optimizer.network.branches import BASE_KVA
-from optimizer.network.devices import add_redispatch, redispatch_usd
-from optimizer.network.first_stage import FirstStage
-from optimizer.network.flow import add_flow
-from optimizer.network.network import Network
-from optimizer.separation.island_recourse import uncertain_directions
-from optimizer.separation.region import Region, gray_signs
-from optimizer.separation.worst_case import Bracket
-from optimizer.solver.pyomo_model import compile_model
-from optimizer.solver.solve_again import LinearProgram
-from scenarios.arrays import FloatArray, IntArray
-from scenarios.errors import ScenarioError
-from scenarios.proof import Termination
-from scenarios.realization import realize
+from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.network.devices import add_redispatch, redispatch_usd
+from gridproof.optimizer.network.first_stage import FirstStage
+from gridproof.optimizer.network.flow import add_flow
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.separation.island_recourse import uncertain_directions
+from gridproof.optimizer.separation.region import Region, gray_signs
+from gridproof.optimizer.separation.worst_case import Bracket
+from gridproof.optimizer.solver.pyomo_model import compile_model
+from gridproof.optimizer.solver.solve_again import LinearProgram
+from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.errors import ScenarioError
+from gridproof.scenarios.proof import Termination
+from gridproof.scenarios.realization import realize
 
 __all__ = ["MOST_UNCERTAIN", "enumerate_island", "gray_signs", "uncertain_directions"]
 

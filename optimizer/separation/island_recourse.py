@@ -15,21 +15,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.network.limits import control_box, island_limits
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.network.statemap import IslandState, island_state
+from gridproof.optimizer.solver.solve import Arrays
+from gridproof.optimizer.solver.solve_again import LinearProgram
+from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.errors import SolverError
+from gridproof.scenarios.proof import Termination
+from gridproof.scenarios.realization import realize
 from scipy import sparse
 
-from optimizer.network.branches import BASE_KVA
-from optimizer.network.limits import control_box, island_limits
-from optimizer.network.network import Network
-from optimizer.network.statemap import IslandState, island_state
-from optimizer.solver.solve import Arrays
-from optimizer.solver.solve_again import LinearProgram
-from scenarios.arrays import FloatArray, IntArray
-from scenarios.errors import SolverError
-from scenarios.proof import Termination
-from scenarios.realization import realize
-
 if TYPE_CHECKING:
-    from optimizer.network.first_stage import FirstStage
+    from gridproof.optimizer.network.first_stage import FirstStage
 
 __all__ = ["TOLERANCE", "IslandRecourse", "Valued", "uncertain_directions"]
 

@@ -13,19 +13,18 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from optimizer.network.network import Network
-from optimizer.separation.dual_bound import bracket_by_duals
-from optimizer.separation.enumeration import enumerate_island
-from optimizer.separation.island_recourse import IslandRecourse, uncertain_directions
-from optimizer.separation.region import Region
-from optimizer.separation.worst_case import Bracket, bracket
-from optimizer.solver.decomposition import Worst
-from scenarios.arrays import FloatArray, IntArray
-from scenarios.errors import ScenarioError
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.separation.dual_bound import bracket_by_duals
+from gridproof.optimizer.separation.enumeration import enumerate_island
+from gridproof.optimizer.separation.island_recourse import IslandRecourse, uncertain_directions
+from gridproof.optimizer.separation.region import Region
+from gridproof.optimizer.separation.worst_case import Bracket, bracket
+from gridproof.optimizer.solver.decomposition import Worst
+from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.errors import ScenarioError
 
 if TYPE_CHECKING:
-    from optimizer.network.first_stage import FirstStage
+    from gridproof.optimizer.network.first_stage import FirstStage
 
 __all__ = ["IslandSeparation", "check_budget"]
 

@@ -8,8 +8,7 @@ from itertools import combinations, product
 from math import comb
 
 import numpy as np
-
-from scenarios.arrays import FloatArray, frozen
+from gridproof.scenarios.arrays import FloatArray, frozen
 
 __all__ = ["Region", "vertex_count"]
 

@@ -16,11 +16,10 @@ from itertools import count
 from time import perf_counter
 
 import numpy as np
-
-from optimizer.separation.affine import PATTERNS, AffineBound, affine_bound
-from optimizer.separation.island_recourse import IslandRecourse
-from optimizer.separation.region import Region, vertex_count
-from scenarios.arrays import FloatArray
+from gridproof.optimizer.separation.affine import PATTERNS, AffineBound, affine_bound
+from gridproof.optimizer.separation.island_recourse import IslandRecourse
+from gridproof.optimizer.separation.region import Region, vertex_count
+from gridproof.scenarios.arrays import FloatArray
 
 __all__ = ["Bracket", "Found", "bracket", "search"]
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from gridproof.optimizer.solver.bases import LOST, REFUTED, LinearForm, Region, Statuses
+from gridproof.scenarios.arrays import FloatArray, IntArray
 from numpy.typing import NDArray
-
-from optimizer.solver.bases import LOST, REFUTED, LinearForm, Region, Statuses
-from scenarios.arrays import FloatArray, IntArray
 
 __all__ = ["Atlas"]
 

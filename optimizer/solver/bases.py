@@ -17,9 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from numpy.typing import NDArray
-
-from scenarios.arrays import BoolArray, FloatArray, IntArray
 
 __all__ = ["LOST", "REFUTED", "LinearForm", "Region", "Rows", "Statuses"]
 

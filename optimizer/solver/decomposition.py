@@ -16,10 +16,9 @@ from time import perf_counter
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
-
-from optimizer.solver.solve import Answer
-from scenarios.arrays import FloatArray
-from scenarios.proof import Proof, Termination
+from gridproof.optimizer.solver.solve import Answer
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.proof import Proof, Termination
 
 __all__ = ["Master", "Oracle", "Outcome", "PlanProgress", "Worst", "decompose"]
 

@@ -19,16 +19,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from gridproof.optimizer.solver.atlas import Atlas
+from gridproof.optimizer.solver.bases import LOST, REFUTED, LinearForm, Rows, Statuses
+from gridproof.optimizer.solver.solve import Arrays
+from gridproof.optimizer.solver.solve_again import LinearProgram
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.errors import SolverError
+from gridproof.scenarios.proof import Termination
 from scipy import sparse
 from scipy.spatial import cKDTree
-
-from optimizer.solver.atlas import Atlas
-from optimizer.solver.bases import LOST, REFUTED, LinearForm, Rows, Statuses
-from optimizer.solver.solve import Arrays
-from optimizer.solver.solve_again import LinearProgram
-from scenarios.arrays import BoolArray, FloatArray, IntArray
-from scenarios.errors import SolverError
-from scenarios.proof import Termination
 
 __all__ = ["ParametricProgram", "Rows", "Settled", "Solutions"]
 

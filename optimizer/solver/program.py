@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from gridproof.optimizer.solver.solve import Arrays
+from gridproof.scenarios.arrays import FloatArray, IntArray
 from numpy.typing import ArrayLike
 from scipy import sparse
-
-from optimizer.solver.solve import Arrays
-from scenarios.arrays import FloatArray, IntArray
 
 __all__ = ["Program"]
 

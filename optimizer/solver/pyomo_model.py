@@ -11,12 +11,11 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from gridproof.optimizer.solver.solve import Answer, Arrays, solve_arrays
+from gridproof.scenarios.proof import Termination
 from pyomo.common.errors import InfeasibleConstraintException
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 from scipy import sparse
-
-from optimizer.solver.solve import Answer, Arrays, solve_arrays
-from scenarios.proof import Termination
 
 __all__ = ["compile_model", "solve"]
 

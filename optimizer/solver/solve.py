@@ -17,12 +17,11 @@ from typing import Any
 
 import highspy
 import numpy as np
+from gridproof.optimizer.solver.interrupt import run_highs
+from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.errors import SolverError
+from gridproof.scenarios.proof import Termination
 from scipy import sparse
-
-from optimizer.solver.interrupt import run_highs
-from scenarios.arrays import BoolArray, FloatArray
-from scenarios.errors import SolverError
-from scenarios.proof import Termination
 
 __all__ = ["Answer", "Arrays", "solve_arrays"]
 

@@ -6,17 +6,16 @@ from typing import Any
 
 import highspy
 import numpy as np
-from numpy.typing import ArrayLike
-
-from optimizer.solver.solve import (
+from gridproof.optimizer.solver.solve import (
     _LEAST_SECONDS,
     _TERMINATION,
     Arrays,
     _load,
     _without_presolve,
 )
-from scenarios.arrays import FloatArray, IntArray
-from scenarios.proof import Termination
+from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.proof import Termination
+from numpy.typing import ArrayLike
 
 __all__ = ["LinearProgram"]
 

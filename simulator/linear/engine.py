@@ -12,16 +12,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-
-from scenarios.arrays import FloatArray
-from scenarios.errors import EngineError
-from scenarios.fleet import Ders
-from scenarios.plan import Plan, Setpoints
-from scenarios.realization import Realizations
-from scenarios.scenario import Scenario
-from scenarios.snapshot import Snapshots
-from simulator.islands import live_components
-from simulator.linear.flow import FlowSolution, LinearFlow
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.errors import EngineError
+from gridproof.scenarios.fleet import Ders
+from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.simulator.islands import live_components
+from gridproof.simulator.linear.flow import FlowSolution, LinearFlow
 
 __all__ = ["LinearEngine"]
 

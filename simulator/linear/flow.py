@@ -8,12 +8,11 @@ from types import MappingProxyType
 
 import numpy as np
 import scipy.sparse as sp
-
-from scenarios.arrays import BoolArray, FloatArray
-from scenarios.feeder import Connection, Feeder, LoadModel
-from scenarios.lindist import DELTA_ACTIVE, DELTA_REACTIVE, PAIR_W, load_shares
-from simulator.islands import live_phases
-from simulator.linear.network import KVA_PER_UNIT, LinearNetwork
+from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.feeder import Connection, Feeder, LoadModel
+from gridproof.scenarios.lindist import DELTA_ACTIVE, DELTA_REACTIVE, PAIR_W, load_shares
+from gridproof.simulator.islands import live_phases
+from gridproof.simulator.linear.network import KVA_PER_UNIT, LinearNetwork
 
 __all__ = ["FlowSolution", "LinearFlow", "solve_feeder"]
 

@@ -16,20 +16,19 @@ from types import MappingProxyType
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.linalg import splu
-
-from scenarios.arrays import BoolArray, FloatArray, IntArray
-from scenarios.banks import OpenDelta, open_delta_banks
-from scenarios.errors import EngineError
-from scenarios.feeder import Connection, Feeder
-from scenarios.lindist import (
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.banks import OpenDelta, open_delta_banks
+from gridproof.scenarios.errors import EngineError
+from gridproof.scenarios.feeder import Connection, Feeder
+from gridproof.scenarios.lindist import (
     DELTA_ACTIVE,
     DELTA_REACTIVE,
     PAIR_W,
     line_matrices,
 )
-from scenarios.zero_sequence import unit_maps
-from simulator.linear.zero_sequence import ZeroSequence
+from gridproof.scenarios.zero_sequence import unit_maps
+from gridproof.simulator.linear.zero_sequence import ZeroSequence
+from scipy.sparse.linalg import splu
 
 __all__ = ["LinearNetwork"]
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from scenarios.arrays import BoolArray, FloatArray
-from scenarios.banks import open_delta_banks
-from scenarios.lindist import line_matrices
-from scenarios.zero_sequence import (
+from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.banks import open_delta_banks
+from gridproof.scenarios.lindist import line_matrices
+from gridproof.scenarios.zero_sequence import (
     EarthedBank,
     delta_rings,
     earthed_banks,
@@ -23,7 +22,7 @@ from scenarios.zero_sequence import (
 )
 
 if TYPE_CHECKING:
-    from simulator.linear.network import LinearNetwork
+    from gridproof.simulator.linear.network import LinearNetwork
 
 __all__ = ["ZeroSequence"]
 

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.errors import EngineError, GridproofError
+from gridproof.simulator.opendss.compiling import compile_feeder
+from gridproof.simulator.opendss.contexts import borrow, give_back, refusal
 from numpy.typing import NDArray
-
-from scenarios.arrays import FloatArray, IntArray
-from scenarios.errors import EngineError, GridproofError
-from simulator.opendss.compiling import compile_feeder
-from simulator.opendss.contexts import borrow, give_back, refusal
 
 __all__ = ["Batch", "DssCircuit", "Powers"]
 

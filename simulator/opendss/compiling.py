@@ -12,8 +12,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from scenarios.errors import ConfigError
-from simulator.opendss.dss_files import circle_of_redirects
+from gridproof.scenarios.errors import ConfigError
+from gridproof.simulator.opendss.dss_files import circle_of_redirects
 
 __all__ = ["DEFAULT_FREQUENCY_HZ", "base_frequency_hz", "compile_feeder", "refuse_hopeless"]
 

@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from scenarios.errors import ConfigError
+from gridproof.scenarios.errors import ConfigError
 
 __all__ = ["borrow", "give_back", "refusal"]
 

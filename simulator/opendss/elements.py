@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
-from scenarios.arrays import BoolArray, FloatArray, IntArray
-from scenarios.errors import EngineError
-from scenarios.feeder import LoadModel
-from scenarios.scenario import Scenario
-from simulator.opendss.circuit import DssCircuit
-from simulator.opendss.injections import may_float
-from simulator.opendss.measure import Conductors, LoadTable
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.errors import EngineError
+from gridproof.scenarios.feeder import LoadModel
+from gridproof.scenarios.scenario import Scenario
+from gridproof.simulator.opendss.circuit import DssCircuit
+from gridproof.simulator.opendss.injections import may_float
+from gridproof.simulator.opendss.measure import Conductors, LoadTable
 
 __all__ = ["V_MAX_PU", "V_MIN_PU", "Elements", "ends_live"]
 

@@ -11,26 +11,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-from scenarios.arrays import BoolArray, FloatArray, IntArray
-from scenarios.centres import floating_centres
-from scenarios.errors import EngineError
-from scenarios.plan import Plan, Setpoints
-from scenarios.realization import Realizations
-from scenarios.scenario import Scenario
-from scenarios.snapshot import Snapshots
-from simulator.islands import Islands, conducting, live_components
-from simulator.opendss.circuit import Batch, ComplexArray, DssCircuit, Powers
-from simulator.opendss.elements import Elements, ends_live
-from simulator.opendss.engine_thread import on_engine_thread
-from simulator.opendss.explain import furthest_from_told
-from simulator.opendss.injections import Injections
-from simulator.opendss.measure import Meter
-from simulator.opendss.newton import SecondTry
-from simulator.opendss.snapshot import Flows, Held, Record
-from simulator.opendss.sources import Kirchhoff, moves
-from simulator.opendss.split import SplitLoads
-from simulator.opendss.terminals import Terminals, terminals_of
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.centres import floating_centres
+from gridproof.scenarios.errors import EngineError
+from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.simulator.islands import Islands, conducting, live_components
+from gridproof.simulator.opendss.circuit import Batch, ComplexArray, DssCircuit, Powers
+from gridproof.simulator.opendss.elements import Elements, ends_live
+from gridproof.simulator.opendss.engine_thread import on_engine_thread
+from gridproof.simulator.opendss.explain import furthest_from_told
+from gridproof.simulator.opendss.injections import Injections
+from gridproof.simulator.opendss.measure import Meter
+from gridproof.simulator.opendss.newton import SecondTry
+from gridproof.simulator.opendss.snapshot import Flows, Held, Record
+from gridproof.simulator.opendss.sources import Kirchhoff, moves
+from gridproof.simulator.opendss.split import SplitLoads
+from gridproof.simulator.opendss.terminals import Terminals, terminals_of
 
 __all__ = ["MAX_ITERATIONS", "TOLERANCE", "OpenDssEngine"]
 

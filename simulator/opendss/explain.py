@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-
-from scenarios.scenario import Scenario
-from simulator.opendss.circuit import DssCircuit
-from simulator.opendss.elements import V_MAX_PU, V_MIN_PU, Elements
-from simulator.opendss.snapshot import Flows, Held
+from gridproof.scenarios.scenario import Scenario
+from gridproof.simulator.opendss.circuit import DssCircuit
+from gridproof.simulator.opendss.elements import V_MAX_PU, V_MIN_PU, Elements
+from gridproof.simulator.opendss.snapshot import Flows, Held
 
 __all__ = ["furthest_from_told"]
 

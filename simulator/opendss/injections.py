@@ -10,14 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-from scenarios.arrays import BoolArray, FloatArray, IntArray
-from scenarios.banks import open_delta_banks
-from scenarios.centres import floating_centres
-from scenarios.feeder import Feeder
-from scenarios.fleet import Ders
-from scenarios.lindist import DELTA_ACTIVE, DELTA_REACTIVE
-from scenarios.zero_sequence import galvanic_parts, unit_maps
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.banks import open_delta_banks
+from gridproof.scenarios.centres import floating_centres
+from gridproof.scenarios.feeder import Feeder
+from gridproof.scenarios.fleet import Ders
+from gridproof.scenarios.lindist import DELTA_ACTIVE, DELTA_REACTIVE
+from gridproof.scenarios.zero_sequence import galvanic_parts, unit_maps
 
 __all__ = ["Injections", "may_float"]
 

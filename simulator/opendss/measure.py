@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.feeder import LoadModel
+from gridproof.simulator.opendss.circuit import ComplexArray, DssCircuit
 from numpy.typing import NDArray
 from scipy import sparse
-
-from scenarios.arrays import BoolArray, FloatArray, IntArray
-from scenarios.feeder import LoadModel
-from simulator.opendss.circuit import ComplexArray, DssCircuit
 
 __all__ = ["Conductors", "LoadTable", "Meter"]
 

@@ -17,12 +17,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-from scenarios.arrays import FloatArray
-from scenarios.scenario import Scenario
-from simulator.opendss.circuit import ComplexArray, DssCircuit
-from simulator.opendss.elements import V_MAX_PU, V_MIN_PU, Elements
-from simulator.opendss.snapshot import Held
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.scenario import Scenario
+from gridproof.simulator.opendss.circuit import ComplexArray, DssCircuit
+from gridproof.simulator.opendss.elements import V_MAX_PU, V_MIN_PU, Elements
+from gridproof.simulator.opendss.snapshot import Held
 
 __all__ = ["EVALUATIONS", "Newton", "SecondTry"]
 

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.centres import Centres
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.simulator.opendss.circuit import ComplexArray
+from gridproof.simulator.opendss.elements import Elements
+from gridproof.simulator.opendss.measure import LoadTable, Meter
+from gridproof.simulator.opendss.sources import Kirchhoff, total
 from numpy.typing import NDArray
-
-from scenarios.arrays import BoolArray, FloatArray, IntArray
-from scenarios.centres import Centres
-from scenarios.scenario import Scenario
-from scenarios.snapshot import Snapshots
-from simulator.opendss.circuit import ComplexArray
-from simulator.opendss.elements import Elements
-from simulator.opendss.measure import LoadTable, Meter
-from simulator.opendss.sources import Kirchhoff, total
 
 __all__ = ["Flows", "Held", "Record"]
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.scenario import Scenario
+from gridproof.simulator.opendss.circuit import ComplexArray
+from gridproof.simulator.opendss.elements import Elements
+from gridproof.simulator.opendss.measure import LoadTable
 from scipy import sparse
-
-from scenarios.arrays import BoolArray, FloatArray, IntArray
-from scenarios.scenario import Scenario
-from simulator.opendss.circuit import ComplexArray
-from simulator.opendss.elements import Elements
-from simulator.opendss.measure import LoadTable
 
 __all__ = ["Kirchhoff", "moves", "total"]
 

@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-
-from scenarios.arrays import FloatArray, IntArray
-from scenarios.feeder import Connection
-from scenarios.realization import Realizations
-from scenarios.scenario import Scenario
-from scenarios.uncertainty import Box
-from simulator.opendss.circuit import DssCircuit
+from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.feeder import Connection
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.uncertainty import Box
+from gridproof.simulator.opendss.circuit import DssCircuit
 
 __all__ = ["SplitLoads"]
 

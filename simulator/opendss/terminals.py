@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-from scenarios.arrays import FloatArray, IntArray
-from scenarios.scenario import Scenario
-from simulator.opendss.circuit import ComplexArray
-from simulator.opendss.elements import Elements
-from simulator.opendss.snapshot import Held
+from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.scenario import Scenario
+from gridproof.simulator.opendss.circuit import ComplexArray
+from gridproof.simulator.opendss.elements import Elements
+from gridproof.simulator.opendss.snapshot import Held
 
 __all__ = ["Terminals", "terminals_of"]
 

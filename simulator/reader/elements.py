@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.feeder import Connection, Lines, Transformers
 from numpy.typing import NDArray
-
-from scenarios.arrays import FloatArray
-from scenarios.feeder import Connection, Lines, Transformers
 
 __all__ = [
     "Reading",

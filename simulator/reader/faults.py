@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-
-from simulator.reader.elements import active_terminals, elements_of
+from gridproof.simulator.reader.elements import active_terminals, elements_of
 
 __all__ = ["raw_faults"]
 

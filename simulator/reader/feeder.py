@@ -17,24 +17,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
-from scenarios.errors import ConfigError
-from scenarios.feeder import Buses, Feeder, Sources
-from simulator.opendss.compiling import compile_feeder
-from simulator.opendss.contexts import borrow, give_back, refusal
-from simulator.opendss.dss_files import place_of
-from simulator.opendss.engine_thread import on_engine_thread
-from simulator.reader.elements import (
+from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.feeder import Buses, Feeder, Sources
+from gridproof.simulator.opendss.compiling import compile_feeder
+from gridproof.simulator.opendss.contexts import borrow, give_back, refusal
+from gridproof.simulator.opendss.dss_files import place_of
+from gridproof.simulator.opendss.engine_thread import on_engine_thread
+from gridproof.simulator.reader.elements import (
     Reading,
     active_admittance,
     elements_of,
     lines_table,
     transformers_table,
 )
-from simulator.reader.faults import raw_faults
-from simulator.reader.settings import rated_faults, setting_faults
-from simulator.reader.shunts import capacitors_table, loads_table
+from gridproof.simulator.reader.faults import raw_faults
+from gridproof.simulator.reader.settings import rated_faults, setting_faults
+from gridproof.simulator.reader.shunts import capacitors_table, loads_table
+from numpy.typing import NDArray
 
 __all__ = ["read_feeder"]
 

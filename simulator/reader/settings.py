@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from simulator.opendss.compiling import base_frequency_hz
-from simulator.opendss.dss_files import place_of
-from simulator.reader.elements import Reading, elements_of, pair_slot
+from gridproof.simulator.opendss.compiling import base_frequency_hz
+from gridproof.simulator.opendss.dss_files import place_of
+from gridproof.simulator.reader.elements import Reading, elements_of, pair_slot
 
 __all__ = ["rated_faults", "setting_faults"]
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
-from scenarios.feeder import Capacitors, Connection, LoadModel, Loads
-from simulator.reader.elements import Reading, elements_of, pair_slot
+from gridproof.scenarios.feeder import Capacitors, Connection, LoadModel, Loads
+from gridproof.simulator.reader.elements import Reading, elements_of, pair_slot
 
 __all__ = ["capacitors_table", "loads_table"]
 

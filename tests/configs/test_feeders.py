@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import opendssdirect
 import pytest
-
-from scenarios.feeder import Connection, Feeder, LoadModel
-from scenarios.loops import unswitchable_loops
-from simulator.opendss.engine_thread import on_engine_thread
-from simulator.reader.feeder import read_feeder
+from gridproof.scenarios.feeder import Connection, Feeder, LoadModel
+from gridproof.scenarios.loops import unswitchable_loops
+from gridproof.simulator.opendss.engine_thread import on_engine_thread
+from gridproof.simulator.reader.feeder import read_feeder
 
 FEEDERS = Path(__file__).parents[2] / "configs" / "feeders"
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data" / "reference"

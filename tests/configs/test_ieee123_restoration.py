@@ -2,15 +2,14 @@
 
 import numpy as np
 import pytest
-
-from federation.studies.study import load_study
-from optimizer.planner import make_planner
-from optimizer.recourse.policies import make_recourse
-from scenarios.realization import draw
-from scenarios.restoration_audit import audit_restoration
-from scenarios.restoration_trial import restoration_of
-from scenarios.verdict import Outcome, judge
-from simulator.opendss.engine import OpenDssEngine
+from gridproof.federation.studies.study import load_study
+from gridproof.optimizer.planner import make_planner
+from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.scenarios.realization import draw
+from gridproof.scenarios.restoration_audit import audit_restoration
+from gridproof.scenarios.restoration_trial import restoration_of
+from gridproof.scenarios.verdict import Outcome, judge
+from gridproof.simulator.opendss.engine import OpenDssEngine
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import opendssdirect
 import pytest
-
-from scenarios.feeder import LoadModel
-from simulator.opendss.engine_thread import on_engine_thread
-from simulator.reader.feeder import read_feeder
+from gridproof.scenarios.feeder import LoadModel
+from gridproof.simulator.opendss.engine_thread import on_engine_thread
+from gridproof.simulator.reader.feeder import read_feeder
 
 FEEDERS = Path(__file__).parents[2] / "configs" / "feeders"
 OURS = FEEDERS / "ieee37" / "ieee37.dss"

@@ -7,23 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gridproof.scenarios.errors import EngineError
+from gridproof.scenarios.feeder import LoadModel
+from gridproof.scenarios.fleet import Ders
+from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.proof import Proof, Termination
+from gridproof.scenarios.realization import Realizations, draw
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.scenarios.uncertainty import Box
+from gridproof.simulator.engine import Engine
+from gridproof.simulator.linear.engine import LinearEngine
+from gridproof.simulator.opendss.engine import OpenDssEngine
+from gridproof.simulator.reader.feeder import read_feeder
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from scenarios.errors import EngineError
-from scenarios.feeder import LoadModel
-from scenarios.fleet import Ders
-from scenarios.limits import Limits
-from scenarios.plan import Plan, Setpoints
-from scenarios.proof import Proof, Termination
-from scenarios.realization import Realizations, draw
-from scenarios.scenario import Scenario
-from scenarios.snapshot import Snapshots
-from scenarios.uncertainty import Box
-from simulator.engine import Engine
-from simulator.linear.engine import LinearEngine
-from simulator.opendss.engine import OpenDssEngine
-from simulator.reader.feeder import read_feeder
 
 CIRCUIT = """clear
 new circuit.small basekv=12.47 pu=1.0 bus1=head MVAsc3=20000 MVAsc1=21000

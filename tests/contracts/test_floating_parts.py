@@ -7,17 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from federation.studies.study import Study, load_study
-from optimizer.planner import make_planner
-from scenarios.plan import Plan, Setpoints
-from scenarios.realization import Realizations, realize
-from scenarios.scenario import Scenario
-from scenarios.snapshot import Snapshots
-from scenarios.verdict import Outcome, judge
-from simulator.engine import Engine
-from simulator.linear.engine import LinearEngine
-from simulator.opendss.engine import OpenDssEngine
+from gridproof.federation.studies.study import Study, load_study
+from gridproof.optimizer.planner import make_planner
+from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.realization import Realizations, realize
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.scenarios.verdict import Outcome, judge
+from gridproof.simulator.engine import Engine
+from gridproof.simulator.linear.engine import LinearEngine
+from gridproof.simulator.opendss.engine import OpenDssEngine
 
 CIRCUIT = """clear
 new circuit.afloat basekv=4.16 pu=1.0 bus1=head r1=0.001 x1=0.01 r0=0.001 x0=0.01

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-
-from federation.studies.study import load_study
-from optimizer.planner import make_planner
-from optimizer.recourse.policies import make_recourse
-from scenarios.realization import draw
-from scenarios.verdict import Outcome, judge
-from simulator.linear.engine import LinearEngine
+from gridproof.federation.studies.study import load_study
+from gridproof.optimizer.planner import make_planner
+from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.scenarios.realization import draw
+from gridproof.scenarios.verdict import Outcome, judge
+from gridproof.simulator.linear.engine import LinearEngine
 
 STUDY = Path(__file__).parents[2] / "configs" / "studies" / "ieee37-networked.toml"
 

@@ -8,20 +8,19 @@ from pathlib import Path
 import numpy as np
 import opendssdirect
 import pytest
-
-from federation.studies.study import load_study
-from optimizer.network.first_stage import FirstStage
-from optimizer.network.network import Network
-from optimizer.network.statemap import island_state
-from optimizer.planner import make_planner
-from optimizer.recourse.policies import make_recourse
-from scenarios.realization import draw, realize
-from scenarios.scenario import Scenario
-from scenarios.verdict import Outcome, judge
-from simulator.linear.engine import LinearEngine
-from simulator.opendss.engine import OpenDssEngine
-from simulator.opendss.engine_thread import on_engine_thread
-from simulator.reader.feeder import read_feeder
+from gridproof.federation.studies.study import load_study
+from gridproof.optimizer.network.first_stage import FirstStage
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.network.statemap import island_state
+from gridproof.optimizer.planner import make_planner
+from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.scenarios.realization import draw, realize
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.verdict import Outcome, judge
+from gridproof.simulator.linear.engine import LinearEngine
+from gridproof.simulator.opendss.engine import OpenDssEngine
+from gridproof.simulator.opendss.engine_thread import on_engine_thread
+from gridproof.simulator.reader.feeder import read_feeder
 
 CIRCUIT = """clear
 new circuit.weak bus1=head basekv={kv} pu={pu} angle=30 {strength}

@@ -17,14 +17,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-
-from federation.campaigns.study_jobs import make_feeder_job
-from federation.members.jobs import PlannerJob
-from federation.members.session import SessionSettings, run_session
-from federation.records.store import CampaignStore
-from federation.studies.study import load_study
-from optimizer.planner import make_planner
-from scenarios.plan import Plan, Setpoints, plan_from_json, plan_to_json
+from gridproof.federation.campaigns.study_jobs import make_feeder_job
+from gridproof.federation.members.jobs import PlannerJob
+from gridproof.federation.members.session import SessionSettings, run_session
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.studies.study import load_study
+from gridproof.optimizer.planner import make_planner
+from gridproof.scenarios.plan import Plan, Setpoints, plan_from_json, plan_to_json
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "planner_plain_helics.py"
@@ -49,7 +48,7 @@ def launched(study, out: Path, plan: Path) -> subprocess.CompletedProcess:
     planner = f"{sys.executable} {EXAMPLE} {plan} {{broker}} {{key}}"
     return subprocess.run(
         [
-            *(sys.executable, "-m", "federation", "launch", study.path),
+            *(sys.executable, "-m", "gridproof", "launch", study.path),
             *("--planner", planner, "--out", out, "--json"),
         ],
         env=os.environ | {"PYTHONPATH": str(ROOT)},

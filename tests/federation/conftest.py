@@ -5,14 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from federation.families.restoration_files import write_network
-from federation.papers.networks.mv_network import MvNetwork, draw_failures, generate_network
-from federation.trial.rounds import settle
-from scenarios.plan import Setpoints
-from scenarios.realization import draw, uniforms
-from scenarios.snapshot import Snapshots
-from scenarios.verdict import judge
+from gridproof.federation.families.restoration_files import write_network
+from gridproof.federation.papers.networks.mv_network import (
+    MvNetwork,
+    draw_failures,
+    generate_network,
+)
+from gridproof.federation.trial.rounds import settle
+from gridproof.scenarios.plan import Setpoints
+from gridproof.scenarios.realization import draw, uniforms
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.scenarios.verdict import judge
 
 FEEDER = """\
 Clear

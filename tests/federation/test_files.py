@@ -10,15 +10,14 @@ import stat
 from pathlib import Path
 
 import pytest
+from gridproof.federation import files
+from gridproof.federation.cli.main import app
+from gridproof.federation.files import folder_name, write_result, write_whole
+from gridproof.federation.studies.study import load_study, resolved_text
+from gridproof.scenarios.errors import ConfigError, StoreError
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
-
-from federation import files
-from federation.cli.main import app
-from federation.files import folder_name, write_result, write_whole
-from federation.studies.study import load_study, resolved_text
-from scenarios.errors import ConfigError, StoreError
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,9 +1,8 @@
 """Numbers as a report prints them."""
 
+from gridproof.federation.wording import per_cent, percent
 from hypothesis import given
 from hypothesis import strategies as st
-
-from federation.wording import per_cent, percent
 
 
 @given(st.floats(1e-6, 1.0 - 1e-6))

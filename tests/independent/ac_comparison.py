@@ -13,19 +13,18 @@ from functools import cache
 
 import numpy as np
 from ac_feasibility import AcFeasibility, Answer, Finding
-
-from federation.campaigns.study_jobs import make_planner_job
-from federation.members.jobs import FeederJob
-from federation.members.session import SessionSettings, run_session
-from federation.studies.study import Study, load_study
-from federation.studies.wiring import rounds_of
-from optimizer.planner import make_planner
-from scenarios.plan import Plan, Setpoints
-from scenarios.realization import Realizations, draw
-from scenarios.scenario import Scenario
-from scenarios.snapshot import Snapshots
-from scenarios.verdict import MarginKind, Outcome, Verdicts
-from simulator.opendss.engine import OpenDssEngine
+from gridproof.federation.campaigns.study_jobs import make_planner_job
+from gridproof.federation.members.jobs import FeederJob
+from gridproof.federation.members.session import SessionSettings, run_session
+from gridproof.federation.studies.study import Study, load_study
+from gridproof.federation.studies.wiring import rounds_of
+from gridproof.optimizer.planner import make_planner
+from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.realization import Realizations, draw
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts
+from gridproof.simulator.opendss.engine import OpenDssEngine
 
 __all__ = ["Case", "Match", "Tried", "compare", "explain", "networked", "table", "try_policy"]
 

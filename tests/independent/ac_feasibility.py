@@ -25,13 +25,12 @@ from typing import Any
 import casadi as ca
 import numpy as np
 from ac_network import Island, islands_of
+from gridproof.scenarios.limits import VoltageTest
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.verdict import MarginKind
 from numpy.typing import NDArray
 from scipy import sparse
-
-from scenarios.limits import VoltageTest
-from scenarios.plan import Plan
-from scenarios.scenario import Scenario
-from scenarios.verdict import MarginKind
 
 __all__ = ["AcFeasibility", "Answer", "Finding", "Flow"]
 

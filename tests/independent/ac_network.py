@@ -11,12 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from gridproof.scenarios.feeder import Connection, Feeder, LoadModel
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.scenario import Scenario
 from numpy.typing import NDArray
 from scipy import sparse
-
-from scenarios.feeder import Connection, Feeder, LoadModel
-from scenarios.plan import Plan
-from scenarios.scenario import Scenario
 
 __all__ = ["Island", "islands_of"]
 

@@ -28,10 +28,9 @@ from ac_comparison import (
     try_policy,
 )
 from ac_feasibility import AcFeasibility, Finding
-
-from federation.config.campaign import CampaignConfig
-from scenarios.realization import realize
-from scenarios.verdict import Outcome
+from gridproof.federation.config.campaign import CampaignConfig
+from gridproof.scenarios.realization import realize
+from gridproof.scenarios.verdict import Outcome
 
 POLICIES = get_args(CampaignConfig.model_fields["recourse"].annotation)
 LEVELS = ("0.10", "0.15", "0.25")

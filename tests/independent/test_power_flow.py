@@ -14,13 +14,12 @@ pytest.importorskip("casadi")
 from ac_comparison import networked
 from ac_feasibility import AcFeasibility
 from ac_network import islands_of
-
-from federation.studies.study import load_study
-from scenarios.plan import Plan, Setpoints
-from scenarios.realization import draw, uniforms
-from scenarios.scenario import Scenario
-from scenarios.verdict import MarginKind, judge
-from simulator.opendss.engine import OpenDssEngine
+from gridproof.federation.studies.study import load_study
+from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.realization import draw, uniforms
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.verdict import MarginKind, judge
+from gridproof.simulator.opendss.engine import OpenDssEngine
 
 HERE = Path(__file__).parent
 VOLTAGE_PU = 1e-6

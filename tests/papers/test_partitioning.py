@@ -6,15 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gridproof.federation.campaigns.progress import watching_campaign
+from gridproof.federation.cli.main import app
+from gridproof.federation.papers.data import PaperData, load_paper
+from gridproof.federation.papers.partitioning import run_paper
+from gridproof.federation.papers.partitioning_tables import paper_tables
+from gridproof.federation.records.store import CampaignStore
+from gridproof.scenarios.errors import ConfigError, StoreError
 from typer.testing import CliRunner
-
-from federation.campaigns.progress import watching_campaign
-from federation.cli.main import app
-from federation.papers.data import PaperData, load_paper
-from federation.papers.partitioning import run_paper
-from federation.papers.partitioning_tables import paper_tables
-from federation.records.store import CampaignStore
-from scenarios.errors import ConfigError, StoreError
 
 
 @contextmanager

@@ -5,16 +5,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from gridproof.federation.campaigns.progress import watching_campaign
+from gridproof.federation.cli.main import app
+from gridproof.federation.papers.data import load_paper
+from gridproof.federation.papers.restoration import RestorationEffort, run_restoration_paper
+from gridproof.federation.papers.restoration_data import RestorationPaper
+from gridproof.federation.papers.restoration_sizes import (
+    grown_case,
+    printed_size,
+    radiality_size,
+    solve_row,
+)
+from gridproof.federation.papers.restoration_tables import restoration_pictures, restoration_tables
+from gridproof.optimizer.network.feed import FORMULATIONS
 from typer.testing import CliRunner
-
-from federation.campaigns.progress import watching_campaign
-from federation.cli.main import app
-from federation.papers.data import load_paper
-from federation.papers.restoration import RestorationEffort, run_restoration_paper
-from federation.papers.restoration_data import RestorationPaper
-from federation.papers.restoration_sizes import grown_case, printed_size, radiality_size, solve_row
-from federation.papers.restoration_tables import restoration_pictures, restoration_tables
-from optimizer.network.feed import FORMULATIONS
 
 
 @contextmanager

@@ -7,11 +7,10 @@ from enum import Enum
 
 import numpy as np
 import pytest
+from gridproof.scenarios.arrays import content_digest, frozen, index_of
+from gridproof.scenarios.limits import Limits
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from scenarios.arrays import content_digest, frozen, index_of
-from scenarios.limits import Limits
 
 
 def test_frozen_copies_what_could_still_be_written():

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from scenarios.audit import audit, islands
-from scenarios.limits import Limits
+from gridproof.scenarios.audit import audit, islands
+from gridproof.scenarios.limits import Limits
 
 
 def changed(plan, name, place, value):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from federation.papers.networks.mv_network import MvNetwork, generate_network
-from scenarios.damage import StormDamage, draw_damage, failure_probability
+from gridproof.federation.papers.networks.mv_network import MvNetwork, generate_network
+from gridproof.scenarios.damage import StormDamage, draw_damage, failure_probability
 
 CASE = generate_network(MvNetwork(seed=3, buses=120))
 SPOT = CASE.feeder.buses.xy[CASE.ends].mean(axis=1)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from scenarios import errors
-from scenarios.proof import Proof, Termination
+from gridproof.scenarios import errors
+from gridproof.scenarios.proof import Proof, Termination
 
 
 def test_every_public_error_is_in_the_tree():

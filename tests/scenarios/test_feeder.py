@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gridproof.scenarios.graph import connected_components, has_cycle
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from scenarios.graph import connected_components, has_cycle
 
 
 def reachable(size, edges, start):

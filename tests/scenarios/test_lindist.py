@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from scenarios.feeder import Connection, LoadModel
-from scenarios.lindist import (
+from gridproof.scenarios.feeder import Connection, LoadModel
+from gridproof.scenarios.lindist import (
     PHASOR,
     delta_to_phase,
     line_matrices,
@@ -16,6 +13,8 @@ from scenarios.lindist import (
     polygon,
     transformer_maps,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 PAIR = np.eye(3) - np.roll(np.eye(3), 1, axis=1)  # v_ab = v_a - v_b, and cyclic
 

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-
-from scenarios.loops import unswitchable_loops
-from simulator.reader.feeder import read_feeder
+from gridproof.scenarios.loops import unswitchable_loops
+from gridproof.simulator.reader.feeder import read_feeder
 
 HEAD = """\
 Clear

@@ -8,14 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.plan import Plan, Setpoints, plan_from_json, plan_to_json
+from gridproof.scenarios.proof import Proof, Termination
+from gridproof.scenarios.provenance import facts_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-
-from scenarios.errors import ConfigError
-from scenarios.plan import Plan, Setpoints, plan_from_json, plan_to_json
-from scenarios.proof import Proof, Termination
-from scenarios.provenance import facts_of
 
 ARRAYS = ("closed", "energized", "grid_forming", "source_v_pu", "p_kw", "q_kvar")
 texts = st.text(max_size=4)

@@ -7,15 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gridproof.scenarios.arrays import content_digest
+from gridproof.scenarios.costs import counted_costs
+from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.plan import plan_from_json, plan_to_json
+from gridproof.scenarios.proof import Proof, Termination
+from gridproof.scenarios.provenance import Scope, differences, facts_of, scope_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from scenarios.arrays import content_digest
-from scenarios.costs import counted_costs
-from scenarios.errors import ConfigError
-from scenarios.plan import plan_from_json, plan_to_json
-from scenarios.proof import Proof, Termination
-from scenarios.provenance import Scope, differences, facts_of, scope_of
 
 SHOWN = Proof(
     termination=Termination.OPTIMAL, incumbent_usd=340.0, bound_usd=340.0, robust=True, iterations=3

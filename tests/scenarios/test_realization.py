@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gridproof.scenarios.errors import ScenarioError
+from gridproof.scenarios.realization import draw, realize, uniforms
+from gridproof.scenarios.uncertainty import Box
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from scenarios.errors import ScenarioError
-from scenarios.realization import draw, realize, uniforms
-from scenarios.uncertainty import Box
 
 spreads = st.lists(st.sampled_from([0.0, 0.1, 0.5, 1.0]), max_size=5)
 

@@ -8,13 +8,12 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
-
-from scenarios.balanced import BalancedRows, balanced_feeder
-from scenarios.errors import ScenarioError
-from scenarios.proof import Proof, Termination
-from scenarios.restoration import Device, LineDevices, RestorationCase, RestorationPlan
-from scenarios.restoration_audit import audit_restoration
-from scenarios.restoration_faults import isolated_buses
+from gridproof.scenarios.balanced import BalancedRows, balanced_feeder
+from gridproof.scenarios.errors import ScenarioError
+from gridproof.scenarios.proof import Proof, Termination
+from gridproof.scenarios.restoration import Device, LineDevices, RestorationCase, RestorationPlan
+from gridproof.scenarios.restoration_audit import audit_restoration
+from gridproof.scenarios.restoration_faults import isolated_buses
 
 #   s ──breaker── a ──manual── b ──remote── c ──remote tie (open)── s2 ──breaker── d
 ENDS = [[0, 1], [1, 2], [2, 3], [3, 4], [4, 5]]

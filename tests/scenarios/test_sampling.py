@@ -5,13 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.special import ndtr
-from scipy.stats import chisquare, kstest, qmc, truncnorm
-
-from scenarios.realization import draw, realize
-from scenarios.sampling import (
+from gridproof.scenarios.realization import draw, realize
+from gridproof.scenarios.sampling import (
     Empirical,
     LatinHypercube,
     Sobol,
@@ -20,7 +15,11 @@ from scenarios.sampling import (
     Vertices,
     sample,
 )
-from scenarios.uncertainty import Box
+from gridproof.scenarios.uncertainty import Box
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import ndtr
+from scipy.stats import chisquare, kstest, qmc, truncnorm
 
 LENGTH = 96
 CORRELATION = np.array([[1.0, 0.6, -0.3], [0.6, 1.0, 0.1], [-0.3, 0.1, 1.0]])

@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from scenarios.limits import Limits, VoltageTest
-from scenarios.snapshot import Snapshots
-from scenarios.verdict import DELIVERY_TOLERANCE, MarginKind, Outcome, judge
+from gridproof.scenarios.limits import Limits, VoltageTest
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.scenarios.verdict import DELIVERY_TOLERANCE, MarginKind, Outcome, judge
 
 KINDS = list(MarginKind)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from gridproof.scenarios.lindist import PHASOR, line_matrices
+from gridproof.scenarios.zero_sequence import DeltaRing, EarthedBank, Floating
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from scenarios.lindist import PHASOR, line_matrices
-from scenarios.zero_sequence import DeltaRing, EarthedBank, Floating
 
 Z = np.array([0.010 + 0.030j, 0.015 + 0.050j, 0.008 + 0.020j])
 RATIO = np.array([1.00, 1.01, 0.995])

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import opendssdirect
 import pytest
-
-from scenarios.feeder import Feeder
-from simulator.opendss.engine_thread import on_engine_thread
+from gridproof.scenarios.feeder import Feeder
+from gridproof.simulator.opendss.engine_thread import on_engine_thread
 
 REFERENCE = Path(__file__).parents[2] / ".." / "shared" / "data" / "reference"
 FILES = {

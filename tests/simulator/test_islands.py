@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from gridproof.simulator.islands import live_components, live_phases
+from gridproof.simulator.reader.feeder import read_feeder
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from simulator.islands import live_components, live_phases
-from simulator.reader.feeder import read_feeder
 
 LATERAL = """
 Clear

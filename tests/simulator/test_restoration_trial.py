@@ -6,18 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from federation.families.restoration_files import read_devices, read_network
-from optimizer.restoration.planner import RestorationPlanner
-from scenarios.audit import audit
-from scenarios.errors import ScenarioError
-from scenarios.plan import Plan, Setpoints
-from scenarios.realization import draw
-from scenarios.restoration import RestorationCase
-from scenarios.restoration_trial import moving_lines, restoration_trial
-from scenarios.verdict import Outcome, judge
-from simulator.opendss.engine import OpenDssEngine
-from simulator.reader.feeder import read_feeder
+from gridproof.federation.families.restoration_files import read_devices, read_network
+from gridproof.optimizer.restoration.planner import RestorationPlanner
+from gridproof.scenarios.audit import audit
+from gridproof.scenarios.errors import ScenarioError
+from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.realization import draw
+from gridproof.scenarios.restoration import RestorationCase
+from gridproof.scenarios.restoration_trial import moving_lines, restoration_trial
+from gridproof.scenarios.verdict import Outcome, judge
+from gridproof.simulator.opendss.engine import OpenDssEngine
+from gridproof.simulator.reader.feeder import read_feeder
 
 MV315 = Path(__file__).parents[2] / "configs" / "feeders" / "mv315"
 

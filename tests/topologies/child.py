@@ -18,11 +18,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.modules["pytest"] = SimpleNamespace(fixture=lambda *_, **__: lambda function: function)
 
 import fakes
-
-from federation.members.launch import run_wired_process
-from federation.members.session import SessionSettings
-from federation.wire.helics_broker import BrokerAddress
-from scenarios.errors import ConfigError, GridproofError, PlanNotFound
+from gridproof.federation.members.launch import run_wired_process
+from gridproof.federation.members.session import SessionSettings
+from gridproof.federation.wire.helics_broker import BrokerAddress
+from gridproof.scenarios.errors import ConfigError, GridproofError, PlanNotFound
 
 
 def raises():

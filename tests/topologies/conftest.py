@@ -8,8 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-
-from federation.wire.helics_broker import close_library
+from gridproof.federation.wire.helics_broker import close_library
 
 HERE = Path(__file__).parent
 

@@ -5,13 +5,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-
-from federation.members.jobs import FeederJob, PlannerJob
-from scenarios.plan import Plan, Setpoints
-from scenarios.realization import Realizations, draw
-from scenarios.scenario import Scenario
-from scenarios.snapshot import Snapshots
-from scenarios.verdict import Verdicts
+from gridproof.federation.members.jobs import FeederJob, PlannerJob
+from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.realization import Realizations, draw
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.scenarios.verdict import Verdicts
 
 SEED = 7
 

@@ -10,11 +10,10 @@ import threading
 import time
 
 import pytest
-
-from federation.members.jobs import FeederJob
-from federation.members.session import SessionSettings, run_session
-from scenarios.errors import EngineError, FederateLost, NoPlanExists
-from scenarios.proof import Proof, Termination
+from gridproof.federation.members.jobs import FeederJob
+from gridproof.federation.members.session import SessionSettings, run_session
+from gridproof.scenarios.errors import EngineError, FederateLost, NoPlanExists
+from gridproof.scenarios.proof import Proof, Termination
 
 TRANSPORTS = ("local", "inproc", "zmq")
 QUICK = {"join_deadline_s": 10.0, "step_deadline_s": 10.0, "plan_deadline_s": 10.0}
@@ -137,10 +136,10 @@ def test_a_sink_that_fails_ends_the_run(fakes, scenario, plan, transport) -> Non
 
 def test_the_peer_is_told_why(fakes, scenario, plan) -> None:
     """Seen from the wire: the survivor's exception bears the reason of the one that failed."""
-    from federation.members.attend import attend
-    from federation.members.federates import FeederFederate, PlannerFederate
-    from federation.members.session import MEMBERS
-    from federation.wire.link import LocalHub
+    from gridproof.federation.members.attend import attend
+    from gridproof.federation.members.federates import FeederFederate, PlannerFederate
+    from gridproof.federation.members.session import MEMBERS
+    from gridproof.federation.wire.link import LocalHub
 
     hub, seen = LocalHub(MEMBERS), []
 

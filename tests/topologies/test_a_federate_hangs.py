@@ -9,13 +9,12 @@ import threading
 import time
 
 import pytest
-
-from federation.members.session import MEMBERS, SessionSettings, run_session
-from federation.wire.helics_broker import HelicsBroker
-from federation.wire.helics_link import HelicsLink
-from federation.wire.link import LocalHub
-from federation.wire.messages import FEEDER_PORTS, PLANNER_PORTS
-from scenarios.errors import DeadlinePassed, FederateLost
+from gridproof.federation.members.session import MEMBERS, SessionSettings, run_session
+from gridproof.federation.wire.helics_broker import HelicsBroker
+from gridproof.federation.wire.helics_link import HelicsLink
+from gridproof.federation.wire.link import LocalHub
+from gridproof.federation.wire.messages import FEEDER_PORTS, PLANNER_PORTS
+from gridproof.scenarios.errors import DeadlinePassed, FederateLost
 
 TRANSPORTS = ("local", "inproc", "zmq")
 QUICK = {"join_deadline_s": 10.0, "step_deadline_s": 10.0, "plan_deadline_s": 10.0}
@@ -105,7 +104,7 @@ def test_a_broker_knows_who_is_missing() -> None:
 
 
 def test_no_broker_at_all_is_said_after_the_deadline_not_twelve_seconds() -> None:
-    from federation.wire.helics_broker import BrokerAddress
+    from gridproof.federation.wire.helics_broker import BrokerAddress
 
     address = BrokerAddress(transport="zmq", key="nobody", port=1)
     started = time.monotonic()
@@ -119,8 +118,8 @@ def test_a_planner_that_leaves_without_a_word_is_lost_not_done(
     fakes, scenario, plan, transport
 ) -> None:
     """HELICS grants the survivor every time it asks for; only the message tells."""
-    from federation.members.attend import attend
-    from federation.members.federates import FeederFederate
+    from gridproof.federation.members.attend import attend
+    from gridproof.federation.members.federates import FeederFederate
 
     (planner, feeder), close = open_links(transport, ["planner", "feeder"])
 

@@ -11,15 +11,14 @@ import threading
 
 import numpy as np
 import pytest
-
-from federation.members.attend import attend
-from federation.members.federates import FeederFederate
-from federation.members.session import MEMBERS
-from federation.wire.codec import Codec
-from federation.wire.link import LocalHub
-from federation.wire.messages import FEEDER_PORTS, PLANNER_PORTS, Status
-from scenarios.errors import FederateLost, FederationError
-from scenarios.plan import plan_to_json
+from gridproof.federation.members.attend import attend
+from gridproof.federation.members.federates import FeederFederate
+from gridproof.federation.members.session import MEMBERS
+from gridproof.federation.wire.codec import Codec
+from gridproof.federation.wire.link import LocalHub
+from gridproof.federation.wire.messages import FEEDER_PORTS, PLANNER_PORTS, Status
+from gridproof.scenarios.errors import FederateLost, FederationError
+from gridproof.scenarios.plan import plan_to_json
 
 RANGES = ((0, 4), (4, 4), (8, 2))
 

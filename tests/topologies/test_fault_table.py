@@ -24,12 +24,11 @@ from pathlib import Path
 import helics
 import numpy as np
 import pytest
-
-from federation.adapters.emit import broker_command
-from federation.members.launch import supervise
-from federation.members.session import SessionSettings
-from federation.wire.helics_broker import BrokerAddress, HelicsBroker, _free_port
-from scenarios.errors import FederationError
+from gridproof.federation.adapters.emit import broker_command
+from gridproof.federation.members.launch import supervise
+from gridproof.federation.members.session import SessionSettings
+from gridproof.federation.wire.helics_broker import BrokerAddress, HelicsBroker, _free_port
+from gridproof.scenarios.errors import FederationError
 
 HERE = Path(__file__).parent
 EXAMPLE = HERE.parents[1] / "examples" / "planner_plain_helics.py"
@@ -162,7 +161,7 @@ def test_every_fault_is_noticed_blamed_and_leaves_nobody(processes, tmp_path) ->
 
 
 def test_a_broker_that_leaves_ends_both(processes, tmp_path, monkeypatch) -> None:
-    from federation.members import launch
+    from gridproof.federation.members import launch
 
     brokers = []
 
@@ -225,7 +224,7 @@ def test_a_killed_broker_of_its_own_is_missed_in_seconds(processes, tmp_path) ->
 def test_a_port_that_is_taken_is_left_to_who_has_it(monkeypatch) -> None:
     import socket
 
-    from federation.wire import helics_broker
+    from gridproof.federation.wire import helics_broker
 
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))

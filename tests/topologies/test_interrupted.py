@@ -5,8 +5,7 @@ import signal
 import threading
 
 import pytest
-
-from federation.members.session import SessionSettings, run_session
+from gridproof.federation.members.session import SessionSettings, run_session
 
 
 @pytest.mark.parametrize("transport", ["local", "inproc", "zmq"])

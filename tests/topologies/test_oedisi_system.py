@@ -16,15 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gridproof.federation.campaigns.campaign import run_campaign
+from gridproof.federation.cli.main import app
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.studies.study import load_study
+from gridproof.scenarios.plan import Setpoints
+from gridproof.scenarios.sampling import sample
+from gridproof.simulator.opendss.engine import OpenDssEngine
 from typer.testing import CliRunner
-
-from federation.campaigns.campaign import run_campaign
-from federation.cli.main import app
-from federation.records.store import CampaignStore
-from federation.studies.study import load_study
-from scenarios.plan import Setpoints
-from scenarios.sampling import sample
-from simulator.opendss.engine import OpenDssEngine
 
 pytest.importorskip("oedisi")
 HERE = Path(__file__).parent
@@ -110,8 +109,8 @@ def test_the_recorder_has_every_realization_as_oedisi_s_types(ran) -> None:
 
 def test_what_was_recorded_is_what_the_physics_did(ran) -> None:
     """Voltages and powers beside those of an engine asked directly with the plan's base."""
-    from federation.campaigns.study_jobs import make_planner_job
-    from federation.records.keeper import stored_plan
+    from gridproof.federation.campaigns.study_jobs import make_planner_job
+    from gridproof.federation.records.keeper import stored_plan
 
     place, study, _ = ran
     plan = stored_plan(CampaignStore.open(place / "campaign"), study.scenario)

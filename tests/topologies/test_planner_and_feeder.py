@@ -11,13 +11,12 @@ import struct
 
 import numpy as np
 import pytest
-
-from federation.members.session import SessionSettings, run_session
-from federation.wire.codec import Codec
-from federation.wire.messages import Catalogue, Status, SwitchStates, parse
-from scenarios.plan import plan_to_json
-from scenarios.realization import draw
-from scenarios.verdict import Outcome, judge
+from gridproof.federation.members.session import SessionSettings, run_session
+from gridproof.federation.wire.codec import Codec
+from gridproof.federation.wire.messages import Catalogue, Status, SwitchStates, parse
+from gridproof.scenarios.plan import plan_to_json
+from gridproof.scenarios.realization import draw
+from gridproof.scenarios.verdict import Outcome, judge
 
 TRANSPORTS = ("local", "inproc", "zmq")
 

@@ -8,9 +8,8 @@
 import threading
 
 import pytest
-
-from federation.members.launch import supervise
-from federation.members.session import SessionSettings, run_session
+from gridproof.federation.members.launch import supervise
+from gridproof.federation.members.session import SessionSettings, run_session
 
 
 @pytest.mark.parametrize("transport", ["inproc", "zmq"])

@@ -17,11 +17,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from federation.members.launch import federate_command, supervise
-from federation.members.session import SessionSettings, run_session
-from federation.wire.helics_broker import BrokerAddress
-from scenarios.errors import ConfigError, DeadlinePassed
+from gridproof.federation.members.launch import federate_command, supervise
+from gridproof.federation.members.session import SessionSettings, run_session
+from gridproof.federation.wire.helics_broker import BrokerAddress
+from gridproof.scenarios.errors import ConfigError, DeadlinePassed
 
 HERE = Path(__file__).parent
 SETTINGS = SessionSettings(
@@ -87,8 +86,8 @@ from pathlib import Path
 spec = importlib.util.spec_from_file_location("processes", sys.argv[2])
 processes = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(processes)
-from federation.members.launch import supervise
-from federation.members.session import SessionSettings
+from gridproof.federation.members.launch import supervise
+from gridproof.federation.members.session import SessionSettings
 settings = SessionSettings(transport="zmq", join_deadline_s=60, step_deadline_s=60)
 roles = ("planner", "feeder")
 supervise({r: processes.command(Path(sys.argv[1]), r, "slow", settings) for r in roles}, settings)
@@ -120,7 +119,7 @@ def test_the_command_of_a_child_is_the_command_line_s(tmp_path) -> None:
     command = federate_command("planner", Path("s.toml"), tmp_path, address, SETTINGS)
     assert command[0] == sys.executable
     at = command.index("federate")
-    assert command[1:at] == ["-m", "federation"] or Path(command[at - 1]).name == "gridproof"
+    assert command[1:at] == ["-m", "gridproof"] or Path(command[at - 1]).name == "gridproof"
     assert command[at : at + 3] == ["federate", "planner", "s.toml"]
     assert command[command.index("--broker") + 1] == "127.0.0.1:23500"
     assert SessionSettings.from_json(command[command.index("--settings") + 1]) == SETTINGS

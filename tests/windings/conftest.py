@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from scenarios.feeder import Feeder
-from simulator.reader.feeder import read_feeder
+from gridproof.scenarios.feeder import Feeder
+from gridproof.simulator.reader.feeder import read_feeder
 
 sys.path.insert(0, str(Path(__file__).parent))
 

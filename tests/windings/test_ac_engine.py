@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.scenarios.plan import Setpoints
+from gridproof.scenarios.realization import draw
+from gridproof.scenarios.verdict import Outcome, judge
+from gridproof.simulator.opendss.engine import OpenDssEngine
 from test_planner import _nominal, _plan, _scenario, _seen
-
-from optimizer.recourse.policies import make_recourse
-from scenarios.plan import Setpoints
-from scenarios.realization import draw
-from scenarios.verdict import Outcome, judge
-from simulator.opendss.engine import OpenDssEngine
 
 CASES = [
     "dy-unit-lag-loaded",

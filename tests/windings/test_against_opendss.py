@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 import opendssdirect
 import pytest
+from gridproof.scenarios.feeder import Connection
+from gridproof.simulator.linear.flow import solve_feeder
+from gridproof.simulator.opendss.engine_thread import on_engine_thread
 from winding_cases import OTHERS, PAIRS
-
-from scenarios.feeder import Connection
-from simulator.linear.flow import solve_feeder
-from simulator.opendss.engine_thread import on_engine_thread
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def test_the_cases_would_show_a_bank_that_takes_no_zero_sequence(winding_feeder)
 
 
 def test_a_current_that_finds_no_way_back_is_no_solution(winding_feeder, tmp_path):
-    from simulator.reader.feeder import read_feeder
+    from gridproof.simulator.reader.feeder import read_feeder
 
     text = Path(winding_feeder("yd-unit-lag-loaded").path).read_text()
     path = tmp_path / "stray.dss"

@@ -11,25 +11,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.network.first_stage import FirstStage
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.network.statemap import island_state
+from gridproof.optimizer.partitioning.options import PartitioningOptions
+from gridproof.optimizer.partitioning.planner import PartitioningPlanner
+from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.scenarios.errors import ScenarioError
+from gridproof.scenarios.feeder import LoadModel
+from gridproof.scenarios.fleet import Ders
+from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.plan import Setpoints
+from gridproof.scenarios.realization import draw, realize
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.verdict import Outcome, judge
+from gridproof.simulator.linear.engine import LinearEngine
 from winding_cases import OTHERS, PAIRS
-
-from optimizer.network.branches import BASE_KVA
-from optimizer.network.first_stage import FirstStage
-from optimizer.network.network import Network
-from optimizer.network.statemap import island_state
-from optimizer.partitioning.options import PartitioningOptions
-from optimizer.partitioning.planner import PartitioningPlanner
-from optimizer.recourse.policies import make_recourse
-from scenarios.errors import ScenarioError
-from scenarios.feeder import LoadModel
-from scenarios.fleet import Ders
-from scenarios.limits import Limits
-from scenarios.plan import Setpoints
-from scenarios.realization import draw, realize
-from scenarios.scenario import Scenario
-from scenarios.uncertainty import Box
-from scenarios.verdict import Outcome, judge
-from simulator.linear.engine import LinearEngine
 
 
 def _scenario(feeder, *buses, uncertain=("n1",), switch="l1"):

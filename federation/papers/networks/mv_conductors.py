@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-from federation.papers.networks.mv_layout import Layout
-from scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.federation.papers.networks.mv_layout import Layout
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 
 __all__ = ["Section", "normal_voltage", "size_sections"]
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from gridproof.scenarios.arrays import FloatArray, IntArray
 from scipy.spatial import cKDTree
-
-from scenarios.arrays import FloatArray, IntArray
 
 __all__ = ["Layout", "lay_out"]
 

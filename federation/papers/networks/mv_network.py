@@ -11,12 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-from federation.papers.networks.mv_conductors import Section, size_sections
-from federation.papers.networks.mv_layout import Layout, lay_out
-from scenarios.arrays import FloatArray
-from scenarios.balanced import BalancedRows, balanced_feeder
-from scenarios.restoration import Device, LineDevices, RestorationCase
+from gridproof.federation.papers.networks.mv_conductors import Section, size_sections
+from gridproof.federation.papers.networks.mv_layout import Layout, lay_out
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.balanced import BalancedRows, balanced_feeder
+from gridproof.scenarios.restoration import Device, LineDevices, RestorationCase
 
 __all__ = ["MvNetwork", "draw_failures", "generate_network"]
 

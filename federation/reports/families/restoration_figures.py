@@ -12,18 +12,17 @@ from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
+from gridproof.federation.reports.layout import bus_positions
+from gridproof.federation.reports.svg import write_figure
+from gridproof.federation.statistics.shares import distribution_band, quantile
+from gridproof.federation.wording import decimals
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.restoration import PHASE_NAMES, RestorationCase, RestorationPlan
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-
-from federation.reports.layout import bus_positions
-from federation.reports.svg import write_figure
-from federation.statistics.shares import distribution_band, quantile
-from federation.wording import decimals
-from scenarios.arrays import FloatArray
-from scenarios.restoration import PHASE_NAMES, RestorationCase, RestorationPlan
 
 __all__ = [
     "LineState",

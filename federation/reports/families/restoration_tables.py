@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gridproof.federation.records.proof_words import scope_words
+from gridproof.federation.reports.campaign_words import erred_words, interval_words, served_share
+from gridproof.federation.reports.view_table import blank_table
+from gridproof.federation.wording import decimals, fixed, per_cent, percent, served_words
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
-
-from federation.records.proof_words import scope_words
-from federation.reports.campaign_words import erred_words, interval_words, served_share
-from federation.reports.view_table import blank_table
-from federation.wording import decimals, fixed, per_cent, percent, served_words
 
 __all__ = ["restoration_facts", "restoration_view", "steps_view"]
 

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 import pytest
-
-from optimizer.network.devices import add_redispatch, redispatch_usd
-from optimizer.network.first_stage import FirstStage
-from optimizer.network.flow import add_flow
-from optimizer.network.network import Network
-from optimizer.solver.pyomo_model import solve
-from scenarios.feeder import (
+from gridproof.optimizer.network.devices import add_redispatch, redispatch_usd
+from gridproof.optimizer.network.first_stage import FirstStage
+from gridproof.optimizer.network.flow import add_flow
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.solver.pyomo_model import solve
+from gridproof.scenarios.feeder import (
     Buses,
     Capacitors,
     Connection,
@@ -26,12 +25,12 @@ from scenarios.feeder import (
     Sources,
     Transformers,
 )
-from scenarios.fleet import Ders
-from scenarios.limits import Limits, VoltageTest
-from scenarios.proof import Termination
-from scenarios.realization import realize
-from scenarios.scenario import Scenario
-from scenarios.uncertainty import Box
+from gridproof.scenarios.fleet import Ders
+from gridproof.scenarios.limits import Limits, VoltageTest
+from gridproof.scenarios.proof import Termination
+from gridproof.scenarios.realization import realize
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.uncertainty import Box
 
 SHARED = Path(__file__).parents[3] / ".." / "shared"
 _TRIANGLE = ((0, 1), (1, 2), (2, 0))
@@ -199,7 +198,7 @@ def second_stage() -> Callable[..., float]:
 @pytest.fixture(scope="session")
 def networked() -> Callable[..., Scenario]:
     """Read the networked IEEE 37 study at some spread."""
-    from federation.studies.study import load_study
+    from gridproof.federation.studies.study import load_study
 
     def read(spread: float) -> Scenario:
         return load_study("ieee37-networked", [f"uncertainty.spread={spread}"]).scenario

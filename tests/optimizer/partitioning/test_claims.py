@@ -5,22 +5,21 @@ from dataclasses import replace
 import highspy
 import numpy as np
 import pytest
+from gridproof.optimizer.network.first_stage import FirstStage
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.partitioning.centring import centre
+from gridproof.optimizer.partitioning.options import PartitioningOptions
+from gridproof.optimizer.partitioning.planner import PartitioningPlanner
+from gridproof.optimizer.separation import worst_case
+from gridproof.optimizer.separation.affine import affine_bound
+from gridproof.optimizer.separation.island_recourse import TOLERANCE, IslandRecourse
+from gridproof.optimizer.separation.islands import IslandSeparation
+from gridproof.optimizer.separation.region import Region
+from gridproof.optimizer.separation.worst_case import bracket
+from gridproof.optimizer.solver.decomposition import Outcome, Worst
+from gridproof.optimizer.solver.solve import Arrays, _bound, solve_arrays
+from gridproof.scenarios.proof import Termination
 from scipy import sparse
-
-from optimizer.network.first_stage import FirstStage
-from optimizer.network.network import Network
-from optimizer.partitioning.centring import centre
-from optimizer.partitioning.options import PartitioningOptions
-from optimizer.partitioning.planner import PartitioningPlanner
-from optimizer.separation import worst_case
-from optimizer.separation.affine import affine_bound
-from optimizer.separation.island_recourse import TOLERANCE, IslandRecourse
-from optimizer.separation.islands import IslandSeparation
-from optimizer.separation.region import Region
-from optimizer.separation.worst_case import bracket
-from optimizer.solver.decomposition import Outcome, Worst
-from optimizer.solver.solve import Arrays, _bound, solve_arrays
-from scenarios.proof import Termination
 
 _STATUS = highspy.HighsModelStatus
 

@@ -2,17 +2,16 @@
 
 import numpy as np
 import pytest
-
-from optimizer.network.first_stage import FirstStage
-from optimizer.network.network import Network
-from optimizer.partitioning.cutting_plane import CuttingPlaneMaster
-from optimizer.partitioning.options import PartitioningOptions
-from optimizer.partitioning.planner import PartitioningPlanner
-from optimizer.partitioning.subproblems import VertexSubproblems, point_of
-from optimizer.separation.region import gray_signs
-from optimizer.solver.decomposition import decompose
-from scenarios.audit import audit
-from scenarios.errors import ScenarioError
+from gridproof.optimizer.network.first_stage import FirstStage
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.partitioning.cutting_plane import CuttingPlaneMaster
+from gridproof.optimizer.partitioning.options import PartitioningOptions
+from gridproof.optimizer.partitioning.planner import PartitioningPlanner
+from gridproof.optimizer.partitioning.subproblems import VertexSubproblems, point_of
+from gridproof.optimizer.separation.region import gray_signs
+from gridproof.optimizer.solver.decomposition import decompose
+from gridproof.scenarios.audit import audit
+from gridproof.scenarios.errors import ScenarioError
 
 
 def _plan(scenario, **options):
@@ -92,7 +91,7 @@ def test_demand_is_set_by_coefficients_and_taken_back(random_scenario):
 def test_every_vertex_of_too_many_loads_is_refused_with_their_count(networked):
     from dataclasses import replace
 
-    from scenarios.uncertainty import Box
+    from gridproof.scenarios.uncertainty import Box
 
     scenario = networked(0.1)
     loads = scenario.feeder.loads.ids

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from optimizer.judge import LinearJudge
-from optimizer.partitioning.options import PartitioningOptions
-from optimizer.partitioning.planner import PartitioningPlanner
-from scenarios.realization import realize
+from gridproof.optimizer.judge import LinearJudge
+from gridproof.optimizer.partitioning.options import PartitioningOptions
+from gridproof.optimizer.partitioning.planner import PartitioningPlanner
+from gridproof.scenarios.realization import realize
 
 
 def _plan(scenario, **options):

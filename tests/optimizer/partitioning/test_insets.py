@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-
-from optimizer.network.network import Network
-from optimizer.partitioning.options import PartitioningOptions
-from optimizer.partitioning.planner import PartitioningPlanner
-from scenarios.errors import ScenarioError
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.partitioning.options import PartitioningOptions
+from gridproof.optimizer.partitioning.planner import PartitioningPlanner
+from gridproof.scenarios.errors import ScenarioError
 
 
 def _proof(scenario, **options):

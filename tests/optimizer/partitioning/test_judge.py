@@ -4,16 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from optimizer.judge import LinearJudge
-from optimizer.partitioning.options import PartitioningOptions
-from optimizer.partitioning.planner import PartitioningPlanner
-from optimizer.recourse.policies import make_recourse
-from optimizer.solver import atlas
-from optimizer.solver.parametric import ParametricProgram
-from optimizer.solver.solve_again import LinearProgram
-from scenarios.proof import Termination
-from scenarios.realization import Realizations, draw
+from gridproof.optimizer.judge import LinearJudge
+from gridproof.optimizer.partitioning.options import PartitioningOptions
+from gridproof.optimizer.partitioning.planner import PartitioningPlanner
+from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.optimizer.solver import atlas
+from gridproof.optimizer.solver.parametric import ParametricProgram
+from gridproof.optimizer.solver.solve_again import LinearProgram
+from gridproof.scenarios.proof import Termination
+from gridproof.scenarios.realization import Realizations, draw
 
 
 def _plan(scenario, **options):

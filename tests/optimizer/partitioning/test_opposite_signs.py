@@ -13,21 +13,20 @@ from itertools import product
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.network.devices import add_base_setpoints, add_redispatch, redispatch_usd
+from gridproof.optimizer.network.flow import Decisions, add_flow, flow_reach
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.partitioning.options import PartitioningOptions
+from gridproof.optimizer.partitioning.planner import PartitioningPlanner
+from gridproof.optimizer.solver.pyomo_model import solve
+from gridproof.scenarios.errors import NoPlanExists
+from gridproof.scenarios.feeder import Connection, Feeder, LoadModel, Loads
+from gridproof.scenarios.proof import Termination
+from gridproof.scenarios.realization import realize
+from gridproof.scenarios.uncertainty import Box
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from optimizer.network.branches import BASE_KVA
-from optimizer.network.devices import add_base_setpoints, add_redispatch, redispatch_usd
-from optimizer.network.flow import Decisions, add_flow, flow_reach
-from optimizer.network.network import Network
-from optimizer.partitioning.options import PartitioningOptions
-from optimizer.partitioning.planner import PartitioningPlanner
-from optimizer.solver.pyomo_model import solve
-from scenarios.errors import NoPlanExists
-from scenarios.feeder import Connection, Feeder, LoadModel, Loads
-from scenarios.proof import Termination
-from scenarios.realization import realize
-from scenarios.uncertainty import Box
 
 _GAP = 1e-6
 

@@ -4,27 +4,26 @@ from itertools import pairwise, product
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.network.devices import add_base_setpoints, add_redispatch, redispatch_usd
+from gridproof.optimizer.network.first_stage import FirstStage
+from gridproof.optimizer.network.flow import Decisions, add_flow
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.network.topology import FORMULATIONS
+from gridproof.optimizer.partitioning.options import PartitioningOptions
+from gridproof.optimizer.partitioning.planner import PartitioningPlanner
+from gridproof.optimizer.planner import make_planner
+from gridproof.optimizer.separation.islands import IslandSeparation
+from gridproof.optimizer.solver.pyomo_model import solve
+from gridproof.scenarios.audit import audit
+from gridproof.scenarios.errors import ConfigError, NoPlanExists, PlanNotFound, ScenarioError
+from gridproof.scenarios.fleet import Substations
+from gridproof.scenarios.plan import plan_from_json, plan_to_json
+from gridproof.scenarios.proof import Termination
+from gridproof.scenarios.realization import realize
+from gridproof.scenarios.uncertainty import Box
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-
-from optimizer.network.branches import BASE_KVA
-from optimizer.network.devices import add_base_setpoints, add_redispatch, redispatch_usd
-from optimizer.network.first_stage import FirstStage
-from optimizer.network.flow import Decisions, add_flow
-from optimizer.network.network import Network
-from optimizer.network.topology import FORMULATIONS
-from optimizer.partitioning.options import PartitioningOptions
-from optimizer.partitioning.planner import PartitioningPlanner
-from optimizer.planner import make_planner
-from optimizer.separation.islands import IslandSeparation
-from optimizer.solver.pyomo_model import solve
-from scenarios.audit import audit
-from scenarios.errors import ConfigError, NoPlanExists, PlanNotFound, ScenarioError
-from scenarios.fleet import Substations
-from scenarios.plan import plan_from_json, plan_to_json
-from scenarios.proof import Termination
-from scenarios.realization import realize
-from scenarios.uncertainty import Box
 
 
 def _plan(scenario, **options):
@@ -218,7 +217,7 @@ def test_locked_switches_that_close_a_loop_leave_no_plan(random_scenario):
 
 
 def replace_feeder(feeder, lines):
-    from scenarios.feeder import Feeder
+    from gridproof.scenarios.feeder import Feeder
 
     names = ("name", "path", "buses", "transformers", "loads", "capacitors", "sources")
     return Feeder(lines=lines, **{name: getattr(feeder, name) for name in names})

@@ -2,25 +2,24 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-
-from optimizer.network.first_stage import FirstStage
-from optimizer.network.network import MARGINS, Network
-from optimizer.network.statemap import island_state
-from optimizer.partitioning.centring import ENOUGH
-from optimizer.partitioning.options import PartitioningOptions
-from optimizer.partitioning.planner import PartitioningPlanner
-from optimizer.recourse.cost import corner_redispatch_usd
-from optimizer.recourse.dispatch import Dispatch
-from optimizer.recourse.policies import make_recourse
-from optimizer.separation.region import gray_signs
-from scenarios.errors import ConfigError, ScenarioError
-from scenarios.feeder import Feeder, LoadModel, Loads
-from scenarios.limits import Limits, VoltageTest
-from scenarios.plan import Setpoints
-from scenarios.realization import Realizations, draw, realize
-from scenarios.uncertainty import Box
-from scenarios.verdict import Outcome, judge
-from simulator.linear.engine import LinearEngine
+from gridproof.optimizer.network.first_stage import FirstStage
+from gridproof.optimizer.network.network import MARGINS, Network
+from gridproof.optimizer.network.statemap import island_state
+from gridproof.optimizer.partitioning.centring import ENOUGH
+from gridproof.optimizer.partitioning.options import PartitioningOptions
+from gridproof.optimizer.partitioning.planner import PartitioningPlanner
+from gridproof.optimizer.recourse.cost import corner_redispatch_usd
+from gridproof.optimizer.recourse.dispatch import Dispatch
+from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.optimizer.separation.region import gray_signs
+from gridproof.scenarios.errors import ConfigError, ScenarioError
+from gridproof.scenarios.feeder import Feeder, LoadModel, Loads
+from gridproof.scenarios.limits import Limits, VoltageTest
+from gridproof.scenarios.plan import Setpoints
+from gridproof.scenarios.realization import Realizations, draw, realize
+from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.verdict import Outcome, judge
+from gridproof.simulator.linear.engine import LinearEngine
 
 
 def _plan(scenario, **options):

@@ -1,15 +1,14 @@
 import numpy as np
 import pytest
-
-from optimizer.network.first_stage import FirstStage
-from optimizer.network.network import Network
-from optimizer.partitioning.options import PartitioningOptions
-from optimizer.partitioning.planner import PartitioningPlanner
-from optimizer.separation.enumeration import MOST_UNCERTAIN
-from optimizer.separation.islands import IslandSeparation
-from optimizer.separation.region import gray_signs
-from scenarios.errors import ScenarioError
-from scenarios.realization import uniforms
+from gridproof.optimizer.network.first_stage import FirstStage
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.partitioning.options import PartitioningOptions
+from gridproof.optimizer.partitioning.planner import PartitioningPlanner
+from gridproof.optimizer.separation.enumeration import MOST_UNCERTAIN
+from gridproof.optimizer.separation.islands import IslandSeparation
+from gridproof.optimizer.separation.region import gray_signs
+from gridproof.scenarios.errors import ScenarioError
+from gridproof.scenarios.realization import uniforms
 
 
 def _stage(scenario, **options):
@@ -93,7 +92,7 @@ def test_a_price_too_low_to_be_exact_does_not_hide_feasibility(random_scenario):
 def test_too_many_uncertain_loads_are_refused_with_their_count(networked):
     from dataclasses import replace
 
-    from scenarios.uncertainty import Box
+    from gridproof.scenarios.uncertainty import Box
 
     scenario = networked(0.1)
     loads = scenario.feeder.loads.ids

@@ -1,14 +1,13 @@
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from gridproof.optimizer.solver.bases import Rows
+from gridproof.optimizer.solver.parametric import ParametricProgram
+from gridproof.optimizer.solver.pyomo_model import solve
+from gridproof.optimizer.solver.solve import Arrays
+from gridproof.optimizer.solver.solve_again import LinearProgram
+from gridproof.scenarios.proof import Termination
 from scipy import sparse
-
-from optimizer.solver.bases import Rows
-from optimizer.solver.parametric import ParametricProgram
-from optimizer.solver.pyomo_model import solve
-from optimizer.solver.solve import Arrays
-from optimizer.solver.solve_again import LinearProgram
-from scenarios.proof import Termination
 
 
 def _knapsack(size, seed=0):

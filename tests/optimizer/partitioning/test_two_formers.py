@@ -4,18 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from optimizer.network.network import Network
-from optimizer.partitioning.master import PartitioningMaster
-from optimizer.partitioning.options import PartitioningOptions
-from optimizer.partitioning.plans import assemble
-from optimizer.recourse.policies import make_recourse
-from optimizer.separation.islands import IslandSeparation
-from optimizer.solver.decomposition import decompose
-from scenarios.audit import audit
-from scenarios.realization import draw, realize
-from scenarios.verdict import Outcome, judge
-from simulator.linear.engine import LinearEngine
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.partitioning.master import PartitioningMaster
+from gridproof.optimizer.partitioning.options import PartitioningOptions
+from gridproof.optimizer.partitioning.plans import assemble
+from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.optimizer.separation.islands import IslandSeparation
+from gridproof.optimizer.solver.decomposition import decompose
+from gridproof.scenarios.audit import audit
+from gridproof.scenarios.realization import draw, realize
+from gridproof.scenarios.verdict import Outcome, judge
+from gridproof.simulator.linear.engine import LinearEngine
 
 
 def _plan(scenario, formers, closed, dead=()):
@@ -66,7 +65,7 @@ def test_two_formers_may_not_be_forced_on_an_island_of_one(random_scenario):
 
 
 def test_two_sources_in_one_island_are_solved_by_opendss(networked):
-    from simulator.opendss.engine import OpenDssEngine
+    from gridproof.simulator.opendss.engine import OpenDssEngine
 
     scenario = networked(0.0)
     scenario = replace(scenario, limits=replace(scenario.limits, grid_forming_per_island=2))

@@ -6,15 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pyomo.environ as pyo
 import pytest
-
-from optimizer.network.devices import add_base_setpoints
-from optimizer.network.flow import Decisions, add_flow
-from optimizer.network.network import Network
-from optimizer.partitioning.options import PartitioningOptions
-from optimizer.partitioning.planner import PartitioningPlanner
-from optimizer.partitioning.why import Standing, why_dead
-from optimizer.solver.pyomo_model import solve
-from scenarios.feeder import (
+from gridproof.optimizer.network.devices import add_base_setpoints
+from gridproof.optimizer.network.flow import Decisions, add_flow
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.partitioning.options import PartitioningOptions
+from gridproof.optimizer.partitioning.planner import PartitioningPlanner
+from gridproof.optimizer.partitioning.why import Standing, why_dead
+from gridproof.optimizer.solver.pyomo_model import solve
+from gridproof.scenarios.feeder import (
     Buses,
     Capacitors,
     Connection,
@@ -25,11 +24,11 @@ from scenarios.feeder import (
     Sources,
     Transformers,
 )
-from scenarios.fleet import Ders
-from scenarios.graph import connected_components
-from scenarios.limits import Limits
-from scenarios.scenario import Scenario
-from scenarios.uncertainty import Box
+from gridproof.scenarios.fleet import Ders
+from gridproof.scenarios.graph import connected_components
+from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.uncertainty import Box
 
 KV = 2.4
 

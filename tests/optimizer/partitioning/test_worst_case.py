@@ -5,24 +5,27 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
+from gridproof.optimizer.network.first_stage import FirstStage
+from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.partitioning.master import PartitioningMaster
+from gridproof.optimizer.partitioning.options import SEPARATIONS, PartitioningOptions
+from gridproof.optimizer.partitioning.planner import PartitioningPlanner
+from gridproof.optimizer.separation import worst_case
+from gridproof.optimizer.separation.affine import affine_bound
+from gridproof.optimizer.separation.dual_bound import bracket_by_duals, dual_bound
+from gridproof.optimizer.separation.island_recourse import (
+    TOLERANCE,
+    IslandRecourse,
+    uncertain_directions,
+)
+from gridproof.optimizer.separation.islands import IslandSeparation
+from gridproof.optimizer.separation.region import Region, gray_signs, vertex_count
+from gridproof.optimizer.separation.worst_case import bracket
+from gridproof.scenarios.errors import ScenarioError
+from gridproof.scenarios.realization import uniforms
+from gridproof.scenarios.uncertainty import Box
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from optimizer.network.first_stage import FirstStage
-from optimizer.network.network import Network
-from optimizer.partitioning.master import PartitioningMaster
-from optimizer.partitioning.options import SEPARATIONS, PartitioningOptions
-from optimizer.partitioning.planner import PartitioningPlanner
-from optimizer.separation import worst_case
-from optimizer.separation.affine import affine_bound
-from optimizer.separation.dual_bound import bracket_by_duals, dual_bound
-from optimizer.separation.island_recourse import TOLERANCE, IslandRecourse, uncertain_directions
-from optimizer.separation.islands import IslandSeparation
-from optimizer.separation.region import Region, gray_signs, vertex_count
-from optimizer.separation.worst_case import bracket
-from scenarios.errors import ScenarioError
-from scenarios.realization import uniforms
-from scenarios.uncertainty import Box
 
 
 def _plan(scenario, **options):
@@ -261,7 +264,7 @@ def test_duals_bound_the_distance_from_limits_exactly(random_scenario, seed):
 def test_where_limits_are_kept_at_a_distance_duals_alone_prove_the_cost(
     random_scenario, monkeypatch
 ):
-    from optimizer.separation import dual_bound as module
+    from gridproof.optimizer.separation import dual_bound as module
 
     def none(*_, **__):
         raise LookupError("an affine rule was asked for")
@@ -392,7 +395,7 @@ def test_a_budget_between_is_priced_between(networked):
 
 @pytest.mark.slow
 def test_the_larger_feeder_is_certified_within_five_minutes():
-    from federation.studies.study import load_study
+    from gridproof.federation.studies.study import load_study
 
     scenario = load_study("ieee123-networked").scenario
     assert scenario.uncertainty.size >= 20
@@ -403,6 +406,6 @@ def test_the_larger_feeder_is_certified_within_five_minutes():
 
 
 def test_every_pattern_is_its_own():
-    from optimizer.separation.affine import PATTERNS
+    from gridproof.optimizer.separation.affine import PATTERNS
 
     assert {tuple(p) for p in PATTERNS.tolist()} == set(product((1.0, -1.0), repeat=3))

@@ -6,16 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from scenarios.feeder import Feeder, LoadModel
-from scenarios.fleet import Ders
-from scenarios.limits import Limits
-from scenarios.plan import Plan, Setpoints
-from scenarios.proof import Proof, Termination
-from scenarios.realization import Realizations, draw
-from scenarios.scenario import Scenario
-from scenarios.uncertainty import Box
-from simulator.reader.feeder import read_feeder
+from gridproof.scenarios.feeder import Feeder, LoadModel
+from gridproof.scenarios.fleet import Ders
+from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.proof import Proof, Termination
+from gridproof.scenarios.realization import Realizations, draw
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.uncertainty import Box
+from gridproof.simulator.reader.feeder import read_feeder
 
 FEEDER = Path(__file__).parents[3] / "configs/feeders/ieee37-networked/ieee37_networked.dss"
 SWITCHES = (

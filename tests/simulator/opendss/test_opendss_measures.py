@@ -7,10 +7,9 @@ from dataclasses import replace
 import numpy as np
 import opendssdirect
 import pytest
-
-from scenarios.feeder import LoadModel
-from scenarios.realization import Realizations
-from simulator.opendss.engine import OpenDssEngine
+from gridproof.scenarios.feeder import LoadModel
+from gridproof.scenarios.realization import Realizations
+from gridproof.simulator.opendss.engine import OpenDssEngine
 
 pytestmark = pytest.mark.engine_thread
 

@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from scenarios.plan import Plan
-from scenarios.realization import Realizations
-from scenarios.snapshot import Snapshots
-from scenarios.verdict import Outcome, judge
-from simulator.opendss.engine import MAX_ITERATIONS, OpenDssEngine
-from simulator.opendss.newton import EVALUATIONS
-from simulator.reader.feeder import read_feeder
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.snapshot import Snapshots
+from gridproof.scenarios.verdict import Outcome, judge
+from gridproof.simulator.opendss.engine import MAX_ITERATIONS, OpenDssEngine
+from gridproof.simulator.opendss.newton import EVALUATIONS
+from gridproof.simulator.reader.feeder import read_feeder
 
 pytestmark = pytest.mark.engine_thread
 

@@ -4,13 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from scenarios.plan import Setpoints
-from scenarios.realization import realize, uniforms
-from scenarios.scenario import Scenario
-from scenarios.uncertainty import Box
-from simulator.opendss.engine import OpenDssEngine
-from simulator.reader.feeder import read_feeder
+from gridproof.scenarios.plan import Setpoints
+from gridproof.scenarios.realization import realize, uniforms
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.uncertainty import Box
+from gridproof.simulator.opendss.engine import OpenDssEngine
+from gridproof.simulator.reader.feeder import read_feeder
 
 HEAD = """\
 Clear

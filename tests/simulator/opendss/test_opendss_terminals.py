@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-
-from scenarios.errors import EngineError
-from simulator.opendss.engine import OpenDssEngine
+from gridproof.scenarios.errors import EngineError
+from gridproof.simulator.opendss.engine import OpenDssEngine
 
 pytestmark = pytest.mark.engine_thread
 

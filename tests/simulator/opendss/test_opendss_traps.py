@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import opendssdirect
 import pytest
-
-from scenarios.errors import ConfigError, EngineError
-from scenarios.feeder import Feeder
-from scenarios.realization import Realizations
-from scenarios.verdict import Outcome, judge
-from simulator.opendss.circuit import DssCircuit
-from simulator.opendss.engine import OpenDssEngine
-from simulator.reader.feeder import read_feeder
+from gridproof.scenarios.errors import ConfigError, EngineError
+from gridproof.scenarios.feeder import Feeder
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.verdict import Outcome, judge
+from gridproof.simulator.opendss.circuit import DssCircuit
+from gridproof.simulator.opendss.engine import OpenDssEngine
+from gridproof.simulator.reader.feeder import read_feeder
 
 pytestmark = pytest.mark.engine_thread
 

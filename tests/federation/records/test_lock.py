@@ -1,0 +1,101 @@
+"""One writer at a time, and a lock nobody can leave behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from gridproof.federation.campaigns.campaign import run_campaign
+from gridproof.federation.records.lock import LOCK_NAME, writer_at, writing
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.studies.study import load_study
+from gridproof.scenarios.errors import StoreError
+
+ROOT = Path(__file__).parents[3]
+HOLD = """
+import sys, time
+from pathlib import Path
+from gridproof.federation.records.lock import writing
+with writing(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that writes to ``tmp_path / "c"``."""
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "c")]
+    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert child.stdout.readline() == "held\n"
+    yield child
+    child.kill()
+    child.communicate(timeout=10)
+
+
+def test_nobody_writes(tmp_path):
+    assert writer_at(tmp_path) is None
+    assert writer_at(tmp_path / "missing") is None
+
+
+def test_the_lock_goes_with_its_holder(tmp_path):
+    out = tmp_path / "c"
+    with writing(out):
+        assert writer_at(out)["pid"] == os.getpid()
+        (out / "something").touch()
+    assert writer_at(out) is None
+    assert [path.name for path in out.iterdir()] == ["something"]
+
+
+def test_nothing_is_left_where_nothing_came_of_it(tmp_path):
+    with pytest.raises(ZeroDivisionError), writing(tmp_path / "c"):
+        raise ZeroDivisionError
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_second_writer_is_refused_by_name(tmp_path, holder, toy):
+    with pytest.raises(StoreError, match=rf"process {holder.pid} on .*gridproof watch"):
+        run_campaign(load_study(toy), tmp_path / "c", mode="local")
+    assert writer_at(tmp_path / "c")["pid"] == holder.pid
+
+
+def test_a_killed_writer_locks_nobody_out(tmp_path, holder, toy):
+    holder.send_signal(signal.SIGKILL)
+    holder.wait(timeout=10)
+    assert (tmp_path / "c" / LOCK_NAME).exists()
+    assert writer_at(tmp_path / "c") is None
+    run_campaign(load_study(toy), tmp_path / "c", mode="local")
+    assert CampaignStore.open(tmp_path / "c").finished() == (0,)
+    assert not (tmp_path / "c" / LOCK_NAME).exists()
+
+
+def test_asking_who_writes_never_keeps_a_writer_out(tmp_path):
+    out = tmp_path / "c"
+    out.mkdir()
+    (out / LOCK_NAME).write_text("{}")
+    command = (
+        "import sys\nfrom pathlib import Path\nfrom federation.records.lock import writer_at\n"
+        "print('asking', flush=True)\nwhile True: writer_at(Path(sys.argv[1]))"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", command, str(out)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert child.stdout.readline() == "asking\n"
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            with writing(out):
+                pass
+            (out / LOCK_NAME).write_text("{}")
+    finally:
+        child.kill()
+        child.communicate(timeout=10)
+
+
+def test_a_file_in_the_way(tmp_path):
+    (tmp_path / "c").write_text("")
+    with pytest.raises(StoreError, match="cannot hold a campaign"), writing(tmp_path / "c"):
+        pass

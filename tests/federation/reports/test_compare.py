@@ -1,0 +1,169 @@
+"""Two campaigns pair by pair, and those that are no pairs."""
+
+import json
+
+import numpy as np
+import pytest
+from gridproof.federation.campaigns.campaign import run_campaign
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.records.summary import campaign_summary
+from gridproof.federation.reports.compare import _crossed, compare_campaigns
+from gridproof.federation.statistics.paired import tango_interval
+from gridproof.federation.studies.study import load_study
+from gridproof.scenarios.errors import StoreError
+from gridproof.scenarios.verdict import Outcome
+
+SAMPLES = 2300  # more than one part
+TIGHT = ["uncertainty.spread=0.6", "planner.method=nominal", "limits.v_min_pu=0.97"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, write_toy):
+    folder = tmp_path_factory.mktemp("compare")
+    write_toy(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    kept = {}
+
+    def make(name, *more):
+        study = load_study(folder / "toy.toml", [f"campaign.samples={SAMPLES}", *TIGHT, *more])
+        digest = study.scenario.digest()
+        plan = kept.get(digest)  # planned once for every scenario
+        result = run_campaign(study, folder / name, mode="local", plan=plan)
+        kept[digest] = result.plan
+        return result.store
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def fixed(run):
+    return run("fixed", "campaign.recourse=fixed")
+
+
+@pytest.fixture(scope="module")
+def linear(run):
+    return run("linear", "campaign.recourse=linear")
+
+
+def column(store, name):
+    chunks = store.finished()
+    return np.concatenate([t.column(name).to_numpy() for t in store.tables([name], chunks)])
+
+
+def feasible(store):
+    tables = store.tables(["outcome"], store.finished())
+    return np.array([o == "feasible" for t in tables for o in t.column("outcome").to_pylist()])
+
+
+def test_pairs_are_counted_as_they_are(fixed, linear):
+    found = compare_campaigns(fixed, linear)
+    one, other = feasible(fixed), feasible(linear)
+    assert found["crossed"] == {
+        "both_feasible": int((one & other).sum()),
+        "first_only": int((one & ~other).sum()),
+        "second_only": int((~one & other).sum()),
+        "neither": int((~one & ~other).sum()),
+    }
+    assert found["crossed"]["second_only"] > 0
+    assert found["difference"]["value"] == pytest.approx(other.mean() - one.mean())
+    b, c = found["crossed"]["second_only"], found["crossed"]["first_only"]
+    assert found["difference"]["interval"] == list(tango_interval(b, c, SAMPLES))
+    assert (found["realizations"], found["unjudged"]) == (SAMPLES, 0)
+    assert [s["value"] for s in found["shares"]] == [one.mean(), other.mean()]
+    json.dumps(found, allow_nan=False)
+
+
+def test_margins_are_compared_where_both_were_solved(fixed, linear):
+    found = compare_campaigns(fixed, linear)["margins"]["voltage"]
+    gained = column(linear, "margin_voltage") - column(fixed, "margin_voltage")
+    gained = gained[np.isfinite(gained)]
+    assert found["count"] == len(gained)
+    assert found["mean"] == pytest.approx(gained.mean())
+    assert (found["min"], found["max"]) == (gained.min(), gained.max())
+    assert found["quantiles"]["0.5"] == np.quantile(gained, 0.5, method="inverted_cdf")
+    assert found["gained"] == (gained > 0).sum()
+
+
+def test_stale_counts_as_not_feasible_and_erred_not_at_all():
+    """As in a campaign's own feasible share."""
+    table = np.zeros((len(Outcome), len(Outcome)), np.int64)
+    table[Outcome.FEASIBLE, Outcome.STALE] = 5
+    table[Outcome.STALE, Outcome.STALE] = 3
+    table[Outcome.ERRED, Outcome.FEASIBLE] = 2
+    found = {"both_feasible": 0, "first_only": 5, "second_only": 0, "neither": 3}
+    assert _crossed(table) == found
+
+
+def test_the_other_way_round_is_the_mirror(fixed, linear):
+    there, back = compare_campaigns(fixed, linear), compare_campaigns(linear, fixed)
+    assert back["difference"]["value"] == -there["difference"]["value"]
+    low, high = there["difference"]["interval"]
+    assert back["difference"]["interval"] == pytest.approx([-high, -low], abs=1e-9)
+
+
+def test_a_campaign_against_itself_differs_in_nothing(fixed):
+    found = compare_campaigns(fixed, fixed)
+    assert found["crossed"]["first_only"] == found["crossed"]["second_only"] == 0
+    low, high = found["difference"]["interval"]
+    assert low < 0.0 < high
+    assert found["difference"]["p_value"] == 1.0
+
+
+def test_a_shorter_campaign_is_compared_as_far_as_it_goes(fixed, run):
+    short = run("short", "campaign.samples=2100", "campaign.recourse=linear")
+    assert compare_campaigns(fixed, short)["realizations"] == 2100
+    assert compare_campaigns(short, fixed)["realizations"] == 2100
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("campaign.seed=2", "campaign.seed is 1 and 2"),
+        ("uncertainty.spread=0.5", r"uncertainty.spread is 0.6 and 0.5"),
+        ('uncertainty.loads=["lb"]', "uncertainty.loads"),
+        ("campaign.per_phase=true", "campaign.per_phase is False and True"),
+    ],
+)
+def test_other_draws_are_refused_by_what_differs(fixed, run, change, said):
+    other = run(f"other-{abs(hash(change))}", change, "campaign.samples=20")
+    with pytest.raises(StoreError, match=said) as refused:
+        compare_campaigns(fixed, other)
+    assert "run one of them again" in str(refused.value)
+
+
+def test_draws_are_compared_and_not_only_configurations(fixed, run):
+    """A store whose study says the same but whose rows were drawn otherwise."""
+    other = run("claims", "campaign.seed=9")
+    study = {**other.study, "config": fixed.study["config"]}
+    liar = CampaignStore(
+        root=other.root, study={**study, "fingerprint": other.study["fingerprint"]}
+    )
+    with pytest.raises(StoreError, match=r"zeta_lb of realization 0 is .* and "):
+        compare_campaigns(fixed, liar)
+
+
+def test_both_judges_are_crossed_in_the_summary(run):
+    both = run("both", "campaign.judge=both", "campaign.recourse=fixed")
+    linear = run("judged", "campaign.judge=linear", "campaign.recourse=fixed")
+    ac = run("ac", "campaign.judge=ac", "campaign.recourse=fixed")
+    assert (feasible(both) == feasible(ac)).all()
+    crossed = campaign_summary(both)["crossed"]
+    said = feasible(linear)
+    assert crossed["both_feasible"] == (said & feasible(ac)).sum()
+    assert crossed["linear_only"] == (said & ~feasible(ac)).sum()
+    assert crossed["ac_only"] == (~said & feasible(ac)).sum()
+    assert crossed["neither"] == (~said & ~feasible(ac)).sum()
+    total = sum(n for row in crossed["outcomes"].values() for n in row.values())
+    assert total == SAMPLES
+    # two campaigns of one judge each tell the same as one of both
+    paired = compare_campaigns(ac, linear)
+    assert paired["difference"]["value"] == crossed["difference"]["value"]
+    assert paired["difference"]["interval"] == crossed["difference"]["interval"]
+
+
+def test_a_directory_of_one_judge_has_no_crossed_table(fixed):
+    assert "crossed" not in campaign_summary(fixed)

@@ -1,0 +1,165 @@
+"""Drawings: what they show, that they are stable to the byte, and that labels keep apart."""
+
+import json
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from gridproof.federation.records.environment import environment_record
+from gridproof.federation.records.reading import read_campaign
+from gridproof.federation.records.sink import CampaignSink
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.reports.figures import figure_margins, figure_one_line
+from gridproof.federation.reports.layout import bus_positions, place_labels
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+
+@pytest.fixture(scope="module")
+def scenario(tiny_scenario):
+    return tiny_scenario(4, ((0, 1), (1, 2), (2, 3)))
+
+
+@pytest.fixture(scope="module")
+def plan(tiny_plan, scenario):
+    return tiny_plan(scenario, closed=[True, False, False], energized=[True, True, False, True])
+
+
+def with_places(scenario, xy):
+    feeder = scenario.feeder
+    return replace_feeder(feeder, replace(feeder.buses, xy=np.array(xy, float)))
+
+
+def replace_feeder(feeder, buses):
+    kept = {
+        name: getattr(feeder, name)
+        for name in ("name", "path", "lines", "transformers", "loads", "capacitors", "sources")
+    }
+    return type(feeder)(**kept, buses=buses)
+
+
+def test_a_feeder_without_coordinates_is_a_tree(scenario):
+    place = bus_positions(scenario.feeder)
+    assert np.isfinite(place).all()
+    assert len(np.unique(place, axis=0)) == len(place)
+
+
+def test_the_feeders_own_coordinates_are_kept_and_gaps_filled(scenario):
+    xy = [(float(k), float(k % 2)) for k in range(8)]
+    xy[3] = (np.nan, np.nan)
+    place = bus_positions(with_places(scenario, xy))
+    known = [k for k in range(8) if k != 3]
+    np.testing.assert_array_equal(place[known], np.array(xy)[known])
+    assert np.isfinite(place[3]).all()
+    assert (place[3] != place[2]).any()  # beside its only neighbour, not on it
+
+
+def test_a_bus_connected_to_nothing_still_has_a_place(scenario):
+    xy = [(float(k), 0.0) for k in range(8)]
+    feeder = with_places(scenario, xy[:6] + [(np.nan, np.nan)] * 2)
+    lines = feeder.lines
+    cut = replace(lines, from_bus=np.minimum(lines.from_bus, 5), to_bus=np.minimum(lines.to_bus, 5))
+    kept = {k: getattr(feeder, k) for k in ("name", "path", "buses", "transformers", "loads")}
+    alone = type(feeder)(**kept, lines=cut, capacitors=feeder.capacitors, sources=feeder.sources)
+    assert np.isfinite(bus_positions(alone)).all()
+
+
+def test_one_line_is_drawn_and_stable_to_the_byte(plan, scenario, tmp_path):
+    one = figure_one_line(plan, scenario, tmp_path / "a" / "one")
+    other = figure_one_line(plan, scenario, tmp_path / "b" / "one.svg")
+    assert [path.name for path in one] == ["one.svg", "one.png"]
+    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]
+    ElementTree.parse(one[0])
+    assert b"dc:date" not in one[0].read_bytes()
+
+
+def test_live_and_dead_differ_without_colour(plan, scenario, tiny_plan, tmp_path, monkeypatch):
+    """Line style, marker and fill carry the meaning: read them off the drawn artists."""
+    kept = []
+    monkeypatch.setattr(
+        "gridproof.federation.reports.figures.save_figure",
+        lambda figure, _: kept.append(figure) or (),
+    )
+    figure_one_line(plan, scenario, tmp_path / "x")
+    (axes,) = kept[0].axes
+    wires = [line for line in axes.lines if len(line.get_xdata()) == 2]
+    styles = {line.get_linestyle() for line in wires}
+    assert styles >= {"-", "--", ":"}
+    stars = [line for line in axes.lines if line.get_marker() == "*"]
+    squares = [line for line in axes.lines if line.get_marker() == "s"]
+    assert len(stars) == int(plan.grid_forming.sum())
+    filled = [line.get_markerfacecolor() != "white" for line in squares]
+    assert filled == plan.closed[0].tolist()
+    texts = {text.get_text() for text in axes.texts}
+    assert {"s0", "s1", "s2", "n0", "m3"} <= texts
+
+
+def test_labels_do_not_cover_one_another():
+    figure = Figure(figsize=(6, 4))
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    points = np.array([(x, y) for x in np.linspace(0.2, 0.8, 5) for y in np.linspace(0.2, 0.8, 5)])
+    figure.canvas.draw()
+    labels = [(f"bus{k}", point, 4.0, {"fontsize": 7}) for k, point in enumerate(points)]
+    place_labels(axes, labels, np.array([[points[0], points[-1]]]))
+    renderer = figure.canvas.get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in axes.texts]
+    pairs = [(a, b) for k, a in enumerate(boxes) for b in boxes[k + 1 :]]
+    assert not any(one.overlaps(other) for one, other in pairs)
+
+
+def campaign(root, scenario, plan, made_up_batch, count=400):
+    asked = {
+        "samples": count, "judge": "ac", "recourse": "fixed", "sampler": "uniform",
+        "confidence": 0.95,
+    }  # fmt: skip
+    study = {"name": "tiny", "fingerprint": "f", "config": {"campaign": asked}}
+    store = CampaignStore.create(root, json.dumps(study), environment_record(1))
+    sink = CampaignSink(store=store, scenario=scenario, mode="local")
+    sink.accept(plan)
+    sink.write(*made_up_batch(scenario, plan, 0, count))
+    return store
+
+
+def drawn_margins(store, path):
+    reading = read_campaign(store)
+    return figure_margins(reading.summary, reading.margins, path)
+
+
+def test_margins_are_drawn_whole_and_stable(
+    scenario, tiny_plan, made_up_batch, tmp_path, monkeypatch
+):
+    store = campaign(tmp_path / "c", scenario, tiny_plan(scenario), made_up_batch)
+    one = drawn_margins(store, tmp_path / "a")
+    other = drawn_margins(store, tmp_path / "b")
+    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]
+    kept = []
+    monkeypatch.setattr(
+        "gridproof.federation.reports.figures.save_figure",
+        lambda figure, _: kept.append(figure) or (),
+    )
+    drawn_margins(store, tmp_path / "x")
+    titles = [axes.get_title("left").split()[0] for axes in kept[0].axes]
+    assert titles == ["voltage", "current", "capability", "ramp"]
+    voltage = kept[0].axes[0]
+    (table,) = store.tables(["outcome", "margin_voltage"], [0])
+    margins = table.column("margin_voltage").to_numpy()
+    erred = np.array([name == "erred" for name in table.column("outcome").to_pylist()])
+    margins = margins[np.isfinite(margins) & ~erred]
+    assert sum(bar.get_height() for bar in voltage.patches) == len(margins)
+    hatched = sum(bar.get_height() for bar in voltage.patches if bar.get_hatch())
+    assert hatched == (margins < 0.0).sum() > 0
+
+
+def test_nothing_solved_is_nothing_to_draw(scenario, tiny_plan, made_up_batch, tmp_path):
+    def unsolved(*args):
+        drawn, setpoints, snapshots, verdicts = made_up_batch(*args)
+        blank = np.full_like(verdicts.margin, np.nan)
+        verdicts = replace(verdicts, outcome=np.full(len(verdicts), 4), margin=blank)
+        return drawn, setpoints, snapshots, verdicts
+
+    store = campaign(tmp_path / "c", scenario, tiny_plan(scenario), unsolved)
+    with pytest.raises(ValueError, match="no realization was solved"):
+        drawn_margins(store, tmp_path / "x")

@@ -1,0 +1,35 @@
+"""Regional bounds hold for every plan: none exceeds its core's share of a proven optimum."""
+
+import numpy as np
+import pytest
+from gridproof.federation.papers.networks.mv_network import (
+    MvNetwork,
+    draw_failures,
+    generate_network,
+)
+from gridproof.optimizer.restoration import regions
+from gridproof.optimizer.restoration.isolation import isolate
+from gridproof.optimizer.restoration.reconfiguration import build_reconfiguration
+from gridproof.optimizer.solver.solve import solve_arrays
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_bound_cuts_the_optimum_off(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(regions, "_CORE_BUSES", 15)
+    network = generate_network(MvNetwork(seed=seed, buses=120, substations=4))
+    names = draw_failures(network, seed, 7)
+    case = network.with_failures(names, buried=3)
+    isolation = isolate(case)
+    program, columns = build_reconfiguration(case, isolation)
+    arrays = program.arrays()
+    answer, values = solve_arrays(arrays, gap=0.0)
+    found = regions.regional_bounds(case, isolation, columns, arrays, time_limit_s=60.0)
+    assert len(found) > 3
+    for one in found:
+        assert one.cost @ values[one.columns] >= one.bound - 1e-6
+    owned = np.concatenate([one.columns for one in found])
+    assert len(np.unique(owned)) == len(owned)  # no cost is counted twice
+    total = arrays.constant + sum(one.bound for one in found)
+    assert total >= answer.incumbent - 0.05 * abs(answer.incumbent)
+    again, _ = solve_arrays(regions.with_bounds(arrays, found), gap=0.0)
+    assert again.incumbent == pytest.approx(answer.incumbent, abs=1e-5)
