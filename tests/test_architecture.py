@@ -24,17 +24,24 @@ ALLOWED = {
 }  # fmt: skip
 OWNERS = {
     "helics": "federation/wire/helics_",
-    "pymodbus": "federation/devices/",
-    "opendssdirect": "simulator/",
-    "dss": "simulator/",
-    "dss_python_backend": "simulator/",
-    "highspy": "optimizer/methods/solve",
+    "pymodbus": "federation/field/",
+    "opendssdirect": "simulator/opendss/",
+    "dss": "simulator/opendss/",
+    "dss_python_backend": "simulator/opendss/",
+    "highspy": "optimizer/solver/solve",
 }
-STOREYS = (
-    ("statistics", "config", "wire", "devices"), ("members",), ("studies",), ("records",),
-    ("campaigns",), ("inquiries",), ("reports",), ("papers",), ("cli",),
-)  # fmt: skip
-"""Parts of federation/ from the ground up: each imports its own and what lies below."""
+STOREYS = {
+    "optimizer": (
+        ("solver",), ("network",), ("separation",), ("recourse",), ("partitioning", "restoration"),
+    ),
+    "simulator": (("opendss",), ("reader", "linear")),
+    "federation": (
+        ("statistics", "config", "wire"), ("trial",), ("field",), ("members",), ("studies",),
+        ("families",), ("adapters",), ("records",), ("campaigns",), ("inquiries",), ("reports",),
+        ("papers",), ("cli",),
+    ),
+}  # fmt: skip
+"""Parts of a folder from the ground up: each imports its own and what lies below."""
 FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 
 

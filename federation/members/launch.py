@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import gridproof
 from gridproof.federation.members.jobs import FeederJob, PlannerJob
 from gridproof.federation.members.session import MEMBERS, SessionSettings, run_feeder, run_planner
 from gridproof.federation.members.threads import Note, run_members
@@ -273,7 +274,8 @@ class _Child:
         self.name, self.ours = name, receipt
         folder, logs = places
         self._output, self._receipt = logs / f"{name}.log", folder / f"{name}.receipt"
-        paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+        root = Path(gridproof.__file__).parents[1]
+        paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = without_helics(os.environ) | {
             _SUPERVISOR: str(os.getpid()),
             _RECEIPT: str(self._receipt),

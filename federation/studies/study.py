@@ -152,11 +152,10 @@ def shipped_root() -> Path:
     ConfigError
         If neither is there: the installation is broken.
     """
-    here = Path(__file__).resolve().parents[1]
-    for root in (here / "configs", here.parent / "configs"):
-        if (root / "studies").is_dir():
-            return root
-    raise ConfigError(f"no configs/studies beside {here}; install gridproof again")
+    root = Path(__file__).resolve().parents[2] / "configs"
+    if (root / "studies").is_dir():
+        return root
+    raise ConfigError(f"no studies in {root}; install gridproof again")
 
 
 def list_studies() -> tuple[ShippedStudy, ...]:
