@@ -22,7 +22,7 @@ from gridproof.scenarios.plan import Plan, Setpoints
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.realization import Realizations, draw
 from gridproof.scenarios.scenario import Scenario
-from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.sets import Box
 from gridproof.simulator.opendss.engine import OpenDssEngine
 from gridproof.simulator.opendss.engine_thread import on_engine_thread
 from gridproof.simulator.reader.feeder import read_feeder

@@ -23,7 +23,7 @@ from gridproof.optimizer.solver.decomposition import decompose
 from gridproof.scenarios.errors import PlanError
 from gridproof.scenarios.proof import Proof
 from gridproof.scenarios.scenario import Scenario
-from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.sets import Box
 
 LEVELS = (0.0, 0.10, 0.15, 0.25)
 LIMIT_S = 300.0

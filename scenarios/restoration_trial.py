@@ -25,7 +25,7 @@ from gridproof.scenarios.restoration_states import (
     struck_buses,
 )
 from gridproof.scenarios.scenario import Scenario
-from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.sets import Box
 
 __all__ = [
     "moving_lines",

@@ -20,7 +20,7 @@ from gridproof.scenarios.feeder import Connection, Feeder, LoadModel
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits
 from gridproof.scenarios.restoration import PHASE_NAMES, RestorationCase
-from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.sets import Box
 
 __all__ = ["Scenario"]
 

@@ -24,7 +24,7 @@ from gridproof.scenarios.limits import Limits
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.scenario import Scenario
-from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.sets import Box
 from gridproof.simulator.opendss.engine_thread import on_engine_thread
 
 

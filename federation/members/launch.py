@@ -18,7 +18,6 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import gridproof
 from gridproof.federation.members.jobs import FeederJob, PlannerJob
 from gridproof.federation.members.session import MEMBERS, SessionSettings, run_feeder, run_planner
 from gridproof.federation.members.threads import Note, run_members
@@ -33,6 +32,8 @@ from gridproof.federation.wire.helics_link import HelicsLink
 from gridproof.federation.wire.link import Link
 from gridproof.scenarios.errors import ConfigError, DeadlinePassed, FederateLost, FederationError
 from gridproof.scenarios.plan import Plan
+
+import gridproof
 
 __all__ = [
     "federate_command",

@@ -25,7 +25,7 @@ from gridproof.scenarios.loops import unswitchable_loops
 from gridproof.scenarios.restoration import RestorationCase
 from gridproof.scenarios.restoration_trial import restoration_scenario
 from gridproof.scenarios.scenario import Scenario
-from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.sets import Box
 from pydantic import BaseModel
 
 __all__ = [

@@ -15,7 +15,7 @@ from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.feeder import Connection
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
-from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.sets import Box
 from gridproof.simulator.opendss.circuit import DssCircuit
 
 __all__ = ["SplitLoads"]

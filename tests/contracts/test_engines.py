@@ -15,8 +15,8 @@ from gridproof.scenarios.plan import Plan, Setpoints
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.realization import Realizations, draw
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.sets import Box
 from gridproof.scenarios.snapshot import Snapshots
-from gridproof.scenarios.uncertainty import Box
 from gridproof.simulator.engine import Engine
 from gridproof.simulator.linear.engine import LinearEngine
 from gridproof.simulator.opendss.engine import OpenDssEngine

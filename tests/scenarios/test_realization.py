@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.realization import draw, realize, uniforms
-from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.sets import Box
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

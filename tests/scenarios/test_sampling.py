@@ -15,7 +15,7 @@ from gridproof.scenarios.sampling import (
     Vertices,
     sample,
 )
-from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.sets import Box
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr

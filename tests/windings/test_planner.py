@@ -25,7 +25,7 @@ from gridproof.scenarios.limits import Limits
 from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import draw, realize
 from gridproof.scenarios.scenario import Scenario
-from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.sets import Box
 from gridproof.scenarios.verdict import Outcome, judge
 from gridproof.simulator.linear.engine import LinearEngine
 from winding_cases import OTHERS, PAIRS

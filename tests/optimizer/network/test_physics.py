@@ -15,7 +15,7 @@ from gridproof.scenarios.plan import Plan, Setpoints
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.realization import realize
 from gridproof.scenarios.scenario import Scenario
-from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.sets import Box
 from gridproof.simulator.linear.engine import LinearEngine
 from gridproof.simulator.reader.feeder import read_feeder
 

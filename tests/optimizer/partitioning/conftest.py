@@ -30,7 +30,7 @@ from gridproof.scenarios.limits import Limits, VoltageTest
 from gridproof.scenarios.proof import Termination
 from gridproof.scenarios.realization import realize
 from gridproof.scenarios.scenario import Scenario
-from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.sets import Box
 
 SHARED = Path(__file__).parents[3] / ".." / "shared"
 _TRIANGLE = ((0, 1), (1, 2), (2, 0))

@@ -91,7 +91,7 @@ def test_demand_is_set_by_coefficients_and_taken_back(random_scenario):
 def test_every_vertex_of_too_many_loads_is_refused_with_their_count(networked):
     from dataclasses import replace
 
-    from gridproof.scenarios.uncertainty import Box
+    from gridproof.scenarios.sets import Box
 
     scenario = networked(0.1)
     loads = scenario.feeder.loads.ids

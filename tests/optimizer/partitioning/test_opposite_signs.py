@@ -24,7 +24,7 @@ from gridproof.scenarios.errors import NoPlanExists
 from gridproof.scenarios.feeder import Connection, Feeder, LoadModel, Loads
 from gridproof.scenarios.proof import Termination
 from gridproof.scenarios.realization import realize
-from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.sets import Box
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -21,7 +21,7 @@ from gridproof.scenarios.fleet import Substations
 from gridproof.scenarios.plan import plan_from_json, plan_to_json
 from gridproof.scenarios.proof import Termination
 from gridproof.scenarios.realization import realize
-from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.sets import Box
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 

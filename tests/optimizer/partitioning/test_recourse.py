@@ -17,7 +17,7 @@ from gridproof.scenarios.feeder import Feeder, LoadModel, Loads
 from gridproof.scenarios.limits import Limits, VoltageTest
 from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import Realizations, draw, realize
-from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.sets import Box
 from gridproof.scenarios.verdict import Outcome, judge
 from gridproof.simulator.linear.engine import LinearEngine
 

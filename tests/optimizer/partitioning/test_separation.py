@@ -92,7 +92,7 @@ def test_a_price_too_low_to_be_exact_does_not_hide_feasibility(random_scenario):
 def test_too_many_uncertain_loads_are_refused_with_their_count(networked):
     from dataclasses import replace
 
-    from gridproof.scenarios.uncertainty import Box
+    from gridproof.scenarios.sets import Box
 
     scenario = networked(0.1)
     loads = scenario.feeder.loads.ids

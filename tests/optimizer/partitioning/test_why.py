@@ -28,7 +28,7 @@ from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.graph import connected_components
 from gridproof.scenarios.limits import Limits
 from gridproof.scenarios.scenario import Scenario
-from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.sets import Box
 
 KV = 2.4
 

@@ -23,7 +23,7 @@ from gridproof.optimizer.separation.region import Region, gray_signs, vertex_cou
 from gridproof.optimizer.separation.worst_case import bracket
 from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.realization import uniforms
-from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.sets import Box
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

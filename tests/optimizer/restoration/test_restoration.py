@@ -23,7 +23,7 @@ from gridproof.scenarios.plan import plan_from_json, plan_to_json
 from gridproof.scenarios.restoration import Device, LineDevices, RestorationCase, RestorationPlan
 from gridproof.scenarios.restoration_audit import audit_restoration
 from gridproof.scenarios.restoration_trial import moving_lines, restoration_of, restoration_scenario
-from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.sets import Box
 from scipy.optimize import linprog
 
 MV315 = Path(__file__).parents[3] / "configs" / "feeders" / "mv315"

@@ -13,7 +13,7 @@ from gridproof.scenarios.plan import Plan, Setpoints
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.realization import Realizations, draw
 from gridproof.scenarios.scenario import Scenario
-from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.sets import Box
 from gridproof.simulator.reader.feeder import read_feeder
 
 FEEDER = Path(__file__).parents[3] / "configs/feeders/ieee37-networked/ieee37_networked.dss"

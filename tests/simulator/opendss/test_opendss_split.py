@@ -7,7 +7,7 @@ import pytest
 from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import realize, uniforms
 from gridproof.scenarios.scenario import Scenario
-from gridproof.scenarios.uncertainty import Box
+from gridproof.scenarios.sets import Box
 from gridproof.simulator.opendss.engine import OpenDssEngine
 from gridproof.simulator.reader.feeder import read_feeder
 
