@@ -17,8 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from gridproof.optimizer.network.network import MARGINS
-from gridproof.optimizer.partitioning.centring import ENOUGH
+from gridproof.optimizer.network.network import ENOUGH, MARGINS
 from gridproof.optimizer.recourse.dispatch import DispatchLimits
 from gridproof.optimizer.recourse.linear import LinearRecourse
 from gridproof.optimizer.solver.parametric import ParametricProgram

@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
-from gridproof.federation.members.jobs import Engine
 from gridproof.federation.wire.link import PortKind
 from gridproof.federation.wire.messages import switch_states_of
 from gridproof.scenarios.errors import ConfigError
@@ -22,6 +21,7 @@ from gridproof.scenarios.plan import Plan, Setpoints
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.snapshot import Snapshots
+from gridproof.simulator.engine import Engine
 
 __all__ = ["STATE_PORTS", "OedisiStates"]
 

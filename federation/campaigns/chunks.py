@@ -21,11 +21,12 @@ from gridproof.federation.campaigns.study_jobs import (
     make_planner_job,
     session_settings,
 )
-from gridproof.federation.members.jobs import PlannerJob, Recourse
+from gridproof.federation.members.jobs import PlannerJob
 from gridproof.federation.members.session import run_session
 from gridproof.federation.records.environment import versions
 from gridproof.federation.records.parts import ChunkSink, EncodedPart, batches
 from gridproof.federation.studies.study import Study, load_study
+from gridproof.optimizer.recourse.policies import Recourse
 from gridproof.scenarios import errors
 from gridproof.scenarios.errors import ConfigError, FederateLost, FederationError, GridproofError
 from gridproof.scenarios.plan import Plan, plan_from_json

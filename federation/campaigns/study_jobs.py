@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gridproof.federation.members.jobs import Engine, FeederJob, PlannerJob
+from gridproof.federation.members.jobs import FeederJob, PlannerJob
 from gridproof.federation.members.session import SessionSettings
 from gridproof.federation.records.answered import keep_word
 from gridproof.federation.records.begun import missing_ranges
@@ -33,6 +33,7 @@ from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.sampling import sample
 from gridproof.scenarios.scenario import Scenario
+from gridproof.simulator.engine import Engine
 from gridproof.simulator.linear.engine import LinearEngine
 from gridproof.simulator.opendss.engine import OpenDssEngine
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from gridproof.federation.config.restoration import RestorationConfig
+from gridproof.federation.config.scenario_parts import ders_of, limits_of
 from gridproof.federation.config.study import DersConfig, FeederConfig, LimitsConfig, PlannerConfig
 from gridproof.federation.config.study_file import Origin, did_you_mean
 from gridproof.federation.families.restoration_files import read_devices, read_failures
-from gridproof.federation.studies.build import ders_of, limits_of
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.restoration import Device, LineDevices, RestorationCase, RestorationWeights

@@ -26,15 +26,15 @@ from gridproof.federation.field.faults import (
     stuck,
 )
 from gridproof.federation.field.stuck import Observed, observe_under
-from gridproof.federation.members.jobs import Engine, Trace
+from gridproof.federation.trial.trial import Settled, as_stale, with_outcome
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.plan import Plan, Setpoints
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
-from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import Outcome, Verdicts
+from gridproof.simulator.engine import Engine
 
-__all__ = ["Channel", "DeviceReading", "Devices", "Settled", "as_stale"]
+__all__ = ["Channel", "DeviceReading", "Devices"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,16 +71,6 @@ class Devices(Protocol):
     def close(self) -> None:
         """Let go of the connections."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Settled:
-    """One batch, judged: what was applied, what came of it, and what is kept beside it."""
-
-    setpoints: Setpoints
-    snapshots: Snapshots
-    verdicts: Verdicts
-    trace: Trace
 
 
 class Channel:
@@ -294,7 +284,7 @@ class Channel:
                 going[rows[~still]] = False
         brief = _outside(verdicts) & (run <= self._now)
         outcome[brief] = Outcome.FEASIBLE
-        return _with_outcome(verdicts, outcome), np.asarray(run * period_s)
+        return with_outcome(verdicts, outcome), np.asarray(run * period_s)
 
     def _final(
         self, verdicts: Verdicts, found: BoolArray, device: Mapping[str, FloatArray]
@@ -314,26 +304,5 @@ class Channel:
         )
 
 
-def as_stale(verdicts: Verdicts, stale: BoolArray) -> Verdicts:
-    """Judge as *stale* what was applied too late to say anything about the plan.
-
-    Margins stay: they are what the physics did. A realization without recourse or solution,
-    or one that the harness failed on, keeps its outcome.
-    """
-    kept = (Outcome.NO_RECOURSE, Outcome.NO_SOLUTION, Outcome.ERRED)
-    keep = np.isin(verdicts.outcome, kept)
-    return _with_outcome(verdicts, np.where(stale & ~keep, Outcome.STALE, verdicts.outcome))
-
-
 def _outside(verdicts: Verdicts) -> BoolArray:
     return np.isin(verdicts.outcome, (Outcome.VIOLATED, Outcome.NO_SOLUTION))
-
-
-def _with_outcome(verdicts: Verdicts, outcome: IntArray) -> Verdicts:
-    return Verdicts(
-        index=verdicts.index,
-        outcome=outcome,
-        margin=verdicts.margin,
-        element=verdicts.element,
-        phase=verdicts.phase,
-    )

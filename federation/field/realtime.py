@@ -14,8 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 from gridproof.federation.config.faults import RealtimeConfig
-from gridproof.federation.field.channel import as_stale
-from gridproof.federation.members.jobs import Trace
+from gridproof.federation.trial.trial import Trace, as_stale
 from gridproof.federation.wire.frames import now
 from gridproof.scenarios.errors import FederationError
 from gridproof.scenarios.verdict import Verdicts

@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 import numpy as np
-from gridproof.federation.members.jobs import Engine
 from gridproof.scenarios.arrays import BoolArray, IntArray
 from gridproof.scenarios.audit import islands
 from gridproof.scenarios.plan import Plan, Setpoints
@@ -14,6 +13,7 @@ from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import Verdicts, judge
+from gridproof.simulator.engine import Engine
 
 __all__ = ["Observed", "observe_under", "plan_as_it_stands"]
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from gridproof.federation.members.jobs import Engine, Recourse
 from gridproof.federation.records.rows import table_of
 from gridproof.federation.trial.batch import try_batch
+from gridproof.optimizer.recourse.policies import Recourse
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.limits import Limits
 from gridproof.scenarios.plan import Plan
@@ -19,6 +19,7 @@ from gridproof.scenarios.realization import Realizations, realize
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts
+from gridproof.simulator.engine import Engine
 
 __all__ = ["LimitState", "least_margin"]
 

@@ -17,7 +17,6 @@ from gridproof.federation.files import json_text
 from gridproof.federation.inquiries.adversary import worst_realization
 from gridproof.federation.inquiries.limit_state import LimitState, least_margin
 from gridproof.federation.inquiries.rare import RareEvent, subset_simulation
-from gridproof.federation.members.jobs import Engine
 from gridproof.federation.records.answers import ADVERSARY, RARE
 from gridproof.federation.records.keeper import stored_plan
 from gridproof.federation.records.rows import MARGIN_UNITS
@@ -32,6 +31,7 @@ from gridproof.scenarios.errors import ConfigError, StoreError
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.verdict import MarginKind
+from gridproof.simulator.engine import Engine
 from gridproof.simulator.linear.engine import LinearEngine
 from gridproof.simulator.opendss.engine import OpenDssEngine
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from gridproof.federation.field.channel import Settled
-from gridproof.federation.members.jobs import Engine, FeederJob
+from gridproof.federation.members.jobs import FeederJob
+from gridproof.federation.trial.trial import Settled
 from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.verdict import Outcome
+from gridproof.simulator.engine import Engine
 
 __all__ = ["Explains", "first_cause", "keep_first_cause"]
 

@@ -15,17 +15,10 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-from gridproof.federation.field.channel import Settled
 from gridproof.federation.members.causes import keep_first_cause
-from gridproof.federation.members.jobs import (
-    Deadlines,
-    Engine,
-    FeederJob,
-    PlannerJob,
-    Recourse,
-    Trace,
-)
+from gridproof.federation.members.jobs import Deadlines, FeederJob, PlannerJob
 from gridproof.federation.trial.rounds import Tried, mend, settle
+from gridproof.federation.trial.trial import Settled, Trace
 from gridproof.federation.wire.codec import Codec
 from gridproof.federation.wire.frames import Header, expect, now, round_of
 from gridproof.federation.wire.link import Link
@@ -40,11 +33,13 @@ from gridproof.federation.wire.messages import (
     word_in,
 )
 from gridproof.federation.wire.schedule import FEEDER_GRID, PLANNER_GRID
+from gridproof.optimizer.recourse.policies import Recourse
 from gridproof.scenarios.errors import FederateLost, FederationError
 from gridproof.scenarios.plan import Plan, Setpoints, plan_to_json
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import Verdicts, judge
+from gridproof.simulator.engine import Engine
 
 __all__ = [
     "FeederFederate",

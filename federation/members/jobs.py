@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from gridproof.scenarios.arrays import FloatArray
+from gridproof.federation.trial.trial import Trace
+from gridproof.optimizer.recourse.policies import Recourse
 from gridproof.scenarios.plan import Plan, Setpoints
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import Verdicts
+from gridproof.simulator.engine import Engine
 
 if TYPE_CHECKING:
     from gridproof.federation.field.channel import Channel
@@ -20,41 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Deadlines",
-    "Engine",
     "FeederJob",
     "PlannerJob",
-    "Recourse",
     "Sink",
     "States",
-    "Trace",
 ]
-
-Trace = Mapping[str, FloatArray]
-"""What is kept beside a batch's verdicts: (realization,) numbers by column name."""
-
-
-class Engine(Protocol):
-    """What the feeder federate needs of a simulator."""
-
-    def hold(self, plan: Plan, time: int = 0) -> None:
-        """Take up a plan's switch states and roles."""
-        ...
-
-    def observe(self, realizations: Realizations, setpoints: Setpoints) -> Snapshots:
-        """Solve a batch."""
-        ...
-
-    def close(self) -> None:
-        """Free what the engine holds."""
-        ...
-
-
-class Recourse(Protocol):
-    """What the planner federate answers with."""
-
-    def respond(self, realizations: Realizations) -> Setpoints:
-        """Re-dispatch for a batch."""
-        ...
 
 
 class Sink(Protocol):

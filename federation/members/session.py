@@ -14,14 +14,7 @@ from dataclasses import asdict, dataclass, fields
 
 from gridproof.federation.members.attend import attend
 from gridproof.federation.members.federates import FeederFederate, PlannerFederate
-from gridproof.federation.members.jobs import (
-    Deadlines,
-    Engine,
-    FeederJob,
-    PlannerJob,
-    Recourse,
-    Sink,
-)
+from gridproof.federation.members.jobs import Deadlines, FeederJob, PlannerJob, Sink
 from gridproof.federation.members.threads import Note, run_members
 from gridproof.federation.wire.frames import now
 from gridproof.federation.wire.helics_broker import HelicsBroker
@@ -29,8 +22,10 @@ from gridproof.federation.wire.helics_link import HelicsLink
 from gridproof.federation.wire.link import Link, LocalHub
 from gridproof.federation.wire.recorder import Hear, TappedLink
 from gridproof.federation.wire.schedule import FEEDER_GRID, PLANNER_GRID, TimeGrid
+from gridproof.optimizer.recourse.policies import Recourse
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.plan import Plan
+from gridproof.simulator.engine import Engine
 
 __all__ = [
     "MEMBERS",

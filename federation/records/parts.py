@@ -13,10 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from gridproof.federation.members.jobs import Trace
 from gridproof.federation.records.profile import Profile
 from gridproof.federation.records.profile_store import encode_profile
 from gridproof.federation.records.rows import outcome_counts, table_of, with_trace
+from gridproof.federation.trial.trial import Trace
 from gridproof.scenarios.arrays import content_digest
 from gridproof.scenarios.errors import StoreError
 from gridproof.scenarios.plan import Plan, Setpoints

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from gridproof.federation.members.jobs import Trace
+from gridproof.federation.trial.trial import Trace
 from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.limits import VoltageTest
 from gridproof.scenarios.plan import Plan

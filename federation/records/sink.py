@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-from gridproof.federation.members.jobs import Trace
 from gridproof.federation.records.begun import begun_chunks, read_begun
 from gridproof.federation.records.keeper import Keeper, Tally, stored_plan
 from gridproof.federation.records.parts import ChunkSink, plan_digest
@@ -16,6 +15,7 @@ from gridproof.federation.records.profile_store import decode_profile
 from gridproof.federation.records.rows import outcome_counts
 from gridproof.federation.records.stopping import Stopper
 from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.trial.trial import Trace
 from gridproof.scenarios.errors import StoreError
 from gridproof.scenarios.plan import Plan, Setpoints
 from gridproof.scenarios.realization import Realizations

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from gridproof.federation.config.scenario_parts import ders_of, limits_of, phases_short
 from gridproof.federation.config.study import (
     DerConfig,
     DersConfig,
@@ -19,8 +20,6 @@ from gridproof.federation.config.study_file import Origin, did_you_mean
 from gridproof.federation.studies.substation import feeding_sources, with_substations
 from gridproof.scenarios.arrays import PHASES, BoolArray, FloatArray, index_of
 from gridproof.scenarios.feeder import Feeder, LoadModel
-from gridproof.scenarios.fleet import Ders
-from gridproof.scenarios.limits import Limits, VoltageTest
 from gridproof.scenarios.loops import unswitchable_loops
 from gridproof.scenarios.restoration import RestorationCase
 from gridproof.scenarios.restoration_trial import restoration_scenario
@@ -32,8 +31,6 @@ __all__ = [
     "apply_switching",
     "build_scenario",
     "contradictions",
-    "ders_of",
-    "limits_of",
     "loop_faults",
     "nobody_forms",
 ]
@@ -122,7 +119,7 @@ def _der_faults(config: DersConfig, feeder: Feeder, origin: Origin) -> list[str]
             remedy = f'the bus has "{there}"' if there else "the bus has no phase"
             faults.append(origin.fault((*path, "phases"), der.phases, wrong, remedy))
             continue
-        if not _phases_short(der):
+        if not phases_short(der):
             feeds_all.append(name)
         elif config.fleet[name].can_form:
             wrong = f"is not possible: {_short(name, der)}"
@@ -138,13 +135,8 @@ def _der_faults(config: DersConfig, feeder: Feeder, origin: Origin) -> list[str]
     return faults
 
 
-def _phases_short(der: DerConfig) -> str:
-    """Phases that a DER does not feed: it cannot hold their voltage in an island."""
-    return "".join(phase for phase in PHASES if phase not in (der.phases or ""))
-
-
 def _short(name: str, der: DerConfig) -> str:
-    lacking = " and ".join(_phases_short(der))
+    lacking = " and ".join(phases_short(der))
     return f'{name} feeds "{der.phases}" only, so nothing would hold phase {lacking} of its island'
 
 
@@ -226,17 +218,6 @@ def build_scenario(
     )
 
 
-def limits_of(config: LimitsConfig) -> Limits:
-    """Return the operating limits of a study."""
-    return Limits(
-        v_min_pu=config.v_min_pu,
-        v_max_pu=config.v_max_pu,
-        voltage_test=VoltageTest(config.voltage_test),
-        grid_forming_per_island=config.grid_forming_per_island,
-        polygon_sides=config.polygon_sides,
-    )
-
-
 def _shed_usd(config: StudyConfig, feeder: Feeder) -> FloatArray:
     """``α_l``: a weight per block, less for the substation's, and one per load."""
     blocks, objective = len(feeder.blocks.ids), config.objective
@@ -244,35 +225,3 @@ def _shed_usd(config: StudyConfig, feeder: Feeder) -> FloatArray:
     weight[feeder.blocks.of_bus[feeder.sources.bus]] = objective.substation_block_weight_usd
     loads = np.bincount(feeder.block_of_load, minlength=blocks)
     return np.asarray(weight + objective.load_weight_usd * loads)
-
-
-def ders_of(config: DersConfig, feeder: Feeder) -> Ders:
-    """Return the fleet of a study; every DER stands at a bus of the feeder.
-
-    A DER that lacks a phase follows, whatever the defaults say.
-    """
-    position = index_of(feeder.buses.ids)
-    rows: list[DerConfig] = [der.resolved(config.defaults) for der in config.fleet.values()]
-    phases = np.array([[p in (row.phases or "") for p in PHASES] for row in rows], bool)
-    phases = phases.reshape(len(rows), 3)
-    total = np.array([row.capacity_kw for row in rows])
-    p_max = phases * (total / phases.sum(axis=1))[:, None]
-    reactive = p_max * np.array([row.reactive_limit for row in rows], float)[:, None]
-    ramp = p_max * np.array([row.ramp for row in rows], float)[:, None]
-    return Ders(
-        ids=tuple(config.fleet),
-        bus=np.array([position[row.bus] for row in rows], int),
-        phases=phases,
-        p_min_kw=np.zeros_like(p_max),
-        p_max_kw=p_max,
-        q_min_kvar=-reactive,
-        q_max_kvar=reactive,
-        s_max_kva=np.full_like(p_max, np.inf),
-        ramp_kw=ramp,
-        ramp_kvar=ramp,
-        cost_usd_per_kw=np.array([row.cost_usd_per_kw for row in rows], float),
-        redispatch_cost_usd_per_kw=np.array(
-            [row.redispatch_cost_usd_per_kw for row in rows], float
-        ),
-        can_form=np.array([row.can_form and not _phases_short(row) for row in rows], bool),
-    )

@@ -6,13 +6,14 @@ that none of the steps between a draw and its verdict can be left out.
 
 from __future__ import annotations
 
-from gridproof.federation.members.jobs import Engine, Recourse
 from gridproof.federation.trial.rounds import Tried, mend, settle
+from gridproof.optimizer.recourse.policies import Recourse
 from gridproof.scenarios.plan import Plan, Setpoints
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import Verdicts, judge
+from gridproof.simulator.engine import Engine
 
 __all__ = ["try_batch"]
 

@@ -13,8 +13,8 @@ from dataclasses import fields, replace
 from typing import TypeVar
 
 import numpy as np
-from gridproof.federation.field.channel import Settled
-from gridproof.federation.members.jobs import Recourse, Trace
+from gridproof.federation.trial.trial import Settled, Trace
+from gridproof.optimizer.recourse.policies import Recourse
 from gridproof.scenarios.arrays import BoolArray, IntArray
 from gridproof.scenarios.errors import FederationError
 from gridproof.scenarios.plan import Setpoints

@@ -381,3 +381,11 @@ def _der_limits(scenario: Scenario, insets: Insets) -> DerLimits:
         scale=scale,
         inset=insets.der[:, None] * scale,
     )
+
+
+ENOUGH = 0.3
+"""Normalised margin beyond which more of it is worth nothing."""
+
+
+FIRST = 100.0
+"""How much the least margin of all weighs against each kind's."""

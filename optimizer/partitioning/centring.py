@@ -32,20 +32,14 @@ from gridproof.optimizer.network.branches import BASE_KVA
 from gridproof.optimizer.network.devices import add_base_setpoints, add_redispatch, redispatch_usd
 from gridproof.optimizer.network.first_stage import FirstStage
 from gridproof.optimizer.network.flow import Decisions, add_flow
-from gridproof.optimizer.network.network import MARGINS, Margins, Network
+from gridproof.optimizer.network.network import ENOUGH, FIRST, MARGINS, Margins, Network
 from gridproof.optimizer.solver.decomposition import Oracle, Outcome
 from gridproof.optimizer.solver.pyomo_model import solve
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.proof import Termination
 from gridproof.scenarios.realization import realize
 
-__all__ = ["ENOUGH", "FIRST", "centre"]
-
-ENOUGH = 0.3
-"""Normalised margin beyond which more of it is worth nothing."""
-
-FIRST = 100.0
-"""How much the least margin of all weighs against each kind's."""
+__all__ = ["centre"]
 
 
 _ROUNDS = 6

@@ -26,9 +26,8 @@ from gridproof.optimizer.network.limits import (
     island_limits,
     measured_at,
 )
-from gridproof.optimizer.network.network import MARGINS, Network
+from gridproof.optimizer.network.network import ENOUGH, FIRST, MARGINS, Network
 from gridproof.optimizer.network.statemap import Affine, IslandState
-from gridproof.optimizer.partitioning.centring import ENOUGH, FIRST
 from gridproof.optimizer.solver.bases import Rows
 from gridproof.optimizer.solver.parametric import ParametricProgram
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray

@@ -3,9 +3,8 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from gridproof.optimizer.network.first_stage import FirstStage
-from gridproof.optimizer.network.network import MARGINS, Network
+from gridproof.optimizer.network.network import ENOUGH, MARGINS, Network
 from gridproof.optimizer.network.statemap import island_state
-from gridproof.optimizer.partitioning.centring import ENOUGH
 from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.optimizer.partitioning.planner import PartitioningPlanner
 from gridproof.optimizer.recourse.cost import corner_redispatch_usd
