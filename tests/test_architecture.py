@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,8 @@ STOREYS = {
     ),
     "simulator": (("opendss",), ("reader", "linear")),
     "federation": (
-        ("statistics", "config", "wire"), ("trial",), ("field",), ("members",), ("studies",),
-        ("families",), ("adapters",), ("records",), ("campaigns",), ("inquiries",), ("reports",),
+        ("statistics", "config", "wire"), ("trial", "families"), ("field",), ("members",),
+        ("studies",), ("adapters", "records"), ("campaigns",), ("inquiries",), ("reports",),
         ("papers",), ("cli",),
     ),
 }  # fmt: skip
@@ -45,22 +46,31 @@ STOREYS = {
 FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
-def imported(path: Path) -> set[str]:
+def modules(path: Path) -> set[str]:
+    """Every module a file imports, wherever in the file, type-checking imports included."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path}: imports are absolute here"
-            names.add(node.module.split(".")[0])
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return names
+
+
+def imported(path: Path) -> set[str]:
+    """What a file imports, by folder of the house or by library."""
+    parts = [name.split(".") for name in modules(path)]
+    return {name[1] if name[0] == "gridproof" and len(name) > 1 else name[0] for name in parts}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_a_folder_imports_only_what_the_house_allows(path: Path) -> None:
     relative = path.relative_to(ROOT)
     folder = relative.parts[0]
-    foreign = imported(path) - set(sys.stdlib_module_names) - ALLOWED[folder] - {folder}
+    foreign = (
+        imported(path) - set(sys.stdlib_module_names) - ALLOWED[folder] - {folder, "gridproof"}
+    )
     assert not foreign, f"{relative} imports {sorted(foreign)}"
 
 
@@ -71,27 +81,49 @@ def test_an_engine_is_imported_behind_one_door(path: Path) -> None:
         assert relative.startswith(OWNERS[engine]), f"{relative} imports {engine}"
 
 
-def part_of(module: str) -> str:
-    """Name the part of federation/ a module is in; none for what all may use."""
+def part_of(module: str) -> tuple[str, str]:
+    """Name the folder and the part of it a module is in; no part for what all may use."""
     names = module.split(".")
-    return names[1] if names[0] == "federation" and len(names) > 2 else ""
+    inside = len(names) > 3 or (len(names) == 3 and (ROOT / names[1] / names[2]).is_dir())
+    return (names[1], names[2]) if names[0] == "gridproof" and inside else ("", "")
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "federation").rglob("*/*.py")), ids=lambda p: p.stem
-)
-def test_federation_is_built_from_the_ground_up(path: Path) -> None:
-    height = {name: level for level, storey in enumerate(STOREYS) for name in storey}
-    own = path.relative_to(ROOT / "federation").parts[0]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and part_of(node.module):
-            part = part_of(node.module)
-            assert part == own or height[part] < height[own], f"{path} imports {node.module}"
+PARTS = [path for folder in STOREYS for path in sorted((ROOT / folder).rglob("*/*.py"))]
 
 
-def test_every_part_of_federation_has_its_storey() -> None:
-    parts = {path.parent.name for path in (ROOT / "federation").glob("*/__init__.py")}
-    assert parts == {name for storey in STOREYS for name in storey}
+@pytest.mark.parametrize("path", PARTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_folder_is_built_from_the_ground_up(path: Path) -> None:
+    folder, own = path.relative_to(ROOT).parts[:2]
+    height = {name: level for level, storey in enumerate(STOREYS[folder]) for name in storey}
+    for module in modules(path):
+        house, part = part_of(module)
+        if house == folder and part != own and part in height:
+            assert height[part] < height[own], f"{path.relative_to(ROOT)} imports {module}"
+
+
+@pytest.mark.parametrize("folder", STOREYS)
+def test_every_part_has_its_storey(folder: str) -> None:
+    parts = {path.parent.name for path in (ROOT / folder).glob("*/__init__.py")}
+    assert parts == {name for storey in STOREYS[folder] for name in storey}
+
+
+def test_no_files_go_round_in_a_circle() -> None:
+    names = {
+        path: "gridproof." + ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in FILES
+        if path.name != "__init__.py"
+    }
+    known = set(names.values())
+    uses = {name: (modules(path) & known) - {name} for path, name in names.items()}
+    TopologicalSorter(uses).prepare()  # raises, and names the circle it finds
+
+
+def test_nobody_imports_the_house_by_another_name() -> None:
+    # two names would be two modules: classes that are not each other's, state kept twice
+    for folder in (*FOLDERS, "tests", "benchmarks", "examples"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            found = {name.split(".")[0] for name in modules(path)} & set(FOLDERS)
+            assert not found, f"{path.relative_to(ROOT)} imports {found}; say gridproof.…"
 
 
 @pytest.mark.parametrize(
