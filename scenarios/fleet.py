@@ -1,4 +1,8 @@
-"""What the operator can move: distributed energy resources and their limits."""
+"""What the operator can move: DERs and their limits, and what stands behind or beside them.
+
+A storage, a renewable or a CHP is a DER with something more: energy, a sun, a boiler. Its electric
+side is a row of `Ders`, by position; its own table here says the rest.
+"""
 
 from __future__ import annotations
 

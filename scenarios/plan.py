@@ -168,7 +168,8 @@ class Plan:
         """Return the demand the plan asks for: what was drawn, less what it sheds."""
         if not self.partial_ids:
             return drawn
-        share = self.share_of(scenario.feeder.loads.ids)[None, :, :, None]
+        steps = slice(drawn.first_step, drawn.first_step + drawn.p_kw.shape[1])
+        share = self.share_of(scenario.feeder.loads.ids)[None, steps, :, None]
         return replace(drawn, p_kw=drawn.p_kw * share, q_kvar=drawn.q_kvar * share)
 
 

@@ -6,7 +6,7 @@ stream, so chunk size, worker count, order and restarts cannot change what index
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Realizations", "draw", "realize", "uniforms"]
 
+_BY_STEP = ("p_kw", "q_kvar", "available_kw")
 _WORDS_PER_COUNTER = 4  # Philox 4x64 yields four words for each step of its counter
 
 
@@ -33,12 +34,20 @@ class Realizations:
         uncertain load, or one for each of their slots (``Scenario.direction_ids``).
     p_kw, q_kvar
         (realization, time, load, 3) demand per slot of every load, in ``Feeder.loads`` order.
+    available_kw
+        (realization, time, renewable) what each renewable could give, all its phases; without
+        renewables, nothing.
+    first_step
+        The scenario's step that the time axis begins with: a batch may hold all steps, or those
+        that have come to pass.
     """
 
     index: IntArray
     zeta: FloatArray
     p_kw: FloatArray
     q_kvar: FloatArray
+    available_kw: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 0)))
+    first_step: int = 0
 
     def __post_init__(self) -> None:
         n = len(self.index)
@@ -46,15 +55,34 @@ class Realizations:
         object.__setattr__(self, "zeta", frozen(self.zeta, float, (n, -1)))
         object.__setattr__(self, "p_kw", frozen(self.p_kw, float, (n, -1, -1, 3)))
         object.__setattr__(self, "q_kvar", frozen(self.q_kvar, float, (n, -1, -1, 3)))
+        given = self.available_kw if self.available_kw.size else np.zeros((*self.p_kw.shape[:2], 0))
+        object.__setattr__(self, "available_kw", frozen(given, float, (*self.p_kw.shape[:2], -1)))
 
     def __len__(self) -> int:
         return len(self.index)
 
-    def take(self, rows: IntArray | BoolArray) -> Realizations:
+    def take(self, rows: slice | IntArray | BoolArray) -> Realizations:
         """Return the realizations at some positions, in their order, or where a mask is true."""
-        return Realizations(
-            **{field.name: getattr(self, field.name)[rows] for field in fields(self)}
-        )
+        names = ("index", "zeta", "p_kw", "q_kvar", "available_kw")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
+    def holds(self, time: int) -> bool:
+        """Whether the batch has the scenario's step ``time``."""
+        return self.first_step <= time < self.first_step + int(self.p_kw.shape[1])
+
+    def demand_at(self, time: int) -> tuple[FloatArray, FloatArray]:
+        """(realization, load, 3) kW and kvar asked at the scenario's step ``time``."""
+        return self.p_kw[:, time - self.first_step], self.q_kvar[:, time - self.first_step]
+
+    def available_at(self, time: int) -> FloatArray:
+        """(realization, renewable) kW that could be given at the scenario's step ``time``."""
+        return self.available_kw[:, time - self.first_step]
+
+    def at(self, time: int) -> Realizations:
+        """Return the same realizations with one step alone: what is known when it is answered."""
+        k = time - self.first_step
+        parts = {name: getattr(self, name)[:, k : k + 1] for name in _BY_STEP}
+        return replace(self, **parts, first_step=time)
 
 
 def uniforms(seed: int, first: int, count: int, width: int, stream: int = 0) -> FloatArray:
@@ -85,50 +113,71 @@ def uniforms(seed: int, first: int, count: int, width: int, stream: int = 0) -> 
 
 def draw(scenario: Scenario, seed: int, first: int, count: int) -> Realizations:
     """Draw realizations ``first … first + count - 1`` uniformly from the scenario's set."""
-    zeta = 2.0 * uniforms(seed, first, count, scenario.uncertainty.size) - 1.0
+    width = scenario.uncertainty.size + scenario.fleet.renewables.uncertain
+    zeta = 2.0 * uniforms(seed, first, count, width) - 1.0
     return realize(scenario, zeta, np.arange(first, first + count))
 
 
-def realize(scenario: Scenario, zeta: FloatArray, index: IntArray | None = None) -> Realizations:
-    """Turn coordinates of the uncertainty set into load realizations.
+def realize(
+    scenario: Scenario,
+    zeta: FloatArray,
+    index: IntArray | None = None,
+    *,
+    step: int | None = None,
+) -> Realizations:
+    """Turn coordinates of the uncertainty set into realizations of loads and availability.
 
     Parameters
     ----------
     scenario
-        Supplies nominal loads and the set.
+        Supplies nominal loads, renewables and the set.
     zeta
         (realization, direction) coordinates, one per uncertain load, or one per slot of the
-        uncertain loads: ``s_dφ(ζ) = s_dφ⁰ · (1 + spread_d · ζ_dφ)``. Their number tells which;
-        where every load has one slot the two are the same.
+        uncertain loads: ``s_dφ(ζ) = s_dφ⁰ · (1 + spread_d · ζ_dφ)``, at every step alike. Their
+        number tells which; where every load has one slot the two are the same. Uncertain
+        renewables follow, one each: ``a_r(ζ) = a_r⁰ · (1 + spread_r · ζ_r)``; left out, they
+        give what their profile says.
     index
         (realization,) their positions in a campaign; 0, 1, … if not given.
+    step
+        One step alone instead of all.
 
     Raises
     ------
     ValueError
         If there are neither as many coordinates as loads nor as many as slots.
     """
-    box, loads = scenario.uncertainty, len(scenario.feeder.loads.ids)
-    if zeta.shape[1] == box.size:
-        where = index_of(scenario.feeder.loads.ids)
-        factor = np.ones((len(zeta), 1, loads, 1))
-        factor[:, 0, [where[name] for name in box.load_ids], 0] += zeta * box.spread
-    else:
-        slots = scenario.uncertain_slots
-        if zeta.shape[1] != len(slots):
-            raise ValueError(
-                f"{zeta.shape[1]} coordinates found where {box.size} (one per uncertain load) or "
-                f"{len(slots)} (one per slot of them) are needed"
-            )
-        of_load = dict(zip(box.load_ids, box.spread.tolist(), strict=True))
-        spread = np.array([of_load[scenario.feeder.loads.ids[k]] for k in slots[:, 0]])
-        factor = np.ones((len(zeta), 1, loads, 3))
-        factor[:, 0, slots[:, 0], slots[:, 1]] += zeta * spread
+    steps = slice(None) if step is None else slice(step, step + 1)
+    factor, rest = _load_factors(scenario, zeta)
     return Realizations(
         index=np.arange(len(zeta)) if index is None else index,
         zeta=zeta,
-        p_kw=_times(scenario.load_p_kw, factor),
-        q_kvar=_times(scenario.load_q_kvar, factor),
+        p_kw=_times(scenario.load_p_kw[steps], factor),
+        q_kvar=_times(scenario.load_q_kvar[steps], factor),
+        available_kw=scenario.fleet.renewables.available(rest)[:, steps],
+        first_step=0 if step is None else step,
+    )
+
+
+def _load_factors(scenario: Scenario, zeta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(realization, 1, load, 1 or 3) factors of the loads, and the renewables' part of ζ."""
+    box, loads = scenario.uncertainty, scenario.feeder.loads.ids
+    more, slots = scenario.fleet.renewables.uncertain, scenario.uncertain_slots
+    if zeta.shape[1] in (box.size, box.size + more):
+        factor = np.ones((len(zeta), 1, len(loads), 1))
+        where = index_of(loads)
+        of_load = zeta[:, : box.size] * box.spread
+        factor[:, 0, [where[name] for name in box.load_ids], 0] += of_load
+        return factor, zeta[:, box.size :]
+    if zeta.shape[1] in (len(slots), len(slots) + more):
+        by_name = dict(zip(box.load_ids, box.spread.tolist(), strict=True))
+        spread = np.array([by_name[loads[k]] for k in slots[:, 0]])
+        factor = np.ones((len(zeta), 1, len(loads), 3))
+        factor[:, 0, slots[:, 0], slots[:, 1]] += zeta[:, : len(slots)] * spread
+        return factor, zeta[:, len(slots) :]
+    raise ValueError(
+        f"{zeta.shape[1]} coordinates found where {box.size} (one per uncertain load) or "
+        f"{len(slots)} (one per slot of them) are needed, and {more} more for renewables"
     )
 
 

@@ -66,10 +66,15 @@ class Law(Protocol):
         ...
 
 
-def sample(scenario: Scenario, sampler: Sampler, first: int, count: int) -> Realizations:
-    """Realizations ``first … first + count - 1`` of a sampler over the scenario's directions."""
+def sample(
+    scenario: Scenario, sampler: Sampler, first: int, count: int, *, step: int | None = None
+) -> Realizations:
+    """Realizations ``first … first + count - 1`` of a sampler over the scenario's directions.
+
+    At every step, or at one of them.
+    """
     zeta = sampler.coordinates(first, count)
-    return realize(scenario, zeta, np.arange(first, first + count))
+    return realize(scenario, zeta, np.arange(first, first + count), step=step)
 
 
 def _uniform_law(normal: FloatArray) -> FloatArray:

@@ -19,6 +19,7 @@ from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.feeder import Connection, Feeder, LoadModel
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.resources import Fleet
 from gridproof.scenarios.restoration import PHASE_NAMES, RestorationCase
 from gridproof.scenarios.sets import Box
 
@@ -39,6 +40,10 @@ class Scenario:
         The grid and what can be moved on it.
     hours
         (time,) start of each step, hours; a single 0.0 for a snapshot study.
+    duration_h
+        (time,) how long each step lasts, hours; one each if left out.
+    fleet
+        What stands behind or beside the DERs: storage, renewables and the like.
     load_p_kw, load_q_kvar
         (time, load, 3) nominal demand per slot, in ``feeder.loads`` order.
     load_model
@@ -82,11 +87,16 @@ class Scenario:
     slack_usd_per_kw: float
     draws_per_phase: bool = field(default=False, compare=False)
     restoration: RestorationCase | None = None
+    duration_h: FloatArray = field(default_factory=lambda: np.zeros(0))
+    fleet: Fleet = field(default_factory=Fleet)
 
     def __post_init__(self) -> None:
         times, loads = len(self.hours), len(self.feeder.loads.ids)
+        if not len(self.duration_h):
+            object.__setattr__(self, "duration_h", np.ones(times))
         shapes: dict[str, tuple[object, tuple[int, ...]]] = {
             "hours": (float, (times,)),
+            "duration_h": (float, (times,)),
             "load_p_kw": (float, (times, loads, 3)),
             "load_q_kvar": (float, (times, loads, 3)),
             "locked": (bool, (len(self.feeder.switches),)),
@@ -123,24 +133,35 @@ class Scenario:
 
     @property
     def direction_ids(self) -> tuple[str, ...]:
-        """What each coordinate of a draw moves: a load, or a load's slot as in ``s728.ab``."""
+        """What each coordinate of a draw moves: a load, or a load's slot as in ``s728.ab``.
+
+        Renewables whose availability is uncertain come after the loads.
+        """
+        renewables = self.fleet.renewables
+        moving = tuple(n for n, s in zip(renewables.ids, renewables.spread, strict=True) if s > 0.0)
         if not self.draws_per_phase:
-            return self.uncertainty.load_ids
+            return self.uncertainty.load_ids + moving
         loads = self.feeder.loads
-        return tuple(
-            f"{loads.ids[k]}.{(PHASES if loads.connection[k] is Connection.WYE else _PAIRS)[slot]}"
-            for k, slot in self.uncertain_slots.tolist()
+        return (
+            *(
+                f"{loads.ids[k]}."
+                f"{(PHASES if loads.connection[k] is Connection.WYE else _PAIRS)[slot]}"
+                for k, slot in self.uncertain_slots.tolist()
+            ),
+            *moving,
         )
 
     @property
     def direction_spread(self) -> FloatArray:
         """(direction,) half-width of each coordinate of a draw, as a share of nominal."""
-        box = self.uncertainty
+        box, of_renewables = self.uncertainty, self.fleet.renewables.spread
+        moving = of_renewables[of_renewables > 0.0]
         if not self.draws_per_phase:
-            return box.spread
+            return np.concatenate([box.spread, moving])
         spread = dict(zip(box.load_ids, box.spread.tolist(), strict=True))
         loads = self.feeder.loads.ids
-        return np.array([spread[loads[k]] for k, _ in self.uncertain_slots.tolist()], float)
+        slots = [spread[loads[k]] for k, _ in self.uncertain_slots.tolist()]
+        return np.concatenate([np.array(slots, float), moving])
 
     def block_demand_kw(self, time: int = 0) -> FloatArray:
         """(block,) nominal net demand of each block at one step, kW."""
@@ -188,6 +209,7 @@ def _faults(scenario: Scenario) -> list[str]:
         for name, bus in zip(scenario.ders.ids, scenario.ders.bus, strict=True)
         if not 0 <= bus < buses
     ]
+    faults += _fleet_faults(scenario)
     case, steps = scenario.restoration, len(scenario.hours)
     if case is not None and case.feeder is not scenario.feeder:
         faults.append(f"{scenario.name}: the restoration is of another feeder; use the same")
@@ -195,4 +217,22 @@ def _faults(scenario: Scenario) -> list[str]:
         faults.append(
             f"{scenario.name}: {steps} steps; a restoration has {len(PHASE_NAMES)} phases"
         )
+    return faults
+
+
+def _fleet_faults(scenario: Scenario) -> list[str]:
+    fleet, ders, steps = scenario.fleet, scenario.ders.ids, len(scenario.hours)
+    faults = [f"{scenario.name}: {fault}" for fault in fleet.storages.faults()]
+    behind = [(one.ids, one.der) for one in (fleet.storages, fleet.renewables, fleet.chps)]
+    for names, where in behind:
+        faults += [
+            f"{scenario.name}: {name} stands behind DER position {der}; there are {len(ders)} DERs"
+            for name, der in zip(names, where.tolist(), strict=True)
+            if not 0 <= der < len(ders)
+        ]
+    if fleet.renewables.ids and len(fleet.renewables.available_kw) != steps:
+        found = len(fleet.renewables.available_kw)
+        faults.append(f"{scenario.name}: renewables are given for {found} steps; there are {steps}")
+    if not (scenario.duration_h > 0.0).all():
+        faults.append(f"{scenario.name}: a step lasts {scenario.duration_h.min():g} h; more than 0")
     return faults

@@ -12,13 +12,22 @@ from enum import IntEnum, StrEnum
 
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray, frozen
+from gridproof.scenarios.carried import Passage
 from gridproof.scenarios.limits import VoltageTest
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.restoration_live import damage_margin
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.snapshot import Snapshots
 
-__all__ = ["DELIVERY_TOLERANCE", "MarginKind", "Outcome", "Verdicts", "breaches", "judge"]
+__all__ = [
+    "DELIVERY_TOLERANCE",
+    "MarginKind",
+    "Outcome",
+    "Verdicts",
+    "breaches",
+    "judge",
+    "kinds_of",
+]
 
 DELIVERY_TOLERANCE = 1e-3
 """Share of the requested load the physics may miss before the model itself is at fault."""
@@ -45,6 +54,20 @@ class MarginKind(StrEnum):
     CAPABILITY = "capability"
     RAMP = "ramp"
     DAMAGE = "damage"
+    ENERGY = "energy"
+
+
+def kinds_of(scenario: Scenario) -> tuple[MarginKind, ...]:
+    """Kinds of limits a scenario has.
+
+    Damage only where something failed, energy only where something stores or depends on weather.
+    """
+    fleet, absent = scenario.fleet, set()
+    if scenario.restoration is None:
+        absent.add(MarginKind.DAMAGE)
+    if not fleet.storages.ids and not fleet.renewables.ids:
+        absent.add(MarginKind.ENERGY)
+    return tuple(kind for kind in MarginKind if kind not in absent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,7 +87,7 @@ class Verdicts:
         the whole margin).
     element
         (realization, kind) position of the worst element: bus, line, transformer, DER, DER,
-        failed line; -1 where the margin is not finite.
+        failed line, DER; -1 where the margin is not finite.
     phase
         (realization, kind) slot of the worst element, -1 where it has none.
     """
@@ -91,7 +114,13 @@ class Verdicts:
         return Verdicts(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
-def judge(snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int = 0) -> Verdicts:
+def judge(
+    snapshots: Snapshots,
+    plan: Plan,
+    scenario: Scenario,
+    time: int = 0,
+    passage: Passage | None = None,
+) -> Verdicts:
     """Hold solved realizations against every limit of the scenario.
 
     Parameters
@@ -105,6 +134,9 @@ def judge(snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int = 0) -
         Ratings and limits.
     time
         The step.
+    passage
+        What passed through the step, where steps are tried one after another: its stored
+        energies and ramps are then judged, too.
 
     Returns
     -------
@@ -113,7 +145,7 @@ def judge(snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int = 0) -
         planned-live bus dead; ``erred`` where the physics served another load than asked.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # a diverged state may hold anything
-        parts = _all_margins(snapshots, plan, scenario, time)
+        parts = _all_margins(snapshots, plan, scenario, time, passage)
     worst = [_worst(values) for values in parts]
     margin = np.stack([w[0] for w in worst], axis=1)
     element = np.stack([w[1] for w in worst], axis=1)
@@ -149,7 +181,7 @@ def breaches(
     plan, scenario, time
         As in `judge`, whose *violated* is a breach of any kind by any element.
     """
-    parts = _all_margins(snapshots, plan, scenario, time)
+    parts = _all_margins(snapshots, plan, scenario, time, None)
     return {
         kind: np.asarray((values < -scenario.limits.tolerance).any(axis=2))
         for kind, values in zip(MarginKind, parts, strict=True)
@@ -157,7 +189,7 @@ def breaches(
 
 
 def _all_margins(
-    snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int
+    snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int, passage: Passage | None
 ) -> list[FloatArray]:
     """Margins (realization, element, slot) of every kind, in the order of `MarginKind`."""
     return [
@@ -166,6 +198,7 @@ def _all_margins(
         _transformer_margins(snapshots, scenario),
         *_der_margins(snapshots, plan, scenario, time),
         _damage_margins(snapshots, plan, scenario, time),
+        _energy_margins(snapshots, scenario, time, passage),
     ]
 
 
@@ -235,3 +268,31 @@ def _der_margins(
         np.where(live, capability / scale, np.inf),
         np.where(live, ramp / scale, np.inf),
     )
+
+
+def _energy_margins(
+    snapshots: Snapshots, scenario: Scenario, time: int, passage: Passage | None
+) -> FloatArray:
+    """(realization, der, 1) distance from the energy band's edges, or what was not there.
+
+    As a share of what a storage holds between its edges; of a renewable as a share of its
+    capability, and only where it was asked for more than there was.
+    """
+    fleet, count = scenario.fleet, len(snapshots)
+    margin = np.full((count, len(scenario.ders.ids)), np.inf)
+    if passage is None:
+        return margin[:, :, None]
+    storages, hours = fleet.storages, float(scenario.duration_h[time])
+    band = storages.energy_max_kwh - storages.energy_min_kwh
+    after = passage.after.energy_kwh
+    least = storages.energy_min_kwh
+    if time == len(scenario.hours) - 1:
+        least = np.maximum(least, storages.end_min_kwh)
+    inside = np.minimum(after - least, storages.energy_max_kwh - after) / band
+    lacking = np.abs(passage.missing_kw)
+    short = -lacking[:, storages.der] * hours / band
+    margin[:, storages.der] = np.where(short < 0.0, np.minimum(inside, short), inside)
+    capability = np.maximum(scenario.ders.p_max_kw.sum(axis=1), 1.0)[fleet.renewables.der]
+    short = -lacking[:, fleet.renewables.der] / capability
+    margin[:, fleet.renewables.der] = np.where(short < 0.0, short, np.inf)
+    return margin[:, :, None]

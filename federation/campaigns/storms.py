@@ -26,6 +26,7 @@ from gridproof.federation.studies.sampling import DESIGNS
 from gridproof.federation.studies.study import Study
 from gridproof.federation.studies.wiring import rounds_of
 from gridproof.federation.trial.batch import try_batch
+from gridproof.federation.trial.trial import Trial
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.arrays import content_digest
@@ -268,17 +269,12 @@ def _tried(
     loads = sample(scenario, run.sampler(run.seed), index * run.loads, run.loads)
     engine = OpenDssEngine(scenario)
     try:
-        engine.hold(plan, LAST_PHASE)
+        trial = Trial(engine, scenario, plan)
+        trial.enter(LAST_PHASE)
         policy = run.study.config.campaign.recourse
-        seen, verdicts = try_batch(
-            loads,
-            plan,
-            scenario,
-            recourse=make_recourse(policy, plan, scenario, LAST_PHASE),
-            engine=engine,
-            rounds=rounds_of(run.study.config),
-            step=LAST_PHASE,
-        )
+        recourse = make_recourse(policy, plan, scenario, LAST_PHASE)
+        rounds = rounds_of(run.study.config)
+        seen, verdicts = try_batch(trial, loads, recourse=recourse, rounds=rounds)
     finally:
         engine.close()
     counts = np.bincount(verdicts.outcome, minlength=max(Outcome) + 1)

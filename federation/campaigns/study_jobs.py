@@ -26,7 +26,7 @@ from gridproof.federation.studies.foreign import own_word, refuse_ours
 from gridproof.federation.studies.study import Study, write_resolved
 from gridproof.federation.studies.wiring import channel_of, pace_of, rounds_of, trace_columns
 from gridproof.optimizer.planner import make_planner
-from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.optimizer.recourse.policies import Recourse, Stepwise, make_recourse
 from gridproof.optimizer.solver.decomposition import PlanProgress
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.plan import Plan
@@ -103,12 +103,20 @@ def make_planner_job(
     return PlannerJob(
         scenario=scenario,
         make_plan=make_plan,
-        make_recourse=lambda made: make_recourse(
-            config.campaign.recourse, made, scenario, study.step
-        ),
-        step=study.step,
+        make_recourse=lambda made: recourse_of(study, made),
+        steps=study.steps,
         word=own_word({"config": config.model_dump(mode="json")}),
     )
+
+
+def recourse_of(study: Study, plan: Plan) -> Recourse:
+    """Return who answers, at every step that is tried."""
+    policy, scenario = study.config.campaign.recourse, study.scenario
+
+    def at(step: int) -> Recourse:
+        return make_recourse(policy, plan, scenario, step)
+
+    return at(study.steps[0]) if len(study.steps) == 1 else Stepwise(at)
 
 
 def make_feeder_job(
@@ -201,8 +209,8 @@ def feeder_job_of(
     """
     campaign, scenario = study.config.campaign, study.scenario
 
-    def draw(first: int, count: int) -> Realizations:
-        return sample(scenario, study.sampler, first, count)
+    def draw(first: int, count: int, step: int | None = None) -> Realizations:
+        return sample(scenario, study.sampler, first, count, step=step)
 
     channel, pace = channel_of(study, draw), pace_of(study)
     rounds = rounds_of(study.config)
@@ -219,7 +227,7 @@ def feeder_job_of(
         keep_trace=sink.keep_trace if traced else None,
         keep_cause=sink.keep_cause,
         rounds=rounds,
-        step=study.step,
+        steps=study.steps,
         make_second=(lambda _: LinearEngine(scenario)) if campaign.judge == "both" else None,
     )
 

@@ -26,13 +26,12 @@ from gridproof.federation.field.faults import (
     stuck,
 )
 from gridproof.federation.field.stuck import Observed, observe_under
-from gridproof.federation.trial.trial import Settled, as_stale, with_outcome
+from gridproof.federation.trial.trial import Settled, Trial, as_stale, with_outcome
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.plan import Plan, Setpoints
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.verdict import Outcome, Verdicts
-from gridproof.simulator.engine import Engine
 
 __all__ = ["Channel", "DeviceReading", "Devices"]
 
@@ -153,19 +152,19 @@ class Channel:
         asked = self._loads_at(sent_s, index)
         return measured(asked, self._scenario, self._faults, self._seed, number)
 
-    def settle(self, engine: Engine, plan: Plan, batch: Realizations, answer: Setpoints) -> Settled:
+    def settle(self, trial: Trial, batch: Realizations, answer: Setpoints) -> Settled:
         """Apply an answer as the devices would, solve and judge.
 
         Parameters
         ----------
-        engine
-            Holds the plan, and holds it again afterwards.
-        plan, batch
-            What is tried, and the loads at each realization's time.
+        trial
+            What is tried, at the step it has entered.
+        batch
+            The loads at each realization's time.
         answer
             To `question`, row by row.
         """
-        now, times_s = self._now, self._times(batch.index)
+        now, times_s, plan = self._now, self._times(batch.index), trial.plan
         commands = self._commands(times_s)
         found, commanded = self._commanded(plan, commands, answer)
         ders = self._scenario.ders
@@ -176,8 +175,8 @@ class Channel:
         p, q, device = self._through_devices(applied[0][:, now], applied[1][:, now])
         held = stuck(self._faults, self._scenario, self._seed, batch.index, times_s)
         given = self._given(batch.index, found[:, now], p, q, plan)
-        seen = observe_under(engine, self._scenario, plan, batch, given, held, self._step)
-        verdicts, outside_s = self._ride_through(engine, plan, seen, times_s, found, applied, held)
+        seen = observe_under(trial, batch, given, held)
+        verdicts, outside_s = self._ride_through(trial, seen, times_s, found, applied, held)
         verdicts = self._final(verdicts, found[:, now], device)
         trace: dict[str, FloatArray] = {
             "age_s": times_s - commands.sent_s[:, now],
@@ -249,8 +248,7 @@ class Channel:
 
     def _ride_through(  # noqa: PLR0917
         self,
-        engine: Engine,
-        plan: Plan,
+        trial: Trial,
         seen: Observed,
         times_s: FloatArray,
         found: BoolArray,
@@ -275,10 +273,8 @@ class Channel:
                 index = verdicts.index[rows]
                 loads = self._loads_at(at, index)
                 p, q = (values[rows, k] for values in applied)
-                given = self._given(index, found[rows, k], p, q, plan)
-                other = observe_under(
-                    engine, self._scenario, plan, loads, given, held[rows], self._step
-                )
+                given = self._given(index, found[rows, k], p, q, trial.plan)
+                other = observe_under(trial, loads, given, held[rows])
                 still = _outside(other.verdicts)
                 run[rows[still]] += 1
                 going[rows[~still]] = False

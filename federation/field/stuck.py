@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 import numpy as np
+from gridproof.federation.trial.trial import Trial
 from gridproof.scenarios.arrays import BoolArray, IntArray
 from gridproof.scenarios.audit import islands
 from gridproof.scenarios.plan import Plan, Setpoints
@@ -13,11 +14,10 @@ from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import Verdicts, judge
-from gridproof.simulator.engine import Engine
 
 __all__ = ["Observed", "observe_under", "plan_as_it_stands"]
 
-T = TypeVar("T", Realizations, Setpoints, Snapshots, Verdicts)
+T = TypeVar("T", Snapshots, Verdicts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,69 +67,50 @@ def plan_as_it_stands(
     return replace(standing, energized=energized)
 
 
-def observe_under(  # noqa: PLR0917
-    engine: Engine,
-    scenario: Scenario,
-    plan: Plan,
-    batch: Realizations,
-    setpoints: Setpoints,
-    stuck: BoolArray,
-    time: int = 0,
+def observe_under(
+    trial: Trial, batch: Realizations, setpoints: Setpoints, stuck: BoolArray
 ) -> Observed:
     """Solve and judge each realization under its own switch states.
 
     Parameters
     ----------
-    engine
-        Holds the plan, and holds it again afterwards.
-    scenario, plan
-        What is tried.
+    trial
+        What is tried, at the step it has entered.
     batch, setpoints
         Of equal length and order.
     stuck
         (realization, switch) switches that did not act.
-    time
-        The step that is tried.
     """
+    scenario, plan, time = trial.scenario, trial.plan, trial.step
     feeder = scenario.feeder
     moved = stuck & (plan.closed[time] != feeder.lines.closed[feeder.switches]) & ~scenario.locked
     count = moved.sum(axis=1)
     if not count.any():
-        snapshots = engine.observe(batch, setpoints)
-        verdicts = judge(snapshots, plan, scenario, time)
+        snapshots, verdicts = trial.observe(batch, setpoints)
         return Observed(snapshots=snapshots, verdicts=verdicts, switches_stuck=count)
     patterns, which = np.unique(moved, axis=0, return_inverse=True)
     rows, parts = [], []
     for k, pattern in enumerate(patterns):
         mine = np.flatnonzero(which.ravel() == k)
-        parts.append(_observe(engine, scenario, plan, batch, setpoints, mine, pattern, time))
+        parts.append(_observe(trial, batch.take(mine), setpoints.take(mine), pattern))
         rows.append(mine)
-    engine.hold(plan, time)
     order = np.argsort(np.concatenate(rows), kind="stable")
     return Observed(
-        snapshots=_rows(_joined([snapshots for snapshots, _ in parts]), order),
-        verdicts=_rows(_joined([verdicts for _, verdicts in parts]), order),
+        snapshots=_joined([snapshots for snapshots, _ in parts]).take(order),
+        verdicts=_joined([verdicts for _, verdicts in parts]).take(order),
         switches_stuck=count,
     )
 
 
-def _observe(  # noqa: PLR0917
-    engine: Engine,
-    scenario: Scenario,
-    plan: Plan,
-    batch: Realizations,
-    setpoints: Setpoints,
-    rows: IntArray,
-    pattern: BoolArray,
-    time: int,
+def _observe(
+    trial: Trial, batch: Realizations, setpoints: Setpoints, pattern: BoolArray
 ) -> tuple[Snapshots, Verdicts]:
+    scenario, plan, time = trial.scenario, trial.plan, trial.step
     standing = plan_as_it_stands(plan, scenario, pattern, time) if pattern.any() else plan
     if standing is None:
-        snapshots = _unsolved(scenario, batch.index[rows])
+        snapshots = _unsolved(scenario, batch.index)
         return snapshots, judge(snapshots, plan, scenario, time)
-    engine.hold(standing, time)
-    snapshots = engine.observe(_rows(batch, rows), _rows(setpoints, rows))
-    return snapshots, judge(snapshots, standing, scenario, time)
+    return trial.observe(batch, setpoints, standing)
 
 
 def _unsolved(scenario: Scenario, index: IntArray) -> Snapshots:
@@ -151,10 +132,6 @@ def _unsolved(scenario: Scenario, index: IntArray) -> Snapshots:
         requested_kw=np.full(n, np.nan),
         losses_kw=np.full(n, np.nan),
     )
-
-
-def _rows(batch: T, rows: IntArray) -> T:
-    return type(batch)(**{f.name: getattr(batch, f.name)[rows] for f in fields(batch)})
 
 
 def _joined(parts: list[T]) -> T:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from gridproof.federation.records.rows import table_of
 from gridproof.federation.trial.batch import try_batch
+from gridproof.federation.trial.trial import Trial
 from gridproof.optimizer.recourse.policies import Recourse
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.limits import Limits
@@ -64,7 +65,8 @@ class LimitState:
         self.evaluations = 0
         self.erred = 0
         self._step = step
-        self._engine.hold(plan, step)
+        self._trial = Trial(self._engine, scenario, plan)
+        self._trial.enter(step)
 
     def __enter__(self) -> LimitState:
         return self
@@ -76,13 +78,7 @@ class LimitState:
         """Judge every row of ``zeta`` (point, direction), as a campaign would."""
         drawn = realize(self._scenario, zeta)
         snapshots, verdicts = try_batch(
-            drawn,
-            self._plan,
-            self._scenario,
-            recourse=self._recourse,
-            engine=self._engine,
-            rounds=self._rounds,
-            step=self._step,
+            self._trial, drawn, recourse=self._recourse, rounds=self._rounds
         )
         self.evaluations += len(zeta)
         self.erred += int((verdicts.outcome == Outcome.ERRED).sum())

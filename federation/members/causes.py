@@ -53,18 +53,9 @@ def first_cause(engine: Engine, batch: Realizations, settled: Settled) -> tuple[
     asked, given = float(seen.requested_kw[row][0]), float(seen.delivered_kw[row][0])
     said = f"{given:.5g} kW are served where {asked:.5g} kW are asked for"
     if isinstance(engine, Explains):
-        found = engine.explain(_rows(batch, row), _told(settled.setpoints, row))
+        found = engine.explain(batch.take(row), _told(settled.setpoints, row))
         said += f"; {found}" if found else ""
     return int(settled.verdicts.index[rows[0]]), said
-
-
-def _rows(batch: Realizations, row: slice) -> Realizations:
-    return Realizations(
-        index=batch.index[row],
-        zeta=batch.zeta[row],
-        p_kw=batch.p_kw[row],
-        q_kvar=batch.q_kvar[row],
-    )
 
 
 def _told(setpoints: Setpoints, row: slice) -> Setpoints:

@@ -1,6 +1,7 @@
 """The planner and the feeder as federates: thin coats around callables.
 
-One exchange is a federation second (`schedule`): the feeder publishes a batch of
+One exchange is a federation second (`schedule`), and is of one step of one batch: the feeder
+publishes the batch's
 realizations at ``t + 0.5``, the planner reads and answers it at ``t + 1``, the feeder
 observes, judges and keeps it at ``t + 1.5`` and publishes verdicts with the next batch. The
 run counts only if the feeder saw N of N realizations and each side said *done* to the other.
@@ -9,18 +10,14 @@ A job with `rounds` asks again within a batch, one second for each round.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from gridproof.federation.members.causes import keep_first_cause
-from gridproof.federation.members.jobs import Deadlines, FeederJob, PlannerJob
-from gridproof.federation.trial.rounds import Tried, mend, settle
-from gridproof.federation.trial.trial import Settled, Trace
+from gridproof.federation.members.jobs import Deadlines, PlannerJob
+from gridproof.federation.trial.rounds import Tried
 from gridproof.federation.wire.codec import Codec
-from gridproof.federation.wire.frames import Header, expect, now, round_of
+from gridproof.federation.wire.frames import expect, now, round_of
 from gridproof.federation.wire.link import Link
 from gridproof.federation.wire.messages import (
     FEEDER_PORTS,
@@ -28,29 +25,22 @@ from gridproof.federation.wire.messages import (
     Catalogue,
     Status,
     parse,
-    read_plan,
     switch_states_of,
-    word_in,
 )
-from gridproof.federation.wire.schedule import FEEDER_GRID, PLANNER_GRID
+from gridproof.federation.wire.schedule import PLANNER_GRID
 from gridproof.optimizer.recourse.policies import Recourse
+from gridproof.scenarios.carried import Carried
 from gridproof.scenarios.errors import FederateLost, FederationError
-from gridproof.scenarios.plan import Plan, Setpoints, plan_to_json
+from gridproof.scenarios.plan import Plan, plan_to_json
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.snapshot import Snapshots
-from gridproof.scenarios.verdict import Verdicts, judge
-from gridproof.simulator.engine import Engine
 
-__all__ = [
-    "FeederFederate",
-    "PlannerFederate",
-    "settle",
-]
+__all__ = ["Federate", "PlannerFederate"]
 
 Phase = Literal["joined", "planning", "planned", "running", "done", "failed"]
 
 
-class _Federate:
+class Federate:
     """What both have in common: the status port and the wait for the next own time."""
 
     def __init__(self, link: Link, deadlines: Deadlines, first_s: float) -> None:
@@ -85,7 +75,7 @@ class _Federate:
         return reading.payload
 
 
-class PlannerFederate(_Federate):
+class PlannerFederate(Federate):
     """Makes the plan, then answers realizations until the feeder says done."""
 
     def __init__(
@@ -97,7 +87,7 @@ class PlannerFederate(_Federate):
         clock: Callable[[], float] = now,
     ) -> None:
         super().__init__(link, deadlines or Deadlines(), PLANNER_GRID.next_after(0.0))
-        self._job, self._codec = job, Codec.of(job.scenario, clock=clock, step=job.step)
+        self._job, self._codec = job, Codec.of(job.scenario, clock=clock, steps=job.steps)
 
     def run(self) -> Plan:
         """Run from joining to done; returns the plan.
@@ -118,7 +108,7 @@ class PlannerFederate(_Federate):
         plan = self._job.make_plan()
         recourse = self._job.make_recourse(plan)
         link.publish("plan", plan_to_json(plan).encode())
-        link.publish("switch_states", switch_states_of(plan, self._job.step).encode())
+        link.publish("switch_states", switch_states_of(plan, self._job.steps[0]).encode())
         self._say("planned", message=self._job.word)
         answered = self._answer(recourse)
         self._say("done", answered, answered)
@@ -150,24 +140,34 @@ class PlannerFederate(_Federate):
                 round_, reply = round_ + 1, tried.again(measured)
             else:
                 sequence, round_ = sequence + 1, 0
-                batch = self._asked(sequence)
-                reply = recourse.respond(batch)
+                batch, carried = self._asked(sequence)
+                reply = (
+                    recourse.respond(batch) if carried is None else recourse.respond(batch, carried)
+                )
                 if not np.array_equal(reply.index, batch.index):
                     raise FederationError(
                         f"the recourse answered {len(reply.index)} realizations, "
                         f"{len(batch)} were asked: it must keep their index and order"
                     )
                 tried, answered = Tried(recourse, batch, reply), answered + len(batch)
-            payload = self._codec.pack_setpoints(reply, sequence=sequence, round=round_)
+            payload = self._codec.pack_setpoints(
+                reply, sequence=sequence, round=round_, step=batch.first_step
+            )
             self._link.publish("setpoints", payload)
 
-    def _asked(self, sequence: int) -> Realizations:
-        port = "feeder/realizations"
-        header, batch = self._codec.read_realizations(
-            self._must_read(port, f"realizations of exchange {sequence}"), port
+    def _asked(self, sequence: int) -> tuple[Realizations, Carried | None]:
+        port, steps = "feeder/realizations", self._job.steps
+        payload = self._must_read(port, f"realizations of exchange {sequence}")
+        header, batch = self._codec.read_realizations(payload, port)
+        expect(
+            header,
+            sequence=sequence,
+            first=header.first,
+            count=header.count,
+            port=port,
+            step=steps[(sequence - 1) % len(steps)],
         )
-        expect(header, sequence=sequence, first=header.first, count=header.count, port=port)
-        return batch
+        return batch, self._codec.read_carried(payload, port)
 
     def _measured(self, sequence: int, round_: int) -> Snapshots | None:
         """Read what a further round asks with; None if there is no further round."""
@@ -183,221 +183,6 @@ class PlannerFederate(_Federate):
             count=header.count,
             port=port,
             round=round_,
+            step=header.step,
         )
         return seen
-
-
-class FeederFederate(_Federate):
-    """Draws, holds the plan, observes, judges and keeps; done at N of N."""
-
-    def __init__(
-        self,
-        job: FeederJob,
-        link: Link,
-        deadlines: Deadlines | None = None,
-        *,
-        measurements: bool = False,
-        clock: Callable[[], float] = now,
-    ) -> None:
-        super().__init__(link, deadlines or Deadlines(), FEEDER_GRID.next_after(0.0))
-        whole = job.ranges if isinstance(job.ranges, Sequence) else ()
-        self._total = sum(count for _, count in whole)  # 0: not known beforehand
-        self._job, self._measurements, self._clock = job, measurements, clock
-        self._rehearsed = 0  # realizations asked for before the clock starts, and not kept
-        self._questions = 1 if job.channel is None else job.channel.questions  # per realization
-        total = self._total * self._questions
-        self._codec = Codec.of(job.scenario, total, clock=clock, step=job.step)
-
-    def run(self) -> Plan:
-        """Run from joining to done; returns the plan that was tried, as it came.
-
-        Raises
-        ------
-        FederationError
-            `FederateLost`, `DeadlinePassed`, or a message that is not as agreed.
-        """
-        link, states = self._link, self._job.states
-        link.publishes(FEEDER_PORTS if states is None else {**FEEDER_PORTS, **states.ports})
-        link.reads({f"planner/{port}": kind for port, kind in PLANNER_PORTS.items()})
-        link.enter(deadline_s=self._deadlines.join_s)
-        link.publish("catalogue", self._codec.catalogue.encode())
-        self._say("joined", 0, self._total)
-        self._step("the planner's first status", "planner", self._deadlines.step_s)
-        plan = self._await_plan()
-        self._codec = self._codec.holding(plan)
-        self._job.sink.accept(plan)
-        with ExitStack() as closing:
-            engines = []
-            for make in (self._job.make_engine, self._job.make_second):
-                if make is not None:
-                    engines.append(make(plan))
-                    closing.callback(engines[-1].close)
-                    engines[-1].hold(plan, self._job.step)
-            if self._job.channel is not None:
-                closing.callback(self._job.channel.close)
-                self._job.channel.start(plan)
-            done = self._try_all(engines, plan)
-        if self._total and done != self._total:
-            raise FederationError(f"{done} of {self._total} realizations were judged")
-        answered = (done + self._rehearsed) * self._questions
-        self._say("done", answered, answered)
-        self._await_done(answered)
-        return plan
-
-    def _await_plan(self) -> Plan:
-        self._step("the plan", "planner", self._deadlines.plan_s)
-        payload = self._must_read("planner/plan", "the plan")
-        if self._job.hear is not None:
-            self._job.hear(word_in(self._link.read("planner/status"), "planner/status"))
-        return read_plan(payload, self._job.scenario, "planner/plan")
-
-    def _ranges(self) -> Iterator[tuple[int, int]]:
-        """Every batch to try; in real time the first twice.
-
-        What is computed once, on the first question, must not make the first steps late.
-        """
-        ranges = iter(self._job.ranges)
-        if self._job.pace is not None:
-            first = next(ranges, None)
-            yield from () if first is None else (first, first)
-        yield from ranges
-
-    def _try_all(self, engines: Sequence[Engine], plan: Plan) -> int:
-        done = 0
-        for sequence, (first, count) in enumerate(self._ranges(), start=1):
-            drawn = self._job.draw(first, count)
-            batch = plan.asked(drawn, self._job.scenario)
-            rehearsal = self._job.pace is not None and sequence == 1
-            if self._job.pace is not None and not rehearsal:
-                self._job.pace.await_step()
-            self._say("running", done * self._questions, self._total * self._questions)
-            channel, asked_s = self._job.channel, self._clock()
-            question = batch if channel is None else channel.question(batch)
-            self._link.publish(
-                "realizations", self._codec.pack_realizations(question, sequence=sequence)
-            )
-            self._step(f"set-points of exchange {sequence}", "planner", self._deadlines.step_s)
-            header, answer = self._read_answer(sequence, question)
-            if rehearsal:
-                self._settled(engines[0], plan, batch, answer, None)
-                self._rehearsed = count
-                continue
-            if self._job.rounds:
-                settled = self._mended(engines[0], plan, batch, answer, (sequence, done))
-            else:
-                times_s = asked_s, header.sent_s
-                settled = self._settled(engines[0], plan, batch, answer, times_s)
-            snapshots, verdicts = settled.snapshots, settled.verdicts
-            if self._job.keep_trace is not None:
-                self._job.keep_trace(settled.trace)
-            keep_first_cause(self._job, engines[0], batch, settled)
-            if len(engines) == 1:
-                self._job.sink.write(drawn, settled.setpoints, snapshots, verdicts)
-            else:
-                _, second = self._judged(engines[1], plan, batch, answer)
-                self._job.sink.write(drawn, settled.setpoints, snapshots, verdicts, second)
-            self._publish_results(snapshots, verdicts, sequence)
-            if self._job.states is not None:
-                told = settled.setpoints
-                for port, text in self._job.states.of(
-                    engines[0], plan, batch, told, snapshots
-                ).items():
-                    self._link.publish(port, text)
-            done += count
-        return done
-
-    def _settled(
-        self,
-        engine: Engine,
-        plan: Plan,
-        batch: Realizations,
-        answer: Setpoints,
-        times_s: tuple[float, float] | None,
-    ) -> Settled:
-        """Apply an answer, solve and judge.
-
-        ``times_s`` are when it was asked for and sent; None where no clock runs.
-        """
-        channel = self._job.channel
-        pace = None if times_s is None else self._job.pace
-        trace: Trace = {} if pace is None or times_s is None else pace.arrived(*times_s)
-        if channel is not None:
-            settled = channel.settle(engine, plan, batch, answer)
-        else:
-            snapshots, verdicts = self._judged(engine, plan, batch, answer)
-            settled = Settled(setpoints=answer, snapshots=snapshots, verdicts=verdicts, trace={})
-        if pace is None:
-            return settled
-        verdicts = pace.judged(settled.verdicts, trace)
-        return replace(settled, verdicts=verdicts, trace={**settled.trace, **trace})
-
-    def _mended(
-        self,
-        engine: Engine,
-        plan: Plan,
-        batch: Realizations,
-        answer: Setpoints,
-        progress: tuple[int, int],
-    ) -> Settled:
-        """Apply an answer, and ask again; ``progress`` is the exchange and what is done."""
-        sequence, done = progress
-
-        def observe(some: Realizations, told: Setpoints) -> tuple[Snapshots, Verdicts]:
-            snapshots = engine.observe(some, told)
-            return snapshots, judge(snapshots, plan, self._job.scenario, self._job.step)
-
-        def ask(number: int, measured: Snapshots) -> Setpoints:
-            self._say("running", done, self._total, f"round {number} of exchange {sequence}")
-            self._link.publish(
-                "measurements",
-                self._codec.pack_measurements(measured, sequence=sequence, round=number),
-            )
-            awaited = f"set-points of round {number} of exchange {sequence}"
-            self._step(awaited, "planner", self._deadlines.step_s)
-            port, first = "planner/setpoints", int(measured.index[0])
-            header, reply = self._codec.read_setpoints(
-                self._must_read(port, awaited), port, measured.index
-            )
-            expect(
-                header,
-                sequence=sequence,
-                first=first,
-                count=len(measured),
-                port=port,
-                round=number,
-            )
-            return reply
-
-        return mend(batch, answer, rounds=self._job.rounds, observe=observe, ask=ask)
-
-    def _judged(
-        self, engine: Engine, plan: Plan, batch: Realizations, answer: Setpoints
-    ) -> tuple[Snapshots, Verdicts]:
-        snapshots = engine.observe(batch, answer)
-        verdicts = judge(snapshots, plan, self._job.scenario, self._job.step)
-        return snapshots, settle(verdicts, answer)
-
-    def _read_answer(self, sequence: int, question: Realizations) -> tuple[Header, Setpoints]:
-        port = "planner/setpoints"
-        payload = self._must_read(port, f"set-points of exchange {sequence}")
-        header, answer = self._codec.read_setpoints(payload, port)
-        first, count = int(question.index[0]), len(question)
-        expect(header, sequence=sequence, first=first, count=count, port=port)
-        return header, answer
-
-    def _publish_results(self, snapshots: Snapshots, verdicts: Verdicts, sequence: int) -> None:
-        if self._measurements:
-            self._link.publish(
-                "measurements", self._codec.pack_measurements(snapshots, sequence=sequence)
-            )
-        self._link.publish("verdicts", self._codec.pack_verdicts(verdicts, sequence=sequence))
-
-    def _await_done(self, done: int) -> None:
-        self._step("the planner's last word", "planner", self._deadlines.step_s)
-        payload = self._must_read("planner/status", "the planner's last word")
-        status = parse(Status, payload, "planner/status")
-        if (status.phase, status.done) != ("done", done):
-            raise FederateLost(
-                f"planner/status: the planner ended {status.phase} after answering "
-                f"{status.done} of {done} realizations; it must say done"
-            )

@@ -80,8 +80,8 @@ class PlannerJob:
         Called once; a `PlanError` ends the run and surfaces as itself.
     make_recourse
         Called once with the plan.
-    step
-        The step of the plan that is tried.
+    steps
+        The steps of the plan that are tried, in order; the recourse answers each of them.
     word
         What it says of itself, in its status, when it has planned.
     """
@@ -89,7 +89,7 @@ class PlannerJob:
     scenario: Scenario
     make_plan: Callable[[], Plan]
     make_recourse: Callable[[Plan], Recourse]
-    step: int = 0
+    steps: tuple[int, ...] = (0,)
     word: str = ""
 
 
@@ -104,10 +104,11 @@ class FeederJob:
     make_engine
         Called once with the plan; the federate calls ``hold`` and ``close``.
     draw
-        ``(first, count)`` to realizations.
+        ``(first, count)`` to realizations; ``(first, count, step=k)`` to one step of them, where
+        several are tried.
     ranges
-        ``(first, count)`` of every batch still to do, one exchange each. If it is no sequence
-        (work handed out as it is done), the number of realizations is not known beforehand.
+        ``(first, count)`` of every batch still to do, one exchange for each of its steps. If it
+        is no sequence (work handed out as it is done), how many is not known beforehand.
     sink
         Where results go.
     make_second
@@ -123,8 +124,9 @@ class FeederJob:
     rounds
         Most further rounds in which the planner is asked again, with measurements, for what
         is outside a limit; without a channel only.
-    step
-        The step of the plan that is held, judged and kept.
+    steps
+        The steps of the plan that are tried, in order. Several are lived through one after the
+        other: what a realization carries out of one it brings into the next.
     states
         Publishes solved states in somebody else's form, if not None.
     hear
@@ -133,7 +135,7 @@ class FeederJob:
 
     scenario: Scenario
     make_engine: Callable[[Plan], Engine]
-    draw: Callable[[int, int], Realizations]
+    draw: Callable[..., Realizations]
     ranges: Iterable[tuple[int, int]]
     sink: Sink
     make_second: Callable[[Plan], Engine] | None = None
@@ -142,7 +144,7 @@ class FeederJob:
     keep_trace: Callable[[Trace], None] | None = None
     keep_cause: Callable[[int, str], None] | None = None
     rounds: int = 0
-    step: int = 0
+    steps: tuple[int, ...] = (0,)
     states: States | None = None
     hear: Callable[[str], None] | None = None
 

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 
 from gridproof.federation.members.attend import attend
-from gridproof.federation.members.federates import FeederFederate, PlannerFederate
+from gridproof.federation.members.federates import PlannerFederate
+from gridproof.federation.members.feeder_federate import FeederFederate
 from gridproof.federation.members.jobs import Deadlines, FeederJob, PlannerJob, Sink
 from gridproof.federation.members.threads import Note, run_members
 from gridproof.federation.wire.frames import now

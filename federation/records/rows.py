@@ -15,7 +15,7 @@ from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.snapshot import Snapshots
-from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts
+from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts, kinds_of
 
 __all__ = [
     "MARGIN_UNITS",
@@ -23,7 +23,7 @@ __all__ = [
     "outcome_counts",
     "row_schema",
     "table_of",
-    "with_damage",
+    "with_kinds",
     "with_trace",
 ]
 
@@ -59,7 +59,7 @@ def row_schema(
         pa.field("outcome", _OUTCOME_TYPE),
         *([pa.field("outcome_linear", _OUTCOME_TYPE)] if both else []),
     ]
-    for kind in MarginKind:
+    for kind in kinds_of(scenario):
         fields += [
             pa.field(f"margin_{kind.value}", pa.float64()),
             pa.field(f"element_{kind.value}", pa.string()),
@@ -119,11 +119,12 @@ def table_of(
     columns: dict[str, Any] = {"index": pa.array(realizations.index)}
     for k, name in enumerate(scenario.direction_ids):
         columns[f"zeta_{name}"] = pa.array(realizations.zeta[:, k])
-    columns["load_kw"] = pa.array(_row_sums(realizations.p_kw[:, time]))
+    columns["load_kw"] = pa.array(_row_sums(realizations.demand_at(time)[0]))
     columns["outcome"] = _outcomes(verdicts)
     if second is not None:
         columns["outcome_linear"] = _outcomes(second)
-    for k, kind in enumerate(MarginKind):
+    for kind in kinds_of(scenario):
+        k = list(MarginKind).index(kind)
         columns[f"margin_{kind.value}"] = pa.array(verdicts.margin[:, k], from_pandas=True)
         columns[f"element_{kind.value}"] = _named(_elements(scenario, kind), verdicts.element[:, k])
         columns[f"phase_{kind.value}"] = _named(_slots(scenario, kind), verdicts.phase[:, k])
@@ -138,12 +139,20 @@ def table_of(
     return pa.table(columns, schema=row_schema(scenario, both=second is not None))
 
 
-def with_damage(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
-    """Append what parts of before damage was judged have not: null, where it is asked for."""
-    for stem, of in (("margin", pa.float64()), ("element", pa.string()), ("phase", pa.string())):
-        name = f"{stem}_{MarginKind.DAMAGE.value}"
-        if name in columns and name not in rows.column_names:
-            rows = rows.append_column(name, pa.nulls(len(rows), of))
+def with_kinds(rows: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:
+    """Append kinds of limits that a part's scenario has none of: margins without end, no element.
+
+    Those that are asked for, or all.
+    """
+    for kind in MarginKind:
+        for stem in ("margin", "element", "phase"):
+            name = f"{stem}_{kind.value}"
+            if name in rows.column_names or (columns is not None and name not in columns):
+                continue
+            if stem == "margin":
+                rows = rows.append_column(name, pa.array(np.full(len(rows), np.inf)))
+            else:
+                rows = rows.append_column(name, pa.nulls(len(rows), pa.string()))
     return rows
 
 
@@ -217,6 +226,7 @@ def _elements(scenario: Scenario, kind: MarginKind) -> tuple[str, ...]:
         MarginKind.TRANSFORMER: feeder.transformers.ids,
         MarginKind.CAPABILITY: scenario.ders.ids,
         MarginKind.RAMP: scenario.ders.ids,
+        MarginKind.ENERGY: scenario.ders.ids,
         MarginKind.DAMAGE: feeder.lines.ids,
     }
     return ids[kind]

@@ -38,7 +38,7 @@ from gridproof.federation.records.parts import (
     chunk_range,
     encode_part,
 )
-from gridproof.federation.records.rows import with_damage
+from gridproof.federation.records.rows import with_kinds
 from gridproof.federation.studies.foreign import FOREIGN, answerer_words, own_word
 from gridproof.scenarios.errors import StoreError
 
@@ -321,7 +321,7 @@ class CampaignStore:
                 with pq.ParquetFile(path, page_checksum_verification=True) as file:
                     names = None if columns is None else list(columns)
                     found = file.read(columns=names, use_threads=False)
-                    yield found if names is None else with_damage(found, names)
+                    yield found if names is None else with_kinds(found, names)
             except (pa.ArrowException, OSError) as error:
                 raise StoreError(torn(path, error)) from error
 

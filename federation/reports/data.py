@@ -17,7 +17,7 @@ from gridproof.federation.records.parts import CHUNK_ROWS, plan_digest
 from gridproof.federation.records.profile import Profile, element_ids
 from gridproof.federation.records.profile_store import read_profile
 from gridproof.federation.records.reading import Reading, read_campaign
-from gridproof.federation.records.rows import MARGIN_UNITS, outcome_codes, with_damage
+from gridproof.federation.records.rows import MARGIN_UNITS, outcome_codes, with_kinds
 from gridproof.federation.records.stopping import counted_chunks
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.records.streams import HeldColumns
@@ -45,7 +45,6 @@ WORST = 10
 """Realizations listed with everything that is kept of them."""
 
 _CHECKPOINTS = 160
-_DAMAGE = tuple(f"{stem}_{MarginKind.DAMAGE.value}" for stem in ("margin", "element", "phase"))
 _UNSOLVED = (Outcome.NO_SOLUTION, Outcome.NO_RECOURSE, Outcome.ERRED)
 
 
@@ -263,7 +262,7 @@ def _rows(
     found: dict[int, dict[str, Any]] = {}
     for chunk, some in wanted.items():
         (table,) = store.tables(None, [chunk])
-        table = with_damage(table, _DAMAGE)
+        table = with_kinds(table)
         first, _ = store.chunk_range(chunk)
         for row in table.take([index - first for index in some]).to_pylist():
             found[row["index"]] = _with_failures(row, scenario)

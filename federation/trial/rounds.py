@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 from gridproof.federation.trial.trial import Settled, Trace
-from gridproof.optimizer.recourse.policies import Recourse
+from gridproof.optimizer.recourse.policies import CANNOT_CORRECT, Correcting, Recourse
 from gridproof.scenarios.arrays import BoolArray, IntArray
 from gridproof.scenarios.errors import FederationError
 from gridproof.scenarios.plan import Setpoints
@@ -52,12 +52,8 @@ class Tried:
         FederationError
             If the policy cannot correct itself, or was measured what it was not asked.
         """
-        correct = getattr(self._recourse, "correct", None)
-        if correct is None:
-            raise FederationError(
-                "the feeder asks again with measurements, which this recourse cannot use; run "
-                'both federates with [campaign] recourse = "ac", or both with another'
-            )
+        if not isinstance(self._recourse, Correcting):
+            raise FederationError(CANNOT_CORRECT)
         rows = np.searchsorted(self._batch.index, measured.index)
         rows = np.minimum(rows, len(self._batch) - 1)
         if not np.array_equal(self._batch.index[rows], measured.index):
@@ -65,7 +61,8 @@ class Tried:
                 f"measurements of realizations {measured.index[:5]}… came for a batch of "
                 f"{self._batch.index[:5]}…"
             )
-        reply: Setpoints = correct(self._batch.take(rows), self._answer.take(rows), measured)
+        told = self._batch.take(rows), self._answer.take(rows)
+        reply = self._recourse.correct(*told, measured)
         if not np.array_equal(reply.index, measured.index):
             raise FederationError("the recourse must keep the index and order of what it corrects")
         self._answer = _put(self._answer, rows, reply)

@@ -1,4 +1,11 @@
-"""What a trial hands on: a batch that was put to the physics and judged, and what is kept beside."""
+"""The one place where set-points meet the physics: deliver, observe, judge, carry.
+
+Everything that tries a plan walks through it, step by step::
+
+    trial.enter(step, carried)                 the engine holds the step's part of the plan
+    snapshots, verdicts = trial.observe(…)     as often as need be: again, in part, otherwise
+    carried = trial.leave(snapshots)           what the next step is entered with
+"""
 
 from __future__ import annotations
 
@@ -7,11 +14,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
-from gridproof.scenarios.plan import Setpoints
+from gridproof.scenarios.carried import Carried, Passage, carry, deliver
+from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.snapshot import Snapshots
-from gridproof.scenarios.verdict import Outcome, Verdicts
+from gridproof.scenarios.verdict import Outcome, Verdicts, judge
+from gridproof.simulator.engine import Engine
 
-__all__ = ["Settled", "Trace", "as_stale", "with_outcome"]
+__all__ = ["Settled", "Trace", "Trial", "as_stale", "with_outcome"]
 
 
 Trace = Mapping[str, FloatArray]
@@ -28,6 +39,86 @@ class Settled:
     trace: Trace
 
 
+class Trial:
+    """A plan under an engine.
+
+    Parameters
+    ----------
+    engine
+        Held and asked here; closed by whoever made it.
+    scenario, plan
+        What is tried.
+    """
+
+    def __init__(self, engine: Engine, scenario: Scenario, plan: Plan) -> None:
+        self.engine, self.scenario, self.plan = engine, scenario, plan
+        self.step = 0
+        self._held: tuple[int, Plan] | None = None
+        self._carried: Carried | None = None
+        self._index = np.zeros(0, np.int64)
+
+    def enter(
+        self, step: int, index: IntArray | None = None, carried: Carried | None = None
+    ) -> None:
+        """Hold one step of the plan.
+
+        Parameters
+        ----------
+        step
+            Which.
+        index, carried
+            What each realization of the batch brings into it; None where a step is an instant
+            of its own, and neither energies nor ramps from step to step are judged.
+        """
+        self.step, self._carried = step, carried
+        self._index = np.zeros(0, np.int64) if index is None else index
+        self._hold(self.plan)
+
+    def observe(
+        self, batch: Realizations, setpoints: Setpoints, standing: Plan | None = None
+    ) -> tuple[Snapshots, Verdicts]:
+        """Put set-points to the physics and judge what comes of it.
+
+        Parameters
+        ----------
+        batch, setpoints
+            Of equal length and order; realizations of the batch that was entered with.
+        standing
+            What stands instead of the plan where switches did not act.
+        """
+        plan = self.plan if standing is None else standing
+        self._hold(plan)
+        if self._carried is None:
+            snapshots = self.engine.observe(batch, setpoints)
+            return snapshots, judge(snapshots, plan, self.scenario, self.step)
+        before = self._brought(batch.index)
+        delivery = deliver(self.scenario, self.step, batch, setpoints, before)
+        snapshots = self.engine.observe(batch, delivery.setpoints)
+        passage = Passage(
+            before=before,
+            after=carry(self.scenario, self.step, before, snapshots),
+            missing_kw=delivery.missing_kw,
+        )
+        return snapshots, judge(snapshots, plan, self.scenario, self.step, passage)
+
+    def leave(self, snapshots: Snapshots) -> Carried | None:
+        """Return what the batch takes into the next step, given how this one ended."""
+        if self._carried is None:
+            return None
+        before = self._brought(snapshots.index)
+        return carry(self.scenario, self.step, before, snapshots)
+
+    def _brought(self, index: IntArray) -> Carried:
+        assert self._carried is not None
+        return self._carried.take(np.searchsorted(self._index, index))
+
+    def _hold(self, plan: Plan) -> None:
+        if self._held is None or self._held[0] != self.step or self._held[1] is not plan:
+            self._held = None  # should the engine refuse, nothing is held
+            self.engine.hold(plan, self.step)
+            self._held = self.step, plan
+
+
 def as_stale(verdicts: Verdicts, stale: BoolArray) -> Verdicts:
     """Judge as *stale* what was applied too late to say anything about the plan.
 
@@ -40,6 +131,7 @@ def as_stale(verdicts: Verdicts, stale: BoolArray) -> Verdicts:
 
 
 def with_outcome(verdicts: Verdicts, outcome: IntArray) -> Verdicts:
+    """Return the verdicts with other outcomes, margins as they are."""
     return Verdicts(
         index=verdicts.index,
         outcome=outcome,

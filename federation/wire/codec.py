@@ -10,12 +10,13 @@ import numpy as np
 from gridproof.federation.wire.frames import Frame, FrameKind, Header, decode, encode, finite, now
 from gridproof.federation.wire.messages import Catalogue, Column, catalogue_of
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.carried import Carried, start
 from gridproof.scenarios.errors import FederationError
 from gridproof.scenarios.plan import Plan, Setpoints
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.snapshot import Snapshots
-from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts
+from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts, kinds_of
 from numpy.typing import NDArray
 
 __all__ = ["Codec"]
@@ -37,7 +38,7 @@ class Codec:
     clock
         Stamps send times, seconds since 1970.
     forming
-        (der,) those that a plan makes grid-forming; set-points must say what they hold.
+        (time, der) those that a plan makes grid-forming; set-points must say what they hold.
     """
 
     scenario: Scenario
@@ -51,15 +52,15 @@ class Codec:
         scenario: Scenario,
         realizations_total: int = 0,
         clock: Callable[[], float] = now,
-        step: int = 0,
+        steps: tuple[int, ...] = (0,),
     ) -> Codec:
-        """Return the codec of a scenario, one step of which is tried."""
-        catalogue = catalogue_of(scenario, realizations_total, step)
+        """Return the codec of a scenario, some steps of which are tried."""
+        catalogue = catalogue_of(scenario, realizations_total, steps)
         return cls(scenario=scenario, catalogue=catalogue, clock=clock)
 
     def holding(self, plan: Plan) -> Codec:
         """Return the codec of set-points under a plan."""
-        return replace(self, forming=plan.grid_forming[self.catalogue.step])
+        return replace(self, forming=plan.grid_forming)
 
     def agree(self, other: Catalogue, port: str) -> None:
         """Hold the peer's catalogue against our own.
@@ -76,34 +77,77 @@ class Codec:
                 f"{port}: scenario_digest is {digests[0][:12]}…, ours is {digests[1][:12]}…; "
                 "run both federates from the same study file"
             )
-        for name in ("time_steps", "step", "realizations", "setpoints", "measurements", "verdicts"):
+        for name in (
+            "time_steps",
+            "steps",
+            "realizations",
+            "setpoints",
+            "measurements",
+            "verdicts",
+        ):
             theirs, ours = getattr(other, name), getattr(own, name)
             if theirs != ours:
                 raise FederationError(f"{port}: {name} differ: {_difference(theirs, ours)}")
 
     # ------------------------------------------------------------------ realizations
-    def pack_realizations(self, batch: Realizations, *, sequence: int, round: int = 0) -> bytes:
-        """Return a batch's bytes; raises `FederationError` on a gap in ``index``."""
-        held = self.scenario.feeder.loads.slots
-        columns = [batch.zeta, _sent(batch.p_kw, held), _sent(batch.q_kvar, held)]
-        header = _header(FrameKind.REALIZATIONS, batch.index, sequence, round)
+    def pack_realizations(
+        self,
+        batch: Realizations,
+        *,
+        sequence: int,
+        round: int = 0,
+        step: int = 0,
+        carried: Carried | None = None,
+    ) -> bytes:
+        """Return the bytes of one step of a batch, and of what it brings into the step.
+
+        Raises
+        ------
+        FederationError
+            On a gap in ``index``.
+        """
+        held, fleet = self.scenario.feeder.loads.slots, self.scenario.fleet
+        columns = [batch.zeta, *(_sent(demand, held) for demand in batch.demand_at(step))]
+        if fleet.renewables.ids:
+            columns.append(batch.available_at(step))
+        if fleet.carries:
+            brought = start(self.scenario, len(batch)) if carried is None else carried
+            before = np.nan_to_num(brought.p_kw, nan=0.0)
+            columns += [brought.energy_kwh, _sent(before, self.scenario.ders.phases)]
+        header = _header(FrameKind.REALIZATIONS, batch.index, sequence, round, step)
         return encode(header, columns, clock=self.clock)
 
     def read_realizations(self, payload: bytes, port: str) -> tuple[Header, Realizations]:
         """Read a batch; raises `FederationError` on anything but finite numbers."""
         columns = self.catalogue.realizations
         frame = self._frame(payload, FrameKind.REALIZATIONS, columns, port, strict=True)
-        zeta, p, q = _split(frame.rows, columns)
-        held, steps = self.scenario.feeder.loads.slots, self.catalogue.time_steps
+        zeta, p, q, *rest = _split(frame.rows, columns)
+        held = self.scenario.feeder.loads.slots
+        available = rest[0] if self.scenario.fleet.renewables.ids else np.zeros((len(p), 0))
         return frame.header, Realizations(
             index=_index(frame.header),
             zeta=zeta,
-            p_kw=_placed(p.reshape(len(p), steps, held.sum()), held),
-            q_kvar=_placed(q.reshape(len(q), steps, held.sum()), held),
+            p_kw=_placed(p, held)[:, None],
+            q_kvar=_placed(q, held)[:, None],
+            available_kw=available[:, None],
+            first_step=self._step(frame.header, port),
         )
 
+    def read_carried(self, payload: bytes, port: str) -> Carried | None:
+        """Read what a batch brings into its step; None where nothing is ever carried."""
+        if not self.scenario.fleet.carries:
+            return None
+        columns = self.catalogue.realizations
+        frame = self._frame(payload, FrameKind.REALIZATIONS, columns, port, strict=True)
+        energy, before = _split(frame.rows, columns)[-2:]
+        p_kw = _placed(before, self.scenario.ders.phases)
+        first = frame.header.step == self.catalogue.steps[0]
+        return Carried(energy_kwh=energy, p_kw=np.full_like(p_kw, np.nan) if first else p_kw)
+
     # -------------------------------------------------------------------- set-points
-    def pack_setpoints(self, answer: Setpoints, *, sequence: int, round: int = 0) -> bytes:
+    def pack_setpoints(
+        self, answer: Setpoints, *, sequence: int, round: int = 0, step: int = 0
+    ) -> bytes:
         """Return an answer's bytes."""
         has, able = self.scenario.ders.phases, self.scenario.ders.can_form
         if not np.isnan(answer.source_v_pu[:, ~able]).all():
@@ -114,7 +158,7 @@ class Codec:
             _sent(answer.q_kvar, has),
             np.nan_to_num(answer.source_v_pu[:, able], nan=0.0),
         ]
-        header = _header(FrameKind.SETPOINTS, answer.index, sequence, round)
+        header = _header(FrameKind.SETPOINTS, answer.index, sequence, round, step)
         return encode(header, columns, clock=self.clock)
 
     def read_setpoints(
@@ -132,7 +176,8 @@ class Codec:
         has, able = self.scenario.ders.phases, self.scenario.ders.can_form
         source = np.full((len(frame.rows), len(able)), np.nan)
         source[:, able] = np.where(held == 0.0, np.nan, held)
-        if self.forming is not None and np.isnan(source[:, self.forming]).any():
+        step = self._step(frame.header, port)
+        if self.forming is not None and np.isnan(source[:, self.forming[step]]).any():
             raise FederationError(
                 f"{port}: source_v is 0 for a DER that the plan makes grid-forming; expected the "
                 "magnitude it holds, pu"
@@ -146,7 +191,9 @@ class Codec:
         )
 
     # ------------------------------------------------------------------ measurements
-    def pack_measurements(self, seen: Snapshots, *, sequence: int, round: int = 0) -> bytes:
+    def pack_measurements(
+        self, seen: Snapshots, *, sequence: int, round: int = 0, step: int = 0
+    ) -> bytes:
         """Return solved states' bytes."""
         feeder, ders = self.scenario.feeder, self.scenario.ders
         phases = feeder.buses.phases
@@ -161,7 +208,7 @@ class Codec:
             seen.der_q_kvar[:, ders.phases],
             np.stack([seen.delivered_kw, seen.requested_kw, seen.losses_kw], axis=1),
         ]
-        header = _header(FrameKind.MEASUREMENTS, seen.index, sequence, round)
+        header = _header(FrameKind.MEASUREMENTS, seen.index, sequence, round, step)
         return encode(header, columns, clock=self.clock)
 
     def read_measurements(self, payload: bytes, port: str) -> tuple[Header, Snapshots]:
@@ -187,15 +234,18 @@ class Codec:
         )
 
     # ---------------------------------------------------------------------- verdicts
-    def pack_verdicts(self, verdicts: Verdicts, *, sequence: int, round: int = 0) -> bytes:
+    def pack_verdicts(
+        self, verdicts: Verdicts, *, sequence: int, round: int = 0, step: int = 0
+    ) -> bytes:
         """Return verdicts' bytes."""
+        kinds = _places(self.scenario)
         columns: list[NDArray[Any]] = [
             verdicts.outcome[:, None],
-            verdicts.margin,
-            verdicts.element,
-            verdicts.phase,
+            verdicts.margin[:, kinds],
+            verdicts.element[:, kinds],
+            verdicts.phase[:, kinds],
         ]
-        header = _header(FrameKind.VERDICTS, verdicts.index, sequence, round)
+        header = _header(FrameKind.VERDICTS, verdicts.index, sequence, round, step)
         return encode(header, columns, clock=self.clock)
 
     def read_verdicts(self, payload: bytes, port: str) -> tuple[Header, Verdicts]:
@@ -210,14 +260,23 @@ class Codec:
         for name, part in (("element", element), ("phase", phase)):
             if not (np.isfinite(part) & (part == np.trunc(part)) & (part >= -1)).all():
                 raise FederationError(f"{port}: {name} must be whole numbers from -1 upward")
-        assert margin.shape[1] == len(MarginKind)
+        kinds, shape = _places(self.scenario), (len(outcome), len(MarginKind))
+        whole = {
+            "margin": np.full(shape, np.inf),  # of a kind that there is none of
+            "element": np.full(shape, -1, np.int64),
+            "phase": np.full(shape, -1, np.int64),
+        }
+        for name, part in (("margin", margin), ("element", element), ("phase", phase)):
+            whole[name][:, kinds] = part
         return frame.header, Verdicts(
-            index=_index(frame.header),
-            outcome=outcome[:, 0].astype(np.int64),
-            margin=margin,
-            element=element.astype(np.int64),
-            phase=phase.astype(np.int64),
+            index=_index(frame.header), outcome=outcome[:, 0].astype(np.int64), **whole
         )
+
+    def _step(self, header: Header, port: str) -> int:
+        if header.step not in self.catalogue.steps:
+            tried = ", ".join(map(str, self.catalogue.steps))
+            raise FederationError(f"{port}: step is {header.step}; the catalogue tries {tried}")
+        return header.step
 
     def _frame(
         self, payload: bytes, kind: FrameKind, columns: Columns, port: str, *, strict: bool
@@ -229,14 +288,20 @@ class Codec:
         return frame
 
 
-def _header(kind: FrameKind, index: IntArray, sequence: int, round_: int) -> Header:
+def _header(kind: FrameKind, index: IntArray, sequence: int, round_: int, step: int) -> Header:
     """Say which realizations; those of a further round may have gaps."""
     first, count = (int(index[0]) if len(index) else 0), len(index)
     if not round_ and not np.array_equal(index, np.arange(first, first + count)):
         raise FederationError(
             f"a batch of {kind.name.lower()} must run without gaps; found indices {index[:5]}…"
         )
-    return Header(kind=kind, sequence=sequence, first=first, count=count, round=round_)
+    return Header(kind=kind, sequence=sequence, first=first, count=count, round=round_, step=step)
+
+
+def _places(scenario: Scenario) -> list[int]:
+    """Positions in `MarginKind` of the kinds a scenario has."""
+    every = list(MarginKind)
+    return [every.index(kind) for kind in kinds_of(scenario)]
 
 
 def _index(header: Header) -> IntArray:

@@ -22,7 +22,7 @@ from gridproof.scenarios.feeder import Connection
 from gridproof.scenarios.plan import Plan, plan_from_json, plan_schema
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.strict_json import load_json
-from gridproof.scenarios.verdict import MarginKind
+from gridproof.scenarios.verdict import kinds_of
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 __all__ = [
@@ -75,24 +75,25 @@ class Column(_Message):
     quantity: str = Field(description="what is counted")
     unit: str = Field(description="its unit; 1 for a pure number")
     positive: str = Field(default="", description="what a positive number means")
-    steps: int = Field(default=1, ge=1, description="repeats of the ids, one for each time step")
     ids: tuple[str, ...] = Field(strict=False, description="element, or element.slot, in order")
 
     @property
     def width(self) -> int:
         """Numbers in a row."""
-        return self.steps * len(self.ids)
+        return len(self.ids)
 
 
 class Catalogue(_Message):
     """What the feeder's and the planner's numeric messages hold; sent once, at time 0."""
 
-    format: Literal["gridproof-catalogue/1"] = "gridproof-catalogue/1"
+    format: Literal["gridproof-catalogue/2"] = "gridproof-catalogue/2"
     study: str
     scenario_digest: str = Field(description="SHA-256 of the scenario; empty if not to be checked")
     realizations_total: int = Field(ge=0, description="realizations the feeder will send")
     time_steps: int = Field(ge=1)
-    step: int = Field(default=0, ge=0, description="the step of the plan that is tried")
+    steps: tuple[int, ...] = Field(
+        default=(0,), strict=False, description="the steps that are tried, in order, per batch"
+    )
     realizations: tuple[Column, ...]
     setpoints: tuple[Column, ...]
     measurements: tuple[Column, ...]
@@ -169,9 +170,11 @@ def switch_states_of(plan: Plan, time: int = 0) -> SwitchStates:
     )
 
 
-def catalogue_of(scenario: Scenario, realizations_total: int = 0, step: int = 0) -> Catalogue:
-    """List what every numeric message of this scenario holds, and the step that is tried."""
-    feeder, ders, steps = scenario.feeder, scenario.ders, len(scenario.hours)
+def catalogue_of(
+    scenario: Scenario, realizations_total: int = 0, steps: tuple[int, ...] = (0,)
+) -> Catalogue:
+    """List what every numeric message of this scenario holds, and the steps that are tried."""
+    feeder, ders, fleet = scenario.feeder, scenario.ders, scenario.fleet
     loads = [
         f"{name}.{(PHASES if kind is Connection.WYE else PAIRS)[slot]}"
         for name, kind, held in zip(
@@ -186,12 +189,11 @@ def catalogue_of(scenario: Scenario, realizations_total: int = 0, step: int = 0)
     def col(quantity: str, unit: str, ids: tuple[str, ...], positive: str = "") -> Column:
         return Column(quantity=quantity, unit=unit, positive=positive, ids=ids)
 
-    def demand(quantity: str, unit: str) -> Column:
-        return Column(
-            quantity=quantity, unit=unit, positive="consumed", steps=steps, ids=tuple(loads)
-        )
-
-    kinds = tuple(kind.value for kind in MarginKind)
+    carried = (
+        col("energy", "kWh", fleet.storages.ids, "stored as the step begins"),
+        col("before_p", "kW", injections, "injected at the step before; 0 before the first"),
+    )
+    kinds = tuple(kind.value for kind in kinds_of(scenario))
     injected = (
         col("p", "kW", injections, "injected"),
         col("q", "kvar", injections, "injected"),
@@ -200,12 +202,14 @@ def catalogue_of(scenario: Scenario, realizations_total: int = 0, step: int = 0)
         study=scenario.name,
         scenario_digest=scenario.digest(),
         realizations_total=realizations_total,
-        time_steps=steps,
-        step=step,
+        time_steps=len(scenario.hours),
+        steps=steps,
         realizations=(
             col("zeta", "1", scenario.direction_ids, "above nominal"),
-            demand("p", "kW"),
-            demand("q", "kvar"),
+            col("p", "kW", tuple(loads), "consumed"),
+            col("q", "kvar", tuple(loads), "consumed"),
+            *([col("available", "kW", fleet.renewables.ids)] if fleet.renewables.ids else []),
+            *(carried if fleet.carries else ()),
         ),
         setpoints=(
             col("found", "1", ("re-dispatch",), "1 where one exists, else 0"),

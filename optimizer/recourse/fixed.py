@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from gridproof.scenarios.carried import Carried
 from gridproof.scenarios.plan import Setpoints
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class FixedRecourse:
     def __init__(self, plan: Plan, scenario: Scenario, time: int = 0) -> None:  # noqa: ARG002
         self._plan, self._time = plan, time
 
-    def respond(self, realizations: Realizations) -> Setpoints:
+    def respond(self, realizations: Realizations, carried: Carried | None = None) -> Setpoints:  # noqa: ARG002
         """Return the base set-points for every realization."""
         found = np.ones(len(realizations), dtype=bool)
         return base_setpoints(self._plan, self._time, realizations, found)

@@ -20,6 +20,7 @@ from gridproof.optimizer.recourse.slopes import with_slopes
 from gridproof.optimizer.separation.island_recourse import uncertain_directions
 from gridproof.optimizer.separation.region import gray_signs
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.carried import Carried
 from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.lindist import load_shares
 from gridproof.scenarios.plan import Setpoints
@@ -54,7 +55,7 @@ class LinearRecourse:
         stage = FirstStage.of(plan, time)
         self.islands = [Island(self.network, stage, blocks) for blocks in stage.islands(scenario)]
 
-    def respond(self, realizations: Realizations) -> Setpoints:
+    def respond(self, realizations: Realizations, carried: Carried | None = None) -> Setpoints:  # noqa: ARG002
         """Return re-dispatched set-points; the base's where no re-dispatch exists.
 
         Raises
@@ -88,10 +89,11 @@ class LinearRecourse:
             return np.zeros(len(realizations), dtype=bool)
         inside: BoolArray = np.all(np.abs(realizations.zeta) <= 1.0, axis=1)
         for first in range(0, len(realizations), _AT_ONCE):
-            rows, t = slice(first, first + _AT_ONCE), self.time
-            told = realize(self.scenario, realizations.zeta[rows])
-            inside[rows] &= (told.p_kw[:, t] == realizations.p_kw[rows, t]).all(axis=(1, 2))
-            inside[rows] &= (told.q_kvar[:, t] == realizations.q_kvar[rows, t]).all(axis=(1, 2))
+            rows = slice(first, first + _AT_ONCE)
+            told = realize(self.scenario, realizations.zeta[rows], step=self.time)
+            asked = realizations.demand_at(self.time)
+            for one, other in zip(told.demand_at(self.time), asked, strict=True):
+                inside[rows] &= (one == other[rows]).all(axis=(1, 2))
         self._check_models(realizations, ~inside)
         return inside
 
@@ -101,8 +103,9 @@ class LinearRecourse:
             [bool(s.p_per_w or s.q_per_w) for s in map(load_shares, scenario.load_model)],
             dtype=bool,
         )
-        moved = (realizations.p_kw[which, t] != scenario.load_p_kw[t]).any(axis=(0, 2))
-        moved |= (realizations.q_kvar[which, t] != scenario.load_q_kvar[t]).any(axis=(0, 2))
+        p_kw, q_kvar = realizations.demand_at(t)
+        moved = (p_kw[which] != scenario.load_p_kw[t]).any(axis=(0, 2))
+        moved |= (q_kvar[which] != scenario.load_q_kvar[t]).any(axis=(0, 2))
         wrong = [scenario.feeder.loads.ids[k] for k in np.flatnonzero(follows & moved)]
         if wrong:
             raise ScenarioError(
@@ -152,7 +155,8 @@ class Island:
         """Return (row, parameter) what the program of either kind is asked with."""
         if boxed:
             return np.asarray(realizations.zeta[rows][:, self._directions])
-        return self._deviation(realizations.p_kw[rows, time], realizations.q_kvar[rows, time])
+        p_kw, q_kvar = realizations.demand_at(time)
+        return self._deviation(p_kw[rows], q_kvar[rows])
 
     def program(self, *, boxed: bool, lossy: bool = False) -> Dispatch:
         """Return the program over the set's directions, or that over any demand.
@@ -190,8 +194,8 @@ class Island:
         scenario, count = self._network.scenario, len(self._directions)
         zeta = np.zeros((count, len(scenario.direction_ids)))
         zeta[np.arange(count), self._directions] = 1.0
-        draws, t = realize(scenario, zeta), self._network.time
-        return self._deviation(draws.p_kw[:, t], draws.q_kvar[:, t]).T
+        time = self._network.time
+        return self._deviation(*realize(scenario, zeta, step=time).demand_at(time)).T
 
     def examples(self) -> FloatArray:
         """(sample, direction) coordinates to learn from: the same for every plan."""

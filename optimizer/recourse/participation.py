@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.audit import islands
+from gridproof.scenarios.carried import Carried
 from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import Realizations
@@ -72,15 +73,15 @@ class ParticipationRecourse:
                 q = _shares(reactive, here, plan.block_ids[int(np.argmax(inside))], fallback=p)
                 self._members.append((loads, p, q))
 
-    def respond(self, realizations: Realizations) -> Setpoints:
+    def respond(self, realizations: Realizations, carried: Carried | None = None) -> Setpoints:  # noqa: ARG002
         """Return each realization's shared set-points; never cut off at a limit."""
         count, plan, time = len(realizations), self._plan, self._time
         p = np.broadcast_to(plan.p_kw[time], (count, *plan.p_kw[time].shape)).copy()
         q = np.broadcast_to(plan.q_kvar[time], (count, *plan.q_kvar[time].shape)).copy()
         p_base, q_base = self._scenario.load_p_kw[time], self._scenario.load_q_kvar[time]
         for loads, of_p, of_q in self._members:
-            p += _mismatch(realizations.p_kw[:, time], p_base, loads)[:, None, None] * of_p
-            q += _mismatch(realizations.q_kvar[:, time], q_base, loads)[:, None, None] * of_q
+            p += _mismatch(realizations.demand_at(time)[0], p_base, loads)[:, None, None] * of_p
+            q += _mismatch(realizations.demand_at(time)[1], q_base, loads)[:, None, None] * of_q
         return Setpoints(
             index=realizations.index,
             found=np.ones(count, dtype=bool),

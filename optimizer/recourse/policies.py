@@ -21,24 +21,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from gridproof.optimizer.recourse.fixed import FixedRecourse
-from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.errors import ConfigError, FederationError
 
 if TYPE_CHECKING:
+    from gridproof.scenarios.carried import Carried
     from gridproof.scenarios.plan import Plan, Setpoints
     from gridproof.scenarios.realization import Realizations
     from gridproof.scenarios.scenario import Scenario
+    from gridproof.scenarios.snapshot import Snapshots
 
-__all__ = ["POLICIES", "Recourse", "make_recourse"]
+__all__ = ["CANNOT_CORRECT", "POLICIES", "Correcting", "Recourse", "Stepwise", "make_recourse"]
 
 
 class Recourse(Protocol):
     """Answers realizations under a held plan."""
 
-    def respond(self, realizations: Realizations) -> Setpoints:
-        """Return set-points for every realization; ``found`` is false where none exist."""
+    def respond(self, realizations: Realizations, carried: Carried | None = None) -> Setpoints:
+        """Return set-points for every realization; ``found`` is false where none exist.
+
+        Parameters
+        ----------
+        realizations
+            One step of them, where steps are tried one after another; never a later one.
+        carried
+            What each brings into the step: stored energies and last outputs.
+        """
         ...
 
 
@@ -73,6 +83,54 @@ POLICIES: Mapping[str, Callable[[Plan, Scenario, int], Recourse]] = MappingProxy
     }
 )
 """Recourse policies by the name a campaign gives."""
+
+
+CANNOT_CORRECT = (
+    "the feeder asks again with measurements, which this recourse cannot use; run "
+    'both federates with [campaign] recourse = "ac", or both with another'
+)
+
+
+@runtime_checkable
+class Correcting(Protocol):
+    """A policy that can answer again, given what the physics showed."""
+
+    def correct(
+        self, realizations: Realizations, answer: Setpoints, measured: Snapshots
+    ) -> Setpoints:
+        """Return new set-points for the realizations measured, in their order."""
+        ...
+
+
+class Stepwise:
+    """A policy at several steps: each batch is answered by the policy of its own step.
+
+    Parameters
+    ----------
+    make
+        From a step to the policy at it; called when the step is first asked for.
+    """
+
+    def __init__(self, make: Callable[[int], Recourse]) -> None:
+        self._make, self._of_step = make, dict[int, Recourse]()
+
+    def respond(self, realizations: Realizations, carried: Carried | None = None) -> Setpoints:
+        """Answer a batch of one step."""
+        return self._at(realizations.first_step).respond(realizations, carried)
+
+    def correct(
+        self, realizations: Realizations, answer: Setpoints, measured: Snapshots
+    ) -> Setpoints:
+        """Answer again, given what was measured; for policies that can."""
+        one = self._at(realizations.first_step)
+        if not isinstance(one, Correcting):
+            raise FederationError(CANNOT_CORRECT)
+        return one.correct(realizations, answer, measured)
+
+    def _at(self, step: int) -> Recourse:
+        if step not in self._of_step:
+            self._of_step[step] = self._make(step)
+        return self._of_step[step]
 
 
 def make_recourse(policy: str, plan: Plan, scenario: Scenario, time: int = 0) -> Recourse:

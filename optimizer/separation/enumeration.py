@@ -85,7 +85,7 @@ def enumerate_island(
     zeta = np.ones((len(vertices), network.scenario.uncertainty.size))
     zeta[:, directions] = vertices
     draws = realize(network.scenario, zeta)
-    demand = network.demand(draws.p_kw[:, network.time], draws.q_kvar[:, network.time])
+    demand = network.demand(*draws.demand_at(network.time))
     best, complete = (0.0, -1.0, vertices[0]), True
     for k, vertex in enumerate(vertices):
         if perf_counter() > deadline:

@@ -262,7 +262,7 @@ def demand_slope(network: Network, state: IslandState, directions: IntArray) -> 
     zeta = np.zeros((len(directions) + 1, network.scenario.uncertainty.size))
     zeta[np.arange(len(directions)), directions] = 1.0
     draws = realize(network.scenario, zeta)
-    use = network.demand(draws.p_kw[:, network.time], draws.q_kvar[:, network.time])
+    use = network.demand(*draws.demand_at(network.time))
     at = (state.loaded[:, 0], state.loaded[:, 1])
     here = np.concatenate([part[:, at[0], at[1]] for part in use], axis=1)
     return np.asarray((here[:-1] - here[-1]).T)

@@ -115,9 +115,8 @@ class LinearEngine:
         np.add.at(injected[1], ders.bus, q)
         told = ders.held_pu(setpoints.source_v_pu[k])
         v_held = np.array([told[der] for der, _ in self._held_at])
-        solution = self._flow.solve(
-            realizations.p_kw[k, self._time], realizations.q_kvar[k, self._time], injected, v_held
-        )
+        p_kw, q_kvar = realizations.demand_at(self._time)
+        solution = self._flow.solve(p_kw[k], q_kvar[k], injected, v_held)
         for place, (der, phase) in enumerate(self._held_at):
             p[der, phase], q[der, phase] = solution.held_kw[place], solution.held_kvar[place]
         return solution, p, q

@@ -317,8 +317,8 @@ class OpenDssEngine:
         assert self._held is not None
         assert self._writers is not None
         der, phase = self._writers.injections.places.T
-        kw = self._demand("p_kw", asked.p_kw[rows, self._held.time])
-        kvar = self._demand("q_kvar", asked.q_kvar[rows, self._held.time])
+        p_kw, q_kvar = asked.demand_at(self._held.time)
+        kw, kvar = self._demand("p_kw", p_kw[rows]), self._demand("q_kvar", q_kvar[rows])
         p = np.ascontiguousarray(setpoints.p_kw[rows, der, phase])
         q = np.ascontiguousarray(setpoints.q_kvar[rows, der, phase])
         v_pu = self._scenario.ders.held_pu(setpoints.source_v_pu[rows])
@@ -358,10 +358,11 @@ class OpenDssEngine:
                 f"realizations of {realizations.p_kw.shape[2]} loads; the feeder has {loads}"
             )
         assert self._held is not None
-        if realizations.p_kw.shape[1] <= self._held.time:
+        if not realizations.holds(self._held.time):
+            last = realizations.first_step + realizations.p_kw.shape[1] - 1
             raise EngineError(
-                f"step {self._held.time} is held; the realizations have "
-                f"{realizations.p_kw.shape[1]} steps"
+                f"step {self._held.time} is held; the realizations have steps "
+                f"{realizations.first_step} to {last}"
             )
         if setpoints.p_kw.shape[1] != ders:
             raise EngineError(

@@ -112,12 +112,7 @@ class SplitLoads:
 
     def realizations(self, drawn: Realizations) -> Realizations:
         """Give each part its slot of the drawn demand."""
-        return Realizations(
-            index=drawn.index,
-            zeta=drawn.zeta,
-            p_kw=self._parts(drawn.p_kw),
-            q_kvar=self._parts(drawn.q_kvar),
-        )
+        return replace(drawn, p_kw=self._parts(drawn.p_kw), q_kvar=self._parts(drawn.q_kvar))
 
     def _parts(self, demand: FloatArray) -> FloatArray:
         mine = (self.slot[:, None] < 0) | (np.arange(3) == self.slot[:, None])

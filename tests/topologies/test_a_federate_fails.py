@@ -137,7 +137,8 @@ def test_a_sink_that_fails_ends_the_run(fakes, scenario, plan, transport) -> Non
 def test_the_peer_is_told_why(fakes, scenario, plan) -> None:
     """Seen from the wire: the survivor's exception bears the reason of the one that failed."""
     from gridproof.federation.members.attend import attend
-    from gridproof.federation.members.federates import FeederFederate, PlannerFederate
+    from gridproof.federation.members.federates import PlannerFederate
+    from gridproof.federation.members.feeder_federate import FeederFederate
     from gridproof.federation.members.session import MEMBERS
     from gridproof.federation.wire.link import LocalHub
 

@@ -119,7 +119,7 @@ def test_a_planner_that_leaves_without_a_word_is_lost_not_done(
 ) -> None:
     """HELICS grants the survivor every time it asks for; only the message tells."""
     from gridproof.federation.members.attend import attend
-    from gridproof.federation.members.federates import FeederFederate
+    from gridproof.federation.members.feeder_federate import FeederFederate
 
     (planner, feeder), close = open_links(transport, ["planner", "feeder"])
 

@@ -12,7 +12,7 @@ import threading
 import numpy as np
 import pytest
 from gridproof.federation.members.attend import attend
-from gridproof.federation.members.federates import FeederFederate
+from gridproof.federation.members.feeder_federate import FeederFederate
 from gridproof.federation.members.session import MEMBERS
 from gridproof.federation.wire.codec import Codec
 from gridproof.federation.wire.link import LocalHub

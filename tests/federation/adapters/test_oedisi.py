@@ -13,7 +13,8 @@ from gridproof.federation.adapters.oedisi import (
 )
 from gridproof.federation.adapters.oedisi_states import OedisiStates
 from gridproof.federation.cli.main import app
-from gridproof.federation.members.federates import FeederFederate, PlannerFederate
+from gridproof.federation.members.federates import PlannerFederate
+from gridproof.federation.members.feeder_federate import FeederFederate
 from gridproof.federation.members.jobs import FeederJob, PlannerJob
 from gridproof.federation.wire.link import PortKind, Reading
 from gridproof.scenarios.errors import ConfigError, FederateLost

@@ -1,0 +1,162 @@
+"""What a realization brings from one step into the next: stored energy, and the last outputs.
+
+The account is kept here, in plain sums, so that it is the same bytes for any batch; a simulator's
+own storage model is what it is held against, not what it is taken from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray, frozen
+from gridproof.scenarios.plan import Setpoints
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.snapshot import Snapshots
+
+__all__ = ["Carried", "Delivery", "Passage", "carry", "deliver", "start"]
+
+_ROUNDING = 1e-9  # of a DER's capability: a set-point cut by less was not cut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Carried:
+    """What a batch brings into a step.
+
+    Attributes
+    ----------
+    energy_kwh
+        (realization, storage) stored.
+    p_kw
+        (realization, der, 3) outputs of the step before; NaN before the first.
+    """
+
+    energy_kwh: FloatArray
+    p_kw: FloatArray
+
+    def __post_init__(self) -> None:
+        n = len(self.energy_kwh)
+        object.__setattr__(self, "energy_kwh", frozen(self.energy_kwh, float, (n, -1)))
+        object.__setattr__(self, "p_kw", frozen(self.p_kw, float, (n, -1, 3)))
+
+    def __len__(self) -> int:
+        return len(self.energy_kwh)
+
+    def take(self, rows: IntArray | BoolArray) -> Carried:
+        """Return some realizations' part."""
+        return Carried(energy_kwh=self.energy_kwh[rows], p_kw=self.p_kw[rows])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Delivery:
+    """What is left of set-points once energy, sun and wind have their say.
+
+    Attributes
+    ----------
+    setpoints
+        What the DERs can give.
+    missing_kw
+        (realization, der) asked and not there: of a storage that is empty, or full when told to
+        charge (negative), of a renewable beyond what it has.
+    """
+
+    setpoints: Setpoints
+    missing_kw: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Passage:
+    """What a batch brought into a step, what was missing in it, and what it takes out.
+
+    Attributes
+    ----------
+    before, after
+        On either side of the step.
+    missing_kw
+        (realization, der) as in `Delivery`.
+    """
+
+    before: Carried
+    after: Carried
+    missing_kw: FloatArray
+
+
+def start(scenario: Scenario, count: int) -> Carried:
+    """Return what every realization brings into the first step."""
+    return Carried(
+        energy_kwh=np.tile(scenario.fleet.storages.start_kwh, (count, 1)),
+        p_kw=np.full((count, len(scenario.ders.ids), 3), np.nan),
+    )
+
+
+def deliver(
+    scenario: Scenario,
+    time: int,
+    realizations: Realizations,
+    setpoints: Setpoints,
+    carried: Carried,
+) -> Delivery:
+    """Cut set-points to what storages and renewables can give over one step.
+
+    A storage gives at most ``(E - E_min) η_d / h`` and takes at most ``(E_max - E) / (η_c h)``
+    for the ``h`` hours of the step; a renewable gives at most what is available. What is cut is
+    cut in proportion on all phases; reactive power stays.
+
+    Parameters
+    ----------
+    scenario, time
+        Whose fleet, at which step.
+    realizations, setpoints, carried
+        Of one batch, in one order.
+    """
+    fleet, p = scenario.fleet, setpoints.p_kw
+    missing = np.zeros(p.shape[:2])
+    if not fleet.storages.ids and not fleet.renewables.ids:
+        return Delivery(setpoints=setpoints, missing_kw=missing)
+    low, high = _bounds(scenario, time, realizations, carried)
+    asked = _totals(p)
+    given = np.minimum(np.maximum(asked, low), high)
+    scale = np.maximum(np.abs(scenario.ders.p_max_kw).sum(axis=1), 1.0)
+    cut = np.abs(asked - given) > _ROUNDING * scale
+    share = np.divide(given, asked, out=np.ones_like(given), where=cut & (asked != 0.0))
+    missing = np.where(cut, asked - given, 0.0)
+    told = replace(setpoints, p_kw=p * np.where(cut, share, 1.0)[:, :, None])
+    return Delivery(setpoints=told, missing_kw=missing)
+
+
+def carry(scenario: Scenario, time: int, carried: Carried, snapshots: Snapshots) -> Carried:
+    """Return what the next step is entered with, given what the physics did in this one.
+
+    ``E' = E + h (η_c max(-p, 0) - max(p, 0) / η_d)`` with ``p`` the output of all phases. A
+    realization without a solution keeps what it had: nothing is known of it.
+    """
+    storages, hours = scenario.fleet.storages, float(scenario.duration_h[time])
+    p = _totals(snapshots.der_p_kw)[:, storages.der]
+    flow = storages.charge_efficiency * np.maximum(-p, 0.0)
+    flow = flow - np.maximum(p, 0.0) / storages.discharge_efficiency
+    known = snapshots.converged[:, None] & np.isfinite(p)
+    energy = carried.energy_kwh + np.where(known, hours * flow, 0.0)
+    solved = snapshots.converged[:, None, None]
+    return Carried(energy_kwh=energy, p_kw=np.where(solved, snapshots.der_p_kw, carried.p_kw))
+
+
+def _bounds(
+    scenario: Scenario, time: int, realizations: Realizations, carried: Carried
+) -> tuple[FloatArray, FloatArray]:
+    """(realization, der) least and largest output that energy and availability allow."""
+    fleet, hours = scenario.fleet, float(scenario.duration_h[time])
+    shape = (len(realizations), len(scenario.ders.ids))
+    low, high = np.full(shape, -np.inf), np.full(shape, np.inf)
+    held, storages = carried.energy_kwh, fleet.storages
+    room_kwh = np.maximum(storages.energy_max_kwh - held, 0.0)
+    left_kwh = np.maximum(held - storages.energy_min_kwh, 0.0)
+    low[:, storages.der] = -room_kwh / (storages.charge_efficiency * hours)
+    high[:, storages.der] = left_kwh * storages.discharge_efficiency / hours
+    high[:, fleet.renewables.der] = realizations.available_at(time)
+    return low, high
+
+
+def _totals(p_kw: FloatArray) -> FloatArray:
+    """(…, der) the three phases of each, one after the other: the order is part of the bytes."""
+    return np.asarray(p_kw[..., 0] + p_kw[..., 1] + p_kw[..., 2])
