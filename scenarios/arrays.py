@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
@@ -85,7 +85,7 @@ def _feed(sink: Any, value: Any) -> None:
         for field in fields(value):
             if not field.compare:  # a value's origin (a path, say) is not its content
                 continue
-            if field.metadata.get(SILENT) and getattr(value, field.name) == field.default:
+            if _unsaid(field, getattr(value, field.name)):
                 continue  # came later: where it is not used, digests are what they were
             sink.update(f"|{field.name}=".encode())
             _feed(sink, getattr(value, field.name))
@@ -105,6 +105,14 @@ def _feed(sink: Any, value: Any) -> None:
         _feed(sink, sorted(value.items()))
     else:
         sink.update(_scalar_bytes(value))
+
+
+def _unsaid(field: Field[Any], value: Any) -> bool:
+    """Whether a field that came later says nothing; its metadata tell what nothing is."""
+    silent = field.metadata.get(SILENT)
+    if callable(silent):
+        return bool(silent(value))
+    return bool(silent) and value == field.default
 
 
 def _scalar_bytes(value: Any) -> bytes:

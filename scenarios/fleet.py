@@ -77,6 +77,9 @@ class Ders:
     substations
         Which rows are the feeder's own substations; None if there are none. A substation forms
         every island it is in: nothing stands between its bus and the transmission grid.
+    ramp_kw_per_h
+        (der, 3) largest change of output from one step to the next, for each hour of the step;
+        ``inf`` where none is stated. None where no DER states one.
     """
 
     ids: tuple[str, ...]
@@ -93,6 +96,7 @@ class Ders:
     redispatch_cost_usd_per_kw: FloatArray
     can_form: BoolArray
     substations: Substations | None = field(default=None, metadata={SILENT: True})
+    ramp_kw_per_h: FloatArray | None = field(default=None, metadata={SILENT: True})
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -107,6 +111,7 @@ class Ders:
             "cost_usd_per_kw": (float, (n,)),
             "redispatch_cost_usd_per_kw": (float, (n,)),
             **dict.fromkeys(per_phase, (float, (n, 3))),
+            **({} if self.ramp_kw_per_h is None else {"ramp_kw_per_h": (float, (n, 3))}),
         }
         for name, (kind, shape) in shapes.items():
             object.__setattr__(self, name, frozen(getattr(self, name), kind, shape))  # type: ignore[arg-type]

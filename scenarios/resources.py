@@ -277,6 +277,11 @@ class Fleet:
         )
 
     @property
+    def empty(self) -> bool:
+        """Whether there is nothing at all."""
+        return not self.beyond(())
+
+    @property
     def carries(self) -> bool:
         """Whether one step leaves something for the next."""
         return bool(self.storages.ids)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from gridproof.scenarios.arrays import (
     PHASES,
+    SILENT,
     BoolArray,
     FloatArray,
     IntArray,
@@ -87,8 +88,10 @@ class Scenario:
     slack_usd_per_kw: float
     draws_per_phase: bool = field(default=False, compare=False)
     restoration: RestorationCase | None = None
-    duration_h: FloatArray = field(default_factory=lambda: np.zeros(0))
-    fleet: Fleet = field(default_factory=Fleet)
+    duration_h: FloatArray = field(
+        default_factory=lambda: np.zeros(0), metadata={SILENT: lambda hours: (hours == 1.0).all()}
+    )
+    fleet: Fleet = field(default_factory=Fleet, metadata={SILENT: lambda fleet: fleet.empty})
 
     def __post_init__(self) -> None:
         times, loads = len(self.hours), len(self.feeder.loads.ids)

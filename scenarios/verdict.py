@@ -196,7 +196,7 @@ def _all_margins(
         _voltage_margins(snapshots, plan, scenario, time),
         _current_margins(snapshots, scenario),
         _transformer_margins(snapshots, scenario),
-        *_der_margins(snapshots, plan, scenario, time),
+        *_der_margins(snapshots, plan, scenario, time, passage),
         _damage_margins(snapshots, plan, scenario, time),
         _energy_margins(snapshots, scenario, time, passage),
     ]
@@ -245,7 +245,7 @@ def _damage_margins(snapshots: Snapshots, plan: Plan, scenario: Scenario, time: 
 
 
 def _der_margins(
-    snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int
+    snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int, passage: Passage | None
 ) -> tuple[FloatArray, FloatArray]:
     """Capability and ramp margins, both as a share of the phase's active rating."""
     ders = scenario.ders
@@ -264,6 +264,10 @@ def _der_margins(
         ders.ramp_kw - np.abs(p - plan.p_kw[time]),
         ders.ramp_kvar - np.abs(q - plan.q_kvar[time]),
     )
+    if passage is not None and ders.ramp_kw_per_h is not None:
+        before, hours = passage.before.p_kw, float(scenario.duration_h[time])
+        moved = np.where(np.isnan(before), -np.inf, np.abs(p - before))  # nothing came before
+        np.minimum(ramp, ders.ramp_kw_per_h * hours - moved, out=ramp)
     return (
         np.where(live, capability / scale, np.inf),
         np.where(live, ramp / scale, np.inf),

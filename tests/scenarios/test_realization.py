@@ -33,7 +33,7 @@ def test_vertices_lie_in_the_box_and_carry_its_support(values, data):
     for k in moving:
         direction[k] = data.draw(numbers)
     best = max(float(direction @ v) for v in vertices)
-    assert it.support(direction) == pytest.approx(best, abs=1e-12)
+    assert it.support(direction).value == pytest.approx(best, abs=1e-12)
 
 
 def test_contains_is_every_coordinate_within_one():

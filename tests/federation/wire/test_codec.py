@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from gridproof.federation.wire.codec import Codec
+from gridproof.scenarios.carried import Carried
 from gridproof.scenarios.errors import FederationError
 from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import draw
+from gridproof.scenarios.resources import Fleet, Renewables, Storages
 from gridproof.scenarios.snapshot import Snapshots
-from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts
+from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts, kinds_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,19 +59,59 @@ def scenario(tiny_scenario):
 
 @pytest.fixture(scope="module")
 def codec(scenario):
-    return Codec.of(scenario, 100, clock=lambda: 5.0)
+    return Codec.of(scenario, 100, clock=lambda: 5.0, steps=(0, 1))
+
+
+@pytest.fixture(scope="module")
+def lasting(scenario):
+    """The same with a storage behind the first DER and a renewable behind the third."""
+    storages = Storages(
+        ids=("store",), der=[0], energy_max_kwh=[50.0], energy_min_kwh=[5.0], start_kwh=[20.0],
+        charge_efficiency=[0.9], discharge_efficiency=[0.95], end_min_kwh=[5.0],
+    )  # fmt: skip
+    renewables = Renewables(ids=("sun",), der=[2], available_kw=[[3.0], [7.0]], spread=[0.5])
+    return replace(scenario, fleet=Fleet(storages=storages, renewables=renewables))
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.integers(0, 2**40), st.integers(0, 7), st.integers(1, 2**40))
-def test_realizations(scenario, codec, first, count, sequence) -> None:
+@given(st.integers(0, 2**40), st.integers(0, 7), st.integers(1, 2**40), st.integers(0, 1))
+def test_realizations(scenario, codec, first, count, sequence, step) -> None:
     batch = draw(scenario, 11, first, count)
-    payload = codec.pack_realizations(batch, sequence=sequence, round=sequence % 5)
+    payload = codec.pack_realizations(batch, sequence=sequence, round=sequence % 5, step=step)
     header, back = codec.read_realizations(payload, "feeder/realizations")
-    assert (header.sequence, header.round, header.count) == (sequence, sequence % 5, count)
-    if count:
-        same(back, batch)
-    assert len(payload) == 48 + 8 * count * (3 + 2 * 2 * 6)  # ζ, then p and q of 6 slots, 2 steps
+    found = (header.sequence, header.round, header.count, header.step)
+    assert found == (sequence, sequence % 5, count, step)
+    if count:  # one step alone: no later one is seen
+        assert back.first_step == step
+        for name in ("index", "zeta", "p_kw", "q_kvar"):
+            np.testing.assert_array_equal(getattr(back, name), getattr(batch.at(step), name))
+    assert len(payload) == 48 + 8 * count * (3 + 2 * 6)  # ζ, then p and q of 6 slots
+    assert codec.read_carried(payload, "feeder/realizations") is None
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 2**40), st.integers(1, 7), st.integers(0, 1))
+def test_what_is_carried_and_what_is_available(lasting, first, count, step) -> None:
+    codec, batch = Codec.of(lasting, 100, steps=(0, 1)), draw(lasting, 11, first, count)
+    outputs = np.random.default_rng(count).normal(size=(count, 3, 3)) * lasting.ders.phases
+    brought = Carried(energy_kwh=np.linspace(5.0, 50.0, count)[:, None], p_kw=outputs)
+    payload = codec.pack_realizations(batch, sequence=1, step=step, carried=brought)
+    _, back = codec.read_realizations(payload, "feeder/realizations")
+    np.testing.assert_array_equal(back.available_at(step), batch.available_at(step))
+    assert batch.zeta.shape[1] == 4  # three loads and the sun
+    carried = codec.read_carried(payload, "feeder/realizations")
+    np.testing.assert_array_equal(carried.energy_kwh, brought.energy_kwh)
+    if step:
+        np.testing.assert_array_equal(carried.p_kw, outputs)
+    else:
+        assert np.isnan(carried.p_kw).all()  # nothing came before the first
+
+
+def test_a_step_that_is_not_tried_is_refused(scenario, codec) -> None:
+    batch = draw(scenario, 11, 0, 2)
+    payload = codec.pack_realizations(batch, sequence=1, step=1)
+    with pytest.raises(FederationError, match="step is 1; the catalogue tries 0"):
+        Codec.of(scenario, 100).read_realizations(payload, "feeder/realizations")
 
 
 def _setpoints(scenario, seed: int, count: int) -> Setpoints:
@@ -133,19 +175,23 @@ def test_measurements(scenario, codec, seed, count) -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 10**6), st.integers(1, 6))
-def test_verdicts(scenario, codec, seed, count) -> None:
+def test_verdicts(scenario, lasting, seed, count) -> None:
     source = np.random.default_rng(seed)
     kinds = len(MarginKind)
-    margin = source.choice([np.nan, np.inf, -0.25, 0.5], (count, kinds))
-    verdicts = Verdicts(
-        index=np.arange(count),
-        outcome=source.integers(0, len(Outcome), count),
-        margin=margin,
-        element=source.integers(-1, 40, (count, kinds)),
-        phase=source.integers(-1, 3, (count, kinds)),
-    )
-    payload = codec.pack_verdicts(verdicts, sequence=1)
-    same(codec.read_verdicts(payload, "feeder/verdicts")[1], verdicts)
+    for one in (scenario, lasting):
+        judged = np.arange(kinds) < len(kinds_of(one))  # energy only where something stores
+        margin = source.choice([np.nan, np.inf, -0.25, 0.5], (count, kinds))
+        verdicts = Verdicts(
+            index=np.arange(count),
+            outcome=source.integers(0, len(Outcome), count),
+            margin=np.where(judged, margin, np.inf),
+            element=np.where(judged, source.integers(-1, 40, (count, kinds)), -1),
+            phase=np.where(judged, source.integers(-1, 3, (count, kinds)), -1),
+        )
+        codec = Codec.of(one, 100)
+        payload = codec.pack_verdicts(verdicts, sequence=1)
+        same(codec.read_verdicts(payload, "feeder/verdicts")[1], verdicts)
+    assert len(kinds_of(scenario)) == len(kinds_of(lasting)) - 1 == kinds - 1
 
 
 def test_a_code_or_place_that_is_none_is_refused(scenario, codec) -> None:
@@ -175,10 +221,10 @@ def test_a_gap_or_a_number_in_no_slot_is_not_sent(scenario, codec) -> None:
 
 
 def test_catalogues_agree_or_say_where_they_do_not(scenario, codec, tiny_scenario) -> None:
-    codec.agree(Codec.of(scenario, 3).catalogue, "feeder/catalogue")
+    codec.agree(Codec.of(scenario, 3, steps=(0, 1)).catalogue, "feeder/catalogue")
     anonymous = codec.catalogue.model_copy(update={"scenario_digest": ""})
     codec.agree(anonymous, "feeder/catalogue")
-    other = Codec.of(tiny_scenario(size=3, ders=(0, 1, 2), steps=2)).catalogue
+    other = Codec.of(tiny_scenario(size=3, ders=(0, 1, 2), steps=2), steps=(0, 1)).catalogue
     with pytest.raises(FederationError, match=r"feeder/catalogue: scenario_digest.*same study"):
         codec.agree(other, "feeder/catalogue")
     with pytest.raises(FederationError, match=r"feeder/catalogue: realizations differ: .*d1\.a"):

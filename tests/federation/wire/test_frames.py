@@ -77,8 +77,8 @@ def test_no_changed_header_passes_for_the_same(message, data) -> None:
     except FederationError:
         return
     got = frame.header
-    assert (got.sequence, got.first, got.count, got.round, got.sent_s) != (
-        header.sequence, header.first, header.count, header.round, sent_s,
+    assert (got.sequence, got.first, got.count, got.round, got.sent_s, got.step) != (
+        header.sequence, header.first, header.count, header.round, sent_s, header.step,
     )  # fmt: skip
 
 
