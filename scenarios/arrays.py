@@ -26,7 +26,10 @@ PHASES = ("a", "b", "c")
 """Names of phase slots 0, 1, 2; a delta load's slots are the pairs ab, bc, ca."""
 
 SILENT = "silent"
-"""Metadata key of a dataclass field that a digest leaves out while it is None."""
+"""Metadata key of a dataclass field that a digest leaves out while it says nothing.
+
+True: while it has its default; a function: while that says so of the value.
+"""
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -56,6 +56,9 @@ class Storages:
         stored so much is given back.
     end_min_kwh
         (storage,) what must be stored when the last step ends.
+    schedule_kw
+        (time, storage) output that is declared for each step, all phases together: plans keep
+        it. NaN, as when left out, leaves a step's output to the planner.
     """
 
     ids: tuple[str, ...] = ()
@@ -66,9 +69,12 @@ class Storages:
     charge_efficiency: FloatArray = field(default_factory=_none)
     discharge_efficiency: FloatArray = field(default_factory=_none)
     end_min_kwh: FloatArray = field(default_factory=_none)
+    schedule_kw: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
 
     def __post_init__(self) -> None:
-        _columns(self)
+        _columns(self, whole=("schedule_kw",))
+        held = self.schedule_kw if len(self.schedule_kw) else np.zeros((0, len(self.ids)))
+        object.__setattr__(self, "schedule_kw", frozen(held, float, (-1, len(self.ids))))
 
     def faults(self) -> list[str]:
         """Every contradiction, one sentence each."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from gridproof.scenarios.arrays import (
@@ -166,6 +166,29 @@ class Scenario:
         slots = [spread[loads[k]] for k, _ in self.uncertain_slots.tolist()]
         return np.concatenate([np.array(slots, float), moving])
 
+    def ders_at(self, time: int) -> Ders:
+        """Return the DERs as a plan may count on them at one step.
+
+        A storage gives what its schedule says; a renewable no more than the least that may be
+        available, so that what a plan asks of it is there in every realization.
+        """
+        storages, renewables, ders = self.fleet.storages, self.fleet.renewables, self.ders
+        if not storages.ids and not renewables.ids:
+            return ders
+        low, high = ders.p_min_kw.copy(), ders.p_max_kw.copy()
+        ramp = ders.ramp_kw.copy()
+        part = ders.phases / np.maximum(ders.phases.sum(axis=1, keepdims=True), 1)
+        if len(storages.schedule_kw):
+            told = storages.schedule_kw[time]
+            kept, at = ~np.isnan(told), storages.der
+            given = told[kept, None] * part[at[kept]]
+            low[at[kept]] = high[at[kept]] = given
+        least = renewables.available_kw[time] * (1.0 - renewables.spread)
+        at = renewables.der
+        high[at] = np.minimum(high[at], least[:, None] * part[at])
+        ramp[at] = np.minimum(ramp[at], high[at])
+        return replace(ders, p_min_kw=low, p_max_kw=high, ramp_kw=ramp)
+
     def block_demand_kw(self, time: int = 0) -> FloatArray:
         """(block,) nominal net demand of each block at one step, kW."""
         demand = np.zeros(len(self.feeder.blocks.ids))
@@ -236,6 +259,9 @@ def _fleet_faults(scenario: Scenario) -> list[str]:
     if fleet.renewables.ids and len(fleet.renewables.available_kw) != steps:
         found = len(fleet.renewables.available_kw)
         faults.append(f"{scenario.name}: renewables are given for {found} steps; there are {steps}")
+    if len(fleet.storages.schedule_kw) not in (0, steps):
+        found = len(fleet.storages.schedule_kw)
+        faults.append(f"{scenario.name}: storages are told of {found} steps; there are {steps}")
     if not (scenario.duration_h > 0.0).all():
         faults.append(f"{scenario.name}: a step lasts {scenario.duration_h.min():g} h; more than 0")
     return faults

@@ -7,9 +7,10 @@ from gridproof.federation.config.study import DerConfig, DersConfig, LimitsConfi
 from gridproof.scenarios.arrays import PHASES, index_of
 from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.fleet import Ders
+from gridproof.scenarios.resources import Fleet, Renewables, Storages
 from gridproof.scenarios.limits import Limits, VoltageTest
 
-__all__ = ["ders_of", "limits_of", "phases_short"]
+__all__ = ["ders_of", "fleet_of", "limits_of", "phases_short"]
 
 
 def ders_of(config: DersConfig, feeder: Feeder) -> Ders:
@@ -24,24 +25,56 @@ def ders_of(config: DersConfig, feeder: Feeder) -> Ders:
     total = np.array([row.capacity_kw for row in rows])
     p_max = phases * (total / phases.sum(axis=1))[:, None]
     reactive = p_max * np.array([row.reactive_limit for row in rows], float)[:, None]
+    stored = np.array([row.storage is not None for row in rows], bool)[:, None]
     ramp = p_max * np.array([row.ramp for row in rows], float)[:, None]
+    per_h = np.array([row.ramp_per_h or np.inf for row in rows], float)
+    step = np.where(p_max > 0.0, p_max, 1.0) * per_h[:, None]
     return Ders(
         ids=tuple(config.fleet),
         bus=np.array([position[row.bus] for row in rows], int),
         phases=phases,
-        p_min_kw=np.zeros_like(p_max),
+        p_min_kw=np.where(stored, -p_max, 0.0),
         p_max_kw=p_max,
         q_min_kvar=-reactive,
         q_max_kvar=reactive,
         s_max_kva=np.full_like(p_max, np.inf),
-        ramp_kw=ramp,
+        ramp_kw=np.where(stored, 0.0, ramp),  # a schedule is kept
         ramp_kvar=ramp,
         cost_usd_per_kw=np.array([row.cost_usd_per_kw for row in rows], float),
         redispatch_cost_usd_per_kw=np.array(
             [row.redispatch_cost_usd_per_kw for row in rows], float
         ),
         can_form=np.array([row.can_form and not phases_short(row) for row in rows], bool),
+        ramp_kw_per_h=None if np.isinf(per_h).all() else np.where(p_max > 0.0, step, np.inf),
     )
+
+
+def fleet_of(config: DersConfig) -> Fleet:
+    """Return what stands behind the DERs of a study."""
+    rows = [der.resolved(config.defaults) for der in config.fleet.values()]
+    ids = tuple(config.fleet)
+    stores = [(k, row.storage) for k, row in enumerate(rows) if row.storage is not None]
+    suns = [(k, row.renewable) for k, row in enumerate(rows) if row.renewable is not None]
+    full = np.array([one.energy_kwh for _, one in stores])
+    storages = Storages(
+        ids=tuple(ids[k] for k, _ in stores),
+        der=np.array([k for k, _ in stores], np.int64),
+        energy_max_kwh=full,
+        energy_min_kwh=full * np.array([one.floor_share for _, one in stores]),
+        start_kwh=full * np.array([one.start_share for _, one in stores]),
+        charge_efficiency=np.array([one.charge_efficiency for _, one in stores]),
+        discharge_efficiency=np.array([one.discharge_efficiency for _, one in stores]),
+        end_min_kwh=full * np.array([one.end_share for _, one in stores]),
+        schedule_kw=np.array([one.schedule_kw for _, one in stores], float).T,
+    )
+    capacity = np.array([rows[k].capacity_kw for k, _ in suns])
+    renewables = Renewables(
+        ids=tuple(ids[k] for k, _ in suns),
+        der=np.array([k for k, _ in suns], np.int64),
+        available_kw=np.array([one.profile for _, one in suns], float).T * capacity,
+        spread=np.array([one.spread for _, one in suns]),
+    )
+    return Fleet(storages=storages, renewables=renewables)
 
 
 def limits_of(config: LimitsConfig) -> Limits:

@@ -26,12 +26,15 @@ __all__ = [
     "FaultsConfig",
     "FederationConfig",
     "FeederConfig",
+    "HorizonConfig",
     "LimitsConfig",
     "ObjectiveConfig",
     "PlannerConfig",
     "RealtimeConfig",
+    "RenewableConfig",
     "RestorationConfig",
     "StopConfig",
+    "StorageConfig",
     "StudyConfig",
     "StudySection",
     "SubstationConfig",
@@ -136,6 +139,53 @@ class LimitsConfig(Section):
         return self
 
 
+class HorizonConfig(Section):
+    """The steps of a study that lasts: when they begin, how long they are, what they ask for."""
+
+    start_h: float = Field(default=0.0, ge=0.0, description="hour at which the first step begins")
+    step_h: float = Field(default=1.0, gt=0.0, le=24.0, description="how long each step lasts, h")
+    load_profile: tuple[Annotated[float, Field(ge=0.0)], ...] = Field(
+        default=(1.0,),
+        strict=False,
+        min_length=1,
+        description="demand of every load at each step, as a share of its nominal; its length is "
+        "the number of steps",
+    )
+
+
+class StorageConfig(Section):
+    """The energy behind a DER, which then charges as well as discharges up to its capacity."""
+
+    energy_kwh: float = Field(gt=0.0, description="energy it holds when full, kWh")
+    floor_share: Share = Field(default=0.1, description="least stored energy, share of full")
+    start_share: Share = Field(default=0.5, description="stored as the first step begins, share")
+    end_share: Share = Field(default=0.5, description="least stored as the last step ends, share")
+    charge_efficiency: float = Field(
+        default=0.95, gt=0.0, le=1.0, description="share of a kWh taken that is stored"
+    )
+    discharge_efficiency: float = Field(
+        default=0.95, gt=0.0, le=1.0, description="share of a stored kWh that is given back"
+    )
+    schedule_kw: tuple[float, ...] = Field(
+        strict=False,
+        description="output at each step, kW of all phases: positive discharges, negative charges; "
+        "re-dispatch leaves it alone",
+    )
+
+
+class RenewableConfig(Section):
+    """Sun or wind behind a DER."""
+
+    profile: tuple[Share, ...] = Field(
+        strict=False, description="what it could give at each step, as a share of its capacity"
+    )
+    spread: Share = Field(
+        default=0.0,
+        description="half-width of that power as a share of it; plans count on the least of it",
+        json_schema_extra=remedy("0.25 means ±25 %"),
+    )
+
+
 class DerDefaults(Section):
     """What every DER has unless its own row says otherwise."""
 
@@ -184,10 +234,34 @@ class DerConfig(Section):
     cost_usd_per_kw: Money | None = Field(default=None, description="see defaults")
     redispatch_cost_usd_per_kw: Money | None = Field(default=None, description="see defaults")
     can_form: bool | None = Field(default=None, description="see defaults")
+    ramp_per_h: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="largest change from one step to the next for each hour of the step, as a "
+        "share of active capacity; no limit if left out",
+    )
+    storage: StorageConfig | None = Field(default=None, description="energy behind it, if any")
+    renewable: RenewableConfig | None = Field(
+        default=None, description="sun or wind behind it, if any"
+    )
+
+    @model_validator(mode="after")
+    def _one_thing_behind(self) -> DerConfig:
+        if self.storage is not None and self.renewable is not None:
+            raise ValueError("has storage and renewable both; give each a DER of its own")
+        for name in ("storage", "renewable"):
+            if getattr(self, name) is not None and self.can_form:
+                raise ValueError(
+                    f"has {name} and can_form = true; what follows a schedule or the weather does "
+                    "not hold an island: leave can_form out"
+                )
+        return self
 
     def resolved(self, defaults: DerDefaults) -> DerConfig:
         """Fill in every left-out key."""
         own = self.model_dump(exclude_none=True)
+        if self.storage is not None or self.renewable is not None:
+            own["can_form"] = False
         return DerConfig.model_validate({**defaults.model_dump(), **own})
 
 
@@ -299,6 +373,9 @@ class StudyConfig(Section):
 
     study: StudySection = Field(default_factory=StudySection, description="what the study is")
     feeder: FeederConfig = Field(description="the feeder and its switches")
+    horizon: HorizonConfig = Field(
+        default_factory=HorizonConfig, description="the steps, where a study lasts"
+    )
     limits: LimitsConfig = Field(default_factory=LimitsConfig, description="operating limits")
     substation: SubstationConfig = Field(
         default_factory=SubstationConfig, description="what the grid supplies, if not lost"

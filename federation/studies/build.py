@@ -8,10 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 from gridproof.federation.config.scenario_parts import ders_of, limits_of, phases_short
+from pydantic import BaseModel
+
+from gridproof.federation.config.scenario_parts import ders_of, fleet_of, limits_of
 from gridproof.federation.config.study import (
     DerConfig,
     DersConfig,
     FeederConfig,
+    HorizonConfig,
     LimitsConfig,
     StudyConfig,
     UncertaintyConfig,
@@ -65,6 +69,9 @@ def contradictions(sections: Mapping[str, BaseModel], feeder: Feeder, origin: Or
             faults += _switch_faults(section, feeder, origin)
         elif isinstance(section, DersConfig):
             faults += _der_faults(section, feeder, origin)
+            horizon = sections.get("horizon")
+            if isinstance(horizon, HorizonConfig):
+                faults += _fleet_faults(section, len(horizon.load_profile), origin)
         elif isinstance(section, UncertaintyConfig):
             faults += _uncertainty_faults(section, feeder, origin)
     return faults
@@ -140,6 +147,28 @@ def _short(name: str, der: DerConfig) -> str:
     return f'{name} feeds "{der.phases}" only, so nothing would hold phase {lacking} of its island'
 
 
+def _fleet_faults(config: DersConfig, steps: int, origin: Origin) -> list[str]:
+    """Find schedules and profiles of another length than the horizon, and what cannot be kept."""
+    faults: list[str] = []
+    for name, der in config.fleet.items():
+        path = ("ders", "fleet", name)
+        if der.renewable is not None and len(der.renewable.profile) != steps:
+            wrong = f"has {len(der.renewable.profile)} entries; the horizon has {steps} steps"
+            faults.append(f"{origin.place((*path, 'renewable', 'profile'))} {wrong}")
+        if der.storage is None:
+            continue
+        schedule = der.storage.schedule_kw
+        place = origin.place((*path, "storage", "schedule_kw"))
+        if len(schedule) != steps:
+            faults.append(f"{place} has {len(schedule)} entries; the horizon has {steps} steps")
+        largest = max((abs(kw) for kw in schedule), default=0.0)
+        if largest > der.capacity_kw:
+            faults.append(
+                f"{place} asks for {largest:g} kW; capacity_kw is {der.capacity_kw:g}: lower it"
+            )
+    return faults
+
+
 def nobody_forms(config: DersConfig, origin: Origin) -> list[str]:
     """Find out whether no DER at all can hold an island's voltage."""
     if any(der.resolved(config.defaults).can_form for der in config.fleet.values()):
@@ -196,6 +225,8 @@ def build_scenario(
             load_model=model,
             draws_per_phase=config.campaign.per_phase,
         )
+    horizon = config.horizon
+    profile = np.array(horizon.load_profile)[:, None, None]
     return Scenario(
         name=name,
         feeder=feeder,
@@ -205,9 +236,11 @@ def build_scenario(
             feeding_sources(config.feeder, config.substation, feeder),
             config.substation,
         ),
-        hours=np.zeros(1),
-        load_p_kw=loads.p_kw[None],
-        load_q_kvar=loads.q_kvar[None],
+        fleet=fleet_of(config.ders),
+        hours=horizon.start_h + horizon.step_h * np.arange(len(profile), dtype=float),
+        duration_h=np.full(len(profile), horizon.step_h),
+        load_p_kw=profile * loads.p_kw,
+        load_q_kvar=profile * loads.q_kvar,
         load_model=model,
         uncertainty=box,
         limits=limits_of(config.limits),

@@ -222,7 +222,7 @@ class Network:
             per_w_q=per_w_q,
             der_bus=scenario.ders.bus,
             der_phases=scenario.ders.phases,
-            ders=_der_limits(scenario, insets),
+            ders=_der_limits(scenario, time, insets),
             sides=limits.polygon_sides,
             substations=_substations(scenario),
         )
@@ -367,9 +367,9 @@ def _substations(scenario: Scenario) -> Mapping[int, Substation]:
     return MappingProxyType(found)
 
 
-def _der_limits(scenario: Scenario, insets: Insets) -> DerLimits:
-    ders = scenario.ders
-    scale = np.maximum(np.abs(ders.p_max_kw), np.abs(ders.p_min_kw)) / BASE_KVA
+def _der_limits(scenario: Scenario, time: int, insets: Insets) -> DerLimits:
+    ders, rated = scenario.ders_at(time), scenario.ders
+    scale = np.maximum(np.abs(rated.p_max_kw), np.abs(rated.p_min_kw)) / BASE_KVA
     return DerLimits(
         p_min=ders.p_min_kw / BASE_KVA,
         p_max=ders.p_max_kw / BASE_KVA,

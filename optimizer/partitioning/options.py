@@ -54,6 +54,9 @@ class PartitioningOptions:
         A plan must keep at least this many blocks live.
     min_served_kw
         A plan must serve at least this nominal load; loads that generate count as none.
+    hold_configuration
+        Whether switches, live blocks and grid-forming roles are the same at every step of a
+        study that lasts; see `optimizer.partitioning.horizon`.
     centre
         Whether base set-points and held voltages, which the cost alone leaves on limits,
         are moved to where the least margin is largest, at the same cost.
@@ -75,6 +78,7 @@ class PartitioningOptions:
     max_iterations: int = 100
     min_energized_blocks: int = 0
     min_served_kw: float = 0.0
+    hold_configuration: bool = False
     centre: bool = True
 
     def __post_init__(self) -> None:

@@ -30,9 +30,10 @@ from gridproof.optimizer.network.first_stage import FirstStage
 from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.partitioning.centring import centre
 from gridproof.optimizer.partitioning.cutting_plane import CuttingPlaneMaster
+from gridproof.optimizer.partitioning.horizon import plan_each, plan_held
 from gridproof.optimizer.partitioning.master import PartitioningMaster
 from gridproof.optimizer.partitioning.options import METHODS, PartitioningOptions
-from gridproof.optimizer.partitioning.plans import assemble, no_plan, refuse_loops
+from gridproof.optimizer.partitioning.plans import assemble, no_plan, refuse_fleet, refuse_loops
 from gridproof.optimizer.partitioning.subproblems import VertexSubproblems
 from gridproof.optimizer.separation.islands import IslandSeparation, check_budget
 from gridproof.optimizer.separation.region import Region
@@ -48,7 +49,7 @@ __all__ = ["METHODS", "PartitioningOptions", "PartitioningPlanner"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitioningPlanner:
-    """Plans a scenario, each step on its own."""
+    """Plans a scenario: each step on its own, or all under one configuration."""
 
     options: PartitioningOptions = field(default_factory=PartitioningOptions)
 
@@ -68,13 +69,18 @@ class PartitioningPlanner:
         """
         began = perf_counter()
         refuse_loops(scenario)
-        steps = []
-        for time in range(len(scenario.hours)):
+        refuse_fleet(scenario)
+
+        def plan_step(one: Scenario, time: int) -> Outcome[FirstStage]:
             left = self.options.time_limit_s - (perf_counter() - began)
-            outcome = _plan_step(scenario, time, self.options, left, progress)
-            if outcome.candidate is None:
-                raise no_plan(scenario, time, self.options, outcome.proof)
-            steps.append(outcome)
+            return _plan_step(one, time, self.options, left, progress)
+
+        if self.options.hold_configuration and len(scenario.hours) > 1:
+            steps, failed = plan_held(scenario, plan_step)
+        else:
+            steps, failed = plan_each(scenario, plan_step)
+        if failed is not None:
+            raise no_plan(scenario, failed, self.options, steps[-1].proof)
         return assemble(scenario, steps, robust=self.options.method != "nominal")
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gridproof.optimizer.partitioning.options import PartitioningOptions
     from gridproof.scenarios.scenario import Scenario
 
-__all__ = ["assemble", "join_proofs", "no_plan", "refuse_loops"]
+__all__ = ["assemble", "join_proofs", "no_plan", "refuse_fleet", "refuse_loops"]
 
 
 def assemble(
@@ -84,6 +84,22 @@ def join_proofs(proofs: Sequence[Proof], *, robust: bool = True) -> Proof:
             {name: sum(proof.seconds.get(name, 0.0) for proof in proofs) for name in parts}
         ),
     )
+
+
+def refuse_fleet(scenario: Scenario) -> None:
+    """Refuse what this family does not model behind the DERs.
+
+    Raises
+    ------
+    ScenarioError
+        Naming every kind.
+    """
+    unknown = scenario.fleet.beyond(("storages", "renewables"))
+    if unknown:
+        raise ScenarioError(
+            f"{scenario.name}: {', '.join(unknown)} cannot be planned for by the partitioning "
+            "family; leave them out, or use a family that knows them"
+        )
 
 
 def refuse_loops(scenario: Scenario) -> None:
