@@ -1,0 +1,230 @@
+"""What a Python user calls: load, plan, draw, try, run, report; the command line sits on the same.
+
+::
+
+    import gridproof as gp
+
+    study = gp.load("ieee37-networked", {"uncertainty.spread": 0.25})
+    plan = gp.plan(study)
+    seen = gp.try_plan(study, plan, samples=500)         # in memory, leaves no directory
+    run = gp.run(study, plan=plan, out="campaigns/demo", workers=2)  # resumable
+    run.report.feasible_share, run.report.interval
+
+Everything returned is frozen. Errors are those of `scenarios.errors`; a plan that fails in AC is a
+result, not an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from gridproof.federation.studies.study import Study, load_study
+from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.sampling import sample
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from gridproof.federation.campaigns.campaign import Spread
+    from gridproof.federation.records.report import Report
+    from gridproof.federation.records.store import CampaignStore
+
+__all__ = ["Run", "draw", "load", "plan", "report", "run", "try_plan"]
+
+Overrides = Mapping[str, Any] | Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Run:
+    """A plan that was tried, and what came of it.
+
+    Attributes
+    ----------
+    plan
+        What was tried.
+    report
+        Its figures, the same as ``gridproof report DIR --json`` prints.
+    out
+        The campaign directory; None of a trial in memory.
+    rows
+        One row a realization and step; of a campaign in a directory read when asked for.
+    """
+
+    plan: Plan
+    report: Report
+    out: Path | None = None
+    rows: pa.Table | None = None
+
+    def frame(self) -> pa.Table:
+        """Return one row a realization and step as an Arrow table; ``.to_pandas()`` from there."""
+        if self.rows is not None:
+            return self.rows
+        assert self.out is not None
+        from gridproof.federation.records.store import CampaignStore
+
+        return _rows(CampaignStore.open(self.out))
+
+    def __repr__(self) -> str:
+        where = "in memory" if self.out is None else f"in {self.out}"
+        return f"<Run {where}: {self.report!r}>"
+
+    def _repr_html_(self) -> str:
+        return self.report._repr_html_()
+
+
+def load(study: str | Path, overrides: Overrides = ()) -> Study:
+    """Find, check and assemble a study.
+
+    Parameters
+    ----------
+    study
+        Name of a shipped study, or path of a ``.toml``.
+    overrides
+        ``{"uncertainty.spread": 0.25}``, or entries as ``--set`` takes them.
+
+    Raises
+    ------
+    ConfigError
+        With every fault of the study and its feeder.
+    """
+    return load_study(study, _entries(overrides))
+
+
+def plan(study: Study) -> Plan:
+    """Find a plan by the study's own family, and what can be proven about it.
+
+    Raises
+    ------
+    PlanError
+        `NoPlanExists` where that is proven, `PlanNotFound` where a limit came first.
+    """
+    from gridproof.optimizer.planner import make_planner
+
+    asked = study.config.planner
+    return make_planner(asked.family, asked.options).plan(study.scenario)
+
+
+def draw(study: Study, samples: int, *, first: int = 0) -> Realizations:
+    """Draw realizations ``first … first + samples - 1`` as a campaign of the study does."""
+    return sample(study.scenario, study.sampler, first, samples)
+
+
+def try_plan(study: Study, plan: Plan, *, samples: int = 500) -> Run:
+    """Try a plan on the first realizations of the study, here and now; nothing is kept on disk.
+
+    Parameters
+    ----------
+    study, plan
+        What is tried, and where.
+    samples
+        How many realizations.
+
+    Raises
+    ------
+    ConfigError
+        If the plan is not one for the study.
+    """
+    shorter = load_study(study.path, [*study.overrides, f"campaign.samples={samples}"])
+    with TemporaryDirectory(prefix="gridproof-") as folder:
+        done = run(shorter, plan=plan, out=Path(folder) / "trial", mode="local")
+        return Run(plan=done.plan, report=done.report, rows=done.frame())
+
+
+def run(
+    study: Study,
+    *,
+    plan: Plan | None = None,
+    out: str | Path,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    mode: str | None = None,
+) -> Run:
+    """Plan if need be, try the plan on every realization, and keep what came of it.
+
+    A directory that holds part of the same campaign is taken up.
+
+    Parameters
+    ----------
+    study, plan
+        What is tried; planned by the study's family if no plan is given.
+    out
+        The campaign directory.
+    workers, scheduler
+        Processes to spread over, or the address of a Dask scheduler; one of the two.
+    mode
+        ``in_process``, ``processes`` or ``local``; the study's own if None.
+
+    Raises
+    ------
+    GridproofError
+        As ``gridproof run``; finished parts stay whole.
+    """
+    from gridproof.federation.campaigns.steps import run_study
+
+    spread = _spread(workers, scheduler)
+    run_study(study, Path(out), mode=mode, plan=plan, spread=spread)
+    return report(out)
+
+
+def report(out: str | Path) -> Run:
+    """Read a campaign directory again, whole or as far as it came.
+
+    Raises
+    ------
+    StoreError
+        If it is none, or torn.
+    """
+    from gridproof.federation.records.keeper import stored_plan
+    from gridproof.federation.records.report import campaign_report
+    from gridproof.federation.records.store import CampaignStore
+
+    store = CampaignStore.open(Path(out))
+    tried = stored_plan(store, store.scenario)
+    if tried is None:
+        raise ConfigError(f"{out} holds no plan yet; run its campaign first")
+    return Run(plan=tried, report=campaign_report(store), out=Path(out))
+
+
+def _spread(workers: int | None, scheduler: str | None) -> Spread | None:
+    if workers is not None and scheduler is not None:
+        raise ConfigError("workers and scheduler exclude one another; keep one of them")
+    if workers is not None:
+        from gridproof.federation.campaigns.workers import Workers
+
+        return Workers(count=workers)
+    if scheduler is not None:
+        from gridproof.federation.campaigns.cluster import DaskCluster
+
+        return DaskCluster(address=scheduler)
+    return None
+
+
+def _rows(store: CampaignStore) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.concat_tables(store.tables(None, store.finished()))
+
+
+def _entries(overrides: Overrides) -> list[str]:
+    """Return overrides as ``--set`` takes them: values as TOML has them."""
+    if not isinstance(overrides, Mapping):
+        return list(overrides)
+    return [f"{key}={_toml(value)}" for key, value in overrides.items()]
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_toml(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return repr(value)
