@@ -55,13 +55,13 @@ try:
         if json.loads(h.helicsInputGetString(into["status"]))["phase"] == "done":
             break
         frame = h.helicsInputGetBytes(into["realizations"])
-        _, _, _, sequence, first, count, again, _, width, _ = HEADER.unpack_from(frame)
+        _, _, _, sequence, first, count, again, _, width, step = HEADER.unpack_from(frame)
         rows = np.frombuffer(frame, "<f8", offset=HEADER.size).reshape(count, width)
         demand_kw = rows[:, len(zeta["ids"]) :][:, : len(load["ids"])].sum(axis=1)
         share = demand_kw[:, None] / p_kw.sum()  # generation follows the demand
         parts = [np.ones_like(share), share * p_kw, share * q_kvar, np.tile(held, (count, 1))]
         body = np.hstack(parts)
-        head = (b"GPRF", 1, 2, sequence, first, count, again, time.time(), body.shape[1], 0)
+        head = (b"GPRF", 1, 2, sequence, first, count, again, time.time(), body.shape[1], step)
         h.helicsPublicationPublishBytes(out["setpoints"], HEADER.pack(*head) + body.tobytes())
         answered += count
     say("done", 3, answered)
