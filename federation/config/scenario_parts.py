@@ -7,8 +7,8 @@ from gridproof.federation.config.study import DerConfig, DersConfig, LimitsConfi
 from gridproof.scenarios.arrays import PHASES, index_of
 from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.fleet import Ders
-from gridproof.scenarios.resources import Fleet, Renewables, Storages
 from gridproof.scenarios.limits import Limits, VoltageTest
+from gridproof.scenarios.resources import Fleet, Renewables, Storages
 
 __all__ = ["ders_of", "fleet_of", "limits_of", "phases_short"]
 

@@ -7,10 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from gridproof.federation.config.scenario_parts import ders_of, limits_of, phases_short
-from pydantic import BaseModel
-
-from gridproof.federation.config.scenario_parts import ders_of, fleet_of, limits_of
+from gridproof.federation.config.scenario_parts import ders_of, fleet_of, limits_of, phases_short
 from gridproof.federation.config.study import (
     DerConfig,
     DersConfig,

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-
 from gridproof.optimizer.network.first_stage import FirstStage
 from gridproof.optimizer.solver.decomposition import Outcome
 from gridproof.scenarios.scenario import Scenario
