@@ -23,14 +23,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from gridproof.federation.studies.study import Study, load_study
-from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.errors import ConfigError, StoreError
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.sampling import sample
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
     from gridproof.federation.campaigns.campaign import Spread
     from gridproof.federation.records.report import Report
     from gridproof.federation.records.store import CampaignStore
@@ -66,7 +65,7 @@ class Run:
         if self.rows is not None:
             return self.rows
         assert self.out is not None
-        from gridproof.federation.records.store import CampaignStore
+        from gridproof.federation.records.store import CampaignStore  # noqa: PLC0415
 
         return _rows(CampaignStore.open(self.out))
 
@@ -75,7 +74,8 @@ class Run:
         return f"<Run {where}: {self.report!r}>"
 
     def _repr_html_(self) -> str:
-        return self.report._repr_html_()
+        shown: str = self.report._repr_html_()
+        return shown
 
 
 def load(study: str | Path, overrides: Overrides = ()) -> Study:
@@ -104,7 +104,7 @@ def plan(study: Study) -> Plan:
     PlanError
         `NoPlanExists` where that is proven, `PlanNotFound` where a limit came first.
     """
-    from gridproof.optimizer.planner import make_planner
+    from gridproof.optimizer.planner import make_planner  # noqa: PLC0415
 
     asked = study.config.planner
     return make_planner(asked.family, asked.options).plan(study.scenario)
@@ -165,10 +165,10 @@ def run(
     GridproofError
         As ``gridproof run``; finished parts stay whole.
     """
-    from gridproof.federation.campaigns.steps import run_study
+    from gridproof.federation.campaigns.campaign import run_campaign  # noqa: PLC0415
 
     spread = _spread(workers, scheduler)
-    run_study(study, Path(out), mode=mode, plan=plan, spread=spread)
+    run_campaign(study, Path(out), mode=mode, plan=plan, spread=spread)
     return report(out)
 
 
@@ -180,33 +180,40 @@ def report(out: str | Path) -> Run:
     StoreError
         If it is none, or torn.
     """
-    from gridproof.federation.records.keeper import stored_plan
-    from gridproof.federation.records.report import campaign_report
-    from gridproof.federation.records.store import CampaignStore
+    from gridproof.federation.campaigns.steps import steps_summary  # noqa: PLC0415
+    from gridproof.federation.records.keeper import stored_plan  # noqa: PLC0415
+    from gridproof.federation.records.report import Report  # noqa: PLC0415
+    from gridproof.federation.records.scenario_store import stored_scenario  # noqa: PLC0415
+    from gridproof.federation.records.store import CampaignStore  # noqa: PLC0415
+    from gridproof.federation.records.summary import campaign_summary  # noqa: PLC0415
 
     store = CampaignStore.open(Path(out))
-    tried = stored_plan(store, store.scenario)
+    scenario = stored_scenario(store)
+    tried = None if scenario is None else stored_plan(store, scenario)
     if tried is None:
-        raise ConfigError(f"{out} holds no plan yet; run its campaign first")
-    return Run(plan=tried, report=campaign_report(store), out=Path(out))
+        raise StoreError(f"{out} holds no plan yet; run its campaign first")
+    figures = steps_summary(store) if store.steps else campaign_summary(store)
+    seed = int(store.study["config"]["campaign"]["seed"])
+    told = Report.of(figures, study=str(store.study["name"]), seed=seed)
+    return Run(plan=tried, report=told, out=Path(out))
 
 
 def _spread(workers: int | None, scheduler: str | None) -> Spread | None:
     if workers is not None and scheduler is not None:
         raise ConfigError("workers and scheduler exclude one another; keep one of them")
     if workers is not None:
-        from gridproof.federation.campaigns.workers import Workers
+        from gridproof.federation.campaigns.workers import Workers  # noqa: PLC0415
 
         return Workers(count=workers)
     if scheduler is not None:
-        from gridproof.federation.campaigns.cluster import DaskCluster
+        from gridproof.federation.campaigns.cluster import DaskCluster  # noqa: PLC0415
 
         return DaskCluster(address=scheduler)
     return None
 
 
 def _rows(store: CampaignStore) -> pa.Table:
-    import pyarrow as pa
+    import pyarrow as pa  # noqa: PLC0415
 
     return pa.concat_tables(store.tables(None, store.finished()))
 

@@ -126,10 +126,8 @@ def run_campaign(
     PlanError, FederationError
         If there is no plan; if the federation could not go on (finished parts are whole).
     ConfigError
-        If there is no such mode, or the study has several steps and names none
-        (`federation.campaigns.steps.run_study` tries each).
+        If there is no such mode.
     """
-    study.step  # noqa: B018  (refuses several)
     mode = study.config.federation.mode if mode is None else mode
     session_settings(study, mode)  # refuses an unknown mode before anything is made
     if spread is not None:

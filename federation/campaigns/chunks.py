@@ -158,7 +158,7 @@ def try_chunks(
             fingerprint=study.fingerprint,
             keep=keep,
             watch=watch,
-            step=study.step,
+            steps=study.steps,
         )
         job = feeder_job_of(study, ranges(), lambda traced: replace_traced(sink, traced))
         mode = "local" if study.config.federation.mode == "local" else "in_process"

@@ -11,13 +11,13 @@ from types import MappingProxyType
 from gridproof.federation.records.begun import begun_chunks, read_begun
 from gridproof.federation.records.keeper import Tally
 from gridproof.federation.records.losses import UnservedEnergy, served_share
-from gridproof.federation.records.rows import outcome_counts
+from gridproof.federation.records.rows import counted, joint_outcome, outcome_codes
 from gridproof.federation.records.stopping import Stopper
 from gridproof.federation.records.store import CampaignStore
 from gridproof.scenarios.errors import StoreError
 from gridproof.scenarios.verdict import Outcome
 
-__all__ = ["Follower", "StepsFollower", "following"]
+__all__ = ["Follower", "following"]
 
 _EVERY_S = 0.5
 
@@ -86,7 +86,7 @@ class Follower:
         """Count what is kept of chunks that are not whole, which grows from look to look."""
         for chunk in begun_chunks(self._store):
             if chunk not in self._counts and (one := read_begun(self._store, chunk)) is not None:
-                yield outcome_counts(one.rows.column("outcome"))
+                yield counted(one.outcome)
 
     def _note_start(self) -> None:
         if self._started_s is None and self._store.read("plan.json") is not None:
@@ -101,65 +101,11 @@ class Follower:
                 return  # a part that does not count was just removed: look again
             raise
         for chunk, table in zip(new, tables, strict=True):
-            counts = outcome_counts(table.column("outcome"))
+            codes = outcome_codes(table.column("outcome")).reshape(len(self._store.tried), -1)
+            counts = counted(joint_outcome(codes))
             self._stopper.saw(chunk, counts)
             self._counts[chunk] = counts
             self._energy.add(table)
-
-
-class StepsFollower:
-    """Follows the campaigns of several steps one after the other, as they are run.
-
-    Parameters
-    ----------
-    store
-        The directory that holds them.
-    """
-
-    def __init__(self, store: CampaignStore) -> None:
-        self._store, self._at = store, 0
-        self._follower: Follower | None = None
-        self._advance()
-
-    @property
-    def name(self) -> str:
-        """The step that is followed, as ``2 remote isolation``."""
-        return f"{self._at} {self._store.steps[self._at]}"
-
-    @property
-    def complete(self) -> bool:
-        """Whether the last step's every part was there at the last look."""
-        last = self._at == len(self._store.steps) - 1
-        return last and self._follower is not None and self._follower.complete
-
-    def look(self) -> Tally:
-        """Go on to the step that is being tried, and count what has come of it.
-
-        Raises
-        ------
-        StoreError
-            If a part is torn or foreign.
-        """
-        self._advance()
-        if self._follower is not None:
-            return self._follower.look()
-        none = MappingProxyType(dict.fromkeys(Outcome, 0))
-        return Tally(done=0, total=self._store.samples, resumed=0, counts=none, seconds=0.0)
-
-    def _advance(self) -> None:
-        while True:
-            if self._follower is None:
-                begun = self._store.of_step(self._at)
-                self._follower = None if begun is None else Follower(begun)
-            else:
-                self._follower.look()
-            following = self._at + 1
-            over = self._follower is not None and self._follower.complete
-            if not over or following == len(self._store.steps):
-                return
-            if self._store.of_step(following) is None:
-                return
-            self._at, self._follower = following, None
 
 
 @contextmanager

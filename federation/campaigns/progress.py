@@ -80,12 +80,6 @@ class CampaignBar:
         self._progress, self._campaign, self._shown_s = progress, campaign, -math.inf
         self._task = progress.add_task("planning", total=None, of="", rate="", share="", left="")
         self.last: Tally | None = None
-        self.step = ""
-
-    def begin(self, step: str) -> None:
-        """Show the one of several steps that is tried from now on."""
-        if step != self.step:
-            self.step, self._shown_s = step, -math.inf
 
     def planning(self, now: PlanProgress) -> None:
         """Show where the search for the plan stands."""
@@ -103,7 +97,7 @@ class CampaignBar:
         words: dict[str, Any] = dict(tally_words(tally, self._campaign))
         self._progress.update(
             self._task,
-            description=self.step or "trying the plan",
+            description="trying the plan",
             total=tally.total,
             completed=tally.done,
             **words,

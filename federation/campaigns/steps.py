@@ -1,74 +1,30 @@
-"""A study of several steps: one plan, a campaign for each step, and what holds at all of them.
+"""What a campaign of several steps says of each, and of all of them together.
 
-::
-
-    DIR/
-      study.json, environment.json, plan.json    as in every campaign directory
-      step-0/ … step-3/    one whole campaign each, of the same plan and the same draws
-
-Realization ``i`` is the same draw at every step, so steps are joined index by index.
+Every part holds a realization at every step, and `step_stores` looks at one step alone; a campaign
+of a time before has a directory for each step instead, with the same draws. Realization ``i`` is
+one at every step, so steps are joined index by index.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gridproof.federation.campaigns.campaign import (
-    CampaignResult,
-    Spread,
-    plan_here,
-    refuse_to_spread,
-    run_campaign,
-)
-from gridproof.federation.campaigns.study_jobs import make_planner_job, open_store, session_settings
 from gridproof.federation.records.intervals import Intervals
-from gridproof.federation.records.keeper import Tally, stored_plan
-from gridproof.federation.records.lock import writing
 from gridproof.federation.records.losses import UnservedEnergy, served_share
-from gridproof.federation.records.parts import plan_digest
 from gridproof.federation.records.rows import outcome_codes
 from gridproof.federation.records.stopping import counted_chunks
 from gridproof.federation.records.store import CampaignStore, step_root
 from gridproof.federation.records.summary import campaign_summary
-from gridproof.federation.studies.study import Study
-from gridproof.optimizer.solver.decomposition import PlanProgress
 from gridproof.scenarios.arrays import IntArray
-from gridproof.scenarios.errors import StoreError
-from gridproof.scenarios.plan import Plan, plan_to_json
 from gridproof.scenarios.verdict import Outcome
 
-__all__ = ["StudyResult", "joint_summary", "run_study", "step_stores", "steps_summary"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudyResult:
-    """A finished study.
-
-    Attributes
-    ----------
-    out
-        Its directory.
-    plan
-        The plan that was tried.
-    campaigns
-        One for each step that was tried.
-    seconds
-        Wall time of this run, planning included.
-    """
-
-    out: Path
-    plan: Plan
-    campaigns: tuple[CampaignResult, ...]
-    seconds: float
+__all__ = ["joint_summary", "step_stores", "steps_summary"]
 
 
 def step_stores(store: CampaignStore) -> tuple[CampaignStore, ...]:
-    """Open the campaigns of every step that was begun, in order; itself where it is one.
+    """Look at every step that was begun on its own, in order; itself where it is one.
 
     Raises
     ------
@@ -79,79 +35,6 @@ def step_stores(store: CampaignStore) -> tuple[CampaignStore, ...]:
         return (store,)
     begun = (store.of_step(k) for k in range(len(store.steps)))
     return tuple(one for one in begun if one is not None)
-
-
-def run_study(
-    study: Study,
-    out: Path,
-    *,
-    mode: str | None = None,
-    plan: Plan | None = None,
-    progress: Callable[[Tally], None] | None = None,
-    planning: Callable[[PlanProgress], None] | None = None,
-    spread: Spread | None = None,
-    begin: Callable[[str], None] | None = None,
-) -> StudyResult:
-    """Plan if need be, try the plan at every step the study asks for, and keep what came of it.
-
-    Parameters
-    ----------
-    study, out, mode, plan, progress, planning, spread
-        As in `run_campaign`, which does it where one step is tried.
-    begin
-        Told the name of each step as its campaign begins, where there are several.
-
-    Raises
-    ------
-    BaseException
-        As `run_campaign`.
-    """
-    started = time.monotonic()
-
-    def try_one(one: Study, root: Path, made: Plan | None) -> CampaignResult:
-        return run_campaign(
-            one, root, mode=mode, plan=made, progress=progress, planning=planning, spread=spread
-        )
-
-    if len(study.steps) == 1:
-        done = (try_one(study, out, plan),)
-        return StudyResult(out=out, plan=done[0].plan, campaigns=done, seconds=done[0].seconds)
-    chosen = study.config.federation.mode if mode is None else mode
-    session_settings(study, chosen)  # refuses an unknown mode before anything is made
-    if spread is not None:
-        refuse_to_spread(study, chosen)
-    with writing(out):
-        made = _planned(study, out, plan, planning, spread)
-        campaigns = []
-        for step in study.steps:
-            if begin is not None:
-                begin(f"{step} {study.scenario.step_names[step]}")
-            campaigns.append(try_one(study.at_step(step), step_root(out, step), made))
-    seconds = time.monotonic() - started
-    return StudyResult(out=out, plan=made, campaigns=tuple(campaigns), seconds=seconds)
-
-
-def _planned(
-    study: Study,
-    out: Path,
-    given: Plan | None,
-    planning: Callable[[PlanProgress], None] | None,
-    spread: Spread | None,
-) -> Plan:
-    """Put the plan of all steps in place: the one there, the one given, or a new one."""
-    store = open_store(study, out, parts=False)
-    kept = stored_plan(store, study.scenario)
-    if kept is not None:
-        if given is not None and plan_digest(given) != plan_digest(kept):
-            raise StoreError(
-                f"{out} holds campaigns of another plan than the one given; give another --out"
-            )
-        return kept
-    if spread is not None:
-        spread.ready(study)
-    made = given or plan_here(make_planner_job(study.at_step(0), progress=planning))
-    store.write("plan.json", plan_to_json(made) + "\n")
-    return made
 
 
 def steps_summary(

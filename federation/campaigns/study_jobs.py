@@ -154,7 +154,7 @@ def make_feeder_job(
             mode=mode,
             watch=watch,
             traced=traced,
-            step=study.step,
+            steps=study.steps,
         )
 
     batch = batch_of(study)
@@ -232,7 +232,7 @@ def feeder_job_of(
     )
 
 
-def open_store(study: Study, out: Path, *, parts: bool = True) -> CampaignStore:
+def open_store(study: Study, out: Path) -> CampaignStore:
     """Make or take up the campaign directory of a study; see `CampaignStore.create`.
 
     It holds the scenario from then on, so that a report needs no feeder.
@@ -241,9 +241,7 @@ def open_store(study: Study, out: Path, *, parts: bool = True) -> CampaignStore:
         path = Path(folder) / "study.json"
         write_resolved(study, path)
         text = path.read_text(encoding="utf-8")
-    store = CampaignStore.create(
-        out, text, environment_record(study.config.campaign.seed), parts=parts
-    )
+    store = CampaignStore.create(out, text, environment_record(study.config.campaign.seed))
     keep_scenario(store, study.scenario)
     return store
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from gridproof.federation.campaigns.campaign import Spread
+from gridproof.federation.campaigns.campaign import Spread, run_campaign
 from gridproof.federation.campaigns.cluster import DaskCluster
 from gridproof.federation.campaigns.progress import CampaignBar, summing_up, watching_campaign
-from gridproof.federation.campaigns.steps import run_study, step_stores, steps_summary
+from gridproof.federation.campaigns.steps import step_stores, steps_summary
 from gridproof.federation.campaigns.study_jobs import (
     make_feeder_job,
     make_planner_job,
@@ -272,7 +272,7 @@ def _try(
         note(slow)
     with told_if_lost(root), watching_campaign(study, quiet=quiet) as bar:
         try:
-            run_study(
+            run_campaign(
                 study,
                 root,
                 mode=how.mode,
@@ -280,7 +280,6 @@ def _try(
                 progress=bar,
                 planning=bar.planning,
                 spread=how.spread,
-                begin=bar.begin,
             )
         except KeyboardInterrupt:
             code = _interrupted(root, bar)
@@ -328,7 +327,8 @@ def told_if_lost(root: Path, again: str | None = None) -> Iterator[None]:
 
 def _kept(root: Path, again: str) -> Iterator[str]:
     try:
-        stores = step_stores(CampaignStore.open(root))
+        whole = CampaignStore.open(root)
+        stores = (whole,) if whole.stepped else step_stores(whole)
         rows, of = sum(map(rows_there, stores)), sum(one.samples for one in stores)
     except StoreError:
         return  # it never came so far, or is worse off than this can tell
@@ -342,8 +342,7 @@ def _interrupted(root: Path, bar: CampaignBar) -> int:
     """Say where it stopped, what is kept and how to go on."""
     on = f"go on with: gridproof resume {root}"
     if bar.last is not None:
-        of = f", step {bar.step}" if bar.step else ""
-        note(f"interrupted after {bar.last.done} of {bar.last.total} realizations{of}")
+        note(f"interrupted after {bar.last.done} of {bar.last.total} realizations")
         kept = next(_kept(root, f"gridproof resume {root}"), on)
         note(f"{kept}\nsee what is there with: gridproof report {root}")
     else:
@@ -360,7 +359,7 @@ def keep_why(store: CampaignStore, scenario: Scenario) -> None:
     if plan is not None and kept_why(store, plan) is None:
         digest, blocks = plan_digest(plan), ask_why(plan, scenario, asked, quiet=True)
         store.write(WHY, json_text({"plan": digest, "blocks": blocks}))
-        for one in step_stores(store) if store.steps else ():
+        for one in step_stores(store) if store.steps and not store.stepped else ():
             own = [block for block in blocks if block["step"] == one.step]
             one.write(WHY, json_text({"plan": digest, "blocks": own}))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from gridproof.federation.campaigns.follow import Follower, StepsFollower
+from gridproof.federation.campaigns.follow import Follower
 from gridproof.federation.campaigns.progress import (
     CampaignBar,
     campaign_progress,
@@ -25,6 +25,7 @@ from gridproof.federation.files import unsigned_zeros
 from gridproof.federation.records.keeper import Tally
 from gridproof.federation.records.lock import may_be_abandoned, writer_at
 from gridproof.federation.records.store import CampaignStore
+from gridproof.scenarios.errors import StoreError
 from gridproof.scenarios.verdict import Outcome
 from rich.console import Console
 
@@ -49,7 +50,12 @@ def watch(
 ) -> None:
     """Watch a campaign that another program runs; ends when it is complete, or abandoned."""
     store = CampaignStore.open(directory)
-    follower = StepsFollower(store) if store.steps else Follower(store)
+    if store.steps and not store.stepped:
+        raise StoreError(
+            f"{directory} was made by an earlier version, with a directory for each step, and "
+            f"nobody writes to it any more; see it with: gridproof report {directory}"
+        )
+    follower = Follower(store)
     campaign = known_of(store.study["config"])
     if once or as_json or not sys.stdout.isatty():
         _print_lines(store, follower, once=once, every_s=every_s, as_json=as_json)
@@ -58,8 +64,6 @@ def watch(
         bar = CampaignBar(progress, campaign)
         while True:
             state, tally = _look(store, follower)
-            if isinstance(follower, StepsFollower):
-                bar.begin(follower.name)
             bar(tally)
             if state != RUNNING:
                 break
@@ -69,23 +73,22 @@ def watch(
 
 def _print_lines(
     store: CampaignStore,
-    follower: Follower | StepsFollower,
+    follower: Follower,
     *,
     once: bool,
     every_s: float,
     as_json: bool,
 ) -> None:
-    campaign, before = known_of(store.study["config"]), ("", -1)
+    campaign, before = known_of(store.study["config"]), -1
     while True:
         state, tally = _look(store, follower)
-        step = follower.name if isinstance(follower, StepsFollower) else ""
         if as_json:
-            figures = {**({"step": step} if step else {}), **_figures(store, tally, state)}
+            figures = _figures(store, tally, state)
             typer.echo(json.dumps(unsigned_zeros(figures), allow_nan=False))
-        elif (step, tally.done) != before:  # no bar without a terminal: a line when it moves
-            words = (step, *tally_words(tally, campaign).values())
+        elif tally.done != before:  # no bar without a terminal: a line when it moves
+            words = tally_words(tally, campaign).values()
             typer.echo("  ".join(filter(None, words)))
-        before = step, tally.done
+        before = tally.done
         if once or state != RUNNING:
             break
         sys.stdout.flush()
@@ -94,7 +97,7 @@ def _print_lines(
         _say_end(store, state)
 
 
-def _look(store: CampaignStore, follower: Follower | StepsFollower) -> tuple[str, Tally]:
+def _look(store: CampaignStore, follower: Follower) -> tuple[str, Tally]:
     """Say how the campaign stands and how far it has come.
 
     Who writes is asked first: one who leaves between the two has left what the look then finds.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from gridproof.federation.config.study import DerConfig, DersConfig, LimitsConfig
-from gridproof.scenarios.arrays import PHASES, index_of
+from gridproof.scenarios.arrays import PHASES, FloatArray, index_of
 from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits, VoltageTest
@@ -65,16 +67,21 @@ def fleet_of(config: DersConfig) -> Fleet:
         charge_efficiency=np.array([one.charge_efficiency for _, one in stores]),
         discharge_efficiency=np.array([one.discharge_efficiency for _, one in stores]),
         end_min_kwh=full * np.array([one.end_share for _, one in stores]),
-        schedule_kw=np.array([one.schedule_kw for _, one in stores], float).T,
+        schedule_kw=_by_step([one.schedule_kw for _, one in stores]),
     )
     capacity = np.array([rows[k].capacity_kw for k, _ in suns])
     renewables = Renewables(
         ids=tuple(ids[k] for k, _ in suns),
         der=np.array([k for k, _ in suns], np.int64),
-        available_kw=np.array([one.profile for _, one in suns], float).T * capacity,
+        available_kw=_by_step([one.profile for _, one in suns]) * capacity,
         spread=np.array([one.spread for _, one in suns]),
     )
     return Fleet(storages=storages, renewables=renewables)
+
+
+def _by_step(rows: Sequence[Sequence[float]]) -> FloatArray:
+    """(step, element) of one row an element."""
+    return np.array(rows, float).T if rows else np.zeros((0, 0))
 
 
 def limits_of(config: LimitsConfig) -> Limits:

@@ -85,8 +85,6 @@ class Channel:
         ``(first, count)`` to realizations.
     devices
         Where some DERs are devices of their own.
-    step
-        The step of the plan that is tried.
 
     Raises
     ------
@@ -101,12 +99,10 @@ class Channel:
         seed: int,
         draw: Callable[[int, int], Realizations],
         devices: Devices | None = None,
-        *,
-        step: int = 0,
     ) -> None:
         check_faults(faults, scenario)
         self._scenario, self._faults, self._seed = scenario, faults, seed
-        self._draw, self._devices, self._step = draw, devices, step
+        self._draw, self._devices = draw, devices
         self._plan: Plan | None = None
         self._instants_s = instants(faults, scenario.ders)
         self._now = ride_instants(faults)  # position of a realization's own time
@@ -164,9 +160,9 @@ class Channel:
         answer
             To `question`, row by row.
         """
-        now, times_s, plan = self._now, self._times(batch.index), trial.plan
+        now, times_s = self._now, self._times(batch.index)
         commands = self._commands(times_s)
-        found, commanded = self._commanded(plan, commands, answer)
+        found, commanded = self._commanded(trial, commands, answer)
         ders = self._scenario.ders
         applied = [
             self._applied(commanded[0], ders.p_min_kw, ders.p_max_kw),
@@ -174,7 +170,7 @@ class Channel:
         ]
         p, q, device = self._through_devices(applied[0][:, now], applied[1][:, now])
         held = stuck(self._faults, self._scenario, self._seed, batch.index, times_s)
-        given = self._given(batch.index, found[:, now], p, q, plan)
+        given = self._given(batch.index, found[:, now], p, q, trial)
         seen = observe_under(trial, batch, given, held)
         verdicts, outside_s = self._ride_through(trial, seen, times_s, found, applied, held)
         verdicts = self._final(verdicts, found[:, now], device)
@@ -204,17 +200,18 @@ class Channel:
         return commands_in_force(self._faults, self._seed, at)
 
     def _commanded(
-        self, plan: Plan, commands: Commands, answer: Setpoints
+        self, trial: Trial, commands: Commands, answer: Setpoints
     ) -> tuple[BoolArray, tuple[FloatArray, FloatArray]]:
         """Shape an answer (realization, instant, …); the base where no command has arrived."""
         shape = commands.number.shape
         none = commands.number < 0
+        plan = trial.plan
         ders = plan.p_kw.shape[1]
         p, q = (values.reshape(*shape, ders, 3) for values in (answer.p_kw, answer.q_kvar))
         base = none[:, :, None, None]
         return answer.found.reshape(shape) | none, (
-            np.where(base, plan.p_kw[self._step], p),
-            np.where(base, plan.q_kvar[self._step], q),
+            np.where(base, plan.p_kw[trial.step], p),
+            np.where(base, plan.q_kvar[trial.step], q),
         )
 
     def _applied(self, commanded: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
@@ -241,9 +238,9 @@ class Channel:
         )
 
     def _given(
-        self, index: IntArray, found: BoolArray, p: FloatArray, q: FloatArray, plan: Plan
+        self, index: IntArray, found: BoolArray, p: FloatArray, q: FloatArray, trial: Trial
     ) -> Setpoints:
-        source = np.tile(plan.source_v_pu[self._step], (len(index), 1))
+        source = np.tile(trial.plan.source_v_pu[trial.step], (len(index), 1))
         return Setpoints(index=index, found=found, p_kw=p, q_kvar=q, source_v_pu=source)
 
     def _ride_through(  # noqa: PLR0917
@@ -273,7 +270,7 @@ class Channel:
                 index = verdicts.index[rows]
                 loads = self._loads_at(at, index)
                 p, q = (values[rows, k] for values in applied)
-                given = self._given(index, found[rows, k], p, q, trial.plan)
+                given = self._given(index, found[rows, k], p, q, trial)
                 other = observe_under(trial, loads, given, held[rows])
                 still = _outside(other.verdicts)
                 run[rows[still]] += 1

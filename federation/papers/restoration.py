@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.campaigns.progress import CampaignBar
-from gridproof.federation.campaigns.steps import run_study, steps_summary
+from gridproof.federation.campaigns.steps import steps_summary
 from gridproof.federation.campaigns.storms import StormDraw, StormRun, run_storms
 from gridproof.federation.families.restoration_facts import restoration_summary
 from gridproof.federation.files import json_text, read_json, write_whole
@@ -153,7 +154,7 @@ def run_restoration_paper(
     StoreError
         If a directory is of another configuration.
     PlanError, FederationError
-        As `federation.campaigns.steps.run_study`; finished rows stay.
+        As `federation.campaigns.campaign.run_campaign`; finished rows stay.
     """
     effort = effort or RestorationEffort()
     cases = tuple(_case(row, out, samples, tell, watch) for row in data.cases)
@@ -177,7 +178,7 @@ def _case(row: CaseRow, out: Path, samples: int | None, tell: Tell, watch: Watch
     study = load_study(row.study, [] if samples is None else [f"campaign.samples={samples}"])
     root = out / "cases" / row.key.replace(" ", "-")
     with watch() as bar:
-        done = run_study(study, root, progress=bar, planning=bar.planning, begin=bar.begin)
+        done = run_campaign(study, root, progress=bar, planning=bar.planning)
     scenario = study.scenario
     assert scenario.restoration is not None
     summary = restoration_summary(done.plan, scenario)

@@ -32,7 +32,9 @@ def kept_answers(store: CampaignStore) -> dict[str, Any]:
     StoreError
         If an answer is torn or no answer; names it, and the command that gives it anew.
     """
-    found = {}
+    found: dict[str, Any] = {}
+    if store.only is not None:
+        return found  # asked of one step's campaign, never of all that this is a view on
     for name, needed in _NEEDED.items():
         path, command = store.root / name, name.removesuffix(".json")
         if not path.exists():
@@ -59,7 +61,9 @@ def kept_why(store: CampaignStore, plan: Plan) -> list[dict[str, Any]] | None:
         return None
     try:
         kept = load_json(text)
-        return list(kept["blocks"]) if kept["plan"] == plan_digest(plan) else None
+        if kept["plan"] != plan_digest(plan):
+            return None
+        return [one for one in kept["blocks"] if store.only in (None, one["step"])]
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{store.root / WHY} cannot be understood ({error!r}); delete it, and ask again with: "

@@ -22,8 +22,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 from gridproof.federation.files import UNFINISHED, write_whole
-from gridproof.federation.records.parts import CHUNK_ROWS, FORMAT, STAMP_KEY, Begun
+from gridproof.federation.records.parts import (
+    CHUNK_ROWS,
+    FORMAT,
+    STAMP_KEY,
+    Begun,
+    runs_without_gap,
+)
+from gridproof.federation.records.rows import joint_outcome, outcome_codes
 from gridproof.federation.records.store import CampaignStore
+from gridproof.scenarios.arrays import IntArray
 from gridproof.scenarios.errors import StoreError
 
 __all__ = ["BegunChunk", "begun_chunks", "begun_path", "drop_begun", "keep_begun", "read_begun"]
@@ -34,11 +42,22 @@ _NAME = re.compile(r"part-(\d{8})\.parquet")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BegunChunk:
-    """What was done of a chunk: its first rows, in order, and their profile's bytes."""
+    """What was done of a chunk: its first rows, in order, and their profiles' bytes."""
 
     chunk: int
     rows: pa.Table
-    profile: bytes
+    profiles: tuple[bytes, ...]
+
+    @property
+    def realizations(self) -> int:
+        """How many realizations are done, at every step."""
+        return int(self.rows.num_rows) // len(self.profiles)
+
+    @property
+    def outcome(self) -> IntArray:
+        """(realization,) codes over all steps."""
+        codes = outcome_codes(self.rows.column("outcome"))
+        return joint_outcome(codes.reshape(len(self.profiles), -1))
 
 
 def begun_path(store: CampaignStore, chunk: int) -> Path:
@@ -62,11 +81,12 @@ def keep_begun(store: CampaignStore, begun: Begun) -> None:
     }
     told = {
         STAMP_KEY: json.dumps(stamp, sort_keys=True),
-        _PROFILE_KEY: base64.b64encode(begun.profile),
+        _PROFILE_KEY: b",".join(base64.b64encode(one) for one in begun.profiles),
     }
     sink = pa.BufferOutputStream()
     table = begun.rows.replace_schema_metadata(told)
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+    rows = max(begun.realizations, 1)  # a group a step
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True, row_group_size=rows)
     path = begun_path(store, begun.chunk)
     try:
         path.parent.mkdir(exist_ok=True)
@@ -97,7 +117,7 @@ def read_begun(
             table = file.read(use_threads=False)
         metadata = table.schema.metadata or {}
         stamp = json.loads(metadata[STAMP_KEY.encode()])
-        profile = base64.b64decode(metadata[_PROFILE_KEY])
+        profiles = tuple(map(base64.b64decode, metadata[_PROFILE_KEY].split(b",")))
     except FileNotFoundError:
         return None
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
@@ -105,16 +125,15 @@ def read_begun(
             f"{path} is torn or unreadable ({str(error).splitlines()[0]}); {remedy}"
         ) from error
     first, count = store.chunk_range(chunk)
-    index = table.column("index").to_numpy()
-    own = (stamp.get("fingerprint"), stamp.get("chunk"))
-    whole = 0 < len(index) <= count and index[0] == first and (index[1:] - index[:-1] == 1).all()
+    own, done = (stamp.get("fingerprint"), stamp.get("chunk")), table.num_rows // len(profiles)
+    whole = 0 < done <= count and runs_without_gap(table, first, done)
     if own != (store.study["fingerprint"], chunk) or not whole:
         raise StoreError(f"{path} does not hold the first rows of chunk {chunk}; {remedy}")
     if plan_digest is not None and stamp.get("plan") != plan_digest:
         raise StoreError(
             f"{path} was made under another plan; delete {store.root} or give another --out"
         )
-    return BegunChunk(chunk=chunk, rows=table.replace_schema_metadata(None), profile=profile)
+    return BegunChunk(chunk=chunk, rows=table.replace_schema_metadata(None), profiles=profiles)
 
 
 def drop_begun(store: CampaignStore, chunk: int) -> None:
@@ -132,7 +151,7 @@ def missing_ranges(
 ) -> tuple[tuple[int, int], ...]:
     """Batches ``(first, count)`` still to do, rows of begun chunks left out."""
     done = {
-        chunk: one.rows.num_rows
+        chunk: one.realizations
         for chunk in begun_chunks(store)
         if (one := read_begun(store, chunk))
     }

@@ -14,8 +14,8 @@ from typing import Any
 
 from gridproof.federation.records.begun import begun_path, drop_begun, keep_begun
 from gridproof.federation.records.parts import Begun, EncodedPart, plan_digest
-from gridproof.federation.records.profile_store import keep_profile
-from gridproof.federation.records.rows import outcome_counts
+from gridproof.federation.records.profile_store import keep_profiles
+from gridproof.federation.records.rows import counted
 from gridproof.federation.records.stopping import Stopper
 from gridproof.federation.records.store import CampaignStore
 from gridproof.scenarios.errors import StoreError
@@ -133,10 +133,9 @@ class Keeper:
                 "give another --out"
             )
         finished = self.store.finished(digest)
-        tables = self.store.tables(["outcome"], finished)
-        for chunk, table in zip(finished, tables, strict=True):
-            counts = outcome_counts(table.column("outcome"))
-            self._resumed += table.num_rows
+        for chunk, outcome in zip(finished, self.store.outcomes(finished), strict=True):
+            counts = counted(outcome)
+            self._resumed += len(outcome)
             _add(self._kept, counts)
             self.stopper.saw(chunk, counts)
         self._there = set(finished)
@@ -162,7 +161,7 @@ class Keeper:
         """
         if begun.chunk < self.stopper.needed:
             keep_begun(self.store, begun)
-            fresh = begun.rows.num_rows - self._taken_up.get(begun.chunk, 0)
+            fresh = begun.realizations - self._taken_up.get(begun.chunk, 0)
             self._begun_rows[begun.chunk] = fresh
 
     def saw(self, chunk: int, counts: Mapping[Outcome, int]) -> None:
@@ -187,7 +186,8 @@ class Keeper:
         if part.chunk >= self.stopper.needed:
             self.forget(part.chunk)
             return
-        keep_profile(self.store, part.chunk, part.profile)  # first: a part that is there has it
+        # first: a part that is there has them
+        keep_profiles(self.store.root, part.chunk, part.profiles, self.store.tried)
         self.store.keep_part(part.chunk, part.data)
         told = self._pending.pop(part.chunk, None)
         _add(self._kept, part.counts)

@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from gridproof.federation.records.open_chunk import OpenChunk
 from gridproof.federation.records.profile import Profile
 from gridproof.federation.records.profile_store import encode_profile
-from gridproof.federation.records.rows import outcome_counts, table_of, with_trace
+from gridproof.federation.records.rows import STEP, counted, table_of, with_trace
 from gridproof.federation.trial.trial import Trace
 from gridproof.scenarios.arrays import content_digest
 from gridproof.scenarios.errors import StoreError
@@ -36,6 +38,7 @@ __all__ = [
     "chunk_range",
     "encode_part",
     "plan_digest",
+    "runs_without_gap",
 ]
 
 FORMAT = "gridproof-campaign/1"
@@ -58,24 +61,29 @@ class EncodedPart:
         The file's bytes.
     counts
         Its realizations by outcome.
-    profile
-        The bytes of its profile, kept beside it.
+    profiles
+        The bytes of its profile at each step, kept beside it.
     """
 
     chunk: int
     data: bytes
     counts: Mapping[Outcome, int]
-    profile: bytes
+    profiles: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """The first rows of a chunk that is not whole, in order, with their profile's bytes."""
+    """The first rows of a chunk that is not whole, in order, with their profiles' bytes."""
 
     chunk: int
     rows: pa.Table
-    profile: bytes
+    profiles: tuple[bytes, ...]
     plan_digest: str
+
+    @property
+    def realizations(self) -> int:
+        """How many realizations are done, at every step."""
+        return int(self.rows.num_rows) // len(self.profiles)
 
 
 def chunk_range(chunk: int, samples: int) -> tuple[int, int]:
@@ -113,11 +121,10 @@ def encode_part(
         If the rows are not the chunk's, in order.
     """
     first, count = chunk_range(chunk, samples)
-    index = table.column("index").to_numpy()
-    if len(index) != count or index[0] != first or (index[1:] - index[:-1] != 1).any():
+    if not runs_without_gap(table, first, count):
         raise StoreError(
-            f"chunk {chunk} needs realizations {first} to {first + count - 1} in order; "
-            f"found {len(index)} rows"
+            f"chunk {chunk} needs realizations {first} to {first + count - 1} in order, at every "
+            f"step; found {table.num_rows} rows"
         )
     stamp: dict[str, Any] = {
         "format": FORMAT,
@@ -136,11 +143,26 @@ def encode_part(
         compression="zstd",
         compression_level=3,
         use_dictionary=strings,
-        row_group_size=CHUNK_ROWS,
+        row_group_size=count if STEP in table.column_names else CHUNK_ROWS,  # a group a step
         write_page_checksum=True,
     )
     data: bytes = sink.getvalue().to_pybytes()
     return data
+
+
+def runs_without_gap(table: pa.Table, first: int, count: int) -> bool:
+    """Whether rows are realizations ``first …``, so many, in order; step after step if several."""
+    index = table.column("index").to_numpy()
+    steps = table.column(STEP).to_numpy() if STEP in table.column_names else np.zeros(len(index))
+    groups = len(index) // count if count else 0
+    wanted = np.tile(np.arange(first, first + count), groups)
+    marks = steps.reshape(groups, count) if len(index) == groups * count else np.zeros((0, 0))
+    return (
+        groups > 0
+        and np.array_equal(index, wanted)
+        and bool((marks == marks[:, :1]).all())
+        and bool((np.diff(marks[:, 0]) > 0).all())
+    )
 
 
 def plan_digest(plan: Plan) -> str:
@@ -175,8 +197,8 @@ class ChunkSink:
         Receives the encoded parts.
     watch
         Told the outcomes of every batch, with its chunks.
-    step
-        The step of the plan that is tried.
+    steps
+        The steps of the plan that are tried, in order.
     """
 
     scenario: Scenario
@@ -185,14 +207,12 @@ class ChunkSink:
     keep: Callable[[EncodedPart], None]
     watch: Callable[[int, Mapping[Outcome, int]], None] | None = None
     traced: Sequence[str] = ()
-    step: int = 0
+    steps: tuple[int, ...] = (0,)
     _trace: Trace | None = None
     _plan: Plan | None = None
     _digest: str = ""
-    _open: dict[int, list[pa.Table]] = field(default_factory=dict)
-    _profiles: dict[int, Profile] = field(default_factory=dict)
+    _open: dict[int, OpenChunk] = field(default_factory=dict)
     _causes: dict[int, tuple[int, str]] = field(default_factory=dict)
-    _unsound: set[int] = field(default_factory=set)
 
     def accept(self, plan: Plan) -> None:
         """Take the plan everything that follows is tried under."""
@@ -218,6 +238,7 @@ class ChunkSink:
         """Take one batch; the parts of chunks it completes are handed over."""
         if self._plan is None:
             raise StoreError("results came before the plan they belong to; accept a plan first")
+        step = realizations.first_step if len(self.steps) > 1 else self.steps[0]
         rows = table_of(
             self.scenario,
             self._plan,
@@ -225,7 +246,8 @@ class ChunkSink:
             snapshots,
             verdicts,
             second=second,
-            time=self.step,
+            time=step,
+            stepped=len(self.steps) > 1,
         )
         if self.traced:
             rows, self._trace = with_trace(rows, self._trace, self.traced), None
@@ -233,73 +255,73 @@ class ChunkSink:
         chunks = realizations.index // CHUNK_ROWS
         while start < len(chunks):  # nearly always one turn: batches end where chunks do
             stop = start + int((chunks[start:] == chunks[start]).argmin() or len(chunks) - start)
-            chunk = int(chunks[start])
-            if chunk not in self._profiles:
-                self._profiles[chunk] = Profile.of(self.scenario, self._plan, self.step)
             part = verdicts if stop - start == len(chunks) else verdicts.take(slice(start, stop))
-            self._unsound.add(chunk)  # until its profile and its rows have both taken the batch
-            self._profiles[chunk].add(self.scenario, self._plan, snapshots, part, time=self.step)
-            self._open.setdefault(chunk, []).append(rows.slice(start, stop - start))
-            self._unsound.discard(chunk)
-            self._hand_over(chunk)
+            chunk = int(chunks[start])
+            self._opened(chunk).add(step, rows.slice(start, stop - start), snapshots, part)
+            self._hand_over(chunk, step, part)
             start = stop
 
     def begun(self) -> tuple[Begun, ...]:
         """Return what is done of every chunk that is not whole, from its first row without a gap.
 
-        Rows after a gap are left out, and so is the whole chunk then: its profile counts them.
+        A chunk with a gap, or a batch that has not come to its last step, is left out: its
+        profiles count rows that would be missing.
         """
         found = []
-        for chunk, pieces in self._open.items():
-            if chunk in self._unsound:
+        for chunk, one in self._open.items():
+            rows, (first, _) = one.in_order(), chunk_range(chunk, self.samples)
+            done = rows.num_rows // len(self.steps)
+            if not one.sound or not runs_without_gap(rows, first, done):
                 continue
-            rows = _in_order(pieces)
-            index, (first, _) = rows.column("index").to_numpy(), chunk_range(chunk, self.samples)
-            if index[0] != first or (index[1:] - index[:-1] != 1).any():
-                continue
-            profile = self._profile_bytes(chunk, self._profiles[chunk])
-            found.append(Begun(chunk=chunk, rows=rows, profile=profile, plan_digest=self._digest))
+            profiles = self._profiles_of(chunk, one)
+            found.append(Begun(chunk=chunk, rows=rows, profiles=profiles, plan_digest=self._digest))
         return tuple(found)
 
-    def go_on(self, chunk: int, rows: pa.Table, profile: Profile) -> None:
+    def go_on(self, chunk: int, rows: pa.Table, profiles: Sequence[Profile]) -> None:
         """Take up what an earlier run did of a chunk; nobody is told of it again."""
-        self._open[chunk], self._profiles[chunk] = [rows], profile
+        one = self._opened(chunk)
+        one.take_up(rows, profiles)
         self._hand_over_whole(chunk)  # it may have been stopped between its last row and its part
 
-    def _hand_over(self, chunk: int) -> None:
-        """Tell of the batch that came, and hand over the chunk if that made it whole."""
+    def _opened(self, chunk: int) -> OpenChunk:
+        assert self._plan is not None
+        if chunk not in self._open:
+            first, count = chunk_range(chunk, self.samples)
+            self._open[chunk] = OpenChunk.of(self.scenario, self._plan, self.steps, first, count)
+        return self._open[chunk]
+
+    def _hand_over(self, chunk: int, step: int, verdicts: Verdicts) -> None:
+        """Tell of a batch whose last step came, and hand over the chunk if that made it whole."""
+        if step != self.steps[-1]:
+            return
         if self.watch is not None:
-            self.watch(chunk, outcome_counts(self._open[chunk][-1].column("outcome")))
+            self.watch(chunk, counted(self._open[chunk].outcome_of(verdicts.index)))
         self._hand_over_whole(chunk)
 
     def _hand_over_whole(self, chunk: int) -> None:
-        pieces = self._open[chunk]
-        if sum(piece.num_rows for piece in pieces) < chunk_range(chunk, self.samples)[1]:
+        one, count = self._open[chunk], chunk_range(chunk, self.samples)[1]
+        if one.rows < count * len(self.steps):
             return
         del self._open[chunk]
-        whole = _in_order(pieces)
         data = encode_part(
             chunk,
-            whole,
+            one.in_order(),
             samples=self.samples,
             fingerprint=self.fingerprint,
             plan_digest=self._digest,
             cause=self._causes.pop(chunk, None),
         )
-        profile = self._profile_bytes(chunk, self._profiles.pop(chunk))
-        counts = outcome_counts(whole["outcome"])
-        self.keep(EncodedPart(chunk=chunk, data=data, counts=counts, profile=profile))
+        profiles, counts = self._profiles_of(chunk, one), counted(one.outcome)
+        self.keep(EncodedPart(chunk=chunk, data=data, counts=counts, profiles=profiles))
 
-    def _profile_bytes(self, chunk: int, profile: Profile) -> bytes:
-        return encode_profile(
-            profile,
-            self.scenario,
-            chunk=chunk,
-            fingerprint=self.fingerprint,
-            plan_digest=self._digest,
+    def _profiles_of(self, chunk: int, one: OpenChunk) -> tuple[bytes, ...]:
+        return tuple(
+            encode_profile(
+                one.profiles[step],
+                self.scenario,
+                chunk=chunk,
+                fingerprint=self.fingerprint,
+                plan_digest=self._digest,
+            )
+            for step in self.steps
         )
-
-
-def _in_order(pieces: Sequence[pa.Table]) -> pa.Table:
-    whole = pa.concat_tables(pieces).sort_by("index").combine_chunks()
-    return whole.cast(pieces[-1].schema)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +16,7 @@ from gridproof.scenarios.errors import StoreError
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.scenario import Scenario
 
-if TYPE_CHECKING:
-    from gridproof.federation.records.store import CampaignStore  # which imports what encodes parts
-
-__all__ = ["decode_profile", "encode_profile", "keep_profile", "profile_path", "read_profile"]
+__all__ = ["decode_profile", "encode_profile", "keep_profiles", "profile_path", "read_profile"]
 
 _KEY = "gridproof"
 _VOLTAGE = "profile"
@@ -39,9 +36,10 @@ _SCHEMA = pa.schema(
 )
 
 
-def profile_path(store: CampaignStore, chunk: int) -> Path:
-    """File of a chunk's profile."""
-    return store.root / "profiles" / f"profile-{chunk:08d}.parquet"
+def profile_path(root: Path, chunk: int, step: int | None = None) -> Path:
+    """File of a chunk's profile, at one of several steps if one is named."""
+    of_step = "" if step is None else f"-step{step:02d}"
+    return root / "profiles" / f"profile-{chunk:08d}{of_step}.parquet"
 
 
 def encode_profile(
@@ -62,35 +60,38 @@ def encode_profile(
     return data
 
 
-def keep_profile(store: CampaignStore, chunk: int, data: bytes) -> None:
-    """Write a chunk's profile, whole or not at all; the chunk's part comes after it.
+def keep_profiles(root: Path, chunk: int, profiles: Sequence[bytes], steps: Sequence[int]) -> None:
+    """Write a chunk's profiles, each whole or not at all; the chunk's part comes after them.
 
     Raises
     ------
     StoreError
         If the disk refuses.
     """
-    path = profile_path(store, chunk)
+    folder = root / "profiles"
     try:
-        path.parent.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise StoreError(f"{path.parent} cannot be made: {error}") from error
-    write_whole(path, data)
+        raise StoreError(f"{folder} cannot be made: {error}") from error
+    for step, data in zip(steps, profiles, strict=True):
+        write_whole(profile_path(root, chunk, step if len(steps) > 1 else None), data)
 
 
 def read_profile(
-    store: CampaignStore,
+    root: Path,
     chunks: Sequence[int],
     scenario: Scenario,
     plan: Plan,
-    plan_digest: str,
+    belonging: tuple[str, str],
     *,
     time: int = 0,
+    stepped: bool = False,
     begun: Mapping[int, bytes] | None = None,
 ) -> tuple[Profile, int]:
     """Add up the profiles of some chunks of one step; also says how many chunks have none.
 
-    ``begun`` are those of chunks that are not whole.
+    ``belonging`` are the campaign's fingerprint and the plan's digest; ``begun`` the profiles of
+    chunks that are not whole; ``stepped`` says whether the campaign has several steps.
 
     Raises
     ------
@@ -100,12 +101,12 @@ def read_profile(
     whole, missing = Profile.of(scenario, plan, time), 0
     names = _names(whole, scenario)
     for chunk in chunks:
-        path = profile_path(store, chunk)
+        path = profile_path(root, chunk, time if stepped else None)
         data = (begun or {}).get(chunk)
         if data is None and not path.is_file():
             missing += 1
             continue
-        expected = (store.study["fingerprint"], plan_digest, chunk)
+        expected = (*belonging, chunk)
         _read_one(whole, path if data is None else pa.BufferReader(data), path, names, expected)
     return whole, missing
 

@@ -20,6 +20,9 @@ from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts, kinds_of
 __all__ = [
     "MARGIN_UNITS",
     "OUTCOME_NAMES",
+    "STEP",
+    "counted",
+    "joint_outcome",
     "outcome_counts",
     "row_schema",
     "table_of",
@@ -33,6 +36,9 @@ OUTCOME_NAMES: tuple[str, ...] = tuple(outcome.name.lower() for outcome in Outco
 _UNITS = {MarginKind.VOLTAGE: "pu", MarginKind.DAMAGE: "-1 is live"}
 MARGIN_UNITS: dict[str, str] = {kind.value: _UNITS.get(kind, "of rating") for kind in MarginKind}
 
+STEP = "step"
+"""Column that says which step a row is of, where a campaign lives through several."""
+
 _NOTHING_SOLVED = (Outcome.NO_RECOURSE, Outcome.NO_SOLUTION)
 _OUTCOME_TYPE = pa.dictionary(pa.int8(), pa.string())
 _PHASES, _PAIRS = ("a", "b", "c"), ("ab", "bc", "ca")
@@ -40,7 +46,11 @@ _PHASES, _PAIRS = ("a", "b", "c"), ("ab", "bc", "ca")
 
 @lru_cache(maxsize=8)
 def row_schema(
-    scenario: Scenario, traced: tuple[str, ...] = (), *, both: bool = False
+    scenario: Scenario,
+    traced: tuple[str, ...] = (),
+    *,
+    both: bool = False,
+    stepped: bool = False,
 ) -> pa.Schema:
     """Columns of a campaign's parts; those ``traced`` come last.
 
@@ -54,6 +64,7 @@ def row_schema(
     """
     fields = [
         pa.field("index", pa.int64(), nullable=False),
+        *([pa.field(STEP, pa.int16(), nullable=False)] if stepped else []),
         *(pa.field(f"zeta_{name}", pa.float64()) for name in scenario.direction_ids),
         pa.field("load_kw", pa.float64()),
         pa.field("outcome", _OUTCOME_TYPE),
@@ -82,6 +93,7 @@ def table_of(
     *,
     second: Verdicts | None = None,
     time: int = 0,
+    stepped: bool = False,
 ) -> pa.Table:
     """Turn one batch into rows.
 
@@ -98,6 +110,8 @@ def table_of(
         The linear judge's verdicts on the same batch, where there are two judges.
     time
         The step.
+    stepped
+        Whether rows say which step they are of.
 
     Raises
     ------
@@ -117,6 +131,8 @@ def table_of(
 
     forming = plan.grid_forming[time]
     columns: dict[str, Any] = {"index": pa.array(realizations.index)}
+    if stepped:
+        columns[STEP] = pa.array(np.full(len(realizations), time, np.int16))
     for k, name in enumerate(scenario.direction_ids):
         columns[f"zeta_{name}"] = pa.array(realizations.zeta[:, k])
     columns["load_kw"] = pa.array(_row_sums(realizations.demand_at(time)[0]))
@@ -136,7 +152,7 @@ def table_of(
     price = scenario.ders.redispatch_cost_usd_per_kw[:, None]
     columns["redispatch_usd"] = physical(_row_sums(price * moved))
     columns["iterations"] = physical(snapshots.iterations, pa.int64())
-    return pa.table(columns, schema=row_schema(scenario, both=second is not None))
+    return pa.table(columns, schema=row_schema(scenario, both=second is not None, stepped=stepped))
 
 
 def with_kinds(rows: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:
@@ -185,6 +201,24 @@ def outcome_codes(column: pa.ChunkedArray) -> IntArray:
         code = np.array([Outcome[name.upper()] for name in piece.dictionary.to_pylist()], np.int64)
         found.append(code[piece.indices.to_numpy(zero_copy_only=False)])
     return np.concatenate(found) if found else np.zeros(0, np.int64)
+
+
+def joint_outcome(codes: IntArray) -> IntArray:
+    """(realization,) what became of each over its steps, from (step, realization) codes.
+
+    Feasible if it is so at every step, else what the first step that fails says; one that *erred*
+    anywhere says nothing of the plan.
+    """
+    failed = codes != Outcome.FEASIBLE
+    first = np.where(failed.any(axis=0), failed.argmax(axis=0), 0)
+    found = codes[first, np.arange(codes.shape[1])]
+    return np.asarray(np.where((codes == Outcome.ERRED).any(axis=0), Outcome.ERRED, found))
+
+
+def counted(codes: IntArray) -> dict[Outcome, int]:
+    """Count outcomes by their codes."""
+    numbers = np.bincount(codes, minlength=max(Outcome) + 1)
+    return {kind: int(numbers[kind]) for kind in Outcome}
 
 
 def outcome_counts(column: pa.ChunkedArray) -> dict[Outcome, int]:

@@ -26,7 +26,8 @@ def rows_there(store: CampaignStore) -> int:
     """Realizations that a campaign directory holds, those of chunks that are begun included."""
     chunks = {*store.finished(), *begun_chunks(store)}
     try:
-        return sum(footer_of(store.rows_path(chunk))[0] for chunk in chunks)
+        rows = sum(footer_of(store.rows_path(chunk))[0] for chunk in chunks)
+        return rows // len(store.tried)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise StoreError(f"{store.root}/begun holds a torn file ({error}); delete it") from error
 

@@ -12,7 +12,7 @@ from gridproof.federation.records.begun import begun_chunks, read_begun
 from gridproof.federation.records.keeper import Keeper, Tally, stored_plan
 from gridproof.federation.records.parts import ChunkSink, plan_digest
 from gridproof.federation.records.profile_store import decode_profile
-from gridproof.federation.records.rows import outcome_counts
+from gridproof.federation.records.rows import counted
 from gridproof.federation.records.stopping import Stopper
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.trial.trial import Trace
@@ -45,8 +45,8 @@ class CampaignSink:
         Called with a `Tally` after every batch.
     traced
         Columns that come beside a batch's verdicts, by `keep_trace`.
-    step
-        The step of the plan that is tried.
+    steps
+        The steps of the plan that are tried, in order.
     """
 
     store: CampaignStore
@@ -54,7 +54,7 @@ class CampaignSink:
     mode: str
     watch: Callable[[Tally], None] | None = None
     traced: Sequence[str] = ()
-    step: int = 0
+    steps: tuple[int, ...] = (0,)
     _keeper: Keeper = field(init=False)
     _chunks: ChunkSink = field(init=False)
     _writing: Lock = field(default_factory=Lock)
@@ -71,7 +71,7 @@ class CampaignSink:
             keep=self._keeper.keep,
             watch=self._keeper.saw,
             traced=self.traced,
-            step=self.step,
+            steps=self.steps,
         )
 
     def accept(self, plan: Plan) -> None:
@@ -90,17 +90,20 @@ class CampaignSink:
             begun = read_begun(self.store, chunk, digest)
             if begun is None:
                 continue
-            profile = decode_profile(
-                begun.profile,
-                self.scenario,
-                plan,
-                chunk=chunk,
-                fingerprint=fingerprint,
-                plan_digest=digest,
-                time=self.step,
-            )
-            self._keeper.take_up(chunk, outcome_counts(begun.rows.column("outcome")))
-            self._chunks.go_on(chunk, begun.rows, profile)
+            profiles = [
+                decode_profile(
+                    data,
+                    self.scenario,
+                    plan,
+                    chunk=chunk,
+                    fingerprint=fingerprint,
+                    plan_digest=digest,
+                    time=step,
+                )
+                for step, data in zip(self.steps, begun.profiles, strict=True)
+            ]
+            self._keeper.take_up(chunk, counted(begun.outcome))
+            self._chunks.go_on(chunk, begun.rows, profiles)
 
     def keep_trace(self, trace: Trace) -> None:
         """Take what is kept beside the verdicts of the batch that comes next."""

@@ -8,12 +8,12 @@ however often the campaign was taken up, and whatever the batch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gridproof.federation.records.begun import begun_chunks, drop_begun
 from gridproof.federation.records.parts import CHUNK_ROWS
-from gridproof.federation.records.rows import outcome_counts
+from gridproof.federation.records.rows import counted
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.statistics.sequential import Decision, StoppingRule, confidence_sequence
 from gridproof.scenarios.verdict import Outcome
@@ -108,8 +108,9 @@ def stopper_of(store: CampaignStore) -> Stopper:
     stopper = Stopper.of(store)
     if stopper.rule is not None:
         finished = store.finished()
-        for chunk, table in zip(finished, store.tables(["outcome"], finished), strict=True):
-            stopper.saw(chunk, outcome_counts(table.column("outcome")))
+        whole = replace(store, only=None)
+        for chunk, outcome in zip(finished, whole.outcomes(finished), strict=True):
+            stopper.saw(chunk, counted(outcome))
     return stopper
 
 

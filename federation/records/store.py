@@ -11,7 +11,8 @@
       begun/part-00000001.parquet   what a run that stopped had done of the next (`begun`)
       logs/                         what federates wrote that ran as processes of their own
 
-Part ``k`` holds realizations ``k · 2048 …``: its bounds, and every byte in it, depend on the
+Part ``k`` holds realizations ``k · 2048 …``, at every step if several are tried, one group of rows
+after the other: its bounds, and every byte in it, depend on the
 configuration alone, not on batches, workers or restarts. A part is written under another
 name, flushed to the disk and renamed, so a part that is there is whole.
 """
@@ -21,7 +22,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,9 @@ from gridproof.federation.records.parts import (
     chunk_range,
     encode_part,
 )
-from gridproof.federation.records.rows import with_kinds
+from gridproof.federation.records.rows import joint_outcome, outcome_codes, with_kinds
 from gridproof.federation.studies.foreign import FOREIGN, answerer_words, own_word
+from gridproof.scenarios.arrays import IntArray
 from gridproof.scenarios.errors import StoreError
 
 ANSWERED = "answered.json"
@@ -62,20 +64,16 @@ class CampaignStore:
         The directory.
     study
         ``study.json``: ``name``, ``fingerprint`` and the resolved ``config``.
+    only
+        The one step that is looked at, of a campaign that tries several; None for all.
     """
 
     root: Path
     study: Mapping[str, Any]
+    only: int | None = None
 
     @classmethod
-    def create(
-        cls,
-        root: Path,
-        study_text: str,
-        environment: Mapping[str, Any],
-        *,
-        parts: bool = True,
-    ) -> CampaignStore:
+    def create(cls, root: Path, study_text: str, environment: Mapping[str, Any]) -> CampaignStore:
         """Start a campaign in ``root``, or take up the one of the same fingerprint there.
 
         Parameters
@@ -86,8 +84,6 @@ class CampaignStore:
             ``study.json`` as `federation.studies.study.write_resolved` writes it.
         environment
             Needs ``versions``; parts made with other versions are never mixed.
-        parts
-            False for a directory that holds a campaign for each step, and no part itself.
 
         Raises
         ------
@@ -100,7 +96,7 @@ class CampaignStore:
             store = cls.open(root)
             store._refuse_other(study, environment)
             store._drop_unfinished()
-            store._make_folder(parts)
+            store._make_folder()
             return store
         try:
             begun = ("parts", "environment.json", LOCK_NAME)  # all a start that was killed leaves
@@ -117,7 +113,7 @@ class CampaignStore:
                 f"{root} cannot hold a campaign ({error}); give another --out"
             ) from error
         store = cls(root=root, study=study)
-        store._make_folder(parts)
+        store._make_folder()
         write_whole(root / "environment.json", json_text(environment))
         write_whole(root / "study.json", study_text)  # last: its presence makes a campaign
         return store
@@ -155,7 +151,9 @@ class CampaignStore:
 
     @property
     def step(self) -> int:
-        """The step of the plan that the campaign tries."""
+        """The step of the plan that the campaign tries, or that is looked at."""
+        if self.only is not None:
+            return self.only
         return int(self.study["config"]["campaign"].get("step") or 0)
 
     @property
@@ -178,11 +176,26 @@ class CampaignStore:
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """Names of the steps, where each has a campaign of its own in here; else empty."""
-        return tuple(self.study.get("steps", ()))
+        """Names of the steps, where several are tried; empty where one is, or is looked at."""
+        return () if self.only is not None else tuple(self.study.get("steps", ()))
+
+    @property
+    def tried(self) -> tuple[int, ...]:
+        """Steps that every part holds, in order; one of a time before has a directory a step."""
+        return tuple(self.study.get("rows_by_step", ())) or (self.step,)
+
+    @property
+    def stepped(self) -> bool:
+        """Whether parts hold several steps."""
+        return len(self.tried) > 1
 
     def of_step(self, step: int) -> CampaignStore | None:
-        """Open the campaign of one of several steps; None if it was not begun."""
+        """Look at one of several steps alone; None if it was not begun.
+
+        A view on the same directory, or, of a time before, the step's own directory.
+        """
+        if self.stepped:
+            return replace(self, only=step) if step in self.tried else None
         root = step_root(self.root, step)
         return CampaignStore.open(root) if (root / "study.json").is_file() else None
 
@@ -320,10 +333,30 @@ class CampaignStore:
             try:
                 with pq.ParquetFile(path, page_checksum_verification=True) as file:
                     names = None if columns is None else list(columns)
-                    found = file.read(columns=names, use_threads=False)
+                    found = self._read(file, names)
                     yield found if names is None else with_kinds(found, names)
             except (pa.ArrowException, OSError) as error:
                 raise StoreError(torn(path, error)) from error
+
+    def _read(self, file: pq.ParquetFile, names: list[str] | None) -> pa.Table:
+        """Read a file, or the group of rows that is the one step looked at."""
+        if self.only is None:
+            return file.read(columns=names, use_threads=False)
+        group = self.tried.index(self.only)
+        return file.read_row_group(group, columns=names, use_threads=False)
+
+    def outcomes(self, chunks: Sequence[int]) -> Iterator[IntArray]:
+        """Yield (realization,) codes of each chunk: over all steps where parts hold several.
+
+        Raises
+        ------
+        StoreError
+            If a part cannot be read through.
+        """
+        for table in self.tables(["outcome"], chunks):
+            codes = outcome_codes(table.column("outcome"))
+            steps = len(self.tried) if self.only is None else 1
+            yield joint_outcome(codes.reshape(steps, -1))
 
     def first_cause(self, chunks: Sequence[int]) -> dict[str, Any] | None:
         """Return the first realization that erred and why, where a part says so."""
@@ -357,13 +390,19 @@ class CampaignStore:
             raise StoreError(
                 f"{path} was made under another plan; delete {self.root} or give another --out"
             )
-        if stamp.get("chunk") != chunk or rows != count or first >= self.samples:
+        wanted = count * len(self.tried)
+        if stamp.get("chunk") != chunk or rows != wanted or first >= self.samples:
             raise StoreError(
-                f"{path} holds {rows} rows of chunk {stamp.get('chunk')}; {max(count, 0)} of "
+                f"{path} holds {rows} rows of chunk {stamp.get('chunk')}; {max(wanted, 0)} of "
                 f"chunk {chunk} belong there; delete it and run again"
             )
 
     def _refuse_other(self, record: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+        if self.study.get("steps") and not self.study.get("rows_by_step"):
+            raise StoreError(
+                f"{self.root} was made by an earlier version, with a directory for each step; "
+                "gridproof report still reads it, but it cannot be gone on with: give another --out"
+            )
         here, asked = answerer_words(self.study), answerer_words(record)
         if record.get("answers") != self.study.get("answers"):
             raise StoreError(
@@ -385,8 +424,8 @@ class CampaignStore:
                 "are not mixed: give another --out, or use those versions"
             )
 
-    def _make_folder(self, parts: bool) -> None:
-        folder = self.root / "parts" if parts else self.root
+    def _make_folder(self) -> None:
+        folder = self.root / "parts"
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -403,5 +442,5 @@ class CampaignStore:
 
 
 def step_root(root: Path, step: int) -> Path:
-    """Return the directory of the campaign of one of several steps."""
+    """Return the directory that one of several steps has a campaign in, or its page."""
     return root / f"step-{step}"

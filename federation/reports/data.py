@@ -155,11 +155,20 @@ def gather(store: CampaignStore, scenario: Scenario, readout: Readout | None = N
         readout.reading.chunks, readout.listing, readout.reading.summary
     )  # fmt: skip
     begun = {
-        chunk: one.profile
+        chunk: one.profiles[store.tried.index(step) if store.stepped else 0]
         for chunk in set(chunks) & set(begun_chunks(store))
         if (one := read_begun(store, chunk, digest)) is not None
     }
-    profile, missing = read_profile(store, chunks, scenario, plan, digest, time=step, begun=begun)
+    profile, missing = read_profile(
+        store.root,
+        chunks,
+        scenario,
+        plan,
+        (str(store.study["fingerprint"]), digest),
+        time=step,
+        stepped=store.stepped,
+        begun=begun,
+    )
     intervals = Intervals.of(store.study["config"])
     intervals = replace(intervals, widening=verdicts.get("widening", 1.0))
     rows = _rows(store, scenario, [*listing.worst(), *listing.unsolved()])

@@ -98,6 +98,7 @@ class Study:
     sampler: Sampler
     fingerprint: str
     foreign: ForeignPlanner | None = None
+    overrides: tuple[str, ...] = ()
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -121,13 +122,6 @@ class Study:
                 f"--set campaign.step={self.steps[-1]}, or use gridproof run, which tries each"
             )
         return self.steps[0]
-
-    def at_step(self, step: int) -> Study:
-        """Return the study of one step's campaign: the same draws, that step of the plan."""
-        campaign = self.config.campaign.model_copy(update={"step": step})
-        config = self.config.model_copy(update={"campaign": campaign})
-        own = _fingerprint(config, self.scenario, self.sampler, self.foreign)
-        return replace(self, config=config, fingerprint=own)
 
     def answered_by(self, foreign: ForeignPlanner) -> Study:
         """Return the study whose plan and answers come from a planner that is not ours."""
@@ -223,6 +217,7 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
         sampler=sampler,
         fingerprint=_fingerprint(config, scenario, sampler, foreign),
         foreign=foreign,
+        overrides=tuple(overrides),
     )
     if written and not overrides and written["fingerprint"] != study.fingerprint:
         raise ConfigError(
@@ -255,11 +250,16 @@ def resolved_text(study: Study) -> str:
         "format": RESOLVED_FORMAT,
         "name": study.name,
         "fingerprint": study.fingerprint,
-        **({"steps": list(study.scenario.step_names)} if len(study.steps) > 1 else {}),
+        **(_steps_of(study) if len(study.steps) > 1 else {}),
         **({"answers": study.foreign.record()} if study.foreign is not None else {}),
         "config": config,
     }
     return json.dumps(document, indent=1) + "\n"
+
+
+def _steps_of(study: Study) -> dict[str, Any]:
+    """Say which steps every part of a campaign holds, and what they are called."""
+    return {"steps": list(study.scenario.step_names), "rows_by_step": list(study.steps)}
 
 
 def write_resolved(study: Study, path: Path) -> None:

@@ -106,9 +106,7 @@ def channel_of(study: Study, draw: Callable[[int, int], Realizations]) -> Channe
         from gridproof.federation.field.devices import ModbusDevices  # noqa: PLC0415  (an optional dependency)
 
         devices = ModbusDevices(config.devices, study.scenario)
-    return Channel(
-        study.scenario, config.faults, config.campaign.seed, draw, devices, step=study.step
-    )
+    return Channel(study.scenario, config.faults, config.campaign.seed, draw, devices)
 
 
 def pace_of(study: Study) -> Pace | None:
