@@ -30,7 +30,6 @@ from gridproof.scenarios.sampling import sample
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
     from gridproof.federation.campaigns.campaign import Spread
     from gridproof.federation.records.report import Report
     from gridproof.federation.records.store import CampaignStore

@@ -30,7 +30,6 @@ from gridproof.federation.records.intervals import Intervals
 from gridproof.federation.records.keeper import Tally, stored_plan
 from gridproof.federation.records.lock import writing
 from gridproof.federation.records.losses import UnservedEnergy, served_share
-from gridproof.federation.records.parts import plan_digest
 from gridproof.federation.records.rows import outcome_codes
 from gridproof.federation.records.stopping import counted_chunks
 from gridproof.federation.records.store import CampaignStore, step_root
@@ -39,7 +38,8 @@ from gridproof.federation.studies.study import Study
 from gridproof.optimizer.solver.decomposition import PlanProgress
 from gridproof.scenarios.arrays import IntArray
 from gridproof.scenarios.errors import StoreError
-from gridproof.scenarios.plan import Plan, plan_to_json
+from gridproof.scenarios.plan import Plan, plan_digest
+from gridproof.scenarios.plan_file import plan_to_json
 from gridproof.scenarios.verdict import Outcome
 
 __all__ = ["StudyResult", "joint_summary", "run_study", "step_stores", "steps_summary"]

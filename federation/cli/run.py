@@ -46,7 +46,6 @@ from gridproof.federation.members.session import SessionSettings
 from gridproof.federation.records.answers import WHY, kept_why
 from gridproof.federation.records.keeper import stored_plan
 from gridproof.federation.records.lock import writing
-from gridproof.federation.records.parts import plan_digest
 from gridproof.federation.records.reading import read_campaign
 from gridproof.federation.records.run_record import rows_there
 from gridproof.federation.records.sink import CampaignSink
@@ -56,7 +55,7 @@ from gridproof.federation.reports.families.restoration_tables import steps_view
 from gridproof.federation.reports.terminal import plan_view, print_views, run_summary, verdict_view
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.scenarios.errors import ConfigError, PlanError, StoreError
-from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.plan import Plan, plan_digest
 from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["campaign", "federate", "resume", "run", "show", "told_if_lost"]

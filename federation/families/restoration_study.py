@@ -14,7 +14,8 @@ from gridproof.federation.config.study_file import Origin, did_you_mean
 from gridproof.federation.families.restoration_files import read_devices, read_failures
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.feeder import Feeder
-from gridproof.scenarios.restoration import Device, LineDevices, RestorationCase, RestorationWeights
+from gridproof.scenarios.restoration import RestorationCase, RestorationWeights
+from gridproof.scenarios.restoration_devices import Device, LineDevices
 from gridproof.scenarios.restoration_trial import moving_lines
 from pydantic import BaseModel
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gridproof.federation.config.campaign import CampaignConfig
+from gridproof.federation.config.foreign import ForeignPlanner
 from gridproof.federation.config.study import (
     DersConfig,
     FeederConfig,
@@ -41,12 +42,11 @@ from gridproof.federation.studies.build import (
     loop_faults,
     nobody_forms,
 )
-from gridproof.federation.studies.foreign import ForeignPlanner
 from gridproof.federation.studies.piped import STDIN, piped_study
 from gridproof.federation.studies.planner_options import complete_planner, planner_faults
 from gridproof.federation.studies.sampling import history_path, make_sampler, sampling_faults
 from gridproof.federation.studies.substation import feeding_sources, substation_faults
-from gridproof.federation.studies.wiring import wiring_faults
+from gridproof.federation.studies.wiring_faults import wiring_faults
 from gridproof.scenarios.arrays import content_digest
 from gridproof.scenarios.errors import ConfigError, ScenarioError
 from gridproof.scenarios.feeder import Feeder

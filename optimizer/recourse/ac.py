@@ -19,7 +19,7 @@ from gridproof.optimizer.recourse.correction import Correction
 from gridproof.optimizer.recourse.dispatch import Dispatch
 from gridproof.optimizer.recourse.linear import LinearRecourse
 from gridproof.scenarios.arrays import BoolArray, FloatArray
-from gridproof.scenarios.plan import Setpoints
+from gridproof.scenarios.setpoints import Setpoints
 
 if TYPE_CHECKING:
     from gridproof.scenarios.plan import Plan

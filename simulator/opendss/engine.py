@@ -14,9 +14,10 @@ import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.centres import floating_centres
 from gridproof.scenarios.errors import EngineError
-from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.simulator.islands import Islands, conducting, live_components
 from gridproof.simulator.opendss.circuit import Batch, ComplexArray, DssCircuit, Powers

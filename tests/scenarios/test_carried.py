@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from gridproof.scenarios.carried import Passage, carry, deliver, start
 from gridproof.scenarios.errors import ScenarioError
-from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import draw
 from gridproof.scenarios.resources import Crews, Fleet, Renewables, Storages
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import MarginKind, Outcome, judge
 from hypothesis import given, settings

@@ -9,9 +9,10 @@ from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.audit import audit
 from gridproof.scenarios.errors import ConfigError, ScenarioError
-from gridproof.scenarios.plan import plan_from_json, plan_to_json
+from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
 from gridproof.scenarios.realization import draw
-from gridproof.scenarios.restoration import PHASE_NAMES, Device
+from gridproof.scenarios.restoration import PHASE_NAMES
+from gridproof.scenarios.restoration_devices import Device
 from gridproof.simulator.linear.engine import LinearEngine
 from gridproof.simulator.opendss.engine import OpenDssEngine
 

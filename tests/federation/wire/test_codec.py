@@ -7,9 +7,9 @@ import pytest
 from gridproof.federation.wire.codec import Codec
 from gridproof.scenarios.carried import Carried
 from gridproof.scenarios.errors import FederationError
-from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import draw
 from gridproof.scenarios.resources import Fleet, Renewables, Storages
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts, kinds_of
 from hypothesis import given, settings
