@@ -2,7 +2,8 @@
 
 The one name this distribution takes in the world: the four folders of the house are found
 beneath it (``gridproof.optimizer`` and so on), so that a folder ``optimizer/`` of a user's own
-stays theirs. An installed package holds them; in a checkout they lie beside this folder, where people look.
+stays theirs. An installed package holds them; in a checkout they lie beside this folder, where
+people look.
 """
 
 from pathlib import Path

@@ -24,7 +24,8 @@ from gridproof.federation.files import write_result
 from gridproof.federation.proof_words import proof_facts, scope_words
 from gridproof.federation.records.summary import about_plan
 from gridproof.federation.reports.terminal import plan_view, print_views, run_summary
-from gridproof.federation.studies.study import Study, list_studies, load_study
+from gridproof.federation.studies.shipped import list_studies
+from gridproof.federation.studies.study import Study, load_study
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.recourse.cost import corner_redispatch_usd
 from gridproof.scenarios.audit import audit

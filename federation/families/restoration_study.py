@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from gridproof.federation.config.ders import DersConfig
 from gridproof.federation.config.restoration import RestorationConfig
 from gridproof.federation.config.scenario_parts import ders_of, limits_of
-from gridproof.federation.config.study import DersConfig, FeederConfig, LimitsConfig, PlannerConfig
+from gridproof.federation.config.study import FeederConfig, LimitsConfig, PlannerConfig
 from gridproof.federation.config.study_file import Origin, did_you_mean
 from gridproof.federation.families.restoration_files import read_devices, read_failures
 from gridproof.scenarios.errors import ConfigError

@@ -1,10 +1,10 @@
 """Recourse corrected by measurements: the linear answer first, then what the physics showed.
 
 Round 0 is `LinearRecourse`. Where the physics then finds a limit violated, it is measured, and
-the linear model's constants are moved by the difference (`optimizer.recourse.correction`), so that the
-model is exact at the set-points that were tried; the same program is solved again, margin
-first, then cost. Realizations that the linear model has no re-dispatch for are tried, and
-measured, at the base set-points.
+the linear model's constants are moved by the difference (`optimizer.recourse.correction`), so
+that the model is exact at the set-points that were tried; the same program is solved again,
+margin first, then cost. Realizations that the linear model has no re-dispatch for are tried,
+and measured, at the base set-points.
 
 An answer is a function of (plan, scenario, realization, what was tried and measured) alone.
 """

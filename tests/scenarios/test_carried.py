@@ -97,7 +97,7 @@ def test_a_batch_is_not_seen_in_the_account(scenario):
         assert part.setpoints.p_kw.tobytes() == whole.setpoints.p_kw[rows].tobytes()
 
 
-def judged(scenario, plan, time, asked, carried, before_kw=None):
+def judged(scenario, plan, time, asked, carried, *, before_kw=None):
     batch = draw(scenario, 3, 0, len(carried))
     if before_kw is not None:
         carried = replace(carried, p_kw=told(batch, before_kw).p_kw)

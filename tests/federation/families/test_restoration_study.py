@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from gridproof.federation.studies.study import list_studies, load_study, write_resolved
+from gridproof.federation.studies.shipped import list_studies
+from gridproof.federation.studies.study import load_study, write_resolved
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.audit import audit

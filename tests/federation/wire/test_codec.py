@@ -75,7 +75,9 @@ def lasting(scenario):
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 2**40), st.integers(0, 7), st.integers(1, 2**40), st.integers(0, 1))
-def test_realizations(scenario, codec, first, count, sequence, step) -> None:
+def test_realizations(  # noqa: PLR0917  (four drawn numbers and two fixtures)
+    scenario, codec, first, count, sequence, step
+) -> None:
     batch = draw(scenario, 11, first, count)
     payload = codec.pack_realizations(batch, sequence=sequence, round=sequence % 5, step=step)
     header, back = codec.read_realizations(payload, "feeder/realizations")
