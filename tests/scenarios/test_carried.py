@@ -145,8 +145,8 @@ def test_a_ramp_from_the_step_before_is_judged_where_one_is_stated(scenario, tin
     slow[0] = 8.0  # kW an hour on a phase: 4 within half an hour
     limited = replace(scenario, ders=replace(scenario.ders, ramp_kw_per_h=slow))
     plan = tiny_plan(limited, p_kw=0.0)
-    gentle = judged(limited, plan, 1, [9.0, 0.0, 0.0], start(limited, 1), [0.0, 0.0, 0.0])
-    steep = judged(limited, plan, 1, [15.0, 0.0, 0.0], start(limited, 1), [0.0, 0.0, 0.0])
+    gentle = judged(limited, plan, 1, [9.0, 0.0, 0.0], start(limited, 1), before_kw=[0.0, 0.0, 0.0])
+    steep = judged(limited, plan, 1, [15.0, 0.0, 0.0], start(limited, 1), before_kw=[0.0, 0.0, 0.0])
     first = judged(limited, plan, 0, [15.0, 0.0, 0.0], start(limited, 1))
     assert gentle.margin[0, RAMP] == pytest.approx((4.0 - 3.0) / 40.0)
     assert steep.margin[0, RAMP] == pytest.approx((4.0 - 5.0) / 40.0)
