@@ -7,7 +7,7 @@ nominal::
 
     x = x₀ + X_u u + X_d d
 
-The equations are those of `optimizer.constraints`, compiled, so a planner and its recourse
+The equations are those of `optimizer.network.flow`, compiled, so a planner and its recourse
 cannot differ.
 """
 
