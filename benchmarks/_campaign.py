@@ -15,7 +15,7 @@ from gridproof.federation.members.session import SessionSettings, run_session
 from gridproof.federation.studies.study import load_study
 from gridproof.federation.wire.helics_broker import BrokerAddress
 from gridproof.optimizer.planner import make_planner
-from gridproof.scenarios.plan import plan_to_json
+from gridproof.scenarios.plan_file import plan_to_json
 
 from benchmarks._side import BATCH, STUDY, jobs
 

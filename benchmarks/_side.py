@@ -18,7 +18,8 @@ from gridproof.federation.members.jobs import FeederJob, PlannerJob
 from gridproof.federation.members.launch import run_feeder_process, run_planner_process
 from gridproof.federation.members.session import SessionSettings
 from gridproof.federation.studies.study import Study, load_study
-from gridproof.scenarios.plan import Plan, plan_from_json
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.plan_file import plan_from_json
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.verdict import Verdicts
 

@@ -18,10 +18,11 @@ import numpy as np
 from gridproof.scenarios.feeder import Feeder, LoadModel
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits
-from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.realization import Realizations, draw
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.sets import Box
 from gridproof.simulator.opendss.engine import OpenDssEngine
 from gridproof.simulator.opendss.engine_thread import on_engine_thread

@@ -20,10 +20,11 @@ import numpy as np
 from gridproof.federation.members.jobs import FeederJob, PlannerJob
 from gridproof.federation.members.session import SessionSettings, run_session
 from gridproof.federation.studies.study import load_study
-from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.realization import Realizations, draw
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import Verdicts
 

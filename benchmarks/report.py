@@ -19,13 +19,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from gridproof.federation.campaigns.campaign import run_campaign
-from gridproof.federation.records.parts import CHUNK_ROWS, plan_digest
+from gridproof.federation.records.parts import CHUNK_ROWS
 from gridproof.federation.records.profile import Profile
 from gridproof.federation.records.profile_store import encode_profile, keep_profile, read_profile
 from gridproof.federation.records.rows import table_of
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import load_study, resolved_text
 from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.scenarios.plan import plan_digest
 from gridproof.scenarios.sampling import sample
 from gridproof.scenarios.verdict import judge
 from gridproof.simulator.opendss.engine import OpenDssEngine

@@ -23,7 +23,8 @@ from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.campaigns.workers import Workers
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.optimizer.planner import make_planner
-from gridproof.scenarios.plan import Plan, plan_from_json, plan_to_json
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
 
 from benchmarks._bench import clocks
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray, frozen
-from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 
 __all__ = ["Carried", "Delivery", "Passage", "carry", "deliver", "start"]

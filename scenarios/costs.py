@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from gridproof.scenarios.restoration_trial import restoration_of
 
 if TYPE_CHECKING:
     from gridproof.scenarios.plan import Plan
@@ -27,9 +28,6 @@ def counted_costs(plan: Plan, scenario: Scenario) -> dict[str, float]:
     dict
         By term, USD; a restoration's in its objective's own unit.
     """
-    # a plan is read before it is tried as a restoration, and reading counts its costs
-    from gridproof.scenarios.restoration_trial import restoration_of  # noqa: PLC0415
-
     if scenario.restoration is not None:
         return _restoration_costs(scenario.restoration, restoration_of(plan, scenario))
     with np.errstate(over="ignore", invalid="ignore"):  # a plan may state any finite number

@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-from gridproof.scenarios.arrays import BoolArray
+from gridproof.scenarios.arrays import BoolArray, IntArray
+from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.graph import connected_components, has_cycle
-
-if TYPE_CHECKING:
-    from gridproof.scenarios.restoration import RestorationCase
+from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.restoration_devices import LineDevices
 
 __all__ = ["case_faults", "isolated_buses"]
 
 
-def case_faults(case: RestorationCase) -> list[str]:
-    """Every contradiction between the case's pieces, each one sentence."""
-    if case.devices.line_ids != case.feeder.lines.ids:
+def case_faults(
+    name: str, feeder: Feeder, devices: LineDevices, failed: IntArray, limits: Limits
+) -> list[str]:
+    """Every contradiction between the pieces of a `RestorationCase`, each one sentence."""
+    if devices.line_ids != feeder.lines.ids:
         return [
-            f"{case.name}: devices are given for {len(case.devices.line_ids)} lines, not for the "
-            f"feeder's {len(case.feeder.lines.ids)} in its order; give one row per line"
+            f"{name}: devices are given for {len(devices.line_ids)} lines, not for the "
+            f"feeder's {len(feeder.lines.ids)} in its order; give one row per line"
         ]
-    faults = [*_device_faults(case), *_failure_faults(case), *_network_faults(case)]
-    return [f"{case.name}: {fault}" for fault in faults]
+    faults = [
+        *_device_faults(feeder, devices),
+        *_failure_faults(feeder, failed),
+        *_network_faults(feeder, limits),
+    ]
+    return [f"{name}: {fault}" for fault in faults]
 
 
-def isolated_buses(case: RestorationCase) -> tuple[str, ...]:
+def isolated_buses(feeder: Feeder) -> tuple[str, ...]:
     """Buses that no substation supplies even before the event; they are reported, not refused."""
-    supplied = _supplied(case)
-    return tuple(
-        name for name, live in zip(case.feeder.buses.ids, supplied, strict=True) if not live
-    )
+    supplied = _supplied(feeder)
+    return tuple(name for name, live in zip(feeder.buses.ids, supplied, strict=True) if not live)
 
 
-def _device_faults(case: RestorationCase) -> list[str]:
-    lines, devices = case.feeder.lines, case.devices
+def _device_faults(feeder: Feeder, devices: LineDevices) -> list[str]:
+    lines = feeder.lines
     faults = []
     for k, (one, other) in enumerate(devices.device):
         if not devices.underground[k] and one != other:
@@ -49,24 +51,23 @@ def _device_faults(case: RestorationCase) -> list[str]:
     return faults
 
 
-def _failure_faults(case: RestorationCase) -> list[str]:
-    count = len(case.feeder.lines.ids)
+def _failure_faults(feeder: Feeder, failed: IntArray) -> list[str]:
+    count = len(feeder.lines.ids)
     faults = [
         f"failure at line position {k} is outside the feeder's {count} lines; name one of them"
-        for k in case.failed.tolist()
+        for k in failed.tolist()
         if not 0 <= k < count
     ]
-    values, times = np.unique(case.failed, return_counts=True)
+    values, times = np.unique(failed, return_counts=True)
     faults += [
-        f"line {case.feeder.lines.ids[k]} fails {n} times; name each failure once"
+        f"line {feeder.lines.ids[k]} fails {n} times; name each failure once"
         for k, n in zip(values.tolist(), times.tolist(), strict=True)
         if n > 1 and 0 <= k < count
     ]
     return faults
 
 
-def _network_faults(case: RestorationCase) -> list[str]:
-    feeder = case.feeder
+def _network_faults(feeder: Feeder, limits: Limits) -> list[str]:
     faults = []
     if not len(feeder.sources.ids):
         faults.append("the feeder has no substation; restoration needs a source to restore from")
@@ -83,15 +84,15 @@ def _network_faults(case: RestorationCase) -> list[str]:
         bad = feeder.lines.ids[int(np.argmin(feeder.lines.rating_a))]
         faults.append(f"line {bad} has no positive rating; state its ampacity")
     v = feeder.sources.v_pu
-    if len(v) and not ((v >= case.limits.v_min_pu) & (v <= case.limits.v_max_pu)).all():
+    if len(v) and not ((v >= limits.v_min_pu) & (v <= limits.v_max_pu)).all():
         faults.append(f"a substation holds {v.max()} pu, outside the band; move one of the two")
-    return [*faults, *_radiality_faults(case)]
+    return [*faults, *_radiality_faults(feeder)]
 
 
-def _radiality_faults(case: RestorationCase) -> list[str]:
-    tails, heads, size = *_closed_ends(case), len(case.feeder.buses.ids)
+def _radiality_faults(feeder: Feeder) -> list[str]:
+    tails, heads, size = *_closed_ends(feeder), len(feeder.buses.ids)
     labels = connected_components(size, tails, heads)
-    of_source = labels[case.feeder.sources.bus]
+    of_source = labels[feeder.sources.bus]
     faults = []
     if len(np.unique(of_source)) < len(of_source):
         faults.append("two substations are connected before the event; open a tie between them")
@@ -100,11 +101,11 @@ def _radiality_faults(case: RestorationCase) -> list[str]:
     return faults
 
 
-def _closed_ends(case: RestorationCase) -> tuple[np.ndarray, np.ndarray]:
-    kept = case.feeder.lines.closed
-    return case.feeder.lines.from_bus[kept], case.feeder.lines.to_bus[kept]
+def _closed_ends(feeder: Feeder) -> tuple[np.ndarray, np.ndarray]:
+    kept = feeder.lines.closed
+    return feeder.lines.from_bus[kept], feeder.lines.to_bus[kept]
 
 
-def _supplied(case: RestorationCase) -> BoolArray:
-    labels = connected_components(len(case.feeder.buses.ids), *_closed_ends(case))
-    return np.isin(labels, labels[case.feeder.sources.bus])
+def _supplied(feeder: Feeder) -> BoolArray:
+    labels = connected_components(len(feeder.buses.ids), *_closed_ends(feeder))
+    return np.isin(labels, labels[feeder.sources.bus])

@@ -17,9 +17,10 @@ import numpy as np
 from gridproof.federation.wire.link import PortKind
 from gridproof.federation.wire.messages import switch_states_of
 from gridproof.scenarios.errors import ConfigError
-from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.simulator.engine import Engine
 

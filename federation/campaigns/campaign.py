@@ -19,6 +19,7 @@ from gridproof.federation.campaigns.study_jobs import (
     open_store,
     session_settings,
 )
+from gridproof.federation.config.foreign import refuse_ours
 from gridproof.federation.members.jobs import FeederJob, PlannerJob
 from gridproof.federation.members.launch import run_processes
 from gridproof.federation.members.session import SessionSettings, run_session
@@ -28,17 +29,16 @@ from gridproof.federation.records.begun import begun_chunks, read_begun
 from gridproof.federation.records.footers import check_whole
 from gridproof.federation.records.keeper import Tally, stored_plan
 from gridproof.federation.records.lock import writing
-from gridproof.federation.records.parts import plan_digest
 from gridproof.federation.records.run_record import recorded
 from gridproof.federation.records.sink import CampaignSink
 from gridproof.federation.records.stopping import drop_surplus, stopper_of
 from gridproof.federation.records.store import LOGS, CampaignStore
-from gridproof.federation.studies.foreign import refuse_ours
 from gridproof.federation.studies.study import Study
 from gridproof.federation.studies.wiring import pace_of
 from gridproof.optimizer.solver.decomposition import PlanProgress
 from gridproof.scenarios.errors import ConfigError, StoreError
-from gridproof.scenarios.plan import Plan, plan_to_json
+from gridproof.scenarios.plan import Plan, plan_digest
+from gridproof.scenarios.plan_file import plan_to_json
 
 __all__ = ["CampaignResult", "Spread", "plan_here", "refuse_to_spread", "run_campaign"]
 

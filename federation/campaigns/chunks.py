@@ -29,7 +29,8 @@ from gridproof.federation.studies.study import Study, load_study
 from gridproof.optimizer.recourse.policies import Recourse
 from gridproof.scenarios import errors
 from gridproof.scenarios.errors import ConfigError, FederateLost, FederationError, GridproofError
-from gridproof.scenarios.plan import Plan, plan_from_json
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.plan_file import plan_from_json
 from gridproof.scenarios.verdict import Outcome
 
 __all__ = ["Failure", "OtherVersions", "Share", "differences", "try_chunks"]

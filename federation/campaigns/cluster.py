@@ -23,7 +23,8 @@ from gridproof.federation.records.parts import EncodedPart
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import Study
 from gridproof.scenarios.errors import ConfigError, DeadlinePassed, FederateLost
-from gridproof.scenarios.plan import Plan, plan_to_json
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.plan_file import plan_to_json
 
 if TYPE_CHECKING:
     from distributed import Client, Future

@@ -19,10 +19,10 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from gridproof.federation.config.campaign import DESIGNS
 from gridproof.federation.files import json_text, read_json, write_whole
 from gridproof.federation.records.environment import versions
 from gridproof.federation.records.lock import writing
-from gridproof.federation.studies.sampling import DESIGNS
 from gridproof.federation.studies.study import Study
 from gridproof.federation.studies.wiring import rounds_of
 from gridproof.federation.trial.batch import try_batch

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from gridproof.federation.config.foreign import own_word, refuse_ours
 from gridproof.federation.members.jobs import FeederJob, PlannerJob
 from gridproof.federation.members.session import SessionSettings
 from gridproof.federation.records.answered import keep_word
@@ -22,7 +23,6 @@ from gridproof.federation.records.scenario_store import keep_scenario
 from gridproof.federation.records.sink import CampaignSink
 from gridproof.federation.records.stopping import until_enough
 from gridproof.federation.records.store import CampaignStore
-from gridproof.federation.studies.foreign import own_word, refuse_ours
 from gridproof.federation.studies.study import Study, write_resolved
 from gridproof.federation.studies.wiring import channel_of, pace_of, rounds_of, trace_columns
 from gridproof.optimizer.planner import make_planner

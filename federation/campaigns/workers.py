@@ -26,7 +26,8 @@ from gridproof.federation.records.parts import EncodedPart
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import Study
 from gridproof.scenarios.errors import ConfigError, FederateLost
-from gridproof.scenarios.plan import Plan, plan_to_json
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.plan_file import plan_to_json
 
 __all__ = ["MAX_LOSSES", "Workers"]
 

@@ -18,7 +18,8 @@ from gridproof.federation.cli.options import (
     stdout,
 )
 from gridproof.federation.files import json_text, write_result
-from gridproof.federation.inquiries.hardening import End, HardenSettings, harden
+from gridproof.federation.inquiries.harden_settings import HardenSettings
+from gridproof.federation.inquiries.hardening import End, harden
 from gridproof.federation.reports.harden_report import (
     harden_markdown,
     harden_summary,
@@ -26,7 +27,8 @@ from gridproof.federation.reports.harden_report import (
     round_line,
 )
 from gridproof.federation.reports.terminal import print_views
-from gridproof.scenarios.plan import Plan, plan_to_json
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.plan_file import plan_to_json
 from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["hardening"]

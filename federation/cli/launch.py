@@ -13,14 +13,16 @@ import typer
 from gridproof.federation.adapters.emit import LaunchPlan, Runner, emit
 from gridproof.federation.campaigns.study_jobs import open_store, session_settings, slow_words
 from gridproof.federation.cli.options import AsJson, Overrides, PlanFile, Quiet, StudyName, note
-from gridproof.federation.cli.run import ERRED, run, show, told_if_lost
+from gridproof.federation.cli.run import ERRED, run, told_if_lost
+from gridproof.federation.cli.show import show
+from gridproof.federation.config.foreign import ForeignPlanner
 from gridproof.federation.files import write_result
 from gridproof.federation.members.launch import federate_command, supervise
 from gridproof.federation.records.lock import writing
 from gridproof.federation.records.run_record import recorded
 from gridproof.federation.records.store import LOGS, CampaignStore
-from gridproof.federation.studies.foreign import ForeignPlanner
-from gridproof.federation.studies.study import Study, list_studies, load_study
+from gridproof.federation.studies.shipped import list_studies
+from gridproof.federation.studies.study import Study, load_study
 from gridproof.federation.wire.helics_broker import BrokerAddress
 from gridproof.scenarios.errors import ConfigError
 

@@ -31,7 +31,8 @@ from gridproof.federation.cli.run import Role
 from gridproof.federation.files import write_result
 from gridproof.federation.members.jobs import FeederJob, PlannerJob
 from gridproof.federation.members.launch import run_wired_process
-from gridproof.federation.studies.study import Study, list_studies, load_study
+from gridproof.federation.studies.shipped import list_studies
+from gridproof.federation.studies.study import Study, load_study
 from gridproof.scenarios.errors import ConfigError
 
 __all__ = ["oedisi"]

@@ -14,7 +14,8 @@ from gridproof.federation.files import read_text, unsigned_zeros
 from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.scenarios.audit import audit
 from gridproof.scenarios.errors import ConfigError, PlanError, StoreError
-from gridproof.scenarios.plan import Plan, plan_from_json
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.plan_file import plan_from_json
 from gridproof.scenarios.scenario import Scenario
 from rich.console import Console
 

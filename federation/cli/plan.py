@@ -21,14 +21,16 @@ from gridproof.federation.cli.options import (
     stdout,
 )
 from gridproof.federation.files import write_result
-from gridproof.federation.records.proof_words import proof_facts, scope_words
+from gridproof.federation.proof_words import proof_facts, scope_words
 from gridproof.federation.records.summary import about_plan
 from gridproof.federation.reports.terminal import plan_view, print_views, run_summary
-from gridproof.federation.studies.study import Study, list_studies, load_study
+from gridproof.federation.studies.shipped import list_studies
+from gridproof.federation.studies.study import Study, load_study
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.recourse.cost import corner_redispatch_usd
 from gridproof.scenarios.audit import audit
-from gridproof.scenarios.plan import Plan, plan_to_json
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.plan_file import plan_to_json
 from rich.table import Table
 
 __all__ = ["check", "plan", "studies"]

@@ -9,7 +9,7 @@ import typer
 from gridproof.federation.campaigns.progress import summing_up
 from gridproof.federation.campaigns.steps import steps_summary
 from gridproof.federation.cli.options import AsJson, Why, note, print_json, refuse_why, stdout
-from gridproof.federation.cli.run import keep_why, show
+from gridproof.federation.cli.show import keep_why, show
 from gridproof.federation.records.reading import read_campaign
 from gridproof.federation.records.scenario_store import SCENARIO, stored_scenario
 from gridproof.federation.records.store import CampaignStore

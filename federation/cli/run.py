@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from gridproof.federation.campaigns.campaign import Spread, run_campaign
 from gridproof.federation.campaigns.cluster import DaskCluster
-from gridproof.federation.campaigns.progress import CampaignBar, summing_up, watching_campaign
-from gridproof.federation.campaigns.steps import step_stores, steps_summary
+from gridproof.federation.campaigns.progress import CampaignBar, watching_campaign
+from gridproof.federation.campaigns.steps import step_stores
 from gridproof.federation.campaigns.study_jobs import (
     make_feeder_job,
     make_planner_job,
@@ -28,38 +28,27 @@ from gridproof.federation.cli.options import (
     PlanFile,
     Quiet,
     StudyName,
-    ask_why,
     device_entry,
     note,
-    print_json,
     read_plan,
     refuse_faulty,
-    stdout,
 )
-from gridproof.federation.files import json_text
+from gridproof.federation.cli.show import show
 from gridproof.federation.members.launch import (
     is_supervised,
     run_feeder_process,
     run_planner_process,
 )
 from gridproof.federation.members.session import SessionSettings
-from gridproof.federation.records.answers import WHY, kept_why
-from gridproof.federation.records.keeper import stored_plan
 from gridproof.federation.records.lock import writing
-from gridproof.federation.records.parts import plan_digest
-from gridproof.federation.records.reading import read_campaign
 from gridproof.federation.records.run_record import rows_there
 from gridproof.federation.records.sink import CampaignSink
 from gridproof.federation.records.store import LOGS, CampaignStore
-from gridproof.federation.records.summary import about_plan
-from gridproof.federation.reports.families.restoration_tables import steps_view
-from gridproof.federation.reports.terminal import plan_view, print_views, run_summary, verdict_view
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.scenarios.errors import ConfigError, PlanError, StoreError
 from gridproof.scenarios.plan import Plan
-from gridproof.scenarios.scenario import Scenario
 
-__all__ = ["campaign", "federate", "resume", "run", "show", "told_if_lost"]
+__all__ = ["campaign", "federate", "resume", "run", "told_if_lost"]
 
 INTERRUPTED = 130
 ERRED = 5
@@ -350,63 +339,3 @@ def _interrupted(root: Path, bar: CampaignBar) -> int:
         if (root / "study.json").exists():
             note(on)
     return INTERRUPTED
-
-
-def keep_why(store: CampaignStore, scenario: Scenario) -> None:
-    """Ask why blocks are dead, and keep the answers in the campaign directory."""
-    plan, asked = stored_plan(store, scenario), dict(store.study["config"]["planner"])
-    asked.pop("family")
-    if plan is not None and kept_why(store, plan) is None:
-        digest, blocks = plan_digest(plan), ask_why(plan, scenario, asked, quiet=True)
-        store.write(WHY, json_text({"plan": digest, "blocks": blocks}))
-        for one in step_stores(store) if store.steps and not store.stepped else ():
-            own = [block for block in blocks if block["step"] == one.step]
-            one.write(WHY, json_text({"plan": digest, "blocks": own}))
-
-
-def show(
-    store: CampaignStore,
-    scenario: Scenario | None,
-    *,
-    as_json: bool,
-    verdicts: Mapping[str, Any] | None = None,
-    quiet: bool = False,
-) -> bool:
-    """Print a campaign's plan and verdicts as tables or as one JSON object.
-
-    Without the scenario, which directories of earlier versions do not hold, without the plan.
-
-    Returns
-    -------
-    bool
-        Whether any realization erred.
-    """
-    plan = None if scenario is None else stored_plan(store, scenario)
-    about = None
-    if plan is not None and scenario is not None:
-        about = about_plan(plan, scenario, store.step)
-        known = kept_why(store, plan)
-        if known is not None:
-            about["why"] = known
-    if verdicts is None:
-        with summing_up(quiet=quiet) as tell:
-
-            def summarize(one: CampaignStore) -> dict[str, Any]:
-                return read_campaign(one, tell=tell).summary
-
-            verdicts = steps_summary(store, summarize) if store.steps else summarize(store)
-    if as_json:
-        seed = store.study["config"]["campaign"]["seed"]
-        version = store.environment.get("versions", {})
-        print_json(run_summary(str(store.study["name"]), seed, about, verdicts, version))
-        return any_erred(verdicts)
-    views = [plan_view(about)] if about is not None else []
-    said = steps_view(verdicts) if "steps" in verdicts else verdict_view(verdicts)
-    print_views(stdout(), *views, said)
-    return any_erred(verdicts)
-
-
-def any_erred(verdicts: Mapping[str, Any]) -> bool:
-    """Whether any realization of a campaign, or of the campaign of any step, erred."""
-    tried = [one["campaign"] for one in verdicts["steps"]] if "steps" in verdicts else [verdicts]
-    return any(one["outcomes"]["erred"] > 0 for one in tried if one is not None)

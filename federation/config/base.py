@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["Id", "Ids", "Section", "remedy"]
+__all__ = ["Id", "Ids", "Money", "Section", "Share", "remedy"]
 
 
 def remedy(text: str) -> dict[str, Any]:
@@ -29,3 +29,5 @@ def _as_id(value: object) -> object:
 
 Id = Annotated[str, BeforeValidator(_as_id), Field(min_length=1)]
 Ids = Annotated[tuple[Id, ...], Field(strict=False)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Money = Annotated[float, Field(ge=0.0)]

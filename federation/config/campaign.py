@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 from gridproof.federation.config.base import Section, remedy
 from pydantic import Field, model_validator
 
-__all__ = ["CampaignConfig", "StopConfig"]
+__all__ = ["DESIGNS", "CampaignConfig", "StopConfig"]
+
+DESIGNS = ("vertices", "latin_hypercube", "sobol")
+"""Samplers whose realizations are not independent draws."""
 
 Rows = Annotated[tuple[Annotated[tuple[float, ...], Field(strict=False)], ...], Field(strict=False)]
 

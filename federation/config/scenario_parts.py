@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from gridproof.federation.config.study import DerConfig, DersConfig, LimitsConfig
+from gridproof.federation.config.ders import DerConfig, DersConfig
+from gridproof.federation.config.study import LimitsConfig
 from gridproof.scenarios.arrays import PHASES, FloatArray, index_of
 from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.fleet import Ders

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from gridproof.federation.config.base import Id, Ids, Section, remedy
+from gridproof.federation.config.base import Ids, Money, Section, Share, remedy
 from gridproof.federation.config.campaign import CampaignConfig, StopConfig
+from gridproof.federation.config.ders import DersConfig
 from gridproof.federation.config.faults import DevicesConfig, FaultsConfig, RealtimeConfig
 from gridproof.federation.config.restoration import RestorationConfig
 from gridproof.federation.files import folder_name
@@ -19,9 +20,6 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 
 __all__ = [
     "CampaignConfig",
-    "DerConfig",
-    "DerDefaults",
-    "DersConfig",
     "DevicesConfig",
     "FaultsConfig",
     "FederationConfig",
@@ -31,10 +29,8 @@ __all__ = [
     "ObjectiveConfig",
     "PlannerConfig",
     "RealtimeConfig",
-    "RenewableConfig",
     "RestorationConfig",
     "StopConfig",
-    "StorageConfig",
     "StudyConfig",
     "StudySection",
     "SubstationConfig",
@@ -58,9 +54,6 @@ def _names_a_folder(given: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_names_a_folder)]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Money = Annotated[float, Field(ge=0.0)]
-Phases = Literal["a", "b", "c", "ab", "bc", "ac", "abc"]
 
 
 class StudySection(Section):
@@ -150,129 +143,6 @@ class HorizonConfig(Section):
         min_length=1,
         description="demand of every load at each step, as a share of its nominal; its length is "
         "the number of steps",
-    )
-
-
-class StorageConfig(Section):
-    """The energy behind a DER, which then charges as well as discharges up to its capacity."""
-
-    energy_kwh: float = Field(gt=0.0, description="energy it holds when full, kWh")
-    floor_share: Share = Field(default=0.1, description="least stored energy, share of full")
-    start_share: Share = Field(default=0.5, description="stored as the first step begins, share")
-    end_share: Share = Field(default=0.5, description="least stored as the last step ends, share")
-    charge_efficiency: float = Field(
-        default=0.95, gt=0.0, le=1.0, description="share of a kWh taken that is stored"
-    )
-    discharge_efficiency: float = Field(
-        default=0.95, gt=0.0, le=1.0, description="share of a stored kWh that is given back"
-    )
-    schedule_kw: tuple[float, ...] = Field(
-        strict=False,
-        description="output at each step, kW of all phases: positive discharges, negative charges; "
-        "re-dispatch leaves it alone",
-    )
-
-
-class RenewableConfig(Section):
-    """Sun or wind behind a DER."""
-
-    profile: tuple[Share, ...] = Field(
-        strict=False, description="what it could give at each step, as a share of its capacity"
-    )
-    spread: Share = Field(
-        default=0.0,
-        description="half-width of that power as a share of it; plans count on the least of it",
-        json_schema_extra=remedy("0.25 means ±25 %"),
-    )
-
-
-class DerDefaults(Section):
-    """What every DER has unless its own row says otherwise."""
-
-    phases: Phases = Field(default="abc", description="phases it feeds")
-    reactive_limit: float = Field(
-        default=0.75,
-        ge=0.0,
-        description="largest reactive power of a phase, as a share of its active capacity",
-    )
-    ramp: float = Field(
-        default=0.30,
-        ge=0.0,
-        description="largest re-dispatch of a phase, active and reactive each, as a share of its "
-        "active capacity",
-        json_schema_extra=remedy("0.30 means ±30 % of capacity"),
-    )
-    cost_usd_per_kw: Money = Field(default=12.0, description="price of a base kW")
-    redispatch_cost_usd_per_kw: Money = Field(
-        default=12.0, description="price of a kW of re-dispatch, up or down"
-    )
-    can_form: bool = Field(
-        default=True,
-        description="whether it can hold voltage and frequency of an island; a DER that lacks a "
-        "phase cannot",
-    )
-
-
-class DerConfig(Section):
-    """One DER; a key left out takes the value of ``[ders.defaults]``."""
-
-    bus: Id = Field(description="bus it is connected to")
-    capacity_kw: float = Field(
-        gt=0.0,
-        description="active capacity of all its phases together, kW; each phase carries an equal "
-        "part",
-        json_schema_extra=remedy("state the rating in kW, or leave the DER out"),
-    )
-    phases: Phases | None = Field(default=None, description="phases it feeds")
-    reactive_limit: float | None = Field(default=None, ge=0.0, description="see defaults")
-    ramp: float | None = Field(
-        default=None,
-        ge=0.0,
-        description="see defaults",
-        json_schema_extra=remedy("0.30 means ±30 % of capacity"),
-    )
-    cost_usd_per_kw: Money | None = Field(default=None, description="see defaults")
-    redispatch_cost_usd_per_kw: Money | None = Field(default=None, description="see defaults")
-    can_form: bool | None = Field(default=None, description="see defaults")
-    ramp_per_h: float | None = Field(
-        default=None,
-        gt=0.0,
-        description="largest change from one step to the next for each hour of the step, as a "
-        "share of active capacity; no limit if left out",
-    )
-    storage: StorageConfig | None = Field(default=None, description="energy behind it, if any")
-    renewable: RenewableConfig | None = Field(
-        default=None, description="sun or wind behind it, if any"
-    )
-
-    @model_validator(mode="after")
-    def _one_thing_behind(self) -> DerConfig:
-        if self.storage is not None and self.renewable is not None:
-            raise ValueError("has storage and renewable both; give each a DER of its own")
-        for name in ("storage", "renewable"):
-            if getattr(self, name) is not None and self.can_form:
-                raise ValueError(
-                    f"has {name} and can_form = true; what follows a schedule or the weather does "
-                    "not hold an island: leave can_form out"
-                )
-        return self
-
-    def resolved(self, defaults: DerDefaults) -> DerConfig:
-        """Fill in every left-out key."""
-        own = self.model_dump(exclude_none=True)
-        if self.storage is not None or self.renewable is not None:
-            own["can_form"] = False
-        return DerConfig.model_validate({**defaults.model_dump(), **own})
-
-
-class DersConfig(Section):
-    """The distributed energy resources an operator can move."""
-
-    defaults: DerDefaults = Field(
-        default_factory=DerDefaults, description="shared by every DER of the fleet"
-    )
-    fleet: dict[str, DerConfig] = Field(
-        default_factory=dict, description="one table per DER; its key is the DER's id"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from gridproof.federation.records.proof_words import proof_facts
+from gridproof.federation.proof_words import proof_facts
 from gridproof.scenarios.arrays import BoolArray
 from gridproof.scenarios.graph import connected_components
 from gridproof.scenarios.plan import Plan
@@ -45,7 +45,7 @@ def restoration_summary(plan: Plan, scenario: Scenario) -> dict[str, Any]:
         "moving_lines": len(plan.switch_ids),
         "failed_lines": [case.feeder.lines.ids[k] for k in case.failed],
         "underground_failed": int(case.devices.underground[case.failed].sum()),
-        "isolated_buses": list(isolated_buses(case)),
+        "isolated_buses": list(isolated_buses(case.feeder)),
         "demand_kw": float(case.bus_demand()[0].sum()),
         "phases": [_phase(decided, plan, case, scenario, time) for time in range(len(PHASE_NAMES))],
         "seconds": {name: float(value) for name, value in proof.seconds.items()},

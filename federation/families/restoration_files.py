@@ -15,7 +15,8 @@ from gridproof.scenarios.arrays import BoolArray, index_of
 from gridproof.scenarios.balanced import BalancedRows, balanced_feeder
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.feeder import Feeder
-from gridproof.scenarios.restoration import Device, LineDevices, RestorationCase
+from gridproof.scenarios.restoration import RestorationCase
+from gridproof.scenarios.restoration_devices import Device, LineDevices
 
 __all__ = ["dss_script", "read_devices", "read_failures", "read_network", "write_network"]
 

@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from gridproof.federation.config.ders import DersConfig
 from gridproof.federation.config.restoration import RestorationConfig
 from gridproof.federation.config.scenario_parts import ders_of, limits_of
-from gridproof.federation.config.study import DersConfig, FeederConfig, LimitsConfig, PlannerConfig
+from gridproof.federation.config.study import FeederConfig, LimitsConfig, PlannerConfig
 from gridproof.federation.config.study_file import Origin, did_you_mean
 from gridproof.federation.families.restoration_files import read_devices, read_failures
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.feeder import Feeder
-from gridproof.scenarios.restoration import Device, LineDevices, RestorationCase, RestorationWeights
+from gridproof.scenarios.restoration import RestorationCase, RestorationWeights
+from gridproof.scenarios.restoration_devices import Device, LineDevices
 from gridproof.scenarios.restoration_trial import moving_lines
 from pydantic import BaseModel
 

@@ -28,9 +28,10 @@ from gridproof.federation.field.faults import (
 from gridproof.federation.field.stuck import Observed, observe_under
 from gridproof.federation.trial.trial import Settled, Trial, as_stale, with_outcome
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
-from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.verdict import Outcome, Verdicts
 
 __all__ = ["Channel", "DeviceReading", "Devices"]

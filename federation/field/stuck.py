@@ -9,9 +9,10 @@ import numpy as np
 from gridproof.federation.trial.trial import Trial
 from gridproof.scenarios.arrays import BoolArray, IntArray
 from gridproof.scenarios.audit import islands
-from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import Verdicts, judge
 

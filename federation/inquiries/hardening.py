@@ -20,7 +20,6 @@ What has no depth (nothing was solved) has no place either, and raises ``ac_marg
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -30,13 +29,14 @@ from typing import Any
 
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.campaigns.progress import CampaignBar
+from gridproof.federation.config.campaign import DESIGNS
 from gridproof.federation.inquiries.counterexamples import CounterExamples, counter_examples
+from gridproof.federation.inquiries.harden_settings import HardenSettings, spent
 from gridproof.federation.inquiries.margins import Margins
 from gridproof.federation.records.intervals import Intervals
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.records.summary import plan_summary
 from gridproof.federation.statistics.shares import Share, share_of
-from gridproof.federation.studies.sampling import DESIGNS
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.optimizer.planner import FAMILIES
 from gridproof.scenarios.errors import ConfigError, PlanError
@@ -47,11 +47,9 @@ from scipy.special import betaincinv
 __all__ = [
     "End",
     "HardenRound",
-    "HardenSettings",
     "Hardening",
     "harden",
     "lower_bound",
-    "spent",
 ]
 
 
@@ -63,62 +61,6 @@ class End(StrEnum):
     MARGIN_USED_UP = "no margin left to raise"
     NOTHING_SERVED = "the plan serves nothing, so its verdicts say nothing"
     ROUNDS_USED_UP = "no round left"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HardenSettings:
-    """What is asked, and how the margin moves.
-
-    Attributes
-    ----------
-    share
-        Feasible share to be shown, in (0, 1).
-    confidence
-        That no plan below the share is shown, over all rounds together, in (0, 1).
-    most_rounds
-        Most plans tried.
-    least_step_pu, greatest_step_pu
-        Bounds of one rise of ``ac_margin``.
-    most_margin_pu
-        Margins end here; the planner needs them below 0.05 pu.
-    everywhere
-        Raise one margin for all elements instead, whichever failed.
-    """
-
-    share: float
-    confidence: float = 0.95
-    most_rounds: int = 12
-    least_step_pu: float = 0.001
-    greatest_step_pu: float = 0.01
-    most_margin_pu: float = 0.045
-    everywhere: bool = False
-
-    def __post_init__(self) -> None:
-        checks = (
-            (0.0 < self.share < 1.0, f"share {self.share} must lie strictly between 0 and 1"),
-            (
-                0.0 < self.confidence < 1.0,
-                f"confidence {self.confidence} must lie strictly between 0 and 1",
-            ),
-            (self.most_rounds >= 1, f"rounds {self.most_rounds} must be at least 1"),
-            (
-                0.0 < self.least_step_pu <= self.greatest_step_pu,
-                f"steps {self.least_step_pu} to {self.greatest_step_pu} pu must be positive and "
-                "in order",
-            ),
-            (
-                0.0 < self.most_margin_pu < 0.05,
-                f"greatest margin {self.most_margin_pu} pu must lie above 0 and below 0.05",
-            ),
-        )
-        faults = [fault for holds, fault in checks if not holds]
-        if faults:
-            raise ConfigError(faults)
-
-    @property
-    def least_samples(self) -> int:
-        """Realizations that could show the share in the last round if every one is feasible."""
-        return math.ceil(math.log(spent(self, self.most_rounds)) / math.log(self.share))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,11 +130,6 @@ class Hardening:
     why: str
     plan: Plan | None
     scenario: Scenario
-
-
-def spent(settings: HardenSettings, number: int) -> float:
-    """Error of round ``number``, ``α / (k (k + 1))``."""
-    return (1.0 - settings.confidence) / (number * (number + 1))
 
 
 def lower_bound(feasible: int, samples: int, alpha: float) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gridproof.federation.inquiries.counterexamples import CounterExamples
-    from gridproof.federation.inquiries.hardening import HardenSettings
+    from gridproof.federation.inquiries.harden_settings import HardenSettings
     from gridproof.federation.studies.study import Study
 
 __all__ = ["Margins", "wanted_step", "wanted_steps"]

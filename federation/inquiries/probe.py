@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gridproof.federation.config.foreign import FOREIGN
 from gridproof.federation.files import json_text
 from gridproof.federation.inquiries.adversary import worst_realization
 from gridproof.federation.inquiries.limit_state import LimitState, least_margin
@@ -22,7 +23,6 @@ from gridproof.federation.records.keeper import stored_plan
 from gridproof.federation.records.rows import MARGIN_UNITS
 from gridproof.federation.records.stopping import counted_chunks
 from gridproof.federation.records.store import CampaignStore
-from gridproof.federation.studies.foreign import FOREIGN
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.federation.studies.wiring import rounds_of
 from gridproof.optimizer.recourse.policies import make_recourse

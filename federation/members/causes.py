@@ -11,8 +11,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from gridproof.federation.members.jobs import FeederJob
 from gridproof.federation.trial.trial import Settled
-from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.verdict import Outcome
 from gridproof.simulator.engine import Engine
 

@@ -31,7 +31,8 @@ from gridproof.federation.wire.schedule import PLANNER_GRID
 from gridproof.optimizer.recourse.policies import Recourse
 from gridproof.scenarios.carried import Carried
 from gridproof.scenarios.errors import FederateLost, FederationError
-from gridproof.scenarios.plan import Plan, plan_to_json
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.plan_file import plan_to_json
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.snapshot import Snapshots
 

@@ -26,8 +26,9 @@ from gridproof.federation.wire.messages import (
 from gridproof.federation.wire.schedule import FEEDER_GRID
 from gridproof.scenarios.carried import Carried, start
 from gridproof.scenarios.errors import FederateLost, FederationError
-from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import Verdicts
 

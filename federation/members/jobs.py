@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from gridproof.federation.trial.trial import Trace
 from gridproof.optimizer.recourse.policies import Recourse
-from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import Verdicts
 from gridproof.simulator.engine import Engine

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from gridproof.federation.config.base import Section
 from gridproof.federation.config.study_file import did_you_mean, read_toml
 from gridproof.federation.papers.restoration_data import RestorationPaper
-from gridproof.federation.studies.study import shipped_root
+from gridproof.federation.studies.shipped import shipped_root
 from gridproof.scenarios.errors import ConfigError
 from pydantic import Field, ValidationError, model_validator
 

@@ -29,7 +29,8 @@ from gridproof.federation.studies.study import Study, load_study
 from gridproof.federation.wording import decimals
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.solver.decomposition import PlanProgress
-from gridproof.scenarios.plan import Plan, plan_to_json
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.plan_file import plan_to_json
 
 __all__ = ["CampaignRow", "PaperRun", "PlanRow", "run_paper"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
+from gridproof.federation.config.foreign import own_word
 from gridproof.federation.files import json_text
 from gridproof.federation.records.store import ANSWERED, CampaignStore
-from gridproof.federation.studies.foreign import own_word
 from gridproof.scenarios.errors import StoreError
 
 __all__ = ["keep_word", "refuse_our_word"]

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gridproof.federation.files import read_json
-from gridproof.federation.records.parts import plan_digest
 from gridproof.federation.records.store import CampaignStore
 from gridproof.scenarios.errors import StoreError
-from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.plan import Plan, plan_digest
 from gridproof.scenarios.strict_json import load_json
 
 __all__ = ["ADVERSARY", "RARE", "WHY", "kept_answers", "kept_why"]

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from gridproof.federation.config.campaign import DESIGNS
 from gridproof.federation.config.faults import FaultsConfig
 from gridproof.federation.records.rows import outcome_codes
 from gridproof.federation.records.store import CampaignStore
@@ -30,7 +31,6 @@ from gridproof.federation.statistics.dependence import effective_trials
 from gridproof.federation.statistics.paired import anytime_difference, paired_difference
 from gridproof.federation.statistics.sequential import StoppingRule, confidence_sequence
 from gridproof.federation.statistics.shares import clopper_pearson
-from gridproof.federation.studies.sampling import DESIGNS
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.verdict import Outcome
 

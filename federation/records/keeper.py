@@ -13,13 +13,14 @@ from types import MappingProxyType
 from typing import Any
 
 from gridproof.federation.records.begun import begun_path, drop_begun, keep_begun
-from gridproof.federation.records.parts import Begun, EncodedPart, plan_digest
+from gridproof.federation.records.parts import Begun, EncodedPart
 from gridproof.federation.records.profile_store import keep_profiles
 from gridproof.federation.records.rows import counted
 from gridproof.federation.records.stopping import Stopper
 from gridproof.federation.records.store import CampaignStore
 from gridproof.scenarios.errors import StoreError
-from gridproof.scenarios.plan import Plan, plan_from_json, plan_to_json
+from gridproof.scenarios.plan import Plan, plan_digest
+from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.verdict import Outcome
 

@@ -1,4 +1,4 @@
-"""A chunk that is being tried: its rows so far, its profiles, and what became of each realization."""
+"""A chunk that is being tried: its rows so far, its profiles, what became of each realization."""
 
 from __future__ import annotations
 

@@ -19,11 +19,11 @@ from gridproof.federation.records.profile import Profile
 from gridproof.federation.records.profile_store import encode_profile
 from gridproof.federation.records.rows import STEP, counted, table_of, with_trace
 from gridproof.federation.trial.trial import Trace
-from gridproof.scenarios.arrays import content_digest
 from gridproof.scenarios.errors import StoreError
-from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.plan import Plan, plan_digest
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import Outcome, Verdicts
 
@@ -163,24 +163,6 @@ def runs_without_gap(table: pa.Table, first: int, count: int) -> bool:
         and bool((marks == marks[:, :1]).all())
         and bool((np.diff(marks[:, 0]) > 0).all())
     )
-
-
-def plan_digest(plan: Plan) -> str:
-    """SHA-256 of what a plan decides; who made it, how long it took and its proof left out."""
-    decided: tuple[Any, ...] = (
-        plan.switch_ids,
-        plan.block_ids,
-        plan.der_ids,
-        plan.closed,
-        plan.energized,
-        plan.grid_forming,
-        plan.source_v_pu,
-        plan.p_kw,
-        plan.q_kvar,
-    )
-    if plan.partial_ids:  # left out otherwise: what sheds no load is the plan it always was
-        decided += (plan.partial_ids, plan.served_share)
-    return content_digest(decided)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from gridproof.federation.config.campaign import DESIGNS
 from gridproof.federation.records.answers import kept_answers
 from gridproof.federation.records.crossed import CrossedOutcomes
 from gridproof.federation.records.intervals import Intervals
@@ -23,7 +24,6 @@ from gridproof.federation.records.stopping import counted_chunks
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.records.streams import Distribution, HeldColumns
 from gridproof.federation.statistics.shares import feasible_share
-from gridproof.federation.studies.sampling import DESIGNS
 from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.errors import StoreError
 from gridproof.scenarios.verdict import MarginKind, Outcome

@@ -10,16 +10,17 @@ from typing import Any
 
 from gridproof.federation.records.begun import begun_chunks, read_begun
 from gridproof.federation.records.keeper import Keeper, Tally, stored_plan
-from gridproof.federation.records.parts import ChunkSink, plan_digest
+from gridproof.federation.records.parts import ChunkSink
 from gridproof.federation.records.profile_store import decode_profile
 from gridproof.federation.records.rows import counted
 from gridproof.federation.records.stopping import Stopper
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.trial.trial import Trace
 from gridproof.scenarios.errors import StoreError
-from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.plan import Plan, plan_digest
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import Verdicts
 

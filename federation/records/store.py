@@ -28,6 +28,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from gridproof.federation.config.foreign import FOREIGN, answerer_words, own_word
 from gridproof.federation.files import UNFINISHED, json_text, read_json, write_whole
 from gridproof.federation.records.footers import footer_of, torn
 from gridproof.federation.records.lock import LOCK_NAME
@@ -40,7 +41,6 @@ from gridproof.federation.records.parts import (
     encode_part,
 )
 from gridproof.federation.records.rows import joint_outcome, outcome_codes, with_kinds
-from gridproof.federation.studies.foreign import FOREIGN, answerer_words, own_word
 from gridproof.scenarios.arrays import IntArray
 from gridproof.scenarios.errors import StoreError
 

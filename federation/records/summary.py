@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from gridproof.federation.families.restoration_facts import restoration_summary
-from gridproof.federation.records.proof_words import proof_facts
+from gridproof.federation.proof_words import proof_facts
 from gridproof.federation.records.reading import QUANTILE_LEVELS, TAIL_SHARE, read_campaign
 from gridproof.federation.records.store import CampaignStore
 from gridproof.scenarios.arrays import FloatArray
@@ -37,7 +37,7 @@ def plan_summary(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any
     asks for in part. Costs are those of what the plan was made for, of an external one those
     counted here; ``redispatch_cost_usd`` is that of ``redispatch_policy``: of a robust plan the
     cheapest re-dispatch that serves, at the realization where that costs most. What a campaign's
-    own recourse costs is in its summary. `federation.records.proof_words.proof_facts` says the
+    own recourse costs is in its summary. `federation.proof_words.proof_facts` says the
     rest.
     """
     proof, live, closed = plan.proof, plan.energized[time], plan.closed[time]

@@ -13,7 +13,7 @@ from gridproof.federation.records.begun import begun_chunks, read_begun
 from gridproof.federation.records.footers import footer_of
 from gridproof.federation.records.intervals import Intervals
 from gridproof.federation.records.keeper import stored_plan
-from gridproof.federation.records.parts import CHUNK_ROWS, plan_digest
+from gridproof.federation.records.parts import CHUNK_ROWS
 from gridproof.federation.records.profile import Profile, element_ids
 from gridproof.federation.records.profile_store import read_profile
 from gridproof.federation.records.reading import Reading, read_campaign
@@ -25,7 +25,7 @@ from gridproof.federation.records.summary import plan_summary
 from gridproof.federation.reports.distance import Distances, electrical_distances
 from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.errors import StoreError
-from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.plan import Plan, plan_digest
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.verdict import MarginKind, Outcome
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gridproof.federation.inquiries.hardening import End, Hardening, HardenRound, HardenSettings
+from gridproof.federation.inquiries.harden_settings import HardenSettings
+from gridproof.federation.inquiries.hardening import End, Hardening, HardenRound
 from gridproof.federation.records.environment import versions
 from gridproof.federation.wording import decimals
 from rich import box

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from gridproof.federation.records.proof_words import scope_words
+from gridproof.federation.proof_words import scope_words
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.records.summary import about_plan
 from gridproof.federation.reports.campaign_words import (

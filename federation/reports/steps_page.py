@@ -9,8 +9,8 @@ from typing import Any
 from gridproof.federation.campaigns.steps import step_stores
 from gridproof.federation.families.restoration_facts import restoration_summary
 from gridproof.federation.files import write_whole
+from gridproof.federation.proof_words import proof_facts
 from gridproof.federation.records.keeper import stored_plan
-from gridproof.federation.records.proof_words import proof_facts
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.reports.campaign_page import write_report
 from gridproof.federation.reports.campaign_words import interval_kind, interval_words, served_share

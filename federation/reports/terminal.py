@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gridproof.federation.proof_words import scope_words
 from gridproof.federation.records.environment import versions
-from gridproof.federation.records.proof_words import scope_words
 from gridproof.federation.records.reading import QUANTILE_LEVELS
 from gridproof.federation.records.summary import about_plan, campaign_summary, plan_summary
 from gridproof.federation.reports.campaign_words import interval_kind, sentences, served_share

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from gridproof.federation.config.ders import DerConfig, DersConfig
 from gridproof.federation.config.scenario_parts import ders_of, fleet_of, limits_of, phases_short
 from gridproof.federation.config.study import (
-    DerConfig,
-    DersConfig,
     FeederConfig,
     HorizonConfig,
     LimitsConfig,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from gridproof.federation.config.campaign import CampaignConfig
+from gridproof.federation.config.campaign import DESIGNS, CampaignConfig
 from gridproof.federation.config.study_file import Origin, did_you_mean
 from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.errors import ConfigError
@@ -23,10 +23,8 @@ from gridproof.scenarios.sampling import (
 )
 from gridproof.scenarios.scenario import Scenario
 
-__all__ = ["DESIGNS", "history_path", "make_sampler", "sampling_faults"]
+__all__ = ["history_path", "make_sampler", "sampling_faults"]
 
-DESIGNS = ("vertices", "latin_hypercube", "sobol")
-"""Samplers whose realizations are not independent draws."""
 
 _OWNERS: Mapping[str, str] = {
     "std_share": "truncated_normal",

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gridproof.federation.config.campaign import CampaignConfig
+from gridproof.federation.config.ders import DersConfig
+from gridproof.federation.config.foreign import ForeignPlanner
 from gridproof.federation.config.study import (
-    DersConfig,
     FeederConfig,
     LimitsConfig,
     PlannerConfig,
@@ -41,12 +41,12 @@ from gridproof.federation.studies.build import (
     loop_faults,
     nobody_forms,
 )
-from gridproof.federation.studies.foreign import ForeignPlanner
 from gridproof.federation.studies.piped import STDIN, piped_study
 from gridproof.federation.studies.planner_options import complete_planner, planner_faults
 from gridproof.federation.studies.sampling import history_path, make_sampler, sampling_faults
+from gridproof.federation.studies.shipped import feeder_file, list_studies, shipped_root
 from gridproof.federation.studies.substation import feeding_sources, substation_faults
-from gridproof.federation.studies.wiring import wiring_faults
+from gridproof.federation.studies.wiring_faults import wiring_faults
 from gridproof.scenarios.arrays import content_digest
 from gridproof.scenarios.errors import ConfigError, ScenarioError
 from gridproof.scenarios.feeder import Feeder
@@ -57,12 +57,9 @@ from gridproof.simulator.reader.feeder import read_feeder
 from pydantic import BaseModel
 
 __all__ = [
-    "ShippedStudy",
     "Study",
-    "list_studies",
     "load_study",
     "resolved_text",
-    "shipped_root",
     "write_resolved",
 ]
 
@@ -127,38 +124,6 @@ class Study:
         """Return the study whose plan and answers come from a planner that is not ours."""
         own = _fingerprint(self.config, self.scenario, self.sampler, foreign)
         return replace(self, foreign=foreign, fingerprint=own)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShippedStudy:
-    """One line of ``gridproof studies``."""
-
-    name: str
-    title: str
-    path: Path
-
-
-def shipped_root() -> Path:
-    """Find the shipped studies and feeders, in the installed package or in a checkout.
-
-    Raises
-    ------
-    ConfigError
-        If neither is there: the installation is broken.
-    """
-    root = Path(__file__).resolve().parents[2] / "configs"
-    if (root / "studies").is_dir():
-        return root
-    raise ConfigError(f"no studies in {root}; install gridproof again")
-
-
-def list_studies() -> tuple[ShippedStudy, ...]:
-    """List the shipped studies by name."""
-    found = []
-    for path in sorted((shipped_root() / "studies").glob("*.toml")):
-        about = tomllib.loads(path.read_text(encoding="utf-8")).get("study", {})
-        found.append(ShippedStudy(name=path.stem, title=str(about.get("title", "")), path=path))
-    return tuple(found)
 
 
 def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study:
@@ -234,7 +199,7 @@ def resolved_text(study: Study) -> str:
     """
     config = study.config.model_dump(mode="json")
     beside = None if study.path.suffix == ".json" else study.path.parent
-    feeder = _feeder_file(study.config.feeder.path, beside)
+    feeder = feeder_file(study.config.feeder.path, beside)
     if feeder is not None and not feeder.is_relative_to(shipped_root()):
         config["feeder"]["path"] = feeder.resolve().as_posix()
     for key in ("devices", "failures"):
@@ -331,7 +296,7 @@ def _feeder(
     config, limits = sections.get("feeder"), sections.get("limits")
     if not isinstance(config, FeederConfig):
         return None, None, []
-    path = _feeder_file(config.path, folder)
+    path = feeder_file(config.path, folder)
     if path is None:
         shipped = [found.name for found in sorted((shipped_root() / "feeders").iterdir())]
         near = did_you_mean(config.path, shipped, "shipped feeders")
@@ -370,22 +335,6 @@ def _source_faults(
 
 def _folders(study: Path | None, feeder: Path) -> tuple[Path, ...]:
     return (feeder.parent,) if study is None else (study, feeder.parent)
-
-
-def _feeder_file(given: str, folder: Path | None) -> Path | None:
-    """Find a file beside the study, else a shipped feeder by its folder's name.
-
-    Without a folder, only an absolute path or a shipped name is one: a campaign directory is
-    data, and a file that came with it is not compiled.
-    """
-    if folder is not None and (folder / given).is_file():
-        return folder / given
-    if folder is None and Path(given).is_absolute() and Path(given).is_file():
-        return Path(given)
-    if Path(given).name != given or given == "..":
-        return None
-    masters = sorted((shipped_root() / "feeders" / given).glob("*.dss"))
-    return masters[0] if len(masters) == 1 else None
 
 
 def _dump(section: BaseModel) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from gridproof.federation.trial.trial import Settled, Trace
 from gridproof.optimizer.recourse.policies import CANNOT_CORRECT, Correcting, Recourse
 from gridproof.scenarios.arrays import BoolArray, IntArray
 from gridproof.scenarios.errors import FederationError
-from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import Outcome, Verdicts
 

@@ -12,9 +12,10 @@ from gridproof.federation.wire.messages import Catalogue, Column, catalogue_of
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.carried import Carried, start
 from gridproof.scenarios.errors import FederationError
-from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts, kinds_of
 from numpy.typing import NDArray

@@ -19,7 +19,8 @@ from gridproof.federation.wire.link import PortKind, Reading
 from gridproof.scenarios.arrays import PHASES, BoolArray
 from gridproof.scenarios.errors import ConfigError, FederationError
 from gridproof.scenarios.feeder import Connection
-from gridproof.scenarios.plan import Plan, plan_from_json, plan_schema
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.plan_file import plan_from_json, plan_schema
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.strict_json import load_json
 from gridproof.scenarios.verdict import kinds_of

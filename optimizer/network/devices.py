@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 from gridproof.optimizer.network.branches import BASE_KVA
-from gridproof.optimizer.network.flow import Decisions, is_plain
+from gridproof.optimizer.network.decisions import Decisions
+from gridproof.optimizer.network.flow import is_plain
 from gridproof.optimizer.network.network import Margins, Network
 from gridproof.scenarios.lindist import polygon
 

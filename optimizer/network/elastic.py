@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
-from gridproof.optimizer.network.flow import Decisions
+from gridproof.optimizer.network.decisions import Decisions
 from gridproof.optimizer.network.network import Network
 from pyomo.repn import generate_standard_repn
 

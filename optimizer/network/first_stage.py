@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from gridproof.optimizer.network.branches import BASE_KVA
-from gridproof.optimizer.network.flow import Decisions
+from gridproof.optimizer.network.decisions import Decisions
 from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.graph import connected_components
 

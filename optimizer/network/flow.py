@@ -9,7 +9,7 @@ index in (16l) is that of the bus)::
     |s_ij| ≤ S_ij,  times z_sw for a switch, by an inner polygon               (16e), (16f)
     transformers by their windings, see `scenarios.lindist.transformer_maps`  (16g) to (16k)
     Σ out - Σ in = generation - z_l demand - (what follows w)                         (16l)
-    angles, neutrals and twin windings, see `optimizer.network.zero_sequence`
+    angles, neutrals and twin windings, see `optimizer.network.angles`
     |w_i,φ - W_g| ≤ (w_max - w_min)(1 - z_inv_g)        at the bus of DER g, W_g shared
     w_i,φ - Mp p_g - Mq q_g = z_inv_g W_g                at the bus of substation g, W_g given
 
@@ -24,37 +24,19 @@ stated for dead parts, demands may be variables, and every limit may keep a marg
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
+from gridproof.optimizer.network.angles import Held, add_neutrals, add_zero_sequence
+from gridproof.optimizer.network.decisions import Decisions
 from gridproof.optimizer.network.network import Margins, Network
-from gridproof.optimizer.network.zero_sequence import Held, add_neutrals, add_zero_sequence
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.lindist import PAIR_W, polygon
 
-__all__ = ["Decisions", "add_flow", "flow_reach"]
+__all__ = ["add_flow", "flow_reach"]
 
 _ZERO = 1e-12
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decisions:
-    """First-stage decisions, each a Pyomo variable or a plain number.
-
-    Attributes
-    ----------
-    closed, energized, forming
-        Per switch, per block, per DER (0 for a DER that cannot form).
-    source_w
-        Squared voltage magnitude that each DER holds if it forms.
-    """
-
-    closed: Mapping[int, Any]
-    energized: Mapping[int, Any]
-    forming: Mapping[int, Any]
-    source_w: Mapping[int, Any]
 
 
 def add_flow(

@@ -7,7 +7,7 @@ nominal::
 
     x = x₀ + X_u u + X_d d
 
-The equations are those of `optimizer.constraints`, compiled, so a planner and its recourse
+The equations are those of `optimizer.network.flow`, compiled, so a planner and its recourse
 cannot differ.
 """
 
@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
+from gridproof.optimizer.network.angles import held_by
+from gridproof.optimizer.network.decisions import Decisions
 from gridproof.optimizer.network.first_stage import FirstStage
-from gridproof.optimizer.network.flow import Decisions, add_flow
+from gridproof.optimizer.network.flow import add_flow
 from gridproof.optimizer.network.network import Network
-from gridproof.optimizer.network.zero_sequence import held_by
 from gridproof.optimizer.solver.pyomo_model import compile_model
 from gridproof.optimizer.solver.solve import Arrays
 from gridproof.scenarios.arrays import PHASES, BoolArray, FloatArray, IntArray

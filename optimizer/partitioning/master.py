@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.network.decisions import Decisions
 from gridproof.optimizer.network.devices import add_base_setpoints, add_redispatch, redispatch_usd
 from gridproof.optimizer.network.first_stage import FirstStage
-from gridproof.optimizer.network.flow import Decisions, add_flow, flow_reach
+from gridproof.optimizer.network.flow import add_flow, flow_reach
 from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.network.topology import BlockGraph, add_radiality
 from gridproof.optimizer.partitioning.blocks import (

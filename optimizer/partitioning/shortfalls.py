@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyomo.environ as pyo
 from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.network.decisions import Decisions
 from gridproof.optimizer.network.devices import add_base_setpoints, add_redispatch
 from gridproof.optimizer.network.elastic import (
     Slack,
@@ -17,7 +18,7 @@ from gridproof.optimizer.network.elastic import (
     add_elastic_flow,
     widened,
 )
-from gridproof.optimizer.network.flow import Decisions, add_flow
+from gridproof.optimizer.network.flow import add_flow
 from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.partitioning.master import build_first_stage, decisions_of, read_candidate
 from gridproof.optimizer.solver.pyomo_model import solve

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.network.decisions import Decisions
 from gridproof.optimizer.network.devices import add_redispatch, redispatch_usd
 from gridproof.optimizer.network.first_stage import FirstStage
-from gridproof.optimizer.network.flow import Decisions, add_flow
+from gridproof.optimizer.network.flow import add_flow
 from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.separation.enumeration import MOST_UNCERTAIN, TOLERANCE
 from gridproof.optimizer.separation.region import Region

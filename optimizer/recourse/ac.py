@@ -1,10 +1,10 @@
 """Recourse corrected by measurements: the linear answer first, then what the physics showed.
 
 Round 0 is `LinearRecourse`. Where the physics then finds a limit violated, it is measured, and
-the linear model's constants are moved by the difference (`optimizer.recourse.correction`), so that the
-model is exact at the set-points that were tried; the same program is solved again, margin
-first, then cost. Realizations that the linear model has no re-dispatch for are tried, and
-measured, at the base set-points.
+the linear model's constants are moved by the difference (`optimizer.recourse.correction`), so
+that the model is exact at the set-points that were tried; the same program is solved again,
+margin first, then cost. Realizations that the linear model has no re-dispatch for are tried,
+and measured, at the base set-points.
 
 An answer is a function of (plan, scenario, realization, what was tried and measured) alone.
 """
@@ -19,7 +19,7 @@ from gridproof.optimizer.recourse.correction import Correction
 from gridproof.optimizer.recourse.dispatch import Dispatch
 from gridproof.optimizer.recourse.linear import LinearRecourse
 from gridproof.scenarios.arrays import BoolArray, FloatArray
-from gridproof.scenarios.plan import Setpoints
+from gridproof.scenarios.setpoints import Setpoints
 
 if TYPE_CHECKING:
     from gridproof.scenarios.plan import Plan

@@ -23,7 +23,7 @@ from gridproof.optimizer.network.statemap import IslandState
 from gridproof.optimizer.recourse.dispatch import Dispatch
 from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.lindist import polygon
-from gridproof.scenarios.plan import Setpoints
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 
 __all__ = ["Correction"]

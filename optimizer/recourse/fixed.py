@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from gridproof.scenarios.carried import Carried
-from gridproof.scenarios.plan import Setpoints
+from gridproof.scenarios.setpoints import Setpoints
 
 if TYPE_CHECKING:
     from gridproof.scenarios.arrays import BoolArray, FloatArray

@@ -23,8 +23,8 @@ from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.carried import Carried
 from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.lindist import load_shares
-from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import Realizations, realize, uniforms
+from gridproof.scenarios.setpoints import Setpoints
 
 if TYPE_CHECKING:
     from gridproof.scenarios.plan import Plan

@@ -21,8 +21,8 @@ from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.audit import islands
 from gridproof.scenarios.carried import Carried
 from gridproof.scenarios.errors import ScenarioError
-from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.setpoints import Setpoints
 
 if TYPE_CHECKING:
     from gridproof.scenarios.plan import Plan

@@ -28,9 +28,10 @@ from gridproof.scenarios.errors import ConfigError, FederationError
 
 if TYPE_CHECKING:
     from gridproof.scenarios.carried import Carried
-    from gridproof.scenarios.plan import Plan, Setpoints
+    from gridproof.scenarios.plan import Plan
     from gridproof.scenarios.realization import Realizations
     from gridproof.scenarios.scenario import Scenario
+    from gridproof.scenarios.setpoints import Setpoints
     from gridproof.scenarios.snapshot import Snapshots
 
 __all__ = ["CANNOT_CORRECT", "POLICIES", "Correcting", "Recourse", "Stepwise", "make_recourse"]

@@ -2,8 +2,8 @@
 
 LinDist3Flow holds the voltages' angles 120° apart and loses nothing, so it does not know that
 power sent round a line shifts active power between its phases. Its constants come from
-measurements (`optimizer.recourse.correction`); its slopes would stay wrong. Along the lines from the
-DER that forms, with phase impedances ``Z`` and currents ``i`` of the model's flows ::
+measurements (`optimizer.recourse.correction`); its slopes would stay wrong. Along the lines from
+the DER that forms, with phase impedances ``Z`` and currents ``i`` of the model's flows ::
 
     v_end = v_start - Z i,      i_b = conj(s_b / v_b)
 

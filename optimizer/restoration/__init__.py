@@ -1,1 +1,1 @@
-"""Restoration of a distribution network under cyber faults: one paper, read from ``planner`` down."""
+"""Restoration of a network under cyber faults: one paper, read from ``planner`` down."""

@@ -1,7 +1,8 @@
 """Restoration as a family: a scenario with failures in, a plan with a step for each phase out.
 
-`optimizer.restoration.planner` is the paper and speaks of a `RestorationCase`; here it is put behind
-the `optimizer.planner.Planner` protocol, so that a campaign need not know which family it tries.
+`optimizer.restoration.planner` is the paper and speaks of a `RestorationCase`; here it is put
+behind the `optimizer.planner.Planner` protocol, so that a campaign need not know which family it
+tries.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Before the event (t = 0), automatic isolation (1), remote isolation (2), remote reconfiguration
 (3). `build_all_phases` states all four, as printed but for the corrections below;
-`build_reconfiguration` in ``optimizer.restoration.reconfiguration`` states what the first three leave to
-decide, which is all a planner needs to solve. The tests hold the two against each other.
+`build_reconfiguration` in ``optimizer.restoration.reconfiguration`` states what the first three
+leave to decide, which is all a planner needs to solve. The tests hold the two against each other.
 
 Corrections to the print, each with the function that makes it:
 

@@ -15,9 +15,10 @@ import numpy as np
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.errors import EngineError
 from gridproof.scenarios.fleet import Ders
-from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.simulator.islands import live_components
 from gridproof.simulator.linear.flow import FlowSolution, LinearFlow

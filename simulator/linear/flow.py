@@ -12,7 +12,8 @@ from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.feeder import Connection, Feeder, LoadModel
 from gridproof.scenarios.lindist import DELTA_ACTIVE, DELTA_REACTIVE, PAIR_W, load_shares
 from gridproof.simulator.islands import live_phases
-from gridproof.simulator.linear.network import KVA_PER_UNIT, LinearNetwork
+from gridproof.simulator.linear.network import LinearNetwork
+from gridproof.simulator.linear.unknowns import KVA_PER_UNIT
 
 __all__ = ["FlowSolution", "LinearFlow", "solve_feeder"]
 

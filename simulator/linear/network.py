@@ -11,7 +11,7 @@ Per unit: 1 MVA per phase, line-to-neutral voltage bases.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -26,16 +26,14 @@ from gridproof.scenarios.lindist import (
     PAIR_W,
     line_matrices,
 )
-from gridproof.scenarios.zero_sequence import unit_maps
+from gridproof.simulator.linear.unknowns import KVA_PER_UNIT, Unknowns
 from gridproof.simulator.linear.zero_sequence import ZeroSequence
 from scipy.sparse.linalg import splu
 
 __all__ = ["LinearNetwork"]
 
-KVA_PER_UNIT = 1000.0
 
-
-class LinearNetwork:
+class LinearNetwork(Unknowns):
     """The linear model of a feeder with given lines closed and given buses held.
 
     Parameters
@@ -66,25 +64,8 @@ class LinearNetwork:
         held: Sequence[tuple[int, int]],
         behind: Mapping[int, tuple[FloatArray, FloatArray]] = MappingProxyType({}),
     ) -> None:
-        self.feeder, self.live = feeder, live
-        self.node = np.full(live.shape, -1)
-        self.node[live] = np.arange(int(live.sum()))
-        self.nodes = int(live.sum())
-        self.base_kv = feeder.buses.base_kv
-        self.lines = [
-            int(k) for k in np.flatnonzero(closed) if live[feeder.lines.from_bus[k]].any()
-        ]
-        self.units = [
-            k
-            for k in range(len(feeder.transformers.ids))
-            if live[feeder.transformers.from_bus[k]].any()
-        ]
-        self.held = [(bus, phase) for bus, phase in held if live[bus, phase]]
-        self._rows: list[IntArray] = []
-        self._columns: list[IntArray] = []
-        self._values: list[FloatArray] = []
-        self._maps = unit_maps(feeder)
-        self.zero_sequence = ZeroSequence(self, closed, self._place_unknowns())
+        super().__init__(feeder, closed, live, held)
+        self.zero_sequence = ZeroSequence(self, closed, self.placed)
         self.size = self.zero_sequence.size
         equations = self._voltage_equations()
         equations = self._balance_equations(equations)
@@ -93,39 +74,6 @@ class LinearNetwork:
         self._source_drops(equations, behind)
         self._held_rows = equations + np.arange(len(self.held))
         self._factorise(self.zero_sequence.equations(equations + len(self.held)))
-
-    # ------------------------------------------------------------------------- unknowns
-
-    def _place_unknowns(self) -> int:
-        lines, units = self.feeder.lines, self.feeder.transformers
-        top = self.nodes
-        self.line_p = np.full((len(lines.ids), 3), -1)
-        self.line_q = self.line_p.copy()
-        for k in self.lines:
-            carried = np.flatnonzero(lines.phases[k] & self.live[lines.from_bus[k]])
-            self.line_p[k, carried] = top + np.arange(len(carried))
-            self.line_q[k, carried] = top + len(carried) + np.arange(len(carried))
-            top += 2 * len(carried)
-        self.unit_p = np.full((len(units.ids), 3), -1)
-        self.unit_q = self.unit_p.copy()
-        for k in self.units:
-            slots = np.flatnonzero(units.windings[k])
-            self.unit_p[k, slots] = top + np.arange(len(slots))
-            self.unit_q[k, slots] = top + len(slots) + np.arange(len(slots))
-            top += 2 * len(slots)
-        count = len(self.held)
-        self.held_p = top + np.arange(count)
-        self.held_q = top + count + np.arange(count)
-        return top + 2 * count
-
-    def put(self, rows: object, columns: object, values: object) -> None:
-        """Put entries of the matrix; shapes are broadcast against each other."""
-        row, column, value = np.broadcast_arrays(
-            np.asarray(rows, np.int64), np.asarray(columns, np.int64), np.asarray(values, float)
-        )
-        self._rows.append(row.ravel())
-        self._columns.append(column.ravel())
-        self._values.append(value.ravel())
 
     # ------------------------------------------------------------------------ equations
 
@@ -176,42 +124,11 @@ class LinearNetwork:
             self.put(row + outer, q, -2.0 * x)
         return row + 3
 
-    def open_delta_drops(
-        self, bank: OpenDelta
-    ) -> Iterator[tuple[tuple[int, int], int, tuple[float, float]]]:
-        """Each unit's ``p`` and ``q``, its outer phase, and the impedance they meet there."""
-        for k in bank.units:
-            slot = int(np.flatnonzero(self.feeder.transformers.windings[k])[0])
-            outer = slot if slot != bank.shared else (slot + 1) % 3
-            maps = self._maps[k]
-            r, x = (3.0 * z for z in self.winding_impedance(k))  # a pair's ohm on a phase's base
-            active, reactive = maps.from_active[outer, 0], maps.from_reactive[outer, 0]
-            yield (
-                (int(self.unit_p[k, slot]), int(self.unit_q[k, slot])),
-                outer,
-                (r * active - x * reactive, r * reactive + x * active),
-            )
-
     def _put_where(self, rows: IntArray, columns: IntArray, values: FloatArray) -> None:
         """Put entries, leaving out those of phases that are not there (column -1)."""
         row, column, value = np.broadcast_arrays(rows, columns, values)
         keep = (column >= 0) & (value != 0.0)
         self.put(row[keep], column[keep], value[keep])
-
-    def winding_impedance(self, k: int) -> tuple[float, float]:
-        """Series impedance of one winding, per unit of 1 MVA and the from bus's base."""
-        units = self.feeder.transformers
-        count = int(units.windings[k].sum())
-        rated = units.from_kv[k] / self.base_kv[units.from_bus[k]]
-        if count > 1 or units.from_connection[k] is Connection.DELTA:
-            rated /= np.sqrt(3.0)
-        scale = rated**2 * KVA_PER_UNIT * count / units.rating_kva[k]
-        return float(units.r_pu[k] * scale), float(units.x_pu[k] * scale)
-
-    def joins_like_phases(self, k: int) -> bool:
-        """Whether a unit's windings are written as wye on both sides."""
-        maps = self._maps[k]
-        return not (maps.from_reactive.any() or maps.to_reactive.any())
 
     def _balance_equations(self, row: int) -> int:
         """(16l): what flows in, less what flows out and what capacitors draw, per node."""

@@ -6,8 +6,6 @@ system it had.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.banks import open_delta_banks
@@ -20,9 +18,7 @@ from gridproof.scenarios.zero_sequence import (
     galvanic_parts,
     twin_windings,
 )
-
-if TYPE_CHECKING:
-    from gridproof.simulator.linear.network import LinearNetwork
+from gridproof.simulator.linear.unknowns import Unknowns
 
 __all__ = ["ZeroSequence"]
 
@@ -40,7 +36,7 @@ class ZeroSequence:
         Position of the first unknown of this kind.
     """
 
-    def __init__(self, network: LinearNetwork, closed: BoolArray, first: int) -> None:
+    def __init__(self, network: Unknowns, closed: BoolArray, first: int) -> None:
         self._network = network
         feeder, units = network.feeder, set(network.units)
         self._banks = [bank for bank in earthed_banks(feeder) if units.issuperset(bank.units)]

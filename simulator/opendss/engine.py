@@ -14,12 +14,15 @@ import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.centres import floating_centres
 from gridproof.scenarios.errors import EngineError
-from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.simulator.islands import Islands, conducting, live_components
-from gridproof.simulator.opendss.circuit import Batch, ComplexArray, DssCircuit, Powers
+from gridproof.simulator.opendss.batches import Batch, Powers
+from gridproof.simulator.opendss.checks import check_batch, check_plan
+from gridproof.simulator.opendss.circuit import ComplexArray, DssCircuit
 from gridproof.simulator.opendss.elements import Elements, ends_live
 from gridproof.simulator.opendss.engine_thread import on_engine_thread
 from gridproof.simulator.opendss.explain import furthest_from_told
@@ -113,7 +116,8 @@ class OpenDssEngine:
         `live_components`, not read from the plan.
         """
         self._held = None
-        self._check_plan(plan, time)
+        check_plan(plan, time, self._scenario, self._elements)
+        self._circuit.check("waiting for a plan")
         islands = live_components(self._scenario, plan, time)
         self._switch(plan, time, islands)
         self._writers = self._make_writers(islands, plan.grid_forming[time])
@@ -127,18 +131,6 @@ class OpenDssEngine:
         if self._circuit.nodes != self._elements.nodes:
             raise EngineError("switching changed the circuit's nodes; results would be misread")
         self._held = self._prepare(islands, plan.grid_forming[time], time)
-
-    def _check_plan(self, plan: Plan, time: int) -> None:
-        scenario, circuit = self._scenario, self._circuit
-        wanted = (scenario.feeder.switch_ids, scenario.feeder.blocks.ids, scenario.ders.ids)
-        if (plan.switch_ids, plan.block_ids, plan.der_ids) != wanted:
-            raise EngineError("the plan's switches, blocks or DERs are not the scenario's")
-        if not 0 <= time < len(plan.closed):
-            raise EngineError(f"step {time} asked for; the plan has {len(plan.closed)} steps")
-        for k in np.flatnonzero(plan.grid_forming[time]):
-            if self._elements.formers[k] is None:
-                raise EngineError(f"DER {plan.der_ids[k]} is to form an island and cannot")
-        circuit.check("waiting for a plan")
 
     def _switch(self, plan: Plan, time: int, islands: Islands) -> None:
         """Open and close lines and sources; every state is read back.
@@ -307,7 +299,8 @@ class OpenDssEngine:
         """Return what is held, and the realizations as the circuit's loads have them."""
         if self._held is None or self._writers is None:
             raise EngineError("no plan is held; call hold(plan) first")
-        self._check_batch(realizations, setpoints)
+        ders = len(self._scenario.ders.ids)
+        check_batch(realizations, setpoints, self._held, loads=self._drawn_loads, ders=ders)
         if self._split is not None:
             realizations = self._split.realizations(realizations)
         return self._held, realizations
@@ -348,29 +341,6 @@ class OpenDssEngine:
                 "one OpenDSS load shares its power equally"
             )
         return total
-
-    def _check_batch(self, realizations: Realizations, setpoints: Setpoints) -> None:
-        loads, ders = self._drawn_loads, len(self._scenario.ders.ids)
-        if not np.array_equal(realizations.index, setpoints.index):
-            raise EngineError("the set-points answer other realizations than those given")
-        if realizations.p_kw.shape[2] != loads:
-            raise EngineError(
-                f"realizations of {realizations.p_kw.shape[2]} loads; the feeder has {loads}"
-            )
-        assert self._held is not None
-        if not realizations.holds(self._held.time):
-            last = realizations.first_step + realizations.p_kw.shape[1] - 1
-            raise EngineError(
-                f"step {self._held.time} is held; the realizations have steps "
-                f"{realizations.first_step} to {last}"
-            )
-        if setpoints.p_kw.shape[1] != ders:
-            raise EngineError(
-                f"set-points of {setpoints.p_kw.shape[1]} DERs; the scenario has {ders}"
-            )
-        values = (setpoints.p_kw, setpoints.q_kvar, setpoints.source_v_pu[:, self._held.formers])
-        if not all(np.isfinite(value).all() for value in values):
-            raise EngineError("the set-points hold a number that is not finite")
 
     def _solve(
         self, kw: FloatArray, kvar: FloatArray, p: FloatArray, q: FloatArray, v_pu: FloatArray

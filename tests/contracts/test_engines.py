@@ -11,10 +11,11 @@ from gridproof.scenarios.errors import EngineError
 from gridproof.scenarios.feeder import LoadModel
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits
-from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.realization import Realizations, draw
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.sets import Box
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.simulator.engine import Engine

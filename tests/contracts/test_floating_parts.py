@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.optimizer.planner import make_planner
-from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations, realize
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import Outcome, judge
 from gridproof.simulator.engine import Engine

@@ -23,7 +23,9 @@ from gridproof.federation.members.session import SessionSettings, run_session
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import load_study
 from gridproof.optimizer.planner import make_planner
-from gridproof.scenarios.plan import Plan, Setpoints, plan_from_json, plan_to_json
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
+from gridproof.scenarios.setpoints import Setpoints
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "planner_plain_helics.py"

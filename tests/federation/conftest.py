@@ -12,8 +12,8 @@ from gridproof.federation.papers.networks.mv_network import (
     generate_network,
 )
 from gridproof.federation.trial.rounds import settle
-from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import draw, uniforms
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import judge
 

@@ -19,9 +19,10 @@ from gridproof.federation.members.session import SessionSettings, run_session
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.federation.studies.wiring import rounds_of
 from gridproof.optimizer.planner import make_planner
-from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations, draw
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts
 from gridproof.simulator.opendss.engine import OpenDssEngine

@@ -15,9 +15,10 @@ from ac_comparison import networked
 from ac_feasibility import AcFeasibility
 from ac_network import islands_of
 from gridproof.federation.studies.study import load_study
-from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import draw, uniforms
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.verdict import MarginKind, judge
 from gridproof.simulator.opendss.engine import OpenDssEngine
 

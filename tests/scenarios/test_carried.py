@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from gridproof.scenarios.carried import Passage, carry, deliver, start
 from gridproof.scenarios.errors import ScenarioError
-from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import draw
 from gridproof.scenarios.resources import Crews, Fleet, Renewables, Storages
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import MarginKind, Outcome, judge
 from hypothesis import given, settings
@@ -97,7 +97,7 @@ def test_a_batch_is_not_seen_in_the_account(scenario):
         assert part.setpoints.p_kw.tobytes() == whole.setpoints.p_kw[rows].tobytes()
 
 
-def judged(scenario, plan, time, asked, carried, before_kw=None):
+def judged(scenario, plan, time, asked, carried, *, before_kw=None):
     batch = draw(scenario, 3, 0, len(carried))
     if before_kw is not None:
         carried = replace(carried, p_kw=told(batch, before_kw).p_kw)
@@ -145,8 +145,8 @@ def test_a_ramp_from_the_step_before_is_judged_where_one_is_stated(scenario, tin
     slow[0] = 8.0  # kW an hour on a phase: 4 within half an hour
     limited = replace(scenario, ders=replace(scenario.ders, ramp_kw_per_h=slow))
     plan = tiny_plan(limited, p_kw=0.0)
-    gentle = judged(limited, plan, 1, [9.0, 0.0, 0.0], start(limited, 1), [0.0, 0.0, 0.0])
-    steep = judged(limited, plan, 1, [15.0, 0.0, 0.0], start(limited, 1), [0.0, 0.0, 0.0])
+    gentle = judged(limited, plan, 1, [9.0, 0.0, 0.0], start(limited, 1), before_kw=[0.0, 0.0, 0.0])
+    steep = judged(limited, plan, 1, [15.0, 0.0, 0.0], start(limited, 1), before_kw=[0.0, 0.0, 0.0])
     first = judged(limited, plan, 0, [15.0, 0.0, 0.0], start(limited, 1))
     assert gentle.margin[0, RAMP] == pytest.approx((4.0 - 3.0) / 40.0)
     assert steep.margin[0, RAMP] == pytest.approx((4.0 - 5.0) / 40.0)

@@ -9,9 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from gridproof.scenarios.errors import ConfigError
-from gridproof.scenarios.plan import Plan, Setpoints, plan_from_json, plan_to_json
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.provenance import facts_of
+from gridproof.scenarios.setpoints import Setpoints
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays

@@ -10,7 +10,7 @@ import pytest
 from gridproof.scenarios.arrays import content_digest
 from gridproof.scenarios.costs import counted_costs
 from gridproof.scenarios.errors import ConfigError
-from gridproof.scenarios.plan import plan_from_json, plan_to_json
+from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.provenance import Scope, differences, facts_of, scope_of
 from hypothesis import given, settings

@@ -11,8 +11,9 @@ import pytest
 from gridproof.scenarios.balanced import BalancedRows, balanced_feeder
 from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.proof import Proof, Termination
-from gridproof.scenarios.restoration import Device, LineDevices, RestorationCase, RestorationPlan
+from gridproof.scenarios.restoration import RestorationCase, RestorationPlan
 from gridproof.scenarios.restoration_audit import audit_restoration
+from gridproof.scenarios.restoration_devices import Device, LineDevices
 from gridproof.scenarios.restoration_faults import isolated_buses
 
 #   s ──breaker── a ──manual── b ──remote── c ──remote tie (open)── s2 ──breaker── d
@@ -165,7 +166,7 @@ def test_all_faults_come_at_once_and_an_unknown_failure_is_named() -> None:
 
 def test_an_isolated_bus_is_reported_not_refused() -> None:
     alone = case(closed=np.array([1, 1, 0, 0, 1]), failed=[])
-    assert isolated_buses(alone) == ("c",)
+    assert isolated_buses(alone.feeder) == ("c",)
 
 
 def test_a_manual_end_that_stands_open_keeps_a_cable_open() -> None:

@@ -10,10 +10,11 @@ from gridproof.federation.families.restoration_files import read_devices, read_n
 from gridproof.optimizer.restoration.planner import RestorationPlanner
 from gridproof.scenarios.audit import audit
 from gridproof.scenarios.errors import ScenarioError
-from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import draw
 from gridproof.scenarios.restoration import RestorationCase
 from gridproof.scenarios.restoration_trial import moving_lines, restoration_trial
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.verdict import Outcome, judge
 from gridproof.simulator.opendss.engine import OpenDssEngine
 from gridproof.simulator.reader.feeder import read_feeder

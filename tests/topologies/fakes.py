@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from gridproof.federation.members.jobs import FeederJob, PlannerJob
-from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations, draw
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import Verdicts
 

@@ -18,7 +18,7 @@ from gridproof.federation.wire.codec import Codec
 from gridproof.federation.wire.link import LocalHub
 from gridproof.federation.wire.messages import FEEDER_PORTS, PLANNER_PORTS, Status
 from gridproof.scenarios.errors import FederateLost, FederationError
-from gridproof.scenarios.plan import plan_to_json
+from gridproof.scenarios.plan_file import plan_to_json
 
 RANGES = ((0, 4), (4, 4), (8, 2))
 

@@ -20,8 +20,8 @@ from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.cli.main import app
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import load_study
-from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.sampling import sample
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.simulator.opendss.engine import OpenDssEngine
 from typer.testing import CliRunner
 

@@ -14,7 +14,7 @@ import pytest
 from gridproof.federation.members.session import SessionSettings, run_session
 from gridproof.federation.wire.codec import Codec
 from gridproof.federation.wire.messages import Catalogue, Status, SwitchStates, parse
-from gridproof.scenarios.plan import plan_to_json
+from gridproof.scenarios.plan_file import plan_to_json
 from gridproof.scenarios.realization import draw
 from gridproof.scenarios.verdict import Outcome, judge
 

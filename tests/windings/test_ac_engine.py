@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from gridproof.optimizer.recourse.policies import make_recourse
-from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import draw
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.verdict import Outcome, judge
 from gridproof.simulator.opendss.engine import OpenDssEngine
 from test_planner import _nominal, _plan, _scenario, _seen

@@ -22,9 +22,9 @@ from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.feeder import LoadModel
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits
-from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import draw, realize
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.sets import Box
 from gridproof.scenarios.verdict import Outcome, judge
 from gridproof.simulator.linear.engine import LinearEngine

@@ -15,7 +15,8 @@ from gridproof.federation.papers.networks.mv_conductors import Section, size_sec
 from gridproof.federation.papers.networks.mv_layout import Layout, lay_out
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.balanced import BalancedRows, balanced_feeder
-from gridproof.scenarios.restoration import Device, LineDevices, RestorationCase
+from gridproof.scenarios.restoration import RestorationCase
+from gridproof.scenarios.restoration_devices import Device, LineDevices
 
 __all__ = ["MvNetwork", "draw_failures", "generate_network"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gridproof.federation.records.proof_words import scope_words
+from gridproof.federation.proof_words import scope_words
 from gridproof.federation.reports.campaign_words import erred_words, interval_words, served_share
 from gridproof.federation.reports.view_table import blank_table
 from gridproof.federation.wording import decimals, fixed, per_cent, percent, served_words

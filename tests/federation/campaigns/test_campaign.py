@@ -14,13 +14,13 @@ from gridproof.federation.campaigns import campaign as subject
 from gridproof.federation.campaigns import study_jobs
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.campaigns.study_jobs import make_planner_job, open_store
-from gridproof.federation.records.parts import plan_digest
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.records.summary import campaign_summary
 from gridproof.federation.studies.study import load_study
 from gridproof.scenarios.audit import audit
 from gridproof.scenarios.errors import ConfigError, StoreError
-from gridproof.scenarios.plan import plan_from_json
+from gridproof.scenarios.plan import plan_digest
+from gridproof.scenarios.plan_file import plan_from_json
 
 SAMPLES = 4500
 ROOT = Path(__file__).parents[3]

@@ -18,7 +18,7 @@ from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import load_study
 from gridproof.federation.wording import percent
 from gridproof.scenarios.errors import ConfigError, StoreError
-from gridproof.scenarios.plan import plan_from_json
+from gridproof.scenarios.plan_file import plan_from_json
 from gridproof.scenarios.verdict import Outcome
 from typer.testing import CliRunner
 

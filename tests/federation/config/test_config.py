@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from gridproof.federation.config.study import DerConfig, DerDefaults, StudyConfig
+from gridproof.federation.config.ders import DerConfig, DerDefaults
+from gridproof.federation.config.study import StudyConfig
 from pydantic import BaseModel, ValidationError
 
 MINIMAL = {"feeder": {"path": "x.dss"}}

@@ -4,14 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from gridproof.federation.studies.study import list_studies, load_study, write_resolved
+from gridproof.federation.studies.shipped import list_studies
+from gridproof.federation.studies.study import load_study, write_resolved
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.audit import audit
 from gridproof.scenarios.errors import ConfigError, ScenarioError
-from gridproof.scenarios.plan import plan_from_json, plan_to_json
+from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
 from gridproof.scenarios.realization import draw
-from gridproof.scenarios.restoration import PHASE_NAMES, Device
+from gridproof.scenarios.restoration import PHASE_NAMES
+from gridproof.scenarios.restoration_devices import Device
 from gridproof.simulator.linear.engine import LinearEngine
 from gridproof.simulator.opendss.engine import OpenDssEngine
 

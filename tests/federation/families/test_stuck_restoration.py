@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from gridproof.federation.field.stuck import observe_under, plan_as_it_stands
 from gridproof.scenarios.balanced import BalancedRows, balanced_feeder
-from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.realization import draw
-from gridproof.scenarios.restoration import Device, LineDevices, RestorationCase, RestorationPlan
+from gridproof.scenarios.restoration import RestorationCase, RestorationPlan
+from gridproof.scenarios.restoration_devices import Device, LineDevices
 from gridproof.scenarios.restoration_live import live_failures
 from gridproof.scenarios.restoration_trial import moving_lines, restoration_trial
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.verdict import MarginKind, Outcome, judge
 from gridproof.simulator.linear.engine import LinearEngine
 

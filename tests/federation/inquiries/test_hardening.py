@@ -9,7 +9,8 @@ import pytest
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.cli.main import app
 from gridproof.federation.inquiries.counterexamples import CounterExamples, counter_examples
-from gridproof.federation.inquiries.hardening import HardenSettings, lower_bound, spent
+from gridproof.federation.inquiries.harden_settings import HardenSettings, spent
+from gridproof.federation.inquiries.hardening import lower_bound
 from gridproof.federation.inquiries.margins import Margins, wanted_step, wanted_steps
 from gridproof.federation.studies.study import load_study
 from scipy.stats import binom

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from gridproof.federation.inquiries.limit_state import LimitState
 from gridproof.federation.inquiries.rare import subset_simulation
-from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.sampling import Uniform
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.simulator.linear.engine import LinearEngine
 from scipy.special import ndtr
 from scipy.stats import norm

@@ -18,7 +18,8 @@ from gridproof.federation.papers.networks.mv_network import (
 )
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.graph import connected_components, has_cycle
-from gridproof.scenarios.restoration import Device, RestorationCase
+from gridproof.scenarios.restoration import RestorationCase
+from gridproof.scenarios.restoration_devices import Device
 from gridproof.scenarios.restoration_faults import isolated_buses
 
 SHIPPED = Path(__file__).parents[3] / "configs" / "feeders" / "mv315"
@@ -64,7 +65,7 @@ def test_a_network_is_one_tree_per_substation_within_its_ratings(buses: int, see
     tails, heads = lines.from_bus[lines.closed], lines.to_bus[lines.closed]
     label = connected_components(len(case.feeder.buses.ids), tails, heads)
     assert not has_cycle(len(label), tails, heads)
-    assert not isolated_buses(case)
+    assert not isolated_buses(case.feeder)
     assert len(np.unique(label)) == case.substation.sum()
     heads_of_feeders = case.substation[case.ends].any(axis=1) & lines.closed
     assert all(

@@ -14,13 +14,14 @@ from gridproof.federation.records import sink as sinks
 from gridproof.federation.records.begun import begun_chunks, begun_path, missing_ranges, read_begun
 from gridproof.federation.records.environment import environment_record
 from gridproof.federation.records.keeper import Keeper
-from gridproof.federation.records.parts import CHUNK_ROWS, plan_digest
+from gridproof.federation.records.parts import CHUNK_ROWS
 from gridproof.federation.records.sink import CampaignSink
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.records.summary import campaign_summary
 from gridproof.federation.reports.data import gather
 from gridproof.federation.studies.study import load_study
 from gridproof.scenarios.errors import FederationError, StoreError
+from gridproof.scenarios.plan import plan_digest
 from typer.testing import CliRunner
 
 SAMPLES = 5000

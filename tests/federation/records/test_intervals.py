@@ -8,7 +8,8 @@ import pytest
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.campaigns.sweep import NOT_COVERED, Axis, run_sweep
 from gridproof.federation.cli.main import app
-from gridproof.federation.inquiries.hardening import HardenSettings, _refuse
+from gridproof.federation.inquiries.harden_settings import HardenSettings
+from gridproof.federation.inquiries.hardening import _refuse
 from gridproof.federation.records.environment import environment_record
 from gridproof.federation.records.intervals import Intervals
 from gridproof.federation.records.parts import CHUNK_ROWS

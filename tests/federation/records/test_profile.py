@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from gridproof.federation.records.environment import environment_record
-from gridproof.federation.records.parts import plan_digest
 from gridproof.federation.records.profile import BIN_PU, Profile
 from gridproof.federation.records.profile_store import encode_profile, profile_path, read_profile
 from gridproof.federation.records.sink import CampaignSink
 from gridproof.federation.records.store import CampaignStore
 from gridproof.scenarios.errors import StoreError
+from gridproof.scenarios.plan import plan_digest
 from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts
 
 SOLVED = (Outcome.FEASIBLE, Outcome.VIOLATED)

@@ -12,12 +12,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from gridproof.federation.records.environment import environment_record
-from gridproof.federation.records.parts import CHUNK_ROWS, plan_digest
+from gridproof.federation.records.parts import CHUNK_ROWS
 from gridproof.federation.records.rows import outcome_counts
 from gridproof.federation.records.sink import CampaignSink
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.records.summary import campaign_summary
 from gridproof.scenarios.errors import StoreError
+from gridproof.scenarios.plan import plan_digest
 from gridproof.scenarios.verdict import MarginKind, Outcome
 
 SAMPLES = 2 * CHUNK_ROWS + 100

@@ -14,7 +14,7 @@ from gridproof.federation.records.summary import campaign_summary, plan_summary
 from gridproof.federation.reports.terminal import plan_view, run_summary, verdict_view
 from gridproof.federation.statistics.shares import clopper_pearson, lower_tail_mean, quantile
 from gridproof.scenarios.errors import StoreError
-from gridproof.scenarios.plan import plan_from_json, plan_to_json
+from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.provenance import facts_of
 from gridproof.scenarios.verdict import Outcome

@@ -20,8 +20,8 @@ from gridproof.federation.config.study_file import apply_overrides, dotted, spli
 from gridproof.federation.studies.study import load_study
 from gridproof.optimizer.planner import make_planner
 from gridproof.scenarios.errors import ConfigError
-from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import draw
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.simulator.opendss.engine import OpenDssEngine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

@@ -5,13 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gridproof.federation.studies.study import (
-    list_studies,
-    load_study,
-    resolved_text,
-    shipped_root,
-    write_resolved,
-)
+from gridproof.federation.studies.shipped import list_studies, shipped_root
+from gridproof.federation.studies.study import load_study, resolved_text, write_resolved
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.feeder import LoadModel
 
@@ -127,15 +122,15 @@ def test_a_wheel_finds_its_studies_inside_the_package(tmp_path, monkeypatch):
     package = tmp_path / "site-packages" / "federation"
     (package / "configs" / "studies").mkdir(parents=True)
     monkeypatch.setattr(
-        "gridproof.federation.studies.study.__file__", str(package / "studies" / "study.py")
+        "gridproof.federation.studies.shipped.__file__", str(package / "studies" / "shipped.py")
     )
     assert shipped_root() == package / "configs"
 
 
 def test_an_installation_without_studies_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "gridproof.federation.studies.study.__file__",
-        str(tmp_path / "federation" / "studies" / "study.py"),
+        "gridproof.federation.studies.shipped.__file__",
+        str(tmp_path / "federation" / "studies" / "shipped.py"),
     )
     with pytest.raises(ConfigError, match="install gridproof again"):
         shipped_root()

@@ -17,7 +17,7 @@ from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.audit import audit
 from gridproof.scenarios.errors import ConfigError
-from gridproof.scenarios.plan import plan_from_json, plan_to_json
+from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
 from gridproof.scenarios.realization import draw
 from typer.testing import CliRunner
 

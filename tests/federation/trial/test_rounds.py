@@ -11,8 +11,8 @@ from gridproof.federation.trial.rounds import ROUNDS_COLUMN, Tried, mend
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.errors import ConfigError, FederationError
-from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import Realizations, draw
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts, judge
 from gridproof.simulator.opendss.engine import OpenDssEngine

@@ -7,9 +7,9 @@ import pytest
 from gridproof.federation.wire.codec import Codec
 from gridproof.scenarios.carried import Carried
 from gridproof.scenarios.errors import FederationError
-from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import draw
 from gridproof.scenarios.resources import Fleet, Renewables, Storages
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts, kinds_of
 from hypothesis import given, settings
@@ -75,7 +75,9 @@ def lasting(scenario):
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 2**40), st.integers(0, 7), st.integers(1, 2**40), st.integers(0, 1))
-def test_realizations(scenario, codec, first, count, sequence, step) -> None:
+def test_realizations(  # noqa: PLR0917  (four drawn numbers and two fixtures)
+    scenario, codec, first, count, sequence, step
+) -> None:
     batch = draw(scenario, 11, first, count)
     payload = codec.pack_realizations(batch, sequence=sequence, round=sequence % 5, step=step)
     header, back = codec.read_realizations(payload, "feeder/realizations")

@@ -43,8 +43,9 @@ from gridproof.scenarios.errors import (
     GridproofError,
     StoreError,
 )
-from gridproof.scenarios.plan import Setpoints, plan_to_json
+from gridproof.scenarios.plan_file import plan_to_json
 from gridproof.scenarios.realization import draw
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.simulator.opendss.circuit import DssCircuit
 from gridproof.simulator.opendss.engine import OpenDssEngine
 

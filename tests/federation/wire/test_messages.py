@@ -18,7 +18,7 @@ from gridproof.federation.wire.messages import (
 )
 from gridproof.scenarios.errors import FederationError
 from gridproof.scenarios.feeder import Connection
-from gridproof.scenarios.plan import plan_to_json
+from gridproof.scenarios.plan_file import plan_to_json
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.provenance import Scope, differences, facts_of, scope_of
 

@@ -11,10 +11,11 @@ from gridproof.optimizer.network.statemap import island_state
 from gridproof.scenarios.feeder import LoadModel
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits, VoltageTest
-from gridproof.scenarios.plan import Plan, Setpoints
+from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.realization import realize
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.sets import Box
 from gridproof.simulator.linear.engine import LinearEngine
 from gridproof.simulator.reader.feeder import read_feeder

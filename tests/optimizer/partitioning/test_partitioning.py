@@ -5,9 +5,10 @@ import numpy as np
 import pyomo.environ as pyo
 import pytest
 from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.network.decisions import Decisions
 from gridproof.optimizer.network.devices import add_base_setpoints, add_redispatch, redispatch_usd
 from gridproof.optimizer.network.first_stage import FirstStage
-from gridproof.optimizer.network.flow import Decisions, add_flow
+from gridproof.optimizer.network.flow import add_flow
 from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.network.topology import FORMULATIONS
 from gridproof.optimizer.partitioning.options import PartitioningOptions
@@ -18,7 +19,7 @@ from gridproof.optimizer.solver.pyomo_model import solve
 from gridproof.scenarios.audit import audit
 from gridproof.scenarios.errors import ConfigError, NoPlanExists, PlanNotFound, ScenarioError
 from gridproof.scenarios.fleet import Substations
-from gridproof.scenarios.plan import plan_from_json, plan_to_json
+from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
 from gridproof.scenarios.proof import Termination
 from gridproof.scenarios.realization import realize
 from gridproof.scenarios.sets import Box

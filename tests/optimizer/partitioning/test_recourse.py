@@ -14,8 +14,8 @@ from gridproof.optimizer.separation.region import gray_signs
 from gridproof.scenarios.errors import ConfigError, ScenarioError
 from gridproof.scenarios.feeder import Feeder, LoadModel, Loads
 from gridproof.scenarios.limits import Limits, VoltageTest
-from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import Realizations, draw, realize
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.sets import Box
 from gridproof.scenarios.verdict import Outcome, judge
 from gridproof.simulator.linear.engine import LinearEngine

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from gridproof.optimizer.network.decisions import Decisions
 from gridproof.optimizer.network.devices import add_base_setpoints
-from gridproof.optimizer.network.flow import Decisions, add_flow
+from gridproof.optimizer.network.flow import add_flow
 from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.optimizer.partitioning.planner import PartitioningPlanner

@@ -9,8 +9,8 @@ from gridproof.optimizer.network.statemap import island_state
 from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.optimizer.partitioning.planner import PartitioningPlanner
 from gridproof.optimizer.recourse.slopes import with_slopes
-from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import realize
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.simulator.opendss.engine import OpenDssEngine
 
 STEP_KW = 5.0

@@ -19,9 +19,10 @@ from gridproof.scenarios.audit import audit
 from gridproof.scenarios.balanced import BalancedRows, balanced_feeder
 from gridproof.scenarios.errors import NoPlanExists, PlanNotFound
 from gridproof.scenarios.fleet import Ders
-from gridproof.scenarios.plan import plan_from_json, plan_to_json
-from gridproof.scenarios.restoration import Device, LineDevices, RestorationCase, RestorationPlan
+from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
+from gridproof.scenarios.restoration import RestorationCase, RestorationPlan
 from gridproof.scenarios.restoration_audit import audit_restoration
+from gridproof.scenarios.restoration_devices import Device, LineDevices
 from gridproof.scenarios.restoration_trial import moving_lines, restoration_of, restoration_scenario
 from gridproof.scenarios.sets import Box
 from scipy.optimize import linprog

@@ -9,8 +9,8 @@ import pytest
 from gridproof.scenarios.errors import EngineError
 from gridproof.scenarios.feeder import Capacitors, Connection, LoadModel
 from gridproof.scenarios.lindist import line_matrices
-from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import draw, realize
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.simulator.engine import Engine
 from gridproof.simulator.linear.engine import LinearEngine
 from gridproof.simulator.linear.flow import solve_feeder

@@ -66,7 +66,8 @@ def test_a_closed_engine_refuses_and_closes_twice():
 
 LOADED_BY = """
 import sys, threading
-import gridproof.federation.cli.main, simulator.reader.feeder, simulator.opendss.engine
+import gridproof.federation.cli.main
+import gridproof.simulator.reader.feeder, gridproof.simulator.opendss.engine
 assert not {"dss", "dss_python_backend", "opendssdirect"} & set(sys.modules), "import loads it"
 import importlib.abc
 threads = []
@@ -75,7 +76,7 @@ class Finder(importlib.abc.MetaPathFinder):
         if name == "dss_python_backend":
             threads.append(threading.current_thread().name)
 sys.meta_path.insert(0, Finder())
-simulator.reader.feeder.read_feeder(sys.argv[1])
+gridproof.simulator.reader.feeder.read_feeder(sys.argv[1])
 print(threads)
 """
 

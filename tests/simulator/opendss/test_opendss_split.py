@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from gridproof.scenarios.plan import Setpoints
 from gridproof.scenarios.realization import realize, uniforms
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.sets import Box
 from gridproof.simulator.opendss.engine import OpenDssEngine
 from gridproof.simulator.reader.feeder import read_feeder

@@ -13,7 +13,8 @@ pytestmark = pytest.mark.engine_thread
 
 RATED_KWH, RESERVE, START, CHARGE, DISCHARGE = 500.0, 20.0, 60.0, 92.0, 88.0
 SCHEDULE_KW = np.array(
-    [-50, -40, -35, -20, -10, 0, 20, 60, 90, 40, 0, -30, -70, -80, -60, -20, 0, 45, 80, 75, 50, 20, 0, 0],
+    [-50, -40, -35, -20, -10, 0, 20, 60, 90, 40, 0, -30,
+     -70, -80, -60, -20, 0, 45, 80, 75, 50, 20, 0, 0],
     float,
 )  # fmt: skip
 

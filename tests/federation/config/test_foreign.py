@@ -14,16 +14,17 @@ from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.campaigns.study_jobs import make_feeder_job, make_planner_job, open_store
 from gridproof.federation.campaigns.workers import Workers as WorkerPool
 from gridproof.federation.cli.main import app
+from gridproof.federation.config.foreign import FOREIGN, ForeignPlanner
 from gridproof.federation.inquiries.probe import Target
 from gridproof.federation.members.session import SessionSettings, run_session
 from gridproof.federation.records.answered import keep_word
 from gridproof.federation.records.store import ANSWERED, CampaignStore
 from gridproof.federation.records.summary import campaign_summary
-from gridproof.federation.studies.foreign import FOREIGN, ForeignPlanner
 from gridproof.federation.studies.study import load_study, resolved_text
 from gridproof.optimizer.planner import make_planner
 from gridproof.scenarios.errors import ConfigError, StoreError
-from gridproof.scenarios.plan import Setpoints, plan_to_json
+from gridproof.scenarios.plan_file import plan_to_json
+from gridproof.scenarios.setpoints import Setpoints
 from typer.testing import CliRunner
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "planner_plain_helics.py"

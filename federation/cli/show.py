@@ -1,0 +1,82 @@
+"""What is shown of a campaign: its plan and its verdicts, and why blocks are dead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gridproof.federation.campaigns.progress import summing_up
+from gridproof.federation.campaigns.steps import step_stores, steps_summary
+from gridproof.federation.cli.options import ask_why, print_json, stdout
+from gridproof.federation.files import json_text
+from gridproof.federation.records.answers import WHY, kept_why
+from gridproof.federation.records.keeper import stored_plan
+from gridproof.federation.records.reading import read_campaign
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.records.summary import about_plan
+from gridproof.federation.reports.families.restoration_tables import steps_view
+from gridproof.federation.reports.terminal import plan_view, print_views, run_summary, verdict_view
+from gridproof.scenarios.plan import plan_digest
+from gridproof.scenarios.scenario import Scenario
+
+__all__ = ["any_erred", "keep_why", "show"]
+
+
+def keep_why(store: CampaignStore, scenario: Scenario) -> None:
+    """Ask why blocks are dead, and keep the answers in the campaign directory."""
+    plan, asked = stored_plan(store, scenario), dict(store.study["config"]["planner"])
+    asked.pop("family")
+    if plan is not None and kept_why(store, plan) is None:
+        digest, blocks = plan_digest(plan), ask_why(plan, scenario, asked, quiet=True)
+        store.write(WHY, json_text({"plan": digest, "blocks": blocks}))
+        for one in step_stores(store) if store.steps and not store.stepped else ():
+            own = [block for block in blocks if block["step"] == one.step]
+            one.write(WHY, json_text({"plan": digest, "blocks": own}))
+
+
+def show(
+    store: CampaignStore,
+    scenario: Scenario | None,
+    *,
+    as_json: bool,
+    verdicts: Mapping[str, Any] | None = None,
+    quiet: bool = False,
+) -> bool:
+    """Print a campaign's plan and verdicts as tables or as one JSON object.
+
+    Without the scenario, which directories of earlier versions do not hold, without the plan.
+
+    Returns
+    -------
+    bool
+        Whether any realization erred.
+    """
+    plan = None if scenario is None else stored_plan(store, scenario)
+    about = None
+    if plan is not None and scenario is not None:
+        about = about_plan(plan, scenario, store.step)
+        known = kept_why(store, plan)
+        if known is not None:
+            about["why"] = known
+    if verdicts is None:
+        with summing_up(quiet=quiet) as tell:
+
+            def summarize(one: CampaignStore) -> dict[str, Any]:
+                return read_campaign(one, tell=tell).summary
+
+            verdicts = steps_summary(store, summarize) if store.steps else summarize(store)
+    if as_json:
+        seed = store.study["config"]["campaign"]["seed"]
+        version = store.environment.get("versions", {})
+        print_json(run_summary(str(store.study["name"]), seed, about, verdicts, version))
+        return any_erred(verdicts)
+    views = [plan_view(about)] if about is not None else []
+    said = steps_view(verdicts) if "steps" in verdicts else verdict_view(verdicts)
+    print_views(stdout(), *views, said)
+    return any_erred(verdicts)
+
+
+def any_erred(verdicts: Mapping[str, Any]) -> bool:
+    """Whether any realization of a campaign, or of the campaign of any step, erred."""
+    tried = [one["campaign"] for one in verdicts["steps"]] if "steps" in verdicts else [verdicts]
+    return any(one["outcomes"]["erred"] > 0 for one in tried if one is not None)

@@ -1,0 +1,70 @@
+"""What an engine refuses to hold or to solve, before anything is set."""
+
+from __future__ import annotations
+
+import numpy as np
+from gridproof.scenarios.errors import EngineError
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.setpoints import Setpoints
+from gridproof.simulator.opendss.elements import Elements
+from gridproof.simulator.opendss.snapshot import Held
+
+__all__ = ["check_batch", "check_plan"]
+
+
+def check_plan(plan: Plan, time: int, scenario: Scenario, elements: Elements) -> None:
+    """Refuse a plan of another network, a step it lacks, a former that cannot be one.
+
+    Raises
+    ------
+    EngineError
+        Naming the first that is wrong.
+    """
+    wanted = (scenario.feeder.switch_ids, scenario.feeder.blocks.ids, scenario.ders.ids)
+    if (plan.switch_ids, plan.block_ids, plan.der_ids) != wanted:
+        raise EngineError("the plan's switches, blocks or DERs are not the scenario's")
+    if not 0 <= time < len(plan.closed):
+        raise EngineError(f"step {time} asked for; the plan has {len(plan.closed)} steps")
+    for k in np.flatnonzero(plan.grid_forming[time]):
+        if elements.formers[k] is None:
+            raise EngineError(f"DER {plan.der_ids[k]} is to form an island and cannot")
+
+
+def check_batch(
+    realizations: Realizations, setpoints: Setpoints, held: Held, *, loads: int, ders: int
+) -> None:
+    """Refuse a batch of another scenario, of other steps, or with numbers that are none.
+
+    Parameters
+    ----------
+    realizations, setpoints
+        The batch.
+    held
+        The step that is held.
+    loads, ders
+        How many the scenario draws and has.
+
+    Raises
+    ------
+    EngineError
+        Naming the first that is wrong.
+    """
+    if not np.array_equal(realizations.index, setpoints.index):
+        raise EngineError("the set-points answer other realizations than those given")
+    if realizations.p_kw.shape[2] != loads:
+        raise EngineError(
+            f"realizations of {realizations.p_kw.shape[2]} loads; the feeder has {loads}"
+        )
+    if not realizations.holds(held.time):
+        last = realizations.first_step + realizations.p_kw.shape[1] - 1
+        raise EngineError(
+            f"step {held.time} is held; the realizations have steps "
+            f"{realizations.first_step} to {last}"
+        )
+    if setpoints.p_kw.shape[1] != ders:
+        raise EngineError(f"set-points of {setpoints.p_kw.shape[1]} DERs; the scenario has {ders}")
+    values = (setpoints.p_kw, setpoints.q_kvar, setpoints.source_v_pu[:, held.formers])
+    if not all(np.isfinite(value).all() for value in values):
+        raise EngineError("the set-points hold a number that is not finite")
