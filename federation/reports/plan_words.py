@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gridproof.federation.wording import decimals
+
 __all__ = ["cost_words", "in_part_words", "proof_notes"]
 
 _LISTED = 12
@@ -16,7 +18,7 @@ def cost_words(plan: Mapping[str, Any]) -> str:
         parts = (plan["shed_cost_usd"], plan["generation_cost_usd"])
         if None in parts:
             return "not known"
-        return f"{sum(parts):.2f} counted from its decisions; its re-dispatch is not known"
+        return f"{decimals(sum(parts), 2)} counted from its decisions; its re-dispatch is not known"
     known = f"{_usd(plan['objective_usd'])}, proven at least {_usd(plan['bound_usd'])}"
     return known if plan["proof_holds"] == "here" else f"{known}, for what it was made for"
 
@@ -45,4 +47,4 @@ def proof_notes(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _usd(value: float | None) -> str:
-    return "not known" if value is None else f"{value:.2f}"
+    return "not known" if value is None else f"{decimals(value, 2)}"

@@ -127,7 +127,11 @@ def with_substations(
         r_ohm=sources.r_ohm[feeding],
         x_ohm=sources.x_ohm[feeding],
     )
-    assert columns.keys() | {"substations"} == {field.name for field in fields(Ders)}
+    if ders.ramp_kw_per_h is not None:  # the grid's output may change as fast as it likes
+        free = np.full((count, 3), np.inf)
+        columns["ramp_kw_per_h"] = np.concatenate([ders.ramp_kw_per_h, free])
+    known = columns.keys() | {"substations", "ramp_kw_per_h"}
+    assert known == {field.name for field in fields(Ders)}
     return replace(ders, **columns, substations=own)
 
 

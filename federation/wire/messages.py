@@ -3,7 +3,7 @@
 The catalogue is sent once and says, for every numeric message that follows (`frames`),
 which numbers it holds, in which order, in which units and with which sign; ids and numbers
 therefore never travel together again. ``docs/wire/*.schema.json`` are generated from the
-models here (``python -m gridproof.wire.messages docs/wire``), and a test holds them together.
+models here (``python -m gridproof.federation.wire.messages docs/wire``), and a test holds them together.
 """
 
 from __future__ import annotations

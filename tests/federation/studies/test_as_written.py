@@ -23,6 +23,7 @@ from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.realization import draw
 from gridproof.scenarios.setpoints import Setpoints
 from gridproof.simulator.opendss.engine import OpenDssEngine
+from gridproof.simulator.opendss.engine_thread import on_engine_thread
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -375,6 +376,7 @@ def test_a_deleted_working_directory_is_one_message(tmp_path) -> None:
 class Scaled(OpenDssEngine):
     """An engine whose circuit has a setting that nobody refused."""
 
+    @on_engine_thread
     def hold(self, plan, time=0) -> None:
         super().hold(plan, time)
         self._circuit.text("set loadmult=1.5")

@@ -119,10 +119,11 @@ def test_the_networked_case_has_the_published_aggregates():
 
 
 def test_a_wheel_finds_its_studies_inside_the_package(tmp_path, monkeypatch):
-    package = tmp_path / "site-packages" / "federation"
+    package = tmp_path / "site-packages" / "gridproof"
     (package / "configs" / "studies").mkdir(parents=True)
     monkeypatch.setattr(
-        "gridproof.federation.studies.shipped.__file__", str(package / "studies" / "shipped.py")
+        "gridproof.federation.studies.shipped.__file__",
+        str(package / "federation" / "studies" / "shipped.py"),
     )
     assert shipped_root() == package / "configs"
 
@@ -130,7 +131,7 @@ def test_a_wheel_finds_its_studies_inside_the_package(tmp_path, monkeypatch):
 def test_an_installation_without_studies_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "gridproof.federation.studies.shipped.__file__",
-        str(tmp_path / "federation" / "studies" / "shipped.py"),
+        str(tmp_path / "gridproof" / "federation" / "studies" / "shipped.py"),
     )
     with pytest.raises(ConfigError, match="install gridproof again"):
         shipped_root()

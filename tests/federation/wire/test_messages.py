@@ -30,7 +30,7 @@ def test_the_committed_schemas_are_those_of_the_code() -> None:
         path.name.removesuffix(".schema.json"): json.loads(path.read_text())
         for path in WIRE.glob("*.schema.json")
     }
-    assert committed == schemas(), "run: python -m gridproof.wire.messages docs/wire"
+    assert committed == schemas(), "run: python -m gridproof.federation.wire.messages docs/wire"
 
 
 def test_messages_survive_the_wire(tiny_scenario, tiny_plan) -> None:
