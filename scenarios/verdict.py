@@ -185,6 +185,7 @@ def breaches(
     return {
         kind: np.asarray((values < -scenario.limits.tolerance).any(axis=2))
         for kind, values in zip(MarginKind, parts, strict=True)
+        if kind is not MarginKind.ENERGY  # what was carried is not in a snapshot
     }
 
 

@@ -245,7 +245,7 @@ def _margins(row: Mapping[str, Any]) -> dict[str, Any]:
             "phase": row[f"phase_{kind.value}"],
         }
         for kind in MarginKind
-        if row[f"margin_{kind.value}"] is not None and np.isfinite(row[f"margin_{kind.value}"])
+        if _number(row.get(f"margin_{kind.value}")) is not None
     }
 
 

@@ -17,7 +17,7 @@ from gridproof.scenarios.limits import VoltageTest
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.snapshot import Snapshots
-from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts, breaches
+from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts, breaches, kinds_of
 from numpy.typing import NDArray
 
 __all__ = ["BINS", "BIN_PU", "LOWEST_PU", "Profile", "element_ids", "slot_names"]
@@ -47,6 +47,7 @@ def element_ids(scenario: Scenario) -> dict[MarginKind, tuple[str, ...]]:
         MarginKind.CAPABILITY: scenario.ders.ids,
         MarginKind.RAMP: scenario.ders.ids,
         MarginKind.DAMAGE: () if scenario.restoration is None else feeder.lines.ids,
+        MarginKind.ENERGY: scenario.ders.ids if MarginKind.ENERGY in kinds_of(scenario) else (),
     }
 
 
@@ -133,6 +134,14 @@ class Profile:
             found = breaches(snapshots.take(rows[outside]), plan, scenario, time)
             for kind, hit in found.items():
                 self.breached[kind] += hit.sum(axis=0)
+        self._count_energy(verdicts, scenario)
+
+    def _count_energy(self, verdicts: Verdicts, scenario: Scenario) -> None:
+        """Count what lacked energy most: only a verdict knows what was carried into its step."""
+        k = list(MarginKind).index(MarginKind.ENERGY)
+        lacking = verdicts.margin[:, k] < -scenario.limits.tolerance
+        if len(self.breached[MarginKind.ENERGY]):
+            np.add.at(self.breached[MarginKind.ENERGY], verdicts.element[lacking, k], 1)
 
     def _count(self, v_pu: FloatArray) -> None:
         """Count voltages (realization, slot)."""

@@ -300,7 +300,7 @@ def test_what_ended_a_run_is_its_exit_code(toy, here, monkeypatch, error, code):
     def lost(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr("gridproof.federation.cli.run.run_study", lost)
+    monkeypatch.setattr("gridproof.federation.cli.run.run_campaign", lost)
     result = gridproof("run", toy, "--out", "c", "--json", code=code)
     assert result.stdout == ""
     assert (str(error) or "interrupted while planning") in result.stderr

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 from gridproof.federation.field.stuck import observe_under, plan_as_it_stands
+from gridproof.federation.trial.trial import Trial
 from gridproof.scenarios.balanced import BalancedRows, balanced_feeder
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.realization import draw
@@ -130,9 +131,9 @@ def test_a_live_failure_is_a_violation_of_its_own_kind(trial, time, stuck, live)
     )
     mask = np.zeros((4, len(plan.switch_ids)), bool)
     mask[[1, 3]] = [name in stuck for name in plan.switch_ids]
-    engine = LinearEngine(scenario)
-    engine.hold(plan, time)
-    seen = observe_under(engine, scenario, plan, plan.asked(batch, scenario), answer, mask, time)
+    trial = Trial(LinearEngine(scenario), scenario, plan)
+    trial.enter(time)
+    seen = observe_under(trial, plan.asked(batch, scenario), answer, mask)
     wanted = np.array([False, live, False, live])
     outcome = np.where(wanted, Outcome.VIOLATED, Outcome.FEASIBLE)
     assert seen.verdicts.outcome.tolist() == outcome.tolist()

@@ -8,6 +8,7 @@ from gridproof.federation.config.faults import FaultsConfig
 from gridproof.federation.field.channel import Channel
 from gridproof.federation.field.stuck import observe_under, plan_as_it_stands
 from gridproof.federation.studies.study import load_study
+from gridproof.federation.trial.trial import Trial
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.realization import draw
@@ -72,7 +73,9 @@ def test_each_realization_is_solved_under_its_own_switches(case):
     clean = engine.observe(batch, answer)
     stuck = np.zeros((6, len(plan.switch_ids)), bool)
     stuck[[1, 4]] = mask(scenario, bad)
-    seen = observe_under(engine, scenario, plan, batch, answer, stuck)
+    trial = Trial(engine, scenario, plan)
+    trial.enter(0)
+    seen = observe_under(trial, batch, answer, stuck)
     np.testing.assert_array_equal(seen.switches_stuck, [0, 1, 0, 0, 1, 0])
     np.testing.assert_array_equal(seen.verdicts.index, batch.index)
     assert (seen.verdicts.outcome[[1, 4]] == Outcome.NO_SOLUTION).all()
@@ -153,6 +156,8 @@ def test_ride_through_counts_the_time_outside_on_both_sides(case, ride, before, 
     assert len(question) == channel.questions == 2 * ride + 1
     answer = make_recourse("fixed", plan, scenario).respond(question)
     engine = Pulse(scenario, plan, outside)
-    settled = channel.settle(engine, plan, batch, answer)
+    trial = Trial(engine, scenario, plan)
+    trial.enter(0)
+    settled = channel.settle(trial, batch, answer)
     assert settled.verdicts.outcome[0] == outcome
     assert engine.asked <= 2 * ride + 1

@@ -114,26 +114,26 @@ def store(scenario, plan, made_up_batch, tmp_path):
 
 
 def test_a_campaign_keeps_them_and_they_add_up(store, scenario, plan, made_up_batch):
-    digest = plan_digest(plan)
-    whole, missing = read_profile(store, store.finished(), scenario, plan, digest)
+    owner = str(store.study["fingerprint"]), plan_digest(plan)
+    whole, missing = read_profile(store.root, store.finished(), scenario, plan, owner)
     again = filled(scenario, plan, [made_up_batch(scenario, plan, 0, 3000)])
     assert missing == 0
     assert encoded(whole, scenario) == encoded(again, scenario)
-    profile_path(store, 1).unlink()
-    part, missing = read_profile(store, store.finished(), scenario, plan, digest)
+    profile_path(store.root, 1).unlink()
+    part, missing = read_profile(store.root, store.finished(), scenario, plan, owner)
     assert missing == 1
     assert 0 < part.solved < whole.solved
 
 
 def test_a_torn_or_foreign_profile_is_refused(store, scenario, plan):
-    digest = plan_digest(plan)
+    owner = str(store.study["fingerprint"]), plan_digest(plan)
     with pytest.raises(StoreError, match="another campaign or plan"):
-        read_profile(store, (0,), scenario, plan, "another")
-    path = profile_path(store, 0)
+        read_profile(store.root, (0,), scenario, plan, (owner[0], "another"))
+    path = profile_path(store.root, 0)
     table = pq.read_table(path)
     pq.write_table(table.slice(1), path)
     with pytest.raises(StoreError, match=r"profile-00000000.*not a profile.*delete it"):
-        read_profile(store, (0,), scenario, plan, digest)
+        read_profile(store.root, (0,), scenario, plan, owner)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(StoreError, match=r"profile-00000000.*torn"):
-        read_profile(store, (0,), scenario, plan, digest)
+        read_profile(store.root, (0,), scenario, plan, owner)

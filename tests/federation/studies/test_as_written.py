@@ -357,7 +357,7 @@ def test_a_deleted_working_directory_is_one_message(tmp_path) -> None:
     root = Path(__file__).parents[3]
     program = (
         "import os, sys, runpy; os.chdir(sys.argv[1]); os.rmdir(sys.argv[1]); "
-        "sys.argv[1:] = ['plan', sys.argv[2]]; runpy.run_module('federation', run_name='__main__')"
+        "sys.argv[1:] = ['plan', sys.argv[2]]; runpy.run_module('gridproof', run_name='__main__')"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program, str(gone), str(study)],

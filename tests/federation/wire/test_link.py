@@ -279,7 +279,7 @@ def test_addresses_are_read_strictly() -> None:
             BrokerAddress.parse(bad, "k")
     with pytest.raises(ConfigError, match="broker key"):
         BrokerAddress.parse("h:1", "k --broker_address=elsewhere")
-    with pytest.raises(ConfigError, match="broker host"):
+    with pytest.raises(ConfigError, match="is not HOST:PORT"):
         BrokerAddress.parse("h --loglevel=9:1", "k")
     with pytest.raises(ConfigError, match="transport 'mpi'"):
         BrokerAddress(transport="mpi", key="k")

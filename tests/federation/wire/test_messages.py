@@ -93,7 +93,7 @@ def test_a_delta_load_is_listed_by_its_pairs(tiny_scenario) -> None:
         (Status, b'{"federate":"a","phase":"done","sequence":"1"}', "x/y: sequence"),
         (SwitchStates, b'{"ids":["Line.a"],"values":[2]}', r"x/y: values\.0.*found '2'"),
         (SwitchStates, b'{"ids":["Line.a"],"values":[1],"more":0}', "x/y: more"),
-        (Catalogue, b'{"format":"gridproof-catalogue/2"}', "x/y: format.*catalogue/1"),
+        (Catalogue, b'{"format":"gridproof-catalogue/1"}', "x/y: format.*catalogue/2"),
     ],
 )
 def test_a_wrong_message_is_named_by_port_and_field(model, payload, message) -> None:

@@ -168,6 +168,7 @@ def test_steps_are_planned_one_by_one_and_their_proofs_add_up(random_scenario):
     both = replace(
         scenario,
         hours=np.array([0.0, 1.0]),
+        duration_h=np.ones(2),
         load_p_kw=np.concatenate([scenario.load_p_kw, light * scenario.load_p_kw]),
         load_q_kvar=np.concatenate([scenario.load_q_kvar, light * scenario.load_q_kvar]),
     )
