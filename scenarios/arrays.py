@@ -115,7 +115,9 @@ def _unsaid(field: Field[Any], value: Any) -> bool:
     silent = field.metadata.get(SILENT)
     if callable(silent):
         return bool(silent(value))
-    return bool(silent) and value == field.default
+    if isinstance(value, np.ndarray):
+        return False  # an array that is given is said, whatever is in it
+    return bool(silent) and bool(value == field.default)
 
 
 def _scalar_bytes(value: Any) -> bytes:

@@ -97,16 +97,20 @@ def _table(found: Sweep) -> Table:
     table.add_column("feasible %", justify="right")
     table.add_column("tried", justify="right")
     table.add_column(f"{spoken_intervals(found)} interval", justify="right")
-    table.add_column("mean age s", justify="right")
-    table.add_column("widened by", justify="right")
-    for point in (*found.points, *([found.reference] if found.reference else [])):
+    points = (*found.points, *([found.reference] if found.reference else []))
+    aged = any(point.age_s is not None for point in points)
+    widened = any(point.widening != 1.0 for point in points)
+    for said, title in ((aged, "mean age s"), (widened, "widened by")):
+        if said:  # a column in which nothing is said takes the others' room
+            table.add_column(title, justify="right")
+    for point in points:
         table.add_row(
             *(point.settings.get(key, "–") for key in keys),
             "–" if point.served is None else per_cent(point.served),
             per_cent(point.share),
             str(point.tried),
             f"{per_cent(point.low)} to {per_cent(point.high)}",
-            "–" if point.age_s is None else decimals(point.age_s, 1),
-            decimals(point.widening, 2),
+            *(["–" if point.age_s is None else decimals(point.age_s, 1)] if aged else ()),
+            *([decimals(point.widening, 2)] if widened else ()),
         )
     return table

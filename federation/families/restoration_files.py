@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
+from gridproof.federation.files import write_result
 from gridproof.scenarios.arrays import BoolArray, index_of
 from gridproof.scenarios.balanced import BalancedRows, balanced_feeder
 from gridproof.scenarios.errors import ConfigError
@@ -57,11 +59,12 @@ def write_network(case: RestorationCase, folder: Path) -> None:
     for name, head, rows in (
         ("buses", _BUS, buses), ("lines", _LINE, lines), ("failures", ("line",), failures)
     ):  # fmt: skip
-        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as sink:
-            writer = csv.writer(sink, lineterminator="\n")
-            writer.writerow(head)
-            writer.writerows(rows)
-    (folder / f"{feeder.name}.dss").write_text(dss_script(case), encoding="utf-8")
+        sink = StringIO(newline="")
+        writer = csv.writer(sink, lineterminator="\n")
+        writer.writerow(head)
+        writer.writerows(rows)
+        write_result(folder / f"{name}.csv", sink.getvalue())
+    write_result(folder / f"{feeder.name}.dss", dss_script(case))
 
 
 def dss_script(case: RestorationCase) -> str:

@@ -28,9 +28,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from gridproof.federation.config.foreign import FOREIGN, answerer_words, own_word
+from gridproof.federation.config.foreign import FOREIGN, own_word
 from gridproof.federation.files import UNFINISHED, json_text, read_json, write_whole
-from gridproof.federation.records.footers import footer_of, torn
+from gridproof.federation.records.footers import torn
 from gridproof.federation.records.lock import LOCK_NAME
 from gridproof.federation.records.parts import (
     CHUNK_ROWS,
@@ -40,6 +40,7 @@ from gridproof.federation.records.parts import (
     chunk_range,
     encode_part,
 )
+from gridproof.federation.records.refusals import check_part, refuse_other
 from gridproof.federation.records.rows import joint_outcome, outcome_codes, with_kinds
 from gridproof.scenarios.arrays import IntArray
 from gridproof.scenarios.errors import StoreError
@@ -94,7 +95,7 @@ class CampaignStore:
         study = json.loads(study_text)
         if (root / "study.json").exists():
             store = cls.open(root)
-            store._refuse_other(study, environment)
+            refuse_other(store, study, environment)
             store._drop_unfinished()
             store._make_folder()
             return store
@@ -302,7 +303,7 @@ class CampaignStore:
             chunk = int(match[1])
             if chunk in besides:
                 continue
-            self._check_part(path, chunk, plan_digest)
+            check_part(self, path, chunk, plan_digest)
             chunks.append(chunk)
         return tuple(chunks)
 
@@ -369,60 +370,6 @@ class CampaignStore:
             if "erred" in stamp:
                 return dict(stamp["erred"])
         return None
-
-    def _check_part(self, path: Path, chunk: int, plan_digest: str | None) -> None:
-        try:
-            rows, stamp = footer_of(path)
-        except (pa.ArrowException, OSError) as error:
-            raise StoreError(torn(path, error)) from error
-        except (KeyError, ValueError) as error:
-            raise StoreError(
-                f"{path} was not written by a campaign; move it elsewhere and run again"
-            ) from error
-        first, count = self.chunk_range(chunk)
-        if stamp.get("fingerprint") != self.study["fingerprint"]:
-            raise StoreError(
-                f"{path} belongs to another configuration (fingerprint "
-                f"{stamp.get('fingerprint')!s:.12}, here {self.study['fingerprint']!s:.12}); "
-                "delete it and run again"
-            )
-        if plan_digest is not None and stamp.get("plan") != plan_digest:
-            raise StoreError(
-                f"{path} was made under another plan; delete {self.root} or give another --out"
-            )
-        wanted = count * len(self.tried)
-        if stamp.get("chunk") != chunk or rows != wanted or first >= self.samples:
-            raise StoreError(
-                f"{path} holds {rows} rows of chunk {stamp.get('chunk')}; {max(wanted, 0)} of "
-                f"chunk {chunk} belong there; delete it and run again"
-            )
-
-    def _refuse_other(self, record: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
-        if self.study.get("steps") and not self.study.get("rows_by_step"):
-            raise StoreError(
-                f"{self.root} was made by an earlier version, with a directory for each step; "
-                "gridproof report still reads it, but it cannot be gone on with: give another --out"
-            )
-        here, asked = answerer_words(self.study), answerer_words(record)
-        if record.get("answers") != self.study.get("answers"):
-            raise StoreError(
-                f"{self.root} is answered by another planner: by {here}, not by {asked}; two "
-                "planners are never mixed in one campaign: go on with the one it has, or give "
-                "another --out"
-            )
-        if record["fingerprint"] != self.study["fingerprint"]:
-            raise StoreError(
-                f"{self.root} holds a campaign of another configuration (study "
-                f"{self.study.get('name')!r}, fingerprint {self.study['fingerprint']!s:.12}, "
-                f"asked for {record['fingerprint']!s:.12}); give another --out"
-            )
-        have, now = self.environment.get("versions", {}), environment["versions"]
-        other = [f"{k} {have.get(k)} (now {v})" for k, v in now.items() if have.get(k) != v]
-        if other:
-            raise StoreError(
-                f"{self.root} was made with {', '.join(other)}; results of different versions "
-                "are not mixed: give another --out, or use those versions"
-            )
 
     def _make_folder(self) -> None:
         folder = self.root / "parts"

@@ -55,7 +55,8 @@ def sentences(campaign: Mapping[str, Any]) -> list[str]:
     if campaign["interval_kind"] == "widened":
         lines.append(
             "realizations are tied to those before them, so the interval is widened by their "
-            f"autocorrelation ({decimals(campaign['widening'], 2)} for one independent one), an estimate"
+            f"autocorrelation ({decimals(campaign['widening'], 2)} for one independent one), "
+            "an estimate"
         )
     if energy and energy["expected_unserved_kwh"] is not None:
         lines.append(

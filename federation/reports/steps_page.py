@@ -11,7 +11,7 @@ from gridproof.federation.families.restoration_facts import restoration_summary
 from gridproof.federation.files import write_whole
 from gridproof.federation.proof_words import proof_facts
 from gridproof.federation.records.keeper import stored_plan
-from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.records.store import CampaignStore, step_root
 from gridproof.federation.reports.campaign_page import write_report
 from gridproof.federation.reports.campaign_words import interval_kind, interval_words, served_share
 from gridproof.federation.reports.data import Readout
@@ -115,8 +115,9 @@ def _write_each(
     summaries, links = {one["step"]: one["campaign"] for one in found["steps"]}, []
     for one in step_stores(store):
         if summaries[one.step]:
-            write_report(one, scenario, out / one.root.name, readouts.get(one.step))
-            links.append((f"{one.root.name}/{PAGE}", f"Step {one.step}, {store.steps[one.step]}"))
+            folder = step_root(out, one.step)
+            write_report(one, scenario, folder, readouts.get(one.step))
+            links.append((f"{folder.name}/{PAGE}", f"Step {one.step}, {store.steps[one.step]}"))
     return tuple(links)
 
 

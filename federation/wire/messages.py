@@ -3,7 +3,8 @@
 The catalogue is sent once and says, for every numeric message that follows (`frames`),
 which numbers it holds, in which order, in which units and with which sign; ids and numbers
 therefore never travel together again. ``docs/wire/*.schema.json`` are generated from the
-models here (``python -m gridproof.federation.wire.messages docs/wire``), and a test holds them together.
+models here (``python -m gridproof.federation.wire.messages docs/wire``), and a test holds them
+together.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from gridproof.federation.files import write_whole
 from gridproof.federation.wire.link import PortKind, Reading
 from gridproof.scenarios.arrays import PHASES, BoolArray
 from gridproof.scenarios.errors import ConfigError, FederationError
-from gridproof.scenarios.feeder import Connection
+from gridproof.scenarios.feeder import Connection, Loads
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.plan_file import plan_from_json, plan_schema
 from gridproof.scenarios.scenario import Scenario
@@ -176,13 +177,7 @@ def catalogue_of(
 ) -> Catalogue:
     """List what every numeric message of this scenario holds, and the steps that are tried."""
     feeder, ders, fleet = scenario.feeder, scenario.ders, scenario.fleet
-    loads = [
-        f"{name}.{(PHASES if kind is Connection.WYE else PAIRS)[slot]}"
-        for name, kind, held in zip(
-            feeder.loads.ids, feeder.loads.connection, feeder.loads.slots, strict=True
-        )
-        for slot in np.flatnonzero(held)
-    ]
+    loads = _load_channels(feeder.loads)
     injections = _channels(ders.ids, ders.phases)
     pairs = feeder.buses.phases & np.roll(feeder.buses.phases, -1, axis=1)
     formers = tuple(n for n, able in zip(ders.ids, ders.can_form, strict=True) if able)
@@ -207,8 +202,8 @@ def catalogue_of(
         steps=steps,
         realizations=(
             col("zeta", "1", scenario.direction_ids, "above nominal"),
-            col("p", "kW", tuple(loads), "consumed"),
-            col("q", "kvar", tuple(loads), "consumed"),
+            col("p", "kW", loads, "consumed"),
+            col("q", "kvar", loads, "consumed"),
             *([col("available", "kW", fleet.renewables.ids)] if fleet.renewables.ids else []),
             *(carried if fleet.carries else ()),
         ),
@@ -233,6 +228,15 @@ def catalogue_of(
             col("element", "1", kinds, "position of the worst; -1 where there is none"),
             col("phase", "1", kinds, "slot of the worst; -1 where there is none"),
         ),
+    )
+
+
+def _load_channels(loads: Loads) -> tuple[str, ...]:
+    """``load.phase`` or ``load.pair`` for every slot a load has, load by load."""
+    return tuple(
+        f"{name}.{(PHASES if kind is Connection.WYE else PAIRS)[slot]}"
+        for name, kind, held in zip(loads.ids, loads.connection, loads.slots, strict=True)
+        for slot in np.flatnonzero(held)
     )
 
 

@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 WRITERS = {
     "federation/files.py": "the one place",
     "federation/wire/recorder.py": "a log that grows; its reader says where it is torn",
+    "federation/members/children.py": "a child's output, in a folder of its own",
     "federation/members/launch.py": "a child's output and receipt, in a folder that is thrown away",
     "federation/campaigns/chunks.py": "handed to our own reader, in a folder that is thrown away",
 }

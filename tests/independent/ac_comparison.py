@@ -71,8 +71,10 @@ class Tried:
         setpoints: Setpoints,
         snapshots: Snapshots,
         verdicts: Verdicts,
+        second: Verdicts | None = None,
     ) -> None:
         """Keep one finished batch."""
+        assert second is None, "one engine judges here"
         self.batches.append((realizations, setpoints, snapshots, verdicts))
 
 

@@ -89,7 +89,8 @@ class ListSink:
     def accept(self, plan: Plan) -> None:
         self.plans.append(plan)
 
-    def write(self, realizations, setpoints, snapshots, verdicts) -> None:
+    def write(self, realizations, setpoints, snapshots, verdicts, second=None) -> None:
+        assert second is None  # one engine judges here
         self.batches.append((realizations, setpoints, snapshots, verdicts))
 
     @property

@@ -152,7 +152,7 @@ def test_the_batch_script_fails_with_its_federate(toy, tmp_path) -> None:
         (("--planner", "p {broker} {key}", "--plan", "x.json"), "exclude one another"),
         (("--emit", "helics", "--plan", "x.json"), "leave out --planner"),
         (("--emit", "helics", "--port", "0"), "is not HOST:PORT"),
-        (("--emit", "helics", "--host", "a b"), "neither a name nor an address"),
+        (("--emit", "helics", "--host", "a b"), "is not HOST:PORT"),
         (("--emit", "helics", "--key", "a;b"), "may hold letters, digits"),
     ],
 )

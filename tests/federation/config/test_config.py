@@ -34,13 +34,14 @@ def test_every_quantity_bears_its_unit_or_is_a_share_or_a_count():
         "grid_forming_per_island", "std_share", "correlation", "correlation_matrix", "width",
         "share", "factor", "loss", "noise", "stuck_probability", "unit", "tolerance", "ac_rounds",
         "alpha", "beta", "unserved", "lost_bus", "switching", "buried", "step",
+        "load_profile", "polygon_sides", "profile", "charge_efficiency", "discharge_efficiency",
     }  # fmt: skip
     for model in models():
         for name, field in model.model_fields.items():
             if "float" in str(field.annotation) or field.annotation is int:
-                assert name in unitless or re.search(r"_(kw|kva|pu|a|s|h|usd|usd_per_kw)$", name), (
-                    name
-                )
+                assert name in unitless or re.search(
+                    r"_(share|kw|kva|kwh|kw_per_h|pu|a|s|h|usd|usd_per_kw|usd_per_kwh)$", name
+                ), name
 
 
 def test_unknown_keys_are_refused_in_every_section():

@@ -1,11 +1,12 @@
 """Restoration studies: read with their tables, rebuilt from what a run wrote, every fault named."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from gridproof.federation.studies.shipped import list_studies
-from gridproof.federation.studies.study import load_study, write_resolved
+from gridproof.federation.studies.study import load_study, resolved_text, write_resolved
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.audit import audit
@@ -63,10 +64,15 @@ def test_one_step_is_a_study_of_its_own(storm):
     study = load_study(storm)
     with pytest.raises(ConfigError, match=r"4 steps \(0 before, .*campaign.step=3"):
         _ = study.step
-    third = study.at_step(2)
+    third = load_study(storm, ["campaign.step=2"])
     assert (third.step, third.steps) == (2, (2,))
-    assert third.fingerprint == load_study(storm, ["campaign.step=2"]).fingerprint
     assert third.fingerprint != study.fingerprint
+    assert third.scenario.digest() == study.scenario.digest()
+    whole, alone = (json.loads(resolved_text(one)) for one in (study, third))
+    assert whole["steps"] == list(PHASE_NAMES)
+    assert whole["rows_by_step"] == [0, 1, 2, 3]
+    assert "steps" not in alone
+    assert "rows_by_step" not in alone
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from gridproof.federation.records.losses import KindCounts, Moments, TriedRedispatch, UnservedEnergy
-from gridproof.federation.records.rows import table_of
+from gridproof.federation.records.rows import table_of, with_kinds
 from gridproof.federation.statistics.shares import clopper_pearson
 from gridproof.scenarios.verdict import MarginKind, Outcome
 
@@ -47,7 +47,7 @@ def test_unserved_is_all_of_a_lost_realization_and_the_dark_part_of_a_good_one(b
 def test_kinds_count_once_for_every_limit_violated(batch):
     table, verdicts, _, _ = batch
     counts = KindCounts()
-    for piece in pieces(table):
+    for piece in pieces(with_kinds(table, [f"margin_{kind.value}" for kind in MarginKind])):
         counts.add(piece)
     found = counts.shares(lambda k, n: list(clopper_pearson(k, n, 0.9)))
     solved = np.isin(verdicts.outcome, [Outcome.FEASIBLE, Outcome.VIOLATED])

@@ -9,7 +9,7 @@ from pathlib import Path
 import gridproof.federation.studies.study as studies
 import numpy as np
 import pytest
-from gridproof.federation.campaigns.steps import run_study
+from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.cli.main import app
 from gridproof.federation.records.scenario_store import (
     SCENARIO,
@@ -61,7 +61,7 @@ def made(tmp_path_factory, write_toy, write_storm):
     for name, write in (("toy", write_toy), ("storm", write_storm)):
         (folder / name).mkdir()
         study = load_study(write(folder / name), ["campaign.samples=24"])
-        run_study(study, folder / name / "c", mode="local")
+        run_campaign(study, folder / name / "c", mode="local")
     return folder
 
 

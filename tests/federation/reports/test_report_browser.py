@@ -12,8 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 from gridproof.federation.campaigns.campaign import run_campaign
-from gridproof.federation.campaigns.steps import run_study, steps_summary
-from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.campaigns.steps import steps_summary
 from gridproof.federation.reports.campaign_page import write_report
 from gridproof.federation.reports.steps_page import write_steps_report
 from gridproof.federation.studies.study import load_study
@@ -116,7 +115,7 @@ def steps_page(tmp_path_factory, write_storm):
     """Report of a small study of several steps."""
     folder = tmp_path_factory.mktemp("steps")
     study = load_study(write_storm(folder), ["campaign.samples=60"])
-    store = CampaignStore.open(run_study(study, folder / "c", mode="local").out)
+    store = run_campaign(study, folder / "c", mode="local").store
     return write_steps_report(store, study.scenario, folder / "report", steps_summary(store))
 
 

@@ -1,0 +1,171 @@
+"""Children of a supervisor: each in a process group of its own, watched, and reaped always."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from gridproof.federation.members.session import MEMBERS, SessionSettings
+from gridproof.federation.wire.helics_broker import HelicsBroker
+from gridproof.federation.wire.helics_environment import without_helics
+from gridproof.scenarios.errors import ConfigError, DeadlinePassed, FederateLost, FederationError
+
+import gridproof
+
+__all__ = ["RECEIPT", "SUPERVISOR", "Child", "watch"]
+
+SUPERVISOR, RECEIPT = "GRIDPROOF_SUPERVISOR", "GRIDPROOF_RECEIPT"
+"""Environment variables that tell a child who supervises it and where its receipt goes."""
+_LOOK_EVERY_S, _JOIN_LOOK_S, _GRACE_S = 0.05, 0.25, 2.0
+_TAIL_CHARACTERS = 4000
+_KNOWN_CODES = (1, 2, 3, 4)  # the command line's own; anything else is a lost federate
+
+
+class Child:
+    """A federate's process, leader of its own process group; its output goes to a file."""
+
+    def __init__(
+        self, name: str, command: Sequence[str], places: tuple[Path, Path], receipt: bool
+    ) -> None:
+        self.name, self.ours = name, receipt
+        folder, logs = places
+        self._output, self._receipt = logs / f"{name}.log", folder / f"{name}.receipt"
+        root = Path(gridproof.__file__).parents[1]
+        paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = without_helics(os.environ) | {
+            SUPERVISOR: str(os.getpid()),
+            RECEIPT: str(self._receipt),
+            "PYTHONPATH": os.pathsep.join(paths),
+        }
+        try:
+            logs.mkdir(parents=True, exist_ok=True)
+            with self._output.open("ab") as output:
+                self._begin = output.tell()
+                self._process = subprocess.Popen(
+                    list(command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    process_group=0,
+                )
+        except OSError as error:
+            raise ConfigError(f"the {name} could not be started: {command[0]}: {error}") from error
+
+    def code(self) -> int | None:
+        """Exit code; negative for a signal, ``None`` while it runs."""
+        return self._process.poll()
+
+    @property
+    def finished_its_work(self) -> bool:
+        """Whether it ended with code 0 and, if it is ours, left its receipt."""
+        return self.code() == 0 and (self._receipt.exists() or not self.ours)
+
+    def ask_to_end(self) -> None:
+        """Send it SIGTERM if it still runs."""
+        if self.code() is None:
+            self._signal(signal.SIGTERM)
+
+    def reap(self) -> None:
+        """Wait shortly, then kill; whatever it started itself is killed with it."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE_S)
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        with suppress(OSError):
+            if not self._output.stat().st_size:
+                self._output.unlink()
+                self._output.parent.rmdir()  # only if no other wrote anything either
+
+    def said(self) -> str:
+        """Return the end of what it wrote."""
+        try:
+            written = self._output.read_bytes()[self._begin :]
+        except OSError:
+            return ""
+        text = written.decode("utf-8", errors="replace").strip()
+        return text.removeprefix("error: ")[-_TAIL_CHARACTERS:]
+
+    def failure(self) -> FederateLost:
+        """Say what its exit code means, with what it wrote."""
+        code, how = self.code(), f"ended with code {self.code()}"
+        if code == 0:
+            how = "left with code 0 before its work was done"
+        elif code is not None and code < 0:
+            how = f"was killed by {signal.Signals(-code).name}"
+        said = self.said()
+        error = FederateLost(f"the {self.name} {how}" + (f": {said}" if said else ""))
+        known = self.ours and code in _KNOWN_CODES
+        error.exit_code = code if known and code else FederationError.exit_code
+        return error
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+
+def watch(children: Sequence[Child], broker: HelicsBroker, settings: SessionSettings) -> None:
+    """Return when all children have finished their work; raise as soon as one cannot."""
+    started = time.monotonic()
+    next_look_s, awaits_members = 0.0, True
+    while not all(child.finished_its_work for child in children):
+        waited = time.monotonic() - started
+        if any(_has_failed(child) for child in children):
+            raise _cause(children)
+        if awaits_members and waited >= next_look_s:
+            next_look_s = waited + _JOIN_LOOK_S
+            absent = broker.missing()
+            awaits_members = bool(absent) and not any(c.code() == 0 for c in children)
+            if awaits_members and waited > settings.join_deadline_s:
+                raise DeadlinePassed("joining the federation", " and ".join(absent), waited)
+        if settings.wall_deadline_s is not None and waited > settings.wall_deadline_s:
+            whom = " and ".join(child.name for child in children if child.code() is None)
+            raise DeadlinePassed("the end of the run", whom, settings.wall_deadline_s)
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _has_failed(child: Child) -> bool:
+    return child.code() is not None and not child.finished_its_work
+
+
+def _cause(children: Sequence[Child]) -> FederateLost:
+    """Return the failure the others follow from: they only lost their peer, code 4."""
+    until = time.monotonic() + _GRACE_S
+    while any(child.code() is None for child in children) and time.monotonic() < until:
+        if any(_has_failed(child) and _rank(child) < 2 for child in children):
+            break
+        time.sleep(_LOOK_EVERY_S)
+    failed = sorted((child for child in children if _has_failed(child)), key=_rank)
+    error = failed[0].failure()
+    silent = [child.name for child in children if child.code() is None]
+    if silent and _rank(failed[0]) in (3, 4):  # HELICS' own words name its peer by a number
+        more = FederateLost(f"{error}\nthe {' and '.join(silent)} still ran and did not answer")
+        more.exit_code, error = error.exit_code, more
+    for other in failed[1:]:
+        if not other.ours and other.said():  # its own words say more than ours about it
+            more = FederateLost(f"{error}\nthe {other.name} wrote last: {other.said()[-200:]}")
+            more.exit_code, error = error.exit_code, more
+    return error
+
+
+def _rank(child: Child) -> int:
+    """Own failures first, then a signal, then an early leave, then who tells of the wire.
+
+    Of two that do, the one that only repeats why the other failed comes later. A foreign
+    program's codes mean nothing to us; its peer has heard why it failed.
+    """
+    code = child.code() or 0
+    if code > 0 and not child.ours:
+        return 5
+    if code in (1, 2, 3):
+        return 0
+    if code < 0:
+        return 1
+    if code == 0:
+        return 2
+    return 4 if any(child.said().startswith(f"{name} failed: ") for name in MEMBERS) else 3
