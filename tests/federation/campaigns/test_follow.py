@@ -2,12 +2,16 @@
 
 import json
 
+import numpy as np
 import pytest
+from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.campaigns.follow import Follower, following
 from gridproof.federation.records.environment import environment_record
 from gridproof.federation.records.parts import CHUNK_ROWS
+from gridproof.federation.records.rows import counted, joint_outcome, outcome_codes
 from gridproof.federation.records.sink import CampaignSink
 from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.studies.study import load_study
 from gridproof.scenarios.errors import StoreError
 from gridproof.scenarios.verdict import Outcome
 
@@ -75,3 +79,45 @@ def test_nobody_watching_costs_nothing(store, monkeypatch):
     monkeypatch.setattr("gridproof.federation.campaigns.follow.Follower", None)
     with following(store, None):
         pass
+
+
+def joint(store, chunks):
+    """Count outcomes over all steps by hand: of each chunk, step beside step."""
+    counts = dict.fromkeys(Outcome, 0)
+    for chunk in chunks:
+        tables = (next(store.of_step(step).tables(["outcome"], [chunk])) for step in store.tried)
+        codes = np.stack([outcome_codes(table.column("outcome")) for table in tables])
+        for outcome, number in counted(joint_outcome(codes)).items():
+            counts[outcome] += number
+    return counts
+
+
+def test_a_realization_of_several_steps_counts_once(storm, tmp_path):
+    """As feasible where it is so at every step; in whole parts and in what is begun alike."""
+    samples, first = CHUNK_ROWS + 100, CHUNK_ROWS + 50
+    asked = [f"campaign.samples={samples}", "campaign.batch=50", "campaign.judge=linear"]
+    seen = run_campaign(load_study(storm, ["campaign.judge=linear"]), tmp_path / "few").store
+    (table,) = seen.tables(["margin_voltage"], [0])
+    least = table.column("margin_voltage").to_numpy().reshape(4, -1).min(axis=0)
+    study = load_study(storm, [*asked, f"limits.v_min_pu={0.95 + np.median(least):.9f}"])
+
+    def stop(tally):
+        if tally.done >= first:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_campaign(study, tmp_path / "c", progress=stop)
+    store = CampaignStore.open(tmp_path / "c")
+    follower = Follower(store)
+    look = follower.look()
+    assert (look.done, look.total, look.resumed) == (first, samples, first)
+    assert dict(look.counts) == joint(store, [0, 1])
+    assert not follower.complete
+    told = []
+    run_campaign(study, tmp_path / "c", progress=told.append)
+    look = follower.look()
+    assert (look.done, look.total, look.resumed) == (samples, samples, first)
+    assert follower.complete
+    assert dict(look.counts) == joint(store, [0, 1]) == dict(told[-1].counts)
+    assert 0 < look.counts[Outcome.FEASIBLE] < samples
+    assert (told[-1].done, told[-1].total) == (samples, samples)

@@ -18,6 +18,7 @@ from gridproof.federation.campaigns.progress import (
     tally_words,
     watching_campaign,
 )
+from gridproof.federation.campaigns.steps import joint_summary
 from gridproof.federation.cli.main import app
 from gridproof.federation.records.keeper import Tally
 from gridproof.federation.records.lock import LOCK_NAME, writing
@@ -221,6 +222,43 @@ def test_a_running_interval_says_where_it_claims_nothing():
         "anytime-valid"
     )
     assert running_kind({"confidence": 0.95, "faults": {"interval_s": 60.0}}) == "exact"
+
+
+def test_a_study_of_several_steps_is_watched_by_its_realizations(storm, tmp_path):
+    out = tmp_path / "c"
+    asked = ["campaign.samples=60", "campaign.batch=20", "campaign.judge=linear"]
+
+    def stop(tally):
+        if tally.done >= 40:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_campaign(load_study(storm, asked), out, progress=stop)
+    figures = json.loads(watch(out, "--json").stdout)
+    assert (figures["done"], figures["total"], figures["state"]) == (40, 60, "abandoned")
+    store = run_campaign(load_study(storm, asked), out).store
+    figures = json.loads(watch(out, "--json").stdout)
+    assert (figures["done"], figures["total"], figures["state"]) == (60, 60, "complete")
+    joint = joint_summary(store)
+    assert figures["outcomes"]["feasible"] == joint["feasible"]
+    assert figures["feasible_share"] == joint["feasible_share"]
+    assert figures["interval"] == pytest.approx(joint["interval"])
+    assert figures["served_share"] == pytest.approx(joint["served_share"])
+    assert "step" not in figures
+    assert "60/60" in watch(out).stdout
+
+
+def test_a_directory_for_each_step_is_refused_by_name(whole, tmp_path):
+    """Nobody writes to what an earlier version left; its report is still there."""
+    out = tmp_path / "c"
+    out.mkdir()
+    shutil.copytree(whole.out, out / "step-0")
+    record = json.loads((whole.out / "study.json").read_text())
+    (out / "study.json").write_text(json.dumps({**record, "steps": ["before", "after"]}))
+    for words in ((), ("--once",), ("--json",)):
+        said = " ".join(watch(out, *words, code=2).stderr.split())
+        assert "made by an earlier version, with a directory for each step" in said
+        assert f"gridproof report {out}" in said
 
 
 def test_no_campaign(tmp_path):
