@@ -248,7 +248,7 @@ from gridproof.federation.records.parts import EncodedPart
 
 def stops(how, pipe, *_):
     pipe.recv()
-    data = pickle.dumps(EncodedPart(chunk=0, data=b"x" * 400_000, counts={}, profile=b""))
+    data = pickle.dumps(EncodedPart(chunk=0, data=b"x" * 400_000, counts={}, profiles=(b"",)))
     os.write(pipe.fileno(), struct.pack("!i", len(data)) + data[:100_000])
     time.sleep(0.2 if how == "killed" else 3600.0)
     os.kill(os.getpid(), signal.SIGKILL)

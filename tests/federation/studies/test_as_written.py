@@ -419,8 +419,8 @@ def test_a_load_outside_its_band_is_named(tmp_path) -> None:
     )
     assert engine.explain(batch, told) == ""
     handle = engine._elements.loads[1]
-    number = engine._circuit.property_number("load", "kv")
-    engine._circuit.set_number(handle, number, 12.47)  # as where it was left out
+    number = on_engine_thread(engine._circuit.property_number)("load", "kv")
+    on_engine_thread(engine._circuit.set_number)(handle, number, 12.47)  # as where it was left out
     table = engine._elements.load_table
     rated = replace(table, rated_v=np.array([table.rated_v[0], 12470.0]))
     engine._elements = replace(engine._elements, load_table=rated)
@@ -429,7 +429,7 @@ def test_a_load_outside_its_band_is_named(tmp_path) -> None:
     assert "load d at bus b2" in said
     assert "(1 of 2 loads are off)" in said
     assert "at 0.186 of its rated voltage: outside 0.5 to 1.5" in said
-    engine._circuit.set_number(handle, number, 2.4)
+    on_engine_thread(engine._circuit.set_number)(handle, number, 2.4)
     engine._elements = replace(engine._elements, load_table=table)
     engine.hold(plan)
     assert engine.explain(batch, told) == ""
@@ -454,7 +454,7 @@ def test_a_der_that_gives_less_than_told_is_named(tmp_path) -> None:
         source_v_pu=plan.source_v_pu,
     )
     assert engine.explain(batch, told) == ""
-    engine._circuit.text("set genmult=0.5")
+    on_engine_thread(engine._circuit.text)("set genmult=0.5")
     engine.hold(plan)
     der = scenario.ders.ids[int(np.flatnonzero(~plan.grid_forming[0])[0])]
     assert engine.explain(batch, told).startswith(f"DER {der}, phase a, gives ")

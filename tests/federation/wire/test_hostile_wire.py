@@ -48,6 +48,7 @@ from gridproof.scenarios.realization import draw
 from gridproof.scenarios.setpoints import Setpoints
 from gridproof.simulator.opendss.circuit import DssCircuit
 from gridproof.simulator.opendss.engine import OpenDssEngine
+from gridproof.simulator.opendss.engine_thread import on_engine_thread
 
 ROOT = Path(__file__).parents[3]
 INPUTS = 10_000
@@ -189,7 +190,7 @@ def test_no_hostile_input_reaches_a_text_command(study, plan, commands, recwarn)
 def test_the_listener_hears_a_command(study, commands) -> None:
     engine = OpenDssEngine(study.scenario)
     commands.clear()
-    engine._circuit.text("? line.a-b.length")
+    on_engine_thread(engine._circuit.text)("? line.a-b.length")
     assert "? line.a-b.length" in commands
 
 
