@@ -161,7 +161,7 @@ def _resumable(store: CampaignStore, study: Study, plan: Plan | None) -> int:
             f"{store.root} holds a campaign of another plan than the one given; give another --out"
         )
     begun = (read_begun(store, chunk) for chunk in begun_chunks(store))
-    rows = sum(len(one.rows) for one in begun if one is not None) // len(store.tried)
+    rows = sum(one.realizations for one in begun if one is not None)
     return rows + sum(store.chunk_range(chunk)[1] for chunk in finished)
 
 

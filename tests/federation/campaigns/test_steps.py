@@ -199,9 +199,6 @@ def test_a_stop_between_two_steps_costs_no_byte(long, whole, tmp_path, monkeypat
     assert results(out) == results(long.out)
 
 
-@pytest.mark.xfail(
-    reason="campaign._resumable counts rows of begun chunks, one a step", strict=True
-)
 def test_what_was_begun_counts_as_realizations_when_taken_up(long, whole, tmp_path):
     _, study = whole
     with pytest.raises(KeyboardInterrupt):
