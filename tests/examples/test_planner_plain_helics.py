@@ -118,9 +118,9 @@ def test_a_plan_for_another_feeder_ends_with_the_faults(study, tmp_path) -> None
     done = launched(study, tmp_path / "c", tmp_path / "strange.json")
     assert done.returncode == 4
     assert "switches.no-such is not in the study" in done.stderr
-    kept, *_, told, _ = done.stderr.splitlines()  # what is there first, the error last
-    assert kept.startswith(f"0 of 40 realizations are kept in {tmp_path / 'c'}; go on with: ")
-    assert told.startswith("error: the feeder ended with code 4: planner/plan: ")
+    before, told = done.stderr.split("error: ")  # what is there first, the error last
+    assert before.startswith(f"0 of 40 realizations are kept in {tmp_path / 'c'}; go on with: ")
+    assert told.startswith("the feeder ended with code 4: planner/plan: ")
 
 
 def test_a_planner_that_cannot_start_is_named_with_its_words(study, tmp_path) -> None:
