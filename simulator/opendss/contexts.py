@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gridproof.scenarios.errors import ConfigError
+from gridproof.simulator.opendss.engine_thread import elsewhere
 
 __all__ = ["borrow", "give_back", "refusal"]
 
@@ -29,7 +30,12 @@ def borrow() -> Any:
     ------
     ConfigError
         If there is no working directory any more: the library asks for it and crashes.
+    RuntimeError
+        If this is not the engine thread: the library may crash on any other.
     """
+    other = elsewhere()
+    if other:
+        raise RuntimeError(f"OpenDSS was called on thread {other}; call it by on_engine_thread")
     try:
         Path.cwd()
     except OSError as error:

@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["NAME", "on_engine_thread"]
+__all__ = ["NAME", "elsewhere", "on_engine_thread"]
 
 NAME = "opendss"
 P = ParamSpec("P")
@@ -41,6 +41,12 @@ def on_engine_thread(function: Callable[P, R]) -> Callable[P, R]:
         return answer.result()
 
     return call
+
+
+def elsewhere() -> str:
+    """Name of the thread that is here, where it is another than the engine thread; else empty."""
+    here = threading.current_thread()
+    return "" if here is _thread else here.name
 
 
 def _start() -> None:

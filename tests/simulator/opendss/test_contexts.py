@@ -90,3 +90,8 @@ def test_the_library_is_loaded_by_the_thread_that_calls_it(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == f"['{NAME}']"
+
+
+def test_a_call_from_another_thread_is_refused_before_the_library_can_crash() -> None:
+    with pytest.raises(RuntimeError, match="on thread MainThread; call it by on_engine_thread"):
+        contexts.borrow()

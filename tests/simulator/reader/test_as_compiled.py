@@ -164,6 +164,7 @@ def test_ratings_near_the_base_are_taken(written, change) -> None:
 # ------------------------------------------------------------- what OpenDSS does not survive
 
 
+@pytest.mark.engine_thread
 @pytest.mark.parametrize(
     "line",
     [
@@ -201,6 +202,7 @@ def test_files_that_are_read_twice_or_only_named_in_comments_are_no_circle(writt
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a folder in use cannot be deleted there")
+@pytest.mark.engine_thread
 def test_without_a_working_directory_there_is_one_message(written, tmp_path, monkeypatch) -> None:
     path = written()
     gone = tmp_path / "gone"
