@@ -59,10 +59,13 @@ class Delivery:
     missing_kw
         (realization, der) asked and not there: of a storage that is empty, or full when told to
         charge (negative), of a renewable beyond what it has.
+    lost_kw
+        (realization, der) output that an event took; it was not asked for what is lost.
     """
 
     setpoints: Setpoints
     missing_kw: FloatArray
+    lost_kw: FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,13 +76,14 @@ class Passage:
     ----------
     before, after
         On either side of the step.
-    missing_kw
+    missing_kw, lost_kw
         (realization, der) as in `Delivery`.
     """
 
     before: Carried
     after: Carried
     missing_kw: FloatArray
+    lost_kw: FloatArray
 
 
 def start(scenario: Scenario, count: int) -> Carried:
@@ -101,7 +105,8 @@ def deliver(
 
     A storage gives at most ``(E - E_min) η_d / h`` and takes at most ``(E_max - E) / (η_c h)``
     for the ``h`` hours of the step; a renewable gives at most what is available. What is cut is
-    cut in proportion on all phases; reactive power stays.
+    cut in proportion on all phases; reactive power stays. What an event takes comes off what a
+    DER is told, in equal parts on its phases, and off what a renewable has.
 
     Parameters
     ----------
@@ -112,9 +117,14 @@ def deliver(
     """
     fleet, p = scenario.fleet, setpoints.p_kw
     missing = np.zeros(p.shape[:2])
+    lost = scenario.lost_kw(realizations.zeta, time)
+    if lost.any():
+        p = p - lost[:, :, None] * scenario.ders.phase_share
+        setpoints = replace(setpoints, p_kw=p)
     if not fleet.storages.ids and not fleet.renewables.ids:
-        return Delivery(setpoints=setpoints, missing_kw=missing)
+        return Delivery(setpoints=setpoints, missing_kw=missing, lost_kw=lost)
     low, high = _bounds(scenario, time, realizations, carried)
+    high[:, fleet.renewables.der] -= lost[:, fleet.renewables.der]
     asked = _totals(p)
     given = np.minimum(np.maximum(asked, low), high)
     scale = np.maximum(np.abs(scenario.ders.p_max_kw).sum(axis=1), 1.0)
@@ -122,7 +132,7 @@ def deliver(
     share = np.divide(given, asked, out=np.ones_like(given), where=cut & (asked != 0.0))
     missing = np.where(cut, asked - given, 0.0)
     told = replace(setpoints, p_kw=p * np.where(cut, share, 1.0)[:, :, None])
-    return Delivery(setpoints=told, missing_kw=missing)
+    return Delivery(setpoints=told, missing_kw=missing, lost_kw=lost)
 
 
 def carry(scenario: Scenario, time: int, carried: Carried, snapshots: Snapshots) -> Carried:

@@ -124,6 +124,11 @@ class Ders:
             total[self.substations.at[np.isinf(self.substations.rating_kva)]] = np.inf
         return np.asarray(total)
 
+    @property
+    def phase_share(self) -> FloatArray:
+        """(der, 3) equal parts on the phases that each feeds; they add up to 1."""
+        return np.asarray(self.phases / np.maximum(self.phases.sum(axis=1, keepdims=True), 1))
+
     def held_pu(self, told: FloatArray) -> FloatArray:
         """(..., der) magnitudes that are held: as told, and a substation's own whatever it is told.
 

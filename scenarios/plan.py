@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, content_digest, frozen, index_of
 from gridproof.scenarios.proof import Proof
+from gridproof.scenarios.response import Reserves, ResponseRule
 
 if TYPE_CHECKING:
     from gridproof.scenarios.realization import Realizations
@@ -49,6 +50,14 @@ class Plan:
         that each is asked for; every other load of a live block is served whole.
     made_for
         `scenarios.provenance.facts_of` the scenario it was made for; empty if not known.
+    reserves
+        Room bought about the base set-points; None where the family buys none.
+    rule
+        How set-points follow a draw without a solver; None where the family has no rule.
+    committed
+        (time, der) which machines run; None where a plan does not say.
+    cost_unit
+        What costs and proof are counted in.
     remark
         Why nothing is proven of a plan that says something was; empty otherwise.
     """
@@ -70,6 +79,10 @@ class Plan:
     served_share: FloatArray = field(default_factory=lambda: np.ones((0, 0)))
     made_for: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     remark: str = ""
+    reserves: Reserves | None = None
+    rule: ResponseRule | None = None
+    committed: BoolArray | None = None
+    cost_unit: str = "USD"
 
     def __post_init__(self) -> None:
         times = len(self.closed)
@@ -84,8 +97,21 @@ class Plan:
             "q_kvar": (float, (times, len(self.der_ids), 3)),
             "served_share": (float, (times, len(self.partial_ids))),
         }
+        if self.committed is not None:
+            shapes["committed"] = (bool, (times, len(self.der_ids)))
         for name, (kind, shape) in shapes.items():
             object.__setattr__(self, name, frozen(getattr(self, name), kind, shape))  # type: ignore[arg-type]
+        held: list[tuple[str, tuple[int, ...]]] = []
+        if self.reserves is not None:
+            held.append(("reserves", self.reserves.up_kw.shape))
+        if self.rule is not None:
+            held.append(("rule", self.rule.gain.shape[:2]))
+        for name, shape in held:
+            if shape != (times, len(self.der_ids)):
+                raise ValueError(
+                    f"{name} of {shape[0]} steps and {shape[1]} DERs in a plan of {times} and "
+                    f"{len(self.der_ids)}"
+                )
 
     def share_of(self, load_ids: Sequence[str]) -> FloatArray:
         """(time, load) share of each load's demand that the plan asks for."""
@@ -126,4 +152,7 @@ def plan_digest(plan: Plan) -> str:
     )
     if plan.partial_ids:  # left out otherwise: what sheds no load is the plan it always was
         decided += (plan.partial_ids, plan.served_share)
+    for more in (plan.reserves, plan.rule, plan.committed):
+        if more is not None:
+            decided += (more,)
     return content_digest(decided)

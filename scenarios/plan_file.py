@@ -19,11 +19,14 @@ from gridproof.scenarios.plan_schema import (
     DerFile,
     PlanFile,
     ProofFile,
+    ReserveFile,
+    RuleFile,
     faults_of,
     idle_der,
     parse_plan_file,
 )
 from gridproof.scenarios.proof import Proof, Termination
+from gridproof.scenarios.response import Reserves, ResponseRule
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["plan_from_json", "plan_schema", "plan_to_json"]
 
+
+_MAY_BE_ABSENT = ("served_share", "reserves", "rule", "committed", "made_for", "remark")
 
 _ROUNDING = 1e-6
 """Relative difference of two sums of the same costs."""
@@ -43,7 +48,7 @@ def plan_to_json(plan: Plan) -> str:
     """
     times = range(len(plan.closed))
     file = PlanFile(
-        format="gridproof-plan/1",
+        format="gridproof-plan/2",
         family=plan.family,
         scenario_digest=plan.scenario_digest,
         switches={
@@ -65,11 +70,17 @@ def plan_to_json(plan: Plan) -> str:
         served_share={
             name: plan.served_share[:, k].tolist() for k, name in enumerate(plan.partial_ids)
         },
-        costs_usd=dict(plan.costs_usd),
+        reserves=_reserves_out(plan),
+        rule=_rule_out(plan),
+        committed={}
+        if plan.committed is None
+        else {name: plan.committed[:, k].tolist() for k, name in enumerate(plan.der_ids)},
+        costs=dict(plan.costs_usd),
+        cost_unit=plan.cost_unit,
         proof=ProofFile(
             termination=plan.proof.termination,
-            incumbent_usd=_finite(plan.proof.incumbent_usd),
-            bound_usd=_finite(plan.proof.bound_usd),
+            incumbent=_finite(plan.proof.incumbent_usd),
+            bound=_finite(plan.proof.bound_usd),
             asked_gap=plan.proof.asked_gap,
             robust=plan.proof.robust,
             iterations=plan.proof.iterations,
@@ -80,7 +91,7 @@ def plan_to_json(plan: Plan) -> str:
         remark=plan.remark,
     )
     sealed = file.model_copy(update={"digest": file.seal()})
-    empty = {name for name in ("served_share", "made_for", "remark") if not getattr(file, name)}
+    empty = {name for name in _MAY_BE_ABSENT if not getattr(file, name)}
     return sealed.model_dump_json(indent=1, exclude=empty)
 
 
@@ -96,8 +107,9 @@ def plan_from_json(text: str, scenario: Scenario, where: str = "plan") -> Plan:
     ----------
     text
         JSON as ``plan_to_json`` writes it; a plan made elsewhere may leave out
-        ``scenario_digest``, ``served_share``, ``costs_usd``, ``proof``, ``made_for`` and
-        ``digest``, and a substation that forms nothing.
+        ``scenario_digest``, ``served_share``, ``reserves``, ``rule``, ``committed``, ``costs``,
+        ``cost_unit``, ``proof``, ``made_for`` and ``digest``, and a substation that forms
+        nothing. Files of format 1 are read, too.
     scenario
         What the plan is tried on; ids not in it, or missing from the file, are faults, and so
         is another network than the one it was made for (`scenarios.provenance.NEEDED`).
@@ -136,12 +148,20 @@ def plan_from_json(text: str, scenario: Scenario, where: str = "plan") -> Plan:
         source_v_pu=_columns(held, steps),
         p_kw=_columns([der.p_kw for der in ders], steps, 3),
         q_kvar=_columns([der.q_kvar for der in ders], steps, 3),
-        costs_usd=MappingProxyType(dict(file.costs_usd)),
+        costs_usd=MappingProxyType(dict(file.costs)),
+        cost_unit=file.cost_unit,
         proof=_proof(file.proof),
         partial_ids=tuple(file.served_share),
         served_share=_columns(list(file.served_share.values()), steps),
         made_for=MappingProxyType(dict(file.made_for)),
         remark=file.remark,
+        reserves=_reserves_in(file, scenario.ders.ids, steps),
+        rule=_rule_in(file.rule, scenario.ders.ids, steps),
+        committed=_columns(
+            [file.committed.get(k, [True] * steps) for k in scenario.ders.ids], steps
+        )
+        if file.committed
+        else None,
     )
     why = _disbelief(plan, file, scenario)
     if why is None and plan.proof.termination is not Termination.EXTERNAL:
@@ -152,7 +172,7 @@ def plan_from_json(text: str, scenario: Scenario, where: str = "plan") -> Plan:
 def _disbelief(plan: Plan, file: PlanFile, scenario: Scenario) -> str | None:
     """Say why proof and costs of a file are not believed; None if they are."""
     if not file.digest:
-        says = file.proof.termination is not Termination.EXTERNAL or file.costs_usd
+        says = file.proof.termination is not Termination.EXTERNAL or file.costs
         return "its file holds no digest: made elsewhere, or by an earlier version" if says else ""
     if file.digest != file.seal():
         return "its digest is not that of its content: edited after it was made"
@@ -177,13 +197,76 @@ def _external(plan: Plan, why: str, scenario: Scenario) -> Plan:
 def _proof(file: ProofFile) -> Proof:
     return Proof(
         termination=file.termination,
-        incumbent_usd=np.inf if file.incumbent_usd is None else file.incumbent_usd,
-        bound_usd=-np.inf if file.bound_usd is None else file.bound_usd,
+        incumbent_usd=np.inf if file.incumbent is None else file.incumbent,
+        bound_usd=-np.inf if file.bound is None else file.bound,
         asked_gap=file.asked_gap,
         robust=file.robust,
         iterations=file.iterations,
         realizations_kept=file.realizations_kept,
         seconds=MappingProxyType(dict(file.seconds)),
+    )
+
+
+def _reserves_out(plan: Plan) -> dict[str, ReserveFile]:
+    bought = plan.reserves
+    if bought is None:
+        return {}
+    return {
+        name: ReserveFile(up_kw=bought.up_kw[:, k].tolist(), down_kw=bought.down_kw[:, k].tolist())
+        for k, name in enumerate(plan.der_ids)
+    }
+
+
+def _reserves_in(file: PlanFile, der_ids: Sequence[str], steps: int) -> Reserves | None:
+    if not file.reserves:
+        return None
+    none = ReserveFile(up_kw=[0.0] * steps, down_kw=[0.0] * steps)
+    held = [file.reserves.get(name, none) for name in der_ids]
+    return Reserves(
+        up_kw=_columns([one.up_kw for one in held], steps),
+        down_kw=_columns([one.down_kw for one in held], steps),
+    )
+
+
+def _committed_in(file: PlanFile, der_ids: Sequence[str], steps: int) -> NDArray[Any] | None:
+    """(time, der) which machines run: those a file does not name do, where it names any."""
+    if not file.committed:
+        return None
+    return _columns([file.committed.get(name, [True] * steps) for name in der_ids], steps)
+
+
+def _rule_out(plan: Plan) -> RuleFile | None:
+    rule = plan.rule
+    if rule is None:
+        return None
+
+    def by_der(gain: NDArray[Any]) -> dict[str, list[list[float]]]:
+        moves = np.asarray(gain.any(axis=(0, 2)))
+        return {n: gain[:, k].tolist() for k, n in enumerate(plan.der_ids) if moves[k]}
+
+    return RuleFile(
+        directions=list(rule.direction_ids),
+        gain=by_der(rule.gain),
+        gain_down=None if rule.gain_down is None else by_der(rule.gain_down),
+        weight=None if rule.weight is None else rule.weight.tolist(),
+    )
+
+
+def _rule_in(file: RuleFile | None, der_ids: Sequence[str], steps: int) -> ResponseRule | None:
+    if file is None:
+        return None
+    width = len(file.directions)
+
+    def table(gain: dict[str, list[list[float]]]) -> NDArray[Any]:
+        still = [[0.0] * width] * steps
+        rows = [gain.get(name, still) for name in der_ids]
+        return np.array(rows, float).reshape(len(der_ids), steps, width).swapaxes(0, 1)
+
+    return ResponseRule(
+        direction_ids=tuple(file.directions),
+        gain=table(file.gain),
+        gain_down=None if file.gain_down is None else table(file.gain_down),
+        weight=None if file.weight is None else np.array(file.weight, float),
     )
 
 

@@ -16,7 +16,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 if TYPE_CHECKING:
     from gridproof.scenarios.scenario import Scenario
 
-__all__ = ["DerFile", "PlanFile", "ProofFile", "faults_of", "parse_plan_file"]
+__all__ = [
+    "DerFile",
+    "PlanFile",
+    "ProofFile",
+    "ReserveFile",
+    "RuleFile",
+    "faults_of",
+    "parse_plan_file",
+]
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 _SAME_COST = 1e-4
@@ -41,6 +49,78 @@ class ProofFile(BaseModel):
 
     model_config = _STRICT
     termination: Termination = Termination.EXTERNAL
+    incumbent: float | None = None
+    bound: float | None = None
+    asked_gap: float = 1e-4
+    robust: bool = False
+    iterations: int = 0
+    realizations_kept: int = 0
+    seconds: dict[str, float] = Field(default_factory=dict)
+
+
+class ReserveFile(BaseModel):
+    """Room that one DER holds about its base set-points, kW of all phases, at every step."""
+
+    model_config = _STRICT
+    up_kw: list[Annotated[float, Field(ge=0.0)]]
+    down_kw: list[Annotated[float, Field(ge=0.0)]]
+
+
+class RuleFile(BaseModel):
+    """How DERs move with a draw; rows by step, a number for each direction."""
+
+    model_config = _STRICT
+    directions: list[str]
+    gain: dict[str, list[list[float]]]
+    gain_down: dict[str, list[list[float]]] | None = None
+    weight: list[list[float]] | None = None
+
+
+_DIGEST = Field(
+    default="",
+    description="SHA-256 that binds proof and costs to the decisions; without it, or with "
+    "another, nothing counts as proven",
+)
+
+
+class _Sealed(BaseModel):
+    """What files of every format share: a digest of all they say but itself."""
+
+    model_config = _STRICT
+
+    def seal(self) -> str:
+        """SHA-256 of all the file says but this; in whatever order it says it."""
+        stated = self.model_dump(mode="json", exclude={"digest"}, exclude_defaults=True)
+        text = json.dumps(stated, sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
+
+
+class PlanFile(_Sealed):
+    """A plan, keyed by ids."""
+
+    format: Literal["gridproof-plan/2"]
+    family: str = "external"
+    scenario_digest: str = ""
+    switches: dict[str, list[Literal["open", "closed"]]]
+    energized_blocks: dict[str, list[bool]]
+    ders: dict[str, DerFile]
+    served_share: dict[str, list[Share]] = Field(default_factory=dict)
+    reserves: dict[str, ReserveFile] = Field(default_factory=dict)
+    rule: RuleFile | None = None
+    committed: dict[str, list[bool]] = Field(default_factory=dict)
+    costs: dict[str, float] = Field(default_factory=dict)
+    cost_unit: str = "USD"
+    proof: ProofFile = Field(default_factory=ProofFile)
+    made_for: dict[str, str] = Field(default_factory=dict)
+    remark: str = ""
+    digest: str = _DIGEST
+
+
+class _FirstProofFile(BaseModel):
+    """The proof as format 1 has it."""
+
+    model_config = _STRICT
+    termination: Termination = Termination.EXTERNAL
     incumbent_usd: float | None = None
     bound_usd: float | None = None
     asked_gap: float = 1e-4
@@ -50,10 +130,9 @@ class ProofFile(BaseModel):
     seconds: dict[str, float] = Field(default_factory=dict)
 
 
-class PlanFile(BaseModel):
-    """A plan, keyed by ids."""
+class _FirstPlanFile(_Sealed):
+    """A plan as format 1 has it: no reserves, no rule, every cost called USD."""
 
-    model_config = _STRICT
     format: Literal["gridproof-plan/1"]
     family: str = "external"
     scenario_digest: str = ""
@@ -62,24 +141,32 @@ class PlanFile(BaseModel):
     ders: dict[str, DerFile]
     served_share: dict[str, list[Share]] = Field(default_factory=dict)
     costs_usd: dict[str, float] = Field(default_factory=dict)
-    proof: ProofFile = Field(default_factory=ProofFile)
+    proof: _FirstProofFile = Field(default_factory=_FirstProofFile)
     made_for: dict[str, str] = Field(default_factory=dict)
     remark: str = ""
-    digest: str = Field(
-        default="",
-        description="SHA-256 that binds proof and costs to the decisions; without it, or with "
-        "another, nothing counts as proven",
-    )
+    digest: str = _DIGEST
 
-    def seal(self) -> str:
-        """SHA-256 of all the file says but this; in whatever order it says it."""
-        stated = self.model_dump(mode="json", exclude={"digest"}, exclude_defaults=True)
-        text = json.dumps(stated, sort_keys=True, allow_nan=False)
-        return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
+    def today(self) -> PlanFile:
+        """Return the same plan as today's format has it; a good digest stays a good one."""
+        stated = self.model_dump(exclude={"format", "costs_usd", "proof", "digest"})
+        proof = self.proof.model_dump()
+        proof["incumbent"], proof["bound"] = proof.pop("incumbent_usd"), proof.pop("bound_usd")
+        made = PlanFile.model_validate(
+            {
+                **stated,
+                "format": "gridproof-plan/2",
+                "costs": self.costs_usd,
+                "proof": proof,
+                "digest": self.digest,
+            }
+        )
+        if self.digest and self.digest == self.seal():
+            made = made.model_copy(update={"digest": made.seal()})
+        return made
 
 
 def parse_plan_file(text: str, where: str) -> PlanFile:
-    """Read a file's text; its ids are not held against anything yet.
+    """Read a file's text, of this format or an earlier; ids are not held against anything yet.
 
     Raises
     ------
@@ -87,8 +174,10 @@ def parse_plan_file(text: str, where: str) -> PlanFile:
         With every place that is not as the schema has it; or for a key given twice.
     """
     try:
-        file = PlanFile.model_validate_json(text)
-        load_json(text)
+        stated = load_json(text)
+        first = isinstance(stated, dict) and stated.get("format") == "gridproof-plan/1"
+        model = _FirstPlanFile if first else PlanFile
+        file = model.model_validate_json(text)
     except ValidationError as error:
         faults = [
             f"{where}: {'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}"
@@ -98,7 +187,7 @@ def parse_plan_file(text: str, where: str) -> PlanFile:
         raise ConfigError(faults) from error
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from error
-    return file
+    return file.today() if isinstance(file, _FirstPlanFile) else file
 
 
 def faults_of(file: PlanFile, scenario: Scenario, where: str) -> list[str]:
@@ -110,7 +199,10 @@ def faults_of(file: PlanFile, scenario: Scenario, where: str) -> list[str]:
         *_id_faults(where, "energized_blocks", file.energized_blocks, feeder.blocks.ids),
         *_id_faults(where, "ders", file.ders, scenario.ders.ids, needed=needed),
         *_unknown(where, "served_share", file.served_share, feeder.loads.ids),
+        *_unknown(where, "reserves", file.reserves, scenario.ders.ids),
+        *_unknown(where, "committed", file.committed, scenario.ders.ids),
         *_step_faults(where, file, len(scenario.hours)),
+        *_rule_faults(where, file.rule, scenario),
         *_bound_faults(where, file),
     ]
     return faults or _network_faults(where, file, scenario)
@@ -151,15 +243,15 @@ def _unknown(
 def _bound_faults(where: str, file: PlanFile) -> list[str]:
     """Find a proof that contradicts itself: no plan may cost less than the least there is."""
     stated = {
-        "costs_usd.objective": file.costs_usd.get("objective"),
-        "costs_usd.total": file.costs_usd.get("total"),
-        "proof.incumbent_usd": file.proof.incumbent_usd,
+        "costs.objective": file.costs.get("objective"),
+        "costs.total": file.costs.get("total"),
+        "proof.incumbent": file.proof.incumbent,
     }
-    bound = file.proof.bound_usd
+    bound = file.proof.bound
     if bound is None:
         return []
     return [
-        f"{where}: proof.bound_usd = {bound:g} is above {name} = {cost:g}; a bound is what no plan "
+        f"{where}: proof.bound = {bound:g} is above {name} = {cost:g}; a bound is what no plan "
         "costs less than: restore the file, or take its proof out"
         for name, cost in stated.items()
         if cost is not None and bound > cost + _SAME_COST * max(1.0, abs(cost))
@@ -170,6 +262,10 @@ def _step_faults(where: str, file: PlanFile, steps: int) -> list[str]:
     lengths = {f"switches.{k}": len(v) for k, v in file.switches.items()}
     lengths |= {f"energized_blocks.{k}": len(v) for k, v in file.energized_blocks.items()}
     lengths |= {f"served_share.{k}": len(v) for k, v in file.served_share.items()}
+    lengths |= {f"committed.{k}": len(v) for k, v in file.committed.items()}
+    for name, reserve in file.reserves.items():
+        lengths[f"reserves.{name}.up_kw"] = len(reserve.up_kw)
+        lengths[f"reserves.{name}.down_kw"] = len(reserve.down_kw)
     for name, der in file.ders.items():
         for field_name in ("grid_forming", "source_v_pu", "p_kw", "q_kvar"):
             lengths[f"ders.{name}.{field_name}"] = len(getattr(der, field_name))
@@ -178,6 +274,27 @@ def _step_faults(where: str, file: PlanFile, steps: int) -> list[str]:
         for field_name, length in lengths.items()
         if length != steps
     ]
+
+
+def _rule_faults(where: str, rule: RuleFile | None, scenario: Scenario) -> list[str]:
+    """Find what keeps a response rule from being one of the study's steps and directions."""
+    if rule is None:
+        return []
+    steps, width = len(scenario.hours), len(rule.directions)
+    tables = {f"gain.{name}": rows for name, rows in rule.gain.items()}
+    faults = _unknown(where, "rule.gain", rule.gain, scenario.ders.ids)
+    if rule.gain_down is not None:
+        faults += _unknown(where, "rule.gain_down", rule.gain_down, scenario.ders.ids)
+        tables |= {f"gain_down.{name}": rows for name, rows in rule.gain_down.items()}
+        tables["weight"] = rule.weight or []
+    for name, rows in tables.items():
+        if len(rows) != steps or any(len(row) != width for row in rows):
+            faults.append(
+                f"{where}: rule.{name} has {len(rows)} rows of "
+                f"{sorted({len(row) for row in rows})} numbers; it needs {steps}, one a step, of "
+                f"{width}, one a direction"
+            )
+    return faults
 
 
 def _network_faults(where: str, file: PlanFile, scenario: Scenario) -> list[str]:

@@ -13,7 +13,7 @@ from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from gridproof.scenarios.arrays import content_digest
+from gridproof.scenarios.arrays import content_digest, unsaid
 from gridproof.scenarios.proof import Termination
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def scope_of(plan: Plan, scenario: Scenario) -> Scope:
 def _facts(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
     if is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):
-            if not field.compare:
+            if not field.compare or unsaid(field, getattr(value, field.name)):
                 continue
             name = f"{prefix}.{field.name}" if prefix else field.name
             if name == "restoration.feeder":  # the scenario's own

@@ -136,7 +136,9 @@ def realize(
         uncertain loads: ``s_dφ(ζ) = s_dφ⁰ · (1 + spread_d · ζ_dφ)``, at every step alike. Their
         number tells which; where every load has one slot the two are the same. Uncertain
         renewables follow, one each: ``a_r(ζ) = a_r⁰ · (1 + spread_r · ζ_r)``; left out, they
-        give what their profile says.
+        give what their profile says. Last come the components of the disturbance, in kW, where
+        the scenario has any: ``s_dφ(w, t) = s_dφ⁰(t) + Σ_j w_j s_j(t) a_jdφ``, at the load's own
+        power factor.
     index
         (realization,) their positions in a campaign; 0, 1, … if not given.
     step
@@ -148,15 +150,36 @@ def realize(
         If there are neither as many coordinates as loads nor as many as slots.
     """
     steps = slice(None) if step is None else slice(step, step + 1)
-    factor, rest = _load_factors(scenario, zeta)
+    disturbed = zeta.shape[1] - len(scenario.disturbances.ids)
+    factor, rest = _load_factors(scenario, zeta[:, :disturbed])
+    p_kw = _times(scenario.load_p_kw[steps], factor)
+    q_kvar = _times(scenario.load_q_kvar[steps], factor)
+    if scenario.disturbances.load_share.any():
+        p_kw, q_kvar = _disturbed(scenario, zeta[:, disturbed:], p_kw, q_kvar, step)
     return Realizations(
         index=np.arange(len(zeta)) if index is None else index,
         zeta=zeta,
-        p_kw=_times(scenario.load_p_kw[steps], factor),
-        q_kvar=_times(scenario.load_q_kvar[steps], factor),
+        p_kw=p_kw,
+        q_kvar=q_kvar,
         available_kw=scenario.fleet.renewables.available(rest)[:, steps],
         first_step=0 if step is None else step,
     )
+
+
+def _disturbed(
+    scenario: Scenario, w_kw: FloatArray, p_kw: FloatArray, q_kvar: FloatArray, step: int | None
+) -> tuple[FloatArray, FloatArray]:
+    """Add what events ask of loads: active power, and reactive at the load's own power factor."""
+    times = range(len(scenario.hours)) if step is None else (step,)
+    more = np.stack([scenario.disturbances.load_kw(w_kw, t) for t in times], axis=1)
+    nominal = scenario.load_p_kw[list(times)]
+    tangent = np.divide(
+        scenario.load_q_kvar[list(times)],
+        nominal,
+        out=np.zeros_like(nominal),
+        where=nominal != 0.0,
+    )
+    return p_kw + more, q_kvar + more * tangent
 
 
 def _load_factors(scenario: Scenario, zeta: FloatArray) -> tuple[FloatArray, FloatArray]:

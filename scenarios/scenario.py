@@ -16,6 +16,7 @@ from gridproof.scenarios.arrays import (
     frozen,
     index_of,
 )
+from gridproof.scenarios.disturbances import Disturbances
 from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.feeder import Connection, Feeder, LoadModel
 from gridproof.scenarios.fleet import Ders
@@ -45,6 +46,8 @@ class Scenario:
         (time,) how long each step lasts, hours; one each if left out.
     fleet
         What stands behind or beside the DERs: storage, renewables and the like.
+    disturbances
+        What events take, in kW; empty where loads move by shares of their nominal alone.
     load_p_kw, load_q_kvar
         (time, load, 3) nominal demand per slot, in ``feeder.loads`` order.
     load_model
@@ -92,6 +95,9 @@ class Scenario:
         default_factory=lambda: np.zeros(0), metadata={SILENT: lambda hours: (hours == 1.0).all()}
     )
     fleet: Fleet = field(default_factory=Fleet, metadata={SILENT: lambda fleet: fleet.empty})
+    disturbances: Disturbances = field(
+        default_factory=Disturbances, metadata={SILENT: lambda disturbances: disturbances.empty}
+    )
 
     def __post_init__(self) -> None:
         times, loads = len(self.hours), len(self.feeder.loads.ids)
@@ -138,10 +144,11 @@ class Scenario:
     def direction_ids(self) -> tuple[str, ...]:
         """What each coordinate of a draw moves: a load, or a load's slot as in ``s728.ab``.
 
-        Renewables whose availability is uncertain come after the loads.
+        Renewables whose availability is uncertain come after the loads, disturbances last.
         """
         renewables = self.fleet.renewables
         moving = tuple(n for n, s in zip(renewables.ids, renewables.spread, strict=True) if s > 0.0)
+        moving += self.disturbances.ids
         if not self.draws_per_phase:
             return self.uncertainty.load_ids + moving
         loads = self.feeder.loads
@@ -155,16 +162,36 @@ class Scenario:
         )
 
     @property
+    def share_direction_ids(self) -> tuple[str, ...]:
+        """What the coordinates move that are shares of nominal: all but the disturbances."""
+        every = self.direction_ids
+        return every[: len(every) - len(self.disturbances.ids)]
+
+    @property
     def direction_spread(self) -> FloatArray:
-        """(direction,) half-width of each coordinate of a draw, as a share of nominal."""
+        """(direction,) half-width of each coordinate of a draw, as a share of nominal.
+
+        Of a disturbance 1: its coordinate is in kW.
+        """
         box, of_renewables = self.uncertainty, self.fleet.renewables.spread
         moving = of_renewables[of_renewables > 0.0]
+        moving = np.concatenate([moving, np.ones(len(self.disturbances.ids))])
         if not self.draws_per_phase:
             return np.concatenate([box.spread, moving])
         spread = dict(zip(box.load_ids, box.spread.tolist(), strict=True))
         loads = self.feeder.loads.ids
         slots = [spread[loads[k]] for k, _ in self.uncertain_slots.tolist()]
         return np.concatenate([np.array(slots, float), moving])
+
+    def disturbance_of(self, zeta: FloatArray) -> FloatArray:
+        """(realization, component) ``w``, kW: the last coordinates of a draw."""
+        return zeta[:, zeta.shape[1] - len(self.disturbances.ids) :]
+
+    def lost_kw(self, zeta: FloatArray, time: int) -> FloatArray:
+        """(realization, der) output that events take at one step, all phases together."""
+        if self.disturbances.empty:
+            return np.zeros((len(zeta), len(self.ders.ids)))
+        return self.disturbances.der_kw(self.disturbance_of(zeta), time)
 
     def ders_at(self, time: int) -> Ders:
         """Return the DERs as a plan may count on them at one step.
@@ -177,7 +204,7 @@ class Scenario:
             return ders
         low, high = ders.p_min_kw.copy(), ders.p_max_kw.copy()
         ramp = ders.ramp_kw.copy()
-        part = ders.phases / np.maximum(ders.phases.sum(axis=1, keepdims=True), 1)
+        part = ders.phase_share
         if len(storages.schedule_kw):
             told = storages.schedule_kw[time]
             kept, at = ~np.isnan(told), storages.der
@@ -236,6 +263,12 @@ def _faults(scenario: Scenario) -> list[str]:
         if not 0 <= bus < buses
     ]
     faults += _fleet_faults(scenario)
+    faults += [
+        f"{scenario.name}: {fault}"
+        for fault in scenario.disturbances.faults(
+            len(scenario.hours), len(known), len(scenario.ders.ids)
+        )
+    ]
     case, steps = scenario.restoration, len(scenario.hours)
     if case is not None and case.feeder is not scenario.feeder:
         faults.append(f"{scenario.name}: the restoration is of another feeder; use the same")

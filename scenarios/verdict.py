@@ -33,6 +33,9 @@ DELIVERY_TOLERANCE = 1e-3
 """Share of the requested load the physics may miss before the model itself is at fault."""
 
 
+_PASSING = ("energy", "reserve")
+
+
 class Outcome(IntEnum):
     """How one realization ended."""
 
@@ -55,18 +58,22 @@ class MarginKind(StrEnum):
     RAMP = "ramp"
     DAMAGE = "damage"
     ENERGY = "energy"
+    RESERVE = "reserve"
 
 
 def kinds_of(scenario: Scenario) -> tuple[MarginKind, ...]:
     """Kinds of limits a scenario has.
 
-    Damage only where something failed, energy only where something stores or depends on weather.
+    Damage only where something failed, energy only where something stores or depends on weather,
+    reserve only where events take something that reserves answer.
     """
     fleet, absent = scenario.fleet, set()
     if scenario.restoration is None:
         absent.add(MarginKind.DAMAGE)
     if not fleet.storages.ids and not fleet.renewables.ids:
         absent.add(MarginKind.ENERGY)
+    if scenario.disturbances.empty:
+        absent.add(MarginKind.RESERVE)
     return tuple(kind for kind in MarginKind if kind not in absent)
 
 
@@ -87,7 +94,7 @@ class Verdicts:
         the whole margin).
     element
         (realization, kind) position of the worst element: bus, line, transformer, DER, DER,
-        failed line, DER; -1 where the margin is not finite.
+        failed line, DER, DER; -1 where the margin is not finite.
     phase
         (realization, kind) slot of the worst element, -1 where it has none.
     """
@@ -185,7 +192,7 @@ def breaches(
     return {
         kind: np.asarray((values < -scenario.limits.tolerance).any(axis=2))
         for kind, values in zip(MarginKind, parts, strict=True)
-        if kind is not MarginKind.ENERGY  # what was carried is not in a snapshot
+        if kind not in _PASSING  # what was carried is not in a snapshot
     }
 
 
@@ -200,6 +207,7 @@ def _all_margins(
         *_der_margins(snapshots, plan, scenario, time, passage),
         _damage_margins(snapshots, plan, scenario, time),
         _energy_margins(snapshots, scenario, time, passage),
+        _reserve_margins(snapshots, plan, scenario, time, passage),
     ]
 
 
@@ -248,21 +256,25 @@ def _damage_margins(snapshots: Snapshots, plan: Plan, scenario: Scenario, time: 
 def _der_margins(
     snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int, passage: Passage | None
 ) -> tuple[FloatArray, FloatArray]:
-    """Capability and ramp margins, both as a share of the phase's active rating."""
+    """Capability and ramp margins, both as a share of the phase's active rating.
+
+    What an event took of a DER comes off its active limits, too: it is added back here.
+    """
     ders = scenario.ders
     block = scenario.feeder.blocks.of_bus[ders.bus]
     live = plan.energized[time][block][:, None] & ders.phases
     rating = np.maximum(np.abs(ders.p_max_kw), np.abs(ders.p_min_kw))
     scale = np.where(rating > 0.0, rating, 1.0)
     p, q = snapshots.der_p_kw, snapshots.der_q_kvar
-    capability = np.minimum(ders.p_max_kw - p, p - ders.p_min_kw)
+    able = p if passage is None else p + passage.lost_kw[:, :, None] * ders.phase_share
+    capability = np.minimum(ders.p_max_kw - able, able - ders.p_min_kw)
     np.minimum(capability, ders.q_max_kvar - q, out=capability)
     np.minimum(capability, q - ders.q_min_kvar, out=capability)
     if not np.isinf(ders.s_max_kva).all():
         apparent = np.where(np.isinf(ders.s_max_kva), np.inf, ders.s_max_kva - np.hypot(p, q))
         np.minimum(capability, apparent, out=capability)
     ramp = np.minimum(
-        ders.ramp_kw - np.abs(p - plan.p_kw[time]),
+        ders.ramp_kw - np.abs(able - plan.p_kw[time]),
         ders.ramp_kvar - np.abs(q - plan.q_kvar[time]),
     )
     if passage is not None and ders.ramp_kw_per_h is not None:
@@ -301,3 +313,28 @@ def _energy_margins(
     short = -lacking[:, fleet.renewables.der] / capability
     margin[:, fleet.renewables.der] = np.where(short < 0.0, short, np.inf)
     return margin[:, :, None]
+
+
+def _reserve_margins(
+    snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int, passage: Passage | None
+) -> FloatArray:
+    """(realization, der, 1) distance from set-point plus and minus reserve, share of capability.
+
+    ``p⁰ - r↓ ≤ p + l - losses ≤ p⁰ + r↑`` with ``l`` the output that events took; losses count
+    for the forming DER where there is one, as no plan of a lossless model buys a reserve for
+    them. ``inf`` where a plan states no reserves.
+    """
+    ders = scenario.ders
+    margin = np.full((len(snapshots), len(ders.ids)), np.inf)
+    bought = plan.reserves
+    if passage is None or bought is None:
+        return margin[:, :, None]
+    p = snapshots.der_p_kw.sum(axis=2) + passage.lost_kw
+    formers = np.flatnonzero(plan.grid_forming[time])
+    if len(formers) == 1:
+        p[:, formers[0]] -= snapshots.losses_kw
+    base = plan.p_kw[time].sum(axis=1)
+    room = np.minimum(base + bought.up_kw[time] - p, p - base + bought.down_kw[time])
+    scale = np.maximum(np.abs(ders.p_max_kw).sum(axis=1), 1.0)
+    live = plan.energized[time][scenario.feeder.blocks.of_bus[ders.bus]]
+    return np.where(live, room / scale, np.inf)[:, :, None]

@@ -48,6 +48,7 @@ def element_ids(scenario: Scenario) -> dict[MarginKind, tuple[str, ...]]:
         MarginKind.RAMP: scenario.ders.ids,
         MarginKind.DAMAGE: () if scenario.restoration is None else feeder.lines.ids,
         MarginKind.ENERGY: scenario.ders.ids if MarginKind.ENERGY in kinds_of(scenario) else (),
+        MarginKind.RESERVE: scenario.ders.ids if MarginKind.RESERVE in kinds_of(scenario) else (),
     }
 
 
@@ -134,14 +135,15 @@ class Profile:
             found = breaches(snapshots.take(rows[outside]), plan, scenario, time)
             for kind, hit in found.items():
                 self.breached[kind] += hit.sum(axis=0)
-        self._count_energy(verdicts, scenario)
+        self._count_passing(verdicts, scenario)
 
-    def _count_energy(self, verdicts: Verdicts, scenario: Scenario) -> None:
-        """Count what lacked energy most: only a verdict knows what was carried into its step."""
-        k = list(MarginKind).index(MarginKind.ENERGY)
-        lacking = verdicts.margin[:, k] < -scenario.limits.tolerance
-        if len(self.breached[MarginKind.ENERGY]):
-            np.add.at(self.breached[MarginKind.ENERGY], verdicts.element[lacking, k], 1)
+    def _count_passing(self, verdicts: Verdicts, scenario: Scenario) -> None:
+        """Count what lacked energy or reserve most: only a verdict knows what its step brought."""
+        for kind in (MarginKind.ENERGY, MarginKind.RESERVE):
+            k = list(MarginKind).index(kind)
+            lacking = verdicts.margin[:, k] < -scenario.limits.tolerance
+            if len(self.breached[kind]):
+                np.add.at(self.breached[kind], verdicts.element[lacking, k], 1)
 
     def _count(self, v_pu: FloatArray) -> None:
         """Count voltages (realization, slot)."""

@@ -261,6 +261,7 @@ def _elements(scenario: Scenario, kind: MarginKind) -> tuple[str, ...]:
         MarginKind.CAPABILITY: scenario.ders.ids,
         MarginKind.RAMP: scenario.ders.ids,
         MarginKind.ENERGY: scenario.ders.ids,
+        MarginKind.RESERVE: scenario.ders.ids,
         MarginKind.DAMAGE: feeder.lines.ids,
     }
     return ids[kind]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
-from gridproof.scenarios.carried import Carried, Passage, carry, deliver
+from gridproof.scenarios.carried import Carried, Passage, carry, deliver, start
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
@@ -89,7 +89,7 @@ class Trial:
         """
         plan = self.plan if standing is None else standing
         self._hold(plan)
-        if self._carried is None:
+        if self._carried is None and self.scenario.disturbances.empty:
             snapshots = self.engine.observe(batch, setpoints)
             return snapshots, judge(snapshots, plan, self.scenario, self.step)
         before = self._brought(batch.index)
@@ -99,6 +99,7 @@ class Trial:
             before=before,
             after=carry(self.scenario, self.step, before, snapshots),
             missing_kw=delivery.missing_kw,
+            lost_kw=delivery.lost_kw,
         )
         return snapshots, judge(snapshots, plan, self.scenario, self.step, passage)
 
@@ -110,7 +111,8 @@ class Trial:
         return carry(self.scenario, self.step, before, snapshots)
 
     def _brought(self, index: IntArray) -> Carried:
-        assert self._carried is not None
+        if self._carried is None:  # an instant of its own, which events act on all the same
+            return start(self.scenario, len(index))
         return self._carried.take(np.searchsorted(self._index, index))
 
     def _hold(self, plan: Plan) -> None:

@@ -108,9 +108,15 @@ class Codec:
             On a gap in ``index``.
         """
         held, fleet = self.scenario.feeder.loads.slots, self.scenario.fleet
-        columns = [batch.zeta, *(_sent(demand, held) for demand in batch.demand_at(step))]
+        shares = len(self.scenario.share_direction_ids)
+        columns = [
+            batch.zeta[:, :shares],
+            *(_sent(demand, held) for demand in batch.demand_at(step)),
+        ]
         if fleet.renewables.ids:
             columns.append(batch.available_at(step))
+        if not self.scenario.disturbances.empty:
+            columns.append(batch.zeta[:, shares:])
         if fleet.carries:
             brought = start(self.scenario, len(batch)) if carried is None else carried
             before = np.nan_to_num(brought.p_kw, nan=0.0)
@@ -124,7 +130,9 @@ class Codec:
         frame = self._frame(payload, FrameKind.REALIZATIONS, columns, port, strict=True)
         zeta, p, q, *rest = _split(frame.rows, columns)
         held = self.scenario.feeder.loads.slots
-        available = rest[0] if self.scenario.fleet.renewables.ids else np.zeros((len(p), 0))
+        available = rest.pop(0) if self.scenario.fleet.renewables.ids else np.zeros((len(p), 0))
+        if not self.scenario.disturbances.empty:
+            zeta = np.hstack([zeta, rest.pop(0)])
         return frame.header, Realizations(
             index=_index(frame.header),
             zeta=zeta,

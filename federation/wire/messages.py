@@ -189,7 +189,7 @@ def catalogue_of(
         col("energy", "kWh", fleet.storages.ids, "stored as the step begins"),
         col("before_p", "kW", injections, "injected at the step before; 0 before the first"),
     )
-    kinds = tuple(kind.value for kind in kinds_of(scenario))
+    kinds, disturbed = tuple(k.value for k in kinds_of(scenario)), scenario.disturbances.ids
     injected = (
         col("p", "kW", injections, "injected"),
         col("q", "kvar", injections, "injected"),
@@ -201,10 +201,11 @@ def catalogue_of(
         time_steps=len(scenario.hours),
         steps=steps,
         realizations=(
-            col("zeta", "1", scenario.direction_ids, "above nominal"),
+            col("zeta", "1", scenario.share_direction_ids, "above nominal"),
             col("p", "kW", loads, "consumed"),
             col("q", "kvar", loads, "consumed"),
             *([col("available", "kW", fleet.renewables.ids)] if fleet.renewables.ids else []),
+            *([col("disturbance", "kW", disturbed, "lacking")] if disturbed else []),
             *(carried if fleet.carries else ()),
         ),
         setpoints=(

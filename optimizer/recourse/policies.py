@@ -9,6 +9,9 @@ Policies, by name:
 ``linear``
     Re-dispatch in LinDist3Flow within capability and ramp, held voltages as planned: first as
     far inside the limits as possible, then as cheap as possible (`optimizer.recourse.dispatch`).
+``rule``
+    What the plan's own response rule says: shared or affine, matrix products
+    (`optimizer.recourse.rule`).
 ``ac``
     As ``linear``, then corrected by what the physics showed, round by round
     (`optimizer.recourse.ac`).
@@ -24,6 +27,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from gridproof.optimizer.recourse.fixed import FixedRecourse
+from gridproof.optimizer.recourse.rule import RuleRecourse
 from gridproof.scenarios.errors import ConfigError, FederationError
 
 if TYPE_CHECKING:
@@ -79,6 +83,7 @@ POLICIES: Mapping[str, Callable[[Plan, Scenario, int], Recourse]] = MappingProxy
     {
         "fixed": FixedRecourse,
         "participation": _participation,
+        "rule": RuleRecourse,
         "linear": _linear,
         "ac": _ac,
     }

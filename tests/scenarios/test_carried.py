@@ -109,6 +109,7 @@ def judged(scenario, plan, time, asked, carried, *, before_kw=None):
         before=carried,
         after=carry(scenario, time, carried, snapshots),
         missing_kw=delivery.missing_kw,
+        lost_kw=delivery.lost_kw,
     )
     return judge(snapshots, plan, scenario, time, passage)
 

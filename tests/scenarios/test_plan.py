@@ -145,7 +145,7 @@ def test_every_unknown_missing_and_short_entry_is_listed(case):
 
 def test_every_malformed_entry_is_listed(case):
     scenario, file = case
-    file["format"] = "gridproof-plan/2"
+    file["format"] = "gridproof-plan/9"
     file["colour"] = "green"
     file["switches"]["s0"][1] = "ajar"
     file["ders"]["g0"]["p_kw"][0] = [1.0, 2.0]
@@ -154,7 +154,7 @@ def test_every_malformed_entry_is_listed(case):
     found = faults(file, scenario)
     assert len(found) == 6
     for place, value in (
-        ("format", "gridproof-plan/2"),
+        ("format", "gridproof-plan/9"),
         ("colour", "green"),
         ("switches.s0.1", "ajar"),
         ("ders.g0.p_kw.0", "[1.0, 2.0]"),

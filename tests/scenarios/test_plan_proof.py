@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from gridproof.scenarios.arrays import content_digest
 from gridproof.scenarios.costs import counted_costs
 from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.plan import plan_digest
 from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.provenance import Scope, differences, facts_of, scope_of
@@ -51,7 +53,7 @@ def read(file, scenario):
 
 def test_an_untouched_file_is_believed_whatever_its_order(plan, scenario):
     file = json.loads(plan_to_json(plan))
-    for key in ("switches", "ders", "costs_usd", "proof"):
+    for key in ("switches", "ders", "costs", "proof"):
         file[key] = dict(reversed(file[key].items()))
     back = read(dict(reversed(file.items())), scenario)
     assert back.proof.certified
@@ -74,8 +76,8 @@ EDITS = [
     (("ders", "g1", "grid_forming", 0), True),
     (("switches", "s0", 0), "open"),
     (("energized_blocks", "n1", 0), False),
-    (("costs_usd", "objective"), 1e9),
-    (("costs_usd", "generation"), 1.0),
+    (("costs", "objective"), 1e9),
+    (("costs", "generation"), 1.0),
     (("proof", "asked_gap"), 0.5),
     (("proof", "robust"), False),
     (("proof", "termination"), "time_limit"),
@@ -125,6 +127,29 @@ def test_a_digest_made_anew_does_not_make_costs_true(plan, scenario):
     assert "states generation costs of 1" in back.remark
 
 
+FIRST = Path(__file__).parent / "plan_format_1.json"
+
+
+def test_a_file_of_format_1_is_read_and_believed(plan, scenario):
+    back = plan_from_json(FIRST.read_text(), scenario)
+    assert back.proof.certified
+    assert scope_of(back, scenario) is Scope.HERE
+    assert plan_digest(back) == plan_digest(plan)
+    assert back.cost_unit == "USD"
+    assert json.loads(plan_to_json(back))["format"] == "gridproof-plan/2"
+    assert plan_from_json(plan_to_json(back), scenario).proof.certified
+
+
+def test_a_file_of_format_1_that_was_edited_proves_nothing(scenario):
+    file = json.loads(FIRST.read_text())
+    edit(file, ("ders", "g0", "p_kw", 0, 1), 9.5)
+    assert not read(file, scenario).proof.certified
+    file = json.loads(FIRST.read_text())
+    file["proof"]["bound_usd"] = "340"
+    with pytest.raises(ConfigError, match=r"proof\.bound_usd"):
+        read(file, scenario)
+
+
 def test_costs_are_counted_term_by_term(plan, scenario):
     by_hand = {
         "shed": sum(
@@ -143,12 +168,12 @@ def test_costs_are_counted_term_by_term(plan, scenario):
     assert counted_costs(dark, scenario)["shed"] == pytest.approx(390.0 - by_hand["shed"])
 
 
-@pytest.mark.parametrize("key", ["costs_usd.objective", "costs_usd.total", "proof.incumbent_usd"])
+@pytest.mark.parametrize("key", ["costs.objective", "costs.total", "proof.incumbent"])
 def test_a_bound_above_the_cost_is_a_fault(key, plan, scenario):
     file = json.loads(plan_to_json(plan))
     section, name = key.split(".")
-    file[section][name] = file["proof"]["bound_usd"] - 1.0
-    with pytest.raises(ConfigError, match=rf"plan\.json: proof\.bound_usd = .* above {key} = "):
+    file[section][name] = file["proof"]["bound"] - 1.0
+    with pytest.raises(ConfigError, match=rf"plan\.json: proof\.bound = .* above {key} = "):
         read(file, scenario)
 
 
@@ -159,10 +184,10 @@ def test_a_bound_above_the_cost_is_a_fault(key, plan, scenario):
         (("ders", "g0", "source_v_pu", 0), "1.0"),
         (("ders", "g0", "grid_forming", 0), 1),
         (("energized_blocks", "n1", 0), "true"),
-        (("costs_usd", "shed"), "0"),
+        (("costs", "shed"), "0"),
         (("proof", "iterations"), "3"),
         (("proof", "robust"), "yes"),
-        (("proof", "bound_usd"), "340"),
+        (("proof", "bound"), "340"),
     ],
     ids=str,
 )

@@ -1,0 +1,86 @@
+"""What a plan holds ready: reserves, and a rule by which they answer without a solver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from gridproof.scenarios.arrays import FloatArray, frozen
+
+__all__ = ["Reserves", "ResponseRule"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reserves:
+    """Room that is bought about the base set-points.
+
+    Attributes
+    ----------
+    up_kw, down_kw
+        (time, der) not negative, all phases together.
+    """
+
+    up_kw: FloatArray
+    down_kw: FloatArray
+
+    def __post_init__(self) -> None:
+        for name in ("up_kw", "down_kw"):
+            object.__setattr__(self, name, frozen(getattr(self, name), float, (-1, -1)))
+        if self.up_kw.shape != self.down_kw.shape:
+            raise ValueError(
+                f"reserves up are {self.up_kw.shape}, down {self.down_kw.shape}; both are "
+                "(time, der)"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ResponseRule:
+    """How every DER moves with a draw: ``p(ζ) = p⁰ + A_t ζ``, in equal parts on its phases.
+
+    An affine rule; ``gain_down`` makes it one for each sign of what a step lacks, as where
+    reserves up and down are shared by different DERs.
+
+    Attributes
+    ----------
+    direction_ids
+        What each coordinate of a draw moves, in the scenario's order.
+    gain
+        (time, der, direction) kW per unit of the coordinate; where ``gain_down`` is given,
+        for draws whose ``weight · ζ`` is not negative.
+    gain_down
+        (time, der, direction) the same for the others; None where one gain serves all.
+    weight
+        (time, direction) kW that a step lacks per unit of the coordinate; needed with
+        ``gain_down``.
+    """
+
+    direction_ids: tuple[str, ...]
+    gain: FloatArray
+    gain_down: FloatArray | None = None
+    weight: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        m = len(self.direction_ids)
+        object.__setattr__(self, "gain", frozen(self.gain, float, (-1, -1, m)))
+        if self.gain_down is not None:
+            if self.weight is None:
+                raise ValueError("a rule of two signs needs the weights that tell them apart")
+            shape = self.gain.shape
+            object.__setattr__(self, "gain_down", frozen(self.gain_down, float, shape))
+            object.__setattr__(self, "weight", frozen(self.weight, float, (shape[0], m)))
+
+    def answer_kw(self, zeta: FloatArray, time: int) -> FloatArray:
+        """(realization, der) change of output at one step; each row as if it were alone."""
+        up = _applied(self.gain[time], zeta)
+        if self.gain_down is None or self.weight is None:
+            return up
+        lacking = _applied(self.weight[time][None], zeta)[:, 0]
+        return np.where(lacking[:, None] >= 0.0, up, _applied(self.gain_down[time], zeta))
+
+
+def _applied(gain: FloatArray, zeta: FloatArray) -> FloatArray:
+    """``zeta @ gain.T``, added up in one order: a library's product rounds by the batch's size."""
+    total = np.zeros((len(zeta), len(gain)))
+    for j in range(zeta.shape[1]):
+        total += zeta[:, j, None] * gain[:, j]
+    return total
