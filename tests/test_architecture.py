@@ -33,7 +33,8 @@ OWNERS = {
 }
 STOREYS = {
     "optimizer": (
-        ("solver",), ("network",), ("separation",), ("recourse",), ("partitioning", "restoration"),
+        ("solver",), ("network",), ("separation",), ("recourse",),
+        ("partitioning", "restoration", "policy_mode"),
     ),
     "simulator": (("opendss",), ("reader", "linear")),
     "federation": (

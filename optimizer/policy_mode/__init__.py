@@ -1,0 +1,1 @@
+"""Policy-mode distributionally robust dispatch: one paper, read from ``dispatch`` down."""
