@@ -38,6 +38,8 @@ class Disturbances:
         (component, der) kW of output, and of headroom with it, that each loses per kW.
     lower_kw, upper_kw
         (component,) what is physically possible: the support box.
+    log_kw
+        (sample, component) what was seen: all that a planner knows of how likely which is.
     """
 
     ids: tuple[str, ...] = ()
@@ -46,6 +48,7 @@ class Disturbances:
     der_share: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
     lower_kw: FloatArray = field(default_factory=lambda: np.zeros(0))
     upper_kw: FloatArray = field(default_factory=lambda: np.zeros(0))
+    log_kw: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
 
     def __post_init__(self) -> None:
         m = len(self.ids)
@@ -55,7 +58,10 @@ class Disturbances:
             "der_share": (m, -1),
             "lower_kw": (m,),
             "upper_kw": (m,),
+            "log_kw": (-1, m),
         }
+        if not len(self.log_kw):
+            object.__setattr__(self, "log_kw", np.zeros((0, m)))
         for name, shape in shapes.items():
             object.__setattr__(self, name, frozen(getattr(self, name), float, shape))
 

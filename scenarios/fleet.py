@@ -80,6 +80,9 @@ class Ders:
     ramp_kw_per_h
         (der, 3) largest change of output from one step to the next, for each hour of the step;
         ``inf`` where none is stated. None where no DER states one.
+    reserve_up_usd_per_kw, reserve_down_usd_per_kw
+        (der,) price of a kW held ready for a step; ``inf`` of a DER that holds none. None where
+        no DER states one.
     """
 
     ids: tuple[str, ...]
@@ -97,6 +100,8 @@ class Ders:
     can_form: BoolArray
     substations: Substations | None = field(default=None, metadata={SILENT: True})
     ramp_kw_per_h: FloatArray | None = field(default=None, metadata={SILENT: True})
+    reserve_up_usd_per_kw: FloatArray | None = field(default=None, metadata={SILENT: True})
+    reserve_down_usd_per_kw: FloatArray | None = field(default=None, metadata={SILENT: True})
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -113,6 +118,9 @@ class Ders:
             **dict.fromkeys(per_phase, (float, (n, 3))),
             **({} if self.ramp_kw_per_h is None else {"ramp_kw_per_h": (float, (n, 3))}),
         }
+        for name in ("reserve_up_usd_per_kw", "reserve_down_usd_per_kw"):
+            if getattr(self, name) is not None:
+                shapes[name] = (float, (n,))
         for name, (kind, shape) in shapes.items():
             object.__setattr__(self, name, frozen(getattr(self, name), kind, shape))  # type: ignore[arg-type]
 

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 
 import numpy as np
-from gridproof.scenarios.arrays import FloatArray, IntArray, frozen
+from gridproof.scenarios.arrays import SILENT, FloatArray, IntArray, frozen
 
 __all__ = [
     "Boilers",
@@ -109,14 +109,21 @@ class Renewables:
         (time, renewable) power that could be given, all phases together.
     spread
         (renewable,) half-width of the availability as a share of it, in [0, 1].
+    curtail_usd_per_kwh
+        (renewable,) price of a kWh that is there and not taken; 0 if left out.
     """
 
     ids: tuple[str, ...] = ()
     der: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
     available_kw: FloatArray = field(default_factory=lambda: np.zeros((0, 0)))
     spread: FloatArray = field(default_factory=_none)
+    curtail_usd_per_kwh: FloatArray = field(
+        default_factory=_none, metadata={SILENT: lambda price: not price.any()}
+    )
 
     def __post_init__(self) -> None:
+        if not len(self.curtail_usd_per_kwh):
+            object.__setattr__(self, "curtail_usd_per_kwh", np.zeros(len(self.ids)))
         _columns(self, whole=("available_kw",))
         held = frozen(self.available_kw, float, (-1, len(self.ids)))
         object.__setattr__(self, "available_kw", held)
@@ -232,14 +239,19 @@ class FlexibleLoads:
         (flexible,) largest share of the demand that may be left out, and moved to other steps.
     usd_per_kwh
         (flexible,) what is paid for a kWh of either.
+    reserve_usd_per_kw
+        (flexible,) price of a kW that is served and can be cut at once; ``inf`` where none can.
     """
 
     ids: tuple[str, ...] = ()
     curtailed_share: FloatArray = field(default_factory=_none)
     shifted_share: FloatArray = field(default_factory=_none)
     usd_per_kwh: FloatArray = field(default_factory=_none)
+    reserve_usd_per_kw: FloatArray = field(default_factory=_none)
 
     def __post_init__(self) -> None:
+        if not len(self.reserve_usd_per_kw):
+            object.__setattr__(self, "reserve_usd_per_kw", np.full(len(self.ids), np.inf))
         _columns(self)
 
 

@@ -72,8 +72,11 @@ class CampaignConfig(Section):
         description="the draw's seed; realization i is a function of (seed, i) alone",
     )
     sampler: Literal[
-        "uniform", "vertices", "latin_hypercube", "sobol", "truncated_normal", "empirical"
-    ] = Field(default="uniform", description="how realizations are drawn")
+        "uniform", "vertices", "latin_hypercube", "sobol", "truncated_normal", "empirical", "events"
+    ] = Field(
+        default="uniform",
+        description='how realizations are drawn; "events" is for studies with [events]',
+    )
     per_phase: bool = Field(
         default=False,
         description="whether each phase of an uncertain load is drawn on its own; the planner's "

@@ -26,10 +26,11 @@ class StorageConfig(Section):
     discharge_efficiency: float = Field(
         default=0.95, gt=0.0, le=1.0, description="share of a stored kWh that is given back"
     )
-    schedule_kw: tuple[float, ...] = Field(
+    schedule_kw: tuple[float, ...] | None = Field(
+        default=None,
         strict=False,
         description="output at each step, kW of all phases: positive discharges, negative charges; "
-        "re-dispatch leaves it alone",
+        "re-dispatch leaves it alone. Left out, the planner decides, if its family can",
     )
 
 
@@ -43,6 +44,9 @@ class RenewableConfig(Section):
         default=0.0,
         description="half-width of that power as a share of it; plans count on the least of it",
         json_schema_extra=remedy("0.25 means ±25 %"),
+    )
+    curtail_usd_per_kwh: Money = Field(
+        default=0.0, description="price of a kWh that is there and not taken"
     )
 
 
@@ -83,6 +87,21 @@ class DerConfig(Section):
         "part",
         json_schema_extra=remedy("state the rating in kW, or leave the DER out"),
     )
+    minimum_kw: float = Field(
+        default=0.0, ge=0.0, description="least active power of all its phases together, kW"
+    )
+    rating_kva: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="apparent power of all its phases together, kVA; no limit of its own if left "
+        "out",
+    )
+    reserve_up_usd_per_kw: Money | None = Field(
+        default=None, description="price of a kW held ready to give more, a step; none if left out"
+    )
+    reserve_down_usd_per_kw: Money | None = Field(
+        default=None, description="price of a kW held ready to give less, a step; none if left out"
+    )
     phases: Phases | None = Field(default=None, description="phases it feeds")
     reactive_limit: float | None = Field(default=None, ge=0.0, description="see defaults")
     ramp: float | None = Field(
@@ -109,6 +128,17 @@ class DerConfig(Section):
     def _one_thing_behind(self) -> DerConfig:
         if self.storage is not None and self.renewable is not None:
             raise ValueError("has storage and renewable both; give each a DER of its own")
+        if self.minimum_kw > self.capacity_kw:
+            raise ValueError(
+                f"minimum_kw = {self.minimum_kw:g} is above capacity_kw = {self.capacity_kw:g}"
+            )
+        if self.rating_kva is not None and self.rating_kva < self.capacity_kw:
+            raise ValueError(
+                f"rating_kva = {self.rating_kva:g} is below capacity_kw = {self.capacity_kw:g}; "
+                "a machine cannot give more kW than its kVA"
+            )
+        if self.minimum_kw and (self.storage is not None or self.renewable is not None):
+            raise ValueError("has minimum_kw; a storage or a renewable has no least output")
         for name in ("storage", "renewable"):
             if getattr(self, name) is not None and self.can_form:
                 raise ValueError(

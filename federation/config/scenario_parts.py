@@ -29,19 +29,23 @@ def ders_of(config: DersConfig, feeder: Feeder) -> Ders:
     p_max = phases * (total / phases.sum(axis=1))[:, None]
     reactive = p_max * np.array([row.reactive_limit for row in rows], float)[:, None]
     stored = np.array([row.storage is not None for row in rows], bool)[:, None]
+    kept = [row.storage is not None and row.storage.schedule_kw is not None for row in rows]
     ramp = p_max * np.array([row.ramp for row in rows], float)[:, None]
     per_h = np.array([row.ramp_per_h or np.inf for row in rows], float)
     step = np.where(p_max > 0.0, p_max, 1.0) * per_h[:, None]
+    each = phases / phases.sum(axis=1, keepdims=True)
+    least = each * np.array([row.minimum_kw for row in rows])[:, None]
+    rating = np.array([row.rating_kva or np.inf for row in rows])
     return Ders(
         ids=tuple(config.fleet),
         bus=np.array([position[row.bus] for row in rows], int),
         phases=phases,
-        p_min_kw=np.where(stored, -p_max, 0.0),
+        p_min_kw=np.where(stored, -p_max, least),
         p_max_kw=p_max,
         q_min_kvar=-reactive,
         q_max_kvar=reactive,
-        s_max_kva=np.full_like(p_max, np.inf),
-        ramp_kw=np.where(stored, 0.0, ramp),  # a schedule is kept
+        s_max_kva=np.where(phases, rating[:, None] / phases.sum(axis=1, keepdims=True), np.inf),
+        ramp_kw=np.where(np.array(kept, bool)[:, None], 0.0, ramp),  # a schedule is kept
         ramp_kvar=ramp,
         cost_usd_per_kw=np.array([row.cost_usd_per_kw for row in rows], float),
         redispatch_cost_usd_per_kw=np.array(
@@ -49,6 +53,8 @@ def ders_of(config: DersConfig, feeder: Feeder) -> Ders:
         ),
         can_form=np.array([row.can_form and not phases_short(row) for row in rows], bool),
         ramp_kw_per_h=None if np.isinf(per_h).all() else np.where(p_max > 0.0, step, np.inf),
+        reserve_up_usd_per_kw=_prices([row.reserve_up_usd_per_kw for row in rows]),
+        reserve_down_usd_per_kw=_prices([row.reserve_down_usd_per_kw for row in rows]),
     )
 
 
@@ -68,7 +74,7 @@ def fleet_of(config: DersConfig) -> Fleet:
         charge_efficiency=np.array([one.charge_efficiency for _, one in stores]),
         discharge_efficiency=np.array([one.discharge_efficiency for _, one in stores]),
         end_min_kwh=full * np.array([one.end_share for _, one in stores]),
-        schedule_kw=_by_step([one.schedule_kw for _, one in stores]),
+        schedule_kw=_schedules([one.schedule_kw for _, one in stores]),
     )
     capacity = np.array([rows[k].capacity_kw for k, _ in suns])
     renewables = Renewables(
@@ -76,8 +82,22 @@ def fleet_of(config: DersConfig) -> Fleet:
         der=np.array([k for k, _ in suns], np.int64),
         available_kw=_by_step([one.profile for _, one in suns]) * capacity,
         spread=np.array([one.spread for _, one in suns]),
+        curtail_usd_per_kwh=np.array([one.curtail_usd_per_kwh for _, one in suns]),
     )
     return Fleet(storages=storages, renewables=renewables)
+
+
+def _prices(stated: Sequence[float | None]) -> FloatArray | None:
+    """(der,) prices, ``inf`` where a DER has none; None where none has."""
+    if all(price is None for price in stated):
+        return None
+    return np.array([np.inf if price is None else price for price in stated], float)
+
+
+def _schedules(rows: Sequence[Sequence[float] | None]) -> FloatArray:
+    """(step, storage) declared outputs, NaN where the planner decides; nothing if always."""
+    steps = max((len(row) for row in rows if row is not None), default=0)
+    return _by_step([[np.nan] * steps if row is None else row for row in rows])
 
 
 def _by_step(rows: Sequence[Sequence[float]]) -> FloatArray:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from gridproof.federation.config.base import Ids, Money, Section, Share, remedy
 from gridproof.federation.config.campaign import CampaignConfig, StopConfig
 from gridproof.federation.config.ders import DersConfig
+from gridproof.federation.config.events import EventsConfig, FlexibleLoadsConfig
 from gridproof.federation.config.faults import DevicesConfig, FaultsConfig, RealtimeConfig
 from gridproof.federation.config.restoration import RestorationConfig
 from gridproof.federation.files import folder_name
@@ -256,6 +257,12 @@ class StudyConfig(Section):
     )
     uncertainty: UncertaintyConfig = Field(
         default_factory=UncertaintyConfig, description="what is uncertain"
+    )
+    events: EventsConfig = Field(
+        default_factory=EventsConfig, description="what may happen, in modes, in kW"
+    )
+    flexible_loads: FlexibleLoadsConfig = Field(
+        default_factory=FlexibleLoadsConfig, description="loads that may be asked for less"
     )
     planner: PlannerConfig = Field(default_factory=PlannerConfig, description="who plans, and how")
     restoration: RestorationConfig = Field(

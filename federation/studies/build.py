@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from gridproof.federation.config.ders import DerConfig, DersConfig
+from gridproof.federation.config.events import EventsConfig
 from gridproof.federation.config.scenario_parts import ders_of, fleet_of, limits_of, phases_short
 from gridproof.federation.config.study import (
     FeederConfig,
@@ -17,9 +19,19 @@ from gridproof.federation.config.study import (
     UncertaintyConfig,
 )
 from gridproof.federation.config.study_file import Origin, did_you_mean
+from gridproof.federation.families.policy_mode_faults import event_faults
+from gridproof.federation.families.policy_mode_study import (
+    disturbances_of,
+    events_of,
+    flexible_of,
+    mode_events,
+    shapes_of,
+)
 from gridproof.federation.studies.substation import feeding_sources, with_substations
 from gridproof.scenarios.arrays import PHASES, BoolArray, FloatArray, index_of
+from gridproof.scenarios.disturbances import Disturbances
 from gridproof.scenarios.feeder import Feeder, LoadModel
+from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.loops import unswitchable_loops
 from gridproof.scenarios.restoration import RestorationCase
 from gridproof.scenarios.restoration_trial import restoration_scenario
@@ -65,9 +77,11 @@ def contradictions(sections: Mapping[str, BaseModel], feeder: Feeder, origin: Or
             faults += _switch_faults(section, feeder, origin)
         elif isinstance(section, DersConfig):
             faults += _der_faults(section, feeder, origin)
-            horizon = sections.get("horizon")
+            horizon, events = sections.get("horizon"), sections.get("events")
             if isinstance(horizon, HorizonConfig):
                 faults += _fleet_faults(section, len(horizon.load_profile), origin)
+            if isinstance(events, EventsConfig):
+                faults += event_faults(events, section, feeder, origin)
         elif isinstance(section, UncertaintyConfig):
             faults += _uncertainty_faults(section, feeder, origin)
     return faults
@@ -151,7 +165,7 @@ def _fleet_faults(config: DersConfig, steps: int, origin: Origin) -> list[str]:
         if der.renewable is not None and len(der.renewable.profile) != steps:
             wrong = f"has {len(der.renewable.profile)} entries; the horizon has {steps} steps"
             faults.append(f"{origin.place((*path, 'renewable', 'profile'))} {wrong}")
-        if der.storage is None:
+        if der.storage is None or der.storage.schedule_kw is None:
             continue
         schedule = der.storage.schedule_kw
         place = origin.place((*path, "storage", "schedule_kw"))
@@ -191,7 +205,12 @@ def _uncertainty_faults(config: UncertaintyConfig, feeder: Feeder, origin: Origi
 
 
 def build_scenario(
-    name: str, config: StudyConfig, feeder: Feeder, case: RestorationCase | None = None
+    name: str,
+    config: StudyConfig,
+    feeder: Feeder,
+    case: RestorationCase | None = None,
+    *,
+    folder: Path | None = None,
 ) -> Scenario:
     """Assemble the scenario of a study that has no contradictions.
 
@@ -205,6 +224,8 @@ def build_scenario(
         The feeder after `apply_switching`.
     case
         What failed on it, if anything did; its phases are then the steps.
+    folder
+        Where the study lies: tables are named from there.
     """
     loads = feeder.loads
     model = (
@@ -223,16 +244,21 @@ def build_scenario(
         )
     horizon = config.horizon
     profile = np.array(horizon.load_profile)[:, None, None]
+    ders = with_substations(
+        ders_of(config.ders, feeder),
+        feeder,
+        feeding_sources(config.feeder, config.substation, feeder),
+        config.substation,
+    )
+    fleet = replace(
+        fleet_of(config.ders), flexible_loads=flexible_of(config.flexible_loads, feeder)
+    )
     return Scenario(
         name=name,
         feeder=feeder,
-        ders=with_substations(
-            ders_of(config.ders, feeder),
-            feeder,
-            feeding_sources(config.feeder, config.substation, feeder),
-            config.substation,
-        ),
-        fleet=fleet_of(config.ders),
+        ders=ders,
+        fleet=fleet,
+        disturbances=_disturbances(config, feeder, ders, folder),
         hours=horizon.start_h + horizon.step_h * np.arange(len(profile), dtype=float),
         duration_h=np.full(len(profile), horizon.step_h),
         load_p_kw=profile * loads.p_kw,
@@ -244,6 +270,20 @@ def build_scenario(
         shed_usd=_shed_usd(config, feeder),
         slack_usd_per_kw=config.objective.slack_usd_per_kw,
         draws_per_phase=config.campaign.per_phase,
+    )
+
+
+def _disturbances(
+    config: StudyConfig, feeder: Feeder, ders: Ders, folder: Path | None
+) -> Disturbances:
+    """Return what the events of the study's mode take; nothing without events."""
+    if not config.events.kinds:
+        return Disturbances()
+    events = events_of(config.events, config.ders, feeder, folder)
+    shapes = shapes_of(config.ders, config.horizon.load_profile)
+    chosen = mode_events(config.events)
+    return disturbances_of(
+        config.events, events, chosen, feeder, ders, shapes=shapes, folder=folder
     )
 
 

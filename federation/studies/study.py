@@ -27,6 +27,7 @@ from gridproof.federation.config.study_file import (
     parse_toml,
     read_toml,
 )
+from gridproof.federation.families.policy_mode_study import event_sampler
 from gridproof.federation.families.restoration_study import (
     Damage,
     damage_faults,
@@ -168,8 +169,9 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     config = StudyConfig.model_validate({key: _dump(part) for key, part in sections.items()})
     config = config.model_copy(update={"planner": complete_planner(config.planner)})
     name = config.study.name or name
-    scenario = _scenario(name, config, feeder, damage, label)
-    sampler = make_sampler(config.campaign, scenario, path.parent, origin)
+    folder = None if written else path.parent
+    scenario = _scenario(name, config, feeder, damage, label=label, folder=folder)
+    sampler = _sampler(config, scenario, path.parent, origin)
     between = wiring_faults(config, scenario)
     if between:
         raise ConfigError([f"{label}: {fault}" for fault in between])
@@ -208,6 +210,10 @@ def resolved_text(study: Study) -> str:
         table = None if given is None else table_path(given, folders)
         if table is not None and not table.is_relative_to(shipped_root()):
             config["restoration"][key] = table.resolve().as_posix()
+    for key in ("log", "predictions"):
+        given = config["events"][key]
+        if given is not None and beside is not None:
+            config["events"][key] = (beside / given).resolve().as_posix()
     history = history_path(study.config.campaign, study.path.parent)
     if history is not None:
         config["campaign"]["history"] = history.resolve().as_posix()
@@ -235,11 +241,24 @@ def write_resolved(study: Study, path: Path) -> None:
 # ------------------------------------------------------------------------------- parts
 
 
+def _sampler(config: StudyConfig, scenario: Scenario, folder: Path, origin: Origin) -> Sampler:
+    if config.campaign.sampler == "events" and not scenario.disturbances.empty:
+        seed = config.campaign.seed
+        return event_sampler(config.events, config.ders, scenario, seed, folder)
+    return make_sampler(config.campaign, scenario, folder, origin)
+
+
 def _scenario(
-    name: str, config: StudyConfig, feeder: Feeder, damage: Damage | None, label: str
+    name: str,
+    config: StudyConfig,
+    feeder: Feeder,
+    damage: Damage | None,
+    *,
+    label: str,
+    folder: Path | None,
 ) -> Scenario:
     if damage is None:
-        return build_scenario(name, config, feeder)
+        return build_scenario(name, config, feeder, folder=folder)
     sections = {key: getattr(config, key) for key in StudyConfig.model_fields}
     try:
         case = damage.case(name, feeder, sections)

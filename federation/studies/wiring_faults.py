@@ -26,6 +26,15 @@ def wiring_faults(config: StudyConfig, scenario: Scenario) -> list[str]:
         for name, grid in zip(scenario.ders.ids, scenario.ders.is_substation, strict=True)
         if grid and name in config.devices.at
     ]
+    if (config.campaign.sampler == "events") == scenario.disturbances.empty:
+        found.append(
+            f'[campaign] sampler = "{config.campaign.sampler}": '
+            + (
+                "there is no [events]; state what may happen, or choose another sampler"
+                if scenario.disturbances.empty
+                else 'disturbances are drawn from [events]; set sampler = "events"'
+            )
+        )
     found += _step_faults(config, scenario)
     between = config.faults.declared or bool(config.devices.at)
     if between and config.campaign.judge == "both":

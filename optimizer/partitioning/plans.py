@@ -100,6 +100,19 @@ def refuse_fleet(scenario: Scenario) -> None:
             f"{scenario.name}: {', '.join(unknown)} cannot be planned for by the partitioning "
             "family; leave them out, or use a family that knows them"
         )
+    storages, steps = scenario.fleet.storages, len(scenario.hours)
+    told = storages.schedule_kw if len(storages.schedule_kw) else np.full((steps, 1), np.nan)
+    free = [n for k, n in enumerate(storages.ids) if np.isnan(told[:, k % told.shape[1]]).any()]
+    if free:
+        raise ScenarioError(
+            f"{scenario.name}: storage {', '.join(free)} has no schedule_kw, and the partitioning "
+            "family plans each step on its own; state one, or use a family that plans the day"
+        )
+    if not scenario.disturbances.empty:
+        raise ScenarioError(
+            f"{scenario.name}: the partitioning family knows loads that move by shares, not "
+            'disturbances in kW; leave [events] out, or use family = "policy_mode"'
+        )
 
 
 def refuse_loops(scenario: Scenario) -> None:
