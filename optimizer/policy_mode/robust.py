@@ -1,0 +1,234 @@
+"""Rows that must hold for every disturbance of a set, by lazy worst cases.
+
+Row k of step t, with ``x`` the step's columns::
+
+    c_tk + B_k x + max over w of  ((D_k + G_k A_t) ∘ s_t) · w  ≤  right_k
+
+is stated only at disturbances at which some plan has broken it. Each round the program is solved,
+every row of every step is held against a bound on its worst (products), and those which the bound
+does not clear against the worst itself. A plan that no row breaks any more is proven over the
+set, within `BROKEN`; the program without the missing rows is a bound on every plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+from gridproof.optimizer.policy_mode.shapes import Rectangle, Worst, bound
+from gridproof.optimizer.solver.solve import Arrays
+from gridproof.optimizer.solver.solve_again import LinearProgram
+from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.proof import Termination
+
+__all__ = ["BROKEN", "Lazy", "StepRows", "nominal", "search"]
+
+BROKEN = 1e-3
+"""kW (rows are scaled to it) by which a row may be passed and still counts as held."""
+
+_PER_STEP = 40
+_EXACT = 400  # linear programs a round spends on worst cases
+_ROUNDS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StepRows:
+    """Rows alike at every step, scaled so that a kW counts about one.
+
+    Attributes
+    ----------
+    name
+        What they hold.
+    columns
+        (time, column) program columns that ``B`` multiplies.
+    B
+        (row, column).
+    constant
+        (time, row) ``c``.
+    right
+        (row,).
+    G
+        (row, responder) effect of a kW of response.
+    D
+        (row, component) effect of a kW of disturbance.
+    """
+
+    name: str
+    columns: IntArray
+    B: FloatArray
+    constant: FloatArray
+    right: FloatArray
+    G: FloatArray
+    D: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lazy:
+    """How a search ended.
+
+    Attributes
+    ----------
+    termination
+        ``OPTIMAL`` if nothing is broken, ``INFEASIBLE`` if proven so, else the limit.
+    x
+        (column,) last values.
+    objective
+        Of the program so far: no plan that holds all rows costs less.
+    rounds, rows, programs
+        Solves, rows stated, and linear programs that a cut set took.
+    worst_kw
+        Largest excess left.
+    broken
+        How many rows are.
+    """
+
+    termination: Termination
+    x: FloatArray
+    objective: float
+    rounds: int
+    rows: int
+    programs: int
+    worst_kw: float
+    broken: int
+
+
+class _Search:
+    def __init__(
+        self, arrays: Arrays, families: Sequence[StepRows], A: IntArray, s: FloatArray, worst: Worst
+    ) -> None:
+        self.program = LinearProgram(arrays)
+        self.width = arrays.matrix.shape[1]
+        self.families, self.A, self.s, self.worst = families, A, s, worst
+        self.rows = 0
+
+    def broken(self, x: FloatArray) -> tuple[float, list[tuple[StepRows, IntArray, FloatArray]]]:
+        """Largest excess, and per family the broken (time, row) with the w that breaks each."""
+        most, found = 0.0, []
+        A = x[self.A] if self.A.size else np.zeros(self.A.shape)
+        for rows in self.families:
+            left = rows.right - rows.constant - x[rows.columns] @ rows.B.T  # (time, row)
+            slope = np.einsum("ki,tij->tkj", rows.G, A) + rows.D
+            slope *= self.s[:, None, :]
+            top, at, excess = self._excess(slope, left)
+            if len(top):
+                most = max(most, float(excess.max()))
+                found.append((rows, top, at))
+        return most, found
+
+    def _excess(
+        self, slope: FloatArray, left: FloatArray
+    ) -> tuple[IntArray, FloatArray, FloatArray]:
+        _, count, size = slope.shape
+        flat, room = slope.reshape(-1, size), left.ravel()
+        high, at = bound(self.worst.shape, flat)
+        open_ = np.flatnonzero(high - room > BROKEN)
+        open_ = open_[np.argsort(-(high - room)[open_], kind="stable")]
+        if at is not None or not len(open_):
+            picked = self._spread(open_, count)
+            none = np.zeros((0, size))
+            return _pairs(picked, count), none if at is None else at[picked], (high - room)[picked]
+        known, where = self.worst.among_known(flat[open_])
+        hit = known - room[open_] > BROKEN
+        if hit.any():
+            order = np.argsort(-(known - room[open_])[hit], kind="stable")
+            rows, corners = open_[hit][order], where[hit][order]
+            keep = np.isin(rows, self._spread(rows, count))
+            excess = np.einsum("rj,rj->r", flat[rows], corners) - room[rows]
+            return _pairs(rows[keep], count), corners[keep], excess[keep]
+        for first in range(0, len(open_), _EXACT):
+            rows = open_[first : first + _EXACT]
+            value, corners = self.worst(flat[rows])
+            over = value - room[rows]
+            if (over > BROKEN).any():
+                mask = over > BROKEN
+                return _pairs(rows[mask], count), corners[mask], over[mask]
+        return _pairs(open_[:0], count), np.zeros((0, size)), np.zeros(0)
+
+    @staticmethod
+    def _spread(order: IntArray, count: int) -> IntArray:
+        """Keep the first so many of each step."""
+        step = order // count
+        rank = np.zeros(len(order), dtype=np.int64)
+        for t in np.unique(step):
+            rank[step == t] = np.arange(int((step == t).sum()))
+        return order[rank < _PER_STEP]
+
+    def add(self, found: list[tuple[StepRows, IntArray, FloatArray]]) -> None:
+        """State broken rows at the disturbances that break them."""
+        for rows, where, w in found:
+            t, k = where[:, 0], where[:, 1]
+            dense = np.zeros((len(where), self.width))
+            each = np.arange(len(where))[:, None]
+            dense[each, rows.columns[t]] += rows.B[k]
+            seen = self.s[t] * w
+            if self.A.size:
+                effect = rows.G[k][:, :, None] * seen[:, None, :]
+                dense[each, self.A[t].reshape(len(t), -1)] += effect.reshape(len(t), -1)
+            right = rows.right[k] - rows.constant[t, k] - np.einsum("rj,rj->r", rows.D[k], seen)
+            self.program.add_rows(dense, np.full(len(where), -np.inf), right)
+            self.rows += len(where)
+
+
+def search(
+    arrays: Arrays,
+    families: Sequence[StepRows],
+    A: IntArray,
+    s: FloatArray,
+    shape: Worst,
+    *,
+    time_limit_s: float = 60.0,
+) -> Lazy:
+    """Solve the program with all rows of ``families`` held over the set.
+
+    Parameters
+    ----------
+    arrays
+        Columns and the rows that are certain.
+    families
+        Rows to be held.
+    A
+        (time, responder, component) columns of the response; empty where there is none.
+    s
+        (time, component) shapes of the steps.
+    shape
+        The set.
+    time_limit_s
+        Wall time; what is not finished then is said to be open.
+    """
+    began, own = perf_counter(), _Search(arrays, families, A, s, shape)
+    x, objective, most = np.full(own.width, np.nan), -np.inf, np.inf
+    found: list[tuple[StepRows, IntArray, FloatArray]] = []
+    ended, rounds = Termination.ITERATION_LIMIT, 0
+    while rounds < _ROUNDS:
+        left = time_limit_s - (perf_counter() - began)
+        ended = own.program.run(time_limit_s=left) if left > 0.0 else Termination.TIME_LIMIT
+        rounds += 1
+        if ended is not Termination.OPTIMAL:
+            break
+        x, objective = own.program.primal(), own.program.objective
+        most, found = own.broken(x)
+        if not found:
+            break
+        own.add(found)
+        ended = Termination.ITERATION_LIMIT
+    return Lazy(
+        termination=ended,
+        x=x,
+        objective=objective,
+        rounds=rounds,
+        rows=own.rows,
+        programs=shape.programs,
+        worst_kw=most,
+        broken=sum(len(where) for _, where, _ in found),
+    )
+
+
+def nominal(size: int) -> Worst:
+    """Return the set of no disturbance."""
+    return Worst(Rectangle(lower=np.zeros(size), upper=np.zeros(size)))
+
+
+def _pairs(rows: IntArray, count: int) -> IntArray:
+    return np.stack([rows // count, rows % count], axis=1)
