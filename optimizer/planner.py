@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gridproof.optimizer.partitioning.options import PartitioningOptions
+from gridproof.optimizer.policy_mode.options import PolicyModeOptions
 from gridproof.optimizer.restoration.options import RestorationOptions
 from gridproof.optimizer.solver.decomposition import PlanProgress
 from gridproof.scenarios.errors import ConfigError
@@ -53,10 +54,17 @@ def _restoration(options: RestorationOptions) -> Planner:
     return PhasePlanner(options=options)
 
 
+def _policy_mode(options: PolicyModeOptions) -> Planner:
+    from gridproof.optimizer.policy_mode.planner import PolicyModePlanner  # noqa: PLC0415
+
+    return PolicyModePlanner(options=options)
+
+
 FAMILIES: Mapping[str, tuple[type[Any], Callable[[Any], Planner]]] = MappingProxyType(
     {
         "partitioning": (PartitioningOptions, _partitioning),
         "restoration": (RestorationOptions, _restoration),
+        "policy_mode": (PolicyModeOptions, _policy_mode),
     }
 )
 """Options of each family, and what makes its planner of them, by the name a study gives."""

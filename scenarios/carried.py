@@ -117,7 +117,7 @@ def deliver(
     """
     fleet, p = scenario.fleet, setpoints.p_kw
     missing = np.zeros(p.shape[:2])
-    lost = scenario.lost_kw(realizations.zeta, time)
+    lost = scenario.lost_kw(realizations.zeta_at(time), time)
     if lost.any():
         p = p - lost[:, :, None] * scenario.ders.phase_share
         setpoints = replace(setpoints, p_kw=p)

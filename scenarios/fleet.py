@@ -80,6 +80,9 @@ class Ders:
     ramp_kw_per_h
         (der, 3) largest change of output from one step to the next, for each hour of the step;
         ``inf`` where none is stated. None where no DER states one.
+    total_min_kw, total_max_kw
+        (der,) capability of all phases together where it is less than that of the phases each,
+        as of a machine whose phases may be unlike. None where the phases say it all.
     reserve_up_usd_per_kw, reserve_down_usd_per_kw
         (der,) price of a kW held ready for a step; ``inf`` of a DER that holds none. None where
         no DER states one.
@@ -100,6 +103,8 @@ class Ders:
     can_form: BoolArray
     substations: Substations | None = field(default=None, metadata={SILENT: True})
     ramp_kw_per_h: FloatArray | None = field(default=None, metadata={SILENT: True})
+    total_min_kw: FloatArray | None = field(default=None, metadata={SILENT: True})
+    total_max_kw: FloatArray | None = field(default=None, metadata={SILENT: True})
     reserve_up_usd_per_kw: FloatArray | None = field(default=None, metadata={SILENT: True})
     reserve_down_usd_per_kw: FloatArray | None = field(default=None, metadata={SILENT: True})
 
@@ -118,7 +123,9 @@ class Ders:
             **dict.fromkeys(per_phase, (float, (n, 3))),
             **({} if self.ramp_kw_per_h is None else {"ramp_kw_per_h": (float, (n, 3))}),
         }
-        for name in ("reserve_up_usd_per_kw", "reserve_down_usd_per_kw"):
+        for name in (
+            "total_min_kw", "total_max_kw", "reserve_up_usd_per_kw", "reserve_down_usd_per_kw",
+        ):  # fmt: skip
             if getattr(self, name) is not None:
                 shapes[name] = (float, (n,))
         for name, (kind, shape) in shapes.items():

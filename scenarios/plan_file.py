@@ -86,6 +86,7 @@ def plan_to_json(plan: Plan) -> str:
             iterations=plan.proof.iterations,
             realizations_kept=plan.proof.realizations_kept,
             seconds=dict(plan.proof.seconds),
+            over=plan.proof.over,
         ),
         made_for=dict(plan.made_for),
         remark=plan.remark,
@@ -204,6 +205,7 @@ def _proof(file: ProofFile) -> Proof:
         iterations=file.iterations,
         realizations_kept=file.realizations_kept,
         seconds=MappingProxyType(dict(file.seconds)),
+        over=file.over,
     )
 
 

@@ -56,6 +56,7 @@ class ProofFile(BaseModel):
     iterations: int = 0
     realizations_kept: int = 0
     seconds: dict[str, float] = Field(default_factory=dict)
+    over: str = ""
 
 
 class ReserveFile(BaseModel):

@@ -45,6 +45,8 @@ class Proof:
         Realizations held in the last master.
     seconds
         Wall time, by part: ``total``, ``master``, ``separation``, …
+    over
+        What was proven, and of which set, where ``robust`` alone does not say it; else empty.
     """
 
     termination: Termination
@@ -55,6 +57,7 @@ class Proof:
     iterations: int = 0
     realizations_kept: int = 0
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    over: str = ""
 
     @property
     def gap(self) -> float:

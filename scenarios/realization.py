@@ -6,6 +6,7 @@ stream, so chunk size, worker count, order and restarts cannot change what index
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,9 @@ from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray, frozen, 
 if TYPE_CHECKING:
     from gridproof.scenarios.scenario import Scenario
 
-__all__ = ["Realizations", "draw", "realize", "uniforms"]
+__all__ = ["Realizations", "draw", "joined", "realize", "uniforms"]
 
-_BY_STEP = ("p_kw", "q_kvar", "available_kw")
+_BY_STEP = ("p_kw", "q_kvar", "available_kw", "zeta_by_step")
 _WORDS_PER_COUNTER = 4  # Philox 4x64 yields four words for each step of its counter
 
 
@@ -40,6 +41,9 @@ class Realizations:
     first_step
         The scenario's step that the time axis begins with: a batch may hold all steps, or those
         that have come to pass.
+    zeta_by_step
+        (realization, time, direction) where each step has coordinates of its own; ``zeta`` is
+        then the first step's. Empty where one draw serves all steps.
     """
 
     index: IntArray
@@ -48,6 +52,7 @@ class Realizations:
     q_kvar: FloatArray
     available_kw: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 0)))
     first_step: int = 0
+    zeta_by_step: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 0)))
 
     def __post_init__(self) -> None:
         n = len(self.index)
@@ -57,13 +62,15 @@ class Realizations:
         object.__setattr__(self, "q_kvar", frozen(self.q_kvar, float, (n, -1, -1, 3)))
         given = self.available_kw if self.available_kw.size else np.zeros((*self.p_kw.shape[:2], 0))
         object.__setattr__(self, "available_kw", frozen(given, float, (*self.p_kw.shape[:2], -1)))
+        own = self.zeta_by_step if self.zeta_by_step.size else np.zeros((*self.p_kw.shape[:2], 0))
+        object.__setattr__(self, "zeta_by_step", frozen(own, float, (*self.p_kw.shape[:2], -1)))
 
     def __len__(self) -> int:
         return len(self.index)
 
     def take(self, rows: slice | IntArray | BoolArray) -> Realizations:
         """Return the realizations at some positions, in their order, or where a mask is true."""
-        names = ("index", "zeta", "p_kw", "q_kvar", "available_kw")
+        names = ("index", "zeta", *_BY_STEP)
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     def holds(self, time: int) -> bool:
@@ -82,7 +89,30 @@ class Realizations:
         """Return the same realizations with one step alone: what is known when it is answered."""
         k = time - self.first_step
         parts = {name: getattr(self, name)[:, k : k + 1] for name in _BY_STEP}
-        return replace(self, **parts, first_step=time)
+        own = self.zeta_by_step[:, k] if self.zeta_by_step.shape[2] else self.zeta
+        return replace(self, **parts, zeta=own, first_step=time)
+
+    def zeta_at(self, time: int) -> FloatArray:
+        """(realization, direction) coordinates at the scenario's step ``time``."""
+        return (
+            self.zeta_by_step[:, time - self.first_step]
+            if self.zeta_by_step.shape[2]
+            else self.zeta
+        )
+
+
+def joined(steps: Sequence[Realizations]) -> Realizations:
+    """Join the same realizations of one step each, drawn apart, into one batch of all steps."""
+    first = steps[0]
+    return Realizations(
+        index=first.index,
+        zeta=first.zeta,
+        p_kw=np.concatenate([one.p_kw for one in steps], axis=1),
+        q_kvar=np.concatenate([one.q_kvar for one in steps], axis=1),
+        available_kw=np.concatenate([one.available_kw for one in steps], axis=1),
+        first_step=first.first_step,
+        zeta_by_step=np.stack([one.zeta for one in steps], axis=1),
+    )
 
 
 def uniforms(seed: int, first: int, count: int, width: int, stream: int = 0) -> FloatArray:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, frozen
-from gridproof.scenarios.realization import Realizations, realize, uniforms
+from gridproof.scenarios.realization import Realizations, joined, realize, uniforms
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Empirical",
+    "Hourly",
     "LatinHypercube",
     "Law",
     "Sampler",
@@ -58,6 +59,15 @@ class Sampler(Protocol):
         ...
 
 
+@runtime_checkable
+class Hourly(Protocol):
+    """A sampler whose steps have coordinates of their own."""
+
+    def coordinates_at(self, first: int, count: int, step: int) -> FloatArray:
+        """(count, direction) rows ``first … first + count - 1`` at one step."""
+        ...
+
+
 class Law(Protocol):
     """A law of ``ζ`` that standard normal numbers can be turned into."""
 
@@ -73,8 +83,15 @@ def sample(
 
     At every step, or at one of them.
     """
-    zeta = sampler.coordinates(first, count)
-    return realize(scenario, zeta, np.arange(first, first + count), step=step)
+    index = np.arange(first, first + count)
+    if not isinstance(sampler, Hourly):
+        return realize(scenario, sampler.coordinates(first, count), index, step=step)
+    every = range(len(scenario.hours)) if step is None else (step,)
+    parts = [
+        realize(scenario, sampler.coordinates_at(first, count, one), index, step=one)
+        for one in every
+    ]
+    return parts[0] if step is not None else joined(parts)
 
 
 def _uniform_law(normal: FloatArray) -> FloatArray:

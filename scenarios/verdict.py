@@ -270,6 +270,10 @@ def _der_margins(
     capability = np.minimum(ders.p_max_kw - able, able - ders.p_min_kw)
     np.minimum(capability, ders.q_max_kvar - q, out=capability)
     np.minimum(capability, q - ders.q_min_kvar, out=capability)
+    if ders.total_max_kw is not None and ders.total_min_kw is not None:
+        whole = able[..., 0] + able[..., 1] + able[..., 2]
+        room = np.minimum(ders.total_max_kw - whole, whole - ders.total_min_kw)
+        np.minimum(capability, room[:, :, None], out=capability)
     if not np.isinf(ders.s_max_kva).all():
         apparent = np.where(np.isinf(ders.s_max_kva), np.inf, ders.s_max_kva - np.hypot(p, q))
         np.minimum(capability, apparent, out=capability)

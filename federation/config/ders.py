@@ -96,6 +96,11 @@ class DerConfig(Section):
         description="apparent power of all its phases together, kVA; no limit of its own if left "
         "out",
     )
+    unlike_phases: bool = Field(
+        default=False,
+        description="whether its phases may carry unlike parts, each up to its share of rating_kva; "
+        "capacity_kw and minimum_kw then hold for the sum alone",
+    )
     reserve_up_usd_per_kw: Money | None = Field(
         default=None, description="price of a kW held ready to give more, a step; none if left out"
     )
@@ -137,6 +142,8 @@ class DerConfig(Section):
                 f"rating_kva = {self.rating_kva:g} is below capacity_kw = {self.capacity_kw:g}; "
                 "a machine cannot give more kW than its kVA"
             )
+        if self.unlike_phases and self.rating_kva is None:
+            raise ValueError("has unlike_phases and no rating_kva to hold each phase to; state it")
         if self.minimum_kw and (self.storage is not None or self.renewable is not None):
             raise ValueError("has minimum_kw; a storage or a renewable has no least output")
         for name in ("storage", "renewable"):

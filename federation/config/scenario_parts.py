@@ -36,15 +36,19 @@ def ders_of(config: DersConfig, feeder: Feeder) -> Ders:
     each = phases / phases.sum(axis=1, keepdims=True)
     least = each * np.array([row.minimum_kw for row in rows])[:, None]
     rating = np.array([row.rating_kva or np.inf for row in rows])
+    unlike = np.array([row.unlike_phases for row in rows], bool)
+    kva = np.where(phases, rating[:, None] / phases.sum(axis=1, keepdims=True), np.inf)
+    widest, lowest = p_max.copy(), np.where(stored, -p_max, least)
+    widest[unlike], lowest[unlike] = np.where(phases, kva, 0.0)[unlike], 0.0
     return Ders(
         ids=tuple(config.fleet),
         bus=np.array([position[row.bus] for row in rows], int),
         phases=phases,
-        p_min_kw=np.where(stored, -p_max, least),
-        p_max_kw=p_max,
+        p_min_kw=lowest,
+        p_max_kw=widest,
         q_min_kvar=-reactive,
         q_max_kvar=reactive,
-        s_max_kva=np.where(phases, rating[:, None] / phases.sum(axis=1, keepdims=True), np.inf),
+        s_max_kva=kva,
         ramp_kw=np.where(np.array(kept, bool)[:, None], 0.0, ramp),  # a schedule is kept
         ramp_kvar=ramp,
         cost_usd_per_kw=np.array([row.cost_usd_per_kw for row in rows], float),
@@ -53,6 +57,10 @@ def ders_of(config: DersConfig, feeder: Feeder) -> Ders:
         ),
         can_form=np.array([row.can_form and not phases_short(row) for row in rows], bool),
         ramp_kw_per_h=None if np.isinf(per_h).all() else np.where(p_max > 0.0, step, np.inf),
+        total_min_kw=np.where(stored[:, 0], -total, [row.minimum_kw for row in rows])
+        if unlike.any()
+        else None,
+        total_max_kw=total if unlike.any() else None,
         reserve_up_usd_per_kw=_prices([row.reserve_up_usd_per_kw for row in rows]),
         reserve_down_usd_per_kw=_prices([row.reserve_down_usd_per_kw for row in rows]),
     )

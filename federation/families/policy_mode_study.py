@@ -66,8 +66,13 @@ class EventSampler:
     actual: bool
 
     def coordinates(self, first: int, count: int) -> FloatArray:
-        """(count, direction) rows, kW in the last of them."""
-        numbers = uniforms(self.seed, first, count, width(self.events), _DRAWS)
+        """(count, direction) rows of the first step, kW in the last of them."""
+        return self.coordinates_at(first, count, 0)
+
+    def coordinates_at(self, first: int, count: int, step: int) -> FloatArray:
+        """(count, direction) rows at one step: what happens is drawn anew for each hour."""
+        stream = _DRAWS + (step << 32)
+        numbers = uniforms(self.seed, first, count, width(self.events), stream)
         w = draw(self.events, numbers, actual=self.actual)
         return np.hstack([np.zeros((count, self.before)), w])
 

@@ -110,13 +110,13 @@ class Codec:
         held, fleet = self.scenario.feeder.loads.slots, self.scenario.fleet
         shares = len(self.scenario.share_direction_ids)
         columns = [
-            batch.zeta[:, :shares],
+            batch.zeta_at(step)[:, :shares],
             *(_sent(demand, held) for demand in batch.demand_at(step)),
         ]
         if fleet.renewables.ids:
             columns.append(batch.available_at(step))
         if not self.scenario.disturbances.empty:
-            columns.append(batch.zeta[:, shares:])
+            columns.append(batch.zeta_at(step)[:, shares:])
         if fleet.carries:
             brought = start(self.scenario, len(batch)) if carried is None else carried
             before = np.nan_to_num(brought.p_kw, nan=0.0)

@@ -56,5 +56,5 @@ class RuleRecourse:
         """Answer each realization by products."""
         found = np.ones(len(realizations), dtype=bool)
         base = base_setpoints(self._plan, self._time, realizations, found)
-        change = self._rule.answer_kw(realizations.zeta, self._time)
+        change = self._rule.answer_kw(realizations.zeta_at(self._time), self._time)
         return replace(base, p_kw=base.p_kw + change[:, :, None] * self._part)
