@@ -7,7 +7,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
-from gridproof.optimizer.network import feed, topology
+from gridproof.optimizer.network import radiality
 from gridproof.optimizer.partitioning import options as partitioning_options
 from gridproof.optimizer.restoration import options as restoration_options
 
@@ -140,8 +140,8 @@ def test_what_starts_often_leaves_slow_libraries_for_later(module: str) -> None:
 
 
 def test_the_options_name_the_formulations_there_are() -> None:
-    assert tuple(topology.FORMULATIONS) == partitioning_options.FORMULATIONS
-    assert tuple(feed.FORMULATIONS) == restoration_options.FORMULATIONS
+    assert tuple(radiality.FOREST_FORMULATIONS) == partitioning_options.FORMULATIONS
+    assert tuple(radiality.FORMULATIONS) == restoration_options.FORMULATIONS
 
 
 def test_the_rule_sees_a_forbidden_import(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from gridproof.optimizer.network.feed import FeedGraph, add_feed
+from gridproof.optimizer.network.radiality import FeedGraph, add_feed
 from gridproof.optimizer.restoration.distflow import FlowColumns, LineData, add_distflow
 from gridproof.optimizer.restoration.hanging import hanging_edges
 from gridproof.optimizer.restoration.isolation import Isolation
