@@ -98,7 +98,6 @@ def test_a_persistent_program_follows_its_bounds():
     np.testing.assert_allclose(program.row_dual(), [3.0])
     program.set_rows(row, [10.0], [np.inf])
     assert program.run() is Termination.INFEASIBLE
-    assert program.ray() is not None
     program.set_columns(np.array([0]), [0.0], [9.0])
     assert program.run(fresh=True) is Termination.OPTIMAL
     assert program.objective == pytest.approx(9.0 + 3.0)
