@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.campaigns.chunks import Failure, Share, try_chunks
-from gridproof.federation.campaigns.worker import _Work
 from gridproof.federation.campaigns.unfinished import MAX_LOSSES
+from gridproof.federation.campaigns.worker import _Work
 from gridproof.federation.campaigns.workers import Workers
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import load_study
