@@ -40,7 +40,7 @@ __all__ = ["oedisi"]
 
 oedisi = typer.Typer(
     no_args_is_help=True,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     help="Planner and feeder as components of an OEDISI system.",
 )
 _ROLES: tuple[RoleName, ...] = get_args(RoleName)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from gridproof.federation.files import unsigned_zeros
+from gridproof.federation.studies.shipped import list_studies
 from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.scenarios.errors import ConfigError, PlanError, StoreError
 from gridproof.scenarios.plan import Plan
@@ -32,10 +33,18 @@ __all__ = [
     "stdout",
 ]
 
+
+def _study_names(incomplete: str) -> list[str]:
+    """Offer the shell the shipped studies; where none begins so, it completes file names."""
+    return [one.name for one in list_studies() if one.name.startswith(incomplete)]
+
+
 StudyName = Annotated[
     str,
     typer.Argument(
-        metavar="STUDY", help="Name of a shipped study, path of a .toml, or - to read one."
+        metavar="STUDY",
+        help="Name of a shipped study, path of a .toml, or - to read one.",
+        autocompletion=_study_names,
     ),
 ]
 Overrides = Annotated[
