@@ -132,5 +132,5 @@ def test_a_file_system_without_locks_is_told_and_asking_it_is_no_defect(tmp_path
     monkeypatch.setattr("gridproof.federation.records.lock.fcntl.flock", flock)
     (tmp_path / LOCK_NAME).write_text("{}")
     assert writer_at(tmp_path) is None
-    with pytest.raises(StoreError, match="No locks available.*another --out"), writing(tmp_path):
+    with pytest.raises(StoreError, match=r"No locks available.*another --out"), writing(tmp_path):
         pass
