@@ -21,7 +21,7 @@ import pyarrow as pa
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.records.parts import CHUNK_ROWS
 from gridproof.federation.records.profile import Profile
-from gridproof.federation.records.profile_store import encode_profile, keep_profile, read_profile
+from gridproof.federation.records.profile_store import encode_profile, keep_profiles, read_profile
 from gridproof.federation.records.rows import table_of
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import load_study, resolved_text
@@ -64,7 +64,7 @@ def synthesise(folder: Path, rows: int) -> Path:
             profiles[chunk % 4], source.scenario, chunk=chunk, plan_digest=digest,
             fingerprint=study.fingerprint,
         )  # fmt: skip
-        keep_profile(store, chunk, data)
+        keep_profiles(store.root, chunk, (data,), store.tried)
         store.write_part(chunk, one, digest)
     return store.root
 

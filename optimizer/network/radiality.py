@@ -52,7 +52,7 @@ from gridproof.optimizer.network.feed_rows import (
 from gridproof.optimizer.solver.program import Program
 from gridproof.scenarios.arrays import IntArray
 
-__all__ = ["FOREST_FORMULATIONS", "FORMULATIONS", "Feed", "FeedGraph", "add_feed", "add_forest"]
+__all__ = ["FOREST_FORMULATIONS", "FORMULATIONS", "add_feed", "add_forest"]
 
 FORMULATIONS: Mapping[str, AddRows] = MappingProxyType(
     {

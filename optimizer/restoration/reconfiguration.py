@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from gridproof.optimizer.network.bridges import joined
-from gridproof.optimizer.network.radiality import FeedGraph, add_feed
+from gridproof.optimizer.network.feed_rows import FeedGraph
+from gridproof.optimizer.network.radiality import add_feed
 from gridproof.optimizer.restoration.distflow import FlowColumns, LineData, add_distflow
 from gridproof.optimizer.restoration.hanging import hanging_edges
 from gridproof.optimizer.restoration.isolation import Isolation

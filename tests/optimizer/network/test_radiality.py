@@ -19,11 +19,10 @@ import pyomo.environ as pyo
 import pytest
 from gridproof.optimizer.network import feed_rows
 from gridproof.optimizer.network.bridges import ring_of_edge
+from gridproof.optimizer.network.feed_rows import Feed, FeedGraph
 from gridproof.optimizer.network.radiality import (
     FOREST_FORMULATIONS,
     FORMULATIONS,
-    Feed,
-    FeedGraph,
     add_feed,
     add_forest,
 )
