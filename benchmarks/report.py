@@ -47,8 +47,9 @@ def synthesise(folder: Path, rows: int) -> Path:
     store.write("plan.json", (folder / "real" / "plan.json").read_text())
     digest, noise = plan_digest(result.plan), np.random.default_rng(7)
     tables = list(result.store.tables(_columns(result.store), (0, 1, 2, 3)))
+    root, belonging = result.store.root, (source.fingerprint, digest)
     profiles = [
-        read_profile(result.store, (k,), source.scenario, result.plan, digest)[0] for k in range(4)
+        read_profile(root, (k,), source.scenario, result.plan, belonging)[0] for k in range(4)
     ]
     for chunk in range(-(-rows // CHUNK_ROWS)):
         first, count = store.chunk_range(chunk)
