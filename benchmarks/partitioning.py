@@ -14,9 +14,8 @@ from time import perf_counter
 import numpy as np
 from gridproof.federation.studies.study import load_study
 from gridproof.optimizer.network.network import Network
-from gridproof.optimizer.network.topology import FORMULATIONS
 from gridproof.optimizer.partitioning.cutting_plane import CuttingPlaneMaster
-from gridproof.optimizer.partitioning.options import SEPARATIONS, PartitioningOptions
+from gridproof.optimizer.partitioning.options import FORMULATIONS, SEPARATIONS, PartitioningOptions
 from gridproof.optimizer.partitioning.planner import PartitioningPlanner
 from gridproof.optimizer.partitioning.subproblems import VertexSubproblems
 from gridproof.optimizer.solver.decomposition import decompose

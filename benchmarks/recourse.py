@@ -1,8 +1,9 @@
-"""The linear judge and the recourse policies against one warm-started linear program each.
+"""The linear recourse against one warm-started linear program a realization.
 
-Both sides settle the same realizations of the networked IEEE 37 case with the same program,
-kept alive in HiGHS with its last basis, and are timed in one run, interleaved. The judge's
-side includes holding every demand against its coordinates in the set.
+Both sides settle the same realizations of the networked IEEE 37 case with the same program, by
+regions and rays or kept alive in HiGHS with its last basis, and are timed in one run,
+interleaved. The recourse's side includes holding every demand against its coordinates in the
+set, and the set-points themselves.
 
 ``python -m benchmarks.recourse [REALIZATIONS [REPEATS]]``
 """
@@ -14,9 +15,10 @@ from time import perf_counter
 
 import numpy as np
 from gridproof.federation.studies.study import load_study
-from gridproof.optimizer.judge import Certificates, LinearJudge
 from gridproof.optimizer.planner import make_planner
+from gridproof.optimizer.recourse.linear import LinearRecourse
 from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.optimizer.solver.parametric import ParametricProgram
 from gridproof.optimizer.solver.solve_again import LinearProgram
 from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.plan import Plan
@@ -40,8 +42,7 @@ def _planned(level: str, method: str) -> tuple[Scenario, Plan]:
     return study.scenario, planner.plan(study.scenario)
 
 
-def _one_by_one(certificates: Certificates, parameters: FloatArray) -> BoolArray:
-    program = certificates.program
+def _one_by_one(program: ParametricProgram, parameters: FloatArray) -> BoolArray:
     rows, solver = program.form.rows, LinearProgram(program.arrays())
     every, feasible = np.arange(len(rows.lower)), np.zeros(len(parameters), dtype=bool)
     for k, theta in enumerate(parameters):
@@ -51,28 +52,26 @@ def _one_by_one(certificates: Certificates, parameters: FloatArray) -> BoolArray
     return feasible
 
 
-def _judged(level: str, method: str, count: int, repeats: int) -> Row:
+def _answered(level: str, method: str, count: int, repeats: int) -> Row:
     scenario, plan = _planned(level, method)
     realizations = draw(scenario, 1, 0, count)
-    judge, every = LinearJudge(plan, scenario), np.arange(count)
+    recourse, every = LinearRecourse(plan, scenario), np.arange(count)
 
-    def certificates() -> BoolArray:
-        return judge.feasible(realizations)
+    def by_products() -> BoolArray:
+        return recourse.respond(realizations).found
 
     def one_by_one() -> BoolArray:
         feasible = np.ones(count, dtype=bool)
-        for number, island in enumerate(judge.islands):
-            found = judge.certificates(number)
-            if found is None:
-                return np.zeros(count, dtype=bool)
-            feasible &= _one_by_one(found, island.parameters(realizations, every, 0, boxed=True))
+        for island in recourse.islands:
+            program = island.program(boxed=True).program
+            feasible &= _one_by_one(program, island.parameters(realizations, every, 0, boxed=True))
         return feasible
 
-    if not np.array_equal(certificates(), one_by_one()):
-        raise RuntimeError(f"the two judges differ at {level}, {method}; the timing means nothing")
-    share = certificates().mean()
+    if not np.array_equal(by_products(), one_by_one()):
+        raise RuntimeError(f"the two differ at {level}, {method}; the timing means nothing")
+    share = by_products().mean()
     subject = f"±{100 * float(level):.0f} %, {method}, {100 * share:.1f} % feasible"
-    return compare(subject, certificates, one_by_one, units=count, repeats=repeats)
+    return compare(subject, by_products, one_by_one, units=count, repeats=repeats)
 
 
 def _rate(level: str, method: str, count: int) -> str:
@@ -99,9 +98,9 @@ def _rate(level: str, method: str, count: int) -> str:
 
 def run(count: int = 10_000, repeats: int = 3) -> None:
     """Print both tables."""
-    rows = [_judged(level, method, count, repeats) for level in LEVELS for method in METHODS]
-    print(f"Linear judge, {count} realizations, verdicts equal on every one")
-    print(table(rows, "certificates", "one program each"))
+    rows = [_answered(level, method, count, repeats) for level in LEVELS for method in METHODS]
+    print(f"Linear recourse, {count} realizations, found equal on every one")
+    print(table(rows, "regions and rays", "one program each"))
     print(f"\nLinear recourse, twice {count // 2} realizations in batches of 256")
     for level in ALL_LEVELS:
         for method in METHODS:

@@ -21,7 +21,7 @@ import pyarrow as pa
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.records.parts import CHUNK_ROWS
 from gridproof.federation.records.profile import Profile
-from gridproof.federation.records.profile_store import encode_profile, keep_profile, read_profile
+from gridproof.federation.records.profile_store import encode_profile, keep_profiles, read_profile
 from gridproof.federation.records.rows import table_of
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import load_study, resolved_text
@@ -47,8 +47,9 @@ def synthesise(folder: Path, rows: int) -> Path:
     store.write("plan.json", (folder / "real" / "plan.json").read_text())
     digest, noise = plan_digest(result.plan), np.random.default_rng(7)
     tables = list(result.store.tables(_columns(result.store), (0, 1, 2, 3)))
+    root, belonging = result.store.root, (source.fingerprint, digest)
     profiles = [
-        read_profile(result.store, (k,), source.scenario, result.plan, digest)[0] for k in range(4)
+        read_profile(root, (k,), source.scenario, result.plan, belonging)[0] for k in range(4)
     ]
     for chunk in range(-(-rows // CHUNK_ROWS)):
         first, count = store.chunk_range(chunk)
@@ -64,7 +65,7 @@ def synthesise(folder: Path, rows: int) -> Path:
             profiles[chunk % 4], source.scenario, chunk=chunk, plan_digest=digest,
             fingerprint=study.fingerprint,
         )  # fmt: skip
-        keep_profile(store, chunk, data)
+        keep_profiles(store.root, chunk, (data,), store.tried)
         store.write_part(chunk, one, digest)
     return store.root
 

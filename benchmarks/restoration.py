@@ -18,7 +18,7 @@ from gridproof.federation.papers.restoration_sizes import (
     radiality_size,
     solve_row,
 )
-from gridproof.optimizer.network.feed import FORMULATIONS
+from gridproof.optimizer.network.radiality import FORMULATIONS
 from gridproof.optimizer.restoration.planner import RestorationPlanner, build_all_phases
 from gridproof.scenarios.restoration import RestorationCase
 

@@ -16,15 +16,18 @@ result, not an error.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from gridproof.federation.adapters.plan_files import read_plan, refuse_faulty
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.scenarios.errors import ConfigError, StoreError
 from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.plan_file import plan_from_json
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.sampling import sample
 
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["Run", "draw", "load", "plan", "report", "run", "try_plan"]
 
 Overrides = Mapping[str, Any] | Sequence[str]
+SomePlan = Plan | str | Path | Mapping[str, Any]
+"""A plan, the path of its file, or what such a file holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -115,31 +120,33 @@ def draw(study: Study, samples: int, *, first: int = 0) -> Realizations:
     return sample(study.scenario, study.sampler, first, samples)
 
 
-def try_plan(study: Study, plan: Plan, *, samples: int = 500) -> Run:
+def try_plan(study: Study, plan: SomePlan, *, samples: int = 500) -> Run:
     """Try a plan on the first realizations of the study, here and now; nothing is kept on disk.
 
     Parameters
     ----------
     study, plan
-        What is tried, and where.
+        Where, and what is tried: a plan, the path of its file (ours, or one of PowerModelsONM's),
+        or what a plan file holds, as an optimizer of your own may write it.
     samples
         How many realizations.
 
     Raises
     ------
     ConfigError
-        If the plan is not one for the study.
+        If the plan is not one for the study; with every fault.
     """
+    made = _plan_for(study, plan)
     shorter = load_study(study.path, [*study.overrides, f"campaign.samples={samples}"])
     with TemporaryDirectory(prefix="gridproof-") as folder:
-        done = run(shorter, plan=plan, out=Path(folder) / "trial", mode="local")
+        done = run(shorter, plan=made, out=Path(folder) / "trial", mode="local")
         return Run(plan=done.plan, report=done.report, rows=done.frame())
 
 
 def run(
     study: Study,
     *,
-    plan: Plan | None = None,
+    plan: SomePlan | None = None,
     out: str | Path,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -152,7 +159,7 @@ def run(
     Parameters
     ----------
     study, plan
-        What is tried; planned by the study's family if no plan is given.
+        What is tried, as `try_plan` takes it; planned by the study's family if none is given.
     out
         The campaign directory.
     workers, scheduler
@@ -168,7 +175,8 @@ def run(
     from gridproof.federation.campaigns.campaign import run_campaign  # noqa: PLC0415
 
     spread = _spread(workers, scheduler)
-    run_campaign(study, Path(out), mode=mode, plan=plan, spread=spread)
+    made = None if plan is None else _plan_for(study, plan)
+    run_campaign(study, Path(out), mode=mode, plan=made, spread=spread)
     return report(out)
 
 
@@ -196,6 +204,17 @@ def report(out: str | Path) -> Run:
     seed = int(store.study["config"]["campaign"]["seed"])
     told = Report.of(figures, study=str(store.study["name"]), seed=seed)
     return Run(plan=tried, report=told, out=Path(out))
+
+
+def _plan_for(study: Study, plan: SomePlan) -> Plan:
+    if isinstance(plan, Mapping):
+        where, made = "plan", plan_from_json(json.dumps(plan), study.scenario)
+    elif isinstance(plan, (str, Path)):
+        where, made = str(plan), read_plan(Path(plan), study.scenario)
+    else:
+        where, made = "plan", plan
+    refuse_faulty(made, study.scenario, where)
+    return made
 
 
 def _spread(workers: int | None, scheduler: str | None) -> Spread | None:

@@ -113,6 +113,16 @@ class Plan:
                     f"{len(self.der_ids)}"
                 )
 
+    def __repr__(self) -> str:
+        times = len(self.closed)
+        steps = f" at the first of {times} steps" if times > 1 else ""
+        shown = "certified" if self.proof.certified else "not certified"
+        return (
+            f"<Plan {self.family}: {int(self.energized[0].sum())} of {len(self.block_ids)} blocks "
+            f"live, {int(self.closed[0].sum())} of {len(self.switch_ids)} switches closed{steps}, "
+            f"{shown}>"
+        )
+
     def share_of(self, load_ids: Sequence[str]) -> FloatArray:
         """(time, load) share of each load's demand that the plan asks for."""
         share = np.ones((len(self.closed), len(load_ids)))

@@ -65,6 +65,14 @@ class Realizations:
         own = self.zeta_by_step if self.zeta_by_step.size else np.zeros((*self.p_kw.shape[:2], 0))
         object.__setattr__(self, "zeta_by_step", frozen(own, float, (*self.p_kw.shape[:2], -1)))
 
+    def __repr__(self) -> str:
+        which = f" {self.index[0]} to {self.index[-1]}" if len(self) else ""
+        _, steps, loads = self.p_kw.shape[:3]
+        return (
+            f"<Realizations{which}: {len(self)} of {loads} loads at {steps} "
+            f"step{'s' * (steps != 1)}>"
+        )
+
     def __len__(self) -> int:
         return len(self.index)
 

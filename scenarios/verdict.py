@@ -13,7 +13,7 @@ from enum import IntEnum, StrEnum
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray, frozen
 from gridproof.scenarios.carried import Passage
-from gridproof.scenarios.limits import VoltageTest
+from gridproof.scenarios.limits import Limits, VoltageTest
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.restoration_live import damage_margin
 from gridproof.scenarios.scenario import Scenario
@@ -27,6 +27,7 @@ __all__ = [
     "breaches",
     "judge",
     "kinds_of",
+    "least_margin",
 ]
 
 DELIVERY_TOLERANCE = 1e-3
@@ -119,6 +120,29 @@ class Verdicts:
     def take(self, rows: slice | IntArray | BoolArray) -> Verdicts:
         """Return a stretch of the batch, some positions in their order, or where a mask is true."""
         return Verdicts(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+
+def least_margin(margin: FloatArray, limits: Limits) -> FloatArray:
+    """Return how far inside its limits a state is, all kinds on one scale.
+
+    ``min_k (margin_k + tolerance) / scale_k``: below 0 exactly where `judge` says *violated*. A
+    voltage margin is scaled by half the band, the others are shares of a rating already.
+
+    Parameters
+    ----------
+    margin
+        (..., kind) worst margin of each `MarginKind` in its order.
+    limits
+        Supplies the band and the tolerance.
+
+    Returns
+    -------
+    FloatArray
+        (...,); NaN where a margin is, since nothing was solved there.
+    """
+    half_band = (limits.v_max_pu - limits.v_min_pu) / 2.0
+    scale = [half_band if kind is MarginKind.VOLTAGE else 1.0 for kind in MarginKind]
+    return np.asarray(((np.asarray(margin) + limits.tolerance) / scale).min(axis=-1))
 
 
 def judge(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.costs import counted_costs
 from gridproof.scenarios.feeder import (
     Buses,
@@ -25,6 +26,8 @@ from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.sets import Box
+from gridproof.simulator.islands import live_phases
+from gridproof.simulator.linear.flow import FlowSolution, LinearFlow
 from gridproof.simulator.opendss.engine_thread import on_engine_thread
 
 
@@ -198,3 +201,47 @@ def tiny_scenario() -> Callable[..., Scenario]:
 def tiny_plan() -> Callable[..., Plan]:
     """Factory of hand-made plans for a tiny scenario."""
     return _plan
+
+
+def _solve_feeder(
+    feeder: Feeder,
+    *,
+    held: Mapping[str, float] | None = None,
+    load_model: Sequence[LoadModel] | None = None,
+) -> FlowSolution:
+    """Solve a feeder as its file has it, at nominal load.
+
+    ``held`` names each balanced source's bus and magnitude (pu), held at the bus; the feeder's own,
+    behind their impedances, if not given. Switches are in the file's state.
+    """
+    behind: dict[int, tuple[FloatArray, FloatArray]] = {}
+    if held is None:
+        at = feeder.sources.bus.tolist()
+        magnitudes = dict(zip(at, feeder.sources.v_pu.tolist(), strict=True))
+        impedances = zip(feeder.sources.r_ohm, feeder.sources.x_ohm, strict=True)
+        behind = dict(zip(at, impedances, strict=True))
+    else:
+        magnitudes = {feeder.buses.ids.index(bus): v for bus, v in held.items()}
+    seeds = np.zeros((len(feeder.buses.ids), 3), bool)
+    seeds[list(magnitudes)] = True
+    live = live_phases(feeder, feeder.lines.closed, seeds)
+    places = [(bus, phase) for bus in magnitudes for phase in range(3)]
+    flow = LinearFlow(
+        feeder,
+        feeder.lines.closed,
+        live,
+        places,
+        feeder.loads.model if load_model is None else load_model,
+        behind=behind,
+    )
+    return flow.solve(
+        feeder.loads.p_kw,
+        feeder.loads.q_kvar,
+        np.zeros((2, *seeds.shape)),
+        np.array([magnitudes[bus] for bus, _ in places]),
+    )
+
+
+@pytest.fixture(scope="session")
+def solve_feeder() -> Callable[..., FlowSolution]:
+    return _solve_feeder

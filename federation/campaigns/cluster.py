@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from gridproof.federation.campaigns.chunks import Failure, OtherVersions, Share, try_chunks
 from gridproof.federation.campaigns.cluster_workers import ClusterWorkers
-from gridproof.federation.campaigns.workers import MAX_LOSSES
-from gridproof.federation.records.keeper import Keeper, Tally
+from gridproof.federation.campaigns.unfinished import Unfinished
+from gridproof.federation.records.keeper import Tally
 from gridproof.federation.records.parts import EncodedPart
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import Study
 from gridproof.scenarios.errors import ConfigError, DeadlinePassed, FederateLost
 from gridproof.scenarios.plan import Plan
-from gridproof.scenarios.plan_file import plan_to_json
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -89,18 +87,15 @@ class DaskCluster:
         """
         wait_s = study.config.federation.join_deadline_s
         with _client(self.address, wait_s) as client:
-            mode = f"dask {self.address}"
-            keeper = Keeper(store=store, scenario=study.scenario, mode=mode, watch=progress)
-            finished = keeper.begin(plan)
-            share = Share.of(store.read("study.json") or "", plan_to_json(plan))
+            left = Unfinished.of(study, store, plan, mode=f"dask {self.address}", progress=progress)
             try:
-                _Tasks(self, client, share, keeper, wait_s).run(store.missing(finished))
+                _Tasks(self, client, left, wait_s).run()
             except _lost_errors() as error:
                 gone = FederateLost(_gone(self.address, store))
-                keeper.record_failure(gone)
+                left.keeper.record_failure(gone)
                 raise gone from error
             except BaseException as error:
-                keeper.record_failure(error)
+                left.keeper.record_failure(error)
                 raise
 
 
@@ -128,21 +123,19 @@ class _Tasks:
     """Keeps the cluster busy, and no more than that: results wait in its memory."""
 
     def __init__(
-        self, cluster: DaskCluster, client: Client, share: Share, keeper: Keeper, wait_s: float
+        self, cluster: DaskCluster, client: Client, left: Unfinished, wait_s: float
     ) -> None:
         self._address, self._client, self._wait_s = cluster.address, client, wait_s
-        self._share, self._keeper = share, keeper
-        self._pending, self._tries = deque[int](), dict[tuple[int, ...], int]()
+        self._left, self._keeper = left, left.keeper
         self._running: dict[Future, tuple[int, ...]] = {}
         self._pinned: dict[Future, Sequence[str]] = {}
-        self._workers = ClusterWorkers(client, share, cluster.tell)
+        self._workers = ClusterWorkers(client, left.share, cluster.tell)
         self._served_s = time.monotonic()
 
-    def run(self, chunks: Sequence[int]) -> None:
+    def run(self) -> None:
         """Return when every chunk is kept."""
-        self._pending.extend(chunks)
         try:
-            while self._pending or self._running:
+            while self._left or self._running:
                 self._look()
                 self._submit()
                 time.sleep(_LOOK_EVERY_S)
@@ -168,7 +161,7 @@ class _Tasks:
                 group = self._running.pop(future)  # nobody it may go to is left
                 del self._pinned[future]
                 future.cancel(force=True)
-                self._pending.extendleft(reversed(group))
+                self._left.put_back(group)
 
     def _submit(self) -> None:
         """Keep tasks at hand; some without any worker, since a cluster that adapts asks for them.
@@ -179,14 +172,12 @@ class _Tasks:
         if choice is not None and not choice:
             return
         at_hand = _AT_HAND * max(1, len(self._workers.usable))
-        while self._pending and len(self._running) < at_hand:
-            size = min(_LARGEST_GROUP, -(-len(self._pending) // at_hand))
-            group = tuple(self._pending.popleft() for _ in range(min(size, len(self._pending))))
-            self._send(group)
+        while self._left and len(self._running) < at_hand:
+            self._send(self._left.take(min(_LARGEST_GROUP, -(-len(self._left) // at_hand))))
 
     def _send(self, group: tuple[int, ...]) -> None:
         choice = self._workers.choice
-        future = self._client.submit(try_group, self._share, group, pure=False, workers=choice)
+        future = self._client.submit(try_group, self._left.share, group, pure=False, workers=choice)
         self._running[future] = group
         if choice is not None:
             self._pinned[future] = choice
@@ -214,20 +205,19 @@ class _Tasks:
         future.release()
         if isinstance(result, _Refused):
             self._workers.leave_out(result.address, result.reason)
-            self._pending.extendleft(reversed(group))
+            self._left.put_back(group)
             return
         if isinstance(result, Failure):
             self._again(group, result)
             return
         for part in result:
             self._keeper.keep(part)
-        self._drop_surplus()
+        self._left.drop_surplus()
 
     def _once_more(self, group: tuple[int, ...]) -> bool:
         """Put a group back that came to a worker nobody had asked yet; false if too often."""
-        self._tries[group] = self._tries.get(group, 0) + 1
-        self._pending.extendleft(reversed(group))
-        return self._tries[group] < MAX_LOSSES
+        self._left.put_back(group)
+        return not self._left.given_up(group)
 
     @staticmethod
     def _given_up(group: tuple[int, ...], error: BaseException | None) -> FederateLost:
@@ -236,16 +226,9 @@ class _Tasks:
             "parts are whole: mend what ended its workers, and resume"
         )
 
-    def _drop_surplus(self) -> None:
-        """Forget chunks beyond the last that counts, once a stopping rule has decided."""
-        needed = self._keeper.stopper.needed
-        if self._pending and self._pending[-1] >= needed:
-            self._pending = deque(chunk for chunk in self._pending if chunk < needed)
-
     def _again(self, group: tuple[int, ...], failure: Failure) -> None:
         """Send a group again whose federation could not go on; raise what is nobody's luck."""
-        self._tries[group] = self._tries.get(group, 0) + 1
-        if not failure.of_federation or self._tries[group] >= MAX_LOSSES:
+        if not failure.of_federation or self._left.given_up(group):
             raise failure.error(f"a worker at chunks {group[0]} to {group[-1]}")
         self._send(group)
 

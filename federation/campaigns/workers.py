@@ -13,26 +13,23 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from gridproof.federation.campaigns.chunks import Failure, Share
+from gridproof.federation.campaigns.unfinished import MAX_LOSSES, Unfinished
 from gridproof.federation.campaigns.worker import main
-from gridproof.federation.records.keeper import Keeper, Tally
+from gridproof.federation.records.keeper import Tally
 from gridproof.federation.records.parts import EncodedPart
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import Study
 from gridproof.scenarios.errors import ConfigError, FederateLost
 from gridproof.scenarios.plan import Plan
-from gridproof.scenarios.plan_file import plan_to_json
 
-__all__ = ["MAX_LOSSES", "Workers"]
-
-MAX_LOSSES = 3
-"""Workers that may be lost at one chunk before the campaign gives up."""
+__all__ = ["Workers"]
 
 _LOOK_EVERY_S, _GRACE_S = 0.2, 5.0
 _SPAWN = multiprocessing.get_context("spawn")
@@ -78,15 +75,12 @@ class Workers:
         BaseException
             What a worker raised, if it is no failure of its federation.
         """
-        mode = f"{self.count} workers"
-        keeper = Keeper(store=store, scenario=study.scenario, mode=mode, watch=progress)
-        finished = keeper.begin(plan)
-        share = Share.of(store.read("study.json") or "", plan_to_json(plan))
-        pool = _Pool(self, study, share, keeper, store.missing(finished))
+        left = Unfinished.of(study, store, plan, mode=f"{self.count} workers", progress=progress)
+        pool = _Pool(self, study, left)
         try:
             pool.run()
         except BaseException as error:
-            keeper.record_failure(error)
+            left.keeper.record_failure(error)
             raise
         finally:
             pool.end()
@@ -156,13 +150,9 @@ class _Worker:
 class _Pool:
     """Gives chunks to workers and takes parts from them."""
 
-    def __init__(
-        self, workers: Workers, study: Study, share: Share, keeper: Keeper, chunks: Sequence[int]
-    ) -> None:
+    def __init__(self, workers: Workers, study: Study, left: Unfinished) -> None:
         federation = study.config.federation
-        self._workers, self._share, self._keeper = workers, share, keeper
-        self._pending = deque(chunks)
-        self._losses: dict[int, int] = {}
+        self._workers, self._left, self._keeper = workers, left, left.keeper
         self._crew: list[_Worker] = []
         self._said: _Said = SimpleQueue()
         self._idle_s = min(10.0, federation.step_deadline_s / 2.0)
@@ -170,7 +160,7 @@ class _Pool:
 
     def run(self) -> None:
         """Return when every chunk is kept."""
-        while self._pending or any(worker.given for worker in self._crew):
+        while self._left or any(worker.given for worker in self._crew):
             self._staff()
             self._give()
             self._listen(_LOOK_EVERY_S)
@@ -189,9 +179,9 @@ class _Pool:
 
     def _staff(self) -> None:
         """Start workers while there is a chunk for each."""
-        open_chunks = len(self._pending) + sum(len(worker.given) for worker in self._crew)
+        open_chunks = len(self._left) + sum(len(worker.given) for worker in self._crew)
         while len(self._crew) < min(self._workers.count, open_chunks):
-            self._crew.append(_Worker(self._share, self._idle_s, self._said))
+            self._crew.append(_Worker(self._left.share, self._idle_s, self._said))
             if self._workers.started is not None:
                 self._workers.started(self._crew[-1].pid)
 
@@ -199,9 +189,10 @@ class _Pool:
         """Keep everybody at work, with a second chunk at hand while there is plenty."""
         for most in (1, 2):
             for worker in self._crew:
-                plenty = most == 1 or len(self._pending) >= len(self._crew)
-                if len(worker.given) < most and self._pending and plenty:
-                    worker.give(self._pending.popleft())
+                plenty = most == 1 or len(self._left) >= len(self._crew)
+                if len(worker.given) < most and plenty:
+                    for chunk in self._left.take():
+                        worker.give(chunk)
 
     def _listen(self, timeout_s: float) -> None:
         """Hear all that was said, waiting for the first; miss who was silent for too long."""
@@ -220,7 +211,7 @@ class _Pool:
         worker.heard_s = time.monotonic()
         if isinstance(said, EncodedPart):
             self._keeper.keep(said)
-            self._drop_surplus()
+            self._left.drop_surplus()
             worker.given.remove(said.chunk)
         elif isinstance(said, Failure):
             if not said.of_federation:
@@ -231,24 +222,17 @@ class _Pool:
         else:
             self._keeper.saw(*said)
 
-    def _drop_surplus(self) -> None:
-        """Forget chunks beyond the last that counts, once a stopping rule has decided."""
-        needed = self._keeper.stopper.needed
-        if self._pending and self._pending[-1] >= needed:
-            self._pending = deque(chunk for chunk in self._pending if chunk < needed)
-
     def _lost(self, worker: _Worker) -> None:
         """Take its chunks back; give up on a chunk that too many were lost at."""
         self._crew.remove(worker)
         ended = worker.reap(0.0 if worker.why else _GRACE_S)
         for chunk in worker.given:
             self._keeper.forget(chunk)
-        self._pending.extendleft(reversed(worker.given))
+        self._left.put_back(worker.given)
         if not worker.given:
             return
         at = worker.given[0]
-        self._losses[at] = self._losses.get(at, 0) + 1
-        if self._losses[at] >= MAX_LOSSES:
+        if self._left.given_up(at):
             raise FederateLost(
                 f"{MAX_LOSSES} workers were lost at chunk {at}, the last one "
                 f"{worker.why or ended}; finished parts are whole: mend what ended them, and resume"

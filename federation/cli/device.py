@@ -12,7 +12,7 @@ __all__ = ["device"]
 
 device = typer.Typer(
     no_args_is_help=True,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     help="DERs as devices of their own: an emulator, and a look at one.",
 )
 

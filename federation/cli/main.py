@@ -103,9 +103,8 @@ app = typer.Typer(
     name="gridproof",
     cls=_Program,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     help="Plan a distribution grid's resilience and try the plan against AC physics.",
 )
 

@@ -21,12 +21,13 @@ from gridproof.federation.adapters.oedisi import (
     read_static_inputs,
 )
 from gridproof.federation.adapters.oedisi_states import OedisiStates
+from gridproof.federation.adapters.plan_files import read_plan, refuse_faulty
 from gridproof.federation.campaigns.study_jobs import (
     make_feeder_job,
     make_planner_job,
     session_settings,
 )
-from gridproof.federation.cli.options import Overrides, StudyName, note, read_plan, refuse_faulty
+from gridproof.federation.cli.options import Overrides, StudyName, note
 from gridproof.federation.cli.run import Role
 from gridproof.federation.files import write_result
 from gridproof.federation.members.jobs import FeederJob, PlannerJob
@@ -39,7 +40,7 @@ __all__ = ["oedisi"]
 
 oedisi = typer.Typer(
     no_args_is_help=True,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     help="Planner and feeder as components of an OEDISI system.",
 )
 _ROLES: tuple[RoleName, ...] = get_args(RoleName)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from gridproof.federation.adapters.onm import is_onm, plan_from_onm
-from gridproof.federation.files import read_text, unsigned_zeros
+from gridproof.federation.files import unsigned_zeros
+from gridproof.federation.studies.shipped import list_studies
 from gridproof.optimizer.partitioning.options import PartitioningOptions
-from gridproof.scenarios.audit import audit
 from gridproof.scenarios.errors import ConfigError, PlanError, StoreError
 from gridproof.scenarios.plan import Plan
-from gridproof.scenarios.plan_file import plan_from_json
 from gridproof.scenarios.scenario import Scenario
 from rich.console import Console
 
@@ -31,16 +29,22 @@ __all__ = [
     "keeping",
     "note",
     "print_json",
-    "read_plan",
-    "refuse_faulty",
     "refuse_why",
     "stdout",
 ]
 
+
+def _study_names(incomplete: str) -> list[str]:
+    """Offer the shell the shipped studies; where none begins so, it completes file names."""
+    return [one.name for one in list_studies() if one.name.startswith(incomplete)]
+
+
 StudyName = Annotated[
     str,
     typer.Argument(
-        metavar="STUDY", help="Name of a shipped study, path of a .toml, or - to read one."
+        metavar="STUDY",
+        help="Name of a shipped study, path of a .toml, or - to read one.",
+        autocompletion=_study_names,
     ),
 ]
 Overrides = Annotated[
@@ -99,46 +103,6 @@ def keeping(root: Path) -> Iterator[None]:
 def print_json(value: Mapping[str, Any]) -> None:
     """Print the one JSON object of a command."""
     typer.echo(json.dumps(unsigned_zeros(value), indent=2, allow_nan=False))
-
-
-def read_plan(path: Path, scenario: Scenario) -> Plan:
-    """Read a plan file: our own format, or one of PowerModelsONM's.
-
-    Raises
-    ------
-    ConfigError
-        If it cannot be read or does not fit the study; every fault is listed.
-    """
-    try:
-        text = read_text(path)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(
-            f"{path}: cannot be read: {reason}; give a plan that `gridproof plan --out` wrote"
-        ) from error
-    if _is_onm(text):
-        return plan_from_onm(text, scenario, str(path))
-    return plan_from_json(text, scenario, str(path))
-
-
-def _is_onm(text: str) -> bool:
-    try:
-        return is_onm(json.loads(text))
-    except ValueError:
-        return False  # `plan_from_json` says what is wrong with it
-
-
-def refuse_faulty(plan: Plan, scenario: Scenario, path: Path) -> None:
-    """Refuse to try a plan that is not one.
-
-    Raises
-    ------
-    ConfigError
-        With every fault of the graph audit.
-    """
-    faults: Sequence[str] = audit(plan, scenario)
-    if faults:
-        raise ConfigError([f"{path}: {fault}" for fault in faults])
 
 
 def refuse_why(name: str, family: str) -> None:

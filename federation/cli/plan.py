@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from gridproof.federation.adapters.plan_files import read_plan
 from gridproof.federation.campaigns.progress import watching_plan
 from gridproof.federation.cli.options import (
     AsJson,
@@ -16,7 +17,6 @@ from gridproof.federation.cli.options import (
     ask_why,
     note,
     print_json,
-    read_plan,
     refuse_why,
     stdout,
 )

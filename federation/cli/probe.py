@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from gridproof.federation.adapters.plan_files import read_plan, refuse_faulty
 from gridproof.federation.cli.options import (
     AsJson,
     Overrides,
     PlanFile,
     print_json,
-    read_plan,
-    refuse_faulty,
     stdout,
 )
 from gridproof.federation.inquiries.probe import Target, ask_adversary, ask_rare

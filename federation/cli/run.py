@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from gridproof.federation.adapters.plan_files import read_plan, refuse_faulty
 from gridproof.federation.campaigns.campaign import Spread, run_campaign
 from gridproof.federation.campaigns.cluster import DaskCluster
 from gridproof.federation.campaigns.progress import CampaignBar, watching_campaign
@@ -30,8 +31,6 @@ from gridproof.federation.cli.options import (
     StudyName,
     device_entry,
     note,
-    read_plan,
-    refuse_faulty,
 )
 from gridproof.federation.cli.show import show
 from gridproof.federation.members.launch import (

@@ -19,19 +19,18 @@ from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations, realize
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.snapshot import Snapshots
-from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts
+from gridproof.scenarios.verdict import Outcome, Verdicts, least_margin
 from gridproof.simulator.engine import Engine
 
-__all__ = ["LimitState", "least_margin"]
+__all__ = ["LimitState", "lost_or_least"]
 
 
 class LimitState:
     """Margin of a plan as a function of the set's coordinates.
 
-    ``g(ζ) = min_k (margin_k(ζ) + tolerance) / scale_k``, so that ``g < 0`` exactly where the
-    judge says *violated* (or *not mended*). A voltage margin is scaled by half the band, the
-    others are shares of a rating already. Where nothing could be solved, or no re-dispatch
-    exists, ``g = -inf``.
+    ``g(ζ)`` is the `scenarios.verdict.least_margin`, so that ``g < 0`` exactly where the judge
+    says *violated* (or *not mended*). Where nothing could be solved, or no re-dispatch exists,
+    ``g = -inf``.
 
     Parameters
     ----------
@@ -100,13 +99,11 @@ class LimitState:
         return np.concatenate(parts) if parts else np.zeros(0)
 
     def _least(self, verdicts: Verdicts) -> FloatArray:
-        least = least_margin(verdicts.margin, self._scenario.limits)
+        least = lost_or_least(verdicts.margin, self._scenario.limits)
         return np.asarray(np.where(verdicts.outcome == Outcome.ERRED, np.inf, least))
 
 
-def least_margin(margin: FloatArray, limits: Limits) -> FloatArray:
-    """(realization,) least scaled margin of (realization, kind) margins; NaN ones are lost."""
-    scale = np.ones(len(MarginKind))
-    scale[list(MarginKind).index(MarginKind.VOLTAGE)] = (limits.v_max_pu - limits.v_min_pu) / 2
-    scaled = (margin + limits.tolerance) / scale
-    return np.asarray(np.where(np.isnan(scaled), -np.inf, scaled).min(axis=1))
+def lost_or_least(margin: FloatArray, limits: Limits) -> FloatArray:
+    """(realization,) `least_margin` of (realization, kind) margins; ``-inf`` where it is NaN."""
+    least = least_margin(margin, limits)
+    return np.asarray(np.where(np.isnan(least), -np.inf, least))

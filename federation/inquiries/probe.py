@@ -16,7 +16,7 @@ import numpy as np
 from gridproof.federation.config.foreign import FOREIGN
 from gridproof.federation.files import json_text
 from gridproof.federation.inquiries.adversary import worst_realization
-from gridproof.federation.inquiries.limit_state import LimitState, least_margin
+from gridproof.federation.inquiries.limit_state import LimitState, lost_or_least
 from gridproof.federation.inquiries.rare import RareEvent, subset_simulation
 from gridproof.federation.records.answers import ADVERSARY, RARE
 from gridproof.federation.records.keeper import stored_plan
@@ -260,7 +260,7 @@ def _monte_carlo(target: Target) -> dict[str, Any] | None:
     for table in store.tables(["index", "outcome", *names], chunks):
         judged = np.array([name != "erred" for name in table.column("outcome").to_pylist()])
         margin = np.stack([table.column(name).to_numpy().astype(float) for name in names], axis=1)
-        g = np.where(judged, least_margin(margin, target.study.scenario.limits), np.inf)
+        g = np.where(judged, lost_or_least(margin, target.study.scenario.limits), np.inf)
         count += int(judged.sum())
         place = int(g.argmin())
         if g[place] < least:

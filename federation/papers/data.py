@@ -119,14 +119,6 @@ class PaperData(Section):
                 )
         return self
 
-    def plan_rows(self, key: str) -> PlanRows:
-        """Plans of a key."""
-        return next(rows for rows in self.plans if rows.key == key)
-
-    def of_table(self, table: Table) -> tuple[CampaignRows, ...]:
-        """Campaigns of a table."""
-        return tuple(rows for rows in self.campaigns if rows.table == table)
-
 
 def paper_names() -> tuple[str, ...]:
     """Names of the publications whose studies are shipped."""

@@ -34,7 +34,7 @@ from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.reports.storm_summary import storm_summary
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.federation.wording import decimals
-from gridproof.optimizer.network.feed import FORMULATIONS
+from gridproof.optimizer.network.radiality import FORMULATIONS
 from gridproof.scenarios.damage import StormDamage
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.restoration import RestorationCase

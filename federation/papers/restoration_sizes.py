@@ -10,7 +10,8 @@ from gridproof.federation.papers.networks.mv_network import (
     draw_failures,
     generate_network,
 )
-from gridproof.optimizer.network.feed import FORMULATIONS, FeedGraph, add_feed
+from gridproof.optimizer.network.feed_rows import FeedGraph
+from gridproof.optimizer.network.radiality import FORMULATIONS, add_feed
 from gridproof.optimizer.restoration.isolation import isolate
 from gridproof.optimizer.restoration.options import RestorationOptions
 from gridproof.optimizer.restoration.planner import RestorationPlanner, build_all_phases

@@ -12,6 +12,7 @@ import errno
 import json
 import os
 import platform
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +31,8 @@ __all__ = ["LOCK_NAME", "may_be_abandoned", "writer_at", "writing"]
 
 LOCK_NAME = "writer.lock"
 _PATIENCE_S = 0.2
+_CAREFUL = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""Follow no link, and wait for nobody at the other end of a pipe."""
 
 
 @contextmanager
@@ -72,13 +75,15 @@ def writer_at(root: Path) -> dict[str, Any] | None:
     """
     path = root / LOCK_NAME
     try:
-        handle = os.open(path, os.O_RDONLY)
+        handle = _open(path, os.O_RDONLY)
     except OSError:
         return None
     try:
         if fcntl is None or _take(handle, shared=True):
             return None
         return _read(path)
+    except OSError:
+        return None  # no locks in this file system, so nobody could have written either
     finally:
         os.close(handle)
 
@@ -97,10 +102,19 @@ def may_be_abandoned(root: Path) -> bool:
     return not path.exists() or _read(path).get("host") in (None, platform.node())
 
 
+def _open(path: Path, flags: int) -> int:
+    """Open the lock file itself: what a link in its place points to is somebody else's."""
+    handle = os.open(path, flags | _CAREFUL, 0o644)
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return handle
+    os.close(handle)
+    raise OSError(errno.EINVAL, "not a plain file", str(path))
+
+
 def _locked(path: Path) -> int | None:
     """Open and lock the file; None if another process holds it."""
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = _open(path, os.O_RDWR | os.O_CREAT)
         try:
             if fcntl is None:
                 return handle
@@ -138,7 +152,7 @@ def _take(handle: int, *, shared: bool = False) -> bool:
 
 def _same(handle: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(handle), path.stat())
+        return os.path.samestat(os.fstat(handle), path.lstat())
     except FileNotFoundError:
         return False
 

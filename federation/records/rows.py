@@ -23,7 +23,6 @@ __all__ = [
     "STEP",
     "counted",
     "joint_outcome",
-    "outcome_counts",
     "row_schema",
     "table_of",
     "with_kinds",
@@ -219,14 +218,6 @@ def counted(codes: IntArray) -> dict[Outcome, int]:
     """Count outcomes by their codes."""
     numbers = np.bincount(codes, minlength=max(Outcome) + 1)
     return {kind: int(numbers[kind]) for kind in Outcome}
-
-
-def outcome_counts(column: pa.ChunkedArray) -> dict[Outcome, int]:
-    """Count the outcomes of an ``outcome`` column, by name, whatever its codes."""
-    counts = dict.fromkeys(Outcome, 0)
-    for entry in column.value_counts().to_pylist():
-        counts[Outcome[entry["values"].upper()]] += entry["counts"]
-    return counts
 
 
 def _row_sums(values: FloatArray) -> FloatArray:

@@ -27,7 +27,7 @@ from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.errors import StoreError
 from gridproof.scenarios.plan import Plan, plan_digest
 from gridproof.scenarios.scenario import Scenario
-from gridproof.scenarios.verdict import MarginKind, Outcome
+from gridproof.scenarios.verdict import MarginKind, Outcome, least_margin
 
 __all__ = [
     "WORST",
@@ -38,7 +38,6 @@ __all__ = [
     "breach_table",
     "gather",
     "read_out",
-    "relative_margins",
 ]
 
 WORST = 10
@@ -197,17 +196,6 @@ def _plan_facts(store: CampaignStore, plan: Plan, scenario: Scenario) -> dict[st
     return facts if why is None else {**facts, "why": why}
 
 
-def relative_margins(scenario: Scenario, margins: Mapping[str, Any]) -> Any:
-    """Least margin over all kinds, voltage as a share of half its band; NaN if unsolved."""
-    limits = scenario.limits
-    half = (limits.v_max_pu - limits.v_min_pu) / 2.0
-    scaled = [
-        np.asarray(margins[kind.value], float) / (half if kind is MarginKind.VOLTAGE else 1.0)
-        for kind in MarginKind
-    ]
-    return np.min(scaled, axis=0)
-
-
 class Listing:
     """One pass over the rows: running counts and the few realizations worth listing."""
 
@@ -234,8 +222,8 @@ class Listing:
         for kind, listed in self._first.items():
             if len(listed) < WORST // 2:
                 listed.extend(index[outcome == kind][: WORST // 2 - len(listed)].tolist())
-        margins = {k.value: table.column(f"margin_{k.value}").to_numpy() for k in MarginKind}
-        relative = relative_margins(self._scenario, margins)
+        margins = [table.column(f"margin_{kind.value}").to_numpy() for kind in MarginKind]
+        relative = least_margin(np.stack(margins, axis=1), self._scenario.limits)
         relative[np.isin(outcome, _UNSOLVED) | ~np.isfinite(relative)] = np.inf
         least = np.argsort(relative, kind="stable")[:WORST]
         found = [(float(relative[k]), int(index[k])) for k in least if relative[k] < np.inf]
@@ -297,7 +285,7 @@ def _with_failures(row: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
     failed = [place for place in places if place["margin"] < -scenario.limits.tolerance]
     return {
         **row,
-        "relative": float(relative_margins(scenario, margins)),
+        "relative": float(least_margin(np.array([*margins.values()]), scenario.limits)),
         "failed": failed,
         "places": places,
     }

@@ -20,7 +20,6 @@ __all__ = [
     "distribution_band",
     "feasible_share",
     "lower_tail_mean",
-    "outcome_shares",
     "quantile",
     "quantile_interval",
     "quantile_rank",
@@ -103,12 +102,6 @@ def feasible_share(counts: Mapping[Outcome, int], confidence: float = 0.95) -> S
     """
     trials = sum(counts.values()) - counts.get(Outcome.ERRED, 0)
     return share_of(counts.get(Outcome.FEASIBLE, 0), trials, confidence)
-
-
-def outcome_shares(counts: Mapping[Outcome, int], confidence: float = 0.95) -> dict[Outcome, Share]:
-    """Share of every outcome among all realizations, each with its own exact interval."""
-    trials = sum(counts.values())
-    return {kind: share_of(counts.get(kind, 0), trials, confidence) for kind in Outcome}
 
 
 def quantile_rank(level: float, count: int) -> int:

@@ -98,6 +98,14 @@ class Study:
     foreign: ForeignPlanner | None = None
     overrides: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        feeder, steps = self.scenario.feeder, len(self.scenario.hours)
+        return (
+            f"<Study {self.name}: {len(feeder.buses.ids)} buses in {len(feeder.blocks.ids)} "
+            f"blocks, {len(feeder.switch_ids)} switches, {len(self.scenario.ders.ids)} DERs, "
+            f"{steps} step{'s' * (steps != 1)}, {self.config.campaign.samples} realizations>"
+        )
+
     @property
     def steps(self) -> tuple[int, ...]:
         """Steps of the plan that are tried, a campaign each."""

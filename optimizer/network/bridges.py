@@ -1,18 +1,42 @@
-"""Which edges of a graph lie on a ring: only they can close a loop."""
+"""What holds a graph together: components, and the edges that lie on rings.
+
+By `scipy.sparse.csgraph`, because restoration's networks have hundreds of nodes; on the few
+blocks of a plan `scenarios.graph` is faster, and spares a process the import.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-from gridproof.scenarios.arrays import IntArray
+from gridproof.scenarios.arrays import BoolArray, IntArray
+from gridproof.scenarios.graph import connected_components
+from scipy import sparse
 
-__all__ = ["ring_of_edge"]
+__all__ = ["joined", "ring_of_edge"]
+
+
+def joined(size: int, ends: IntArray) -> IntArray:
+    """(node,) component of each node; numbered in order of their first nodes.
+
+    Parameters
+    ----------
+    size
+        Number of nodes.
+    ends
+        (edge, 2) nodes.
+    """
+    order = np.argsort(ends[:, 0], kind="stable")
+    until = np.searchsorted(ends[order, 0], np.arange(size + 1))
+    link = sparse.csr_array((np.ones(len(ends)), ends[order, 1], until), shape=(size, size))
+    _, label = sparse.csgraph.connected_components(link, directed=False)
+    return np.asarray(label, np.int64)
 
 
 def ring_of_edge(size: int, ends: IntArray) -> IntArray:
     """Name the ring component of each edge of a multigraph; -1 for a bridge.
 
     Two edges have one name if nodes on rings connect them without a bridge (a connected
-    component of the graph less its bridges). Lowest-link search, in time linear in the graph.
+    component of the graph less its bridges). Names go by first nodes. Lowest-link search, in
+    time linear in the graph.
 
     Parameters
     ----------
@@ -25,27 +49,15 @@ def ring_of_edge(size: int, ends: IntArray) -> IntArray:
     for k, (i, j) in enumerate(ends.tolist()):
         touching[i].append((k, j))
         touching[j].append((k, i))
-    bridge = _bridges(touching, len(ends))
-    name, named = np.full(len(ends), -1, np.int64), 0
-    label = np.full(size, -1, np.int64)
-    for start in range(size):
-        if label[start] >= 0:
-            continue
-        label[start], stack, met = named, [start], False
-        while stack:
-            node = stack.pop()
-            for k, neighbour in touching[node]:
-                if bridge[k]:
-                    continue
-                name[k], met = named, True
-                if label[neighbour] < 0:
-                    label[neighbour] = named
-                    stack.append(neighbour)
-        named += met
+    on_ring = ~_bridges(touching, len(ends))
+    rings = ends[on_ring]
+    label = connected_components(size, rings[:, 0], rings[:, 1])
+    name = np.full(len(ends), -1, np.int64)
+    _, name[on_ring] = np.unique(label[rings[:, 0]], return_inverse=True)
     return name
 
 
-def _bridges(touching: list[list[tuple[int, int]]], edges: int) -> np.ndarray:
+def _bridges(touching: list[list[tuple[int, int]]], edges: int) -> BoolArray:
     """(edge,) true where removing the edge parts its component."""
     entered = [-1] * len(touching)
     low = [0] * len(touching)

@@ -34,7 +34,7 @@ from itertools import combinations
 from typing import Any
 
 import pyomo.environ as pyo
-from gridproof.optimizer.network.topology import BlockGraph
+from gridproof.optimizer.partitioning.topology import BlockGraph
 
 _Palette = dict[int, tuple[tuple[int, ...], tuple[int, ...]]]
 

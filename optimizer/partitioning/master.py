@@ -12,12 +12,12 @@ from gridproof.optimizer.network.devices import add_base_setpoints, add_redispat
 from gridproof.optimizer.network.first_stage import FirstStage
 from gridproof.optimizer.network.flow import add_flow, flow_reach
 from gridproof.optimizer.network.network import Network
-from gridproof.optimizer.network.topology import BlockGraph, add_radiality
 from gridproof.optimizer.partitioning.blocks import (
     add_block_energisation,
     add_grid_forming_coloring,
 )
 from gridproof.optimizer.partitioning.options import PartitioningOptions
+from gridproof.optimizer.partitioning.topology import BlockGraph, add_radiality
 from gridproof.optimizer.solver.pyomo_model import solve
 from gridproof.optimizer.solver.solve import Answer
 from gridproof.scenarios.arrays import FloatArray

@@ -19,7 +19,7 @@ SEPARATIONS = ("auto", "enumeration", "dual_milp", "affine")
 """Means of separation by name; see `optimizer.separation.islands`."""
 
 FORMULATIONS = ("multi_commodity", "single_commodity", "directed_local_flow")
-"""Radiality formulations by name; `optimizer.network.topology` has what each adds."""
+"""Radiality formulations by name; `optimizer.network.radiality` has what each adds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

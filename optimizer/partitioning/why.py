@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from gridproof.optimizer.network.first_stage import FirstStage
 from gridproof.optimizer.network.network import Network
-from gridproof.optimizer.network.topology import BlockGraph
 from gridproof.optimizer.partitioning.master import PartitioningMaster
 from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.optimizer.partitioning.shortfalls import Elastic, Shortfall, least_shortfalls
+from gridproof.optimizer.partitioning.topology import BlockGraph
 from gridproof.optimizer.separation.islands import IslandSeparation
 from gridproof.optimizer.separation.region import Region
 from gridproof.optimizer.solver.decomposition import decompose

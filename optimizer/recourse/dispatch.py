@@ -35,7 +35,7 @@ from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 if TYPE_CHECKING:
     from gridproof.optimizer.network.first_stage import FirstStage
 
-__all__ = ["Dispatch", "DispatchLimits", "Dispatched"]
+__all__ = ["Dispatch", "Dispatched"]
 
 _KINDS = len(MARGINS)
 _COST = 1e-3  # what all moves cost, against the worth of a kind's margin
@@ -56,7 +56,7 @@ class Dispatched(NamedTuple):
     margins: FloatArray
 
 
-class DispatchLimits:
+class _DispatchLimits:
     """The limits of one island as rows over its controls.
 
     Parameters
@@ -66,8 +66,6 @@ class DispatchLimits:
     direction
         (deviation, parameter) how parameters in [-1, 1] move the demand; limits that cannot
         bind there are left out. None: parameters are the deviations themselves, unbounded.
-    shifted
-        Margin by which corrections may move a limit and still find it among the rows.
 
     Attributes
     ----------
@@ -87,8 +85,6 @@ class DispatchLimits:
         stage: FirstStage,
         state: IslandState,
         direction: FloatArray | None,
-        *,
-        shifted: float = _SHIFTED,
     ) -> None:
         self.direction = np.eye(state.w.of_d.shape[1]) if direction is None else direction
         self.reach = np.inf if direction is None else 1.0
@@ -99,7 +95,7 @@ class DispatchLimits:
             side
             for limit in island_limits(network, stage, state)
             for side in _sides(
-                limit.within(self.box, self._drift(limit) + shifted * limit.scale, ENOUGH)
+                limit.within(self.box, self._drift(limit) + _SHIFTED * limit.scale, ENOUGH)
             )
         ]
 
@@ -128,7 +124,7 @@ class Dispatch:
     Parameters
     ----------
     network, stage, state, direction
-        As `DispatchLimits` has them.
+        As `_DispatchLimits` has them.
     """
 
     def __init__(
@@ -139,7 +135,7 @@ class Dispatch:
         direction: FloatArray | None = None,
     ) -> None:
         self._network, self._stage, self.state = network, stage, state
-        self._limits = DispatchLimits(network, stage, state, direction)
+        self._limits = _DispatchLimits(network, stage, state, direction)
         self.measured: Measured = measured_at(network, state)
         self.program = self._program()
 

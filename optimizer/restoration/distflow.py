@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from gridproof.optimizer.network.feed import Feed
+from gridproof.optimizer.network.feed_rows import Feed
 from gridproof.optimizer.solver.program import Program
 from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.restoration import RestorationCase

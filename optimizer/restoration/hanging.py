@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from gridproof.optimizer.network.bridges import ring_of_edge
+from gridproof.optimizer.network.bridges import joined, ring_of_edge
 from gridproof.scenarios.arrays import BoolArray, IntArray
-from scipy import sparse
 
 __all__ = ["hanging_edges"]
 
@@ -27,9 +26,8 @@ def hanging_edges(size: int, ends: IntArray, roots: IntArray) -> BoolArray:
         Nodes where a source may be.
     """
     ring = ring_of_edge(size, ends) >= 0
-    inside = ends[ring]
-    link = sparse.csr_array((np.ones(len(inside)), tuple(inside.T)), shape=(size, size))
-    count, label = sparse.csgraph.connected_components(link, directed=False)
+    label = joined(size, ends[ring])
+    count = int(label.max(initial=-1)) + 1
     rooted = np.zeros(count, bool)
     rooted[label[roots]] = True
     bridges = np.flatnonzero(~ring)

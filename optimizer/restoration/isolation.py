@@ -21,9 +21,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from gridproof.optimizer.network.bridges import joined
 from gridproof.scenarios.arrays import BoolArray, IntArray
 from gridproof.scenarios.restoration import RestorationCase
-from scipy import sparse
 
 __all__ = ["Isolation", "isolate"]
 
@@ -189,7 +189,4 @@ def _supplied(case: RestorationCase, closed: BoolArray, damaged: BoolArray) -> B
 
 
 def _labels(case: RestorationCase, kept: BoolArray) -> IntArray:
-    size, ends = len(case.feeder.buses.ids), case.ends[kept]
-    link = sparse.csr_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(size, size))
-    _, label = sparse.csgraph.connected_components(link, directed=False)
-    return np.asarray(label, np.int64)
+    return joined(len(case.feeder.buses.ids), case.ends[kept])

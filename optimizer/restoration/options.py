@@ -10,7 +10,7 @@ from dataclasses import dataclass
 __all__ = ["FORMULATIONS", "RestorationOptions"]
 
 FORMULATIONS = ("directed_local_flow", "multi_commodity", "single_commodity", "parent_child")
-"""Radiality formulations by name; `optimizer.network.feed` has what each adds."""
+"""Radiality formulations by name; `optimizer.network.radiality` has what each adds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

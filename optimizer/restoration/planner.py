@@ -26,7 +26,8 @@ from time import perf_counter
 from types import MappingProxyType
 
 import numpy as np
-from gridproof.optimizer.network.feed import FeedGraph, add_feed
+from gridproof.optimizer.network.feed_rows import FeedGraph
+from gridproof.optimizer.network.radiality import add_feed
 from gridproof.optimizer.restoration.damage import (
     StateColumns,
     add_cascade,

@@ -11,7 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from gridproof.optimizer.network.feed import FeedGraph, add_feed
+from gridproof.optimizer.network.bridges import joined
+from gridproof.optimizer.network.feed_rows import FeedGraph
+from gridproof.optimizer.network.radiality import add_feed
 from gridproof.optimizer.restoration.distflow import FlowColumns, LineData, add_distflow
 from gridproof.optimizer.restoration.hanging import hanging_edges
 from gridproof.optimizer.restoration.isolation import Isolation
@@ -20,7 +22,6 @@ from gridproof.optimizer.solver.program import Program
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.proof import Proof
 from gridproof.scenarios.restoration import RestorationCase, RestorationPlan
-from scipy import sparse
 
 __all__ = [
     "ReconfigurationColumns",
@@ -86,7 +87,7 @@ def build_reconfiguration(
     buses, switches, frozen = _parts(case, isolation, keep_live=keep_live)
     place = np.full(len(safe), -1, np.int64)
     place[buses] = np.arange(len(buses))
-    block = _blocks(len(buses), place[case.ends[frozen]])
+    block = joined(len(buses), place[case.ends[frozen]])
     was = isolation.closed[2][switches]
     closed = m.columns(len(switches), integer=True)
     energized = m.columns(int(block.max(initial=-1)) + 1)
@@ -150,12 +151,6 @@ def _parts(
         moves &= ~(closed & isolation.energized[2][case.ends].all(axis=1))
     stays = inside & ~moves & closed
     return np.flatnonzero(safe), np.flatnonzero(moves), np.flatnonzero(stays)
-
-
-def _blocks(size: int, ends: IntArray) -> IntArray:
-    link = sparse.csr_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(size, size))
-    _, label = sparse.csgraph.connected_components(link, directed=False)
-    return np.asarray(label, np.int64)
 
 
 def _charge_switching(m: Program, case: RestorationCase, closed: IntArray, was: BoolArray) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
+from gridproof.optimizer.network.bridges import joined
 from gridproof.optimizer.restoration.isolation import Isolation
 from gridproof.optimizer.restoration.reconfiguration import ReconfigurationColumns
 from gridproof.optimizer.solver.solve import Arrays, solve_arrays
@@ -101,10 +102,8 @@ def _zones(case: RestorationCase, isolation: Isolation) -> IntArray:
     """(bus,) what closed lines hold together, feeder by feeder; -1 where lost or a substation."""
     safe, ends = isolation.available[2] & ~case.substation, case.ends
     kept = isolation.closed[2] & safe[ends].all(axis=1)
-    size = len(safe)
-    link = sparse.csr_array((np.ones(int(kept.sum())), tuple(ends[kept].T)), shape=(size, size))
-    _, label = sparse.csgraph.connected_components(link, directed=False)
-    zone = np.full(size, -1, np.int64)
+    label = joined(len(safe), ends[kept])
+    zone = np.full(len(safe), -1, np.int64)
     _, zone[safe] = np.unique(label[safe], return_inverse=True)
     return zone
 

@@ -35,9 +35,6 @@ class Atlas:
         self._guard = np.zeros((parameters + 1, 0, 0))
         self._x = np.zeros((parameters + 1, 0, columns))
 
-    def __len__(self) -> int:
-        return len(self._status)
-
     def status(self, number: int) -> Statuses:
         """Statuses of a region's basis."""
         return self._status[number]
@@ -75,10 +72,6 @@ class Atlas:
         """(1 + parameter,) constant and slope of one guard of a region."""
         place = int(np.flatnonzero(self._side[number] == side)[0])
         return np.asarray(self._guard[:, number, place])
-
-    def rule(self, number: int) -> tuple[FloatArray, FloatArray]:
-        """Constant (column,) and slope (column, parameter) of a region's solution."""
-        return self._x[0, number].copy(), self._x[1:, number].T.copy()
 
     def solutions(self, at: IntArray, theta: FloatArray) -> FloatArray:
         """(sample, column) solution of each sample's region."""

@@ -141,7 +141,7 @@ class LinearForm:
         guard = np.concatenate([value[low], -value[high]])
         guard[:, 0] += np.concatenate([-self.low[basic][low], self.high[basic][high]])
         side = np.concatenate([2 * basic[low], 2 * basic[high] + 1])
-        kept = self.may_fail(guard)
+        kept = self._may_fail(guard)
         return Region(
             constant=x[:, 0],
             slope=x[:, 1:],
@@ -203,7 +203,7 @@ class LinearForm:
         """Values of the nonbasic variables at θ = 0."""
         return np.where(status[off] < 0, self.low[off], self.high[off])
 
-    def may_fail(self, guard: FloatArray) -> BoolArray:
+    def _may_fail(self, guard: FloatArray) -> BoolArray:
         """Tell which (guard, 1 + parameter) can be negative within the parameters' reach."""
         with np.errstate(invalid="ignore"):
             swing = np.where(guard[:, 1:] == 0.0, 0.0, np.abs(guard[:, 1:]) * self.reach)

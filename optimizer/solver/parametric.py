@@ -29,7 +29,7 @@ from gridproof.scenarios.proof import Termination
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-__all__ = ["ParametricProgram", "Rows", "Settled", "Solutions"]
+__all__ = ["ParametricProgram", "Rows", "Solutions"]
 
 _INSIDE = 1e-9
 """How far a basic variable may lie outside its bounds in a region that still counts."""
@@ -48,26 +48,6 @@ class Solutions:
 
     found: BoolArray
     x: FloatArray
-
-
-@dataclass(slots=True, kw_only=True)
-class Settled:
-    """How answers came about, counted since the program was built.
-
-    Attributes
-    ----------
-    by_region, by_ray
-        By products alone.
-    by_solver
-        By a run of HiGHS, where steps went round in a circle.
-    steps
-        Taken by all of them together.
-    """
-
-    by_region: int = 0
-    by_ray: int = 0
-    by_solver: int = 0
-    steps: int = 0
 
 
 class ParametricProgram:
@@ -102,12 +82,6 @@ class ParametricProgram:
         self._tree: Any = None
         self._rays = np.zeros((0, 1 + parameters))
         self._solver: LinearProgram | None = None
-        self.settled = Settled()
-
-    @property
-    def regions(self) -> int:
-        """Critical regions and steps between them that are known by now."""
-        return len(self._atlas)
 
     def arrays(self) -> Arrays:
         """Return the program at parameter 0, as a solver reads it."""
@@ -174,22 +148,6 @@ class ParametricProgram:
             refuted |= value < -_REFUTES
         return refuted
 
-    def rules(self) -> list[tuple[FloatArray, FloatArray]]:
-        """Solutions ``constant + slope @ θ`` of all regions that a learnt point ended in."""
-        return [self._atlas.rule(number) for number in np.unique(self._start).tolist()]
-
-    def feasible(self, parameters: FloatArray) -> BoolArray:
-        """Tell for (sample, parameter) programs whether they have a solution."""
-        found = np.zeros(len(parameters), dtype=bool)
-        for first in range(0, len(parameters), _AT_ONCE):
-            theta = parameters[first : first + _AT_ONCE]
-            where = self._settle(theta)
-            found[first : first + _AT_ONCE] = where >= 0
-            for k in np.flatnonzero(where == LOST).tolist():
-                found[first + k] = self._solve(self._moves(theta[k])) is not None
-            self._atlas.trim()
-        return found
-
     def answer_moved(self, theta: FloatArray, moved: FloatArray) -> FloatArray | None:
         """Answer one program whose rows are moved besides.
 
@@ -231,9 +189,6 @@ class ParametricProgram:
         where = np.full(len(theta), REFUTED)
         left = np.flatnonzero(~self.refuted(theta))
         where[left], _, _ = self._walk(theta[left], self._starts(theta[left]))
-        self.settled.by_region += int((where >= 0).sum())
-        self.settled.by_ray += int((where == REFUTED).sum())
-        self.settled.by_solver += int((where == LOST).sum())
         return where
 
     def _starts(self, theta: FloatArray) -> IntArray:
@@ -284,7 +239,6 @@ class ParametricProgram:
             on = following >= 0
             at[left[on]] = following[on]
             left = left[on]
-            self.settled.steps += len(left)
         return where, at, last
 
     def _moves(self, theta: FloatArray) -> FloatArray:

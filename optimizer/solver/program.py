@@ -15,7 +15,7 @@ from gridproof.scenarios.arrays import FloatArray, IntArray
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-__all__ = ["Program"]
+__all__ = ["Program", "Term"]
 
 Term = tuple[Any, IntArray]
 """A coefficient (number, one per row, or a sparse matrix of rows by columns) and columns."""
@@ -29,6 +29,8 @@ class Program:
         self.height = 0
         self.constant = 0.0
         self.family: dict[str, int] = {}
+        self._names: list[tuple[str, int]] = []
+        self._row_names: list[tuple[str, int]] = []
         self._lower: list[FloatArray] = []
         self._upper: list[FloatArray] = []
         self._cost: list[FloatArray] = []
@@ -48,13 +50,15 @@ class Program:
         upper: ArrayLike = 1.0,
         cost: ArrayLike = 0.0,
         integer: bool = False,
+        name: str = "column",
     ) -> IntArray:
-        """Add ``count`` columns and return their positions."""
+        """Add ``count`` columns and return their positions; calls with one name add up."""
         spread = [np.broadcast_to(np.asarray(v, float), (count,)) for v in (lower, upper, cost)]
         self._lower.append(spread[0])
         self._upper.append(spread[1])
         self._cost.append(spread[2])
         self._integer.append(np.full(count, integer))
+        self._names.append((name, count))
         first, self.size = self.size, self.size + count
         return np.arange(first, self.size, dtype=np.int64)
 
@@ -87,6 +91,7 @@ class Program:
                 self._entries.append((own, columns, value))
         for bound, kept in ((lower, self._row_lower), (upper, self._row_upper)):
             kept.append(np.broadcast_to(np.asarray(bound, float), (count,)))
+        self._row_names.append((name, count))
         self.height += count
         self.family[name] = self.family.get(name, 0) + count
 
@@ -101,6 +106,24 @@ class Program:
     def whole(self, columns: IntArray) -> None:
         """Ask for whole values of columns added as continuous."""
         self._whole.append(columns)
+
+    def names(self) -> tuple[list[str], list[str]]:
+        """Return the family of each column and of each row."""
+        columns, rows = (
+            [name for name, count in named for _ in range(count)]
+            for named in (self._names, self._row_names)
+        )
+        return columns, rows
+
+    def terms(self) -> list[list[tuple[int, float]]]:
+        """Return (column, coefficient) of each row, as stated."""
+        stated: list[list[tuple[int, float]]] = [[] for _ in range(self.height)]
+        for rows, columns, data in self._entries:
+            for row, column, value in zip(
+                rows.tolist(), columns.tolist(), data.tolist(), strict=True
+            ):
+                stated[row].append((column, value))
+        return stated
 
     def arrays(self) -> Arrays:
         """Put the program together; entries at one place add up."""

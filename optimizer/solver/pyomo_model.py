@@ -6,18 +6,67 @@ process that only tries a plan need not spend.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+import pyomo.environ as pyo
+from gridproof.optimizer.solver.program import Program
 from gridproof.optimizer.solver.solve import Answer, Arrays, solve_arrays
 from gridproof.scenarios.proof import Termination
 from pyomo.common.errors import InfeasibleConstraintException
+from pyomo.core.expr.numeric_expr import LinearExpression
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 from scipy import sparse
 
-__all__ = ["compile_model", "solve"]
+__all__ = ["add_program", "compile_model", "solve"]
+
+
+def add_program(b: Any, program: Program, given: Sequence[Any]) -> None:
+    """State a program on a Pyomo block: its columns by family, its rows in ``b.rows``.
+
+    Parameters
+    ----------
+    b
+        Model or block that receives them.
+    program
+        Columns and rows; costs are not taken over.
+    given
+        What stands for the first columns: variables that the model has already.
+    """
+    arrays, stated = program.arrays(), program.terms()
+    columns, rows = program.names()
+    variables = list(given)
+    own: dict[str, list[int]] = {}
+    for k in range(len(variables), program.size):
+        own.setdefault(columns[k], []).append(k)
+    made: dict[int, Any] = {}
+    for name, positions in own.items():
+        family = pyo.Var(range(len(positions)))
+        b.add_component(name, family)
+        for variable, k in zip(family.values(), positions, strict=True):
+            variable.setlb(_bound(arrays.lower[k]))
+            variable.setub(_bound(arrays.upper[k]))
+            variable.domain = pyo.Integers if arrays.integer[k] else pyo.Reals
+            made[k] = variable
+    variables += [made[k] for k in range(len(variables), program.size)]
+    b.rows = pyo.Block()
+    families = {name: pyo.ConstraintList() for name in dict.fromkeys(rows)}
+    for name, family in families.items():
+        b.rows.add_component(name, family)
+    for k, name in enumerate(rows):
+        body = LinearExpression(
+            linear_coefs=[value for _, value in stated[k]],
+            linear_vars=[variables[column] for column, _ in stated[k]],
+        )
+        low, high = _bound(arrays.row_lower[k]), _bound(arrays.row_upper[k])
+        families[name].add(body == high if low == high else (low, body, high))
+
+
+def _bound(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def compile_model(model: Any) -> Arrays:

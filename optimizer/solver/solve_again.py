@@ -159,11 +159,6 @@ class LinearProgram:
         """(row,) duals of the last run."""
         return np.asarray(self._highs.getSolution().row_dual, dtype=float)
 
-    def ray(self) -> FloatArray | None:
-        """(row,) Farkas ray of an infeasible run; None where HiGHS has none."""
-        _, exists, values = self._highs.getDualRay()
-        return np.asarray(values, dtype=float) if exists else None
-
     def basis(self) -> tuple[IntArray, IntArray]:
         """(column,) and (row,) statuses: -1 at lower bound, +1 at upper, 0 basic."""
         basis = self._highs.getBasis()

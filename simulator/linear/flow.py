@@ -11,11 +11,10 @@ import scipy.sparse as sp
 from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.feeder import Connection, Feeder, LoadModel
 from gridproof.scenarios.lindist import DELTA_ACTIVE, DELTA_REACTIVE, PAIR_W, load_shares
-from gridproof.simulator.islands import live_phases
 from gridproof.simulator.linear.network import LinearNetwork
 from gridproof.simulator.linear.unknowns import KVA_PER_UNIT
 
-__all__ = ["FlowSolution", "LinearFlow", "solve_feeder"]
+__all__ = ["FlowSolution", "LinearFlow"]
 
 _STEP_TOLERANCE = 1e-12  # largest change of w that ends the iteration over load models, pu
 _MOST_STEPS = 60
@@ -181,57 +180,6 @@ class LinearFlow:
         power = np.hypot(solution.line_kw, solution.line_kvar)
         carries = power > 0.0
         return np.asarray(np.divide(power, lower, out=np.zeros_like(power), where=carries))
-
-
-def solve_feeder(
-    feeder: Feeder,
-    *,
-    held: Mapping[str, float] | None = None,
-    load_model: Sequence[LoadModel] | None = None,
-) -> FlowSolution:
-    """Solve a feeder as its file has it, at nominal load.
-
-    Parameters
-    ----------
-    feeder
-        Switches are in the file's state.
-    held
-        Bus id and magnitude (pu) of each balanced source, held at the bus; the feeder's own,
-        behind their impedances, if not given.
-    load_model
-        Model of every load; the file's if not given.
-
-    Raises
-    ------
-    EngineError
-        If what the held buses reach is not a tree.
-    """
-    behind: dict[int, tuple[FloatArray, FloatArray]] = {}
-    if held is None:
-        at = feeder.sources.bus.tolist()
-        magnitudes = dict(zip(at, feeder.sources.v_pu.tolist(), strict=True))
-        impedances = zip(feeder.sources.r_ohm, feeder.sources.x_ohm, strict=True)
-        behind = dict(zip(at, impedances, strict=True))
-    else:
-        magnitudes = {feeder.buses.ids.index(bus): v for bus, v in held.items()}
-    seeds = np.zeros((len(feeder.buses.ids), 3), bool)
-    seeds[list(magnitudes)] = True
-    live = live_phases(feeder, feeder.lines.closed, seeds)
-    places = [(bus, phase) for bus in magnitudes for phase in range(3)]
-    flow = LinearFlow(
-        feeder,
-        feeder.lines.closed,
-        live,
-        places,
-        feeder.loads.model if load_model is None else load_model,
-        behind=behind,
-    )
-    return flow.solve(
-        feeder.loads.p_kw,
-        feeder.loads.q_kvar,
-        np.zeros((2, *seeds.shape)),
-        np.array([magnitudes[bus] for bus, _ in places]),
-    )
 
 
 def _sparse(entries: list[tuple[int, int, float]], shape: tuple[int, int]) -> sp.csr_array:

@@ -10,7 +10,7 @@ from typing import Any
 import highspy
 import pyomo.environ as pyo
 import pytest
-from gridproof.optimizer.network.topology import BlockGraph
+from gridproof.optimizer.partitioning.topology import BlockGraph
 
 _OPTIMAL, _INFEASIBLE = highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kInfeasible
 

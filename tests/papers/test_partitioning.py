@@ -120,7 +120,8 @@ def test_the_crossed_table_speaks_of_the_same_realizations(quarter) -> None:
 def test_the_nominal_plan_does_not_follow_the_level(quarter, tmp_path: Path) -> None:
     data = _at(load_paper("partitioning"), 25.0)
     nominal = next(row for row in quarter[2].plans if row.rows.key == "nominal")
-    robust = data.plan_rows("robust").model_copy(update={"levels_percent": (0.0,), "printed": {}})
+    robust = next(rows for rows in data.plans if rows.key == "robust")
+    robust = robust.model_copy(update={"levels_percent": (0.0,), "printed": {}})
     certain = run_paper(
         data.model_copy(update={"plans": (robust,), "campaigns": ()}),
         tmp_path,

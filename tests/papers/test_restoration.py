@@ -17,7 +17,7 @@ from gridproof.federation.papers.restoration_sizes import (
     solve_row,
 )
 from gridproof.federation.papers.restoration_tables import restoration_pictures, restoration_tables
-from gridproof.optimizer.network.feed import FORMULATIONS
+from gridproof.optimizer.network.radiality import FORMULATIONS
 from typer.testing import CliRunner
 
 

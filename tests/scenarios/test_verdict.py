@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gridproof.scenarios.limits import Limits, VoltageTest
 from gridproof.scenarios.snapshot import Snapshots
-from gridproof.scenarios.verdict import DELIVERY_TOLERANCE, MarginKind, Outcome, judge
+from gridproof.scenarios.verdict import DELIVERY_TOLERANCE, MarginKind, Outcome, judge, least_margin
 
 KINDS = list(MarginKind)
 
@@ -128,6 +128,31 @@ def test_tolerance_is_the_only_allowance(case):
     assert inside.outcome.tolist() == [Outcome.FEASIBLE]
     assert inside.margin[0, 0] < 0.0  # the margin is not rounded up
     assert outside.outcome.tolist() == [Outcome.VIOLATED]
+
+
+@pytest.mark.parametrize("name", ["v_pu", "current_a"])
+def test_the_least_margin_is_below_zero_where_the_judge_says_violated(name, case):
+    scenario, plan = case
+    edge = {"v_pu": 0.95, "current_a": scenario.feeder.lines.rating_a[0]}[name]
+    unit = {"v_pu": -1.0, "current_a": edge}[name]
+    for past, outcome in ((0.9e-6, Outcome.FEASIBLE), (1.1e-6, Outcome.VIOLATED)):
+        result = verdict(scenario, plan, **{name: {(0, 0): edge + past * unit}})
+        (least,) = least_margin(result.margin, scenario.limits)
+        assert result.outcome.tolist() == [outcome]
+        assert (least < 0.0) == (outcome is Outcome.VIOLATED)
+        assert abs(least) < 1e-5
+
+
+def test_the_least_margin_has_all_kinds_on_one_scale(case):
+    limits = case[0].limits
+    margin = np.full((4, len(KINDS)), np.inf)
+    voltage, current = KINDS.index(MarginKind.VOLTAGE), KINDS.index(MarginKind.CURRENT)
+    margin[0, [voltage, current]] = 0.02, 0.41  # 40 % of half the band
+    margin[1, [voltage, current]] = 0.02, 0.39
+    margin[2, [voltage, current]] = np.nan, 0.5
+    expected = [0.4 + 2e-5, 0.39 + 1e-6, np.nan, np.inf]
+    np.testing.assert_allclose(least_margin(margin, limits), expected, rtol=1e-12)
+    assert least_margin(margin[0], limits) == pytest.approx(expected[0])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ import numpy as np
 import opendssdirect
 import pytest
 from gridproof.scenarios.feeder import Connection
-from gridproof.simulator.linear.flow import solve_feeder
 from gridproof.simulator.opendss.engine_thread import on_engine_thread
 from winding_cases import OTHERS, PAIRS
 
@@ -56,7 +55,7 @@ def solve_ac(path: Path) -> Solved:
 
 
 @pytest.mark.parametrize("name", [*PAIRS, *OTHERS])
-def test_powers_and_voltages_are_those_of_opendss(winding_feeder, name):
+def test_powers_and_voltages_are_those_of_opendss(winding_feeder, name, solve_feeder):
     feeder = winding_feeder(name)
     truth, found = solve_ac(Path(feeder.path)), solve_feeder(feeder)
     assert found.converged
@@ -76,7 +75,7 @@ def test_powers_and_voltages_are_those_of_opendss(winding_feeder, name):
 
 
 @pytest.mark.parametrize("name", [name for name in PAIRS if name.endswith("loaded")])
-def test_an_earthed_far_side_has_the_magnitudes_of_opendss(winding_feeder, name):
+def test_an_earthed_far_side_has_the_magnitudes_of_opendss(winding_feeder, name, solve_feeder):
     feeder = winding_feeder(name)
     if feeder.transformers.to_connection[0] is Connection.DELTA:
         v = solve_ac(Path(feeder.path)).v
@@ -96,7 +95,7 @@ def test_the_cases_would_show_a_bank_that_takes_no_zero_sequence(winding_feeder)
     assert np.abs(source.real - without).max() > 20 * 1e-3 * without.sum()
 
 
-def test_a_current_that_finds_no_way_back_is_no_solution(winding_feeder, tmp_path):
+def test_a_current_that_finds_no_way_back_is_no_solution(winding_feeder, tmp_path, solve_feeder):
     from gridproof.simulator.reader.feeder import read_feeder
 
     text = Path(winding_feeder("yd-unit-lag-loaded").path).read_text()

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.campaigns.chunks import Failure, Share, try_chunks
+from gridproof.federation.campaigns.unfinished import MAX_LOSSES
 from gridproof.federation.campaigns.worker import _Work
-from gridproof.federation.campaigns.workers import MAX_LOSSES, Workers
+from gridproof.federation.campaigns.workers import Workers
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import load_study
 from gridproof.scenarios.errors import (
@@ -244,6 +245,7 @@ import os, pickle, signal, struct, sys, time
 from types import SimpleNamespace as Names
 from unittest.mock import Mock
 from gridproof.federation.campaigns import workers
+from gridproof.federation.campaigns.unfinished import Unfinished
 from gridproof.federation.records.parts import EncodedPart
 
 def stops(how, pipe, *_):
@@ -263,7 +265,9 @@ if __name__ == "__main__":
     workers.main = {"killed": killed, "hangs": hangs}[sys.argv[1]]
     waits = Names(step_deadline_s={"killed": 30.0, "hangs": 1.5}[sys.argv[1]], join_deadline_s=1.0)
     study = Names(config=Names(federation=waits))
-    pool = workers._Pool(workers.Workers(count=1), study, None, Mock(), [0])
+    keeper = Mock()
+    keeper.stopper.needed = 1
+    pool = workers._Pool(workers.Workers(count=1), study, Unfinished(keeper, None, [0]))
     try:
         pool.run()
     finally:

@@ -7,8 +7,10 @@ import pytest
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.cli.main import app
 from gridproof.federation.inquiries.probe import Target, ask_adversary, ask_rare
+from gridproof.federation.records.scenario_store import stored_scenario
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.records.summary import campaign_summary
+from gridproof.federation.reports.data import gather
 from gridproof.federation.studies.study import load_study
 from gridproof.scenarios.errors import ConfigError, StoreError
 from typer.testing import CliRunner
@@ -36,6 +38,10 @@ def test_the_search_ends_at_or_below_the_least_that_was_drawn(tried):
     assert answer["evaluations"] <= 301
     assert answer["monte_carlo"]["realizations"] == 300
     assert answer["least_margin"] <= answer["monte_carlo"]["least_margin"]
+    store = CampaignStore.open(tried.out)
+    listed = gather(store, stored_scenario(store)).worst[0]
+    assert listed["index"] == answer["monte_carlo"]["index"]
+    assert listed["relative"] == answer["monte_carlo"]["least_margin"]
     assert answer["outcome"] == "violated"
     assert answer["zeta"] == {"lb": 1.0, "lc": 1.0}
     assert answer["at_corner"]

@@ -1,5 +1,6 @@
 """One writer at a time, and a lock nobody can leave behind."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -98,4 +99,38 @@ def test_asking_who_writes_never_keeps_a_writer_out(tmp_path):
 def test_a_file_in_the_way(tmp_path):
     (tmp_path / "c").write_text("")
     with pytest.raises(StoreError, match="cannot hold a campaign"), writing(tmp_path / "c"):
+        pass
+
+
+@pytest.mark.parametrize("made", ["link", "dangling", "pipe", "folder"])
+def test_what_stands_in_the_place_of_the_lock_is_left_alone(tmp_path, made):
+    """Written through a link, the lock would be another file's end; a pipe keeps one waiting."""
+    out, other = tmp_path / "c", tmp_path / "other"
+    out.mkdir()
+    place = out / LOCK_NAME
+    if made == "pipe":
+        os.mkfifo(place)
+    elif made == "folder":
+        place.mkdir()
+    else:
+        place.symlink_to(other)
+    if made == "link":
+        other.write_text("somebody's")
+    with pytest.raises(StoreError, match=rf"cannot hold a campaign .*{LOCK_NAME}"), writing(out):
+        pass
+    assert writer_at(out) is None
+    assert place.is_symlink() or place.exists()
+    assert other.exists() == (made == "link")
+    if made == "link":
+        assert other.read_text() == "somebody's"
+
+
+def test_a_file_system_without_locks_is_told_and_asking_it_is_no_defect(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("gridproof.federation.records.lock.fcntl.flock", flock)
+    (tmp_path / LOCK_NAME).write_text("{}")
+    assert writer_at(tmp_path) is None
+    with pytest.raises(StoreError, match=r"No locks available.*another --out"), writing(tmp_path):
         pass

@@ -43,9 +43,6 @@ def test_batches_and_their_order_change_no_byte(scenario, plan, made_up_batch):
     whole = filled(scenario, plan, [made_up_batch(scenario, plan, 0, 300)])
     parts = [made_up_batch(scenario, plan, first, 50) for first in (200, 0, 250, 100, 50, 150)]
     assert encoded(filled(scenario, plan, parts), scenario) == encoded(whole, scenario)
-    halves = [filled(scenario, plan, parts[:3]), filled(scenario, plan, parts[3:])]
-    halves[0].merge(halves[1])
-    assert encoded(halves[0], scenario) == encoded(whole, scenario)
 
 
 def test_numbers_are_those_of_all_voltages_at_once(scenario, plan, made_up_batch):

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 from gridproof.federation.records.environment import environment_record
 from gridproof.federation.records.parts import CHUNK_ROWS
-from gridproof.federation.records.rows import outcome_counts
 from gridproof.federation.records.sink import CampaignSink
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.records.summary import campaign_summary
@@ -327,11 +326,3 @@ def test_a_killed_writer_leaves_a_whole_part_or_none(whole, tmp_path, plan):
             assert store.part_path(0).read_bytes() == expected
         create(store.root)  # taking it up clears what the killed writer left
         assert not list(store.root.rglob("*.tmp"))
-
-
-def test_counts_go_by_name_not_by_code(whole):
-    store = CampaignStore.open(whole)
-    (first,) = list(store.tables(["outcome"], [0]))
-    counts = outcome_counts(first.column("outcome"))
-    names = first.column("outcome").to_pylist()
-    assert counts == {outcome: names.count(outcome.name.lower()) for outcome in Outcome}

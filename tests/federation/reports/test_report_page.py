@@ -174,7 +174,7 @@ def test_the_worst_are_the_worst_and_say_where(out, store, scenario):
     half = (scenario.limits.v_max_pu - scenario.limits.v_min_pu) / 2
     margins = np.stack(
         [
-            column(store, f"margin_{kind.value}").astype(float)
+            (column(store, f"margin_{kind.value}").astype(float) + scenario.limits.tolerance)
             / (half if kind is MarginKind.VOLTAGE else 1.0)
             for kind in MarginKind
         ]

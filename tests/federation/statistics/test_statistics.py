@@ -7,7 +7,6 @@ from gridproof.federation.statistics.shares import (
     clopper_pearson,
     feasible_share,
     lower_tail_mean,
-    outcome_shares,
     quantile,
     share_of,
 )
@@ -78,7 +77,6 @@ def test_erred_counts_neither_way():
     counts = {Outcome.FEASIBLE: 6, Outcome.VIOLATED: 2, Outcome.ERRED: 12}
     share = feasible_share(counts)
     assert (share.count, share.trials) == (6, 8)
-    assert outcome_shares(counts)[Outcome.ERRED].value == 0.6
 
 
 def test_quantile_is_the_inverse_of_the_empirical_distribution():

@@ -6,11 +6,12 @@ from itertools import product
 
 import pyomo.environ as pyo
 import pytest
-from gridproof.optimizer.network.topology import FORMULATIONS, BlockGraph, add_radiality
+from gridproof.optimizer.network.radiality import FOREST_FORMULATIONS
 from gridproof.optimizer.partitioning.blocks import (
     add_block_energisation,
     add_grid_forming_coloring,
 )
+from gridproof.optimizer.partitioning.topology import BlockGraph, add_radiality
 from gridproof.scenarios.audit import audit
 from gridproof.scenarios.limits import Limits
 from hypothesis import HealthCheck, given, settings
@@ -116,7 +117,7 @@ def test_coloring_on_random_graphs(shape, most, make_graph, decisions, hold):
     assert admitted(graph, model(graph, most, decisions), hold) == expected(graph, most)
 
 
-@pytest.mark.parametrize("formulation", FORMULATIONS)
+@pytest.mark.parametrize("formulation", FOREST_FORMULATIONS)
 def test_all_families_together(formulation, make_graph, decisions, hold):
     """Five blocks, six switches with a loop and a parallel pair, two DERs, k_der = 1."""
     graph = make_graph(5, [(0, 1), (1, 2), (2, 0), (2, 3), (3, 4), (4, 3)], [0, 3])

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from gridproof.optimizer.judge import LinearJudge
 from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.optimizer.partitioning.planner import PartitioningPlanner
+from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.realization import realize
 
 
@@ -43,4 +43,5 @@ def test_the_plan_stays_robust_whoever_forms(random_scenario, seed):
     plan = _plan(scenario)
     assert plan.proof.certified
     corners = np.array(np.meshgrid(*[[-1.0, 1.0]] * 3)).reshape(3, -1).T
-    assert LinearJudge(plan, scenario).feasible(realize(scenario, corners)).all()
+    recourse = make_recourse("linear", plan, scenario)
+    assert recourse.respond(realize(scenario, corners)).found.all()

@@ -10,7 +10,7 @@ from gridproof.optimizer.network.devices import add_base_setpoints, add_redispat
 from gridproof.optimizer.network.first_stage import FirstStage
 from gridproof.optimizer.network.flow import add_flow
 from gridproof.optimizer.network.network import Network
-from gridproof.optimizer.network.topology import FORMULATIONS
+from gridproof.optimizer.network.radiality import FOREST_FORMULATIONS
 from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.optimizer.partitioning.planner import PartitioningPlanner
 from gridproof.optimizer.planner import make_planner
@@ -120,7 +120,7 @@ def test_the_random_cases_are_not_all_alike(random_scenario):
     assert shapes == {(3, 2), (1, 0), (2, 1)}
 
 
-@pytest.mark.parametrize("formulation", sorted(FORMULATIONS))
+@pytest.mark.parametrize("formulation", sorted(FOREST_FORMULATIONS))
 def test_every_radiality_formulation_finds_the_same_cost(random_scenario, formulation):
     scenario = random_scenario(5, spread=0.2)
     cost = _plan(scenario, radiality=formulation, gap=1e-6).proof.incumbent_usd

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from gridproof.optimizer.network.feed import Feed
+from gridproof.optimizer.network.feed_rows import Feed
 from gridproof.optimizer.restoration.distflow import LineData, add_distflow
 from gridproof.optimizer.solver.program import Program
 from gridproof.optimizer.solver.solve import solve_arrays

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gridproof.federation.families.restoration_files import read_network
-from gridproof.optimizer.network import feed
+from gridproof.optimizer.network.radiality import FORMULATIONS
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.restoration.isolation import isolate
 from gridproof.optimizer.restoration.options import RestorationOptions
@@ -115,7 +115,7 @@ def planned(case: RestorationCase, **options: object) -> RestorationPlan:
 def test_all_formulations_and_extents_agree_and_pass_the_audit(seed: int) -> None:
     case = small_case(seed, buses=8 + seed % 4, ties=3 + seed % 2, generators=seed % 3)
     costs = {}
-    for extent, radiality in product(("reconfiguration", "all_phases"), feed.FORMULATIONS):
+    for extent, radiality in product(("reconfiguration", "all_phases"), FORMULATIONS):
         plan = planned(case, extent=extent, radiality=radiality)
         if radiality != "parent_child":  # it may call a ring nobody feeds energised
             assert audit_restoration(case, plan) == ()

@@ -13,7 +13,6 @@ from gridproof.scenarios.realization import draw, realize
 from gridproof.scenarios.setpoints import Setpoints
 from gridproof.simulator.engine import Engine
 from gridproof.simulator.linear.engine import LinearEngine
-from gridproof.simulator.linear.flow import solve_feeder
 from gridproof.simulator.reader.feeder import read_feeder
 
 
@@ -197,7 +196,7 @@ Solve
 @pytest.mark.parametrize("lead", ["", "~ LeadLag=Lead"])
 @pytest.mark.parametrize(("one", "other"), [("wye", "wye"), ("delta", "wye")])
 def test_transformer_connections_and_taps_against_opendss(
-    one, other, lead, tmp_path, opendss_voltages
+    one, other, lead, *, tmp_path, opendss_voltages, solve_feeder
 ):
     path = tmp_path / "unit.dss"
     path.write_text(UNIT.format(one=one, other=other).replace("~ wdg=2", f"{lead}\n~ wdg=2"))

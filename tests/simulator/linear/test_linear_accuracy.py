@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gridproof.scenarios.feeder import LoadModel
-from gridproof.simulator.linear.flow import solve_feeder
 from gridproof.simulator.reader.feeder import read_feeder
 
 OUR_37 = Path(__file__).parents[3] / "configs" / "feeders" / "ieee37" / "ieee37.dss"
@@ -37,7 +36,7 @@ def errors(flow, v: np.ndarray, *, centred: bool = False) -> tuple[np.ndarray, n
         ("ieee123", (4.6e-3, 1.9e-3, 1.13e-2)),
     ],
 )
-def test_grid_connected(name, bounds, reference, opendss_voltages):
+def test_grid_connected(name, bounds, reference, opendss_voltages, solve_feeder):
     path = reference(name)
     feeder = read_feeder(path)
     flow = solve_feeder(feeder)
@@ -50,7 +49,7 @@ def test_grid_connected(name, bounds, reference, opendss_voltages):
 
 
 @pytest.mark.parametrize("magnitude", [1.0, 1.03])
-def test_ieee37_islanded_at_701(magnitude, opendss_voltages):
+def test_ieee37_islanded_at_701(magnitude, opendss_voltages, solve_feeder):
     whole = read_feeder(OUR_37)
     closed = whole.lines.closed.copy()
     closed[whole.lines.ids.index("799r-701")] = False

@@ -6,7 +6,8 @@ from itertools import product
 
 import pyomo.environ as pyo
 import pytest
-from gridproof.optimizer.network.topology import FORMULATIONS, BlockGraph, add_radiality
+from gridproof.optimizer.network.radiality import FOREST_FORMULATIONS
+from gridproof.optimizer.partitioning.topology import BlockGraph, add_radiality
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyomo.contrib.appsi.solvers import Highs
@@ -65,7 +66,7 @@ def admitted(graph, formulation, decisions, hold):
     return {s for s in product((0, 1), repeat=len(graph.ends)) if solver.feasible(s)}
 
 
-@pytest.mark.parametrize("formulation", FORMULATIONS)
+@pytest.mark.parametrize("formulation", FOREST_FORMULATIONS)
 @pytest.mark.parametrize("name", GRAPHS)
 def test_admits_exactly_the_forests(name, formulation, make_graph, decisions, hold):
     graph = make_graph(*GRAPHS[name])
@@ -86,7 +87,7 @@ def multigraphs(draw):
 def test_all_formulations_agree_on_random_graphs(shape, make_graph, decisions, hold):
     graph = make_graph(*shape)
     forests = expected(graph)
-    for formulation in FORMULATIONS:
+    for formulation in FOREST_FORMULATIONS:
         assert admitted(graph, formulation, decisions, hold) == forests, formulation
 
 
@@ -155,7 +156,7 @@ def test_local_rules_alone_admit_a_directed_loop(make_graph, decisions, hold):
     assert loop not in admitted(graph, "directed_local_flow", decisions, hold)
 
 
-@pytest.mark.parametrize("formulation", FORMULATIONS)
+@pytest.mark.parametrize("formulation", FOREST_FORMULATIONS)
 def test_switches_on_no_cycle_cost_nothing(formulation, make_graph, decisions):
     graph = make_graph(*GRAPHS["path"])
     m = decisions(graph)

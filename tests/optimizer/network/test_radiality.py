@@ -1,11 +1,13 @@
 """Every switch state, energised state and root choice of small graphs, tried on each formulation.
 
 What should be admitted is decided by `holds`, a search over the graph that shares nothing with
-the formulations.
+the formulations. Forests are held against a search in `partitioning/test_topology.py` too, there
+through Pyomo; here as matrices, and against what the feed says of them.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -13,12 +15,22 @@ from typing import Any
 
 import highspy
 import numpy as np
+import pyomo.environ as pyo
 import pytest
-from gridproof.optimizer.network import feed
+from gridproof.optimizer.network import feed_rows
 from gridproof.optimizer.network.bridges import ring_of_edge
-from gridproof.optimizer.network.feed import FORMULATIONS, FeedGraph, add_feed, add_feed_as_printed
+from gridproof.optimizer.network.feed_rows import Feed, FeedGraph
+from gridproof.optimizer.network.radiality import (
+    FOREST_FORMULATIONS,
+    FORMULATIONS,
+    add_feed,
+    add_forest,
+)
 from gridproof.optimizer.solver.program import Program
-from gridproof.optimizer.solver.solve import _load
+from gridproof.optimizer.solver.pyomo_model import add_program, compile_model
+from gridproof.optimizer.solver.solve import Arrays, _load
+from gridproof.scenarios.arrays import IntArray
+from scipy import sparse
 
 EXACT = ("directed_local_flow", "multi_commodity", "single_commodity")
 
@@ -109,7 +121,7 @@ class Held:
         self.highs = _load(m.arrays())
 
     def admits(self, *values: tuple[int, ...]) -> bool:
-        for columns, wanted in zip(self.columns, values, strict=True):
+        for columns, wanted in zip(self.columns[: len(values)], values, strict=True):
             where, low = columns.astype(np.int32), np.array(wanted, float)
             self.highs.changeColsBounds(len(where), where, low, low)
         self.highs.clearSolver()
@@ -168,7 +180,7 @@ def test_parent_child_admits_live_rings_without_a_root_and_no_dead_knots(small: 
 def test_without_the_order_the_local_rules_admit_a_fed_ring_without_a_root(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed, "_add_order", lambda *_: None)
+    monkeypatch.setattr(feed_rows, "_add_order", lambda *_: None)
     held = Held(small, lambda *a: add_feed(*a, formulation="directed_local_flow"))
     more = 0
     for state in small.states():
@@ -176,6 +188,33 @@ def test_without_the_order_the_local_rules_admit_a_fed_ring_without_a_root(
         assert held.admits(*state) == expected, state
         more += expected and not holds(small, *state)
     assert bool(more) == (small is not SMALL[0])  # its only ring runs through the substation
+
+
+def add_feed_as_printed(
+    m: Program, graph: FeedGraph, closed: IntArray, available: IntArray, roots: IntArray
+) -> Feed:
+    """State (3)-(7) to the letter.
+
+    (4) and (5) are printed for t = 3 only, (6) and (7) with the number of neighbours as M.
+    """
+    forward, backward = (m.columns(len(closed), integer=True) for _ in range(2))
+    ends, pair = graph.ends, ((1.0, forward), (1.0, backward))
+    both = ((1.0, available[ends[:, 0]]), (1.0, available[ends[:, 1]]))
+    less = tuple((-1.0, columns) for _, columns in both)
+    m.rows("(3)", *pair, (-1.0, closed), upper=0.0)
+    m.rows("(4)", *pair, (-1.0, closed), *less, lower=-2.0)
+    m.rows("(5)", *pair, (-1.0, closed), *both, upper=2.0)
+    into = ((graph.into(1), forward), (graph.into(0), backward))
+    m.rows("(6)", *into, (graph.roots(), roots), (-1.0, available), upper=0.0)
+    big = sparse.diags_array((graph.into(0) + graph.into(1)).sum(axis=1), format="csr")
+    m.rows(
+        "(7)",
+        (graph.into(0), forward),
+        (graph.into(1), backward),
+        *((-(big @ matrix), columns) for matrix, columns in (*into, (graph.roots(), roots))),
+        upper=0.0,
+    )
+    return Feed(forward=forward, backward=backward, used=(forward, backward))
 
 
 def test_the_print_admits_a_ring_without_a_source_and_refuses_a_dead_safe_line() -> None:
@@ -207,3 +246,94 @@ def test_rings_are_what_removing_an_edge_does_not_part(seed: int) -> None:
     for _, edges in small.islands(on_ring):
         assert len({int(name[k]) for k in edges}) <= 1
     assert len({int(v) for v in name if v >= 0}) == sum(bool(e) for _, e in small.islands(on_ring))
+
+
+def forests(small: Small) -> set[tuple[int, ...]]:
+    """States of the edges without a loop of closed ones, live or dead."""
+    return {
+        closed
+        for closed in product((0, 1), repeat=len(small.ends))
+        if all(len(edges) == len(nodes) - 1 for nodes, edges in small.islands(closed))
+    }
+
+
+def with_oddities(seed: int) -> Small:
+    """Return a random graph, perhaps with an edge from a node to itself or a part of its own."""
+    rng = np.random.default_rng(seed)
+    size = int(rng.integers(1, 6))
+    ends = rng.integers(0, size, (int(rng.integers(1, 7)), 2))
+    return Small(size, tuple((int(i), int(j)) for i, j in ends), (0,))
+
+
+ODD = [*SMALL, *(with_oddities(seed) for seed in range(12))]
+
+
+@pytest.mark.parametrize("small", ODD, ids=str)
+@pytest.mark.parametrize("formulation", FOREST_FORMULATIONS)
+def test_rows_of_a_forest_admit_exactly_the_forests(small: Small, formulation: str) -> None:
+    def add(m: Program, graph: FeedGraph, closed: IntArray, *_: IntArray) -> None:
+        add_forest(m, graph.size, graph.ends, closed, formulation=formulation)
+
+    held = Held(small, add)
+    every = product((0, 1), repeat=len(small.ends))
+    assert {closed for closed in every if held.admits(closed)} == forests(small)
+
+
+@pytest.mark.parametrize("small", ODD, ids=str)
+@pytest.mark.parametrize("formulation", FORMULATIONS)
+def test_a_forest_is_a_feed_with_all_energised_and_roots_anywhere(
+    small: Small, formulation: str
+) -> None:
+    """Any of the four: with a root in each component, parent-child has no ring to spare."""
+    anywhere = Small(small.size, small.ends, (), tuple(range(small.size)))
+    held = Held(anywhere, lambda *a: add_feed(*a, formulation=formulation))
+    lit = (1,) * small.size
+    found = set()
+    for closed in product((0, 1), repeat=len(small.ends)):
+        roots = [0] * small.size  # each component's first node; more or others change nothing
+        for nodes, _ in small.islands(closed):
+            roots[min(nodes)] = 1
+        if held.admits(closed, lit, tuple(roots)):
+            found.add(closed)
+    assert found == forests(small)
+
+
+@pytest.mark.parametrize("small", [*SMALL[:6], *ODD[-4:]], ids=str)
+@pytest.mark.parametrize("formulation", FORMULATIONS)
+def test_a_pyomo_block_takes_the_same_rows(small: Small, formulation: str) -> None:
+    program, graph = Program(), small.graph()
+    sizes = len(small.ends), small.size, len(graph.root_nodes)
+    columns = [program.columns(count, integer=True) for count in sizes]
+    program.charge(np.concatenate(columns), 1.0 + np.arange(sum(sizes)))
+    add_feed(program, graph, *columns, formulation=formulation)
+    m = pyo.ConcreteModel()
+    m.given = pyo.Var(range(sum(sizes)), domain=pyo.Binary)
+    m.rule = pyo.Block()
+    m.cost = pyo.Objective(expr=sum((1.0 + k) * v for k, v in m.given.items()))
+    add_program(m.rule, program, list(m.given.values()))
+    assert as_sentences(compile_model(m)) == as_sentences(program.arrays())
+
+
+def as_sentences(arrays: Arrays) -> Counter[object]:
+    """Rows as multisets of what their columns are, whatever the order of either."""
+    entries, said = arrays.matrix.tocsr(), []
+    of_column = arrays.lower, arrays.upper, arrays.cost, arrays.integer
+    for row in range(entries.shape[0]):
+        own = slice(entries.indptr[row], entries.indptr[row + 1])
+        terms = Counter(
+            (float(value), *(float(side[k]) for side in of_column))
+            for k, value in zip(entries.indices[own], entries.data[own], strict=True)
+            if value
+        )
+        if terms:
+            for bound, side in ((arrays.row_lower[row], "≥"), (arrays.row_upper[row], "≤")):
+                if np.isfinite(bound):
+                    said.append((frozenset(terms.items()), side, float(bound)))
+    return Counter(said)
+
+
+def test_parent_child_states_no_forest() -> None:
+    m = Program()
+    ends = np.array([[0, 1], [1, 2], [2, 0]])
+    with pytest.raises(ValueError, match="'parent_child' is unknown; choose from multi_commodity"):
+        add_forest(m, 3, ends, m.columns(3, integer=True), formulation="parent_child")
