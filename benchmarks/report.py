@@ -1,8 +1,9 @@
-"""The report of a million rows: seconds and peak memory; and what keeping profiles costs.
+"""The report of a million rows: seconds and peak memory; what keeping profiles and pages costs.
 
 ``python -m benchmarks.report [ROWS]`` tries one real campaign in which limits are left, writes
 its rows again and again under new indices, and reports the result in a process of its own.
-Before that it times what a batch goes through, its profile among them.
+Before that it times what a batch goes through, its profile among them, and the pages of a study of
+four steps against summing it up. ``python -m benchmarks.report steps`` does the last alone.
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from gridproof.federation.campaigns.campaign import run_campaign
+from gridproof.federation.campaigns.steps import steps_summary
 from gridproof.federation.records.parts import CHUNK_ROWS
 from gridproof.federation.records.profile import Profile
 from gridproof.federation.records.profile_store import encode_profile, keep_profiles, read_profile
 from gridproof.federation.records.rows import table_of
 from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.reports.data import Readout, read_out
+from gridproof.federation.reports.steps_page import write_steps_report
 from gridproof.federation.studies.study import load_study, resolved_text
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.plan import plan_digest
@@ -47,9 +52,15 @@ def synthesise(folder: Path, rows: int) -> Path:
     store.write("plan.json", (folder / "real" / "plan.json").read_text())
     digest, noise = plan_digest(result.plan), np.random.default_rng(7)
     tables = list(result.store.tables(_columns(result.store), (0, 1, 2, 3)))
-    root, belonging = result.store.root, (source.fingerprint, digest)
     profiles = [
-        read_profile(root, (k,), source.scenario, result.plan, belonging)[0] for k in range(4)
+        read_profile(
+            result.store.root,
+            (k,),
+            source.scenario,
+            result.plan,
+            (str(source.fingerprint), digest),
+        )[0]
+        for k in range(4)
     ]
     for chunk in range(-(-rows // CHUNK_ROWS)):
         first, count = store.chunk_range(chunk)
@@ -132,6 +143,34 @@ def profile_cost() -> str:
     return "\n".join(lines)
 
 
+def pages_cost() -> str:
+    """CPU time of the pages of a study of several steps, against reading and summing it up."""
+    study = load_study("mv315-case4", ["campaign.samples=500"])
+    with tempfile.TemporaryDirectory() as folder:
+        store = run_campaign(study, Path(folder) / "c", mode="local").store
+        readouts: dict[int, Readout] = {}
+
+        def summarize(one: CampaignStore) -> dict[str, Any]:
+            readouts[one.step] = read_out(one, study.scenario)
+            return readouts[one.step].reading.summary
+
+        spent = []
+        for attempt in range(2):  # the first draws in what is imported late
+            start = time.process_time()
+            found = steps_summary(store, summarize)
+            middle = time.process_time()
+            out = Path(folder) / f"report-{attempt}"
+            write_steps_report(store, study.scenario, out, found, readouts)
+            spent.append((middle - start, time.process_time() - middle))
+        figures = len(list(out.rglob("*.svg")))
+    summing, drawing = spent[-1]
+    return (
+        f"{len(store.steps)} steps of mv315-case4: summing up {summing:.2f} s, pages {drawing:.2f} "
+        f"s, {drawing / len(store.steps):.2f} s a step and {drawing / figures:.3f} s a figure, "
+        f"{drawing / summing:.0f} times the summing up"
+    )
+
+
 def _cpu_us(step: Callable[[], object]) -> float:
     step()
     least = float("inf")
@@ -144,8 +183,12 @@ def _cpu_us(step: Callable[[], object]) -> float:
 
 def main() -> None:
     """Print both subjects."""
+    if sys.argv[1:] == ["steps"]:
+        print(pages_cost())
+        return
     many = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     print(profile_cost())
+    print(pages_cost())
     for rows in (many // 10, many):
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()

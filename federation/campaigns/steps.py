@@ -66,7 +66,7 @@ def steps_summary(
         {
             "step": step,
             "name": name,
-            "directory": str(step_root(store.root, step)),
+            "directory": str(store.root if store.stepped else step_root(store.root, step)),
             "campaign": summarize(stores[step])
             if step in stores and counted_chunks(stores[step])[0]
             else None,
@@ -81,7 +81,8 @@ def joint_summary(store: CampaignStore) -> dict[str, Any]:
 
     A realization that erred at any step says nothing and is left out; one that is stale at a step
     is not feasible there, as in a campaign of one step. ``first_failed`` counts each at the first
-    step it is not feasible at.
+    step it is not feasible at, and ``stopping`` says why the campaign ended: a rule looks at the
+    share that is feasible at every step.
 
     Raises
     ------
@@ -116,6 +117,7 @@ def joint_summary(store: CampaignStore) -> dict[str, Any]:
         "served_share": _served(stores, chunks),
         "interval": list(intervals.share(feasible, judged)),
         **intervals.words(),
+        "stopping": counted_chunks(store)[1] if store.stepped else None,
         "first_failed": dict(zip(store.steps, first_failed.tolist(), strict=True)),
     }
 

@@ -74,7 +74,6 @@ def launch(  # noqa: PLR0917
                 "and --plan, and edit the script"
             )
         loaded = load_study(study, overrides or ())
-        loaded.step  # noqa: B018  (refuses several: a script launches one federation)
         address = _address(host, port, key)
         text = emit(emitted, _plan(loaded, study, overrides or (), campaign, address))
         _write(text, out)
@@ -131,7 +130,6 @@ def _write(text: str, out: Path | None) -> None:
 
 def _with_planner(study: Study, planner: str, out: Path | None, *, as_json: bool) -> None:
     """Try what somebody else's planner publishes; it is started and ended with the feeder."""
-    study.step  # noqa: B018  (refuses several: a planner of one's own answers one)
     root = out or Path("campaigns") / f"{study.name}-{uuid4().hex[:8]}"
     command = _filled(planner)
     study = study.answered_by(ForeignPlanner.of(shlex.split(planner)))

@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,9 @@ from gridproof.federation.records.parts import (
     FORMAT,
     STAMP_KEY,
     Begun,
+    causes_in_stamp,
     runs_without_gap,
+    stamp_of_causes,
 )
 from gridproof.federation.records.rows import joint_outcome, outcome_codes
 from gridproof.federation.records.store import CampaignStore
@@ -42,11 +44,15 @@ _NAME = re.compile(r"part-(\d{8})\.parquet")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BegunChunk:
-    """What was done of a chunk: its first rows, in order, and their profiles' bytes."""
+    """What was done of a chunk: its first rows, in order, and their profiles' bytes.
+
+    ``causes`` are of the first realization that erred at each step, if one did.
+    """
 
     chunk: int
     rows: pa.Table
     profiles: tuple[bytes, ...]
+    causes: Mapping[int, tuple[int, str]]
 
     @property
     def realizations(self) -> int:
@@ -78,6 +84,7 @@ def keep_begun(store: CampaignStore, begun: Begun) -> None:
         "fingerprint": store.study["fingerprint"],
         "plan": begun.plan_digest,
         "chunk": begun.chunk,
+        **stamp_of_causes(begun.causes, stepped=len(begun.profiles) > 1),
     }
     told = {
         STAMP_KEY: json.dumps(stamp, sort_keys=True),
@@ -133,7 +140,12 @@ def read_begun(
         raise StoreError(
             f"{path} was made under another plan; delete {store.root} or give another --out"
         )
-    return BegunChunk(chunk=chunk, rows=table.replace_schema_metadata(None), profiles=profiles)
+    return BegunChunk(
+        chunk=chunk,
+        rows=table.replace_schema_metadata(None),
+        profiles=profiles,
+        causes=causes_in_stamp(stamp, store.tried),
+    )
 
 
 def drop_begun(store: CampaignStore, chunk: int) -> None:

@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 from gridproof.federation.config.campaign import DESIGNS
 from gridproof.federation.config.faults import FaultsConfig
-from gridproof.federation.records.rows import outcome_codes
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.statistics.dependence import effective_trials
 from gridproof.federation.statistics.paired import anytime_difference, paired_difference
@@ -129,8 +128,8 @@ class Intervals:
 
 
 def outcomes_in_order(store: CampaignStore, chunks: tuple[int, ...]) -> IntArray:
-    """(realization,) outcome codes of a campaign's parts, in their order."""
-    codes = [outcome_codes(t.column("outcome")) for t in store.tables(["outcome"], chunks)]
+    """(realization,) outcome codes of a campaign's parts, in their order; over all its steps."""
+    codes = list(store.outcomes(chunks))
     return np.concatenate(codes) if codes else np.zeros(0, np.int64)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +18,14 @@ from gridproof.scenarios.verdict import Outcome, Verdicts
 __all__ = ["OpenChunk"]
 
 
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """A batch that has not come to its last step: its rows, and its profile at each step."""
+
+    pieces: list[pa.Table] = field(default_factory=list)
+    profiles: dict[int, Profile] = field(default_factory=dict)
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class OpenChunk:
     """What has come of one chunk.
@@ -31,7 +39,9 @@ class OpenChunk:
     outcome
         (realization,) codes so far: over the steps that have come, as `joint_outcome` has it.
     profiles
-        By step.
+        By step, of the batches that are whole.
+    causes
+        By step, the first realization that erred and why.
     """
 
     scenario: Scenario
@@ -40,7 +50,9 @@ class OpenChunk:
     first: int
     outcome: IntArray
     profiles: dict[int, Profile]
+    causes: dict[int, tuple[int, str]] = field(default_factory=dict)
     _pieces: list[pa.Table] = field(default_factory=list)
+    _waiting: dict[int, _Batch] = field(default_factory=dict)
     _torn: bool = False
 
     @classmethod
@@ -60,24 +72,62 @@ class OpenChunk:
     @property
     def rows(self) -> int:
         """How many rows have come."""
-        return sum(piece.num_rows for piece in self._pieces)
+        waiting = (piece for batch in self._waiting.values() for piece in batch.pieces)
+        return sum(piece.num_rows for piece in (*self._pieces, *waiting))
 
     @property
     def sound(self) -> bool:
-        """Whether rows and profiles speak of the same batches, each at every step."""
-        return not self._torn and bool(self._pieces) and self.rows % len(self.steps) == 0
+        """Whether some batch is whole, and rows and profiles speak of the same ones."""
+        return not self._torn and bool(self._pieces)
 
     def add(self, step: int, rows: pa.Table, snapshots: Snapshots, verdicts: Verdicts) -> None:
-        """Take a batch of one step."""
-        self._torn = True  # until its profile and its rows have both taken the batch
-        self.profiles[step].add(self.scenario, self.plan, snapshots, verdicts, time=step)
-        self._pieces.append(rows)
+        """Take a batch of one step; it counts when it has come to the last.
+
+        What a stop leaves has each realization at every step, so the batch that is being lived
+        through is kept apart until then.
+        """
+        if len(self.steps) == 1:
+            self._torn = True  # until its profile and its rows have both taken the batch
+            self.profiles[step].add(self.scenario, self.plan, snapshots, verdicts, time=step)
+            self._pieces.append(rows)
+            self._torn = False
+        else:
+            first = int(verdicts.index[0])
+            batch = self._waiting.setdefault(first, _Batch())
+            own = batch.profiles.setdefault(step, Profile.of(self.scenario, self.plan, step))
+            own.add(self.scenario, self.plan, snapshots, verdicts, time=step)
+            batch.pieces.append(rows)
+            if len(batch.pieces) == len(self.steps):
+                self._settle(first)
         at = verdicts.index - self.first
         self.outcome[at] = joint_outcome(np.stack([self.outcome[at], verdicts.outcome]))
+
+    def _settle(self, first: int) -> None:
+        """Count a batch that is whole."""
+        self._torn = True
+        batch = self._waiting.pop(first)
+        for step, profile in batch.profiles.items():
+            self.profiles[step].merge(profile)
+        self._pieces.extend(batch.pieces)
         self._torn = False
 
-    def take_up(self, rows: pa.Table, profiles: Sequence[Profile]) -> None:
+    def settle_all(self) -> None:
+        """Count every batch: steps may have come in pieces of their own, and all rows are there."""
+        for first in list(self._waiting):
+            self._settle(first)
+
+    def keep_cause(self, step: int, index: int, said: str) -> None:
+        """Take why a realization erred at a step; the first stays."""
+        self.causes[step] = min(self.causes.get(step, (index, said)), (index, said))
+
+    def take_up(
+        self,
+        rows: pa.Table,
+        profiles: Sequence[Profile],
+        causes: Mapping[int, tuple[int, str]],
+    ) -> None:
         """Take what an earlier run did, in order."""
+        self.causes.update(causes)
         self._pieces.append(rows)
         self.profiles = dict(zip(self.steps, profiles, strict=True))
         codes = outcome_codes(rows.column("outcome")).reshape(len(self.steps), -1)

@@ -35,10 +35,12 @@ __all__ = [
     "ChunkSink",
     "EncodedPart",
     "batches",
+    "causes_in_stamp",
     "chunk_range",
     "encode_part",
     "plan_digest",
     "runs_without_gap",
+    "stamp_of_causes",
 ]
 
 FORMAT = "gridproof-campaign/1"
@@ -73,12 +75,16 @@ class EncodedPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """The first rows of a chunk that is not whole, in order, with their profiles' bytes."""
+    """The first rows of a chunk that is not whole, in order, with their profiles' bytes.
+
+    ``causes`` are of the first realization that erred at each step, if one did.
+    """
 
     chunk: int
     rows: pa.Table
     profiles: tuple[bytes, ...]
     plan_digest: str
+    causes: Mapping[int, tuple[int, str]] = field(default_factory=dict)
 
     @property
     def realizations(self) -> int:
@@ -106,14 +112,15 @@ def encode_part(
     samples: int,
     fingerprint: str,
     plan_digest: str,
-    cause: tuple[int, str] | None = None,
+    causes: Mapping[int, tuple[int, str]] | None = None,
 ) -> bytes:
     """Encode one chunk; the bytes depend on the arguments alone.
 
     Parameters
     ----------
-    cause
-        The first realization of the chunk that erred, and why; kept with what it belongs to.
+    causes
+        By step, the first realization of the chunk that erred there, and why; kept with what it
+        belongs to.
 
     Raises
     ------
@@ -132,8 +139,7 @@ def encode_part(
         "plan": plan_digest,
         "chunk": chunk,
     }
-    if cause is not None:
-        stamp["erred"] = {"first": cause[0], "said": cause[1]}
+    stamp |= stamp_of_causes(causes or {}, stepped=STEP in table.column_names)
     table = table.replace_schema_metadata({STAMP_KEY: json.dumps(stamp, sort_keys=True)})
     sink = pa.BufferOutputStream()
     strings = [f.name for f in table.schema if not pa.types.is_floating(f.type)]
@@ -148,6 +154,24 @@ def encode_part(
     )
     data: bytes = sink.getvalue().to_pybytes()
     return data
+
+
+def stamp_of_causes(causes: Mapping[int, tuple[int, str]], *, stepped: bool) -> dict[str, Any]:
+    """Put into a stamp why realizations erred: by step, where a part holds several."""
+    said = {
+        str(step): {"first": index, "said": why} for step, (index, why) in sorted(causes.items())
+    }
+    if not said:
+        return {}
+    return {"erred": said if stepped else next(iter(said.values()))}
+
+
+def causes_in_stamp(stamp: Mapping[str, Any], steps: Sequence[int]) -> dict[int, tuple[int, str]]:
+    """Read back what `stamp_of_causes` put, by step; of one that does not say which, nothing."""
+    erred = stamp.get("erred", {})
+    if "first" in erred:
+        erred = {str(steps[0]): erred} if len(steps) == 1 else {}
+    return {int(step): (int(one["first"]), str(one["said"])) for step, one in erred.items()}
 
 
 def runs_without_gap(table: pa.Table, first: int, count: int) -> bool:
@@ -194,7 +218,7 @@ class ChunkSink:
     _plan: Plan | None = None
     _digest: str = ""
     _open: dict[int, OpenChunk] = field(default_factory=dict)
-    _causes: dict[int, tuple[int, str]] = field(default_factory=dict)
+    _causes: list[tuple[int, str]] = field(default_factory=list)
 
     def accept(self, plan: Plan) -> None:
         """Take the plan everything that follows is tried under."""
@@ -205,9 +229,11 @@ class ChunkSink:
         self._trace = trace
 
     def keep_cause(self, index: int, said: str) -> None:
-        """Take why a realization of the batch that comes next erred; a chunk keeps the first."""
-        chunk = index // CHUNK_ROWS
-        self._causes[chunk] = min(self._causes.get(chunk, (index, said)), (index, said))
+        """Take why a realization of the batch that comes next erred.
+
+        A chunk keeps the first of each step.
+        """
+        self._causes.append((index, said))
 
     def write(
         self,
@@ -233,6 +259,9 @@ class ChunkSink:
         )
         if self.traced:
             rows, self._trace = with_trace(rows, self._trace, self.traced), None
+        for index, said in self._causes:
+            self._opened(index // CHUNK_ROWS).keep_cause(step, index, said)
+        self._causes.clear()
         start = 0
         chunks = realizations.index // CHUNK_ROWS
         while start < len(chunks):  # nearly always one turn: batches end where chunks do
@@ -246,23 +275,39 @@ class ChunkSink:
     def begun(self) -> tuple[Begun, ...]:
         """Return what is done of every chunk that is not whole, from its first row without a gap.
 
-        A chunk with a gap, or a batch that has not come to its last step, is left out: its
+        A batch that has not come to its last step is left out, and a chunk with a gap: its
         profiles count rows that would be missing.
         """
         found = []
         for chunk, one in self._open.items():
+            if not one.sound:
+                continue
             rows, (first, _) = one.in_order(), chunk_range(chunk, self.samples)
             done = rows.num_rows // len(self.steps)
-            if not one.sound or not runs_without_gap(rows, first, done):
+            if not runs_without_gap(rows, first, done):
                 continue
-            profiles = self._profiles_of(chunk, one)
-            found.append(Begun(chunk=chunk, rows=rows, profiles=profiles, plan_digest=self._digest))
+            kept = {step: cause for step, cause in one.causes.items() if cause[0] < first + done}
+            found.append(
+                Begun(
+                    chunk=chunk,
+                    rows=rows,
+                    profiles=self._profiles_of(chunk, one),
+                    plan_digest=self._digest,
+                    causes=kept,
+                )
+            )
         return tuple(found)
 
-    def go_on(self, chunk: int, rows: pa.Table, profiles: Sequence[Profile]) -> None:
+    def go_on(
+        self,
+        chunk: int,
+        rows: pa.Table,
+        profiles: Sequence[Profile],
+        causes: Mapping[int, tuple[int, str]],
+    ) -> None:
         """Take up what an earlier run did of a chunk; nobody is told of it again."""
         one = self._opened(chunk)
-        one.take_up(rows, profiles)
+        one.take_up(rows, profiles, causes)
         self._hand_over_whole(chunk)  # it may have been stopped between its last row and its part
 
     def _opened(self, chunk: int) -> OpenChunk:
@@ -285,13 +330,14 @@ class ChunkSink:
         if one.rows < count * len(self.steps):
             return
         del self._open[chunk]
+        one.settle_all()
         data = encode_part(
             chunk,
             one.in_order(),
             samples=self.samples,
             fingerprint=self.fingerprint,
             plan_digest=self._digest,
-            cause=self._causes.pop(chunk, None),
+            causes=one.causes,
         )
         profiles, counts = self._profiles_of(chunk, one), counted(one.outcome)
         self.keep(EncodedPart(chunk=chunk, data=data, counts=counts, profiles=profiles))

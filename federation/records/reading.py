@@ -161,6 +161,9 @@ def _summary(
     samples = sum(counts.values())
     share = feasible_share(counts, intervals.confidence)
     of_share, of = _widened(intervals, seen)
+    ended = bool(stopping and stopping["reason"])
+    if store.only is not None:
+        stopping = None  # the rule looked at all steps together, not at this one
     runs = [run for run in store.environment.get("runs", []) if run["realizations"]]
     seconds = sum(run["seconds"] for run in runs)
     recorded = sum(run["realizations"] for run in runs)
@@ -168,7 +171,7 @@ def _summary(
     return {
         "samples": samples,
         "step": store.step,
-        "asked": samples if stopping and stopping["reason"] else store.samples,
+        "asked": samples if ended else store.samples,
         "judge": asked["judge"],
         "recourse": store.recourse,
         "sampler": asked["sampler"],

@@ -104,7 +104,7 @@ class CampaignSink:
                 for step, data in zip(self.steps, begun.profiles, strict=True)
             ]
             self._keeper.take_up(chunk, counted(begun.outcome))
-            self._chunks.go_on(chunk, begun.rows, profiles)
+            self._chunks.go_on(chunk, begun.rows, profiles, begun.causes)
 
     def keep_trace(self, trace: Trace) -> None:
         """Take what is kept beside the verdicts of the batch that comes next."""

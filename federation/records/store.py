@@ -37,6 +37,7 @@ from gridproof.federation.records.parts import (
     FORMAT,
     STAMP_KEY,
     batches,
+    causes_in_stamp,
     chunk_range,
     encode_part,
 )
@@ -360,15 +361,21 @@ class CampaignStore:
             yield joint_outcome(codes.reshape(steps, -1))
 
     def first_cause(self, chunks: Sequence[int]) -> dict[str, Any] | None:
-        """Return the first realization that erred and why, where a part says so."""
+        """Return the first realization that erred and why, where a part says so.
+
+        Of a campaign of several steps the first at the step that is looked at, or at any of them.
+        """
         for chunk in sorted(chunks):
             try:
                 with pq.ParquetFile(self.rows_path(chunk)) as file:
                     stamp = json.loads((file.schema_arrow.metadata or {})[STAMP_KEY.encode()])
             except (pa.ArrowException, OSError) as error:
                 raise StoreError(torn(self.rows_path(chunk), error)) from error
-            if "erred" in stamp:
-                return dict(stamp["erred"])
+            causes = causes_in_stamp(stamp, self.tried)
+            here = [causes[step] for step in causes if self.only in (None, step)]
+            if here:
+                index, said = min(here)
+                return {"first": index, "said": said}
         return None
 
     def _make_folder(self) -> None:

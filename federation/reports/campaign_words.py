@@ -8,7 +8,14 @@ from typing import Any
 from gridproof.federation.records.losses import served_share as share_of_energy
 from gridproof.federation.wording import decimals
 
-__all__ = ["erred_words", "interval_kind", "interval_words", "sentences", "served_share"]
+__all__ = [
+    "erred_words",
+    "interval_kind",
+    "interval_words",
+    "sentences",
+    "served_share",
+    "why_stopped",
+]
 
 
 def interval_kind(campaign: Mapping[str, Any]) -> str:
@@ -46,7 +53,7 @@ def sentences(campaign: Mapping[str, Any]) -> list[str]:
     if campaign["outcomes"].get("erred"):
         lines.append(erred_words(campaign))
     if stopping:
-        lines.append(_why_stopped(stopping))
+        lines.append(why_stopped(stopping))
     if not campaign.get("independent_draws", True):
         lines.append(
             f"sampler {campaign['sampler']}: draws are not independent, so the interval is "
@@ -92,7 +99,8 @@ def sentences(campaign: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _why_stopped(stopping: Mapping[str, Any]) -> str:
+def why_stopped(stopping: Mapping[str, Any]) -> str:
+    """Say why a campaign with a stopping rule ended, or that the rule did not end it."""
     low, high = stopping["interval"]
     share, percent = 100.0 * stopping.get("share", 0.0), f"{100.0 * stopping['confidence']:g} %"
     error = 100.0 * (1.0 - stopping["confidence"])

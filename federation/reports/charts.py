@@ -10,14 +10,11 @@ import numpy as np
 from gridproof.federation.records.profile import Profile, slot_names
 from gridproof.federation.reports.data import Convergence
 from gridproof.federation.reports.distance import Distances
-from gridproof.federation.reports.figures import save_figure
+from gridproof.federation.reports.drawing import Drawing, draw_points, draw_segments, save_figure
 from gridproof.federation.wording import per_cent
 from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.scenario import Scenario
 from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 __all__ = ["figure_convergence", "figure_envelope", "figure_shares"]
@@ -106,8 +103,7 @@ def figure_envelope(
         raise ValueError("no realization was solved; there is no voltage to draw")
     names = slot_names(scenario)
     with rc_context({"text.parse_math": False}):
-        figure = Figure(figsize=(7.6, 6.6), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = Drawing(7.6, 6.6)
         panels = figure.subplots(3, 1, sharex=True, sharey=True)
         low5, median, high95 = (profile.quantile_pu(level) for level in (0.05, 0.5, 0.95))
         bands = (low5, median, high95)
@@ -116,7 +112,7 @@ def figure_envelope(
             mine = mine[np.isfinite(distances.ohm[profile.bus[mine]])]
             _draw_phase(axes, profile, distances, mine, bands)
             axes.set_title(f"{'pair' if len(names[0]) > 1 else 'phase'} {names[slot]}",
-                           fontsize=9, loc="left")  # fmt: skip
+                           fontsize=9, loc="left", y=1.0)  # fmt: skip
             axes.set_ylabel("voltage, pu", fontsize=8)
         _frame(panels, scenario, profile)
         panels[-1].set_xlabel(
@@ -145,17 +141,20 @@ def _draw_phase(
         for one, other in zip(bus.tolist(), distances.toward[bus].tolist(), strict=True)
         if other in at
     ]
-    axes.add_collection(LineCollection(edges, colors="#b8b8b8", linewidths=0.8, zorder=1))
-    axes.vlines(
-        x, profile.low_pu[mine], profile.high_pu[mine], color=_MARK, linewidth=0.9, zorder=2
-    )
-    axes.vlines(x, low5[mine], high95[mine], color=_MARK, linewidth=3.6, zorder=3, alpha=0.55)
-    size = 16 if len(mine) <= _MARKERS_AT_MOST else 3
+    draw_segments(axes, np.array(edges), color="#b8b8b8", linewidth=0.8, zorder=1)
+    for low, high, style in (
+        (profile.low_pu, profile.high_pu, {"linewidth": 0.9, "zorder": 2}),
+        (low5, high95, {"linewidth": 3.6, "zorder": 3, "alpha": 0.55}),
+    ):
+        ends = np.stack([np.stack([x, edge[mine]], axis=1) for edge in (low, high)], axis=1)
+        draw_segments(axes, ends, color=_MARK, solid_capstyle="butt", **style)
+    size = 4.0 if len(mine) <= _MARKERS_AT_MOST else 1.7
     for island in np.unique(distances.island[bus]).tolist():
         some = mine[distances.island[bus] == island]
-        axes.scatter(
-            distances.ohm[profile.bus[some]], median[some], s=size, zorder=4, linewidths=0.8,
-            marker=_MARKERS[island % len(_MARKERS)], facecolors="white", edgecolors=_INK,
+        draw_points(
+            axes, np.stack([distances.ohm[profile.bus[some]], median[some]], axis=1),
+            marker=_MARKERS[island % len(_MARKERS)], markersize=size, markeredgewidth=0.8,
+            markerfacecolor="white", markeredgecolor=_INK, zorder=4,
         )  # fmt: skip
 
 
@@ -192,7 +191,6 @@ def _envelope_legend(distances: Distances) -> list[Line2D]:
     ]
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
+def _figure(width_in: float, height_in: float) -> tuple[Drawing, Any]:
+    figure = Drawing(width_in, height_in)
     return figure, figure.add_subplot()

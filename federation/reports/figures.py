@@ -15,20 +15,17 @@ from gridproof.federation.records.profile import Profile
 from gridproof.federation.records.reading import TAIL_SHARE
 from gridproof.federation.records.rows import MARGIN_UNITS
 from gridproof.federation.records.streams import HeldColumns
+from gridproof.federation.reports.drawing import Drawing, draw_points, draw_segments, save_figure
 from gridproof.federation.reports.halos import draw_halos, halo_legend, haloed_ders
 from gridproof.federation.reports.layout import bus_positions, place_labels
-from gridproof.federation.reports.svg import write_figure
 from gridproof.federation.wording import decimals
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.verdict import MarginKind
 from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
-__all__ = ["figure_margins", "figure_one_line", "save_figure"]
+__all__ = ["figure_margins", "figure_one_line"]
 
 _LIVE, _DEAD, _MARK, _OPEN, _INK = "#2f7d3b", "#b5403a", "#1756b8", "#6b6b6b", "#222222"
 _LABELS_AT_MOST = 80  # bus labels on a larger feeder are ink, not information
@@ -70,10 +67,9 @@ def figure_one_line(
     return save_figure(figure, path)
 
 
-def _one_line(plan: Plan, scenario: Scenario, time: int, profile: Profile | None) -> Figure:
+def _one_line(plan: Plan, scenario: Scenario, time: int, profile: Profile | None) -> Drawing:
     place = bus_positions(scenario.feeder)
-    figure = Figure(figsize=_size(place), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Drawing(*_size(place))
     axes = figure.add_subplot()
     axes.set_axis_off()
     axes.set_aspect("equal" if _wide_enough(place) else "auto")
@@ -91,6 +87,7 @@ def _one_line(plan: Plan, scenario: Scenario, time: int, profile: Profile | None
         f"{scenario.name}{step}: {live} of {len(plan.block_ids)} blocks live, "
         f"{forming} {source}{'' if forming == 1 else 's'}",
         loc="left",
+        y=1.0,
         fontsize=11,
         color=_INK,
     )
@@ -99,7 +96,7 @@ def _one_line(plan: Plan, scenario: Scenario, time: int, profile: Profile | None
         loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=4, fontsize=8,
         frameon=False, handlelength=2.6,
     )  # fmt: skip
-    lay_out(figure)
+    figure.lay_out()
     place_labels(axes, labels, segments)
     return figure
 
@@ -109,28 +106,22 @@ def _draw_wires(axes: Any, plan: Plan, scenario: Scenario, place: Any, time: int
     feeder = scenario.feeder
     alive = plan.energized[time][feeder.blocks.of_bus]
     lines, transformers = feeder.lines, feeder.transformers
-    segments = []
-    for k in range(len(lines.ids)):
-        ends = place[[lines.from_bus[k], lines.to_bus[k]]]
-        segments.append(ends)
-        if lines.switchable[k]:
-            continue
-        if not lines.closed[k]:
-            axes.plot(*ends.T, color=_OPEN, linestyle=":", linewidth=1.0, zorder=1)
-            continue
-        axes.plot(*ends.T, zorder=2, **_wire(bool(alive[lines.from_bus[k]])))
-    for k in range(len(transformers.ids)):
-        ends = place[[transformers.from_bus[k], transformers.to_bus[k]]]
-        segments.append(ends)
-        style = _wire(bool(alive[transformers.from_bus[k]]))
-        axes.plot(*ends.T, zorder=2, **style)
-        for share in (0.4, 0.6):  # the two windings of the usual symbol
-            x, y = ends[0] + share * (ends[1] - ends[0])
-            axes.plot(
-                x, y, "o", markersize=6, markerfacecolor="none",
-                markeredgecolor=style["color"], zorder=3,
-            )  # fmt: skip
-    return np.array(segments)
+    of_line = place[np.stack([lines.from_bus, lines.to_bus], axis=1)]
+    windings = place[np.stack([transformers.from_bus, transformers.to_bus], axis=1)]
+    fixed = ~np.asarray(lines.switchable, bool)
+    cut = fixed & ~np.asarray(lines.closed, bool)
+    draw_segments(axes, of_line[cut], color=_OPEN, linestyle=":", linewidth=1.0, zorder=1)
+    for state in (True, False):
+        style, mine = _wire(state), alive[transformers.from_bus] == state
+        own = of_line[fixed & ~cut & (alive[lines.from_bus] == state)]
+        draw_segments(axes, np.concatenate([own, windings[mine]]), zorder=2, **style)
+        start, end = windings[mine][:, 0], windings[mine][:, 1]
+        symbol = [start + share * (end - start) for share in (0.4, 0.6)]  # its two windings
+        draw_points(
+            axes, np.concatenate(symbol), marker="o", markersize=6, markerfacecolor="none",
+            markeredgecolor=style["color"], zorder=3,
+        )  # fmt: skip
+    return np.concatenate([of_line, windings])
 
 
 def _wire(alive: bool) -> dict[str, Any]:
@@ -140,22 +131,29 @@ def _wire(alive: bool) -> dict[str, Any]:
 
 
 def _draw_switches(axes: Any, plan: Plan, scenario: Scenario, place: Any, time: int) -> list[Any]:
-    lines = scenario.feeder.lines
-    labels = []
-    for name, k, shut in zip(
-        plan.switch_ids, scenario.feeder.switches, plan.closed[time], strict=True
-    ):
-        ends = place[[lines.from_bus[k], lines.to_bus[k]]]
-        colour = _MARK if shut else _OPEN
-        width, style = (3.0, "-") if shut else (1.2, ":")
-        axes.plot(*ends.T, color=colour, linewidth=width, linestyle=style, zorder=3)
-        middle = ends.mean(axis=0)
-        axes.plot(
-            *middle, marker="s", markersize=7, markerfacecolor=colour if shut else "white",
-            markeredgecolor=colour, markeredgewidth=1.4, zorder=5,
+    lines, feeder = scenario.feeder.lines, scenario.feeder
+    ends = place[np.stack([lines.from_bus, lines.to_bus], axis=1)[np.asarray(feeder.switches, int)]]
+    shut, middle = np.asarray(plan.closed[time], bool), ends.mean(axis=1)
+    for state, colour, width, style in ((False, _OPEN, 1.2, ":"), (True, _MARK, 3.0, "-")):
+        mine = shut == state
+        draw_segments(
+            axes, ends[mine], color=colour, linewidth=width, linestyle=style, zorder=3,
+            solid_capstyle="projecting",
         )  # fmt: skip
-        labels.append((name, middle, 6.0, {"fontsize": 7, "color": colour, "style": "italic"}))
-    return labels
+        draw_points(
+            axes, middle[mine], marker="s", markersize=7,
+            markerfacecolor=colour if state else "white", markeredgecolor=colour,
+            markeredgewidth=1.4, zorder=5,
+        )  # fmt: skip
+    return [
+        (
+            name,
+            middle[k],
+            6.0,
+            {"fontsize": 7, "color": _MARK if shut[k] else _OPEN, "style": "italic"},
+        )
+        for k, name in enumerate(plan.switch_ids)
+    ]
 
 
 def _draw_ders(
@@ -168,27 +166,30 @@ def _draw_ders(
     haloed: Container[int] = (),
 ) -> list[Any]:
     alive = plan.energized[time][scenario.feeder.blocks.of_bus[scenario.ders.bus]]
-    labels = []
-    for k, name in enumerate(plan.der_ids):
-        forms = bool(plan.grid_forming[time, k])
-        colour = _MARK if forms else _LIVE if alive[k] else _DEAD
-        where = place[scenario.ders.bus[k]]
-        axes.plot(
-            *where, marker="*" if forms else "D", markersize=17 if forms else 8,
-            markerfacecolor=colour if forms else "white", markeredgecolor=colour,
-            markeredgewidth=1.5, zorder=6,
-        )  # fmt: skip
-        text = f"{name}\n{decimals(plan.p_kw[time, k].sum(), 0)} kW" if alive[k] else f"{name}\noff"
-        weight = "bold" if forms else "normal"
-        labels.append(
-            (
-                text,
-                where,
-                16.0 if k in haloed else 12.0 if forms else 8.0,
-                {"fontsize": 8, "color": colour, "weight": weight},
-            )
+    forming = np.asarray(plan.grid_forming[time], bool)
+    where = place[scenario.ders.bus]
+    colours = np.where(forming, _MARK, np.where(alive, _LIVE, _DEAD)).tolist()
+    for forms in (False, True):
+        for colour in (_LIVE, _DEAD, _MARK):
+            mine = (forming == forms) & (np.array(colours) == colour)
+            draw_points(
+                axes, where[mine], marker="*" if forms else "D", markersize=17 if forms else 8,
+                markerfacecolor=colour if forms else "white", markeredgecolor=colour,
+                markeredgewidth=1.5, zorder=6,
+            )  # fmt: skip
+    return [
+        (
+            f"{name}\n{decimals(plan.p_kw[time, k].sum(), 0)} kW" if alive[k] else f"{name}\noff",
+            where[k],
+            16.0 if k in haloed else 12.0 if forming[k] else 8.0,
+            {
+                "fontsize": 8,
+                "color": colours[k],
+                "weight": "bold" if forming[k] else "normal",
+            },
         )
-    return labels
+        for k, name in enumerate(plan.der_ids)
+    ]
 
 
 def _draw_buses(axes: Any, plan: Plan, scenario: Scenario, place: Any, time: int) -> list[Any]:
@@ -270,8 +271,7 @@ def figure_margins(
         for kind, values in zip(MarginKind, item, strict=True):
             if kind.value in margins:
                 counts[kind.value] += np.histogram(values, edges[kind.value])[0]
-    figure = Figure(figsize=(7.2, 1.5 * len(margins) + 0.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Drawing(7.2, 1.5 * len(margins) + 0.6)
     panels = figure.subplots(len(margins), 1, squeeze=False)[:, 0]
     for axes, (kind, one) in zip(panels, margins.items(), strict=True):
         _draw_margin(axes, kind, one, edges[kind], counts[kind])
@@ -299,12 +299,13 @@ def _edges(low: float, high: float) -> Any:
 
 
 def _draw_margin(axes: Any, kind: str, one: dict[str, Any], edges: Any, counts: Any) -> None:
-    bars = axes.bar(
-        edges[:-1], counts, width=np.diff(edges), align="edge", color=_LIVE, linewidth=0.0
-    )
-    for bar, right in zip(bars, edges[1:], strict=True):
-        if right <= 1e-12:
-            bar.set(facecolor="white", edgecolor=_DEAD, hatch="/////", linewidth=0.6)
+    outside = int((edges[1:] <= 1e-12).sum())  # the first bins, whole
+    if outside:
+        axes.stairs(
+            counts[:outside], edges[: outside + 1], fill=True, facecolor="white", edgecolor=_DEAD,
+            hatch="/////", linewidth=0.6,
+        )  # fmt: skip
+    axes.stairs(counts[outside:], edges[outside:], fill=True, color=_LIVE, linewidth=0.0)
     if edges[0] <= 0.0 <= edges[-1]:
         axes.axvline(0.0, color=_INK, linewidth=1.0)
     tail = one["cvar"]["mean"]
@@ -314,6 +315,7 @@ def _draw_margin(axes: Any, kind: str, one: dict[str, Any], edges: Any, counts: 
         f"mean of the worst {100 * TAIL_SHARE:g} % {decimals(tail, 4)} (dashed)",
         fontsize=8,
         loc="left",
+        y=1.0,
     )
     axes.tick_params(labelsize=7)
     axes.ticklabel_format(axis="x", useOffset=False, style="plain")
@@ -330,21 +332,3 @@ def _size(place: Any) -> tuple[float, float]:
     span = np.ptp(place, axis=0)
     shape = float(np.clip(span[1] / max(span[0], 1e-9), 0.5, 1.0)) if _wide_enough(place) else 0.6
     return 9.5, 9.5 * shape + 0.9
-
-
-def lay_out(figure: Figure) -> None:
-    """Lay a figure out once, not again whenever it is drawn."""
-    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-
-
-def save_figure(figure: Figure, path: Path) -> tuple[Path, ...]:
-    """Write a figure as SVG, its text as text, and as PNG, neither with a date in it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lay_out(figure)
-    svg, png = path.with_suffix(".svg"), path.with_suffix(".png")
-    with rc_context({"svg.hashsalt": "gridproof", "svg.fonttype": "none"}):
-        write_figure(figure, svg, metadata={"Date": None, "Creator": None})
-        write_figure(figure, png, dpi=150, metadata={"Software": None})
-    return svg, png

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.feeder import Feeder
 
 __all__ = ["bus_positions", "place_labels"]
 
 _SIDES = np.array([(1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1), (0, -1), (1, 0), (-1, 0)])
+_REACHES = np.array([0.75, 1.0, 1.8])
 
 
 def bus_positions(feeder: Feeder) -> FloatArray:
@@ -116,27 +117,29 @@ def place_labels(
         centre = axes.transData.transform(anchor)
         reached = 2.0 * half + 1.8 * gap  # no side at any distance lies further out
         near = dots[(np.abs(dots - centre) <= reached).all(axis=1)]
-        tried: list[tuple[float, int, FloatArray, FloatArray]] = []
-        for reach in (0.75, 1.0, 1.8):
-            for side in _SIDES:
-                middle = centre + side * (half + gap * reach)
-                box = np.concatenate([middle - half, middle + half])
-                cover = _overlap(box, boxes) + 6.0 * _inside(box, near) + 12.0 * abs(reach - 1.0)
-                outside = box[:2].min() < min(frame.x0, frame.y0) or (
-                    box[2] > frame.x1 or box[3] > frame.y1
-                )
-                tried.append((cover + 1e4 * outside, len(tried), middle, box))
-        _, _, middle, box = min(tried, key=lambda one: one[:2])
-        artist.set_position(axes.transData.inverted().transform(middle))
-        boxes = np.vstack([boxes, box])
+        middles = centre + (_SIDES * (half + gap * _REACHES[:, None, None])).reshape(-1, 2)
+        tried = np.concatenate([middles - half, middles + half], axis=1)
+        outside = (tried[:, :2].min(axis=1) < min(frame.x0, frame.y0)) | (
+            (tried[:, 2] > frame.x1) | (tried[:, 3] > frame.y1)
+        )
+        far = 12.0 * np.repeat(np.abs(_REACHES - 1.0), len(_SIDES))
+        cover = _overlap(tried, boxes) + 6.0 * _inside(tried, near) + far + 1e4 * outside
+        best = int(cover.argmin())
+        artist.set_position(axes.transData.inverted().transform(middles[best]))
+        boxes = np.vstack([boxes, tried[best]])
 
 
-def _overlap(box: FloatArray, boxes: FloatArray) -> float:
-    """Pixels of ``box`` that are covered by ``boxes``."""
-    wide = np.minimum(box[2], boxes[:, 2]) - np.maximum(box[0], boxes[:, 0])
-    high = np.minimum(box[3], boxes[:, 3]) - np.maximum(box[1], boxes[:, 1])
-    return float((np.clip(wide, 0.0, None) * np.clip(high, 0.0, None)).sum())
+def _overlap(tried: FloatArray, boxes: FloatArray) -> FloatArray:
+    """(box,) pixels of each of ``tried`` that are covered by ``boxes``."""
+    one = tried[:, None, :]
+    wide = np.minimum(one[..., 2], boxes[:, 2]) - np.maximum(one[..., 0], boxes[:, 0])
+    high = np.minimum(one[..., 3], boxes[:, 3]) - np.maximum(one[..., 1], boxes[:, 1])
+    covered: FloatArray = (np.clip(wide, 0.0, None) * np.clip(high, 0.0, None)).sum(axis=1)
+    return covered
 
 
-def _inside(box: FloatArray, dots: FloatArray) -> int:
-    return int(((dots >= box[:2]) & (dots <= box[2:])).all(axis=1).sum())
+def _inside(tried: FloatArray, dots: FloatArray) -> IntArray:
+    """(box,) how many dots lie in each of ``tried``."""
+    one = tried[:, None, :]
+    within = ((dots >= one[..., :2]) & (dots <= one[..., 2:])).all(axis=2)
+    return np.asarray(within.sum(axis=1), np.int64)

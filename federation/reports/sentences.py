@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from gridproof.federation.proof_words import scope_words
+from gridproof.federation.records.intervals import ANYTIME
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.records.summary import about_plan
 from gridproof.federation.reports.campaign_words import (
@@ -93,7 +94,7 @@ def leads(data: ReportData) -> dict[str, tuple[str, ...]]:
             f"with its {interval_words(verdicts)} at each point. "
             + (
                 "The intervals hold at all points together, however the campaign ended."
-                if verdicts["stopping"]
+                if verdicts["interval_kind"] == ANYTIME
                 else "The interval holds for a number of realizations fixed beforehand, not for "
                 "one chosen by looking."
             ),

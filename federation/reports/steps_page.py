@@ -13,7 +13,12 @@ from gridproof.federation.proof_words import proof_facts
 from gridproof.federation.records.keeper import stored_plan
 from gridproof.federation.records.store import CampaignStore, step_root
 from gridproof.federation.reports.campaign_page import write_report
-from gridproof.federation.reports.campaign_words import interval_kind, interval_words, served_share
+from gridproof.federation.reports.campaign_words import (
+    interval_kind,
+    interval_words,
+    served_share,
+    why_stopped,
+)
 from gridproof.federation.reports.data import Readout
 from gridproof.federation.reports.families.restoration_tables import restoration_facts
 from gridproof.federation.reports.page import PAGE, Section, figure_entry, render_page
@@ -128,7 +133,11 @@ def _headline(
     share, (low, high) = joint["feasible_share"], joint["interval"]
     asked = study["config"]["campaign"]["samples"]
     notes = []
-    if joint["realizations"] < asked:
+    stopping = joint["stopping"]
+    if stopping:
+        told = why_stopped(stopping)
+        notes.append(f"{told[0].upper()}{told[1:]}.")
+    if joint["realizations"] < asked and not (stopping and stopping["reason"]):
         notes.append(
             f"The study is not whole: {whole(joint['realizations'])} of {whole(asked)} "
             "realizations are done at every step."

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gridproof.federation.campaigns.sweep import Point, Sweep, spoken_intervals, spoken_tried
-from gridproof.federation.reports.figures import save_figure
+from gridproof.federation.reports.drawing import Drawing, save_figure
 from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 __all__ = ["figure_sweep"]
 
@@ -38,8 +36,7 @@ def figure_sweep(sweep: Sweep, path: Path) -> tuple[Path, ...]:
         The files.
     """
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "gridproof", "font.size": 9}):
-        figure = Figure(figsize=(6.4, 3.9), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = Drawing(6.4, 3.9)
         axes = figure.add_subplot()
         lines = (None,) if sweep.by is None else sweep.by.values
         for k, line in enumerate(lines):

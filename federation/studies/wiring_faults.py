@@ -80,11 +80,6 @@ def _step_faults(config: StudyConfig, scenario: Scenario) -> list[str]:
     if campaign.step is not None or len(names) == 1:
         return []
     found = []
-    if campaign.stop is not None:
-        found.append(
-            "[campaign] stop ends each step's campaign at a realization of its own, which leaves "
-            "nothing to pair the steps by; leave stop out, or name one step"
-        )
     if config.realtime.step_s is not None or config.devices.at:
         found.append(
             "[realtime] and [devices] are of one clock and one grid, this study has "

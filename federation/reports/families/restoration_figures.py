@@ -12,16 +12,13 @@ from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
+from gridproof.federation.reports.drawing import Drawing, save_figure
 from gridproof.federation.reports.layout import bus_positions
-from gridproof.federation.reports.svg import write_figure
 from gridproof.federation.statistics.shares import distribution_band, quantile
 from gridproof.federation.wording import decimals
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.restoration import PHASE_NAMES, RestorationCase, RestorationPlan
-from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 __all__ = [
@@ -125,8 +122,7 @@ def figure_supplied(
     printed
         Shares after reconfiguration that a publication states, by case; a star each.
     """
-    figure = Figure(figsize=(6.4, 3.8), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Drawing(6.4, 3.8)
     axes = figure.add_subplot()
     for k, (name, share) in enumerate(shares.items()):
         axes.plot(
@@ -144,15 +140,14 @@ def figure_supplied(
     axes.set_ylim(0.0, 105.0)
     axes.grid(axis="y", linewidth=0.4)
     axes.legend(title="after reconfiguration")
-    return _write(figure, path)
+    return save_figure(figure, path, dpi=110)
 
 
 def figure_stages(
     case: RestorationCase, maps: tuple[StageMap, ...], path: Path
 ) -> tuple[Path, ...]:
     """Draw the four maps, failures marked by a cross; SVG and PNG."""
-    figure = Figure(figsize=(10.0, 10.4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Drawing(10.0, 10.4)
     xy = bus_positions(case.feeder)
     wires, sources = xy[case.ends], xy[case.feeder.sources.bus]
     for axes, stage in zip(figure.subplots(2, 2).ravel(), maps, strict=True):
@@ -176,7 +171,7 @@ def figure_stages(
         for state, (color, style, width) in _STYLE.items()
     ]
     figure.legend(handles=marks, loc="outside lower center", ncols=4, fontsize=8)
-    return _write(figure, path)
+    return save_figure(figure, path, dpi=110)
 
 
 def figure_storms(groups: Mapping[str, FloatArray], path: Path) -> tuple[Path, ...]:
@@ -190,8 +185,7 @@ def figure_storms(groups: Mapping[str, FloatArray], path: Path) -> tuple[Path, .
     groups
         Name of the damage model, and (draw, time) supplied shares.
     """
-    figure = Figure(figsize=(6.4, 3.8), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Drawing(6.4, 3.8)
     axes = figure.add_subplot()
     for k, (name, shares) in enumerate(groups.items()):
         color, style = f"C{k}", ("solid", "dashed", "dashdot", "dotted")[k % 4]
@@ -212,14 +206,4 @@ def figure_storms(groups: Mapping[str, FloatArray], path: Path) -> tuple[Path, .
     axes.set_ylim(0.0, 1.0)
     axes.grid(linewidth=0.4)
     axes.legend(loc="upper left", fontsize=8)
-    return _write(figure, path)
-
-
-def _write(figure: Figure, path: Path) -> tuple[Path, ...]:
-    written = []
-    with rc_context({"svg.hashsalt": "gridproof"}):
-        for suffix, metadata in ((".svg", {"Date": None}), (".png", {"Software": None})):
-            target = path.with_suffix(suffix)
-            write_figure(figure, target, metadata=metadata, dpi=110)
-            written.append(target)
-    return tuple(written)
+    return save_figure(figure, path, dpi=110)

@@ -6,7 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gridproof.federation.proof_words import scope_words
-from gridproof.federation.reports.campaign_words import erred_words, interval_words, served_share
+from gridproof.federation.reports.campaign_words import (
+    erred_words,
+    interval_words,
+    served_share,
+    why_stopped,
+)
 from gridproof.federation.reports.view_table import blank_table
 from gridproof.federation.wording import decimals, fixed, per_cent, percent, served_words
 from rich.console import Group, RenderableType
@@ -184,6 +189,8 @@ def steps_view(found: Mapping[str, Any]) -> RenderableType:
     failed = [f"{count} at {name}" for name, count in joint["first_failed"].items() if count]
     if failed:
         parts.append(Text(f"first not feasible: {', '.join(failed)}", style=_BAD))
+    if joint["stopping"]:
+        parts.append(Text(why_stopped(joint["stopping"])))
     if joint["unjudged"]:
         parts.append(Text(f"{joint['unjudged']} erred at some step, left out", _BAD))
     parts += [Text(), table]

@@ -116,8 +116,11 @@ def test_the_compose_file_keeps_the_broker_inside(toy) -> None:
     assert planner[planner.index("--broker") + 1] == "broker:23500"
 
 
-def test_the_batch_script_runs_on_one_node(toy, tmp_path) -> None:
+@pytest.mark.parametrize("steps", [1, 2])
+def test_the_batch_script_runs_on_one_node(toy, tmp_path, steps) -> None:
     """With an srun that only runs what it is given."""
+    if steps == 2:
+        toy.write_text(toy.read_text() + "\n[horizon]\nload_profile = [0.8, 1.0]\n")
     script, tools = tmp_path / "job.sh", tmp_path / "bin"
     tools.mkdir()
     (tools / "srun").write_text(
@@ -129,7 +132,7 @@ def test_the_batch_script_runs_on_one_node(toy, tmp_path) -> None:
     job = {"SLURM_JOB_ID": str(os.getpid()), "PATH": str(tools)}
     done = start(["bash", script], tmp_path, **job)
     assert done.returncode == 0, (done.stdout, done.stderr)
-    assert judged(tmp_path / "c") == 40
+    assert judged(tmp_path / "c") == 40 * steps
 
 
 def test_the_batch_script_fails_with_its_federate(toy, tmp_path) -> None:

@@ -92,7 +92,6 @@ def test_one_step_is_a_study_of_its_own(storm):
         ("feeder.locked_open=['t1']", "has no use in a restoration"),
         ("limits.v_max_pu=1.01", "a substation holds 1.03 pu, outside the band"),
         ("campaign.step=4", "step = 4 is not a step of this study; it has 0 before"),
-        ("campaign.stop={kind='width', width=0.1}", "leave stop out, or name one step"),
         ("uncertainty.loads=['zz']", "is not a load of feeder storm"),
     ],
 )

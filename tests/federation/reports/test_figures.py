@@ -14,6 +14,7 @@ from gridproof.federation.reports.figures import figure_margins, figure_one_line
 from gridproof.federation.reports.layout import bus_positions, place_labels
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 
 @pytest.fixture(scope="module")
@@ -83,16 +84,51 @@ def test_live_and_dead_differ_without_colour(plan, scenario, tiny_plan, tmp_path
     )
     figure_one_line(plan, scenario, tmp_path / "x")
     (axes,) = kept[0].axes
-    wires = [line for line in axes.lines if len(line.get_xdata()) == 2]
+    wires = [line for line in axes.lines if line.get_linestyle() != "None"]
     styles = {line.get_linestyle() for line in wires}
     assert styles >= {"-", "--", ":"}
     stars = [line for line in axes.lines if line.get_marker() == "*"]
     squares = [line for line in axes.lines if line.get_marker() == "s"]
-    assert len(stars) == int(plan.grid_forming.sum())
-    filled = [line.get_markerfacecolor() != "white" for line in squares]
-    assert filled == plan.closed[0].tolist()
+    assert sum(len(line.get_xdata()) for line in stars) == int(plan.grid_forming.sum())
+    place, lines = bus_positions(scenario.feeder), scenario.feeder.lines
+    filled = {
+        (x, y): line.get_markerfacecolor() != "white"
+        for line in squares
+        for x, y in zip(*line.get_data(), strict=True)
+    }
+    middles = [
+        tuple(place[[lines.from_bus[k], lines.to_bus[k]]].mean(axis=0).tolist())
+        for k in scenario.feeder.switches
+    ]
+    assert filled == dict(zip(middles, plan.closed[0].tolist(), strict=True))
     texts = {text.get_text() for text in axes.texts}
     assert {"s0", "s1", "s2", "n0", "m3"} <= texts
+
+
+def test_a_figure_is_laid_out_once_and_drawn_once_a_file(plan, scenario, tmp_path, monkeypatch):
+    """Not again before each file, which matplotlib does with a layout of its own."""
+    drawn, laid_out = [], []
+    draw, execute = Figure.draw, ConstrainedLayoutEngine.execute
+    monkeypatch.setattr(Figure, "draw", lambda f, r: (drawn.append(f), draw(f, r))[1])
+    monkeypatch.setattr(
+        ConstrainedLayoutEngine, "execute", lambda e, f: (laid_out.append(f), execute(e, f))[1]
+    )
+    files = figure_one_line(plan, scenario, tmp_path / "one")
+    assert (len(drawn), len(laid_out)) == (len(files), 1)
+
+
+def test_what_a_map_is_made_of_does_not_grow_with_the_feeder(tiny_scenario, tiny_plan, tmp_path):
+    """Elements of one style are one artist: a feeder of many lines costs little more to draw."""
+    counts = []
+    for blocks in (4, 12):
+        scenario = tiny_scenario(blocks, tuple((k, k + 1) for k in range(blocks - 1)))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                "gridproof.federation.reports.figures.save_figure",
+                lambda figure, _: counts.append(len(figure.axes[0].lines)) or (),
+            )
+            figure_one_line(tiny_plan(scenario), scenario, tmp_path / "x")
+    assert counts[0] == counts[1] > 0
 
 
 def test_labels_do_not_cover_one_another():
@@ -148,8 +184,9 @@ def test_margins_are_drawn_whole_and_stable(
     margins = table.column("margin_voltage").to_numpy()
     erred = np.array([name == "erred" for name in table.column("outcome").to_pylist()])
     margins = margins[np.isfinite(margins) & ~erred]
-    assert sum(bar.get_height() for bar in voltage.patches) == len(margins)
-    hatched = sum(bar.get_height() for bar in voltage.patches if bar.get_hatch())
+    bars = [(stairs.get_data().values.sum(), stairs.get_hatch()) for stairs in voltage.patches]
+    assert sum(count for count, _ in bars) == len(margins)
+    hatched = sum(count for count, hatch in bars if hatch)
     assert hatched == (margins < 0.0).sum() > 0
 
 

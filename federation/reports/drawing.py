@@ -1,0 +1,80 @@
+"""A figure that is laid out once and drawn once for every file it becomes.
+
+matplotlib lays a constrained figure out anew, and draws it once more to no purpose, whenever it is
+saved; in a report of many figures that is most of what it costs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gridproof.federation.reports.svg import write_figure
+from gridproof.scenarios.arrays import FloatArray
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+__all__ = ["Drawing", "draw_points", "draw_segments", "save_figure"]
+
+
+class Drawing(Figure):
+    """A figure whose axes take their places once.
+
+    Parameters
+    ----------
+    width_in, height_in
+        Size, inches.
+    """
+
+    def __init__(self, width_in: float, height_in: float) -> None:
+        super().__init__(figsize=(width_in, height_in))
+        FigureCanvasAgg(self)
+        self._laid_out = False
+
+    def lay_out(self) -> None:
+        """Give the axes their places, so that nothing drawn so far overlaps or is cut off.
+
+        What is added afterwards moves nothing; a second call does nothing.
+        """
+        if not self._laid_out:
+            ConstrainedLayoutEngine().execute(self)
+            for axes in self.axes:
+                axes.apply_aspect()  # only then is a point's place on the paper final
+            self._laid_out = True
+
+
+def draw_segments(axes: Any, segments: FloatArray, **style: Any) -> None:
+    """Draw straight pieces of one style as one artist; nothing where there are none.
+
+    Parameters
+    ----------
+    axes
+        Matplotlib's.
+    segments
+        (segment, 2, 2) ends, data coordinates.
+    style
+        Of a line.
+    """
+    if len(segments):
+        gap = np.full((len(segments), 1, 2), np.nan)
+        axes.plot(*np.concatenate([segments, gap], axis=1).reshape(-1, 2).T, **style)
+
+
+def draw_points(axes: Any, points: FloatArray, **style: Any) -> None:
+    """Mark (point, 2) places in one style as one artist; nothing where there are none."""
+    if len(points):
+        axes.plot(*np.asarray(points).T, linestyle="none", **style)
+
+
+def save_figure(figure: Drawing, path: Path, *, dpi: int = 150) -> tuple[Path, ...]:
+    """Write a figure as SVG, its text as text, and as PNG, neither with a date in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.lay_out()
+    svg, png = path.with_suffix(".svg"), path.with_suffix(".png")
+    with rc_context({"svg.hashsalt": "gridproof", "svg.fonttype": "none"}):
+        write_figure(figure, svg, metadata={"Date": None, "Creator": None})
+        write_figure(figure, png, dpi=dpi, metadata={"Software": None})
+    return svg, png
