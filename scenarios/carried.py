@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray, frozen
+from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 
-__all__ = ["Carried", "Delivery", "Passage", "carry", "deliver", "start"]
+__all__ = ["Carried", "Delivery", "Passage", "carry", "deliver", "planned", "start"]
 
 _ROUNDING = 1e-9  # of a DER's capability: a set-point cut by less was not cut
 
@@ -94,6 +95,25 @@ def start(scenario: Scenario, count: int) -> Carried:
     )
 
 
+def planned(scenario: Scenario, plan: Plan, count: int, time: int) -> Carried:
+    """Return what every realization brings into a step if all before went as planned.
+
+    The base set-points are delivered as told: ``E' = E + h (η_c max(-p, 0) - max(p, 0) / η_d)``.
+    Into the first step it is what `start` returns.
+    """
+    storages, energy = scenario.fleet.storages, scenario.fleet.storages.start_kwh
+    for step in range(time):
+        p = _totals(plan.p_kw[step])[storages.der]
+        flow = storages.charge_efficiency * np.maximum(-p, 0.0)
+        flow = flow - np.maximum(p, 0.0) / storages.discharge_efficiency
+        energy = energy + float(scenario.duration_h[step]) * flow
+    nothing = np.full((len(scenario.ders.ids), 3), np.nan)
+    return Carried(
+        energy_kwh=np.tile(energy, (count, 1)),
+        p_kw=np.tile(nothing if time == 0 else plan.p_kw[time - 1], (count, 1, 1)),
+    )
+
+
 def deliver(
     scenario: Scenario,
     time: int,
@@ -106,7 +126,8 @@ def deliver(
     A storage gives at most ``(E - E_min) η_d / h`` and takes at most ``(E_max - E) / (η_c h)``
     for the ``h`` hours of the step; a renewable gives at most what is available. What is cut is
     cut in proportion on all phases; reactive power stays. What an event takes comes off what a
-    DER is told, in equal parts on its phases, and off what a renewable has.
+    DER is told, in equal parts on its phases, and off what a renewable has; of more sun than was
+    forecast an inverter gives no more than it carries beside its reactive power.
 
     Parameters
     ----------
@@ -119,6 +140,9 @@ def deliver(
     missing = np.zeros(p.shape[:2])
     lost = scenario.lost_kw(realizations.zeta_at(time), time)
     if lost.any():
+        sun = fleet.renewables.der
+        beyond = _totals(p)[:, sun] - lost[:, sun] - _carriable(scenario, setpoints)[:, sun]
+        lost[:, sun] += np.where(lost[:, sun] < 0.0, np.maximum(beyond, 0.0), 0.0)
         p = p - lost[:, :, None] * scenario.ders.phase_share
         setpoints = replace(setpoints, p_kw=p)
     if not fleet.storages.ids and not fleet.renewables.ids:
@@ -149,6 +173,15 @@ def carry(scenario: Scenario, time: int, carried: Carried, snapshots: Snapshots)
     energy = carried.energy_kwh + np.where(known, hours * flow, 0.0)
     solved = snapshots.converged[:, None, None]
     return Carried(energy_kwh=energy, p_kw=np.where(solved, snapshots.der_p_kw, carried.p_kw))
+
+
+def _carriable(scenario: Scenario, setpoints: Setpoints) -> FloatArray:
+    """(realization, der) active power that an inverter carries beside its reactive power."""
+    ders = scenario.ders
+    rating = np.where(np.isfinite(ders.s_max_kva), ders.s_max_kva, 0.0)
+    beside = np.sqrt(np.maximum(rating**2 - setpoints.q_kvar**2, 0.0))
+    phase = np.where(np.isfinite(ders.s_max_kva), np.minimum(beside, ders.p_max_kw), ders.p_max_kw)
+    return np.asarray(np.where(ders.phases, phase, np.inf).min(axis=2) * ders.phases.sum(axis=1))
 
 
 def _bounds(

@@ -331,7 +331,8 @@ def _energy_margins(
     band = storages.energy_max_kwh - storages.energy_min_kwh
     after = passage.after.energy_kwh
     least = storages.energy_min_kwh
-    if time == len(scenario.hours) - 1:
+    # what reserves gave is bought back after the horizon: its end is then the plan's to meet
+    if time == len(scenario.hours) - 1 and scenario.disturbances.empty:
         least = np.maximum(least, storages.end_min_kwh)
     inside = np.minimum(after - least, storages.energy_max_kwh - after) / band
     lacking = np.abs(passage.missing_kw)

@@ -227,6 +227,7 @@ def feeder_job_of(
         keep_trace=sink.keep_trace if traced else None,
         keep_cause=sink.keep_cause,
         rounds=rounds,
+        as_planned=study.config.campaign.enters == "planned",
         steps=study.steps,
         make_second=(lambda _: LinearEngine(scenario)) if campaign.judge == "both" else None,
     )

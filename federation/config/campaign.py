@@ -123,6 +123,11 @@ class CampaignConfig(Section):
         description="which step of the plan is tried, counted from 0; each of them, one campaign "
         "after the other on the same draws, if left out",
     )
+    enters: Literal["realized", "planned"] = Field(
+        default="realized",
+        description="what each step is entered with, stored energy and last outputs: what became "
+        "of the realization, or what the plan foresees, so that each step is tried on its own",
+    )
     horizon_h: float = Field(
         default=1.0,
         gt=0.0,

@@ -98,8 +98,8 @@ class DerConfig(Section):
     )
     unlike_phases: bool = Field(
         default=False,
-        description="whether its phases may carry unlike parts, each up to its share of rating_kva; "
-        "capacity_kw and minimum_kw then hold for the sum alone",
+        description="whether its phases may carry unlike parts, each up to its share of "
+        "rating_kva; capacity_kw and minimum_kw then hold for the sum alone",
     )
     reserve_up_usd_per_kw: Money | None = Field(
         default=None, description="price of a kW held ready to give more, a step; none if left out"

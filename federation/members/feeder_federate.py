@@ -24,7 +24,7 @@ from gridproof.federation.wire.messages import (
     word_in,
 )
 from gridproof.federation.wire.schedule import FEEDER_GRID
-from gridproof.scenarios.carried import Carried, start
+from gridproof.scenarios.carried import Carried, planned
 from gridproof.scenarios.errors import FederateLost, FederationError
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
@@ -130,8 +130,10 @@ class FeederFederate(Federate):
         done = 0
         for turn, (first, count) in enumerate(self._ranges()):
             rehearsal = self._job.pace is not None and turn == 0
-            carried = self._start(count)
+            carried = self._start(plan, count, self._job.steps[0])
             for step in self._job.steps:
+                if self._job.as_planned:
+                    carried = self._start(plan, count, step)
                 batch = _Batch(first=first, count=count, step=step, done=done, rehearsal=rehearsal)
                 carried = self._try_step(trials, plan, batch, carried)
             if rehearsal:
@@ -140,11 +142,14 @@ class FeederFederate(Federate):
                 done += count
         return done
 
-    def _start(self, count: int) -> Carried | None:
-        """Return what realizations begin with, where steps are lived through one after another."""
+    def _start(self, plan: Plan, count: int, step: int) -> Carried | None:
+        """Return what realizations enter a step with, where steps are lived through in order.
+
+        Where a later step is the first that is tried, all before went as planned.
+        """
         if len(self._job.steps) == 1 and not self._job.scenario.fleet.carries:
             return None
-        return start(self._job.scenario, count)
+        return planned(self._job.scenario, plan, count, step)
 
     def _try_step(
         self, trials: Sequence[Trial], plan: Plan, turn: _Batch, carried: Carried | None
@@ -176,7 +181,8 @@ class FeederFederate(Federate):
 
     def _drawn(self, turn: _Batch) -> Realizations:
         if len(self._job.steps) == 1:
-            return self._job.draw(turn.first, turn.count)
+            drawn = self._job.draw(turn.first, turn.count)
+            return drawn.at(turn.step) if drawn.zeta_by_step.shape[2] else drawn
         return self._job.draw(turn.first, turn.count, step=turn.step)
 
     def _answer(

@@ -128,6 +128,8 @@ class FeederJob:
     steps
         The steps of the plan that are tried, in order. Several are lived through one after the
         other: what a realization carries out of one it brings into the next.
+    as_planned
+        Whether every step is entered as the plan foresees, whatever became of the one before.
     states
         Publishes solved states in somebody else's form, if not None.
     hear
@@ -146,6 +148,7 @@ class FeederJob:
     keep_cause: Callable[[int, str], None] | None = None
     rounds: int = 0
     steps: tuple[int, ...] = (0,)
+    as_planned: bool = False
     states: States | None = None
     hear: Callable[[str], None] | None = None
 

@@ -159,6 +159,16 @@ class Profile:
             counts = np.bincount(some.ravel(), minlength=width * some.shape[1])
             self.histogram[first : first + _SLICE] += counts.reshape(-1, width).astype(np.int32)
 
+    def merge(self, other: Profile) -> None:
+        """Take up another's counts; both must be of the same scenario and plan."""
+        self.solved += other.solved
+        np.minimum(self.low_pu, other.low_pu, out=self.low_pu)
+        np.maximum(self.high_pu, other.high_pu, out=self.high_pu)
+        self.total_npu += other.total_npu
+        self.histogram += other.histogram
+        for kind, counts in other.breached.items():
+            self.breached[kind] += counts
+
     @property
     def mean_pu(self) -> FloatArray:
         """(slot,) mean voltage; NaN while nothing is counted."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
-from gridproof.scenarios.carried import Carried, Passage, carry, deliver, start
+from gridproof.scenarios.carried import Carried, Passage, carry, deliver, planned
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
@@ -112,7 +112,7 @@ class Trial:
 
     def _brought(self, index: IntArray) -> Carried:
         if self._carried is None:  # an instant of its own, which events act on all the same
-            return start(self.scenario, len(index))
+            return planned(self.scenario, self.plan, len(index), self.step)
         return self._carried.take(np.searchsorted(self._index, index))
 
     def _hold(self, plan: Plan) -> None:
