@@ -139,12 +139,31 @@ class Plan:
         return float((demand * live * self.share_of(loads.ids)[time]).sum() / demand.sum())
 
     def asked(self, drawn: Realizations, scenario: Scenario) -> Realizations:
-        """Return the demand the plan asks for: what was drawn, less what it sheds."""
+        """Return the demand the plan asks for: what was drawn, less what it sheds and cuts."""
+        if self.rule is not None and self.rule.load_ids:
+            drawn = self._cut(drawn, scenario)
         if not self.partial_ids:
             return drawn
         steps = slice(drawn.first_step, drawn.first_step + drawn.p_kw.shape[1])
         share = self.share_of(scenario.feeder.loads.ids)[None, steps, :, None]
         return replace(drawn, p_kw=drawn.p_kw * share, q_kvar=drawn.q_kvar * share)
+
+    def _cut(self, drawn: Realizations, scenario: Scenario) -> Realizations:
+        """Return demand less what the rule cuts of loads, by slot in proportion, P and Q alike."""
+        rule, loads = self.rule, scenario.feeder.loads
+        assert rule is not None
+        where = index_of(loads.ids)
+        at = [where[name] for name in rule.load_ids]
+        p, q = drawn.p_kw.copy(), drawn.q_kvar.copy()
+        for k in range(p.shape[1]):
+            time = drawn.first_step + k
+            asked = p[:, k, at, 0] + p[:, k, at, 1] + p[:, k, at, 2]
+            cut = rule.cut_kw(drawn.zeta_at(time), time)
+            left = 1.0 - np.divide(cut, asked, out=np.zeros_like(cut), where=asked > 0.0)
+            left = np.clip(left, 0.0, 1.0)[:, :, None]
+            p[:, k, at] *= left
+            q[:, k, at] *= left
+        return replace(drawn, p_kw=p, q_kvar=q)
 
 
 def plan_digest(plan: Plan) -> str:

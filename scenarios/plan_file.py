@@ -251,6 +251,7 @@ def _rule_out(plan: Plan) -> RuleFile | None:
         gain=by_der(rule.gain),
         gain_down=None if rule.gain_down is None else by_der(rule.gain_down),
         weight=None if rule.weight is None else rule.weight.tolist(),
+        load_gain={n: rule.load_gain[:, k].tolist() for k, n in enumerate(rule.load_ids)},
     )
 
 
@@ -269,6 +270,10 @@ def _rule_in(file: RuleFile | None, der_ids: Sequence[str], steps: int) -> Respo
         gain=table(file.gain),
         gain_down=None if file.gain_down is None else table(file.gain_down),
         weight=None if file.weight is None else np.array(file.weight, float),
+        load_ids=tuple(file.load_gain),
+        load_gain=np.array(list(file.load_gain.values()), float)
+        .reshape(len(file.load_gain), steps, width)
+        .swapaxes(0, 1),
     )
 
 

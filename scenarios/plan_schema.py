@@ -75,6 +75,7 @@ class RuleFile(BaseModel):
     gain: dict[str, list[list[float]]]
     gain_down: dict[str, list[list[float]]] | None = None
     weight: list[list[float]] | None = None
+    load_gain: dict[str, list[list[float]]] = Field(default_factory=dict)
 
 
 _DIGEST = Field(
@@ -288,6 +289,10 @@ def _rule_faults(where: str, rule: RuleFile | None, scenario: Scenario) -> list[
         faults += _unknown(where, "rule.gain_down", rule.gain_down, scenario.ders.ids)
         tables |= {f"gain_down.{name}": rows for name, rows in rule.gain_down.items()}
         tables["weight"] = rule.weight or []
+    faults += _unknown(where, "rule.load_gain", rule.load_gain, scenario.feeder.loads.ids)
+    tables |= {f"load_gain.{name}": rows for name, rows in rule.load_gain.items()}
+    if rule.load_gain and rule.weight is None:
+        tables["weight"] = []
     for name, rows in tables.items():
         if len(rows) != steps or any(len(row) != width for row in rows):
             faults.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from gridproof.scenarios.arrays import FloatArray, frozen
@@ -52,12 +52,17 @@ class ResponseRule:
     weight
         (time, direction) kW that a step lacks per unit of the coordinate; needed with
         ``gain_down``.
+    load_ids, load_gain
+        Loads that can be cut at once, and (time, load, direction) kW less that each asks per unit
+        of the coordinate, where ``weight · ζ`` is positive; all slots in proportion.
     """
 
     direction_ids: tuple[str, ...]
     gain: FloatArray
     gain_down: FloatArray | None = None
     weight: FloatArray | None = None
+    load_ids: tuple[str, ...] = ()
+    load_gain: FloatArray = field(default_factory=lambda: np.zeros((0, 0, 0)))
 
     def __post_init__(self) -> None:
         m = len(self.direction_ids)
@@ -68,6 +73,12 @@ class ResponseRule:
             shape = self.gain.shape
             object.__setattr__(self, "gain_down", frozen(self.gain_down, float, shape))
             object.__setattr__(self, "weight", frozen(self.weight, float, (shape[0], m)))
+        if not self.load_ids:
+            object.__setattr__(self, "load_gain", np.zeros((len(self.gain), 0, m)))
+        elif self.weight is None:
+            raise ValueError("loads are cut where something is lacking; the rule needs weights")
+        size = (len(self.gain), len(self.load_ids), m)
+        object.__setattr__(self, "load_gain", frozen(self.load_gain, float, size))
 
     def answer_kw(self, zeta: FloatArray, time: int) -> FloatArray:
         """(realization, der) change of output at one step; each row as if it were alone."""
@@ -76,6 +87,14 @@ class ResponseRule:
             return up
         lacking = _applied(self.weight[time][None], zeta)[:, 0]
         return np.where(lacking[:, None] >= 0.0, up, _applied(self.gain_down[time], zeta))
+
+    def cut_kw(self, zeta: FloatArray, time: int) -> FloatArray:
+        """(realization, load) demand that is cut at one step; 0 where nothing is lacking."""
+        if self.weight is None:
+            return np.zeros((len(zeta), 0))
+        lacking = _applied(self.weight[time][None], zeta)[:, 0]
+        cut = _applied(self.load_gain[time], zeta)
+        return np.where(lacking[:, None] > 0.0, np.maximum(cut, 0.0), 0.0)
 
 
 def _applied(gain: FloatArray, zeta: FloatArray) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from gridproof.federation.campaigns.progress import watching_campaign
@@ -14,6 +14,9 @@ from gridproof.federation.papers.data import PaperData, load_paper
 from gridproof.federation.papers.output import Picture, paper_document, write_paper
 from gridproof.federation.papers.partitioning import PaperRun, PlanRow, run_paper
 from gridproof.federation.papers.partitioning_tables import PaperTable, paper_tables
+from gridproof.federation.papers.policy_mode_figures import policy_mode_pictures
+from gridproof.federation.papers.policy_mode_tables import policy_mode_tables
+from gridproof.federation.papers.policy_modes import Effort, PolicyModePaper, run_policy_modes
 from gridproof.federation.papers.restoration import RestorationEffort, run_restoration_paper
 from gridproof.federation.papers.restoration_data import RestorationPaper
 from gridproof.federation.papers.restoration_tables import restoration_pictures, restoration_tables
@@ -29,7 +32,7 @@ _ONLY_RESTORATION = "is for the restoration publication alone; leave it out"
 
 def paper(  # noqa: PLR0917  (typer reads a command's options from its parameters)
     name: Annotated[
-        str, typer.Argument(metavar="PAPER", help="Which: partitioning, restoration.")
+        str, typer.Argument(metavar="PAPER", help="Which: partitioning, restoration, policy-modes.")
     ],
     out: Annotated[
         Path | None,
@@ -63,14 +66,17 @@ def paper(  # noqa: PLR0917  (typer reads a command's options from its parameter
     draws: Annotated[
         int | None,
         typer.Option(
-            "--draws", min=0, help="restoration: storms of each damage model; 40 if left out."
+            "--draws",
+            min=0,
+            help="restoration: storms of each damage model, 40 if left out; policy-modes: days of "
+            "each AC campaign, 200 if left out.",
         ),
     ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Run a publication's studies and set our figures beside the printed ones."""
-    data = load_paper(name)
+    data, rows = load_paper(name), None
     root = out or Path("campaigns") / f"paper-{name}"
     if isinstance(data, RestorationPaper):
         own = {"growth_buses": growth, "time_limit_s": limit, "draws": draws}
@@ -78,27 +84,34 @@ def paper(  # noqa: PLR0917  (typer reads a command's options from its parameter
         effort = replace(RestorationEffort(), **stated)  # type: ignore[arg-type]
         tables, pictures = _restoration(data, root, samples, effort, quiet=quiet)
         studies: str | tuple[str, ...] = tuple(case.study for case in data.cases)
+    elif isinstance(data, PolicyModePaper):
+        _refuse({"--growth": growth, "--limit": limit})
+        tables, pictures, rows = _policy_modes(data, root, samples, draws, quiet=quiet)
+        studies = data.paper.study
     else:
         _refuse({"--growth": growth, "--limit": limit, "--draws": draws})
         tables, pictures = _partitioning(data, root, samples, quiet=quiet)
         studies = data.paper.study
-    _show(name, data, studies, root, (tables, pictures), as_json=as_json)
+    _show(name, data, studies, root, (tables, pictures), rows=rows, as_json=as_json)
     if not quiet:
         note(f"tables and figures in {root}")
 
 
 def _show(
     name: str,
-    data: PaperData | RestorationPaper,
+    data: PaperData | RestorationPaper | PolicyModePaper,
     studies: str | tuple[str, ...],
     root: Path,
     found: tuple[tuple[PaperTable, ...], dict[str, Picture]],
     *,
+    rows: list[dict[str, Any]] | None,
     as_json: bool,
 ) -> None:
     """Write tables and figures, and print them."""
     (tables, pictures), about = found, data.paper
     document = paper_document(name, about.title, studies, tables, pictures, about.notes)
+    if rows is not None:
+        document["rows"] = rows
     write_paper(root, document, tables, pictures)
     if as_json:
         print_json(document)
@@ -124,6 +137,18 @@ def _partitioning(
             watch=lambda: watching_campaign(quiet=quiet),
         )
     return paper_tables(run), _one_lines(run, root)
+
+
+def _policy_modes(
+    data: PolicyModePaper, root: Path, draws: int | None, ac_draws: int | None, *, quiet: bool
+) -> tuple[tuple[PaperTable, ...], dict[str, Picture], list[dict[str, Any]]]:
+    """Run the study; ``--samples`` are draws of the linear judge, ``--draws`` those in AC."""
+    own = {"draws": draws, "ac_draws": ac_draws}
+    effort = Effort(**{key: value for key, value in own.items() if value is not None})
+    with keeping(root):
+        run = run_policy_modes(data, root, effort=effort, tell=(lambda _: None) if quiet else note)
+    pictures = policy_mode_pictures(run, root)
+    return policy_mode_tables(run), pictures, [row.figures for row in run.rows]
 
 
 def _restoration(

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from gridproof.federation.config.base import Section
 from gridproof.federation.config.study_file import did_you_mean, read_toml
+from gridproof.federation.papers.policy_modes import PolicyModePaper
 from gridproof.federation.papers.restoration_data import RestorationPaper
 from gridproof.federation.studies.shipped import shipped_root
 from gridproof.scenarios.errors import ConfigError
@@ -125,8 +126,8 @@ def paper_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in (shipped_root() / "papers").glob("*.toml")))
 
 
-def load_paper(name: str) -> PaperData | RestorationPaper:
-    """Read a publication's file; ``kind = "restoration"`` in ``[paper]`` says which it is.
+def load_paper(name: str) -> PaperData | RestorationPaper | PolicyModePaper:
+    """Read a publication's file; ``kind`` in ``[paper]`` says which sort it is.
 
     Raises
     ------
@@ -140,6 +141,8 @@ def load_paper(name: str) -> PaperData | RestorationPaper:
     try:
         if raw.get("paper", {}).get("kind") == "restoration":
             return RestorationPaper.model_validate(raw)
+        if raw.get("paper", {}).get("kind") == "policy_modes":
+            return PolicyModePaper.model_validate(raw)
         return PaperData.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(

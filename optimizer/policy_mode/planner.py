@@ -234,6 +234,14 @@ def _rule(scenario: Scenario, done: Dispatch) -> ResponseRule:
         return ResponseRule(direction_ids=names, gain=gain)
     down = np.zeros(size)
     interrupted = done.interrupt_kw.sum(axis=1)
+    ready = np.flatnonzero((done.interrupt_kw > _NOTHING).any(axis=0))
+    cut = np.zeros((len(shape), len(ready), len(names)))
+    whole = (done.up_kw.sum(axis=1) + interrupted)[:, None]
+    part = np.divide(
+        done.interrupt_kw[:, ready], whole, out=np.zeros((len(shape), len(ready))),
+        where=whole > _NOTHING,
+    )  # fmt: skip
+    cut[:, :, before:] = part[:, :, None] * shape[:, None, :]
     for share, bought, more in ((gain, done.up_kw, interrupted), (down, done.down_kw, 0.0)):
         total = bought.sum(axis=1) + more
         part = np.divide(
@@ -242,4 +250,12 @@ def _rule(scenario: Scenario, done: Dispatch) -> ResponseRule:
         share[:, :, before:] = part[:, :, None] * shape[:, None, :]
     weight = np.zeros((len(shape), len(names)))
     weight[:, before:] = shape
-    return ResponseRule(direction_ids=names, gain=gain, gain_down=down, weight=weight)
+    loads = scenario.feeder.loads.ids
+    return ResponseRule(
+        direction_ids=names,
+        gain=gain,
+        gain_down=down,
+        weight=weight,
+        load_ids=tuple(loads[k] for k in ready),
+        load_gain=cut,
+    )

@@ -1,0 +1,326 @@
+"""The policy-mode publication's study: every mode by every method, each row kept when it is done.
+
+::
+
+    DIR/rows/cyber-dro_components-affine-three_phase.json      one row's figures
+    DIR/plans/….json                                           its plan
+    DIR/campaigns/…/                                           its AC campaign, where it has one
+
+A row that is there whole is only read, so that a run which was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated, Any, Literal
+
+from gridproof.federation.campaigns.campaign import run_campaign
+from gridproof.federation.config.base import Section
+from gridproof.federation.files import json_text, read_json, write_whole
+from gridproof.federation.records.steps_of import breached_pairs
+from gridproof.federation.studies.study import Study, load_study
+from gridproof.federation.wording import decimals
+from gridproof.optimizer.planner import make_planner
+from gridproof.optimizer.policy_mode.frequencies import Frequencies, frequencies
+from gridproof.scenarios.errors import PlanError, SolverError
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
+from gridproof.scenarios.sampling import sample
+from pydantic import Field
+
+__all__ = ["Effort", "PolicyModePaper", "Row", "RowSpec", "Sweep", "run_policy_modes", "study_of"]
+
+MODES = ("forecast", "weather", "cyber", "all")
+METHODS = (
+    "deterministic", "gaussian", "cvar", "sample_box", "support_box", "dro_total",
+    "dro_components",
+)  # fmt: skip
+
+
+class _About(Section):
+    kind: Literal["policy_modes"]
+    title: str
+    authors: str
+    study: str
+    notes: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+
+class PolicyModePaper(Section):
+    """The publication's file."""
+
+    paper: _About
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How much is run.
+
+    Attributes
+    ----------
+    draws
+        Of the linear judge, each of all steps.
+    ac_draws
+        Of each AC campaign, each of all steps.
+    logs
+        Training logs of the table over logs.
+    """
+
+    draws: int = 10_000
+    ac_draws: int = 200
+    logs: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowSpec:
+    """One plan: a mode and how it is planned for.
+
+    Attributes
+    ----------
+    mode, method, response, network
+        As ``[events] mode`` and ``[planner]`` name them.
+    more
+        Further overrides of the study, a short name first.
+    ac
+        Whether it is tried in AC.
+    """
+
+    mode: str
+    method: str
+    response: str
+    network: str
+    more: tuple[str, tuple[str, ...]] = ("", ())
+    ac: bool = False
+
+    @property
+    def key(self) -> str:
+        """Name of its files."""
+        parts = [self.mode, self.method, self.response, self.network, self.more[0]]
+        return "-".join(part for part in parts if part)
+
+    @property
+    def overrides(self) -> list[str]:
+        """What it sets in the study."""
+        return [
+            f"events.mode={self.mode}",
+            f"planner.method={self.method}",
+            f"planner.response={self.response}",
+            f"planner.network={self.network}",
+            *self.more[1],
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What came of one plan; figures are None where no plan exists."""
+
+    spec: RowSpec
+    figures: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """Rows over one parameter."""
+
+    key: str
+    title: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyModeRun:
+    """All rows: modes by method, and over parameters and logs."""
+
+    data: PolicyModePaper
+    rows: tuple[Row, ...]
+    sweeps: tuple[Sweep, ...]
+    out: Path = field(default_factory=Path)
+
+
+def study_of(data: PolicyModePaper, spec: RowSpec, *more: str) -> Study:
+    """Load the study as a row sets it."""
+    return load_study(data.paper.study, [*spec.overrides, *more])
+
+
+def run_policy_modes(
+    data: PolicyModePaper, out: Path, *, effort: Effort, tell: Callable[[str], None]
+) -> PolicyModeRun:
+    """Run every row that is not there yet, and read all.
+
+    Raises
+    ------
+    GridproofError
+        As planning and campaigns do; finished rows stay.
+    """
+    desk = _Desk(data=data, out=out, effort=effort)
+    for folder in ("rows", "plans", "campaigns"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    specs = list(_modes_by_method())
+    sweeps = {key: (title, list(rows)) for key, title, rows in _sweeps(effort)}
+    total, done = len(specs) + sum(len(rows) for _, rows in sweeps.values()), 0
+
+    def each(spec: RowSpec) -> Row:
+        nonlocal done
+        row = desk.row(spec)
+        done += 1
+        cost, short = row.figures["cost_usd"], row.figures["violated_share"]
+        found = (
+            f"no plan: {row.figures['proof']}"
+            if cost is None
+            else f"{decimals(cost, 0)} USD, {decimals(100.0 * short, 2)} % short"
+        )
+        tell(f"[{done}/{total}] {spec.key}: {found}")
+        return row
+
+    return PolicyModeRun(
+        data=data,
+        rows=tuple(map(each, specs)),
+        sweeps=tuple(
+            Sweep(key=key, title=title, rows=tuple(map(each, rows)))
+            for key, (title, rows) in sweeps.items()
+        ),
+        out=out,
+    )
+
+
+def _modes_by_method() -> Iterator[RowSpec]:
+    """All methods with a shared response; affine and the network where they differ most."""
+    for mode in MODES:
+        for method in METHODS:
+            yield RowSpec(mode=mode, method=method, response="shared", network="copperplate")
+        for method in ("sample_box", "support_box", "dro_components"):
+            yield RowSpec(mode=mode, method=method, response="affine", network="copperplate")
+        for method, response in (
+            ("deterministic", "shared"), ("cvar", "shared"), ("dro_components", "affine"),
+        ):  # fmt: skip
+            yield RowSpec(
+                mode=mode, method=method, response=response, network="three_phase", ac=True
+            )
+
+
+def _sweeps(effort: Effort) -> Iterator[tuple[str, str, Iterator[RowSpec]]]:
+    """Rows over radius, ρ, β, the log's length and the log itself; mode cyber, shared."""
+
+    def over(name: str, values: tuple[str, ...], method: str, *fixed: str) -> Iterator[RowSpec]:
+        for value in values:
+            yield RowSpec(
+                mode="cyber", method=method, response="shared", network="copperplate",
+                more=(f"{name.rsplit('.', 1)[-1]}={value}", (f"{name}={value}", *fixed)),
+            )  # fmt: skip
+
+    radii = ("0.0", "0.01", "0.02", "0.05", "0.1", "0.3", "1.0")
+    yield (
+        "radius",
+        "Over the radius (scale of the literal one), components",
+        over("planner.radius_scale", radii, "dro_components"),
+    )
+    yield (
+        "rho",
+        "Over ρ, components",
+        over("planner.rho", ("0.01", "0.05", "0.1", "0.2"), "dro_components"),
+    )
+    yield (
+        "beta",
+        "Over β, components",
+        over("planner.beta", ("0.5", "0.8", "0.95", "0.99"), "dro_components"),
+    )
+    lengths = ("20", "50", "100", "400", "1600")
+    yield (
+        "length_total",
+        "Over the log's length, the set over the total",
+        over("events.log_samples", lengths, "dro_total"),
+    )
+    yield "length_cvar", "Over the log's length, CVaR", over("events.log_samples", lengths, "cvar")
+    seeds = tuple(str(1000 + k) for k in range(effort.logs))
+    yield "logs_cvar", "Over training logs, CVaR", over("events.log_seed", seeds, "cvar")
+    yield (
+        "logs_components",
+        "Over training logs, components",
+        over("events.log_seed", seeds, "dro_components"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Desk:
+    """What every row is run with."""
+
+    data: PolicyModePaper
+    out: Path
+    effort: Effort
+
+    def row(self, spec: RowSpec) -> Row:
+        path = self.out / "rows" / f"{spec.key}.json"
+        stamp = {"draws": self.effort.draws, "ac_draws": self.effort.ac_draws if spec.ac else 0}
+        if path.exists():
+            kept = read_json(path, "delete it and run again: that row is made anew")
+            if kept.get("effort") == stamp:
+                return Row(spec=spec, figures=kept["row"])
+        figures = self._made(spec)
+        write_whole(path, json_text({"effort": stamp, "row": figures}))
+        return Row(spec=spec, figures=figures)
+
+    def _made(self, spec: RowSpec) -> dict[str, Any]:
+        study = study_of(self.data, spec)
+        names = {
+            "mode": spec.mode,
+            "method": spec.method,
+            "response": spec.response,
+            "network": spec.network,
+            "varied": spec.more[0] or None,
+        }
+        asked = study.config.planner
+        began = perf_counter()
+        try:
+            plan = make_planner(asked.family, asked.options).plan(study.scenario)
+        except (PlanError, SolverError) as error:  # what is proven, and what is merely not found
+            return {**names, **_nothing(str(error), perf_counter() - began)}
+        seconds = perf_counter() - began
+        write_whole(self.out / "plans" / f"{spec.key}.json", plan_to_json(plan) + "\n")
+        actual = self._counted(study, plan)
+        sampled = self._counted(study_of(self.data, spec, "events.draws=sampled"), plan)
+        return {
+            **names,
+            "cost_usd": plan.costs_usd["objective"],
+            "energy_usd": plan.costs_usd.get("energy"),
+            "reserve_usd": plan.costs_usd.get("reserve"),
+            "violated_share": actual.pairs,
+            "worst_hour": actual.worst_step,
+            "worst_hour_at": actual.worst_step_at,
+            "any_hour": actual.any_step,
+            "on_sampled": sampled.pairs,
+            "reserve_up_kw": _up_kw(plan) / len(plan.closed),
+            "ac_breaches": self._ac_breaches(spec, plan) if spec.ac else None,
+            "seconds": seconds,
+            "proof": plan.proof.over or "nothing beyond its own samples",
+            "robust": plan.proof.robust,
+        }
+
+    def _counted(self, study: Study, plan: Plan) -> Frequencies:
+        scenario, count = study.scenario, self.effort.draws
+
+        def drawn(step: int) -> Any:
+            return sample(scenario, study.sampler, 0, count, step=step).zeta
+
+        return frequencies(plan, scenario, drawn, len(scenario.hours))
+
+    def _ac_breaches(self, spec: RowSpec, plan: Plan) -> dict[str, int]:
+        """Pairs in which the AC physics leaves a limit, by kind, of those that were solved."""
+        study = study_of(self.data, spec, f"campaign.samples={self.effort.ac_draws}")
+        own = plan_from_json(plan_to_json(plan), study.scenario)
+        store = run_campaign(study, self.out / "campaigns" / spec.key, plan=own).store
+        return breached_pairs(store)
+
+
+def _up_kw(plan: Plan) -> float:
+    return 0.0 if plan.reserves is None else float(plan.reserves.up_kw.sum())
+
+
+def _nothing(why: str, seconds: float) -> dict[str, Any]:
+    """Figures of a row without a plan."""
+    names = (
+        "cost_usd", "energy_usd", "reserve_usd", "violated_share", "worst_hour", "worst_hour_at",
+        "any_hour", "on_sampled", "reserve_up_kw", "ac_breaches",
+    )  # fmt: skip
+    return {**dict.fromkeys(names), "seconds": seconds, "proof": why, "robust": False}
