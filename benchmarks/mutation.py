@@ -114,7 +114,12 @@ class Bench:
         seconds: Counter[str] = Counter()
         for took, test in _TOOK.findall(said):
             seconds[test] += float(took)
-        return {"seconds": seconds, "covers": covers_of(data, self.copy) if ended == 0 else {}}
+        covers = covers_of(data, self.copy) if ended == 0 else {}
+        every = {test: k for k, test in enumerate(seconds)}
+        for lines in covers.values():
+            for line, found in lines.items():
+                lines[line] = [every[test] for test in found]
+        return {"seconds": seconds, "covers": covers}
 
     def tests_of(self, file: str, mutant: Mutant, budget_s: float) -> tuple[list[str], float]:
         """Tests to try a mutant by, the likeliest first, and the seconds they should take."""
@@ -128,8 +133,9 @@ class Bench:
                 if mutant.lines is None or mutant.lines[0] <= int(line) <= mutant.lines[1]
                 for test in tests
             }
-            first |= hit
-            rest |= set(own["seconds"]) if hit else set()
+            every = [*own["seconds"]]
+            first |= {every[k] for k in hit}
+            rest |= set(every) if hit else set()
         mirror = f"tests/{Path(file).parent}"
         chosen, total = [], 0.0
         for test in sorted(
@@ -204,6 +210,7 @@ class Bench:
             # nothing of the checkout may answer in the copy's place, and no file be left stale
             os.environ |= {"PYTHONPATH": str(self.copy), "PYTHONDONTWRITEBYTECODE": "1"}
             sys.dont_write_bytecode = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a job ignores it
             sys.path[:] = [str(self.copy), *(p for p in sys.path if Path(p).resolve() != ROOT)]
             import pytest  # noqa: PLC0415
 
@@ -214,7 +221,7 @@ class Bench:
             os._exit(code)
 
 
-def covers_of(data: Path, root: Path) -> dict[str, dict[str, list[str]]]:
+def covers_of(data: Path, root: Path) -> dict[str, dict[str, list[Any]]]:
     """By file and line the tests that ran it."""
     from coverage import CoverageData  # noqa: PLC0415
 
