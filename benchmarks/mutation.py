@@ -107,7 +107,15 @@ class Bench:
         watched = [f"--cov={part}" for part in _HOUSE]
         os.environ["COVERAGE_FILE"] = str(data)
         ended, said = self.run(
-            [name, "--cov-context=test", "--cov-report=", "--durations=0", "-vv", *watched], 3600.0
+            [
+                name,
+                "--cov-context=test",
+                "--cov-report=",
+                "--durations=0",
+                "--durations-min=0",
+                *watched,
+            ],
+            3600.0,
         )
         if ended not in (0, 5):  # 5: every test of the file is left for `make bench`
             raise SystemExit(f"{name} fails without a break; mend that first\n{said[-2000:]}")
