@@ -143,6 +143,17 @@ def test_sun_that_does_not_shine_is_a_violation(scenario, tiny_plan):
     assert verdict.element[0, ENERGY] == 2
 
 
+def test_what_a_small_roof_lacks_counts_as_a_share_of_a_kilowatt(scenario, tiny_plan):
+    """Its capability is 0.6 kW, and a share of that would be three times as much."""
+    most = scenario.ders.p_max_kw.copy()
+    most[2] = 0.2
+    small = replace(scenario, ders=replace(scenario.ders, p_max_kw=most))
+    plan = tiny_plan(small, p_kw=0.0)
+    verdict = judged(small, plan, 0, [0.0, 0.0, 0.3], start(small, 1))
+    assert verdict.margin[0, ENERGY] == pytest.approx(-0.3)
+    assert verdict.element[0, ENERGY] == 2
+
+
 def test_a_ramp_from_the_step_before_is_judged_where_one_is_stated(scenario, tiny_plan):
     slow = np.full((3, 3), np.inf)
     slow[0] = 8.0  # kW an hour on a phase: 4 within half an hour

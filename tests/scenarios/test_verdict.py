@@ -7,8 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from gridproof.scenarios.limits import Limits, VoltageTest
+from gridproof.scenarios.resources import Fleet, Renewables, Storages
 from gridproof.scenarios.snapshot import Snapshots
-from gridproof.scenarios.verdict import DELIVERY_TOLERANCE, MarginKind, Outcome, judge, least_margin
+from gridproof.scenarios.verdict import (
+    DELIVERY_TOLERANCE,
+    MarginKind,
+    Outcome,
+    breaches,
+    judge,
+    kinds_of,
+    least_margin,
+)
 
 KINDS = list(MarginKind)
 
@@ -291,6 +300,75 @@ def test_rows_are_judged_one_by_one(case):
         alone = judge(Snapshots(**one), plan, scenario)
         assert alone.outcome[0] == result.outcome[row]
         assert alone.margin.tobytes() == result.margin[row : row + 1].tobytes()
+
+
+def test_every_breach_is_told_of_its_own_element_and_none_of_the_rest(case):
+    scenario, plan = with_transformer(case[0]), case[1]
+    tolerance = scenario.limits.tolerance
+    state = solved(scenario, plan, count=2)
+    state["v_pu"][0, [2, 4], 1] = 0.94, 1.06
+    state["v_pu"][1, 3, 0] = 0.95 - 0.9 * tolerance  # inside what is allowed
+    state["current_a"][1, 4, 2] = 101.0
+    state["transformer_kva"][1, 0] = 66.0
+    state["der_p_kw"][0, 1, 0] = 41.0  # beyond its capability, and its ramp
+    found = breaches(Snapshots(**state), plan, scenario)
+    wanted = {
+        MarginKind.VOLTAGE: {(0, 2), (0, 4)},
+        MarginKind.CURRENT: {(1, 4)},
+        MarginKind.TRANSFORMER: {(1, 0)},
+        MarginKind.CAPABILITY: {(0, 1)},
+        MarginKind.RAMP: {(0, 1)},
+        MarginKind.DAMAGE: set(),
+    }
+    assert {kind: set(map(tuple, np.argwhere(at).tolist())) for kind, at in found.items()} == wanted
+    judged = judge(Snapshots(**state), plan, scenario)
+    assert judged.outcome.tolist() == [Outcome.VIOLATED, Outcome.VIOLATED]
+
+
+@pytest.mark.parametrize("margin", [-1.0, -0.5, 0.0])
+def test_a_breach_is_one_beyond_the_tolerance_not_at_it(case, margin):
+    """At a tolerance of half a rating a line may carry one and a half of it, and not more."""
+    scenario = replace(case[0], limits=Limits(tolerance=0.5))
+    state = solved(scenario, case[1])
+    state["current_a"][0, 1, 0] = 100.0 * (1.0 - margin)
+    found = breaches(Snapshots(**state), case[1], scenario)[MarginKind.CURRENT]
+    assert found[0].tolist() == [False, margin < -0.5, False, False, False]
+    outcome = judge(Snapshots(**state), case[1], scenario).outcome[0]
+    assert outcome == (Outcome.VIOLATED if margin < -0.5 else Outcome.FEASIBLE)
+
+
+def test_only_kinds_that_can_be_judged_are_kinds_of_a_scenario(tiny_scenario):
+    scenario = tiny_scenario()
+    plain = {"voltage", "current", "transformer", "capability", "ramp"}
+    store = Storages(
+        ids=("s",), der=[1], energy_max_kwh=[60.0], energy_min_kwh=[10.0], start_kwh=[30.0],
+        charge_efficiency=[0.9], discharge_efficiency=[0.8], end_min_kwh=[20.0],
+    )  # fmt: skip
+    sun = Renewables(ids=("r",), der=[0], available_kw=[[9.0]], spread=[0.2])
+    assert set(kinds_of(scenario)) == plain
+    for fleet in (Fleet(storages=store), Fleet(renewables=sun)):
+        assert set(kinds_of(replace(scenario, fleet=fleet))) == plain | {"energy"}
+
+
+def test_some_rows_of_a_batch_keep_what_was_judged(case):
+    scenario, plan = case
+    state = solved(scenario, plan, count=3)
+    state["v_pu"][1, 2, 0] = 0.9
+    whole = judge(Snapshots(**state), plan, scenario)
+    part = whole.take(np.array([2, 1]))
+    assert (len(whole), len(part)) == (3, 2)
+    assert part.index.tolist() == [102, 101]
+    assert part.outcome.tolist() == [Outcome.FEASIBLE, Outcome.VIOLATED]
+    assert worst(part.take(slice(1, 2)), MarginKind.VOLTAGE) == (pytest.approx(-0.05), 2, 0)
+
+
+@pytest.mark.parametrize("name", ["index", "outcome", "margin", "element", "phase"])
+def test_a_verdict_has_its_shape_and_is_not_written_to(case, name):
+    made = verdict(*case)
+    with pytest.raises(ValueError, match="read-only"):
+        getattr(made, name)[0] = 1
+    with pytest.raises(ValueError, match="is needed"):
+        replace(made, **{name: np.zeros((2, 3))})
 
 
 def test_a_snapshot_of_the_wrong_shape_is_refused(case):

@@ -141,6 +141,9 @@ def test_without_a_rule_nothing_stops():
     assert StoppingRule.of({"stop": None, "confidence": 0.9}) is None
     rule = StoppingRule.of({"stop": {"kind": "width", "width": 0.1}, "confidence": 0.9})
     assert rule == StoppingRule(kind="width", confidence=0.9, width=0.1)
+    stop = {"kind": "target", "share": 0.97, "confidence": 0.99}
+    rule = StoppingRule.of({"stop": stop, "confidence": 0.9})
+    assert rule == StoppingRule(kind="target", confidence=0.99, share=0.97, width=1.0)
 
 
 @pytest.mark.parametrize(("count", "trials", "confidence"), [(2, 1, 0.9), (0, 1, 1.0)])

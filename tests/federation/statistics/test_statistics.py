@@ -5,9 +5,12 @@ import pytest
 from gridproof.federation.records.streams import distributions, order_statistics
 from gridproof.federation.statistics.shares import (
     clopper_pearson,
+    distribution_band,
     feasible_share,
     lower_tail_mean,
     quantile,
+    quantile_interval,
+    quantile_rank,
     share_of,
 )
 from gridproof.scenarios.verdict import Outcome
@@ -82,6 +85,72 @@ def test_erred_counts_neither_way():
 def test_quantile_is_the_inverse_of_the_empirical_distribution():
     values = np.array([4.0, 1.0, 3.0, 2.0])
     assert [quantile(values, p) for p in (0.0, 0.25, 0.26, 0.5, 0.75, 1.0)] == [1, 1, 2, 2, 3, 4]
+
+
+@pytest.mark.parametrize("count", [1, 2, 29, 100, 700, 4096])
+def test_a_level_that_is_a_whole_number_of_values_takes_that_one(count):
+    """0.07 · 100 is 7.000000000000001 in floating point: the 7th of 100 all the same."""
+    assert [quantile_rank(k / count, count) for k in range(1, count + 1)] == list(range(count))
+    assert [quantile_rank((k + 1e-4) / count, count) for k in range(count)] == list(range(count))
+    assert quantile_rank(0.0, count) == 0
+    assert any(k / 100 * 100 > k for k in range(101))
+
+
+@pytest.mark.parametrize(("level", "count"), [(-0.01, 5), (1.01, 5), (0.5, 0)])
+def test_no_quantile_outside_or_of_nothing(level, count):
+    with pytest.raises(ValueError, match="must lie"):
+        quantile_rank(level, count)
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.1])
+def test_no_tail_outside_or_of_nothing(share):
+    with pytest.raises(ValueError, match="must lie"):
+        lower_tail_mean(np.ones(4), share)
+    with pytest.raises(ValueError, match="must lie"):
+        lower_tail_mean(np.zeros(0), 0.5)
+
+
+@pytest.mark.parametrize("level", [0.05, 0.5, 0.9])
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_a_quantile_lies_between_order_statistics_as_often_as_is_said(level, confidence):
+    """Exactly: of n values, a binomial number lies below the quantile."""
+    count = 60
+    low, high = quantile_interval(
+        np.random.Generator(np.random.Philox(2)).permutation(np.arange(1.0, count + 1.0)),
+        level, confidence, ends=(-np.inf, np.inf),
+    )  # fmt: skip
+    # x_(l) ≤ quantile ≤ x_(u) where at least l, and at most u - 1, lie below it
+    first = 0 if low == -np.inf else int(low)
+    last = count if high == np.inf else int(high) - 1
+    covered = binom.pmf(np.arange(first, last + 1), count, level).sum()
+    assert confidence <= covered
+    half = (1.0 - confidence) / 2.0
+    assert first == 0 or binom.cdf(first, count, level) >= half > binom.cdf(first - 1, count, level)
+    assert last == count or binom.cdf(last, count, level) >= 1.0 - half
+    assert last == 0 or binom.cdf(last - 1, count, level) < 1.0 - half
+
+
+def test_a_rank_beyond_the_values_takes_the_end_of_their_range():
+    assert quantile_interval(np.array([2.0, 1.0]), 0.5, 0.95, ends=(-7.0, 9.0)) == (-7.0, 9.0)
+    assert quantile_interval(np.array([2.0, 1.0]), 0.5, 0.4, ends=(-7.0, 9.0)) == (1.0, 2.0)
+    assert quantile_interval(np.array([2.0]), 0.9, 0.5, ends=(-7.0, 9.0)) == (2.0, 9.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "level", "confidence"),
+    [([1.0], 0.0, 0.9), ([1.0], 1.0, 0.9), ([1.0], 0.5, 0.0), ([1.0], 0.5, 1.0), ([], 0.5, 0.9)],
+)
+def test_no_interval_of_a_quantile_outside_or_of_nothing(values, level, confidence):
+    with pytest.raises(ValueError, match="must lie"):
+        quantile_interval(np.array(values), level, confidence, ends=(0.0, 1.0))
+
+
+def test_a_band_holds_the_whole_distribution_as_often_as_is_said():
+    """The distance from a uniform law exceeds it with 2 exp(-2 n ε²), at most."""
+    for count, confidence in ((50, 0.8), (200, 0.95)):
+        width = distribution_band(count, confidence)
+        assert 2.0 * np.exp(-2.0 * count * width**2) == pytest.approx(1.0 - confidence)
+    assert distribution_band(100) == distribution_band(100, 0.95)
 
 
 def test_tail_mean_counts_the_straddling_value_in_part():

@@ -262,6 +262,18 @@ def test_few_iterations_leave_an_honest_gap(random_scenario):
     assert proof.bound_usd <= best.incumbent_usd * (1 + 1e-9)
 
 
+def test_a_nominal_plan_does_not_see_the_set(random_scenario):
+    """The same at any spread: what a robust one pays more, it does not pay."""
+    still, moving = (random_scenario(1, spread=spread) for spread in (0.0, 0.5))
+    one, other, robust = (
+        _plan(still, method="nominal", gap=1e-6),
+        _plan(moving, method="nominal", gap=1e-6),
+        _plan(moving, gap=1e-6),
+    )
+    assert other.proof.incumbent_usd == pytest.approx(one.proof.incumbent_usd, rel=1e-5)
+    assert robust.proof.incumbent_usd > 1.001 * other.proof.incumbent_usd
+
+
 def test_a_nominal_plan_is_never_certified(random_scenario):
     plan = _plan(random_scenario(1), method="nominal")
     assert not plan.proof.robust

@@ -147,6 +147,26 @@ def test_regions_and_rays_answer_as_solving_one_by_one_does(seed, monkeypatch):
     assert (activity <= rows.upper + 1e-8).all()
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_one_whose_rows_are_moved_besides_is_answered_or_refused_as_solving_it_does(seed):
+    parts, rows = _parametric(seed)
+    program, rng = ParametricProgram(**parts, rows=rows), np.random.default_rng(5)
+    program.learn(rng.uniform(-1.0, 1.0, (10, 2)))
+    solver, every, found = LinearProgram(program.arrays()), np.arange(len(rows.lower)), []
+    for theta, moved in zip(
+        rng.uniform(-1.0, 1.0, (40, 2)), rng.normal(scale=0.8, size=(40, 9)), strict=True
+    ):
+        shift = rows.shift @ theta + moved
+        solver.set_rows(every, rows.lower - shift, rows.upper - shift)
+        there, x = solver.run() is Termination.OPTIMAL, program.answer_moved(theta, moved)
+        assert (x is not None) == there
+        if x is not None:
+            assert x @ parts["cost"] == pytest.approx(solver.objective, abs=1e-7)
+            assert (rows.matrix @ x + shift <= rows.upper + 1e-8).all()
+        found.append(there)
+    assert 0 < sum(found) < len(found)
+
+
 def test_the_parametric_cases_hold_both_kinds():
     shares = []
     for seed in range(10):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from gridproof.optimizer.network.first_stage import FirstStage
 from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.network.statemap import island_state
 from gridproof.optimizer.partitioning.master import PartitioningMaster
 from gridproof.optimizer.partitioning.options import SEPARATIONS, PartitioningOptions
 from gridproof.optimizer.partitioning.planner import PartitioningPlanner
@@ -259,6 +260,43 @@ def test_duals_bound_the_distance_from_limits_exactly(random_scenario, seed):
         truth = max(recourse.value(z).violation for z in region.vertices())
         answer = dual_bound(recourse, region, price=None, time_limit_s=20.0)
         assert max(answer.bound, 0.0) == pytest.approx(truth, abs=2e-6)
+
+
+@pytest.mark.parametrize("budget", [None, 1.0, 1.5])
+def test_priced_duals_bound_the_cost_and_name_where_it_is_attained(random_scenario, budget):
+    """``max_ζ max_dual = max_ζ min_u`` (cost + price · excess), at every vertex of the set."""
+    tried = 0
+    for seed in range(2):
+        scenario = random_scenario(seed, spread=0.03, uncertain=3)
+        for recourse in _islands(scenario, _stage(scenario)):
+            region = Region.whole(recourse.size, budget)
+            if not recourse.size:
+                continue
+            truth = max(recourse.value(z).cost_usd for z in region.vertices())
+            assert np.isfinite(truth)
+            price = 1e5 * float(np.abs(recourse.price).max())  # dear enough to pass no limit
+            answer = dual_bound(recourse, region, price=price, time_limit_s=20.0)
+            assert answer.bound == pytest.approx(truth, rel=1e-5, abs=1e-2)
+            assert recourse.value(answer.zeta).cost_usd == pytest.approx(truth, rel=1e-5, abs=1e-2)
+            tried += 1
+    assert tried
+
+
+def test_a_base_set_point_that_rounding_put_outside_its_range_is_allowed(random_scenario):
+    scenario = random_scenario(0, spread=0.03, uncertain=3)
+    stage, network = _stage(scenario), Network.of(scenario)
+    for off in (0.5e-9, -0.5e-9, 0.0):
+        g = int(np.flatnonzero(~stage.forming & stage.energized[network.block[network.der_bus]])[0])
+        p = stage.p.copy()
+        p[g] = (network.ders.p_max if off >= 0.0 else network.ders.p_min)[g] + off
+        moved = replace(stage, p=p)
+        (blocks,) = [b for b in stage.islands(scenario) if network.block[network.der_bus[g]] in b]
+        recourse = IslandRecourse(network, moved, blocks)
+        state = island_state(network, moved, blocks)
+        mine = np.flatnonzero(state.controls[:, 0] == g)
+        base = p[g, state.controls[mine, 1]]
+        assert (recourse.low[mine] <= base).all()
+        assert (base <= recourse.high[mine]).all()
 
 
 def test_where_limits_are_kept_at_a_distance_duals_alone_prove_the_cost(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gc
 import signal
 import threading
 import time
@@ -122,3 +124,27 @@ def test_a_time_limit_is_still_one_and_an_error_still_arrives(monkeypatch):
     with pytest.raises(RuntimeError, match="no"):
         interrupt.run_highs(Broken(), ())
     assert solve.run_highs is interrupt.run_highs
+
+
+def test_a_thread_takes_its_helper_with_it():
+    """HiGHS keeps workers per thread: those left behind would add up."""
+
+    def helpers():
+        return {thread for thread in threading.enumerate() if thread.name.startswith("highs")}
+
+    easy = dataclasses.replace(hard(), integer=np.zeros(62, bool))
+    before, seen = helpers(), set()
+
+    def solves():
+        assert solve_arrays(easy)[0].termination is Termination.OPTIMAL
+        seen.update(helpers() - before)
+
+    thread = threading.Thread(target=solves)
+    thread.start()
+    thread.join()
+    assert len(seen) == 1
+    until = time.monotonic() + SOON_S
+    while helpers() - before and time.monotonic() < until:
+        gc.collect()
+        time.sleep(0.02)
+    assert helpers() <= before

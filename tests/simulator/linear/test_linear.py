@@ -72,6 +72,20 @@ def test_the_former_takes_up_the_mismatch_per_phase(tiny_scenario, tiny_plan):
     assert seen.converged.all()
 
 
+def test_what_others_make_at_the_forming_bus_is_not_the_formers(tiny_scenario, tiny_plan):
+    """Two DERs at one bus, one forms: it supplies what the other does not make there."""
+    apart = tiny_scenario(3)
+    scenario = replace(apart, ders=replace(apart.ders, bus=np.zeros(2, int)))
+    for forming in ([True, False], [False, True]):
+        plan = tiny_plan(scenario, forming=forming, p_kw=4.0, q_kvar=1.0)
+        many = draw(scenario, 7, 0, 5)
+        seen = observe(scenario, plan, many)
+        held, other = (0, 1) if forming[0] else (1, 0)
+        np.testing.assert_allclose(seen.der_p_kw[:, other], 4.0)
+        np.testing.assert_allclose(seen.der_p_kw[:, held], many.p_kw[:, 0].sum(axis=1) - 4.0)
+        np.testing.assert_allclose(seen.der_q_kvar[:, held], many.q_kvar[:, 0].sum(axis=1) - 1.0)
+
+
 def test_dead_is_nan_draws_nothing_and_supplies_nothing(tiny_scenario, tiny_plan):
     scenario = tiny_scenario(3)
     plan = tiny_plan(scenario, closed=(True, False), energized=(True, True, False))
