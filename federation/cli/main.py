@@ -22,6 +22,7 @@ import typer
 from gridproof.federation.cli.device import device
 from gridproof.federation.cli.harden import hardening
 from gridproof.federation.cli.launch import launch
+from gridproof.federation.cli.modes import modes
 from gridproof.federation.cli.oedisi import oedisi
 from gridproof.federation.cli.paper import paper
 from gridproof.federation.cli.plan import check, plan, studies
@@ -133,6 +134,7 @@ def _options(
 
 for command in (studies, plan, run, campaign, resume, watch, report, compare, check, paper, sweep):
     app.command()(command)
+app.command()(modes)
 app.command()(adversary)
 app.command()(rare)
 app.command()(storm)

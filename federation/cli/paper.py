@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +14,6 @@ from gridproof.federation.papers.data import PaperData, load_paper
 from gridproof.federation.papers.output import Picture, paper_document, write_paper
 from gridproof.federation.papers.partitioning import PaperRun, PlanRow, run_paper
 from gridproof.federation.papers.partitioning_tables import PaperTable, paper_tables
-from gridproof.federation.papers.policy_mode_figures import policy_mode_pictures
 from gridproof.federation.papers.policy_mode_tables import policy_mode_tables
 from gridproof.federation.papers.policy_modes import Effort, PolicyModePaper, run_policy_modes
 from gridproof.federation.papers.restoration import RestorationEffort, run_restoration_paper
@@ -76,43 +75,63 @@ def paper(  # noqa: PLR0917  (typer reads a command's options from its parameter
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Run a publication's studies and set our figures beside the printed ones."""
-    data, rows = load_paper(name), None
+    data = load_paper(name)
     root = out or Path("campaigns") / f"paper-{name}"
-    if isinstance(data, RestorationPaper):
-        own = {"growth_buses": growth, "time_limit_s": limit, "draws": draws}
-        stated = {key: value for key, value in own.items() if value is not None}
-        effort = replace(RestorationEffort(), **stated)  # type: ignore[arg-type]
-        tables, pictures = _restoration(data, root, samples, effort, quiet=quiet)
-        studies: str | tuple[str, ...] = tuple(case.study for case in data.cases)
-    elif isinstance(data, PolicyModePaper):
-        _refuse({"--growth": growth, "--limit": limit})
-        tables, pictures, rows = _policy_modes(data, root, samples, draws, quiet=quiet)
-        studies = data.paper.study
-    else:
-        _refuse({"--growth": growth, "--limit": limit, "--draws": draws})
-        tables, pictures = _partitioning(data, root, samples, quiet=quiet)
-        studies = data.paper.study
-    _show(name, data, studies, root, (tables, pictures), rows=rows, as_json=as_json)
+    own = {"--growth": growth, "--limit": limit, "--draws": draws}
+    found = _run(data, root, samples, own, quiet=quiet)
+    _show(name, data, root, found, as_json=as_json)
     if not quiet:
         note(f"tables and figures in {root}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What a publication's run gave: its studies, tables and figures, and rows where asked for."""
+
+    studies: str | tuple[str, ...]
+    tables: tuple[PaperTable, ...]
+    pictures: dict[str, Picture]
+    rows: list[dict[str, Any]] | None = None
+
+
+def _run(
+    data: PaperData | RestorationPaper | PolicyModePaper,
+    root: Path,
+    samples: int | None,
+    own: Mapping[str, float | None],
+    *,
+    quiet: bool,
+) -> _Found:
+    """Run what a publication's file is of; ``own`` are options that not all of them take."""
+    if isinstance(data, RestorationPaper):
+        names = {"--growth": "growth_buses", "--limit": "time_limit_s", "--draws": "draws"}
+        stated = {names[key]: value for key, value in own.items() if value is not None}
+        effort = replace(RestorationEffort(), **stated)  # type: ignore[arg-type]
+        tables, pictures = _restoration(data, root, samples, effort, quiet=quiet)
+        studies = tuple(case.study for case in data.cases)
+        return _Found(studies=studies, tables=tables, pictures=pictures)
+    if isinstance(data, PolicyModePaper):
+        _refuse({key: own[key] for key in ("--growth", "--limit")})
+        return _policy_modes(data, root, samples, own["--draws"], quiet=quiet)
+    _refuse(own)
+    tables, pictures = _partitioning(data, root, samples, quiet=quiet)
+    return _Found(studies=data.paper.study, tables=tables, pictures=pictures)
 
 
 def _show(
     name: str,
     data: PaperData | RestorationPaper | PolicyModePaper,
-    studies: str | tuple[str, ...],
     root: Path,
-    found: tuple[tuple[PaperTable, ...], dict[str, Picture]],
+    found: _Found,
     *,
-    rows: list[dict[str, Any]] | None,
     as_json: bool,
 ) -> None:
     """Write tables and figures, and print them."""
-    (tables, pictures), about = found, data.paper
-    document = paper_document(name, about.title, studies, tables, pictures, about.notes)
-    if rows is not None:
-        document["rows"] = rows
-    write_paper(root, document, tables, pictures)
+    about, tables = data.paper, found.tables
+    document = paper_document(name, about.title, found.studies, tables, found.pictures, about.notes)
+    if found.rows is not None:
+        document["rows"] = found.rows
+    write_paper(root, document, tables, found.pictures)
     if as_json:
         print_json(document)
     else:
@@ -140,15 +159,26 @@ def _partitioning(
 
 
 def _policy_modes(
-    data: PolicyModePaper, root: Path, draws: int | None, ac_draws: int | None, *, quiet: bool
-) -> tuple[tuple[PaperTable, ...], dict[str, Picture], list[dict[str, Any]]]:
+    data: PolicyModePaper, root: Path, draws: int | None, ac_draws: float | None, *, quiet: bool
+) -> _Found:
     """Run the study; ``--samples`` are draws of the linear judge, ``--draws`` those in AC."""
-    own = {"draws": draws, "ac_draws": ac_draws}
-    effort = Effort(**{key: value for key, value in own.items() if value is not None})
+    from gridproof.federation.papers.policy_mode_figures import (  # noqa: PLC0415  matplotlib
+        policy_mode_pictures,
+    )
+
+    effort = Effort()
+    if draws is not None:
+        effort = replace(effort, draws=draws)
+    if ac_draws is not None:
+        effort = replace(effort, ac_draws=int(ac_draws))
     with keeping(root):
         run = run_policy_modes(data, root, effort=effort, tell=(lambda _: None) if quiet else note)
-    pictures = policy_mode_pictures(run, root)
-    return policy_mode_tables(run), pictures, [row.figures for row in run.rows]
+    return _Found(
+        studies=data.paper.study,
+        tables=policy_mode_tables(run),
+        pictures=policy_mode_pictures(run, root),
+        rows=[row.figures for row in run.rows],
+    )
 
 
 def _restoration(

@@ -22,6 +22,7 @@ from gridproof.federation.config.base import Id, Ids, Money, Section, Share, rem
 from pydantic import Field, model_validator
 
 __all__ = [
+    "AUTO",
     "ActualConfig",
     "EventConfig",
     "EventsConfig",

@@ -76,7 +76,7 @@ def _distributions(run: PolicyModeRun) -> Drawing:
     spec = RowSpec(mode="cyber", method="cvar", response="shared", network="copperplate")
     figure = Drawing(6.4, 3.6)
     axes = figure.subplots()
-    edges = np.linspace(-300.0, 1200.0, 61)
+    edges = np.linspace(-300.0, 1200.0, 61).tolist()
     for draws in ("sampled", "actual"):
         values = _deficits(run, spec, draws)[:, 12]
         axes.hist(
@@ -130,7 +130,7 @@ def _part_of_ders(plan: Plan) -> FloatArray:
     assert rule is not None
     cut = rule.load_gain.sum(axis=(1, 2))
     whole = rule.gain.sum(axis=(1, 2)) + cut
-    return 1.0 - np.divide(cut, whole, out=np.zeros_like(cut), where=whole > 0.0)
+    return np.asarray(1.0 - np.divide(cut, whole, out=np.zeros_like(cut), where=whole > 0.0))
 
 
 def _trade(run: PolicyModeRun) -> Drawing:

@@ -11,6 +11,7 @@ from typing import Any
 
 from gridproof.federation.config.campaign import CampaignConfig
 from gridproof.federation.config.ders import DersConfig
+from gridproof.federation.config.events import AUTO
 from gridproof.federation.config.foreign import ForeignPlanner
 from gridproof.federation.config.study import (
     FeederConfig,
@@ -27,6 +28,7 @@ from gridproof.federation.config.study_file import (
     parse_toml,
     read_toml,
 )
+from gridproof.federation.families.policy_mode_selection import select_mode
 from gridproof.federation.families.policy_mode_study import event_sampler
 from gridproof.federation.families.restoration_study import (
     Damage,
@@ -178,6 +180,8 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     config = config.model_copy(update={"planner": complete_planner(config.planner)})
     name = config.study.name or name
     folder = None if written else path.parent
+    if config.events.kinds and config.events.mode == AUTO:
+        config = _with_mode(name, config, feeder, folder)
     scenario = _scenario(name, config, feeder, damage, label=label, folder=folder)
     sampler = _sampler(config, scenario, path.parent, origin)
     between = wiring_faults(config, scenario)
@@ -247,6 +251,16 @@ def write_resolved(study: Study, path: Path) -> None:
 
 
 # ------------------------------------------------------------------------------- parts
+
+
+def _with_mode(name: str, config: StudyConfig, feeder: Feeder, folder: Path | None) -> StudyConfig:
+    """Return the study with the modes that were chosen by risk and cost in place of ``auto``."""
+    whole = "+".join(config.events.modes)
+    every = config.model_copy(update={"events": config.events.model_copy(update={"mode": whole})})
+    scenario = build_scenario(name, every, feeder, folder=folder)
+    chosen = "+".join(select_mode(config, scenario, folder).chosen.modes)
+    events = config.events.model_copy(update={"mode": chosen})
+    return config.model_copy(update={"events": events})
 
 
 def _sampler(config: StudyConfig, scenario: Scenario, folder: Path, origin: Origin) -> Sampler:

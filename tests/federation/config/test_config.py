@@ -34,6 +34,8 @@ def test_every_quantity_bears_its_unit_or_is_a_share_or_a_count():
         "grid_forming_per_island", "std_share", "correlation", "correlation_matrix", "width",
         "share", "factor", "loss", "noise", "stuck_probability", "unit", "tolerance", "ac_rounds",
         "alpha", "beta", "unserved", "lost_bus", "switching", "buried", "step",
+        "log_samples", "log_seed", "probability", "uniform", "support", "deviation", "cut", "bias",
+        "probability_factor", "uniform_factor", "deviation_factor",
         "load_profile", "polygon_sides", "profile", "charge_efficiency", "discharge_efficiency",
     }  # fmt: skip
     for model in models():
