@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from gridproof.federation.papers.partitioning_tables import PaperTable
-from gridproof.federation.papers.policy_modes import MODES, PolicyModeRun, Row, Sweep
+from gridproof.federation.papers.policy_modes import PolicyModeRun, Row, Sweep
 
 __all__ = ["policy_mode_tables"]
 
@@ -25,7 +25,8 @@ _COLUMNS = (
 
 def policy_mode_tables(run: PolicyModeRun) -> tuple[PaperTable, ...]:
     """Make every table that has rows."""
-    tables = [_of_mode(mode, run.rows) for mode in MODES]
+    done = dict.fromkeys(row.spec.mode for row in run.rows)
+    tables = [_of_mode(mode, run.rows) for mode in done]
     tables += [_ac(run.rows), *(_of_sweep(sweep) for sweep in run.sweeps)]
     logs = [s for s in run.sweeps if s.key.startswith("logs_")]
     return tuple(tables) + ((_logs(logs),) if logs else ())

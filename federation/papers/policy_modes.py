@@ -11,7 +11,7 @@ A row that is there whole is only read, so that a run which was stopped goes on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -66,11 +66,17 @@ class Effort:
         Of each AC campaign, each of all steps.
     logs
         Training logs of the table over logs.
+    modes
+        Which are planned for.
+    sweeps
+        Whether parameters are varied, too.
     """
 
     draws: int = 10_000
     ac_draws: int = 200
     logs: int = 20
+    modes: tuple[str, ...] = MODES
+    sweeps: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,8 +163,9 @@ def run_policy_modes(
     desk = _Desk(data=data, out=out, effort=effort)
     for folder in ("rows", "plans", "campaigns"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    specs = list(_modes_by_method())
-    sweeps = {key: (title, list(rows)) for key, title, rows in _sweeps(effort)}
+    specs = list(_modes_by_method(effort.modes))
+    varied = _sweeps(effort) if effort.sweeps else ()
+    sweeps = {key: (title, list(rows)) for key, title, rows in varied}
     total, done = len(specs) + sum(len(rows) for _, rows in sweeps.values()), 0
 
     def each(spec: RowSpec) -> Row:
@@ -185,9 +192,9 @@ def run_policy_modes(
     )
 
 
-def _modes_by_method() -> Iterator[RowSpec]:
+def _modes_by_method(modes: Sequence[str]) -> Iterator[RowSpec]:
     """All methods with a shared response; affine and the network where they differ most."""
-    for mode in MODES:
+    for mode in modes:
         for method in METHODS:
             yield RowSpec(mode=mode, method=method, response="shared", network="copperplate")
         for method in ("sample_box", "support_box", "dro_components"):
