@@ -20,6 +20,7 @@ __all__ = [
     "content_digest",
     "frozen",
     "index_of",
+    "unsaid",
 ]
 
 PHASES = ("a", "b", "c")
@@ -88,7 +89,7 @@ def _feed(sink: Any, value: Any) -> None:
         for field in fields(value):
             if not field.compare:  # a value's origin (a path, say) is not its content
                 continue
-            if _unsaid(field, getattr(value, field.name)):
+            if unsaid(field, getattr(value, field.name)):
                 continue  # came later: where it is not used, digests are what they were
             sink.update(f"|{field.name}=".encode())
             _feed(sink, getattr(value, field.name))
@@ -110,7 +111,7 @@ def _feed(sink: Any, value: Any) -> None:
         sink.update(_scalar_bytes(value))
 
 
-def _unsaid(field: Field[Any], value: Any) -> bool:
+def unsaid(field: Field[Any], value: Any) -> bool:
     """Whether a field that came later says nothing; its metadata tell what nothing is."""
     silent = field.metadata.get(SILENT)
     if callable(silent):

@@ -13,7 +13,7 @@ from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from gridproof.scenarios.arrays import content_digest
+from gridproof.scenarios.arrays import content_digest, unsaid
 from gridproof.scenarios.proof import Termination
 
 if TYPE_CHECKING:
@@ -33,8 +33,12 @@ NEEDED = (
 )  # fmt: skip
 """Facts without which a plan means something else: the network, its switches, its DERs."""
 
-_NAMES = ("name", "feeder.name", "restoration.name")
+_NAMES = ("name", "feeder.name")
 """Facts that nothing proven depends on."""
+
+_GONE = ("slack_usd_per_kw", "restoration.")
+"""Beginnings of facts that plans of earlier versions state: how a plan is searched, and what other
+facts say now, which such a plan does not state."""
 
 NOT_STATED = "not stated"
 """What stands for a fact that the program which made the plan did not know of."""
@@ -86,10 +90,11 @@ def differences(made_for: Mapping[str, str], scenario: Scenario) -> tuple[Differ
     """Say what is not as it was; nothing where a plan does not say what it was made for."""
     if not made_for:
         return ()
-    now = facts_of(scenario)
+    now, said = facts_of(scenario), dict(_facts("", scenario, silent=False))
+    stated = [key for key in made_for if not key.startswith(_GONE)]
     return tuple(
         Difference(what=key, made_for=made_for.get(key, NOT_STATED), tried_at=now.get(key, "none"))
-        for key in dict.fromkeys([*made_for, *now])
+        for key in dict.fromkeys([*stated, *said])
         if made_for.get(key, NOT_STATED) != now.get(key, "none")
     )
 
@@ -104,15 +109,17 @@ def scope_of(plan: Plan, scenario: Scenario) -> Scope:
     return Scope.HERE if plan.made_for and named else Scope.ELSEWHERE
 
 
-def _facts(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
+def _facts(prefix: str, value: Any, *, silent: bool = True) -> Iterator[tuple[str, str]]:
+    """Walk the fields, those that say nothing (as a digest knows it) included or not."""
     if is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):
-            if not field.compare:
+            held = getattr(value, field.name)
+            if not field.compare or not (silent or not unsaid(field, held)):
                 continue
             name = f"{prefix}.{field.name}" if prefix else field.name
             if name == "restoration.feeder":  # the scenario's own
                 continue
-            yield from _facts(name, getattr(value, field.name))
+            yield from _facts(name, held, silent=silent)
     else:
         yield prefix, _short(value)
 

@@ -89,7 +89,6 @@ def restoration_scenario(
         limits=case.limits,
         locked=np.zeros(len(feeder.switches), bool),
         shed_usd=np.zeros(len(feeder.blocks.ids)),
-        slack_usd_per_kw=0.0,
         draws_per_phase=draws_per_phase,
         restoration=case,
     )

@@ -58,8 +58,6 @@ class Scenario:
         Which loads move, and how far.
     limits
         What a verdict holds a solved state against.
-    slack_usd_per_kw
-        Price of a kW of power-balance violation inside cuts, ``ω`` of the paper.
     draws_per_phase
         Whether realizations move each slot of an uncertain load on its own. A matter of the
         campaign alone: the planner's set keeps one direction per load, so a plan made for
@@ -85,7 +83,6 @@ class Scenario:
     limits: Limits
     locked: BoolArray
     shed_usd: FloatArray
-    slack_usd_per_kw: float
     draws_per_phase: bool = field(default=False, compare=False)
     restoration: RestorationCase | None = None
     duration_h: FloatArray = field(

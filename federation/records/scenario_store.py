@@ -27,6 +27,7 @@ __all__ = ["SCENARIO", "keep_scenario", "scenario_from_json", "scenario_to_json"
 SCENARIO = "scenario.json"
 FORMAT = "gridproof-scenario/1"
 _LARGEST = 10**8  # numbers of an array: no feeder has so many, and a false file asks for no more
+_GONE = ("slack_usd_per_kw",)  # of earlier versions: how a plan is searched
 _ORIGIN = "path"  # where a feeder came from is nobody's business who reads it
 _UNTOLD = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
@@ -92,7 +93,8 @@ def scenario_from_json(document: Mapping[str, Any]) -> Scenario:
     """
     if document.get("format") != FORMAT:
         raise ValueError(f"format is {document.get('format')!r}, not {FORMAT}")
-    made = _value(Scenario, document["scenario"], "", {})
+    told = {key: one for key, one in document["scenario"].items() if key not in _GONE}
+    made = _value(Scenario, told, "", {})
     assert isinstance(made, Scenario)
     return made
 

@@ -242,7 +242,6 @@ def build_scenario(
         limits=limits_of(config.limits),
         locked=locked_switches(config.feeder, feeder),
         shed_usd=_shed_usd(config, feeder),
-        slack_usd_per_kw=config.objective.slack_usd_per_kw,
         draws_per_phase=config.campaign.per_phase,
     )
 

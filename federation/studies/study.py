@@ -15,6 +15,7 @@ from gridproof.federation.config.foreign import ForeignPlanner
 from gridproof.federation.config.study import (
     FeederConfig,
     LimitsConfig,
+    ObjectiveConfig,
     PlannerConfig,
     StudyConfig,
     SubstationConfig,
@@ -42,7 +43,11 @@ from gridproof.federation.studies.build import (
     nobody_forms,
 )
 from gridproof.federation.studies.piped import STDIN, piped_study
-from gridproof.federation.studies.planner_options import complete_planner, planner_faults
+from gridproof.federation.studies.planner_options import (
+    complete_planner,
+    planner_faults,
+    price_faults,
+)
 from gridproof.federation.studies.sampling import history_path, make_sampler, sampling_faults
 from gridproof.federation.studies.shipped import feeder_file, list_studies, shipped_root
 from gridproof.federation.studies.substation import feeding_sources, substation_faults
@@ -156,6 +161,9 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     planner = sections.get("planner")
     if isinstance(planner, PlannerConfig):
         faults += planner_faults(planner, origin)
+        objective = sections.get("objective")
+        if isinstance(objective, ObjectiveConfig):
+            faults += price_faults(planner, objective, origin)
     campaign = sections.get("campaign")
     if "campaign" in whole and isinstance(campaign, CampaignConfig):
         faults += sampling_faults(campaign, origin)
@@ -166,7 +174,9 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     if faults or feeder is None:
         raise ConfigError(faults)
     config = StudyConfig.model_validate({key: _dump(part) for key, part in sections.items()})
-    config = config.model_copy(update={"planner": complete_planner(config.planner)})
+    config = config.model_copy(
+        update={"planner": complete_planner(config.planner, config.objective)}
+    )
     name = config.study.name or name
     scenario = _scenario(name, config, feeder, damage, label)
     sampler = make_sampler(config.campaign, scenario, path.parent, origin)
