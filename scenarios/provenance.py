@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gridproof.scenarios.arrays import content_digest, unsaid
+from gridproof.scenarios.earlier_facts import in_words_of_today
 from gridproof.scenarios.proof import Termination
 
 if TYPE_CHECKING:
@@ -35,10 +36,6 @@ NEEDED = (
 
 _NAMES = ("name", "feeder.name")
 """Facts that nothing proven depends on."""
-
-_GONE = ("slack_usd_per_kw", "restoration.")
-"""Beginnings of facts that plans of earlier versions state: how a plan is searched, and what other
-facts say now, which such a plan does not state."""
 
 NOT_STATED = "not stated"
 """What stands for a fact that the program which made the plan did not know of."""
@@ -90,13 +87,21 @@ def differences(made_for: Mapping[str, str], scenario: Scenario) -> tuple[Differ
     """Say what is not as it was; nothing where a plan does not say what it was made for."""
     if not made_for:
         return ()
-    now, said = facts_of(scenario), dict(_facts("", scenario, silent=False))
-    stated = [key for key in made_for if not key.startswith(_GONE)]
+    now, said = dict(_facts("", scenario, silent=True)), facts_of(scenario)
+    then = _stated(made_for)
     return tuple(
-        Difference(what=key, made_for=made_for.get(key, NOT_STATED), tried_at=now.get(key, "none"))
-        for key in dict.fromkeys([*stated, *said])
-        if made_for.get(key, NOT_STATED) != now.get(key, "none")
+        Difference(what=key, made_for=then.get(key, NOT_STATED), tried_at=now.get(key, "none"))
+        for key in dict.fromkeys([*then, *said])
+        if then.get(key, NOT_STATED) != now.get(key, "none")
     )
+
+
+def _stated(made_for: Mapping[str, str]) -> dict[str, str]:
+    """Return what a plan says it was made for, by the names that facts have now."""
+    try:
+        return {name: _short(value) for name, value in in_words_of_today(made_for).items()}
+    except (KeyError, ValueError):  # a file that was edited: its own words differ from all
+        return dict(made_for)
 
 
 def scope_of(plan: Plan, scenario: Scenario) -> Scope:
@@ -109,16 +114,14 @@ def scope_of(plan: Plan, scenario: Scenario) -> Scope:
     return Scope.HERE if plan.made_for and named else Scope.ELSEWHERE
 
 
-def _facts(prefix: str, value: Any, *, silent: bool = True) -> Iterator[tuple[str, str]]:
-    """Walk the fields, those that say nothing (as a digest knows it) included or not."""
+def _facts(prefix: str, value: Any, *, silent: bool = False) -> Iterator[tuple[str, str]]:
+    """Walk the fields; with ``silent`` also those that say nothing, as a digest has it."""
     if is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):
             held = getattr(value, field.name)
             if not field.compare or not (silent or not unsaid(field, held)):
                 continue
             name = f"{prefix}.{field.name}" if prefix else field.name
-            if name == "restoration.feeder":  # the scenario's own
-                continue
             yield from _facts(name, held, silent=silent)
     else:
         yield prefix, _short(value)

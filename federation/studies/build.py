@@ -17,12 +17,11 @@ from gridproof.federation.config.study import (
     UncertaintyConfig,
 )
 from gridproof.federation.config.study_file import Origin, did_you_mean
+from gridproof.federation.families.registry import Builder
 from gridproof.federation.studies.substation import feeding_sources, with_substations
 from gridproof.scenarios.arrays import PHASES, BoolArray, FloatArray, index_of
 from gridproof.scenarios.feeder import Feeder, LoadModel
 from gridproof.scenarios.loops import unswitchable_loops
-from gridproof.scenarios.restoration import RestorationCase
-from gridproof.scenarios.restoration_trial import restoration_scenario
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.sets import Box
 from pydantic import BaseModel
@@ -191,7 +190,7 @@ def _uncertainty_faults(config: UncertaintyConfig, feeder: Feeder, origin: Origi
 
 
 def build_scenario(
-    name: str, config: StudyConfig, feeder: Feeder, case: RestorationCase | None = None
+    name: str, config: StudyConfig, feeder: Feeder, own: Builder | None = None
 ) -> Scenario:
     """Assemble the scenario of a study that has no contradictions.
 
@@ -203,8 +202,13 @@ def build_scenario(
         The whole, validated study.
     feeder
         The feeder after `apply_switching`.
-    case
-        What failed on it, if anything did; its phases are then the steps.
+    own
+        What the study's family has read of it, where the family builds scenarios of its own.
+
+    Raises
+    ------
+    ScenarioError
+        As the family's builder.
     """
     loads = feeder.loads
     model = (
@@ -214,9 +218,11 @@ def build_scenario(
     )
     uncertain = config.uncertainty.of(loads.ids)
     box = Box(load_ids=uncertain, spread=np.full(len(uncertain), config.uncertainty.spread))
-    if case is not None:
-        return restoration_scenario(
-            case,
+    if own is not None:
+        return own.scenario(
+            name,
+            feeder,
+            {key: getattr(config, key) for key in StudyConfig.model_fields},
             uncertainty=box,
             load_model=model,
             draws_per_phase=config.campaign.per_phase,

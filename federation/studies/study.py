@@ -28,12 +28,13 @@ from gridproof.federation.config.study_file import (
     parse_toml,
     read_toml,
 )
-from gridproof.federation.families.restoration_study import (
-    Damage,
-    damage_faults,
-    restores,
-    table_path,
+from gridproof.federation.families.registry import (
+    FAMILIES,
+    Builder,
+    family_named,
+    section_faults,
 )
+from gridproof.federation.families.restoration_study import table_path
 from gridproof.federation.files import folder_name, read_text, write_whole
 from gridproof.federation.studies.build import (
     apply_switching,
@@ -167,9 +168,9 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     campaign = sections.get("campaign")
     if "campaign" in whole and isinstance(campaign, CampaignConfig):
         faults += sampling_faults(campaign, origin)
-    feeder, damage, more = _feeder(sections, None if written else path.parent, origin)
+    feeder, own, more = _feeder(sections, None if written else path.parent, origin)
     faults += more
-    if feeder is not None and not restores(sections):
+    if feeder is not None and family_named(sections) is None:
         faults += _source_faults(sections, feeder, origin, fleet_whole="ders" in whole)
     if faults or feeder is None:
         raise ConfigError(faults)
@@ -178,7 +179,7 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
         update={"planner": complete_planner(config.planner, config.objective)}
     )
     name = config.study.name or name
-    scenario = _scenario(name, config, feeder, damage, label)
+    scenario = _scenario(name, config, feeder, own, label)
     sampler = make_sampler(config.campaign, scenario, path.parent, origin)
     between = wiring_faults(config, scenario)
     if between:
@@ -212,12 +213,13 @@ def resolved_text(study: Study) -> str:
     feeder = feeder_file(study.config.feeder.path, beside)
     if feeder is not None and not feeder.is_relative_to(shipped_root()):
         config["feeder"]["path"] = feeder.resolve().as_posix()
-    for key in ("devices", "failures"):
-        given = getattr(study.config.restoration, key)
-        folders = _folders(beside, feeder) if feeder is not None else ()
-        table = None if given is None else table_path(given, folders)
-        if table is not None and not table.is_relative_to(shipped_root()):
-            config["restoration"][key] = table.resolve().as_posix()
+    for family in FAMILIES:
+        for key in family.tables:
+            given = getattr(getattr(study.config, family.name), key)
+            folders = _folders(beside, feeder) if feeder is not None else ()
+            table = None if given is None else table_path(given, folders)
+            if table is not None and not table.is_relative_to(shipped_root()):
+                config[family.name][key] = table.resolve().as_posix()
     history = history_path(study.config.campaign, study.path.parent)
     if history is not None:
         config["campaign"]["history"] = history.resolve().as_posix()
@@ -246,14 +248,12 @@ def write_resolved(study: Study, path: Path) -> None:
 
 
 def _scenario(
-    name: str, config: StudyConfig, feeder: Feeder, damage: Damage | None, label: str
+    name: str, config: StudyConfig, feeder: Feeder, own: Builder | None, label: str
 ) -> Scenario:
-    if damage is None:
+    if own is None:
         return build_scenario(name, config, feeder)
-    sections = {key: getattr(config, key) for key in StudyConfig.model_fields}
     try:
-        case = damage.case(name, feeder, sections)
-        return build_scenario(name, config, case.feeder, case)
+        return build_scenario(name, config, feeder, own)
     except ScenarioError as error:
         raise ConfigError([f"{label}: {fault}" for fault in error.faults]) from error
 
@@ -301,7 +301,7 @@ def _read_resolved(path: Path, label: str, text: str | None) -> Mapping[str, Any
 
 def _feeder(
     sections: Mapping[str, BaseModel], folder: Path | None, origin: Origin
-) -> tuple[Feeder | None, Damage | None, list[str]]:
+) -> tuple[Feeder | None, Builder | None, list[str]]:
     """Read the feeder and hold every well-formed section against it."""
     config, limits = sections.get("feeder"), sections.get("limits")
     if not isinstance(config, FeederConfig):
@@ -319,10 +319,13 @@ def _feeder(
     faults = contradictions(sections, feeder, origin)
     known = limits if isinstance(limits, LimitsConfig) else None
     switched = apply_switching(feeder, config, known)
-    damage, more = damage_faults(sections, feeder, _folders(folder, path), origin)
-    if restores(sections):  # whose own checks say what a loop is: one of lines before the event
-        return switched, damage, faults + more
-    return switched, None, faults + more + loop_faults(config, switched, origin)
+    faults += section_faults(sections, origin)
+    family = family_named(sections)
+    if family is None:
+        return switched, None, faults + loop_faults(config, switched, origin)
+    # whose own checks say what a loop is
+    own, more = family.read(sections, feeder, _folders(folder, path), origin)
+    return switched, own, faults + more
 
 
 def _source_faults(
@@ -357,7 +360,7 @@ _NEVER_DECIDES: dict[str, Any] = {
     "feeder": {"path"},
     "substation": True,  # all it says is in the scenario, and so in its digest
     "campaign": {"batch", "horizon_h", "history"},
-    "restoration": {"devices", "failures"},
+    **{family.name: set(family.tables) for family in FAMILIES},
 }
 """What cannot change a plan or a verdict: names, places, deadlines, batching."""
 

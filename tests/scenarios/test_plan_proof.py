@@ -234,11 +234,10 @@ def test_another_network_under_the_same_ids_is_refused(plan, scenario):
 
 
 def test_what_an_earlier_version_did_not_know_and_what_went_leave_a_proof_whole(plan, scenario):
-    told = dict(facts_of(scenario)) | {"slack_usd_per_kw": "705.0"}
-    for name in [key for key in told if key.startswith(("fleet.", "duration_h"))]:
-        del told[name]
+    told = dict(facts_of(scenario)) | {"slack_usd_per_kw": "705.0", "restoration": "None"}
     earlier = replace(plan, scenario_digest="0" * 64, made_for=told)
     assert differences(told, scenario) == ()
+    assert differences(told | {"duration_h": "1.0", "events.kind": "none"}, scenario) == ()
     assert scope_of(earlier, scenario) is Scope.HERE
     dearer = replace(scenario, shed_usd=scenario.shed_usd + 1.0)
     assert [one.what for one in differences(told, dearer)] == ["shed_usd"]

@@ -17,7 +17,8 @@ from gridproof.federation.reports.svg import write_figure
 from gridproof.federation.statistics.shares import distribution_band, quantile
 from gridproof.federation.wording import decimals
 from gridproof.scenarios.arrays import FloatArray
-from gridproof.scenarios.restoration import PHASE_NAMES, RestorationCase, RestorationPlan
+from gridproof.scenarios.restoration import PHASE_NAMES, Outage
+from gridproof.scenarios.restoration_states import PhaseStates
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
@@ -72,13 +73,13 @@ class StageMap:
 
 
 def supplied_shares(
-    cases: Mapping[str, RestorationCase], plans: Mapping[str, RestorationPlan]
+    cases: Mapping[str, Outage], plans: Mapping[str, PhaseStates]
 ) -> dict[str, tuple[float, ...]]:
     """Share of the load supplied at each phase, by case: the data of Fig. 3."""
     return {name: tuple(plans[name].supplied_share(case).tolist()) for name, case in cases.items()}
 
 
-def stage_maps(case: RestorationCase, plan: RestorationPlan) -> tuple[StageMap, ...]:
+def stage_maps(case: Outage, plan: PhaseStates) -> tuple[StageMap, ...]:
     """Sort every line of every phase into a category: the data of Fig. 4."""
     shares = plan.supplied_share(case)
     return tuple(
@@ -93,7 +94,7 @@ def stage_maps(case: RestorationCase, plan: RestorationPlan) -> tuple[StageMap, 
     )
 
 
-def _line_states(case: RestorationCase, plan: RestorationPlan, time: int) -> tuple[LineState, ...]:
+def _line_states(case: Outage, plan: PhaseStates, time: int) -> tuple[LineState, ...]:
     before, now = case.feeder.lines.closed, plan.closed[time]
     live = plan.energized[time][case.ends].all(axis=1)
     lost = ~plan.available[time][case.ends].any(axis=1)
@@ -147,9 +148,7 @@ def figure_supplied(
     return _write(figure, path)
 
 
-def figure_stages(
-    case: RestorationCase, maps: tuple[StageMap, ...], path: Path
-) -> tuple[Path, ...]:
+def figure_stages(case: Outage, maps: tuple[StageMap, ...], path: Path) -> tuple[Path, ...]:
     """Draw the four maps, failures marked by a cross; SVG and PNG."""
     figure = Figure(figsize=(10.0, 10.4), layout="constrained")
     FigureCanvasAgg(figure)

@@ -7,13 +7,22 @@ from typing import Any
 
 from gridproof.federation.proof_words import scope_words
 from gridproof.federation.reports.campaign_words import erred_words, interval_words, served_share
+from gridproof.federation.reports.table import Table, number, text
 from gridproof.federation.reports.view_table import blank_table
-from gridproof.federation.wording import decimals, fixed, per_cent, percent, served_words
+from gridproof.federation.wording import (
+    decimals,
+    fixed,
+    per_cent,
+    percent,
+    plain,
+    served_words,
+    whole,
+)
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Table as Grid
 from rich.text import Text
 
-__all__ = ["restoration_facts", "restoration_view", "steps_view"]
+__all__ = ["phase_table", "restoration_facts", "restoration_view", "steps_view"]
 
 _GOOD, _BAD, _LIVE = "green", "red", "bold blue"
 _LISTED = 40  # ids of a phase that are printed; all of them are in --json
@@ -21,7 +30,7 @@ _LISTED = 40  # ids of a phase that are printed; all of them are in --json
 
 def restoration_view(plan: Mapping[str, Any]) -> RenderableType:
     """Set a restoration plan: proof, cost, phases, switching orders, who feeds what."""
-    facts = Table.grid(padding=(0, 2))
+    facts = Grid.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
     for label, value in _facts(plan):
@@ -31,7 +40,7 @@ def restoration_view(plan: Mapping[str, Any]) -> RenderableType:
         Text("Plan", style="bold underline"),
         facts,
         Text(),
-        _phase_table(phases),
+        _phase_grid(phases),
         Text(),
         _order_table(phases),
         Text(),
@@ -108,7 +117,36 @@ def restoration_facts(plan: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple(facts)
 
 
-def _phase_table(phases: Sequence[Mapping[str, Any]]) -> Table:
+def phase_table(about: Mapping[str, Any]) -> Table:
+    """Return the phases of a plan as a table for pages and files."""
+    return Table(
+        name="phases",
+        caption="What the plan supplies, loses and switches in each phase",
+        columns=(
+            text("phase"),
+            number("supplied %", per_cent),
+            number("supplied kW", lambda value: fixed(value, 1)),
+            number("live buses", whole),
+            number("damaged", whole),
+            number("dead but safe", whole),
+            number("operations", plain),
+        ),
+        rows=tuple(
+            (
+                f"{phase['step']} {phase['name']}",
+                phase["supplied_share"],
+                phase["supplied_kw"],
+                phase["supplied_buses"],
+                phase["damaged_buses"],
+                phase["dead_safe_buses"],
+                phase["operations"],
+            )
+            for phase in about["phases"]
+        ),
+    )
+
+
+def _phase_grid(phases: Sequence[Mapping[str, Any]]) -> Grid:
     table = blank_table("Phases: load supplied, and buses")
     table.add_column("phase", no_wrap=True)
     for name in ("supply %", "MW", "live", "damaged", "dead safe", "ops"):
@@ -126,7 +164,7 @@ def _phase_table(phases: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _order_table(phases: Sequence[Mapping[str, Any]]) -> Table:
+def _order_table(phases: Sequence[Mapping[str, Any]]) -> Grid:
     table = blank_table("Switching orders")
     table.add_column("phase", no_wrap=True)
     table.add_column("open", overflow="fold")
@@ -138,7 +176,7 @@ def _order_table(phases: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _feed_table(phases: Sequence[Mapping[str, Any]]) -> Table:
+def _feed_table(phases: Sequence[Mapping[str, Any]]) -> Grid:
     """Who feeds how much of the load in each phase, kW."""
     table = blank_table("Fed by, kW (buses)")
     table.add_column("source", no_wrap=True)
