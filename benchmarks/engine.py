@@ -144,7 +144,6 @@ def _scenario(feeder: Feeder, capacity_kw: dict[str, float], spread: float) -> S
         limits=Limits(),
         locked=np.zeros(len(feeder.switches), bool),
         shed_usd=np.ones(len(feeder.blocks.ids)),
-        slack_usd_per_kw=705.0,
     )
 
 

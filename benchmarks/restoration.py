@@ -20,21 +20,24 @@ from gridproof.federation.papers.restoration_sizes import (
 )
 from gridproof.optimizer.network.radiality import FORMULATIONS
 from gridproof.optimizer.restoration.planner import RestorationPlanner, build_all_phases
-from gridproof.scenarios.restoration import RestorationCase
+from gridproof.scenarios.restoration import Outage
+from gridproof.scenarios.restoration_scenario import with_failures
+from gridproof.scenarios.restoration_states import states_of
+from gridproof.scenarios.scenario import Scenario
 
 MV315 = Path(__file__).parents[1] / "configs" / "feeders" / "mv315"
 OWN = "directed_local_flow"
 SQUARED = "multi_commodity"  # its size grows with the square of the network
 
 
-def declared(number: int) -> RestorationCase:
+def declared(number: int) -> Scenario:
     """Case 1 to 4: the first 0, 5, 10, 15 failed lines are remote cables."""
     network = read_network(MV315)
-    names = [network.feeder.lines.ids[k] for k in network.failed]
-    return network.with_failures(names, buried=5 * (number - 1))
+    names = [network.feeder.lines.ids[k] for k in network.events.element]
+    return with_failures(network, names, buried=5 * (number - 1))
 
 
-def table_one(case: RestorationCase) -> None:
+def table_one(case: Scenario) -> None:
     """Print counts of radiality for one phase, as built and as printed, then the whole program."""
     buses, lines = len(case.feeder.buses.ids), len(case.feeder.lines.ids)
     print(f"{case.name}: {buses} buses, {lines} lines; radiality of one phase")
@@ -42,11 +45,11 @@ def table_one(case: RestorationCase) -> None:
         size, printed = radiality_size(case, name), printed_size(buses, lines, name)
         beside = "not in Table I" if printed is None else f"printed {printed[0]:7} {printed[1]:7}"
         print(f"  {name:20} {size.variables:8} variables {size.constraints:8} rows  {beside}")
-    program, _ = build_all_phases(case)
+    program, _ = build_all_phases(Outage.of(case))
     print(f"  all phases: {program.size} columns, {program.height} rows; printed 14122, 34782")
 
 
-def side_by_side(case: RestorationCase, label: str, extent: str, limit_s: float) -> None:
+def side_by_side(case: Scenario, label: str, extent: str, limit_s: float) -> None:
     """Solve with each formulation; times as ratios to the local flow's."""
     large = len(case.feeder.buses.ids) > 500 or extent == "all_phases"
     names = [name for name in FORMULATIONS if name != SQUARED or not large]
@@ -74,9 +77,9 @@ def main() -> None:
     table_one(declared(4))
     for number in (1, 2, 3, 4):
         case = declared(number)
-        plan = RestorationPlanner().plan(case)
-        shares = " ".join(f"{100 * share:6.2f}" for share in plan.supplied_share(case))
-        damaged = " ".join(f"{n:4}" for n in np.sum(~plan.available, axis=1))
+        states = states_of(RestorationPlanner().plan(case), case)
+        shares = " ".join(f"{100 * share:6.2f}" for share in states.supplied_share(Outage.of(case)))
+        damaged = " ".join(f"{n:4}" for n in np.sum(~states.available, axis=1))
         print(f"case {number}: supplied, % {shares}   damaged buses {damaged}")
     side_by_side(declared(4), "t = 3", "reconfiguration", asked.limit)
     side_by_side(declared(4), "all phases", "all_phases", asked.limit)

@@ -49,9 +49,9 @@ def _partitioning(options: PartitioningOptions) -> Planner:
 
 
 def _restoration(options: RestorationOptions) -> Planner:
-    from gridproof.optimizer.restoration.phases import PhasePlanner  # noqa: PLC0415
+    from gridproof.optimizer.restoration.planner import RestorationPlanner  # noqa: PLC0415
 
-    return PhasePlanner(options=options)
+    return RestorationPlanner(options=options)
 
 
 def _policy_mode(options: PolicyModeOptions) -> Planner:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from gridproof.scenarios.graph import connected_components, has_cycle
 from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.restoration import outage_of
 from gridproof.scenarios.restoration_audit import audit_restoration
-from gridproof.scenarios.restoration_trial import restoration_of
+from gridproof.scenarios.restoration_states import states_of
 from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["audit", "islands"]
@@ -27,15 +28,16 @@ def audit(plan: Plan, scenario: Scenario) -> tuple[str, ...]:
     DERs; no closed switch joins a live block and a dead one; nothing is injected in a dead
     block; locked switches keep their state; set-points are finite and within capability; a
     grid-forming DER can form, is in a live block and holds a voltage inside the band; a
-    substation in a live block forms, and holds what the feeder's file says. Where lines failed,
-    also what `audit_restoration` checks at each phase.
+    substation in a live block forms, and holds what the feeder's file says. Where devices say
+    how lines are switched, also what `audit_restoration` checks at each phase.
     """
     faults: list[str] = []
     for time in range(len(plan.closed)):
         faults += _graph_faults(plan, scenario, time)
         faults += _der_faults(plan, scenario, time)
-    if scenario.restoration is not None:
-        faults += audit_restoration(scenario.restoration, restoration_of(plan, scenario))
+    case = outage_of(scenario)
+    if case is not None:
+        faults += audit_restoration(case, states_of(plan, scenario))
     return tuple(faults)
 
 
@@ -140,7 +142,7 @@ def _role_faults(
 
 def _substation_v_pu(scenario: Scenario) -> dict[int, float]:
     """Magnitude that each substation holds, by its position among the DERs."""
-    if scenario.restoration is not None:  # whose first DERs are the feeder's sources
+    if scenario.devices is not None:  # whose first DERs are the feeder's sources
         return dict(enumerate(scenario.feeder.sources.v_pu.tolist()))
     own = scenario.ders.substations
     return {} if own is None else dict(zip(own.at.tolist(), own.v_pu.tolist(), strict=True))

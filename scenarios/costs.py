@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-from gridproof.scenarios.restoration_trial import restoration_of
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.restoration import Outage
+from gridproof.scenarios.restoration_states import PhaseStates, states_of
+from gridproof.scenarios.scenario import Scenario
 
-if TYPE_CHECKING:
-    from gridproof.scenarios.plan import Plan
-    from gridproof.scenarios.restoration import RestorationCase, RestorationPlan
-    from gridproof.scenarios.scenario import Scenario
-
-__all__ = ["counted_costs"]
+__all__ = ["counted_costs", "loss_costs"]
 
 
 def counted_costs(plan: Plan, scenario: Scenario) -> dict[str, float]:
     """Count what the decisions cost under a scenario's prices, over all steps.
 
-    Without failures ``shed``, ``Σ α_l (1 - z_l)``, and ``generation``, ``Σ c_d p_d``: the first
-    two terms of the partitioning paper's objective (2a). The third, the dearest re-dispatch of
-    the set, takes an optimizer and is not among them; what a live block sheds of its load has
-    no price. Of a restoration the terms of its objective (2), and their ``total``.
+    Where ``scenario.prices`` states none, ``shed``, ``Σ α_l (1 - z_l)``, and ``generation``,
+    ``Σ c_d p_d``: the first two terms of the partitioning paper's objective (2a). The third, the
+    dearest re-dispatch of the set, takes an optimizer and is not among them; what a live block
+    sheds of its load has no price. Where losses are priced, those of `loss_costs`.
 
     Returns
     -------
     dict
-        By term, USD; a restoration's in its objective's own unit.
+        By term, in ``scenario.prices.unit``.
     """
-    if scenario.restoration is not None:
-        return _restoration_costs(scenario.restoration, restoration_of(plan, scenario))
+    if scenario.prices.stated:
+        return loss_costs(Outage.of(scenario), states_of(plan, scenario))
     with np.errstate(over="ignore", invalid="ignore"):  # a plan may state any finite number
         generation = plan.p_kw.sum(axis=2) @ scenario.ders.cost_usd_per_kw
         return {
@@ -38,13 +34,13 @@ def counted_costs(plan: Plan, scenario: Scenario) -> dict[str, float]:
         }
 
 
-def _restoration_costs(case: RestorationCase, decided: RestorationPlan) -> dict[str, float]:
-    weights, demand = case.weights, case.bus_demand()[0]
-    moved = np.abs(np.diff(decided.closed.astype(int), axis=0)).sum()
-    unserved_mw = float((demand - decided.served_kw).sum()) / 1e3
+def loss_costs(case: Outage, states: PhaseStates) -> dict[str, float]:
+    """Count what is lost and switched, objective (2) of the restoration paper, and the total."""
+    prices, demand = case.prices, case.bus_demand()[0]
+    moved = np.abs(np.diff(states.closed.astype(int), axis=0)).sum()
     costs = {
-        "unserved": weights.alpha * weights.unserved * unserved_mw,
-        "lost_buses": weights.alpha * weights.lost_bus * float((~decided.available).sum()),
-        "switching": weights.beta * weights.switching * float(moved),
+        "unserved": prices.unserved_per_mw * float((demand - states.served_kw).sum()) / 1e3,
+        "lost_buses": prices.lost_bus * float((~states.available).sum()),
+        "switching": prices.switching * float(moved),
     }
     return {**costs, "total": sum(costs.values())}

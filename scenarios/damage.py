@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.realization import uniforms
-from gridproof.scenarios.restoration import RestorationCase
+from gridproof.scenarios.restoration import Outage
 from scipy.special import ndtri
 
 __all__ = ["StormDamage", "draw_damage", "failure_probability"]
@@ -62,7 +62,7 @@ class StormDamage:
 
 
 def failure_probability(
-    case: RestorationCase, storm: StormDamage, gust: FloatArray | float = 0.0
+    case: Outage, storm: StormDamage, gust: FloatArray | float = 0.0
 ) -> FloatArray:
     """Probability of each line's failure where the field has the value ``gust`` (..., line)."""
     spot = case.feeder.buses.xy[case.ends]
@@ -72,15 +72,13 @@ def failure_probability(
     return np.asarray(-np.expm1(-rate * length * force), float)
 
 
-def draw_damage(
-    case: RestorationCase, storm: StormDamage, seed: int, first: int, count: int
-) -> BoolArray:
+def draw_damage(case: Outage, storm: StormDamage, seed: int, first: int, count: int) -> BoolArray:
     """Draw failures ``first … first + count - 1``.
 
     Returns
     -------
     ndarray of shape (count, line)
-        True where a line fails; ``case.with_failures`` takes their ids.
+        True where a line fails; `scenarios.restoration_scenario.with_failures` takes their ids.
     """
     lines = len(case.feeder.lines.ids)
     middle = case.feeder.buses.xy[case.ends].mean(axis=1)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gridproof.scenarios.arrays import content_digest, unsaid
+from gridproof.scenarios.earlier_facts import in_words_of_today
 from gridproof.scenarios.proof import Termination
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ NEEDED = (
 )  # fmt: skip
 """Facts without which a plan means something else: the network, its switches, its DERs."""
 
-_NAMES = ("name", "feeder.name", "restoration.name")
+_NAMES = ("name", "feeder.name")
 """Facts that nothing proven depends on."""
 
 NOT_STATED = "not stated"
@@ -86,12 +87,21 @@ def differences(made_for: Mapping[str, str], scenario: Scenario) -> tuple[Differ
     """Say what is not as it was; nothing where a plan does not say what it was made for."""
     if not made_for:
         return ()
-    now = facts_of(scenario)
+    now, said = dict(_facts("", scenario, silent=True)), facts_of(scenario)
+    then = _stated(made_for)
     return tuple(
-        Difference(what=key, made_for=made_for.get(key, NOT_STATED), tried_at=now.get(key, "none"))
-        for key in dict.fromkeys([*made_for, *now])
-        if made_for.get(key, NOT_STATED) != now.get(key, "none")
+        Difference(what=key, made_for=then.get(key, NOT_STATED), tried_at=now.get(key, "none"))
+        for key in dict.fromkeys([*then, *said])
+        if then.get(key, NOT_STATED) != now.get(key, "none")
     )
+
+
+def _stated(made_for: Mapping[str, str]) -> dict[str, str]:
+    """Return what a plan says it was made for, by the names that facts have now."""
+    try:
+        return {name: _short(value) for name, value in in_words_of_today(made_for).items()}
+    except (KeyError, ValueError):  # a file that was edited: its own words differ from all
+        return dict(made_for)
 
 
 def scope_of(plan: Plan, scenario: Scenario) -> Scope:
@@ -104,15 +114,15 @@ def scope_of(plan: Plan, scenario: Scenario) -> Scope:
     return Scope.HERE if plan.made_for and named else Scope.ELSEWHERE
 
 
-def _facts(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
+def _facts(prefix: str, value: Any, *, silent: bool = False) -> Iterator[tuple[str, str]]:
+    """Walk the fields; with ``silent`` also those that say nothing, as a digest has it."""
     if is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):
-            if not field.compare or unsaid(field, getattr(value, field.name)):
+            held = getattr(value, field.name)
+            if not field.compare or not (silent or not unsaid(field, held)):
                 continue
             name = f"{prefix}.{field.name}" if prefix else field.name
-            if name == "restoration.feeder":  # the scenario's own
-                continue
-            yield from _facts(name, getattr(value, field.name))
+            yield from _facts(name, held, silent=silent)
     else:
         yield prefix, _short(value)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray
 from gridproof.scenarios.graph import has_cycle
-from gridproof.scenarios.restoration import RestorationCase, RestorationPlan
+from gridproof.scenarios.restoration import Outage
 from gridproof.scenarios.restoration_states import (
+    PhaseStates,
     damaged_buses,
     ends_that_may_move,
     joined,
@@ -16,7 +17,7 @@ from gridproof.scenarios.restoration_states import (
 __all__ = ["audit_restoration", "damaged_buses", "struck_buses"]
 
 
-def audit_restoration(case: RestorationCase, plan: RestorationPlan) -> tuple[str, ...]:
+def audit_restoration(case: Outage, plan: PhaseStates) -> tuple[str, ...]:
     """Every fault of the plan as a graph and as numbers; empty if it has none.
 
     Checked at each phase: what moved could move then, and what protection opened by itself met
@@ -36,7 +37,7 @@ def audit_restoration(case: RestorationCase, plan: RestorationPlan) -> tuple[str
     return tuple(faults)
 
 
-def _switch_faults(case: RestorationCase, plan: RestorationPlan, time: int) -> list[str]:
+def _switch_faults(case: Outage, plan: PhaseStates, time: int) -> list[str]:
     ids, devices = case.feeder.lines.ids, case.devices
     now = plan.end_closed[time]
     faults = [
@@ -62,7 +63,7 @@ def _switch_faults(case: RestorationCase, plan: RestorationPlan, time: int) -> l
     return faults
 
 
-def _damaged(case: RestorationCase, plan: RestorationPlan, time: int) -> BoolArray:
+def _damaged(case: Outage, plan: PhaseStates, time: int) -> BoolArray:
     """(bus,) what a search from the failures reaches at one phase."""
     if not time:
         return np.zeros(len(case.feeder.buses.ids), bool)
@@ -72,9 +73,7 @@ def _damaged(case: RestorationCase, plan: RestorationPlan, time: int) -> BoolArr
     return damaged_buses(case, struck_buses(case, plan.end_closed[time]), spreads)
 
 
-def _protection_faults(
-    case: RestorationCase, plan: RestorationPlan, damaged: BoolArray
-) -> list[str]:
+def _protection_faults(case: Outage, plan: PhaseStates, damaged: BoolArray) -> list[str]:
     """Protection that opened at t = 1 without a fault: nobody tells it to, so it would not."""
     opened = (plan.end_closed[0] & ~plan.end_closed[1]).any(axis=1)
     opened[case.failed] = False
@@ -84,9 +83,7 @@ def _protection_faults(
     ]
 
 
-def _damage_faults(
-    case: RestorationCase, plan: RestorationPlan, time: int, damaged: BoolArray
-) -> list[str]:
+def _damage_faults(case: Outage, plan: PhaseStates, time: int, damaged: BoolArray) -> list[str]:
     ids, available = case.feeder.buses.ids, plan.available[time]
     faults = [
         f"bus {ids[i]} is damaged but called available" for i in np.flatnonzero(damaged & available)
@@ -101,10 +98,10 @@ def _damage_faults(
     return faults
 
 
-def _supply_faults(case: RestorationCase, plan: RestorationPlan, time: int) -> list[str]:
+def _supply_faults(case: Outage, plan: PhaseStates, time: int) -> list[str]:
     feeder, live = case.feeder, plan.energized[time]
     roots = feeder.sources.bus[plan.available[time, feeder.sources.bus]]
-    if case.ders is not None and time == 3:
+    if time == 3:
         roots = np.concatenate([roots, case.ders.bus[case.forming[plan.forming[time]]]])
     elif plan.forming[time].any():
         return ["a DER carries an island before reconfiguration"]
@@ -130,7 +127,7 @@ def _supply_faults(case: RestorationCase, plan: RestorationPlan, time: int) -> l
     return faults
 
 
-def _served_faults(case: RestorationCase, plan: RestorationPlan, time: int) -> list[str]:
+def _served_faults(case: Outage, plan: PhaseStates, time: int) -> list[str]:
     served, live, slack = plan.served_kw[time], plan.energized[time], 1e-3
     demand = case.bus_demand()[0]
     ids = case.feeder.buses.ids

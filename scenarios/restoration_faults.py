@@ -1,32 +1,68 @@
-"""What can be wrong with a restoration case, all of it at once, and who is without supply."""
+"""What a restoration cannot plan for, all of it at once, and who is without supply."""
 
 from __future__ import annotations
 
 import numpy as np
-from gridproof.scenarios.arrays import BoolArray, IntArray
+from gridproof.scenarios.arrays import BoolArray
+from gridproof.scenarios.devices import LineDevices
+from gridproof.scenarios.events import EventKind, Events
 from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.graph import connected_components, has_cycle
-from gridproof.scenarios.limits import Limits
-from gridproof.scenarios.restoration_devices import LineDevices
+from gridproof.scenarios.restoration import PHASE_NAMES
+from gridproof.scenarios.scenario import Scenario
 
-__all__ = ["case_faults", "isolated_buses"]
+__all__ = ["isolated_buses", "restoration_faults"]
 
 
-def case_faults(
-    name: str, feeder: Feeder, devices: LineDevices, failed: IntArray, limits: Limits
-) -> list[str]:
-    """Every contradiction between the pieces of a `RestorationCase`, each one sentence."""
-    if devices.line_ids != feeder.lines.ids:
+def restoration_faults(scenario: Scenario) -> list[str]:
+    """Everything in a scenario that a restoration does not plan for, each one sentence.
+
+    Its steps are the phases, its loads those of the first of them; lines fail for certain, from
+    the first hour after the start on, and nothing else happens.
+    """
+    feeder, devices = scenario.feeder, scenario.devices
+    if devices is None:
         return [
-            f"{name}: devices are given for {len(devices.line_ids)} lines, not for the "
-            f"feeder's {len(feeder.lines.ids)} in its order; give one row per line"
+            f"{scenario.name}: the restoration family plans after failures; state what failed "
+            "in [restoration]"
         ]
+    if not scenario.prices.stated:
+        priceless = ["nothing is worth anything; state prices of what is lost"]
+    else:
+        priceless = []
     faults = [
+        *_step_faults(scenario),
+        *priceless,
         *_device_faults(feeder, devices),
-        *_failure_faults(feeder, failed),
-        *_network_faults(feeder, limits),
+        *_failure_faults(feeder, scenario.events),
+        *_network_faults(scenario),
     ]
-    return [f"{name}: {fault}" for fault in faults]
+    return [f"{scenario.name}: {fault}" for fault in faults]
+
+
+def _step_faults(scenario: Scenario) -> list[str]:
+    hours, events, faults = scenario.hours, scenario.events, []
+    if len(hours) != len(PHASE_NAMES):
+        return [f"{len(hours)} steps; a restoration has {len(PHASE_NAMES)} phases"]
+    lasting = np.array([events.lasts(float(hour)) for hour in hours]).T
+    for k, (kind, share) in enumerate(zip(events.kind, events.probability, strict=True)):
+        if kind is not EventKind.LINE_FAILS:
+            faults.append(f"event {k} ({kind}) is unknown to this family; it knows failed lines")
+        elif share < 1.0 or lasting[k].tolist() != [False, True, True, True]:
+            faults.append(
+                f"event {k} ({kind}) must be certain, and last from {hours[1]:g} h to the end; "
+                "this family plans what follows one storm"
+            )
+    moves = scenario.devices is not None and tuple(np.flatnonzero(scenario.devices.moving))
+    if moves != tuple(scenario.feeder.switches):
+        faults.append(
+            f"the feeder has {len(scenario.feeder.switches)} switches and {len(moves or ())} lines "
+            "move; compile it with those as its switches"
+        )
+    for loads in (scenario.load_p_kw, scenario.load_q_kvar):
+        if (loads != loads[0]).any():
+            return [*faults, "loads differ from step to step; this family plans one load"]
+    return faults
 
 
 def isolated_buses(feeder: Feeder) -> tuple[str, ...]:
@@ -51,24 +87,18 @@ def _device_faults(feeder: Feeder, devices: LineDevices) -> list[str]:
     return faults
 
 
-def _failure_faults(feeder: Feeder, failed: IntArray) -> list[str]:
-    count = len(feeder.lines.ids)
-    faults = [
-        f"failure at line position {k} is outside the feeder's {count} lines; name one of them"
-        for k in failed.tolist()
-        if not 0 <= k < count
-    ]
+def _failure_faults(feeder: Feeder, events: Events) -> list[str]:
+    failed = events.element[events.of(EventKind.LINE_FAILS)]
     values, times = np.unique(failed, return_counts=True)
-    faults += [
+    return [
         f"line {feeder.lines.ids[k]} fails {n} times; name each failure once"
         for k, n in zip(values.tolist(), times.tolist(), strict=True)
-        if n > 1 and 0 <= k < count
+        if n > 1
     ]
-    return faults
 
 
-def _network_faults(feeder: Feeder, limits: Limits) -> list[str]:
-    faults = []
+def _network_faults(scenario: Scenario) -> list[str]:
+    feeder, limits, faults = scenario.feeder, scenario.limits, []
     if not len(feeder.sources.ids):
         faults.append("the feeder has no substation; restoration needs a source to restore from")
     if len(feeder.transformers.ids):
@@ -78,7 +108,7 @@ def _network_faults(feeder: Feeder, limits: Limits) -> list[str]:
         )
     if len(np.unique(np.round(feeder.buses.base_kv, 9))) > 1:
         faults.append("buses have different voltage bases; this family plans one voltage level")
-    if (feeder.loads.p_kw < 0).any() or (feeder.loads.q_kvar < 0).any():
+    if (scenario.load_p_kw < 0).any() or (scenario.load_q_kvar < 0).any():
         faults.append("a load is negative; give generation as a DER")
     if not (feeder.lines.rating_a > 0).all():
         bad = feeder.lines.ids[int(np.argmin(feeder.lines.rating_a))]

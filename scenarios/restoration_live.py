@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.plan import Plan
-from gridproof.scenarios.restoration_states import joined, states_of_ends
+from gridproof.scenarios.restoration import outage_of
+from gridproof.scenarios.restoration_states import joined, lines_that_spread, states_of_ends
 from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["damage_margin", "live_failures"]
@@ -29,16 +30,13 @@ def live_failures(plan: Plan, scenario: Scenario, time: int) -> BoolArray:
     time
         The step.
     """
-    case = scenario.restoration
+    case = outage_of(scenario)
     if case is None or time == 0:
         return np.zeros(0 if case is None else len(case.failed), bool)
     feeder, devices = case.feeder, case.devices
     closed = np.repeat(feeder.lines.closed[None], time + 1, axis=0)
     closed[:, feeder.switches] = plan.closed[: time + 1]
-    spreads = closed[time]
-    if time == 1:
-        spreads = spreads | (feeder.lines.closed & ~devices.protective)
-    labels = joined(case, spreads)
+    labels = joined(case, lines_that_spread(case, closed[time], time))
     live = plan.energized[time][feeder.blocks.of_bus]
     fed = np.isin(labels, labels[live])
     failed, cable = case.failed, devices.underground[case.failed]
@@ -56,9 +54,9 @@ def live_failures(plan: Plan, scenario: Scenario, time: int) -> BoolArray:
 def damage_margin(plan: Plan, scenario: Scenario, time: int) -> FloatArray:
     """(line,) -1 for a failed line that is live, 1 for one that is dead, ``inf`` for the rest.
 
-    Of no line where the scenario is no restoration.
+    Of no line where nothing says how lines are switched.
     """
-    case = scenario.restoration
+    case = outage_of(scenario)
     margin = np.full(0 if case is None else len(scenario.feeder.lines.ids), np.inf)
     if case is not None and time > 0:
         margin[case.failed] = np.where(live_failures(plan, scenario, time), -1.0, 1.0)

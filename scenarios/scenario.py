@@ -16,13 +16,15 @@ from gridproof.scenarios.arrays import (
     frozen,
     index_of,
 )
+from gridproof.scenarios.devices import LineDevices
 from gridproof.scenarios.disturbances import Disturbances
 from gridproof.scenarios.errors import ScenarioError
+from gridproof.scenarios.events import EventKind, Events
 from gridproof.scenarios.feeder import Connection, Feeder, LoadModel
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.prices import Prices
 from gridproof.scenarios.resources import Fleet
-from gridproof.scenarios.restoration import PHASE_NAMES, RestorationCase
 from gridproof.scenarios.sets import Box
 
 __all__ = ["Scenario"]
@@ -61,15 +63,18 @@ class Scenario:
         Which loads move, and how far.
     limits
         What a verdict holds a solved state against.
-    slack_usd_per_kw
-        Price of a kW of power-balance violation inside cuts, ``ω`` of the paper.
     draws_per_phase
         Whether realizations move each slot of an uncertain load on its own. A matter of the
         campaign alone: the planner's set keeps one direction per load, so a plan made for
         one kind of draw may be tried on the other, and the digest leaves it out.
-    restoration
-        What failed, how lines are switched and what a loss is worth, on the same feeder; None
-        where nothing failed. The steps are then its phases.
+    events
+        What happens when; none if left out.
+    devices
+        What each line is and how it is switched; None where the feeder's switches say it all.
+    prices
+        What a loss is worth, where more than dead blocks and energy is priced.
+    step_labels
+        (time,) what people call each step; its hour if left out. Nothing depends on it.
 
     Raises
     ------
@@ -88,9 +93,7 @@ class Scenario:
     limits: Limits
     locked: BoolArray
     shed_usd: FloatArray
-    slack_usd_per_kw: float
     draws_per_phase: bool = field(default=False, compare=False)
-    restoration: RestorationCase | None = None
     duration_h: FloatArray = field(
         default_factory=lambda: np.zeros(0), metadata={SILENT: lambda hours: (hours == 1.0).all()}
     )
@@ -98,6 +101,10 @@ class Scenario:
     disturbances: Disturbances = field(
         default_factory=Disturbances, metadata={SILENT: lambda disturbances: disturbances.empty}
     )
+    events: Events = field(default_factory=Events, metadata={SILENT: lambda events: events.empty})
+    devices: LineDevices | None = field(default=None, metadata={SILENT: True})
+    prices: Prices = field(default=Prices(), metadata={SILENT: True})
+    step_labels: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         times, loads = len(self.hours), len(self.feeder.loads.ids)
@@ -124,10 +131,8 @@ class Scenario:
 
     @property
     def step_names(self) -> tuple[str, ...]:
-        """(time,) what each step is called: a phase of the restoration, or the hour it starts."""
-        if self.restoration is not None:
-            return PHASE_NAMES
-        return tuple(f"{hour:g} h" for hour in self.hours)
+        """(time,) what each step is called: its label, or the hour it starts."""
+        return self.step_labels or tuple(f"{hour:g} h" for hour in self.hours)
 
     @property
     def uncertain_slots(self) -> IntArray:
@@ -263,19 +268,30 @@ def _faults(scenario: Scenario) -> list[str]:
         if not 0 <= bus < buses
     ]
     faults += _fleet_faults(scenario)
-    faults += [
-        f"{scenario.name}: {fault}"
-        for fault in scenario.disturbances.faults(
-            len(scenario.hours), len(known), len(scenario.ders.ids)
-        )
-    ]
-    case, steps = scenario.restoration, len(scenario.hours)
-    if case is not None and case.feeder is not scenario.feeder:
-        faults.append(f"{scenario.name}: the restoration is of another feeder; use the same")
-    if case is not None and steps != len(PHASE_NAMES):
+    faults += [f"{scenario.name}: {fault}" for fault in _table_faults(scenario)]
+    return faults
+
+
+def _table_faults(scenario: Scenario) -> list[str]:
+    """Hold disturbances, events, devices, prices and labels against what they speak of."""
+    feeder, devices = scenario.feeder, scenario.devices
+    steps, loads, ders = len(scenario.hours), len(feeder.loads.ids), len(scenario.ders.ids)
+    sizes = {
+        EventKind.LINE_FAILS: len(feeder.lines.ids),
+        EventKind.SUBSTATION_LOST: len(feeder.sources.ids),
+        EventKind.DER_TRIPS: ders,
+        EventKind.LOAD_MASKED: loads,
+    }
+    faults = scenario.events.faults(sizes) + scenario.prices.faults()
+    faults += scenario.disturbances.faults(steps, loads, ders)
+    if devices is not None and devices.line_ids != feeder.lines.ids:
         faults.append(
-            f"{scenario.name}: {steps} steps; a restoration has {len(PHASE_NAMES)} phases"
+            f"devices are given for {len(devices.line_ids)} lines, not for the feeder's "
+            f"{len(feeder.lines.ids)} in its order; give one row per line"
         )
+    labels = scenario.step_labels
+    if len(labels) not in (0, steps):
+        faults.append(f"{len(labels)} labels are given for {steps} steps; give one each, or none")
     return faults
 
 

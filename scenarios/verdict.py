@@ -65,11 +65,11 @@ class MarginKind(StrEnum):
 def kinds_of(scenario: Scenario) -> tuple[MarginKind, ...]:
     """Kinds of limits a scenario has.
 
-    Damage only where something failed, energy only where something stores or depends on weather,
-    reserve only where events take something that reserves answer.
+    Damage only where devices say how lines are switched, energy only where something stores or
+    depends on weather, reserve only where events take something that reserves answer.
     """
     fleet, absent = scenario.fleet, set()
-    if scenario.restoration is None:
+    if scenario.devices is None:
         absent.add(MarginKind.DAMAGE)
     if not fleet.storages.ids and not fleet.renewables.ids:
         absent.add(MarginKind.ENERGY)

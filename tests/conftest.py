@@ -151,7 +151,6 @@ def _scenario(
         limits=limits or Limits(),
         locked=np.isin(np.arange(len(switches)), locked),
         shed_usd=np.full(size, 10.0),
-        slack_usd_per_kw=1000.0,
     )
 
 

@@ -34,9 +34,10 @@ from gridproof.scenarios.damage import StormDamage, draw_damage
 from gridproof.scenarios.errors import ConfigError, NoPlanExists, PlanError, StoreError
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.proof import Termination
-from gridproof.scenarios.restoration import RestorationCase
+from gridproof.scenarios.restoration import Outage, outage_of
 from gridproof.scenarios.restoration_audit import audit_restoration
-from gridproof.scenarios.restoration_trial import restoration_of, restoration_scenario
+from gridproof.scenarios.restoration_scenario import with_failures
+from gridproof.scenarios.restoration_states import states_of
 from gridproof.scenarios.sampling import Sampler, sample
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.verdict import Outcome
@@ -170,8 +171,8 @@ def run_storms(
     return tuple(made)
 
 
-def _case(study: Study) -> RestorationCase:
-    case = study.scenario.restoration
+def _case(study: Study) -> Outage:
+    case = outage_of(study.scenario)
     if case is None:
         raise ConfigError(
             f"{study.name} is no restoration; storms need a study with "
@@ -224,17 +225,10 @@ def _read(path: Path, index: int) -> StormDraw:
     return one
 
 
-def _draw(run: StormRun, base: RestorationCase, index: int) -> StormDraw:
+def _draw(run: StormRun, base: Outage, index: int) -> StormDraw:
     fails = draw_damage(base, run.storm, run.seed, index, 1)[0]
-    case = base.with_failures([base.feeder.lines.ids[k] for k in np.flatnonzero(fails)])
-    own = run.study.scenario
-    scenario = restoration_scenario(
-        case,
-        uncertainty=own.uncertainty,
-        load_model=own.load_model,
-        draws_per_phase=own.draws_per_phase,
-    )
-    failed = tuple(case.feeder.lines.ids[k] for k in case.failed)
+    failed = tuple(base.feeder.lines.ids[k] for k in np.flatnonzero(fails))
+    scenario = with_failures(run.study.scenario, failed)
     config, began = run.study.config.planner, perf_counter()
     try:
         plan = make_planner(config.family, config.options).plan(scenario)
@@ -243,7 +237,7 @@ def _draw(run: StormRun, base: RestorationCase, index: int) -> StormDraw:
         ended = error.proof.termination if kind is None else kind
         return StormDraw(index=index, failed=failed, planned=False, termination=ended.value)
     planned = perf_counter()
-    decided, proof = restoration_of(plan, scenario), plan.proof
+    case, decided, proof = Outage.of(scenario), states_of(plan, scenario), plan.proof
     outcomes, v_min_pu = _tried(run, scenario, plan, index)
     return StormDraw(
         index=index,

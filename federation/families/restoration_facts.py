@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 from gridproof.federation.proof_words import proof_facts
-from gridproof.scenarios.arrays import BoolArray
-from gridproof.scenarios.graph import connected_components
 from gridproof.scenarios.plan import Plan
-from gridproof.scenarios.restoration import PHASE_NAMES, RestorationCase, RestorationPlan
+from gridproof.scenarios.restoration import PHASE_NAMES, Outage
 from gridproof.scenarios.restoration_faults import isolated_buses
-from gridproof.scenarios.restoration_trial import restoration_of
+from gridproof.scenarios.restoration_states import PhaseStates, joined, states_of
 from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["restoration_summary"]
@@ -27,11 +25,9 @@ def restoration_summary(plan: Plan, scenario: Scenario) -> dict[str, Any]:
     Raises
     ------
     ScenarioError
-        If nothing failed in the scenario.
+        If nothing says how the scenario's lines are switched.
     """
-    decided = restoration_of(plan, scenario)
-    case, proof = scenario.restoration, plan.proof
-    assert case is not None
+    case, decided, proof = Outage.of(scenario), states_of(plan, scenario), plan.proof
     return {
         "family": plan.family,
         **proof_facts(plan, scenario),
@@ -53,7 +49,7 @@ def restoration_summary(plan: Plan, scenario: Scenario) -> dict[str, Any]:
 
 
 def _phase(
-    decided: RestorationPlan, plan: Plan, case: RestorationCase, scenario: Scenario, time: int
+    decided: PhaseStates, plan: Plan, case: Outage, scenario: Scenario, time: int
 ) -> dict[str, Any]:
     ids, lines = case.feeder.buses.ids, case.feeder.lines.ids
     now, live = decided.closed[time], decided.energized[time]
@@ -78,10 +74,10 @@ def _phase(
 
 
 def _feeds(
-    decided: RestorationPlan, plan: Plan, case: RestorationCase, scenario: Scenario, time: int
+    decided: PhaseStates, plan: Plan, case: Outage, scenario: Scenario, time: int
 ) -> dict[str, dict[str, Any]]:
     """Buses and load of every substation, and of every DER that carries an island."""
-    zone = _zones(case, decided.closed[time])
+    zone = joined(case, decided.closed[time])
     live, found = decided.energized[time], {}
     for k, name in enumerate(plan.der_ids):
         substation = k < len(case.feeder.sources.ids)
@@ -94,11 +90,6 @@ def _feeds(
             "supplied_kw": float(decided.served_kw[time][mine].sum()),
         }
     return found
-
-
-def _zones(case: RestorationCase, closed: BoolArray) -> Any:
-    ends = case.ends[closed]
-    return connected_components(len(case.feeder.buses.ids), ends[:, 0], ends[:, 1])
 
 
 def _number(value: float) -> float | None:

@@ -15,10 +15,12 @@ import numpy as np
 from gridproof.federation.files import write_result
 from gridproof.scenarios.arrays import BoolArray, index_of
 from gridproof.scenarios.balanced import BalancedRows, balanced_feeder
+from gridproof.scenarios.devices import Device, LineDevices
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.feeder import Feeder
-from gridproof.scenarios.restoration import RestorationCase
-from gridproof.scenarios.restoration_devices import Device, LineDevices
+from gridproof.scenarios.restoration import Outage
+from gridproof.scenarios.restoration_scenario import restoration_scenario
+from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["dss_script", "read_devices", "read_failures", "read_network", "write_network"]
 
@@ -31,8 +33,9 @@ _DEVICES = ("line", "kind", "from_device", "to_device")
 _KINDS = ("overhead", "underground")
 
 
-def write_network(case: RestorationCase, folder: Path) -> None:
+def write_network(scenario: Scenario, folder: Path) -> None:
     """Write ``buses.csv``, ``lines.csv``, ``failures.csv`` and ``<name>.dss``."""
+    case = Outage.of(scenario)
     feeder, devices = case.feeder, case.devices
     p, q = case.bus_demand()
     r, x = case.impedance_ohm()
@@ -64,11 +67,12 @@ def write_network(case: RestorationCase, folder: Path) -> None:
         writer.writerow(head)
         writer.writerows(rows)
         write_result(folder / f"{name}.csv", sink.getvalue())
-    write_result(folder / f"{feeder.name}.dss", dss_script(case))
+    write_result(folder / f"{feeder.name}.dss", dss_script(scenario))
 
 
-def dss_script(case: RestorationCase) -> str:
+def dss_script(scenario: Scenario) -> str:
     """Write the network before the event for OpenDSS: stiff sources, no shunts, ties open."""
+    case = Outage.of(scenario)
     feeder = case.feeder
     base_kv = float(feeder.buses.base_kv[0]) * np.sqrt(3.0)
     p, q = case.bus_demand()
@@ -100,7 +104,7 @@ def dss_script(case: RestorationCase) -> str:
     return "\n".join(out) + "\n"
 
 
-def read_network(folder: Path, base_kv: float = 20.0) -> RestorationCase:
+def read_network(folder: Path, base_kv: float = 20.0) -> Scenario:
     """Read the tables back, failures included.
 
     Raises
@@ -134,13 +138,8 @@ def read_network(folder: Path, base_kv: float = 20.0) -> RestorationCase:
             **columns,
         )
     )
-    known = RestorationCase(
-        name=folder.name,
-        feeder=feeder,
-        devices=LineDevices(line_ids=feeder.lines.ids, underground=cable, device=devices),
-        failed=np.zeros(0, np.int64),
-    )
-    return known.with_failures([row["line"] for row in failures])
+    known = LineDevices(line_ids=feeder.lines.ids, underground=cable, device=devices)
+    return restoration_scenario(folder.name, feeder, known, [row["line"] for row in failures])
 
 
 def read_devices(path: Path, feeder: Feeder) -> LineDevices:

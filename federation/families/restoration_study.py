@@ -1,4 +1,4 @@
-"""From ``[restoration]`` and its tables to a `RestorationCase`, with every fault found."""
+"""From ``[restoration]`` and its tables to a scenario, with every fault found."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import numpy as np
 from gridproof.federation.config.ders import DersConfig
 from gridproof.federation.config.restoration import RestorationConfig
 from gridproof.federation.config.scenario_parts import ders_of, limits_of
-from gridproof.federation.config.study import FeederConfig, LimitsConfig, PlannerConfig
+from gridproof.federation.config.study import FeederConfig, LimitsConfig
 from gridproof.federation.config.study_file import Origin, did_you_mean
 from gridproof.federation.families.restoration_files import read_devices, read_failures
+from gridproof.scenarios.devices import Device, LineDevices
 from gridproof.scenarios.errors import ConfigError
-from gridproof.scenarios.feeder import Feeder
-from gridproof.scenarios.restoration import RestorationCase, RestorationWeights
-from gridproof.scenarios.restoration_devices import Device, LineDevices
-from gridproof.scenarios.restoration_trial import moving_lines
+from gridproof.scenarios.feeder import Feeder, LoadModel
+from gridproof.scenarios.restoration_scenario import restoration_scenario, weighted_prices
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.sets import Box
 from pydantic import BaseModel
 
-__all__ = ["Damage", "damage_faults", "restores", "table_path"]
+__all__ = ["FAMILY", "Damage", "read_damage", "table_path"]
 
 FAMILY = "restoration"
 
@@ -33,8 +34,17 @@ class Damage:
     devices: LineDevices
     failed: tuple[str, ...]
 
-    def case(self, name: str, feeder: Feeder, sections: Mapping[str, BaseModel]) -> RestorationCase:
-        """Put the case together; its feeder's switches are the lines that may move.
+    def scenario(
+        self,
+        name: str,
+        feeder: Feeder,
+        sections: Mapping[str, BaseModel],
+        *,
+        uncertainty: Box,
+        load_model: tuple[LoadModel, ...],
+        draws_per_phase: bool,
+    ) -> Scenario:
+        """Put the scenario together; its feeder's switches are the lines that may move.
 
         Raises
         ------
@@ -44,24 +54,19 @@ class Damage:
         ders, limits = sections.get("ders"), sections.get("limits")
         assert isinstance(ders, DersConfig)
         assert isinstance(limits, LimitsConfig)
-        case = RestorationCase(
-            name=name,
-            feeder=feeder,
-            devices=self.devices,
-            failed=np.zeros(0, np.int64),
-            limits=limits_of(limits),
-            weights=RestorationWeights(**self.config.weights.model_dump()),
+        return restoration_scenario(
+            name,
+            feeder,
+            replace(self.devices, protection_remote=self.config.protection_remote),
+            self.failed,
+            buried=self.config.buried,
             ders=ders_of(ders, feeder) if ders.fleet else None,
-            protection_remote=self.config.protection_remote,
-        ).with_failures(self.failed, buried=self.config.buried)
-        moves = np.isin(feeder.lines.ids, moving_lines(case))
-        return replace(case, feeder=replace(feeder, lines=replace(feeder.lines, switchable=moves)))
-
-
-def restores(sections: Mapping[str, BaseModel]) -> bool:
-    """Whether the study's family is this one."""
-    planner = sections.get("planner")
-    return isinstance(planner, PlannerConfig) and planner.family == FAMILY
+            limits=limits_of(limits),
+            prices=weighted_prices(**self.config.weights.model_dump()),
+            uncertainty=uncertainty,
+            load_model=load_model,
+            draws_per_phase=draws_per_phase,
+        )
 
 
 def table_path(given: str, folders: Sequence[Path]) -> Path | None:
@@ -70,7 +75,7 @@ def table_path(given: str, folders: Sequence[Path]) -> Path | None:
     return next((path for path in tried if path.is_file()), None)
 
 
-def damage_faults(
+def read_damage(
     sections: Mapping[str, BaseModel], feeder: Feeder, folders: Sequence[Path], origin: Origin
 ) -> tuple[Damage | None, list[str]]:
     """Read the section's tables and hold them against the feeder.
@@ -89,16 +94,11 @@ def damage_faults(
     Returns
     -------
     damage, faults
-        None where the family is another, or where something is wrong.
+        None where something is wrong.
     """
     config = sections.get("restoration")
     if not isinstance(config, RestorationConfig):
         return None, []
-    if not restores(sections):
-        if config == RestorationConfig():
-            return None, []
-        wrong = f'is for [planner] family = "{FAMILY}"; name that family, or leave it out'
-        return None, [f"{origin.place(('restoration',))} {wrong}"]
     devices, faults = _devices(config, feeder, folders, origin)
     failed, more = _failed(config, feeder, folders, origin)
     faults += more

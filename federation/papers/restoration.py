@@ -37,9 +37,10 @@ from gridproof.federation.wording import decimals
 from gridproof.optimizer.network.radiality import FORMULATIONS
 from gridproof.scenarios.damage import StormDamage
 from gridproof.scenarios.plan import Plan
-from gridproof.scenarios.restoration import RestorationCase
+from gridproof.scenarios.restoration import Outage
 from gridproof.scenarios.restoration_audit import audit_restoration
-from gridproof.scenarios.restoration_trial import restoration_of
+from gridproof.scenarios.restoration_states import states_of
+from gridproof.scenarios.scenario import Scenario
 
 __all__ = [
     "CaseResult",
@@ -88,11 +89,9 @@ class CaseResult:
     trials: dict[str, Any]
 
     @property
-    def case(self) -> RestorationCase:
+    def scenario(self) -> Scenario:
         """What failed where."""
-        case = self.study.scenario.restoration
-        assert case is not None
-        return case
+        return self.study.scenario
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -161,7 +160,7 @@ def run_restoration_paper(
     sized = next(one for one in cases if one.row.key == data.size.case)
     desk = _Desk(out=out / "solves", limit_s=effort.time_limit_s, tell=tell)
     desk.out.mkdir(parents=True, exist_ok=True)
-    formulations = tuple(_formulation(desk, sized.case, name) for name in FORMULATIONS)
+    formulations = tuple(_formulation(desk, sized.scenario, name) for name in FORMULATIONS)
     growth = tuple(
         row
         for buses in data.growth.buses
@@ -180,9 +179,8 @@ def _case(row: CaseRow, out: Path, samples: int | None, tell: Tell, watch: Watch
     with watch() as bar:
         done = run_campaign(study, root, progress=bar, planning=bar.planning)
     scenario = study.scenario
-    assert scenario.restoration is not None
     summary = restoration_summary(done.plan, scenario)
-    faults = audit_restoration(scenario.restoration, restoration_of(done.plan, scenario))
+    faults = audit_restoration(Outage.of(scenario), states_of(done.plan, scenario))
     shares = ", ".join(decimals(100.0 * one["supplied_share"], 2) for one in summary["phases"])
     tell(f"{row.key}: {shares} % supplied; {len(faults)} audit faults")
     return CaseResult(
@@ -203,7 +201,7 @@ class _Desk:
     limit_s: float
     tell: Tell
 
-    def solved(self, case: RestorationCase, name: str, extent: str, label: str) -> dict[str, Any]:
+    def solved(self, case: Scenario, name: str, extent: str, label: str) -> dict[str, Any]:
         path = self.out / f"{label}-{extent}-{name}-{self.limit_s:g}s.json"
         if path.exists():
             kept = read_json(path)
@@ -218,7 +216,7 @@ class _Desk:
         return row
 
 
-def _formulation(desk: _Desk, case: RestorationCase, name: str) -> dict[str, Any]:
+def _formulation(desk: _Desk, case: Scenario, name: str) -> dict[str, Any]:
     """Count one formulation as printed and as built, and solve with it; one row of Table I."""
     buses, lines = len(case.feeder.buses.ids), len(case.feeder.lines.ids)
     radiality = radiality_size(case, name)
@@ -254,7 +252,7 @@ def _grown(desk: _Desk, data: RestorationPaper, buses: int) -> list[dict[str, An
     names = [name for name in FORMULATIONS if name != _SQUARED or buses <= _SQUARED_BUSES]
     return [
         {"mv_buses": buses, "lines": len(case.feeder.lines.ids), "formulation": name,
-         "failures": len(case.failed), "time_limit_s": desk.limit_s,
+         "failures": len(case.events.kind), "time_limit_s": desk.limit_s,
          **_told(desk.solved(case, name, "reconfiguration", f"growth-{buses}"))}
         for name in names
     ]  # fmt: skip

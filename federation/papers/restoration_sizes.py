@@ -19,8 +19,11 @@ from gridproof.optimizer.restoration.reconfiguration import build_reconfiguratio
 from gridproof.optimizer.solver.program import Program
 from gridproof.scenarios.errors import NoPlanExists, PlanNotFound
 from gridproof.scenarios.proof import Termination
-from gridproof.scenarios.restoration import RestorationCase
+from gridproof.scenarios.restoration import Outage
 from gridproof.scenarios.restoration_audit import audit_restoration
+from gridproof.scenarios.restoration_scenario import with_failures
+from gridproof.scenarios.restoration_states import states_of
+from gridproof.scenarios.scenario import Scenario
 
 __all__ = [
     "RadialitySize",
@@ -65,8 +68,9 @@ class RadialitySize:
     constraints: int
 
 
-def radiality_size(case: RestorationCase, formulation: str) -> RadialitySize:
+def radiality_size(scenario: Scenario, formulation: str) -> RadialitySize:
     """Count what a formulation takes in one phase."""
+    case = Outage.of(scenario)
     m, buses = Program(), len(case.feeder.buses.ids)
     graph = FeedGraph(size=buses, ends=case.ends, root_nodes=case.feeder.sources.bus)
     given = [m.columns(len(case.ends)), m.columns(buses), m.columns(int(case.substation.sum()))]
@@ -80,8 +84,9 @@ def radiality_size(case: RestorationCase, formulation: str) -> RadialitySize:
     )
 
 
-def program_size(case: RestorationCase, formulation: str, extent: str) -> tuple[int, int, int]:
+def program_size(scenario: Scenario, formulation: str, extent: str) -> tuple[int, int, int]:
     """Columns, free ones among them, and rows of the program of an extent."""
+    case = Outage.of(scenario)
     if extent == "all_phases":
         program: Program = build_all_phases(case, radiality=formulation)[0]
     else:
@@ -90,15 +95,15 @@ def program_size(case: RestorationCase, formulation: str, extent: str) -> tuple[
     return program.size, int((arrays.lower < arrays.upper).sum()), program.height
 
 
-def grown_case(buses: int, *, network_seed: int, failure_seed: int) -> RestorationCase:
+def grown_case(buses: int, *, network_seed: int, failure_seed: int) -> Scenario:
     """Make a network with as many failures per bus as the declared one, half of them cables."""
     network = generate_network(MvNetwork(seed=network_seed, buses=buses))
     failures = draw_failures(network, failure_seed, round(15 * buses / 315))
-    return network.with_failures(failures, buried=len(failures) // 2)
+    return with_failures(network, failures, buried=len(failures) // 2)
 
 
 def solve_row(
-    case: RestorationCase, formulation: str, extent: str, time_limit_s: float
+    scenario: Scenario, formulation: str, extent: str, time_limit_s: float
 ) -> dict[str, Any]:
     """Plan once and say what it took, what is proven and what the graph audit found.
 
@@ -110,22 +115,22 @@ def solve_row(
     faults: int | None
     options = RestorationOptions(radiality=formulation, extent=extent, time_limit_s=time_limit_s)
     row: dict[str, Any] = {
-        "buses": len(case.feeder.buses.ids),
-        "lines": len(case.feeder.lines.ids),
+        "buses": len(scenario.feeder.buses.ids),
+        "lines": len(scenario.feeder.lines.ids),
         "formulation": formulation,
         "extent": extent,
         "time_limit_s": time_limit_s,
     }
-    columns, free, rows = program_size(case, formulation, extent)
+    columns, free, rows = program_size(scenario, formulation, extent)
     row |= {"variables": columns, "free_variables": free, "constraints": rows}
     try:
-        plan = RestorationPlanner(options).plan(case)
+        plan = RestorationPlanner(options=options).plan(scenario)
     except (PlanNotFound, NoPlanExists) as error:
         proof, share, faults = error.proof, None, None
     else:
-        proof = plan.proof
-        share = 100.0 * float(plan.supplied_share(case)[3])
-        faults = len(audit_restoration(case, plan))
+        case, states, proof = Outage.of(scenario), states_of(plan, scenario), plan.proof
+        share = 100.0 * float(states.supplied_share(case)[3])
+        faults = len(audit_restoration(case, states))
     proven = proof.termination is Termination.OPTIMAL and proof.gap <= proof.asked_gap
     finite = proof.gap < float("inf")
     return {

@@ -9,7 +9,8 @@ from gridproof.federation.papers.output import Picture
 from gridproof.federation.papers.partitioning_tables import PaperTable
 from gridproof.federation.papers.restoration import CaseResult, RestorationRun, StormResult
 from gridproof.federation.reports.storm_summary import restored_shares
-from gridproof.scenarios.restoration_trial import restoration_of
+from gridproof.scenarios.restoration import Outage
+from gridproof.scenarios.restoration_states import states_of
 
 __all__ = ["restoration_pictures", "restoration_tables"]
 
@@ -269,9 +270,9 @@ def restoration_pictures(run: RestorationRun, root: Path) -> dict[str, Picture]:
         )
     }
     for one in run.cases:
-        decided = restoration_of(one.plan, one.study.scenario)
+        case, decided = Outage.of(one.scenario), states_of(one.plan, one.scenario)
         name = f"stages-{one.row.key.replace(' ', '-')}"
-        files = figure_stages(one.case, stage_maps(one.case, decided), folder / name)
+        files = figure_stages(case, stage_maps(case, decided), folder / name)
         pictures[name] = kept(files, f"The four stages of {one.row.key} (Fig. 4).")
     if run.storms:
         groups = {one.row.key: restored_shares(one.draws) for one in run.storms}

@@ -46,7 +46,7 @@ def element_ids(scenario: Scenario) -> dict[MarginKind, tuple[str, ...]]:
         MarginKind.TRANSFORMER: feeder.transformers.ids,
         MarginKind.CAPABILITY: scenario.ders.ids,
         MarginKind.RAMP: scenario.ders.ids,
-        MarginKind.DAMAGE: () if scenario.restoration is None else feeder.lines.ids,
+        MarginKind.DAMAGE: feeder.lines.ids if MarginKind.DAMAGE in kinds_of(scenario) else (),
         MarginKind.ENERGY: scenario.ders.ids if MarginKind.ENERGY in kinds_of(scenario) else (),
         MarginKind.RESERVE: scenario.ders.ids if MarginKind.RESERVE in kinds_of(scenario) else (),
     }

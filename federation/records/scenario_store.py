@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from gridproof.federation.files import read_json
+from gridproof.federation.records.earlier_scenarios import EARLIER, as_now
 from gridproof.federation.records.store import CampaignStore
 from gridproof.scenarios.errors import ConfigError, StoreError
 from gridproof.scenarios.scenario import Scenario
@@ -25,7 +26,7 @@ from gridproof.scenarios.scenario import Scenario
 __all__ = ["SCENARIO", "keep_scenario", "scenario_from_json", "scenario_to_json", "stored_scenario"]
 
 SCENARIO = "scenario.json"
-FORMAT = "gridproof-scenario/1"
+FORMAT = "gridproof-scenario/2"
 _LARGEST = 10**8  # numbers of an array: no feeder has so many, and a false file asks for no more
 _ORIGIN = "path"  # where a feeder came from is nobody's business who reads it
 _UNTOLD = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
@@ -90,9 +91,10 @@ def scenario_from_json(document: Mapping[str, Any]) -> Scenario:
     ConfigError, KeyError, TypeError, ValueError, AttributeError, IndexError
         If it is not one.
     """
-    if document.get("format") != FORMAT:
-        raise ValueError(f"format is {document.get('format')!r}, not {FORMAT}")
-    made = _value(Scenario, document["scenario"], "", {})
+    form, told = document.get("format"), document["scenario"]
+    if form not in (FORMAT, EARLIER):
+        raise ValueError(f"format is {form!r}, not {FORMAT}")
+    made = _value(Scenario, as_now(told) if form == EARLIER else told, "", {})
     assert isinstance(made, Scenario)
     return made
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from gridproof.federation.families.restoration_facts import restoration_summary
+from gridproof.federation.families.registry import family_of
 from gridproof.federation.proof_words import proof_facts
 from gridproof.federation.records.reading import QUANTILE_LEVELS, TAIL_SHARE, read_campaign
 from gridproof.federation.records.store import CampaignStore
@@ -22,10 +22,9 @@ __all__ = ["QUANTILE_LEVELS", "TAIL_SHARE", "about_plan", "campaign_summary", "p
 
 
 def about_plan(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any]:
-    """Say what people are told of a plan: of all its phases where lines failed, else of a step."""
-    if scenario.restoration is not None:
-        return restoration_summary(plan, scenario)
-    return plan_summary(plan, scenario, time)
+    """Say what people are told of a plan: what its family tells of all steps, else of one step."""
+    family = family_of(scenario)
+    return plan_summary(plan, scenario, time) if family is None else family.summary(plan, scenario)
 
 
 def plan_summary(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from gridproof.federation.records.reading import TAIL_SHARE
 from gridproof.federation.records.rows import MARGIN_UNITS
 from gridproof.federation.records.streams import HeldColumns
 from gridproof.federation.reports.drawing import Drawing, draw_points, draw_segments, save_figure
+from gridproof.federation.reports.families.views import view_of
 from gridproof.federation.reports.halos import draw_halos, halo_legend, haloed_ders
 from gridproof.federation.reports.layout import bus_positions, place_labels
 from gridproof.federation.wording import decimals
@@ -82,7 +83,8 @@ def _one_line(plan: Plan, scenario: Scenario, time: int, profile: Profile | None
     axes.margins(0.08)
     live, forming = int(plan.energized[time].sum()), int(plan.grid_forming[time].sum())
     step = f", {scenario.step_names[time]}" if len(plan.closed) > 1 else ""
-    source = "source" if scenario.restoration is not None else "grid-forming DER"
+    view = view_of(scenario)
+    source = "grid-forming DER" if view is None else view.source
     axes.set_title(
         f"{scenario.name}{step}: {live} of {len(plan.block_ids)} blocks live, "
         f"{forming} {source}{'' if forming == 1 else 's'}",

@@ -16,7 +16,7 @@ from gridproof.federation.reports.campaign_words import (
     served_share,
 )
 from gridproof.federation.reports.data import ReportData, breach_table
-from gridproof.federation.reports.families.restoration_tables import restoration_facts
+from gridproof.federation.reports.families.views import view_of
 from gridproof.federation.reports.plan_words import cost_words, in_part_words, proof_notes
 from gridproof.federation.wording import fixed, percent, place_words, served_words, whole
 from gridproof.scenarios.scenario import Scenario
@@ -146,9 +146,10 @@ def _crossed_lead(crossed: dict[str, Any]) -> str:
 
 
 def plan_facts(data: ReportData) -> tuple[tuple[str, str], ...]:
-    """Facts of the plan as a list of terms; of all its phases where lines failed."""
-    if data.scenario.restoration is not None:
-        return restoration_facts(about_plan(data.plan, data.scenario))
+    """Facts of the plan as a list of terms; of all its steps where its family has its own."""
+    view = view_of(data.scenario)
+    if view is not None:
+        return view.facts(about_plan(data.plan, data.scenario))
     plan = data.plan_facts
     gap = "none" if plan["gap"] is None else percent(plan["gap"])
     live = [name for name, state in plan["blocks"].items() if state == "live"]

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from gridproof.federation.campaigns.steps import step_stores
-from gridproof.federation.families.restoration_facts import restoration_summary
 from gridproof.federation.files import write_whole
 from gridproof.federation.proof_words import proof_facts
 from gridproof.federation.records.keeper import stored_plan
 from gridproof.federation.records.store import CampaignStore, step_root
+from gridproof.federation.records.summary import about_plan
 from gridproof.federation.reports.campaign_page import write_report
 from gridproof.federation.reports.campaign_words import (
     interval_kind,
@@ -20,15 +20,14 @@ from gridproof.federation.reports.campaign_words import (
     why_stopped,
 )
 from gridproof.federation.reports.data import Readout
-from gridproof.federation.reports.families.restoration_tables import restoration_facts
-from gridproof.federation.reports.page import PAGE, Section, figure_entry, render_page
+from gridproof.federation.reports.families.views import view_of
+from gridproof.federation.reports.page import PAGE, Section, render_page
 from gridproof.federation.reports.plan_words import proof_notes
 from gridproof.federation.reports.sentences import environment_facts
 from gridproof.federation.reports.table import Table, csv_text, number, text
-from gridproof.federation.wording import fixed, per_cent, percent, plain, served_words, whole
+from gridproof.federation.wording import fixed, per_cent, percent, served_words, whole
 from gridproof.scenarios.errors import StoreError
 from gridproof.scenarios.plan import Plan
-from gridproof.scenarios.restoration_trial import restoration_of
 from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["write_steps_report"]
@@ -75,14 +74,15 @@ def write_steps_report(
         raise StoreError(
             f"{store.root} holds no plan yet; go on with: gridproof resume {store.root}"
         )
-    about = restoration_summary(plan, scenario) if scenario.restoration is not None else None
+    view = view_of(scenario)
+    about = None if view is None else about_plan(plan, scenario)
     tables = {"steps": _steps_table(found), "first-failed": _failed_table(found["joint"])}
-    if about is not None:
-        tables["phases"] = _phase_table(about)
+    own = {} if view is None or about is None else dict(view.tables(about))
+    tables |= own
     links = _write_each(store, scenario, out, found, readouts or {})
     try:
         (out / "tables").mkdir(parents=True, exist_ok=True)
-        figures = () if about is None else (_stages(plan, scenario, out / "figures"),)
+        figures = () if view is None else view.pictures(plan, scenario, out / "figures")
     except OSError as error:
         raise StoreError(f"{out} cannot be written ({error}); give another --out") from error
     for table in tables.values():
@@ -98,9 +98,9 @@ def write_steps_report(
         Section(
             id="plan",
             title="The plan",
-            facts=() if about is None else restoration_facts(about),
+            facts=() if view is None or about is None else view.facts(about),
             figures=figures,
-            tables=tuple(tables[name] for name in ("phases",) if name in tables),
+            tables=tuple(own.values()),
         ),
         Section(id="environment", title="Environment", facts=environment_facts(store, scenario)),
     )
@@ -213,53 +213,4 @@ def _failed_table(joint: Mapping[str, Any]) -> Table:
         caption="Realizations by the first step at which they are not feasible",
         columns=(text("step"), number("realizations", whole)),
         rows=tuple(failed.items()),
-    )
-
-
-def _phase_table(about: Mapping[str, Any]) -> Table:
-    return Table(
-        name="phases",
-        caption="What the plan supplies, loses and switches in each phase",
-        columns=(
-            text("phase"),
-            number("supplied %", per_cent),
-            number("supplied kW", lambda value: fixed(value, 1)),
-            number("live buses", whole),
-            number("damaged", whole),
-            number("dead but safe", whole),
-            number("operations", plain),
-        ),
-        rows=tuple(
-            (
-                f"{phase['step']} {phase['name']}",
-                phase["supplied_share"],
-                phase["supplied_kw"],
-                phase["supplied_buses"],
-                phase["damaged_buses"],
-                phase["dead_safe_buses"],
-                phase["operations"],
-            )
-            for phase in about["phases"]
-        ),
-    )
-
-
-def _stages(plan: Plan, scenario: Scenario, folder: Path) -> dict[str, Any]:
-    """Draw the map of every phase."""
-    from gridproof.federation.reports.families.restoration_figures import figure_stages, stage_maps  # noqa: PLC0415
-
-    case = scenario.restoration
-    assert case is not None
-    folder.mkdir(parents=True, exist_ok=True)
-    maps = stage_maps(case, restoration_of(plan, scenario))
-    told = "; ".join(
-        f"{one.phase}: {percent(one.supplied_share)} supplied, {one.damaged_buses} buses damaged, "
-        f"{one.dead_safe_buses} dead but safe"
-        for one in maps
-    )
-    return figure_entry(
-        "stages",
-        figure_stages(case, maps, folder / "stages"),
-        title="The network in every phase, failures marked by a cross",
-        description=f"Maps of the four phases. {told}.",
     )

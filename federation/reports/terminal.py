@@ -13,7 +13,7 @@ from gridproof.federation.records.environment import versions
 from gridproof.federation.records.reading import QUANTILE_LEVELS
 from gridproof.federation.records.summary import about_plan, campaign_summary, plan_summary
 from gridproof.federation.reports.campaign_words import interval_kind, sentences, served_share
-from gridproof.federation.reports.families.restoration_tables import restoration_view
+from gridproof.federation.reports.families.views import view_of_figures
 from gridproof.federation.reports.plan_words import cost_words, in_part_words
 from gridproof.federation.reports.view_table import blank_table
 from gridproof.federation.reports.why_view import why_view
@@ -61,9 +61,10 @@ def run_summary(
 
 
 def plan_view(plan: Mapping[str, Any]) -> RenderableType:
-    """Set a plan: proof, costs, islands, switches and set-points; or phase by phase."""
-    if "phases" in plan:
-        return restoration_view(plan)
+    """Set a plan: proof, costs, islands, switches and set-points; or as its family does."""
+    view = view_of_figures(plan)
+    if view is not None:
+        return view.terminal(plan)
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")

@@ -20,6 +20,7 @@ from gridproof.federation.config.study import (
 )
 from gridproof.federation.config.study_file import Origin, did_you_mean
 from gridproof.federation.families.policy_mode_faults import event_faults
+from gridproof.federation.families.policy_mode_selection import select_mode
 from gridproof.federation.families.policy_mode_study import (
     disturbances_of,
     events_of,
@@ -27,14 +28,17 @@ from gridproof.federation.families.policy_mode_study import (
     mode_events,
     shapes_of,
 )
-from gridproof.federation.studies.substation import feeding_sources, with_substations
+from gridproof.federation.families.registry import Builder
+from gridproof.federation.studies.substation import (
+    feeding_sources,
+    substation_faults,
+    with_substations,
+)
 from gridproof.scenarios.arrays import PHASES, BoolArray, FloatArray, index_of
 from gridproof.scenarios.disturbances import Disturbances
 from gridproof.scenarios.feeder import Feeder, LoadModel
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.loops import unswitchable_loops
-from gridproof.scenarios.restoration import RestorationCase
-from gridproof.scenarios.restoration_trial import restoration_scenario
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.sets import Box
 from pydantic import BaseModel
@@ -45,6 +49,8 @@ __all__ = [
     "contradictions",
     "loop_faults",
     "nobody_forms",
+    "source_faults",
+    "with_mode",
 ]
 
 
@@ -190,6 +196,24 @@ def nobody_forms(config: DersConfig, origin: Origin) -> list[str]:
     ]
 
 
+def source_faults(
+    sections: Mapping[str, BaseModel], feeder: Feeder, origin: Origin, *, fleet_whole: bool
+) -> list[str]:
+    """Say what is wrong with what may form islands: the substation and the fleet."""
+    config, substation, ders = (sections.get(key) for key in ("feeder", "substation", "ders"))
+    if not isinstance(config, FeederConfig) or not isinstance(substation, SubstationConfig):
+        return []
+    own = ders if isinstance(ders, DersConfig) else DersConfig()
+    limits = sections.get("limits")
+    most = (limits if isinstance(limits, LimitsConfig) else LimitsConfig()).grid_forming_per_island
+    faults = substation_faults(
+        config, substation, feeder, fleet=tuple(own.fleet), most=most, origin=origin
+    )
+    if fleet_whole and not len(feeding_sources(config, substation, feeder)):
+        faults += nobody_forms(own, origin)
+    return faults
+
+
 def _uncertainty_faults(config: UncertaintyConfig, feeder: Feeder, origin: Origin) -> list[str]:
     faults: list[str] = []
     for position, name in enumerate(config.of(feeder.loads.ids)):
@@ -208,7 +232,7 @@ def build_scenario(
     name: str,
     config: StudyConfig,
     feeder: Feeder,
-    case: RestorationCase | None = None,
+    own: Builder | None = None,
     *,
     folder: Path | None = None,
 ) -> Scenario:
@@ -222,10 +246,15 @@ def build_scenario(
         The whole, validated study.
     feeder
         The feeder after `apply_switching`.
-    case
-        What failed on it, if anything did; its phases are then the steps.
+    own
+        What the study's family has read of it, where the family builds scenarios of its own.
     folder
         Where the study lies: tables are named from there.
+
+    Raises
+    ------
+    ScenarioError
+        As the family's builder.
     """
     loads = feeder.loads
     model = (
@@ -235,9 +264,11 @@ def build_scenario(
     )
     uncertain = config.uncertainty.of(loads.ids)
     box = Box(load_ids=uncertain, spread=np.full(len(uncertain), config.uncertainty.spread))
-    if case is not None:
-        return restoration_scenario(
-            case,
+    if own is not None:
+        return own.scenario(
+            name,
+            feeder,
+            {key: getattr(config, key) for key in StudyConfig.model_fields},
             uncertainty=box,
             load_model=model,
             draws_per_phase=config.campaign.per_phase,
@@ -268,7 +299,6 @@ def build_scenario(
         limits=limits_of(config.limits),
         locked=locked_switches(config.feeder, feeder),
         shed_usd=_shed_usd(config, feeder),
-        slack_usd_per_kw=config.objective.slack_usd_per_kw,
         draws_per_phase=config.campaign.per_phase,
     )
 
@@ -294,3 +324,13 @@ def _shed_usd(config: StudyConfig, feeder: Feeder) -> FloatArray:
     weight[feeder.blocks.of_bus[feeder.sources.bus]] = objective.substation_block_weight_usd
     loads = np.bincount(feeder.block_of_load, minlength=blocks)
     return np.asarray(weight + objective.load_weight_usd * loads)
+
+
+def with_mode(name: str, config: StudyConfig, feeder: Feeder, folder: Path | None) -> StudyConfig:
+    """Return the study with the modes that were chosen by risk and cost in place of ``auto``."""
+    whole = "+".join(config.events.modes)
+    every = config.model_copy(update={"events": config.events.model_copy(update={"mode": whole})})
+    scenario = build_scenario(name, every, feeder, folder=folder)
+    chosen = "+".join(select_mode(config, scenario, folder).chosen.modes)
+    events = config.events.model_copy(update={"mode": chosen})
+    return config.model_copy(update={"events": events})

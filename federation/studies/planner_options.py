@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import Field, asdict, fields
 from typing import Any
 
-from gridproof.federation.config.study import PlannerConfig
+from gridproof.federation.config.study import ObjectiveConfig, PlannerConfig
 from gridproof.federation.config.study_file import Origin, did_you_mean
 from gridproof.optimizer.planner import FAMILIES
 
-__all__ = ["complete_planner", "planner_faults"]
+__all__ = ["complete_planner", "planner_faults", "price_faults"]
 
 _KINDS = {"str": "a string", "float": "a number", "int": "a whole number", "bool": "true or false"}
 _TABLE = "Mapping"
 _OPTIONAL = " | None"
 _OR_NONE = " | None"
+_PRICES = ("slack_usd_per_kw",)
+"""Options that ``[objective]`` states, beside what a loss is worth, for a family that has them."""
 
 
 def planner_faults(config: PlannerConfig, origin: Origin) -> list[str]:
@@ -51,9 +53,27 @@ def planner_faults(config: PlannerConfig, origin: Origin) -> list[str]:
     return faults
 
 
-def complete_planner(config: PlannerConfig) -> PlannerConfig:
-    """Fill in the family's defaults, so that a resolved study states every option."""
-    options = FAMILIES[config.family][0](**config.options)
+def price_faults(config: PlannerConfig, objective: ObjectiveConfig, origin: Origin) -> list[str]:
+    """Find prices that ``[planner]`` and ``[objective]`` both state, and differently."""
+    return [
+        origin.fault(
+            ("planner", name),
+            config.options[name],
+            f"is {getattr(objective, name):g} under [objective]",
+            "keep one of the two",
+        )
+        for name in _PRICES
+        if name in objective.model_fields_set
+        and config.options.get(name, getattr(objective, name)) != getattr(objective, name)
+    ]
+
+
+def complete_planner(config: PlannerConfig, objective: ObjectiveConfig) -> PlannerConfig:
+    """Fill in what ``[objective]`` says and the defaults: a resolved study states every option."""
+    options_type = FAMILIES[config.family][0]
+    known = {item.name for item in fields(options_type)}
+    priced = {name: getattr(objective, name) for name in _PRICES if name in known}
+    options = options_type(**{**priced, **config.options})
     return PlannerConfig.model_validate({"family": config.family, **asdict(options)})
 
 

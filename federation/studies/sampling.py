@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from gridproof.federation.config.campaign import DESIGNS, CampaignConfig
+from gridproof.federation.config.study import StudyConfig
 from gridproof.federation.config.study_file import Origin, did_you_mean
+from gridproof.federation.families.policy_mode_study import event_sampler
 from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.sampling import (
@@ -23,7 +25,7 @@ from gridproof.scenarios.sampling import (
 )
 from gridproof.scenarios.scenario import Scenario
 
-__all__ = ["history_path", "make_sampler", "sampling_faults"]
+__all__ = ["history_path", "make_sampler", "sampler_of", "sampling_faults"]
 
 
 _OWNERS: Mapping[str, str] = {
@@ -74,6 +76,14 @@ def sampling_faults(config: CampaignConfig, origin: Origin) -> list[str]:
 def history_path(config: CampaignConfig, folder: Path) -> Path | None:
     """Where the history lies; relative to the study's folder."""
     return None if config.history is None else folder / config.history
+
+
+def sampler_of(config: StudyConfig, scenario: Scenario, folder: Path, origin: Origin) -> Sampler:
+    """Build the sampler of a study: of its events, or of what its loads may be."""
+    if config.campaign.sampler == "events" and not scenario.disturbances.empty:
+        seed = config.campaign.seed
+        return event_sampler(config.events, config.ders, scenario, seed, folder)
+    return make_sampler(config.campaign, scenario, folder, origin)
 
 
 def make_sampler(

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from gridproof.federation.config.campaign import CampaignConfig
-from gridproof.federation.config.ders import DersConfig
 from gridproof.federation.config.events import AUTO
 from gridproof.federation.config.foreign import ForeignPlanner
 from gridproof.federation.config.study import (
     FeederConfig,
     LimitsConfig,
+    ObjectiveConfig,
     PlannerConfig,
     StudyConfig,
-    SubstationConfig,
 )
 from gridproof.federation.config.study_file import (
     Origin,
@@ -28,27 +27,30 @@ from gridproof.federation.config.study_file import (
     parse_toml,
     read_toml,
 )
-from gridproof.federation.families.policy_mode_selection import select_mode
-from gridproof.federation.families.policy_mode_study import event_sampler
-from gridproof.federation.families.restoration_study import (
-    Damage,
-    damage_faults,
-    restores,
-    table_path,
+from gridproof.federation.families.registry import (
+    FAMILIES,
+    Builder,
+    family_named,
+    section_faults,
 )
+from gridproof.federation.families.restoration_study import table_path
 from gridproof.federation.files import folder_name, read_text, write_whole
 from gridproof.federation.studies.build import (
     apply_switching,
     build_scenario,
     contradictions,
     loop_faults,
-    nobody_forms,
+    source_faults,
+    with_mode,
 )
 from gridproof.federation.studies.piped import STDIN, piped_study
-from gridproof.federation.studies.planner_options import complete_planner, planner_faults
-from gridproof.federation.studies.sampling import history_path, make_sampler, sampling_faults
+from gridproof.federation.studies.planner_options import (
+    complete_planner,
+    planner_faults,
+    price_faults,
+)
+from gridproof.federation.studies.sampling import history_path, sampler_of, sampling_faults
 from gridproof.federation.studies.shipped import feeder_file, list_studies, shipped_root
-from gridproof.federation.studies.substation import feeding_sources, substation_faults
 from gridproof.federation.studies.wiring_faults import wiring_faults
 from gridproof.scenarios.arrays import content_digest
 from gridproof.scenarios.errors import ConfigError, ScenarioError
@@ -167,23 +169,28 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     planner = sections.get("planner")
     if isinstance(planner, PlannerConfig):
         faults += planner_faults(planner, origin)
+        objective = sections.get("objective")
+        if isinstance(objective, ObjectiveConfig):
+            faults += price_faults(planner, objective, origin)
     campaign = sections.get("campaign")
     if "campaign" in whole and isinstance(campaign, CampaignConfig):
         faults += sampling_faults(campaign, origin)
-    feeder, damage, more = _feeder(sections, None if written else path.parent, origin)
+    feeder, own, more = _feeder(sections, None if written else path.parent, origin)
     faults += more
-    if feeder is not None and not restores(sections):
-        faults += _source_faults(sections, feeder, origin, fleet_whole="ders" in whole)
+    if feeder is not None and family_named(sections) is None:
+        faults += source_faults(sections, feeder, origin, fleet_whole="ders" in whole)
     if faults or feeder is None:
         raise ConfigError(faults)
     config = StudyConfig.model_validate({key: _dump(part) for key, part in sections.items()})
-    config = config.model_copy(update={"planner": complete_planner(config.planner)})
+    config = config.model_copy(
+        update={"planner": complete_planner(config.planner, config.objective)}
+    )
     name = config.study.name or name
     folder = None if written else path.parent
     if config.events.kinds and config.events.mode == AUTO:
-        config = _with_mode(name, config, feeder, folder)
-    scenario = _scenario(name, config, feeder, damage, label=label, folder=folder)
-    sampler = _sampler(config, scenario, path.parent, origin)
+        config = with_mode(name, config, feeder, folder)
+    scenario = _scenario(name, config, feeder, own, label=label, folder=folder)
+    sampler = sampler_of(config, scenario, path.parent, origin)
     between = wiring_faults(config, scenario)
     if between:
         raise ConfigError([f"{label}: {fault}" for fault in between])
@@ -216,12 +223,13 @@ def resolved_text(study: Study) -> str:
     feeder = feeder_file(study.config.feeder.path, beside)
     if feeder is not None and not feeder.is_relative_to(shipped_root()):
         config["feeder"]["path"] = feeder.resolve().as_posix()
-    for key in ("devices", "failures"):
-        given = getattr(study.config.restoration, key)
-        folders = _folders(beside, feeder) if feeder is not None else ()
-        table = None if given is None else table_path(given, folders)
-        if table is not None and not table.is_relative_to(shipped_root()):
-            config["restoration"][key] = table.resolve().as_posix()
+    for family in FAMILIES:
+        for key in family.tables:
+            given = getattr(getattr(study.config, family.name), key)
+            folders = _folders(beside, feeder) if feeder is not None else ()
+            table = None if given is None else table_path(given, folders)
+            if table is not None and not table.is_relative_to(shipped_root()):
+                config[family.name][key] = table.resolve().as_posix()
     for key in ("log", "predictions"):
         given = config["events"][key]
         if given is not None and beside is not None:
@@ -253,38 +261,19 @@ def write_resolved(study: Study, path: Path) -> None:
 # ------------------------------------------------------------------------------- parts
 
 
-def _with_mode(name: str, config: StudyConfig, feeder: Feeder, folder: Path | None) -> StudyConfig:
-    """Return the study with the modes that were chosen by risk and cost in place of ``auto``."""
-    whole = "+".join(config.events.modes)
-    every = config.model_copy(update={"events": config.events.model_copy(update={"mode": whole})})
-    scenario = build_scenario(name, every, feeder, folder=folder)
-    chosen = "+".join(select_mode(config, scenario, folder).chosen.modes)
-    events = config.events.model_copy(update={"mode": chosen})
-    return config.model_copy(update={"events": events})
-
-
-def _sampler(config: StudyConfig, scenario: Scenario, folder: Path, origin: Origin) -> Sampler:
-    if config.campaign.sampler == "events" and not scenario.disturbances.empty:
-        seed = config.campaign.seed
-        return event_sampler(config.events, config.ders, scenario, seed, folder)
-    return make_sampler(config.campaign, scenario, folder, origin)
-
-
 def _scenario(
     name: str,
     config: StudyConfig,
     feeder: Feeder,
-    damage: Damage | None,
+    own: Builder | None,
     *,
     label: str,
     folder: Path | None,
 ) -> Scenario:
-    if damage is None:
+    if own is None:
         return build_scenario(name, config, feeder, folder=folder)
-    sections = {key: getattr(config, key) for key in StudyConfig.model_fields}
     try:
-        case = damage.case(name, feeder, sections)
-        return build_scenario(name, config, case.feeder, case)
+        return build_scenario(name, config, feeder, own)
     except ScenarioError as error:
         raise ConfigError([f"{label}: {fault}" for fault in error.faults]) from error
 
@@ -332,7 +321,7 @@ def _read_resolved(path: Path, label: str, text: str | None) -> Mapping[str, Any
 
 def _feeder(
     sections: Mapping[str, BaseModel], folder: Path | None, origin: Origin
-) -> tuple[Feeder | None, Damage | None, list[str]]:
+) -> tuple[Feeder | None, Builder | None, list[str]]:
     """Read the feeder and hold every well-formed section against it."""
     config, limits = sections.get("feeder"), sections.get("limits")
     if not isinstance(config, FeederConfig):
@@ -350,28 +339,13 @@ def _feeder(
     faults = contradictions(sections, feeder, origin)
     known = limits if isinstance(limits, LimitsConfig) else None
     switched = apply_switching(feeder, config, known)
-    damage, more = damage_faults(sections, feeder, _folders(folder, path), origin)
-    if restores(sections):  # whose own checks say what a loop is: one of lines before the event
-        return switched, damage, faults + more
-    return switched, None, faults + more + loop_faults(config, switched, origin)
-
-
-def _source_faults(
-    sections: Mapping[str, BaseModel], feeder: Feeder, origin: Origin, *, fleet_whole: bool
-) -> list[str]:
-    """Say what is wrong with what may form islands: the substation and the fleet."""
-    config, substation, ders = (sections.get(key) for key in ("feeder", "substation", "ders"))
-    if not isinstance(config, FeederConfig) or not isinstance(substation, SubstationConfig):
-        return []
-    own = ders if isinstance(ders, DersConfig) else DersConfig()
-    limits = sections.get("limits")
-    most = (limits if isinstance(limits, LimitsConfig) else LimitsConfig()).grid_forming_per_island
-    faults = substation_faults(
-        config, substation, feeder, fleet=tuple(own.fleet), most=most, origin=origin
-    )
-    if fleet_whole and not len(feeding_sources(config, substation, feeder)):
-        faults += nobody_forms(own, origin)
-    return faults
+    faults += section_faults(sections, origin)
+    family = family_named(sections)
+    if family is None:
+        return switched, None, faults + loop_faults(config, switched, origin)
+    # whose own checks say what a loop is
+    own, more = family.read(sections, feeder, _folders(folder, path), origin)
+    return switched, own, faults + more
 
 
 def _folders(study: Path | None, feeder: Path) -> tuple[Path, ...]:
@@ -388,7 +362,7 @@ _NEVER_DECIDES: dict[str, Any] = {
     "feeder": {"path"},
     "substation": True,  # all it says is in the scenario, and so in its digest
     "campaign": {"batch", "horizon_h", "history"},
-    "restoration": {"devices", "failures"},
+    **{family.name: set(family.tables) for family in FAMILIES},
 }
 """What cannot change a plan or a verdict: names, places, deadlines, batching."""
 

@@ -60,6 +60,9 @@ class PartitioningOptions:
     centre
         Whether base set-points and held voltages, which the cost alone leaves on limits,
         are moved to where the least margin is largest, at the same cost.
+    slack_usd_per_kw
+        Price of a kW of power-balance violation inside cuts, ``ω`` of the paper: high enough
+        that re-dispatch is always the cheaper.
 
     Raises
     ------
@@ -80,6 +83,7 @@ class PartitioningOptions:
     min_served_kw: float = 0.0
     hold_configuration: bool = False
     centre: bool = True
+    slack_usd_per_kw: float = 705.0
 
     def __post_init__(self) -> None:
         faults = [
@@ -106,6 +110,12 @@ class PartitioningOptions:
                     self.min_energized_blocks >= 0,
                 ),
                 ("min_served_kw", self.min_served_kw, "at least 0", self.min_served_kw >= 0.0),
+                (
+                    "slack_usd_per_kw",
+                    self.slack_usd_per_kw,
+                    "at least 0",
+                    self.slack_usd_per_kw >= 0.0,
+                ),
             )
             if not fits
         ]

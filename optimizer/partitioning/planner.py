@@ -124,12 +124,19 @@ def _two_stages(network: Network, options: PartitioningOptions) -> tuple[Any, An
     if options.method == "nominal":
         return PartitioningMaster(network, options), _NominalOnly(network)
     separation = IslandSeparation(
-        network=network, kind=options.separation, budget=options.budget, gap=options.gap
+        network=network,
+        kind=options.separation,
+        budget=options.budget,
+        gap=options.gap,
+        slack_usd_per_kw=options.slack_usd_per_kw,
     )
     if options.method == "cutting_plane":
         every = options.separation == "enumeration"
         subproblems = VertexSubproblems(
-            network, budget=options.budget, separation=None if every else separation
+            network,
+            budget=options.budget,
+            separation=None if every else separation,
+            slack_usd_per_kw=options.slack_usd_per_kw,
         )
         return CuttingPlaneMaster(network, options, subproblems), subproblems
     master = PartitioningMaster(network, options)

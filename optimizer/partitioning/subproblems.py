@@ -61,6 +61,8 @@ class VertexSubproblems:
     separation
         Finds the worst realization of a candidate that serves the nominal load; every
         vertex is tried, as printed, if not given.
+    slack_usd_per_kw
+        Price ω of a kW of violated balance.
 
     Raises
     ------
@@ -74,8 +76,10 @@ class VertexSubproblems:
         *,
         budget: float | None = None,
         separation: Oracle[FirstStage] | None = None,
+        slack_usd_per_kw: float = 705.0,
     ) -> None:
         self.network, box = network, network.scenario.uncertainty
+        self.slack_usd_per_kw = slack_usd_per_kw
         self.separation = separation
         self.moving = np.flatnonzero(box.spread > 0.0)
         if separation is None and len(self.moving) > MOST_UNCERTAIN:
@@ -137,7 +141,7 @@ class VertexSubproblems:
             slack = float(self._run(self._plain)[self._slack].sum())
             if slack <= TOLERANCE:
                 raise SolverError(
-                    f"slack_usd_per_kw = {self.network.scenario.slack_usd_per_kw:g} is too low: "
+                    f"slack_usd_per_kw = {self.slack_usd_per_kw:g} is too low: "
                     "re-dispatch costs more than violated balance; raise it"
                 )
             return slack, np.inf
@@ -259,7 +263,7 @@ class VertexSubproblems:
         draw = realize(scenario, zeta)
         use = network.demand(draw.p_kw[0, network.time], draw.q_kvar[0, network.time])
         add_flow(m, network, decisions, (moved.p, moved.q), use, slack=True)
-        price = scenario.slack_usd_per_kw * BASE_KVA
+        price = self.slack_usd_per_kw * BASE_KVA
         slack = sum(m.flow.excess.values()) + sum(m.off.values())
         slack += sum(m.flow.held_excess.values())
         m.cost = pyo.Objective(expr=price * slack + redispatch_usd(network, moved))

@@ -13,22 +13,24 @@ set, within `BROKEN`; the program without the missing rows is a bound on every p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
-from gridproof.optimizer.policy_mode.shapes import Rectangle, Worst, bound
-from gridproof.optimizer.solver.solve import Arrays
+from gridproof.optimizer.policy_mode.shapes import Rectangle, Shape, Worst, bound
+from gridproof.optimizer.solver.solve import Arrays, solve_arrays
 from gridproof.optimizer.solver.solve_again import LinearProgram
 from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.errors import SolverError
 from gridproof.scenarios.proof import Termination
+from scipy import sparse
 
-__all__ = ["BROKEN", "Lazy", "StepRows", "nominal", "search"]
+__all__ = ["BROKEN", "Lazy", "StepRows", "nominal", "reachable", "search"]
 
 BROKEN = 1e-3
 """kW (rows are scaled to it) by which a row may be passed and still counts as held."""
 
-_PER_STEP = 40
+_PER_STEP = 30
 _EXACT = 400  # linear programs a round spends on worst cases
 _ROUNDS = 200
 
@@ -102,6 +104,29 @@ class _Search:
         self.width = arrays.matrix.shape[1]
         self.families, self.A, self.s, self.worst = families, A, s, worst
         self.rows = 0
+        self.arrays = arrays
+        self.stated: list[tuple[sparse.csr_array, FloatArray]] = []
+
+    def run(self, time_limit_s: float) -> tuple[Termination, FloatArray, float]:
+        """Solve the rows so far; where the warm start leads nowhere, anew and presolved."""
+        if time_limit_s <= 0.0:
+            return Termination.TIME_LIMIT, np.zeros(0), -np.inf
+        began = perf_counter()
+        try:
+            ended = self.program.run(time_limit_s=time_limit_s)
+        except SolverError:
+            left = time_limit_s - (perf_counter() - began)
+            if left <= 0.0:
+                return Termination.TIME_LIMIT, np.zeros(0), -np.inf
+            base = self.arrays
+            right = np.concatenate([base.row_upper, *[b for _, b in self.stated]])
+            low = np.full(len(right), -np.inf)
+            low[: len(base.row_lower)] = base.row_lower
+            matrix = sparse.vstack([sparse.csr_array(base.matrix), *[r for r, _ in self.stated]])
+            whole = replace(base, matrix=sparse.csc_array(matrix), row_lower=low, row_upper=right)
+            answer, x = solve_arrays(whole, time_limit_s=left)
+            return answer.termination, x, answer.incumbent
+        return ended, self.program.primal(), self.program.objective
 
     def broken(self, x: FloatArray) -> tuple[float, list[tuple[StepRows, IntArray, FloatArray]]]:
         """Largest excess, and per family the broken (time, row) with the w that breaks each."""
@@ -168,6 +193,7 @@ class _Search:
                 dense[each, self.A[t].reshape(len(t), -1)] += effect.reshape(len(t), -1)
             right = rows.right[k] - rows.constant[t, k] - np.einsum("rj,rj->r", rows.D[k], seen)
             self.program.add_rows(dense, np.full(len(where), -np.inf), right)
+            self.stated.append((sparse.csr_array(dense), right))
             self.rows += len(where)
 
 
@@ -203,11 +229,11 @@ def search(
     ended, rounds = Termination.ITERATION_LIMIT, 0
     while rounds < _ROUNDS:
         left = time_limit_s - (perf_counter() - began)
-        ended = own.program.run(time_limit_s=left) if left > 0.0 else Termination.TIME_LIMIT
+        ended, values, value = own.run(left)
         rounds += 1
         if ended is not Termination.OPTIMAL:
             break
-        x, objective = own.program.primal(), own.program.objective
+        x, objective = values, value
         most, found = own.broken(x)
         if not found:
             break
@@ -225,9 +251,44 @@ def search(
     )
 
 
+def reachable(
+    families: Sequence[StepRows], arrays: Arrays, s: FloatArray, shape: Shape
+) -> list[StepRows]:
+    """Drop rows that no plan can break, whatever the disturbance.
+
+    A responder's set-point and answer together stay within its capability, which its reserve rows
+    say, so that ``B x`` at the columns' bounds and ``D`` at the set's own span bound a row.
+    """
+    eye = np.eye(shape.size)
+    most, least = bound(shape, eye)[0], -bound(shape, -eye)[0]
+    kept = []
+    for rows in families:
+        high, low = arrays.upper[rows.columns], arrays.lower[rows.columns]
+        up, down = np.maximum(rows.B, 0.0), np.minimum(rows.B, 0.0)
+        top = _product(high, up) + _product(low, down) + rows.constant
+        slope = rows.D[None] * s[:, None, :]
+        top += np.where(slope > 0.0, slope * most, slope * least).sum(axis=2)
+        keep = np.flatnonzero((top > rows.right).any(axis=0))
+        kept.append(
+            StepRows(
+                name=rows.name, columns=rows.columns, B=rows.B[keep],
+                constant=rows.constant[:, keep], right=rows.right[keep], G=rows.G[keep],
+                D=rows.D[keep],
+            )
+        )  # fmt: skip
+    return kept
+
+
 def nominal(size: int) -> Worst:
     """Return the set of no disturbance."""
     return Worst(Rectangle(lower=np.zeros(size), upper=np.zeros(size)))
+
+
+def _product(ends: FloatArray, slope: FloatArray) -> FloatArray:
+    """(time, row) ``ends @ slope.T``, where an endless column counts only if it has a slope."""
+    endless = ~np.isfinite(ends)
+    whole = np.where(endless, 0.0, ends) @ slope.T
+    return np.where(endless.astype(float) @ (slope != 0.0).T > 0.0, np.inf, whole)
 
 
 def _pairs(rows: IntArray, count: int) -> IntArray:

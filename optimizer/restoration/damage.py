@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from gridproof.optimizer.solver.program import Program
 from gridproof.scenarios.arrays import BoolArray, IntArray
-from gridproof.scenarios.restoration import RestorationCase
+from gridproof.scenarios.restoration import Outage
 
 __all__ = ["StateColumns", "add_cascade", "add_states", "add_switching"]
 
@@ -35,7 +35,7 @@ class StateColumns:
     cables: IntArray
 
 
-def add_states(m: Program, case: RestorationCase) -> StateColumns:
+def add_states(m: Program, case: Outage) -> StateColumns:
     """Add states with what may move when, and (12) as its linear equivalent (13)-(15).
 
     t = 0 is the state before; at t = 1 protective ends may open; at t = 2 operable ends may
@@ -66,7 +66,7 @@ def add_states(m: Program, case: RestorationCase) -> StateColumns:
 
 def _keep_tripped(
     m: Program,
-    case: RestorationCase,
+    case: Outage,
     cables: IntArray,
     closed: list[IntArray],
     ends: list[IntArray],
@@ -83,7 +83,7 @@ def _keep_tripped(
             m.rows("stays", (1.0, now), (-1.0, then), lower=0.0, upper=0.0)
 
 
-def _end_bounds(case: RestorationCase, time: int) -> tuple[BoolArray, BoolArray]:
+def _end_bounds(case: Outage, time: int) -> tuple[BoolArray, BoolArray]:
     devices = case.devices
     before = np.repeat(case.feeder.lines.closed[:, None], 2, axis=1)
     low, high = before.copy(), before.copy()
@@ -103,9 +103,7 @@ def _end_bounds(case: RestorationCase, time: int) -> tuple[BoolArray, BoolArray]
     return low & high, high
 
 
-def add_cascade(
-    m: Program, case: RestorationCase, states: StateColumns, available: IntArray
-) -> None:
+def add_cascade(m: Program, case: Outage, states: StateColumns, available: IntArray) -> None:
     """Add the spread of failures, (8)-(11).
 
     ::
@@ -146,12 +144,12 @@ def add_cascade(
             m.rows("(11)", (1.0, available[time, bus[kept]]), (1.0, sw), upper=1.0)
 
 
-def add_switching(m: Program, case: RestorationCase, states: StateColumns) -> IntArray:
+def add_switching(m: Program, case: Outage, states: StateColumns) -> IntArray:
     """Add ``w_l,t ≥ |sw_l,t - sw_l,t-1|`` with its cost in (2); (3, line) columns."""
-    weights, count = case.weights, states.closed.shape[1]
+    count = states.closed.shape[1]
     moved = []
     for time in (1, 2, 3):
-        w = m.columns(count, cost=weights.beta * weights.switching)
+        w = m.columns(count, cost=case.prices.switching)
         now, then = states.closed[time], states.closed[time - 1]
         m.rows("switching", (1.0, now), (-1.0, then), (-1.0, w), upper=0.0)
         m.rows("switching", (1.0, then), (-1.0, now), (-1.0, w), upper=0.0)

@@ -13,7 +13,7 @@ import numpy as np
 from gridproof.optimizer.network.feed_rows import Feed
 from gridproof.optimizer.solver.program import Program
 from gridproof.scenarios.arrays import FloatArray, IntArray
-from gridproof.scenarios.restoration import RestorationCase
+from gridproof.scenarios.restoration import Outage
 from scipy import sparse
 
 __all__ = ["FlowColumns", "LineData", "add_distflow"]
@@ -45,7 +45,7 @@ class LineData:
     q: FloatArray
 
     @classmethod
-    def of(cls, case: RestorationCase, buses: IntArray, lines: IntArray) -> LineData:
+    def of(cls, case: Outage, buses: IntArray, lines: IntArray) -> LineData:
         """Take buses and lines of a case; every line's ends must be among the buses."""
         feeder = case.feeder
         place = np.full(len(feeder.buses.ids), -1, np.int64)

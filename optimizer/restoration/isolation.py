@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from gridproof.optimizer.network.bridges import joined
 from gridproof.scenarios.arrays import BoolArray, IntArray
-from gridproof.scenarios.restoration import RestorationCase
+from gridproof.scenarios.restoration import Outage
 
 __all__ = ["Isolation", "isolate"]
 
@@ -55,7 +55,7 @@ class Isolation:
         return np.asarray(self.end_closed.all(axis=2), bool)
 
 
-def isolate(case: RestorationCase) -> Isolation:
+def isolate(case: Outage) -> Isolation:
     """Work out the automatic response and the remote isolation of a case."""
     before = np.repeat(case.feeder.lines.closed[:, None], 2, axis=1)
     one, damaged_one = _automatic(case, before)
@@ -71,7 +71,7 @@ def isolate(case: RestorationCase) -> Isolation:
     )
 
 
-def _automatic(case: RestorationCase, before: BoolArray) -> tuple[BoolArray, BoolArray]:
+def _automatic(case: Outage, before: BoolArray) -> tuple[BoolArray, BoolArray]:
     """Answer automatically, t = 1: (8), and protection at the damaged zone's rim has opened."""
     devices = case.devices
     guarded = devices.protective_end
@@ -89,7 +89,7 @@ def _automatic(case: RestorationCase, before: BoolArray) -> tuple[BoolArray, Boo
     return now, damaged
 
 
-def _remote(case: RestorationCase, one: BoolArray) -> tuple[BoolArray, BoolArray, bool]:
+def _remote(case: Outage, one: BoolArray) -> tuple[BoolArray, BoolArray, bool]:
     """Isolate, t = 2: (9)-(11); all that operable switches can part from the failures is parted."""
     devices = case.devices
     operable = case.operable_end
@@ -110,19 +110,17 @@ def _remote(case: RestorationCase, one: BoolArray) -> tuple[BoolArray, BoolArray
     return two, damaged, _worth_cutting(case, frozen, damaged, closed & opens)
 
 
-def _worth_cutting(
-    case: RestorationCase, frozen: BoolArray, damaged: BoolArray, opens: BoolArray
-) -> bool:
-    weights = case.weights
+def _worth_cutting(case: Outage, frozen: BoolArray, damaged: BoolArray, opens: BoolArray) -> bool:
+    prices = case.prices
     label = _labels(case, frozen)
     buses = np.bincount(label)
     safe_end = ~damaged[case.ends[opens]]
     cuts = np.bincount(label[case.ends[opens][safe_end]], minlength=len(buses))
-    gain = weights.alpha * weights.lost_bus * buses
-    return bool((gain >= 2.0 * weights.beta * weights.switching * cuts).all())
+    gain = prices.lost_bus * buses
+    return bool((gain >= 2.0 * prices.switching * cuts).all())
 
 
-def _normal_within_limits(case: RestorationCase, supplied: BoolArray) -> bool:
+def _normal_within_limits(case: Outage, supplied: BoolArray) -> bool:
     """Whether the radial network before the event meets ratings and band with all load on."""
     feeder, limits = case.feeder, case.limits
     base_kv = float(feeder.buses.base_kv[0]) * np.sqrt(3.0)
@@ -146,7 +144,7 @@ def _normal_within_limits(case: RestorationCase, supplied: BoolArray) -> bool:
     return bool(carried.all() and band[supplied].all())
 
 
-def _outward(case: RestorationCase) -> tuple[IntArray, IntArray, IntArray]:
+def _outward(case: Outage) -> tuple[IntArray, IntArray, IntArray]:
     """Buses in search order from the substations, and each bus's parent and line (-1: none)."""
     touching: list[list[tuple[int, int]]] = [[] for _ in case.feeder.buses.ids]
     for k in np.flatnonzero(case.feeder.lines.closed).tolist():
@@ -166,7 +164,7 @@ def _outward(case: RestorationCase) -> tuple[IntArray, IntArray, IntArray]:
     return np.array(order, np.int64), parent, line
 
 
-def _struck(case: RestorationCase, end_closed: BoolArray) -> BoolArray:
+def _struck(case: Outage, end_closed: BoolArray) -> BoolArray:
     """(bus,) (10)-(11): what a failure takes down directly."""
     struck = np.zeros(len(case.feeder.buses.ids), bool)
     cable = case.devices.underground[case.failed]
@@ -177,16 +175,16 @@ def _struck(case: RestorationCase, end_closed: BoolArray) -> BoolArray:
     return struck & ~case.substation
 
 
-def _spread(case: RestorationCase, struck: BoolArray, spreads: BoolArray) -> BoolArray:
+def _spread(case: Outage, struck: BoolArray, spreads: BoolArray) -> BoolArray:
     label = _labels(case, spreads)
     return np.isin(label, label[struck])
 
 
-def _supplied(case: RestorationCase, closed: BoolArray, damaged: BoolArray) -> BoolArray:
+def _supplied(case: Outage, closed: BoolArray, damaged: BoolArray) -> BoolArray:
     label = _labels(case, closed)
     live = case.feeder.sources.bus
     return np.isin(label, label[live[~damaged[live]]])
 
 
-def _labels(case: RestorationCase, kept: BoolArray) -> IntArray:
+def _labels(case: Outage, kept: BoolArray) -> IntArray:
     return joined(len(case.feeder.buses.ids), case.ends[kept])

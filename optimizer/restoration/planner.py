@@ -21,9 +21,10 @@ Corrections to the print, each with the function that makes it:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from gridproof.optimizer.network.feed_rows import FeedGraph
@@ -37,6 +38,7 @@ from gridproof.optimizer.restoration.damage import (
 from gridproof.optimizer.restoration.distflow import FlowColumns, LineData, add_distflow
 from gridproof.optimizer.restoration.isolation import Isolation, isolate
 from gridproof.optimizer.restoration.options import RestorationOptions
+from gridproof.optimizer.restoration.publish import publish
 from gridproof.optimizer.restoration.reconfiguration import (
     ReconfigurationColumns,
     assemble,
@@ -46,12 +48,19 @@ from gridproof.optimizer.restoration.reconfiguration import (
 )
 from gridproof.optimizer.restoration.regions import regional_bounds, with_bounds
 from gridproof.optimizer.restoration.supply import add_supply, hold_source_voltage, w_band
+from gridproof.optimizer.solver.decomposition import PlanProgress
 from gridproof.optimizer.solver.program import Program
 from gridproof.optimizer.solver.solve import Answer, solve_arrays
 from gridproof.scenarios.arrays import FloatArray, IntArray
-from gridproof.scenarios.errors import NoPlanExists, PlanNotFound
+from gridproof.scenarios.errors import NoPlanExists, PlanNotFound, ScenarioError
 from gridproof.scenarios.proof import Proof, Termination
-from gridproof.scenarios.restoration import RestorationCase, RestorationPlan
+from gridproof.scenarios.restoration import Outage
+from gridproof.scenarios.restoration_faults import restoration_faults
+from gridproof.scenarios.restoration_states import PhaseStates
+
+if TYPE_CHECKING:
+    from gridproof.scenarios.plan import Plan
+    from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["PhaseColumns", "RestorationOptions", "RestorationPlanner", "build_all_phases"]
 
@@ -85,7 +94,7 @@ class PhaseColumns:
 
 
 def build_all_phases(
-    case: RestorationCase,
+    case: Outage,
     *,
     radiality: str = "directed_local_flow",
     free_response: bool = False,
@@ -99,11 +108,11 @@ def build_all_phases(
     free_response
         Leave states and damage at t = 1 to the solver, as printed; for comparison.
     """
-    m, weights = Program(), case.weights
+    m, prices = Program(), case.prices
     buses, lines = len(case.feeder.buses.ids), len(case.feeder.lines.ids)
     everything = LineData.of(case, np.arange(buses), np.arange(lines))
     states = add_states(m, case)
-    lost = weights.alpha * weights.lost_bus
+    lost = prices.lost_bus
     available = np.stack([m.columns(buses, cost=-lost) for _ in range(4)])
     m.fix(available[0], 1.0)
     if not free_response:
@@ -111,7 +120,7 @@ def build_all_phases(
         m.fix(available[1], automatic.available[1])
         m.fix(states.closed[1], automatic.closed[1])
         m.fix(states.end_closed[1], automatic.end_closed[1][states.cables])
-    m.constant += 4 * lost * buses + 4 * weights.alpha * weights.unserved * everything.p.sum()
+    m.constant += 4 * lost * buses + 4 * prices.unserved_per_mw * everything.p.sum()
     add_cascade(m, case, states, available)
     add_switching(m, case, states)
     forming = m.columns(len(case.forming), integer=True)
@@ -122,7 +131,7 @@ def build_all_phases(
         generators = forming if time == 3 else forming[:0]
         roots = np.concatenate([available[time, case.feeder.sources.bus], generators])
         root_nodes = case.feeder.sources.bus
-        if len(generators) and case.ders is not None:
+        if len(generators):
             root_nodes = np.concatenate([root_nodes, case.ders.bus[case.forming]])
         graph = FeedGraph(size=buses, ends=case.ends, root_nodes=root_nodes)
         feed = add_feed(m, graph, states.closed[time], y, roots, formulation=radiality)
@@ -134,7 +143,7 @@ def build_all_phases(
             )
         )
         hold_source_voltage(m, case, flow[time], np.arange(buses))
-        m.charge(flow[time].share, -weights.alpha * weights.unserved * everything.p)
+        m.charge(flow[time].share, -prices.unserved_per_mw * everything.p)
         energized.append(y)
     columns = PhaseColumns(
         states=states,
@@ -146,25 +155,31 @@ def build_all_phases(
     return m, columns
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestorationPlanner:
-    """Plans restorations.
+    """Plans the phases of a scenario in which lines fail.
 
-    Parameters
-    ----------
-    options
-        How.
+    Deterministic: the nominal load decides, and nothing is proven of others.
     """
 
-    def __init__(self, options: RestorationOptions | None = None) -> None:
-        self.options = options or RestorationOptions()
+    options: RestorationOptions = field(default_factory=RestorationOptions)
 
     def plan(
-        self, case: RestorationCase, *, progress: Callable[[str], None] | None = None
-    ) -> RestorationPlan:
+        self, scenario: Scenario, *, progress: Callable[[PlanProgress], None] | None = None
+    ) -> Plan:
         """Decide the switches of every phase.
+
+        Parameters
+        ----------
+        scenario
+            With its devices and failed lines; `scenarios.restoration_scenario` makes one.
+        progress
+            Told when the search has ended; the program is solved once.
 
         Raises
         ------
+        ScenarioError
+            With all that this family does not plan for.
         NoPlanExists
             If normal operation itself, or what failed, cannot satisfy the constraints.
         PlanNotFound
@@ -172,9 +187,36 @@ class RestorationPlanner:
         """
         began = perf_counter()
         tell = progress or (lambda _: None)
+        faults = restoration_faults(scenario)
+        if faults:
+            raise ScenarioError(faults)
+        case = Outage.of(scenario)
+        decided, proof = self.decide(case)
+        made = publish(case, decided, proof)
+        total = perf_counter() - began
+        tell(
+            PlanProgress(
+                iteration=1,
+                bound_usd=proof.bound_usd,
+                incumbent_usd=proof.incumbent_usd,
+                realizations=0,
+                elapsed_s=total,
+            )
+        )
+        seconds = MappingProxyType({**proof.seconds, "total": total})
+        return replace(made, proof=replace(proof, seconds=seconds))
+
+    def decide(self, case: Outage) -> tuple[PhaseStates, Proof]:
+        """Solve for what stands at every phase: ends and damage as the program has them.
+
+        Raises
+        ------
+        NoPlanExists, PlanNotFound
+            As `plan`.
+        """
+        began = perf_counter()
         isolation = isolate(case)
         whole = self.options.extent == "all_phases" or not isolation.certain
-        tell("all phases" if whole else "reconfiguration")
         if whole:
             program, columns = build_all_phases(case, radiality=self.options.radiality)
         else:
@@ -184,10 +226,8 @@ class RestorationPlanner:
         arrays = program.arrays()
         built, start = perf_counter(), None
         if not whole and len(reduced.switches) > _MANY_SWITCHES:
-            tell("live lines kept")
             start = self._start(case, isolation, reduced, program.size)
             if self.options.radiality == "directed_local_flow":
-                tell("bounds by region")
                 share = _REGIONS_SHARE * self.options.time_limit_s
                 found = regional_bounds(case, isolation, reduced, arrays, time_limit_s=share)
                 arrays = with_bounds(arrays, found)
@@ -201,12 +241,12 @@ class RestorationPlanner:
         if not answer.found:
             raise _without_plan(case, proof)
         if whole:
-            return _read_all_phases(case, columns, values, proof)
-        return read_reconfiguration(case, isolation, reduced, values, proof)
+            return _read_all_phases(case, columns, values), proof
+        return read_reconfiguration(case, isolation, reduced, values), proof
 
     def _start(
         self,
-        case: RestorationCase,
+        case: Outage,
         isolation: Isolation,
         columns: ReconfigurationColumns,
         size: int,
@@ -233,7 +273,7 @@ class RestorationPlanner:
         )
 
 
-def _without_plan(case: RestorationCase, proof: Proof) -> NoPlanExists | PlanNotFound:
+def _without_plan(case: Outage, proof: Proof) -> NoPlanExists | PlanNotFound:
     if proof.termination is Termination.INFEASIBLE:
         return NoPlanExists(
             f"{case.name}: no switching satisfies every phase; look at the voltage band, the "
@@ -245,9 +285,7 @@ def _without_plan(case: RestorationCase, proof: Proof) -> NoPlanExists | PlanNot
     )
 
 
-def _read_all_phases(
-    case: RestorationCase, columns: PhaseColumns, values: FloatArray, proof: Proof
-) -> RestorationPlan:
+def _read_all_phases(case: Outage, columns: PhaseColumns, values: FloatArray) -> PhaseStates:
     closed = values[columns.states.closed] > 0.5
     ends = np.repeat(closed[:, :, None], 2, axis=2)
     ends[:, columns.states.cables] = values[columns.states.end_closed] > 0.5
@@ -261,5 +299,4 @@ def _read_all_phases(
         energized=values[columns.energized] > 0.5,
         forming=forming,
         share=share,
-        proof=proof,
     )

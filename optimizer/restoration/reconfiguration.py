@@ -20,8 +20,8 @@ from gridproof.optimizer.restoration.isolation import Isolation
 from gridproof.optimizer.restoration.supply import add_supply, hold_source_voltage, w_band
 from gridproof.optimizer.solver.program import Program
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
-from gridproof.scenarios.proof import Proof
-from gridproof.scenarios.restoration import RestorationCase, RestorationPlan
+from gridproof.scenarios.restoration import Outage
+from gridproof.scenarios.restoration_states import PhaseStates
 
 __all__ = [
     "ReconfigurationColumns",
@@ -65,7 +65,7 @@ class ReconfigurationColumns:
 
 
 def build_reconfiguration(
-    case: RestorationCase,
+    case: Outage,
     isolation: Isolation,
     *,
     radiality: str = "directed_local_flow",
@@ -82,7 +82,7 @@ def build_reconfiguration(
         Leave every line that is live closed, so that dead zones are joined to the feeders as
         they are. Its solutions are solutions of the whole, found far sooner on a large network.
     """
-    m, weights = Program(), case.weights
+    m, prices = Program(), case.prices
     safe = isolation.available[2]
     buses, switches, frozen = _parts(case, isolation, keep_live=keep_live)
     place = np.full(len(safe), -1, np.int64)
@@ -115,7 +115,7 @@ def build_reconfiguration(
         w_band=w_band(case),
     )
     hold_source_voltage(m, case, flow, place)
-    m.charge(flow.share, -weights.alpha * weights.unserved * net.p)
+    m.charge(flow.share, -prices.unserved_per_mw * net.p)
     m.constant += _settled_cost(case, isolation)
     columns = ReconfigurationColumns(
         buses=buses,
@@ -133,7 +133,7 @@ def build_reconfiguration(
 
 
 def _parts(
-    case: RestorationCase, isolation: Isolation, *, keep_live: bool
+    case: Outage, isolation: Isolation, *, keep_live: bool
 ) -> tuple[IntArray, IntArray, IntArray]:
     """Safe buses, lines between them that may move, and closed ones that may not or need not."""
     safe = isolation.available[2]
@@ -153,32 +153,28 @@ def _parts(
     return np.flatnonzero(safe), np.flatnonzero(moves), np.flatnonzero(stays)
 
 
-def _charge_switching(m: Program, case: RestorationCase, closed: IntArray, was: BoolArray) -> None:
+def _charge_switching(m: Program, case: Outage, closed: IntArray, was: BoolArray) -> None:
     """Charge ``|sw_3 - sw_2|`` with ``sw_2`` known: linear without another column."""
-    price = case.weights.beta * case.weights.switching
+    price = case.prices.switching
     m.charge(closed, np.where(was, -price, price))
     m.constant += price * was.sum()
 
 
-def _safe_formers(case: RestorationCase, safe: BoolArray) -> tuple[IntArray, IntArray]:
+def _safe_formers(case: Outage, safe: BoolArray) -> tuple[IntArray, IntArray]:
     """Positions in ``case.forming`` of generators in the safe zone, and their buses."""
-    none = np.zeros(0, np.int64)
-    if case.ders is None:
-        return none, none
     at = case.ders.bus[case.forming]
     kept = np.flatnonzero(safe[at])
     return kept, at[kept]
 
 
-def _settled_cost(case: RestorationCase, isolation: Isolation) -> float:
+def _settled_cost(case: Outage, isolation: Isolation) -> float:
     """Cost of t = 0 to 2, and at t = 3 of lost buses and of all load as if none were served."""
-    weights, demand = case.weights, case.bus_demand()[0] / 1e3
+    prices, demand = case.prices, case.bus_demand()[0] / 1e3
     lost = (~isolation.available).sum() + (~isolation.available[2]).sum()
     unserved = demand @ (~isolation.energized).sum(axis=0) + demand.sum()
     moves = np.abs(np.diff(isolation.closed.astype(int), axis=0)).sum()
     return float(
-        weights.alpha * (weights.unserved * unserved + weights.lost_bus * lost)
-        + weights.beta * weights.switching * moves
+        prices.unserved_per_mw * unserved + prices.lost_bus * lost + prices.switching * moves
     )
 
 
@@ -205,13 +201,12 @@ def starting_point(
 
 
 def read_reconfiguration(
-    case: RestorationCase,
+    case: Outage,
     isolation: Isolation,
     columns: ReconfigurationColumns,
     values: FloatArray,
-    proof: Proof,
-) -> RestorationPlan:
-    """Turn a solution into a plan for every phase."""
+) -> PhaseStates:
+    """Turn a solution into what stands at every phase."""
     final = isolation.end_closed[2].copy()
     state = values[columns.closed] > 0.5
     was = isolation.closed[2][columns.switches]
@@ -231,40 +226,24 @@ def read_reconfiguration(
         energized=np.concatenate([isolation.energized, live[None]]),
         forming=forming,
         share=share,
-        proof=proof,
     )
 
 
 def assemble(
-    case: RestorationCase,
+    case: Outage,
     *,
     end_closed: BoolArray,
     available: BoolArray,
     energized: BoolArray,
     forming: BoolArray,
     share: FloatArray,
-    proof: Proof,
-) -> RestorationPlan:
-    """Make the plan and recount objective (2) from its states, term by term."""
-    weights, closed = case.weights, np.asarray(end_closed.all(axis=2), bool)
-    demand = case.bus_demand()[0]
-    served = np.clip(share, 0.0, 1.0) * energized * demand
-    costs = {
-        "unserved": weights.alpha * weights.unserved * float((demand - served).sum()) / 1e3,
-        "lost_buses": weights.alpha * weights.lost_bus * float((~available).sum()),
-        "switching": weights.beta
-        * weights.switching
-        * float(np.abs(np.diff(closed.astype(int), axis=0)).sum()),
-    }
-    costs["total"] = sum(costs.values())
-    return RestorationPlan(
-        case_digest=case.digest(),
-        closed=closed,
+) -> PhaseStates:
+    """Put together what stands at every phase, of the (time, bus) share of load served."""
+    return PhaseStates(
+        closed=np.asarray(end_closed.all(axis=2), bool),
         end_closed=end_closed,
         available=available,
         energized=energized,
         forming=forming,
-        served_kw=served,
-        costs=costs,
-        proof=proof,
+        served_kw=np.clip(share, 0.0, 1.0) * energized * case.bus_demand()[0],
     )

@@ -21,7 +21,7 @@ from gridproof.optimizer.restoration.isolation import Isolation
 from gridproof.optimizer.restoration.reconfiguration import ReconfigurationColumns
 from gridproof.optimizer.solver.solve import Arrays, solve_arrays
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
-from gridproof.scenarios.restoration import RestorationCase
+from gridproof.scenarios.restoration import Outage
 from scipy import sparse
 
 __all__ = ["Region", "regional_bounds", "with_bounds"]
@@ -40,7 +40,7 @@ class Region:
 
 
 def regional_bounds(
-    case: RestorationCase,
+    case: Outage,
     isolation: Isolation,
     columns: ReconfigurationColumns,
     arrays: Arrays,
@@ -98,7 +98,7 @@ def with_bounds(arrays: Arrays, regions: tuple[Region, ...], slack: float = 1e-6
     )
 
 
-def _zones(case: RestorationCase, isolation: Isolation) -> IntArray:
+def _zones(case: Outage, isolation: Isolation) -> IntArray:
     """(bus,) what closed lines hold together, feeder by feeder; -1 where lost or a substation."""
     safe, ends = isolation.available[2] & ~case.substation, case.ends
     kept = isolation.closed[2] & safe[ends].all(axis=1)
@@ -108,9 +108,7 @@ def _zones(case: RestorationCase, isolation: Isolation) -> IntArray:
     return zone
 
 
-def _tags(
-    case: RestorationCase, columns: ReconfigurationColumns, zone: IntArray, count: int
-) -> IntArray:
+def _tags(case: Outage, columns: ReconfigurationColumns, zone: IntArray, count: int) -> IntArray:
     """(column, 2) zones a column belongs to, -1 for none: such a column is everybody's."""
     tags = np.full((count, 2), -1, np.int64)
     of_bus = zone[columns.buses]
@@ -131,9 +129,7 @@ def _tags(
     return tags
 
 
-def _neighbours(
-    case: RestorationCase, columns: ReconfigurationColumns, zone: IntArray
-) -> sparse.csr_array:
+def _neighbours(case: Outage, columns: ReconfigurationColumns, zone: IntArray) -> sparse.csr_array:
     size = int(zone.max(initial=-1)) + 1
     pair = zone[case.ends[columns.switches]]
     pair = pair[(pair >= 0).all(axis=1)]

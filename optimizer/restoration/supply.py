@@ -6,7 +6,7 @@ import numpy as np
 from gridproof.optimizer.restoration.distflow import FlowColumns
 from gridproof.optimizer.solver.program import Program
 from gridproof.scenarios.arrays import IntArray
-from gridproof.scenarios.restoration import RestorationCase
+from gridproof.scenarios.restoration import Outage
 
 __all__ = ["Supply", "add_supply", "hold_source_voltage", "w_band"]
 
@@ -18,7 +18,7 @@ _ANGLES = (np.arange(4) + 0.5) * np.pi / 8.0  # an inner polygon of 16 sides, fi
 
 def add_supply(
     m: Program,
-    case: RestorationCase,
+    case: Outage,
     substations: IntArray,
     which: IntArray,
     forming: IntArray,
@@ -38,7 +38,7 @@ def add_supply(
     p_total, q_total = (demand.sum() / 1e3 for demand in case.bus_demand())
     p = m.columns(len(substations), upper=p_total)
     q = m.columns(len(substations), upper=q_total)
-    if case.ders is None or not len(forming):
+    if not len(forming):
         return substations, p, q
     ders = case.ders
     p_max, q_max, s_max = (
@@ -65,9 +65,7 @@ def add_supply(
     return place, np.concatenate([p, p_der]), np.concatenate([q, q_der])
 
 
-def hold_source_voltage(
-    m: Program, case: RestorationCase, flow: FlowColumns, place: IntArray
-) -> None:
+def hold_source_voltage(m: Program, case: Outage, flow: FlowColumns, place: IntArray) -> None:
     """Hold the squared voltage of each substation among the flow's buses.
 
     Parameters
@@ -80,6 +78,6 @@ def hold_source_voltage(
     m.fix(flow.w[here[kept]], case.feeder.sources.v_pu[kept] ** 2)
 
 
-def w_band(case: RestorationCase) -> tuple[float, float]:
+def w_band(case: Outage) -> tuple[float, float]:
     """Least and most squared voltage."""
     return case.limits.v_min_pu**2, case.limits.v_max_pu**2

@@ -51,6 +51,7 @@ def enumerate_island(
     region: Region,
     *,
     reach: FloatArray | None = None,
+    slack_usd_per_kw: float,
     time_limit_s: float,
 ) -> Bracket:
     """Try every vertex of one island's set.
@@ -63,6 +64,8 @@ def enumerate_island(
         Set of its own directions, in the order of `uncertain_directions`.
     reach
         Bounds on flows over the whole set, from `flow_reach`.
+    slack_usd_per_kw
+        Price ω of a kW of violated balance; one too low costs time, and changes no answer.
     time_limit_s
         Wall time; the bound is infinite if it does not suffice.
 
@@ -80,7 +83,7 @@ def enumerate_island(
             f"robustness for at most {MOST_UNCERTAIN} (4096 vertices). Name fewer loads under "
             '[uncertainty] loads, or set [planner] separation = "auto"'
         )
-    program = _IslandProgram(network, candidate, blocks, reach)
+    program = _IslandProgram(network, candidate, blocks, reach, slack_usd_per_kw)
     vertices = np.array([*region.vertices()], dtype=float)
     zeta = np.ones((len(vertices), network.scenario.uncertainty.size))
     zeta[:, directions] = vertices
@@ -107,8 +110,9 @@ class _IslandProgram:
         candidate: FirstStage,
         blocks: tuple[int, ...],
         reach: FloatArray | None,
+        slack_usd_per_kw: float,
     ) -> None:
-        m, self._nodes = _island_model(network, candidate, blocks, reach)
+        m, self._nodes = _island_model(network, candidate, blocks, reach, slack_usd_per_kw)
         arrays = compile_model(m)
         self._program = LinearProgram(arrays)
         column = {id(v): k for k, v in enumerate(arrays.variables)}
@@ -150,7 +154,11 @@ class _IslandProgram:
 
 
 def _island_model(
-    network: Network, candidate: FirstStage, blocks: tuple[int, ...], reach: FloatArray | None
+    network: Network,
+    candidate: FirstStage,
+    blocks: tuple[int, ...],
+    reach: FloatArray | None,
+    slack_usd_per_kw: float,
 ) -> tuple[Any, IntArray]:
     decisions = candidate.decisions(blocks)
     m = pyo.ConcreteModel()
@@ -164,7 +172,7 @@ def _island_model(
         m, network, decisions, (redispatch.p, redispatch.q), demand, reach=reach, slack=True
     )
     moved = redispatch_usd(network, redispatch)
-    price = network.scenario.slack_usd_per_kw * BASE_KVA
+    price = slack_usd_per_kw * BASE_KVA
     m.cost = pyo.Objective(expr=price * sum(flow.excess.values()) + moved)
     return m, nodes
 

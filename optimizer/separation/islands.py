@@ -51,6 +51,8 @@ class IslandSeparation:
         Relative gap the whole search is asked for.
     reach
         Bounds on flows over the whole set, for enumeration.
+    slack_usd_per_kw
+        Price ω of a kW of violated balance, for enumeration.
     """
 
     network: Network
@@ -58,6 +60,7 @@ class IslandSeparation:
     budget: float | None = None
     gap: float = 1e-4
     reach: FloatArray | None = None
+    slack_usd_per_kw: float = 705.0
 
     def first_stage_usd(self, candidate: FirstStage) -> float:
         """Shed and generation cost."""
@@ -120,7 +123,13 @@ class IslandSeparation:
         left = max(0.0, deadline - perf_counter())
         if self.kind == "enumeration":
             return enumerate_island(
-                self.network, candidate, blocks, region, reach=self.reach, time_limit_s=left
+                self.network,
+                candidate,
+                blocks,
+                region,
+                reach=self.reach,
+                slack_usd_per_kw=self.slack_usd_per_kw,
+                time_limit_s=left,
             )
         recourse = IslandRecourse(self.network, candidate, blocks, directions)
         tolerance = _SHARE * self.gap * max(1.0, abs(self.first_stage_usd(candidate)))

@@ -6,8 +6,9 @@ from gridproof.federation.studies.study import load_study
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.realization import draw
+from gridproof.scenarios.restoration import Outage
 from gridproof.scenarios.restoration_audit import audit_restoration
-from gridproof.scenarios.restoration_trial import restoration_of
+from gridproof.scenarios.restoration_states import states_of
 from gridproof.scenarios.verdict import Outcome, judge
 from gridproof.simulator.opendss.engine import OpenDssEngine
 
@@ -18,7 +19,7 @@ def study():
 
 
 def test_it_is_one_voltage_level_between_two_substations(study) -> None:
-    case = study.scenario.restoration
+    case = Outage.of(study.scenario)
     assert case.feeder.sources.ids == ("source", "second")
     assert len(case.feeder.transformers.ids) == 0
     assert case.bus_demand()[0].sum() == pytest.approx(3490.0)
@@ -26,7 +27,7 @@ def test_it_is_one_voltage_level_between_two_substations(study) -> None:
 
 
 def test_a_lateral_drops_in_the_balanced_model_what_it_drops_on_its_own_phase(study) -> None:
-    case = study.scenario.restoration
+    case = Outage.of(study.scenario)
     lines, base = case.feeder.lines, 4.16
     r, x = case.impedance_ohm()
     one = lines.ids.index("113-114")
@@ -46,9 +47,9 @@ def test_the_balanced_plan_is_sound_and_three_phases_see_what_it_does_not(study)
     scenario = study.scenario
     config = study.config.planner
     plan = make_planner(config.family, config.options).plan(scenario)
-    decided = restoration_of(plan, scenario)
-    assert audit_restoration(scenario.restoration, decided) == ()
-    shares = decided.supplied_share(scenario.restoration)
+    case, decided = Outage.of(scenario), states_of(plan, scenario)
+    assert audit_restoration(case, decided) == ()
+    shares = decided.supplied_share(case)
     assert shares[3] > shares[2] + 0.3
     loads = draw(scenario, 1, 0, 40)
     engine = OpenDssEngine(scenario)

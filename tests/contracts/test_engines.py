@@ -80,7 +80,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Scenario:
         limits=Limits(),
         locked=np.zeros(len(feeder.switches), bool),
         shed_usd=np.ones(len(feeder.blocks.ids)),
-        slack_usd_per_kw=100.0,
     )
 
 

@@ -13,6 +13,7 @@ from gridproof.federation.papers.networks.mv_network import (
 )
 from gridproof.federation.trial.rounds import settle
 from gridproof.scenarios.realization import draw, uniforms
+from gridproof.scenarios.restoration_scenario import with_failures
 from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import judge
@@ -174,7 +175,7 @@ mode = "local"
 
 def _write_storm(folder: Path) -> Path:
     network = generate_network(MvNetwork(seed=3, buses=24, substations=2))
-    case = network.with_failures(draw_failures(network, 2, 3))
+    case = with_failures(network, draw_failures(network, 2, 3))
     write_network(replace(case, feeder=replace(case.feeder, name="storm")), folder)
     path = folder / "storm.toml"
     path.write_text(STORM)

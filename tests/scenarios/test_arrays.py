@@ -115,7 +115,7 @@ def test_scenario_digest_sees_content_and_not_the_path(tiny_scenario):
         tiny_scenario(locked=[0]),
         tiny_scenario(steps=2),
         tiny_scenario(limits=Limits(grid_forming_per_island=2)),
-        replace(scenario, slack_usd_per_kw=1.0),
+        replace(scenario, shed_usd=scenario.shed_usd + 1.0),
         replace(scenario, feeder=replace(feeder, lines=replace(feeder.lines, rating_a=[1] * 5))),
     ]
     digests = {s.digest() for s in [scenario, *others]}

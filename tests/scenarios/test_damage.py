@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from gridproof.federation.papers.networks.mv_network import MvNetwork, generate_network
 from gridproof.scenarios.damage import StormDamage, draw_damage, failure_probability
+from gridproof.scenarios.restoration import Outage
 
-CASE = generate_network(MvNetwork(seed=3, buses=120))
+CASE = Outage.of(generate_network(MvNetwork(seed=3, buses=120)))
 SPOT = CASE.feeder.buses.xy[CASE.ends].mean(axis=1)
 
 

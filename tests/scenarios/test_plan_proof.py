@@ -258,13 +258,25 @@ def test_another_network_under_the_same_ids_is_refused(plan, scenario):
     assert not read(bare, other).proof.certified  # its decisions may be tried all the same
 
 
+def test_what_an_earlier_version_did_not_know_and_what_went_leave_a_proof_whole(plan, scenario):
+    told = dict(facts_of(scenario)) | {"slack_usd_per_kw": "705.0", "restoration": "None"}
+    earlier = replace(plan, scenario_digest="0" * 64, made_for=told)
+    assert differences(told, scenario) == ()
+    assert differences(told | {"duration_h": "1.0", "events.kind": "none"}, scenario) == ()
+    assert scope_of(earlier, scenario) is Scope.HERE
+    dearer = replace(scenario, shed_usd=scenario.shed_usd + 1.0)
+    assert [one.what for one in differences(told, dearer)] == ["shed_usd"]
+    assert scope_of(earlier, dearer) is Scope.ELSEWHERE
+    longer = replace(scenario, duration_h=2.0 * scenario.duration_h)
+    assert [one.what for one in differences(told, longer)] == ["duration_h"]
+
+
 CHANGES = {
     "hours": lambda s: replace(s, hours=s.hours + 1.0),
     "load_p_kw": lambda s: replace(s, load_p_kw=s.load_p_kw * 1.01),
     "load_q_kvar": lambda s: replace(s, load_q_kvar=s.load_q_kvar + 0.5),
     "shed_usd": lambda s: replace(s, shed_usd=s.shed_usd + 1.0),
     "locked": lambda s: replace(s, locked=~s.locked),
-    "slack_usd_per_kw": lambda s: replace(s, slack_usd_per_kw=s.slack_usd_per_kw + 1.0),
     "ders.p_max_kw": lambda s: replace(s, ders=replace(s.ders, p_max_kw=s.ders.p_max_kw * 2)),
     "ders.can_form": lambda s: replace(s, ders=replace(s.ders, can_form=~s.ders.can_form)),
     "limits.tolerance": lambda s: replace(s, limits=replace(s.limits, tolerance=1e-5)),

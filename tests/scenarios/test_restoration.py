@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from types import MappingProxyType
 
 import numpy as np
 import pytest
 from gridproof.scenarios.balanced import BalancedRows, balanced_feeder
+from gridproof.scenarios.devices import Device, LineDevices
 from gridproof.scenarios.errors import ScenarioError
-from gridproof.scenarios.proof import Proof, Termination
-from gridproof.scenarios.restoration import RestorationCase, RestorationPlan
+from gridproof.scenarios.restoration import Outage
 from gridproof.scenarios.restoration_audit import audit_restoration
-from gridproof.scenarios.restoration_devices import Device, LineDevices
 from gridproof.scenarios.restoration_faults import isolated_buses
+from gridproof.scenarios.restoration_scenario import restoration_scenario, with_failures
+from gridproof.scenarios.restoration_states import PhaseStates
 
 #   s ──breaker── a ──manual── b ──remote── c ──remote tie (open)── s2 ──breaker── d
 ENDS = [[0, 1], [1, 2], [2, 3], [3, 4], [4, 5]]
 KINDS = [Device.BREAKER, Device.MANUAL, Device.REMOTE, Device.REMOTE, Device.BREAKER]
 
 
-def case(**changes: object) -> RestorationCase:
+def case(**changes: object) -> Outage:
     rows: dict[str, object] = {
         "name": "six",
         "base_kv": 20.0,
@@ -38,42 +38,41 @@ def case(**changes: object) -> RestorationCase:
         "rating_a": np.full(5, 100.0),
         "closed": np.array([1, 1, 1, 0, 1]),
     }
-    kinds, failed = changes.pop("kinds", KINDS), changes.pop("failed", [0])
+    kinds, failed = changes.pop("kinds", KINDS), changes.pop("failed", ["sa"])
     underground = changes.pop("underground", np.zeros(5, bool))
     feeder = balanced_feeder(BalancedRows(**{**rows, **changes}))  # type: ignore[arg-type]
-    return RestorationCase(
-        name="six",
-        feeder=feeder,
-        devices=LineDevices(
-            line_ids=feeder.lines.ids,
-            underground=underground,  # type: ignore[arg-type]
-            device=tuple(k if isinstance(k, tuple) else (k, k) for k in kinds),  # type: ignore[attr-defined]
-        ),
-        failed=np.array(failed),
+    return Outage.of(
+        restoration_scenario(
+            "six",
+            feeder,
+            LineDevices(
+                line_ids=feeder.lines.ids,
+                underground=underground,  # type: ignore[arg-type]
+                device=tuple(k if isinstance(k, tuple) else (k, k) for k in kinds),  # type: ignore[attr-defined]
+            ),
+            failed,  # type: ignore[arg-type]
+        )
     )
 
 
-def good_plan() -> RestorationPlan:
+def good_plan() -> PhaseStates:
     """Line s-a failed: a, b are lost (manual between them), c is fed from s2."""
     closed = np.array([[1, 1, 1, 0, 1], [0, 1, 1, 0, 1], [0, 1, 0, 0, 1], [0, 1, 0, 1, 1]], bool)
     lost = [(), (1, 2, 3), (1, 2), (1, 2)]
     dead = [(), (1, 2, 3), (1, 2, 3), (1, 2)]
     available = np.array([[i not in gone for i in range(6)] for gone in lost])
     energized = np.array([[i not in gone for i in range(6)] for gone in dead])
-    return RestorationPlan(
-        case_digest="",
+    return PhaseStates(
         closed=closed,
         end_closed=np.repeat(closed[:, :, None], 2, axis=2),
         available=available,
         energized=energized,
         forming=np.zeros((4, 0), bool),
         served_kw=energized * case().bus_demand()[0],
-        costs=MappingProxyType({}),
-        proof=Proof(termination=Termination.EXTERNAL, incumbent_usd=np.inf, bound_usd=-np.inf),
     )
 
 
-def changed(field: str, at: tuple[int, ...], value: object) -> RestorationPlan:
+def changed(field: str, at: tuple[int, ...], value: object) -> PhaseStates:
     plan = good_plan()
     array = getattr(plan, field).copy()
     array[at] = value
@@ -108,7 +107,7 @@ def test_a_right_plan_has_no_fault_and_its_shares_add_up() -> None:
         (lambda: changed("end_closed", (3, 4), False), "its ends are [False, False]"),
     ],
 )
-def test_the_audit_sees(plan: Callable[[], RestorationPlan], expected: str) -> None:
+def test_the_audit_sees(plan: Callable[[], PhaseStates], expected: str) -> None:
     assert expected in "\n".join(audit_restoration(case(), plan()))
 
 
@@ -139,8 +138,7 @@ def test_the_audit_sees_two_sources_and_a_loop() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"failed": [9]}, "failure at line position 9 is outside the feeder's 5 lines"),
-        ({"failed": [1, 1]}, "line ab fails 2 times"),
+        ({"failed": ["ab", "ab"]}, "line ab fails 2 times"),
         ({"source_v_pu": np.full(6, np.nan)}, "has no substation"),
         ({"kinds": [*KINDS[:3], Device.NONE, KINDS[4]]}, "line cs is open but has no switch"),
         ({"kinds": [(Device.MANUAL, Device.NONE), *KINDS[1:]]}, "overhead line sa has devices"),
@@ -158,10 +156,10 @@ def test_a_contradiction_is_refused(changes: dict[str, object], expected: str) -
 
 def test_all_faults_come_at_once_and_an_unknown_failure_is_named() -> None:
     with pytest.raises(ScenarioError) as caught:
-        case(failed=[1, 1, 9], rating_a=np.zeros(5))
-    assert len(caught.value.faults) == 3
+        case(failed=["ab", "ab"], rating_a=np.zeros(5), source_v_pu=np.full(6, 1.2))
+    assert len(caught.value.faults) == 4
     with pytest.raises(ScenarioError, match="line 'zz' is not in the feeder"):
-        case().with_failures(["ab", "zz"])
+        with_failures(case().scenario, ["ab", "zz"])
 
 
 def test_an_isolated_bus_is_reported_not_refused() -> None:
@@ -173,5 +171,7 @@ def test_a_manual_end_that_stands_open_keeps_a_cable_open() -> None:
     cable = np.array([False, False, False, True, False])
     mixed = case(underground=cable, kinds=[*KINDS[:3], (Device.REMOTE, Device.MANUAL), KINDS[4]])
     assert mixed.operable.tolist() == [True, False, True, False, True]
-    kept = dataclasses.replace(case(), protection_remote=False)
+    devices = dataclasses.replace(case().devices, protection_remote=False)
+    kept = Outage.of(dataclasses.replace(case().scenario, devices=devices))
     assert kept.operable.tolist() == [False, False, True, True, False]
+    assert devices.moving.tolist() == [True, False, True, True, True]

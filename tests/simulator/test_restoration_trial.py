@@ -9,12 +9,14 @@ import pytest
 from gridproof.federation.families.restoration_files import read_devices, read_network
 from gridproof.optimizer.restoration.planner import RestorationPlanner
 from gridproof.scenarios.audit import audit
-from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import draw
-from gridproof.scenarios.restoration import RestorationCase
-from gridproof.scenarios.restoration_trial import moving_lines, restoration_trial
+from gridproof.scenarios.restoration import Outage
+from gridproof.scenarios.restoration_scenario import restoration_scenario
+from gridproof.scenarios.restoration_states import states_of
+from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.setpoints import Setpoints
+from gridproof.scenarios.sets import Box
 from gridproof.scenarios.verdict import Outcome, judge
 from gridproof.simulator.opendss.engine import OpenDssEngine
 from gridproof.simulator.reader.feeder import read_feeder
@@ -22,19 +24,20 @@ from gridproof.simulator.reader.feeder import read_feeder
 MV315 = Path(__file__).parents[2] / "configs" / "feeders" / "mv315"
 
 
-def compiled(buried: int) -> RestorationCase:
+def compiled(buried: int) -> Scenario:
     """The declared case on the feeder that OpenDSS compiled."""
     table = read_network(MV315)
-    names = [table.feeder.lines.ids[k] for k in table.failed]
-    moves = moving_lines(table.with_failures(names, buried=buried))
-    feeder = read_feeder(MV315 / "mv315.dss", switches=moves)
-    case = RestorationCase(
-        name="mv315",
-        feeder=feeder,
-        devices=read_devices(MV315 / "lines.csv", feeder),
-        failed=np.zeros(0, np.int64),
+    names = [table.feeder.lines.ids[k] for k in table.events.element]
+    feeder = read_feeder(MV315 / "mv315.dss")
+    loads = feeder.loads.ids
+    return restoration_scenario(
+        "mv315",
+        feeder,
+        read_devices(MV315 / "lines.csv", feeder),
+        names,
+        buried=buried,
+        uncertainty=Box(load_ids=loads, spread=np.full(len(loads), 0.1)),
     )
-    return case.with_failures(names, buried=buried)
 
 
 def unmoved(plan: Plan, time: int, index: np.ndarray) -> Setpoints:
@@ -51,9 +54,9 @@ def unmoved(plan: Plan, time: int, index: np.ndarray) -> Setpoints:
 
 @pytest.mark.parametrize(("buried", "tight"), [(0, False), (15, True)])
 def test_every_phase_is_held_and_judged_under_ac(buried: int, tight: bool) -> None:
-    case = compiled(buried)
-    restoration = RestorationPlanner().plan(case)
-    scenario, plan = restoration_trial(case, restoration)
+    scenario = compiled(buried)
+    plan = RestorationPlanner().plan(scenario)
+    case, restoration = Outage.of(scenario), states_of(plan, scenario)
     assert audit(plan, scenario) == ()
     shares = restoration.supplied_share(case)
     draws = draw(scenario, 1, 0, 50)
@@ -78,9 +81,3 @@ def test_every_phase_is_held_and_judged_under_ac(buried: int, tight: bool) -> No
             assert np.nanmin(seen.v_pu) > 0.94
     finally:
         engine.close()
-
-
-def test_a_feeder_with_other_switches_is_refused() -> None:
-    table = read_network(MV315)
-    with pytest.raises(ScenarioError, match="compile it with those as its switches"):
-        restoration_trial(table, RestorationPlanner().plan(table))

@@ -107,7 +107,7 @@ def test_the_feeder_failing_stops_a_planner_that_is_computing(
 def test_federates_of_two_studies_refuse_each_other(fakes, scenario, plan, transport) -> None:
     from dataclasses import replace
 
-    other = replace(scenario, slack_usd_per_kw=2.0)
+    other = replace(scenario, shed_usd=scenario.shed_usd + 1.0)
     with pytest.raises(Exception, match=r"scenario_digest.*same study file"):
         run(fakes, other, transport, fakes.planner_job(scenario, plan))
 

@@ -64,7 +64,6 @@ def _scenario(feeder, *buses, uncertain=("n1",), switch="l1"):
         limits=Limits(v_min_pu=0.9, v_max_pu=1.1),
         locked=np.zeros(int(moves.sum()), bool),
         shed_usd=np.full(len(feeder.blocks.ids), 1e5),
-        slack_usd_per_kw=1e4,
     )
 
 

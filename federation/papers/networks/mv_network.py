@@ -15,8 +15,9 @@ from gridproof.federation.papers.networks.mv_conductors import Section, size_sec
 from gridproof.federation.papers.networks.mv_layout import Layout, lay_out
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.balanced import BalancedRows, balanced_feeder
-from gridproof.scenarios.restoration import RestorationCase
-from gridproof.scenarios.restoration_devices import Device, LineDevices
+from gridproof.scenarios.devices import Device, LineDevices
+from gridproof.scenarios.restoration_scenario import restoration_scenario
+from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["MvNetwork", "draw_failures", "generate_network"]
 
@@ -88,12 +89,12 @@ class MvNetwork:
         return self.demand_kw or round(58_935.0 * self.buses / 315, 1)
 
 
-def generate_network(spec: MvNetwork) -> RestorationCase:
+def generate_network(spec: MvNetwork) -> Scenario:
     """Build the network of a specification, without failures.
 
     Returns
     -------
-    RestorationCase
+    Scenario
         Buses ``ss1 …`` and ``b1 …``, lines ``l1 …`` (closed) and ``t1 …`` (open ties). All
         voltages are in band and all currents within rating before the event.
 
@@ -128,12 +129,10 @@ def generate_network(spec: MvNetwork) -> RestorationCase:
         underground=cable,
         device=tuple((d, d) for d in _devices(rng, spec, layout, p_kw)),
     )
-    return RestorationCase(
-        name=feeder.name, feeder=feeder, devices=devices, failed=np.zeros(0, np.int64)
-    )
+    return restoration_scenario(feeder.name, feeder, devices)
 
 
-def draw_failures(case: RestorationCase, seed: int, count: int) -> tuple[str, ...]:
+def draw_failures(scenario: Scenario, seed: int, count: int) -> tuple[str, ...]:
     """Draw failed lines, each equally likely, among closed overhead lines without protection.
 
     Raises
@@ -141,7 +140,8 @@ def draw_failures(case: RestorationCase, seed: int, count: int) -> tuple[str, ..
     ValueError
         If there are fewer such lines than asked for.
     """
-    lines, devices = case.feeder.lines, case.devices
+    lines, devices = scenario.feeder.lines, scenario.devices
+    assert devices is not None  # of a generated network
     open_to_it = np.flatnonzero(lines.closed & ~devices.underground & ~devices.protective)
     if len(open_to_it) < count:
         raise ValueError(f"{count} failures asked for; {len(open_to_it)} lines can fail")

@@ -17,7 +17,8 @@ from gridproof.federation.reports.layout import bus_positions
 from gridproof.federation.statistics.shares import distribution_band, quantile
 from gridproof.federation.wording import decimals
 from gridproof.scenarios.arrays import FloatArray
-from gridproof.scenarios.restoration import PHASE_NAMES, RestorationCase, RestorationPlan
+from gridproof.scenarios.restoration import PHASE_NAMES, Outage
+from gridproof.scenarios.restoration_states import PhaseStates
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
@@ -69,13 +70,13 @@ class StageMap:
 
 
 def supplied_shares(
-    cases: Mapping[str, RestorationCase], plans: Mapping[str, RestorationPlan]
+    cases: Mapping[str, Outage], plans: Mapping[str, PhaseStates]
 ) -> dict[str, tuple[float, ...]]:
     """Share of the load supplied at each phase, by case: the data of Fig. 3."""
     return {name: tuple(plans[name].supplied_share(case).tolist()) for name, case in cases.items()}
 
 
-def stage_maps(case: RestorationCase, plan: RestorationPlan) -> tuple[StageMap, ...]:
+def stage_maps(case: Outage, plan: PhaseStates) -> tuple[StageMap, ...]:
     """Sort every line of every phase into a category: the data of Fig. 4."""
     shares = plan.supplied_share(case)
     return tuple(
@@ -90,7 +91,7 @@ def stage_maps(case: RestorationCase, plan: RestorationPlan) -> tuple[StageMap, 
     )
 
 
-def _line_states(case: RestorationCase, plan: RestorationPlan, time: int) -> tuple[LineState, ...]:
+def _line_states(case: Outage, plan: PhaseStates, time: int) -> tuple[LineState, ...]:
     before, now = case.feeder.lines.closed, plan.closed[time]
     live = plan.energized[time][case.ends].all(axis=1)
     lost = ~plan.available[time][case.ends].any(axis=1)
@@ -143,9 +144,7 @@ def figure_supplied(
     return save_figure(figure, path, dpi=110)
 
 
-def figure_stages(
-    case: RestorationCase, maps: tuple[StageMap, ...], path: Path
-) -> tuple[Path, ...]:
+def figure_stages(case: Outage, maps: tuple[StageMap, ...], path: Path) -> tuple[Path, ...]:
     """Draw the four maps, failures marked by a cross; SVG and PNG."""
     figure = Drawing(10.0, 10.4)
     xy = bus_positions(case.feeder)

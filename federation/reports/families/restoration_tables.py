@@ -12,13 +12,22 @@ from gridproof.federation.reports.campaign_words import (
     served_share,
     why_stopped,
 )
+from gridproof.federation.reports.table import Table, number, text
 from gridproof.federation.reports.view_table import blank_table
-from gridproof.federation.wording import decimals, fixed, per_cent, percent, served_words
+from gridproof.federation.wording import (
+    decimals,
+    fixed,
+    per_cent,
+    percent,
+    plain,
+    served_words,
+    whole,
+)
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Table as Grid
 from rich.text import Text
 
-__all__ = ["restoration_facts", "restoration_view", "steps_view"]
+__all__ = ["phase_table", "restoration_facts", "restoration_view", "steps_view"]
 
 _GOOD, _BAD, _LIVE = "green", "red", "bold blue"
 _LISTED = 40  # ids of a phase that are printed; all of them are in --json
@@ -26,7 +35,7 @@ _LISTED = 40  # ids of a phase that are printed; all of them are in --json
 
 def restoration_view(plan: Mapping[str, Any]) -> RenderableType:
     """Set a restoration plan: proof, cost, phases, switching orders, who feeds what."""
-    facts = Table.grid(padding=(0, 2))
+    facts = Grid.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
     for label, value in _facts(plan):
@@ -36,7 +45,7 @@ def restoration_view(plan: Mapping[str, Any]) -> RenderableType:
         Text("Plan", style="bold underline"),
         facts,
         Text(),
-        _phase_table(phases),
+        _phase_grid(phases),
         Text(),
         _order_table(phases),
         Text(),
@@ -113,7 +122,36 @@ def restoration_facts(plan: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple(facts)
 
 
-def _phase_table(phases: Sequence[Mapping[str, Any]]) -> Table:
+def phase_table(about: Mapping[str, Any]) -> Table:
+    """Return the phases of a plan as a table for pages and files."""
+    return Table(
+        name="phases",
+        caption="What the plan supplies, loses and switches in each phase",
+        columns=(
+            text("phase"),
+            number("supplied %", per_cent),
+            number("supplied kW", lambda value: fixed(value, 1)),
+            number("live buses", whole),
+            number("damaged", whole),
+            number("dead but safe", whole),
+            number("operations", plain),
+        ),
+        rows=tuple(
+            (
+                f"{phase['step']} {phase['name']}",
+                phase["supplied_share"],
+                phase["supplied_kw"],
+                phase["supplied_buses"],
+                phase["damaged_buses"],
+                phase["dead_safe_buses"],
+                phase["operations"],
+            )
+            for phase in about["phases"]
+        ),
+    )
+
+
+def _phase_grid(phases: Sequence[Mapping[str, Any]]) -> Grid:
     table = blank_table("Phases: load supplied, and buses")
     table.add_column("phase", no_wrap=True)
     for name in ("supply %", "MW", "live", "damaged", "dead safe", "ops"):
@@ -131,7 +169,7 @@ def _phase_table(phases: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _order_table(phases: Sequence[Mapping[str, Any]]) -> Table:
+def _order_table(phases: Sequence[Mapping[str, Any]]) -> Grid:
     table = blank_table("Switching orders")
     table.add_column("phase", no_wrap=True)
     table.add_column("open", overflow="fold")
@@ -143,7 +181,7 @@ def _order_table(phases: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _feed_table(phases: Sequence[Mapping[str, Any]]) -> Table:
+def _feed_table(phases: Sequence[Mapping[str, Any]]) -> Grid:
     """Who feeds how much of the load in each phase, kW."""
     table = blank_table("Fed by, kW (buses)")
     table.add_column("source", no_wrap=True)

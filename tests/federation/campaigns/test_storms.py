@@ -18,7 +18,8 @@ from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.damage import StormDamage, draw_damage
 from gridproof.scenarios.errors import ConfigError, StoreError
 from gridproof.scenarios.realization import draw, uniforms
-from gridproof.scenarios.restoration_trial import restoration_scenario
+from gridproof.scenarios.restoration import Outage
+from gridproof.scenarios.restoration_scenario import with_failures
 from gridproof.scenarios.verdict import Outcome, judge
 from gridproof.simulator.opendss.engine import OpenDssEngine
 from typer.testing import CliRunner
@@ -38,7 +39,7 @@ def made(run: StormRun, tmp_path_factory: pytest.TempPathFactory):
 
 
 def test_a_draw_fails_what_the_damage_model_says_and_is_audited_and_tried(run, made) -> None:
-    case, (_, draws) = run.study.scenario.restoration, made
+    case, (_, draws) = Outage.of(run.study.scenario), made
     fails = draw_damage(case, run.storm, run.seed, 0, 3)
     for one, row in zip(draws, fails, strict=True):
         assert one.failed == tuple(case.feeder.lines.ids[k] for k in np.flatnonzero(row))
@@ -110,10 +111,10 @@ def test_quantile_intervals_cover_as_often_as_they_say(level: float, count: int)
 @pytest.fixture
 def shed(run: StormRun):
     """One storm's scenario, and its plan made to serve half of a load."""
-    case = run.study.scenario.restoration
+    case = Outage.of(run.study.scenario)
     fails = draw_damage(case, run.storm, run.seed, 0, 1)[0]
-    failed = case.with_failures([case.feeder.lines.ids[k] for k in np.flatnonzero(fails)])
-    scenario = restoration_scenario(failed, uncertainty=run.study.scenario.uncertainty)
+    failed = [case.feeder.lines.ids[k] for k in np.flatnonzero(fails)]
+    scenario = with_failures(run.study.scenario, failed)
     config = run.study.config.planner
     plan = make_planner(config.family, config.options).plan(scenario)
     load = scenario.feeder.loads.ids[4]
@@ -160,9 +161,7 @@ def test_what_has_no_redispatch_is_not_feasible_in_a_storm(run, shed, monkeypatc
 
 def test_a_storm_judges_as_its_steps_written_out_do(run, made) -> None:
     _, draws = made
-    case = run.study.scenario.restoration
-    failed = case.with_failures(draws[1].failed)
-    scenario = restoration_scenario(failed, uncertainty=run.study.scenario.uncertainty)
+    scenario = with_failures(run.study.scenario, draws[1].failed)
     config = run.study.config.planner
     plan = make_planner(config.family, config.options).plan(scenario)
     counted = storms._tried(run, scenario, plan, 1)[0]

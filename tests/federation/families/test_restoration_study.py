@@ -10,11 +10,11 @@ from gridproof.federation.studies.study import load_study, resolved_text, write_
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.audit import audit
+from gridproof.scenarios.devices import Device
 from gridproof.scenarios.errors import ConfigError, ScenarioError
 from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
 from gridproof.scenarios.realization import draw
-from gridproof.scenarios.restoration import PHASE_NAMES
-from gridproof.scenarios.restoration_devices import Device
+from gridproof.scenarios.restoration import PHASE_NAMES, Outage
 from gridproof.simulator.linear.engine import LinearEngine
 from gridproof.simulator.opendss.engine import OpenDssEngine
 
@@ -33,7 +33,7 @@ def faults(storm):
 
 def test_a_study_brings_its_phases_as_steps(storm):
     study = load_study(storm)
-    scenario, case = study.scenario, study.scenario.restoration
+    scenario, case = study.scenario, Outage.of(study.scenario)
     assert scenario.step_names == PHASE_NAMES
     assert study.steps == (0, 1, 2, 3)
     assert scenario.ders.ids == ("ss1", "ss2")
@@ -45,9 +45,7 @@ def test_a_study_brings_its_phases_as_steps(storm):
     again = load_study(storm, ["restoration.buried=0"])
     assert again.fingerprint != study.fingerprint
     assert again.scenario.digest() != scenario.digest()
-    assert all(
-        again.scenario.restoration.devices.device[k] == case.devices.device[k] for k in others
-    )
+    assert all(again.scenario.devices.device[k] == case.devices.device[k] for k in others)
 
 
 def test_what_a_run_writes_is_read_back_elsewhere(storm, tmp_path):
@@ -57,7 +55,7 @@ def test_what_a_run_writes_is_read_back_elsewhere(storm, tmp_path):
     write_resolved(study, path)
     back = load_study(path)
     assert back.fingerprint == study.fingerprint
-    assert back.scenario.restoration.weights.beta == 0.2
+    assert back.scenario.prices.switching == 0.2 * 0.1
 
 
 def test_one_step_is_a_study_of_its_own(storm):
@@ -203,7 +201,7 @@ def test_a_plan_file_is_audited_phase_by_phase(storm):
 def test_the_shipped_cases_differ_in_what_is_underground():
     names = [f"mv315-case{k}" for k in (1, 2, 3, 4)]
     assert set(names) <= {study.name for study in list_studies()}
-    cases = [load_study(name).scenario.restoration for name in names]
+    cases = [Outage.of(load_study(name).scenario) for name in names]
     remote = [
         sum(case.devices.device[k] == (Device.REMOTE, Device.REMOTE) for k in case.failed[:n])
         for case, n in zip(cases, (0, 5, 10, 15), strict=True)

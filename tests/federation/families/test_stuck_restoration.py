@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import combinations
-from types import MappingProxyType
 
 import numpy as np
 import pytest
 from gridproof.federation.field.stuck import observe_under, plan_as_it_stands
 from gridproof.federation.trial.trial import Trial
+from gridproof.optimizer.restoration.publish import publish
 from gridproof.scenarios.balanced import BalancedRows, balanced_feeder
+from gridproof.scenarios.devices import Device, LineDevices
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.realization import draw
-from gridproof.scenarios.restoration import RestorationCase, RestorationPlan
-from gridproof.scenarios.restoration_devices import Device, LineDevices
+from gridproof.scenarios.restoration import Outage
 from gridproof.scenarios.restoration_live import live_failures
-from gridproof.scenarios.restoration_trial import moving_lines, restoration_trial
+from gridproof.scenarios.restoration_scenario import restoration_scenario
+from gridproof.scenarios.restoration_states import PhaseStates
 from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.verdict import MarginKind, Outcome, judge
 from gridproof.simulator.linear.engine import LinearEngine
@@ -50,23 +50,20 @@ def trial(request):
     devices = LineDevices(
         line_ids=LINES, underground=np.array([request.param] + 4 * [False]), device=tuple(pairs)
     )
-    case = RestorationCase(name="six", feeder=feeder, devices=devices, failed=np.array([0]))
-    moves = np.isin(LINES, moving_lines(case))
-    case = replace(case, feeder=replace(feeder, lines=replace(feeder.lines, switchable=moves)))
+    scenario = restoration_scenario("six", feeder, devices, ["sa"])
+    case = Outage.of(scenario)
     without = np.array([[i not in gone for i in range(6)] for gone in DEAD])
     closed = np.array(CLOSED, bool)
-    decided = RestorationPlan(
-        case_digest="",
+    decided = PhaseStates(
         closed=closed,
         end_closed=np.repeat(closed[:, :, None], 2, axis=2),
         available=np.array([[i not in gone for i in range(6)] for gone in DAMAGED]),
         energized=without,
         forming=np.zeros((4, 0), bool),
         served_kw=without * case.bus_demand()[0],
-        costs=MappingProxyType({}),
-        proof=Proof(termination=Termination.EXTERNAL, incumbent_usd=np.inf, bound_usd=-np.inf),
     )
-    return restoration_trial(case, decided, spread=0.0)
+    proof = Proof(termination=Termination.EXTERNAL, incumbent_usd=np.inf, bound_usd=-np.inf)
+    return scenario, publish(case, decided, proof)
 
 
 def burns(closed: np.ndarray) -> bool:

@@ -16,22 +16,24 @@ from gridproof.federation.papers.networks.mv_network import (
     draw_failures,
     generate_network,
 )
+from gridproof.scenarios.devices import Device
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.graph import connected_components, has_cycle
-from gridproof.scenarios.restoration import RestorationCase
-from gridproof.scenarios.restoration_devices import Device
+from gridproof.scenarios.restoration import Outage
 from gridproof.scenarios.restoration_faults import isolated_buses
+from gridproof.scenarios.restoration_scenario import with_failures
+from gridproof.scenarios.scenario import Scenario
 
 SHIPPED = Path(__file__).parents[3] / "configs" / "feeders" / "mv315"
 
 
-def declared() -> RestorationCase:
+def declared() -> Scenario:
     network = generate_network(MvNetwork(seed=1))
-    return network.with_failures(draw_failures(network, 2, 15))
+    return with_failures(network, draw_failures(network, 2, 15))
 
 
 def test_the_declared_case_keeps_the_published_aggregates() -> None:
-    case = declared()
+    case = Outage.of(declared())
     assert len(case.feeder.buses.ids) == 315 + 4
     assert case.substation.sum() == 4
     assert case.bus_demand()[0].sum() == pytest.approx(58_935.0, abs=1e-6)
@@ -50,7 +52,7 @@ def test_the_shipped_files_are_what_the_generator_writes(tmp_path: Path) -> None
 
 
 def test_reading_gives_the_network_back(tmp_path: Path) -> None:
-    case = declared().with_failures(["l3", "t2"], buried=1)
+    case = with_failures(declared(), ["l3", "t2"], buried=1)
     write_network(case, tmp_path / "mv315")
     assert read_network(tmp_path / "mv315").digest() == case.digest()
     again = read_devices(tmp_path / "mv315" / "lines.csv", case.feeder)
@@ -60,7 +62,8 @@ def test_reading_gives_the_network_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("buses", [8, 40, 315, 1000])
 @pytest.mark.parametrize("seed", [1, 7])
 def test_a_network_is_one_tree_per_substation_within_its_ratings(buses: int, seed: int) -> None:
-    case = generate_network(MvNetwork(seed=seed, buses=buses, substations=0 if buses > 8 else 2))
+    made = generate_network(MvNetwork(seed=seed, buses=buses, substations=0 if buses > 8 else 2))
+    case = Outage.of(made)
     lines = case.feeder.lines
     tails, heads = lines.from_bus[lines.closed], lines.to_bus[lines.closed]
     label = connected_components(len(case.feeder.buses.ids), tails, heads)

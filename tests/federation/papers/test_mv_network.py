@@ -17,14 +17,17 @@ from gridproof.federation.papers.networks.mv_network import (
     draw_failures,
     generate_network,
 )
-from gridproof.scenarios.restoration import RestorationCase
+from gridproof.scenarios.restoration import Outage
+from gridproof.scenarios.restoration_scenario import restoration_scenario
+from gridproof.scenarios.scenario import Scenario
 from gridproof.simulator.reader.feeder import read_feeder
 
 SHIPPED = Path(__file__).parents[3] / "configs" / "feeders" / "mv315"
 
 
-def linear_voltage(case: RestorationCase) -> dict[str, float]:
+def linear_voltage(scenario: Scenario) -> dict[str, float]:
     """Voltage by name, of the lossless linear model, walked out from the substations."""
+    case = Outage.of(scenario)
     p, q = (demand / 1e3 for demand in case.bus_demand())
     r, x = (z / 20.0**2 for z in case.impedance_ohm())
     ends = case.ends[case.feeder.lines.closed]  # each line after its parent's
@@ -65,7 +68,7 @@ def test_normal_operation_is_in_band_and_within_ratings(
             closed += amps > 0.1
         assert closed == case.feeder.lines.closed.sum()
         total = -dss.Circuit.TotalPower()[0] - dss.Circuit.Losses()[0] / 1e3
-        assert total == pytest.approx(case.bus_demand()[0].sum(), rel=1e-4)
+        assert total == pytest.approx(case.load_p_kw[0].sum(), rel=1e-4)
     finally:
         dss.Text.Command("ClearAll")
 
@@ -80,13 +83,11 @@ def test_the_compiled_feeder_is_the_one_of_the_tables() -> None:
         np.testing.assert_allclose(feeder.lines.x_ohm[j], case.feeder.lines.x_ohm[k], atol=1e-9)
         assert (
             feeder.buses.ids[feeder.lines.from_bus[j]]
-            == f"{case.feeder.buses.ids[case.ends[k, 0]]}"
+            == f"{case.feeder.buses.ids[case.feeder.lines.from_bus[k]]}"
         )
     assert sorted(feeder.buses.ids) == sorted(case.feeder.buses.ids)
     assert feeder.loads.p_kw.sum() == pytest.approx(58_935.0)
     devices = read_devices(SHIPPED / "lines.csv", feeder)
-    compiled = RestorationCase(
-        name="mv315", feeder=feeder, devices=devices, failed=np.zeros(0, np.int64)
-    )
-    names = draw_failures(case.with_failures([]), 2, 15)
-    assert compiled.with_failures(names).bus_demand()[0].sum() == pytest.approx(58_935.0)
+    names = draw_failures(case, 2, 15)
+    compiled = restoration_scenario("mv315", feeder, devices, names)
+    assert Outage.of(compiled).bus_demand()[0].sum() == pytest.approx(58_935.0)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.cli.main import app
+from gridproof.federation.records.earlier_scenarios import EARLIER
 from gridproof.federation.records.scenario_store import (
     SCENARIO,
     scenario_from_json,
@@ -20,6 +21,8 @@ from gridproof.federation.records.scenario_store import (
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import load_study
 from gridproof.scenarios.errors import StoreError
+from gridproof.scenarios.provenance import differences, facts_of
+from gridproof.scenarios.restoration_scenario import with_failures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -42,6 +45,68 @@ def test_every_shipped_scenario_comes_back_whole(name):
     assert back.feeder.path == ""
     assert scenario.feeder.path not in text
     assert scenario_to_json(back, "f") == text
+
+
+def as_then(document):
+    """The document as the version before kept it: written from memory of its fields."""
+    told = dict(document["scenario"])
+    prices = told.pop("prices")
+    devices, events = told.pop("devices"), told.pop("events")
+    del told["step_labels"]
+    told |= {"slack_usd_per_kw": 0.0, "restoration": None}
+    if devices is not None:
+        assert prices["unit"] == "points"
+        told["restoration"] = {
+            "name": told["name"],
+            "feeder": {"same": ".feeder"},
+            "devices": {k: one for k, one in devices.items() if k != "protection_remote"},
+            "failed": events["element"],
+            "limits": {"same": ".limits"},
+            "weights": {"alpha": 10.0, "beta": 0.1, "unserved": 0.5, "lost_bus": 1.0,
+                        "switching": 0.1},
+            "ders": None,
+            "protection_remote": devices["protection_remote"],
+        }  # fmt: skip
+    return {**document, "format": EARLIER, "scenario": told}
+
+
+@pytest.mark.parametrize("name", ["ieee37-networked", "ieee123-restoration", "mv315-case1"])
+def test_a_scenario_that_an_earlier_version_kept_is_the_same_scenario(name):
+    scenario = load_study(name).scenario
+    then = as_then(json.loads(scenario_to_json(scenario, "f")))
+    back = scenario_from_json(json.loads(json.dumps(then)))
+    assert back.digest() == scenario.digest()
+    assert back.step_names == scenario.step_names
+
+
+def test_a_plan_of_an_earlier_version_was_made_for_what_it_was_made_for(storm):
+    scenario = load_study(storm).scenario
+    facts = facts_of(scenario)
+    told = {key: one for key, one in facts.items()
+            if not key.startswith(("devices.", "events.", "prices."))}  # fmt: skip
+    told |= {f"restoration.{key}": one for key, one in facts.items() if key.startswith("devices.")}
+    told |= {
+        "slack_usd_per_kw": "0.0",
+        "restoration.failed": facts["events.element"],
+        "restoration.protection_remote": facts["devices.protection_remote"],
+        "restoration.limits.v_min_pu": "0.95",
+        **{f"restoration.weights.{name}": str(value) for name, value in (
+            ("alpha", 10.0), ("beta", 0.1), ("unserved", 0.5), ("lost_bus", 1.0),
+            ("switching", 0.1),
+        )},
+    }  # fmt: skip
+    assert differences(told, scenario) == ()
+    dearer = load_study(storm, ["restoration.weights.beta=0.2"]).scenario
+    assert [one.what for one in differences(told, dearer)] == ["prices.switching"]
+    names = [scenario.feeder.lines.ids[k] for k in scenario.events.element]
+    for kept in (names[:1], names[:2], []):
+        found = {one.what for one in differences(told, with_failures(scenario, kept))}
+        assert found >= {"events.kind", "events.element"}
+    one = with_failures(scenario, names[:1])
+    alone = told | {"restoration.failed": facts_of(one)["events.element"]}
+    assert differences(alone, one) == ()
+    odd = told | {"restoration.weights.beta": "much"}
+    assert differences(odd, scenario)
 
 
 @settings(deadline=None, max_examples=25)

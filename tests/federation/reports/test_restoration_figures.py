@@ -18,13 +18,17 @@ from gridproof.federation.reports.families.restoration_figures import (
     supplied_shares,
 )
 from gridproof.optimizer.restoration.planner import RestorationPlanner
+from gridproof.scenarios.restoration import Outage
+from gridproof.scenarios.restoration_scenario import with_failures
+from gridproof.scenarios.restoration_states import states_of
 
 
 def test_the_maps_tell_what_the_plan_holds_and_draw_alike_twice(tmp_path: Path) -> None:
     network = generate_network(MvNetwork(seed=1, buses=60))
     names = draw_failures(network, 2, 4)
-    cases = {f"case {k}": network.with_failures(names, buried=2 * k) for k in (0, 1, 2)}
-    plans = {name: RestorationPlanner().plan(case) for name, case in cases.items()}
+    made = {f"case {k}": with_failures(network, names, buried=2 * k) for k in (0, 1, 2)}
+    cases = {name: Outage.of(one) for name, one in made.items()}
+    plans = {name: states_of(RestorationPlanner().plan(one), one) for name, one in made.items()}
     shares = supplied_shares(cases, plans)
     for name, case in cases.items():
         plan, maps = plans[name], stage_maps(case, plans[name])

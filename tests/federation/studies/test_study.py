@@ -350,6 +350,22 @@ def test_a_resolved_study_is_plain_json(toy):
     assert set(document) == {"format", "name", "fingerprint", "config"}
 
 
+def test_the_price_of_slack_is_an_option_that_the_objective_may_state(toy, tmp_path):
+    study = load_study(toy)
+    assert study.config.planner.options["slack_usd_per_kw"] == 705.0
+    dearer = load_study(toy, ["objective.slack_usd_per_kw=900.0"])
+    assert dearer.config.planner.options["slack_usd_per_kw"] == 900.0
+    assert dearer.scenario.digest() == study.scenario.digest()  # no fact of the scenario
+    assert dearer.fingerprint != study.fingerprint
+    write_resolved(dearer, tmp_path / "study.json")
+    assert load_study(tmp_path / "study.json").fingerprint == dearer.fingerprint
+    own = load_study(toy, ["planner.slack_usd_per_kw=900.0"])
+    assert own.config.planner == dearer.config.planner
+    (fault,) = faults(toy, ["planner.slack_usd_per_kw=800.0", "objective.slack_usd_per_kw=900.0"])
+    assert "slack_usd_per_kw = 800.0 is 900 under [objective]; keep one of the two" in fault
+    assert "slack_usd_per_kw" not in load_study("mv315-case4").config.planner.options
+
+
 def test_a_margin_of_one_element_is_a_table_and_survives_the_resolved_file(tmp_path):
     entries = ["planner.ac_margin_at.der.der730=0.002"]
     study = load_study("ieee37-networked", entries)

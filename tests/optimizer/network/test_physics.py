@@ -57,7 +57,6 @@ def _scenario(path, *, as_modelled):
         limits=Limits(v_min_pu=0.8, v_max_pu=1.2, voltage_test=VoltageTest.LINE_TO_NEUTRAL),
         locked=np.ones(len(feeder.switches), bool),
         shed_usd=np.ones(blocks),
-        slack_usd_per_kw=1.0,
     )
 
 

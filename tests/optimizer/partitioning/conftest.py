@@ -161,7 +161,6 @@ def _scenario(
         ),
         locked=np.zeros(3, bool),
         shed_usd=rng.uniform(3000.0, 9000.0, 3),
-        slack_usd_per_kw=705.0,
     )
 
 

@@ -75,17 +75,15 @@ def test_nominal_plans_of_some_seeds_are_not_robust(random_scenario):
 
 
 def test_a_price_too_low_to_be_exact_does_not_hide_feasibility(random_scenario):
-    from dataclasses import replace
-
     scenario = random_scenario(1, spread=0.25, uncertain=3)
     stage = _stage(scenario)
     dear = IslandSeparation(network=Network.of(scenario), kind="enumeration").worst(
         stage, time_limit_s=60.0
     )
-    cheap = replace(scenario, slack_usd_per_kw=1e-3)
-    found = IslandSeparation(network=Network.of(cheap), kind="enumeration").worst(
-        stage, time_limit_s=60.0
+    cheap = IslandSeparation(
+        network=Network.of(scenario), kind="enumeration", slack_usd_per_kw=1e-3
     )
+    found = cheap.worst(stage, time_limit_s=60.0)
     assert found.cost_usd == pytest.approx(dear.cost_usd, rel=1e-6, abs=1e-3)
 
 

@@ -130,7 +130,6 @@ def scenario_of(
         limits=Limits(**limits),
         locked=np.array([locked]),
         shed_usd=np.array([1.0, shed]),
-        slack_usd_per_kw=705.0,
     )
 
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from gridproof.optimizer.restoration.isolation import isolate
 from gridproof.scenarios.balanced import BalancedRows, balanced_feeder
+from gridproof.scenarios.devices import Device, LineDevices
 from gridproof.scenarios.limits import Limits
-from gridproof.scenarios.restoration import RestorationCase
-from gridproof.scenarios.restoration_devices import Device, LineDevices
+from gridproof.scenarios.restoration import Outage
+from gridproof.scenarios.restoration_scenario import restoration_scenario
 
 KV, P_KW, Q_KVAR = 20.0, np.array([0.0, 300.0, 500.0]), np.array([0.0, 100.0, 240.0])
 R_OHM, X_OHM, SOURCE_PU = np.array([8.0, 6.0]), np.array([4.0, 10.0]), 1.02
@@ -26,17 +27,13 @@ def case(turned=False, limits=None, **changes):
     }  # fmt: skip
     feeder = balanced_feeder(BalancedRows(**{**rows, **changes}))
     kinds = (Device.BREAKER, Device.REMOTE)
-    return RestorationCase(
-        name="two",
-        feeder=feeder,
-        devices=LineDevices(
-            line_ids=feeder.lines.ids,
-            underground=np.zeros(2, bool),
-            device=tuple((k, k) for k in kinds),
-        ),
-        failed=np.array([1]),
-        limits=limits or Limits(v_min_pu=0.9, v_max_pu=1.1),
+    devices = LineDevices(
+        line_ids=feeder.lines.ids,
+        underground=np.zeros(2, bool),
+        device=tuple((k, k) for k in kinds),
     )
+    limits = limits or Limits(v_min_pu=0.9, v_max_pu=1.1)
+    return Outage.of(restoration_scenario("two", feeder, devices, ["ab"], limits=limits))
 
 
 @pytest.mark.parametrize("turned", [False, True])

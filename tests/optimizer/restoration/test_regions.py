@@ -11,6 +11,8 @@ from gridproof.optimizer.restoration import regions
 from gridproof.optimizer.restoration.isolation import isolate
 from gridproof.optimizer.restoration.reconfiguration import build_reconfiguration
 from gridproof.optimizer.solver.solve import solve_arrays
+from gridproof.scenarios.restoration import Outage
+from gridproof.scenarios.restoration_scenario import with_failures
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -18,7 +20,7 @@ def test_no_bound_cuts_the_optimum_off(seed: int, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(regions, "_CORE_BUSES", 15)
     network = generate_network(MvNetwork(seed=seed, buses=120, substations=4))
     names = draw_failures(network, seed, 7)
-    case = network.with_failures(names, buried=3)
+    case = Outage.of(with_failures(network, names, buried=3))
     isolation = isolate(case)
     program, columns = build_reconfiguration(case, isolation)
     arrays = program.arrays()

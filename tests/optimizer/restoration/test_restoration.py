@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,21 +18,25 @@ from gridproof.optimizer.restoration.planner import RestorationPlanner, build_al
 from gridproof.optimizer.solver.solve import solve_arrays
 from gridproof.scenarios.audit import audit
 from gridproof.scenarios.balanced import BalancedRows, balanced_feeder
-from gridproof.scenarios.errors import NoPlanExists, PlanNotFound
+from gridproof.scenarios.costs import counted_costs, loss_costs
+from gridproof.scenarios.devices import Device, LineDevices
+from gridproof.scenarios.errors import NoPlanExists, PlanNotFound, ScenarioError
+from gridproof.scenarios.events import EventKind, Events
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
-from gridproof.scenarios.restoration import RestorationCase, RestorationPlan
+from gridproof.scenarios.prices import Prices
+from gridproof.scenarios.restoration import Outage
 from gridproof.scenarios.restoration_audit import audit_restoration
-from gridproof.scenarios.restoration_devices import Device, LineDevices
-from gridproof.scenarios.restoration_trial import moving_lines, restoration_of, restoration_scenario
-from gridproof.scenarios.sets import Box
+from gridproof.scenarios.restoration_scenario import restoration_scenario, with_failures
+from gridproof.scenarios.restoration_states import states_of
+from gridproof.scenarios.scenario import Scenario
 from scipy.optimize import linprog
 
 MV315 = Path(__file__).parents[3] / "configs" / "feeders" / "mv315"
 KINDS = (Device.NONE, Device.MANUAL, Device.REMOTE, Device.REMOTE, Device.RECLOSER, Device.BREAKER)
 
 
-def small_case(seed: int, *, buses: int = 7, ties: int = 3, generators: int = 0) -> RestorationCase:
+def small_case(seed: int, *, buses: int = 7, ties: int = 3, generators: int = 0) -> Outage:
     """Two substations, a random tree each, ties, random devices, mixed on cables; tight ratings."""
     rng = np.random.default_rng(seed)
     ends, below = [], {0: 0, 1: 1}
@@ -71,16 +76,16 @@ def small_case(seed: int, *, buses: int = 7, ties: int = 3, generators: int = 0)
             closed=closed,
         )
     )
-    case = RestorationCase(
-        name=feeder.name,
-        feeder=feeder,
-        devices=LineDevices(line_ids=feeder.lines.ids, underground=cable, device=tuple(device)),
-        failed=rng.choice(count, int(rng.integers(1, 4)), replace=False),
+    failed = rng.choice(count, int(rng.integers(1, 4)), replace=False)
+    devices = LineDevices(
+        line_ids=feeder.lines.ids,
+        underground=cable,
+        device=tuple(device),
         protection_remote=bool(rng.random() < 0.7),
     )
-    if not generators:
-        return case
-    return dataclasses.replace(case, ders=_ders(rng.choice(np.arange(2, buses), generators), rng))
+    own = _ders(rng.choice(np.arange(2, buses), generators), rng) if generators else None
+    names = [feeder.lines.ids[k] for k in failed]
+    return Outage.of(restoration_scenario(feeder.name, feeder, devices, names, ders=own))
 
 
 def _ders(bus: np.ndarray, rng: np.random.Generator) -> Ders:
@@ -104,8 +109,12 @@ def _ders(bus: np.ndarray, rng: np.random.Generator) -> Ders:
     )
 
 
-def planned(case: RestorationCase, **options: object) -> RestorationPlan:
-    return RestorationPlanner(RestorationOptions(gap=0.0, **options)).plan(case)  # type: ignore[arg-type]
+def planned(case: Outage, **options: object) -> SimpleNamespace:
+    """What stands at every phase as the program has it, damage included; not read from a plan."""
+    options = RestorationOptions(gap=0.0, **options)  # type: ignore[arg-type,assignment]
+    states, proof = RestorationPlanner(options=options).decide(case)  # type: ignore[arg-type]
+    held = {one.name: getattr(states, one.name) for one in dataclasses.fields(states)}
+    return SimpleNamespace(**held, states=states, proof=proof, costs=loss_costs(case, states))
 
 
 # ------------------------------------------------------------------------ the four formulations
@@ -118,7 +127,7 @@ def test_all_formulations_and_extents_agree_and_pass_the_audit(seed: int) -> Non
     for extent, radiality in product(("reconfiguration", "all_phases"), FORMULATIONS):
         plan = planned(case, extent=extent, radiality=radiality)
         if radiality != "parent_child":  # it may call a ring nobody feeds energised
-            assert audit_restoration(case, plan) == ()
+            assert audit_restoration(case, plan.states) == ()
         assert plan.costs["total"] == pytest.approx(plan.proof.incumbent_usd, abs=1e-5)
         costs[extent, radiality] = plan.proof.incumbent_usd
     assert max(costs.values()) == pytest.approx(min(costs.values()), abs=1e-5), costs
@@ -153,13 +162,13 @@ def test_a_start_and_regional_bounds_change_no_optimum(
     monkeypatch.setattr("gridproof.optimizer.restoration.regions._CORE_BUSES", 2)
     started = planned(case)
     assert started.proof.incumbent_usd == pytest.approx(without.proof.incumbent_usd, abs=1e-5)
-    assert audit_restoration(case, started) == ()
+    assert audit_restoration(case, started.states) == ()
 
 
 # --------------------------------------------------------------------------------- brute force
 
 
-def reach(case: RestorationCase, closed: np.ndarray, start: set[int]) -> set[int]:
+def reach(case: Outage, closed: np.ndarray, start: set[int]) -> set[int]:
     """Walk closed lines from ``start``, one bus at a time."""
     met, todo = set(start), list(start)
     while todo:
@@ -172,7 +181,7 @@ def reach(case: RestorationCase, closed: np.ndarray, start: set[int]) -> set[int
     return met
 
 
-def most_served(case: RestorationCase, closed: np.ndarray, roots: list[int]) -> float | None:
+def most_served(case: Outage, closed: np.ndarray, roots: list[int]) -> float | None:
     """Largest load (MW) that radial islands can serve; None if one is not radial.
 
     Downstream sums over paths, not node balances; the rating is the same inner polygon.
@@ -211,18 +220,18 @@ def most_served(case: RestorationCase, closed: np.ndarray, roots: list[int]) -> 
     return float(-answer.fun)
 
 
-def brute_force(case: RestorationCase) -> float:
+def brute_force(case: Outage) -> float:
     """Objective (2), every state of every operable end tried at t = 3 after a greedy t = 1, 2.
 
     t = 1 and 2 are simulated; that they hold no decision is shown against the program over
     all phases, by the test above.
     """
-    w, demand = case.weights, case.bus_demand()[0] / 1e3
+    w, demand = case.prices, case.bus_demand()[0] / 1e3
     before = case.feeder.lines.closed
     plan = planned(case)  # for t <= 2 only, audited there
-    cost = w.alpha * w.unserved * (demand.sum() - plan.served_kw[:3].sum(axis=1) / 1e3).sum()
-    cost += w.alpha * w.lost_bus * (~plan.available[:3]).sum()
-    cost += w.beta * w.switching * np.abs(np.diff(plan.closed[:3].astype(int), axis=0)).sum()
+    cost = w.unserved_per_mw * (demand.sum() - plan.served_kw[:3].sum(axis=1) / 1e3).sum()
+    cost += w.lost_bus * (~plan.available[:3]).sum()
+    cost += w.switching * np.abs(np.diff(plan.closed[:3].astype(int), axis=0)).sum()
     two = plan.end_closed[2]
     free = [(k, s) for k, s in np.argwhere(case.operable_end) if not _idle(case, k)]
     wires = [(k, s) for k, s in free if case.devices.underground[k] or s == 0]
@@ -244,12 +253,12 @@ def brute_force(case: RestorationCase) -> float:
         if served is None:
             continue
         moved = np.abs(closed.astype(int) - plan.closed[2].astype(int)).sum()
-        here = w.alpha * (w.unserved * (demand.sum() - served) + w.lost_bus * len(lost))
-        best = min(best, here + w.beta * w.switching * moved)
+        here = w.unserved_per_mw * (demand.sum() - served) + w.lost_bus * len(lost)
+        best = min(best, here + w.switching * moved)
     return float(cost + best)
 
 
-def _idle(case: RestorationCase, k: int) -> bool:
+def _idle(case: Outage, k: int) -> bool:
     """An overhead line that failed while open stays open."""
     return k in case.failed and not case.devices.underground[k] and not case.feeder.lines.closed[k]
 
@@ -265,7 +274,7 @@ def test_the_optimum_is_what_trying_every_state_finds(seed: int) -> None:
 # ------------------------------------------------------------------------------------- cascade
 
 
-def spread_by_fire(case: RestorationCase, time: int, ends: np.ndarray) -> set[int]:
+def spread_by_fire(case: Outage, time: int, ends: np.ndarray) -> set[int]:
     """Damage as a fire: light the struck buses, burn along lines until nothing more catches."""
     before, guard = case.feeder.lines.closed, case.devices.protective
     burning = set()
@@ -311,17 +320,17 @@ def test_the_automatic_response_is_no_decision() -> None:
 # ---------------------------------------------------------------------------- the declared case
 
 
-def _case(number: int) -> RestorationCase:
+def _case(number: int) -> Outage:
     network = read_network(MV315)
-    names = [network.feeder.lines.ids[k] for k in network.failed]
-    return network.with_failures(names, buried=5 * (number - 1))
+    names = [network.feeder.lines.ids[k] for k in network.events.element]
+    return Outage.of(with_failures(network, names, buried=5 * (number - 1)))
 
 
 def test_the_four_cases_show_the_published_pattern() -> None:
     plans = {n: planned(_case(n)) for n in (1, 2, 3, 4)}
-    shares = np.array([plans[n].supplied_share(_case(n)) for n in plans])
+    shares = np.array([plans[n].states.supplied_share(_case(n)) for n in plans])
     for n, plan in plans.items():
-        assert audit_restoration(_case(n), plan) == ()
+        assert audit_restoration(_case(n), plan.states) == ()
         assert plan.proof.gap <= 1e-9
     assert np.ptp(shares[:, 1]) == 0.0
     assert np.array_equal(shares[:, 1], shares[:, 2])
@@ -335,17 +344,15 @@ def test_with_no_substation_left_nothing_is_supplied_and_that_is_a_plan() -> Non
     case = small_case(3)
     lines = case.feeder.lines
     manual = ((Device.MANUAL, Device.MANUAL),) * len(lines.ids)
-    lost = dataclasses.replace(
-        case,
-        devices=LineDevices(
-            line_ids=lines.ids, underground=np.zeros(len(lines.ids), bool), device=manual
-        ),
-        failed=np.flatnonzero(lines.closed),
+    by_hand = LineDevices(
+        line_ids=lines.ids, underground=np.zeros(len(lines.ids), bool), device=manual
     )
+    every = [lines.ids[k] for k in np.flatnonzero(lines.closed)]
+    lost = Outage.of(restoration_scenario("lost", case.feeder, by_hand, every))
     for extent in ("reconfiguration", "all_phases"):
         plan = planned(lost, extent=extent)
-        assert audit_restoration(lost, plan) == ()
-        assert plan.supplied_share(lost).tolist() == [1.0, 0.0, 0.0, 0.0]
+        assert audit_restoration(lost, plan.states) == ()
+        assert plan.states.supplied_share(lost).tolist() == [1.0, 0.0, 0.0, 0.0]
         assert not plan.available[1:].any()
 
 
@@ -357,20 +364,19 @@ def test_a_search_cut_short_says_so() -> None:
 
 def test_a_voltage_nobody_can_hold_is_no_plan() -> None:
     case = small_case(1)
-    low = dataclasses.replace(
-        case, limits=dataclasses.replace(case.limits, v_min_pu=1.0199999, v_max_pu=1.0200001)
-    )
+    band = dataclasses.replace(case.limits, v_min_pu=1.0199999, v_max_pu=1.0200001)
+    low = Outage.of(dataclasses.replace(case.scenario, limits=band))
     plan = planned(low, extent="all_phases")
-    assert plan.supplied_share(low)[0] < 0.05  # nothing is served, and that is a plan
+    assert plan.states.supplied_share(low)[0] < 0.05  # nothing is served, and that is a plan
     with pytest.raises(NoPlanExists, match="no switching satisfies every phase"):
         planned(_stuck())
 
 
-def _stuck() -> RestorationCase:
+def _stuck() -> Outage:
     """A generator cannot help: a band that excludes what the substations hold, unnoticed."""
     case = small_case(1)
-    object.__setattr__(case, "limits", dataclasses.replace(case.limits, v_max_pu=0.96))
-    return case
+    low = dataclasses.replace(case.limits, v_max_pu=0.96)
+    return Outage.of(dataclasses.replace(case.scenario, limits=low))
 
 
 def test_options_name_every_fault() -> None:
@@ -382,23 +388,77 @@ def test_options_name_every_fault() -> None:
 def test_a_published_plan_reads_back_as_what_was_decided(seed: int) -> None:
     """Line states alone tell ends, damage and supply; the file loses nothing."""
     case = small_case(seed, generators=seed % 2)
-    moves = np.isin(case.feeder.lines.ids, moving_lines(case))
-    lines = dataclasses.replace(case.feeder.lines, switchable=moves)
-    case = dataclasses.replace(case, feeder=dataclasses.replace(case.feeder, lines=lines))
+    scenario = case.scenario
     try:
-        decided = RestorationPlanner().plan(case)
+        decided = planned(case)
     except NoPlanExists:
         pytest.skip("nothing to publish")
-    loads = case.feeder.loads.ids
-    scenario = restoration_scenario(
-        case, uncertainty=Box(load_ids=loads, spread=np.full(len(loads), 0.1))
-    )
-    plan = make_planner("restoration", {}).plan(scenario)
+    plan = make_planner("restoration", {"gap": 0.0}).plan(scenario)
     assert audit(plan, scenario) == ()
+    assert dict(plan.costs_usd) == decided.costs
+    assert counted_costs(plan, scenario) == pytest.approx(decided.costs, abs=1e-9)
     told = plan_from_json(plan_to_json(plan), scenario)
     assert plan_to_json(told) == plan_to_json(plan)
-    read = restoration_of(told, scenario)
+    read = states_of(told, scenario)
     for name in ("closed", "available", "energized", "forming"):
         assert np.array_equal(getattr(read, name), getattr(decided, name)), name
     np.testing.assert_allclose(read.served_kw, decided.served_kw, atol=1e-5)
     assert audit_restoration(case, read) == ()
+
+
+# ------------------------------------------------------------------- what the family plans for
+
+
+def _failing(at: int, **changes: object) -> Events:
+    return dataclasses.replace(Events.failures(np.array([at]), start_h=1.0), **changes)
+
+
+def _by_hand(scenario: Scenario) -> LineDevices:
+    device = ((Device.MANUAL,) * 2,) * len(scenario.feeder.lines.ids)
+    return dataclasses.replace(scenario.devices, device=device)  # type: ignore[type-var]
+
+
+def _shorter(scenario: Scenario) -> dict[str, object]:
+    cut = ("hours", "duration_h", "load_p_kw", "load_q_kvar")
+    return {**{name: getattr(scenario, name)[:3] for name in cut}, "step_labels": ()}
+
+
+def _growing(scenario: Scenario) -> np.ndarray:
+    return scenario.load_p_kw * np.arange(1.0, 5.0)[:, None, None]
+
+
+LATE, SHORT, UNSURE = (np.array([value]) for value in (2.0, 2.5, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (lambda _: {"devices": None}, "plans after failures; state what failed in"),
+        (lambda _: {"events": _failing(0, kind=(EventKind.DER_TRIPS,))}, "it knows failed lines"),
+        (lambda _: {"events": _failing(0, start_h=LATE)}, "must be certain, and last"),
+        (lambda _: {"events": _failing(0, end_h=SHORT)}, "must be certain, and last"),
+        (lambda _: {"events": _failing(0, probability=UNSURE)}, "must be certain, and last"),
+        (lambda s: {"load_p_kw": _growing(s)}, "this family plans one load"),
+        (lambda _: {"prices": Prices()}, "nothing is worth anything"),
+        (lambda s: {"devices": _by_hand(s)}, "compile it with those as its switches"),
+        (_shorter, "3 steps; a restoration has 4 phases"),
+    ],
+)
+def test_what_it_does_not_plan_for_is_refused(changes, expected) -> None:
+    scenario = small_case(1).scenario
+    RestorationPlanner().plan(scenario)
+    with pytest.raises(ScenarioError) as caught:
+        RestorationPlanner().plan(dataclasses.replace(scenario, **changes(scenario)))
+    assert expected in str(caught.value)
+
+
+def test_failures_are_planned_anew_in_the_same_network() -> None:
+    scenario = small_case(4, generators=1).scenario
+    names = [scenario.feeder.lines.ids[k] for k in scenario.events.element]
+    assert with_failures(scenario, names).digest() == scenario.digest()
+    other = with_failures(scenario, names[:1], buried=1)
+    k = int(other.events.element[0])
+    assert other.devices is not None
+    assert other.devices.device[k] == (Device.REMOTE, Device.REMOTE)
+    assert other.feeder.lines.switchable.tolist() == other.devices.moving.tolist()
+    assert other.ders is scenario.ders

@@ -56,7 +56,6 @@ def make_scenario(feeder: Feeder, capacity_kw: dict[str, float], uncertain, **ch
         "limits": Limits(),
         "locked": np.zeros(len(feeder.switches), bool),
         "shed_usd": np.ones(len(feeder.blocks.ids)),
-        "slack_usd_per_kw": 705.0,
     }
     return Scenario(**(values | changes))
 

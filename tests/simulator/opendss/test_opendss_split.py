@@ -59,7 +59,6 @@ def study(tmp_path, tiny_scenario, tiny_plan):
             limits=tiny.limits,
             locked=np.zeros(len(feeder.switches), bool),
             shed_usd=np.ones(len(feeder.blocks.ids)),
-            slack_usd_per_kw=1.0,
             draws_per_phase=per_phase,
         )
         plan = tiny_plan(scenario, p_kw=150.0)

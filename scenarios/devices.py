@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
-from gridproof.scenarios.arrays import BoolArray, frozen
+from gridproof.scenarios.arrays import BoolArray, IntArray, frozen
 
 __all__ = ["Device", "LineDevices"]
 
@@ -33,11 +33,15 @@ class LineDevices:
         (line,) true for a cable, which has a switch at each end; an overhead line has one.
     device
         (line, 2) device at the ``from`` and the ``to`` end; both alike on an overhead line.
+    protection_remote
+        Whether the operator can move breakers and reclosers too; if not, one that opened by
+        itself stays open.
     """
 
     line_ids: tuple[str, ...]
     underground: BoolArray
     device: tuple[tuple[Device, Device], ...]
+    protection_remote: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "underground", frozen(self.underground, bool, self._shape))
@@ -63,3 +67,21 @@ class LineDevices:
     def protective(self) -> BoolArray:
         """(line,) lines that stop a failure at t = 1: ``l_ar`` or ``l_cb``."""
         return np.asarray(self.protective_end.any(axis=1), bool)
+
+    @property
+    def operable_end(self) -> BoolArray:
+        """(line, 2) ends the operator can move from the control room."""
+        guards = (Device.RECLOSER, Device.BREAKER) if self.protection_remote else ()
+        return self.is_any(Device.REMOTE, *guards)
+
+    @property
+    def moving(self) -> BoolArray:
+        """(line,) lines that protection or the operator may move: a feeder's switches."""
+        return np.asarray((self.operable_end | self.protective_end).any(axis=1), bool)
+
+    def buried(self, lines: IntArray) -> LineDevices:
+        """Return the devices with some lines as cables that have a remote switch at each end."""
+        device, cable = list(self.device), self.underground.copy()
+        for k in lines.tolist():
+            device[k], cable[k] = (Device.REMOTE, Device.REMOTE), True
+        return replace(self, underground=cable, device=tuple(device))

@@ -1,0 +1,112 @@
+"""Families of optimizers, by what they add to studies and records.
+
+Whatever asks what a family adds asks here. A scenario is of the first family that knows it by its
+own data (`Family.knows`), never by the name of the planner that was used: a plan that somebody
+else made for it is told in the same figures. One that none knows is a network in which nothing
+but loads and DERs moves, as the partitioning family plans it; no file here is needed for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from gridproof.federation.config.study import PlannerConfig
+from gridproof.federation.config.study_file import Origin
+from gridproof.federation.families import restoration_facts, restoration_study
+from gridproof.scenarios.feeder import Feeder, LoadModel
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.sets import Box
+from pydantic import BaseModel
+
+__all__ = ["FAMILIES", "Builder", "Family", "family_named", "family_of", "section_faults"]
+
+
+class Builder(Protocol):
+    """What a family has read of a study, ready to become its scenario."""
+
+    def scenario(
+        self,
+        name: str,
+        feeder: Feeder,
+        sections: Mapping[str, BaseModel],
+        *,
+        uncertainty: Box,
+        load_model: tuple[LoadModel, ...],
+        draws_per_phase: bool,
+    ) -> Scenario:
+        """Put the scenario together.
+
+        Raises
+        ------
+        ScenarioError
+            With every contradiction between the pieces.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """What one family adds.
+
+    Attributes
+    ----------
+    name
+        As ``[planner] family`` has it, and the section of the study that is its own.
+    tables
+        Keys of that section that name files.
+    knows
+        Whether a scenario is one of this family's, by its own data.
+    read
+        Reads the section and its tables against the feeder: what it found, and every fault.
+    summary
+        A plan in figures, of all its steps.
+    """
+
+    name: str
+    tables: tuple[str, ...]
+    knows: Callable[[Scenario], bool]
+    read: Callable[
+        [Mapping[str, BaseModel], Feeder, Sequence[Path], Origin],
+        tuple[Builder | None, list[str]],
+    ]
+    summary: Callable[[Plan, Scenario], dict[str, Any]]
+
+
+FAMILIES = (
+    Family(
+        name=restoration_study.FAMILY,
+        tables=("devices", "failures"),
+        knows=lambda scenario: scenario.devices is not None,
+        read=restoration_study.read_damage,
+        summary=restoration_facts.restoration_summary,
+    ),
+)
+"""Every family that adds something, the most particular first."""
+
+
+def family_of(scenario: Scenario) -> Family | None:
+    """Return the family that knows a scenario by its data; None where none does."""
+    return next((one for one in FAMILIES if one.knows(scenario)), None)
+
+
+def family_named(sections: Mapping[str, BaseModel]) -> Family | None:
+    """Return the family that a study names; None where it adds nothing."""
+    planner = sections.get("planner")
+    name = planner.family if isinstance(planner, PlannerConfig) else None
+    return next((one for one in FAMILIES if one.name == name), None)
+
+
+def section_faults(sections: Mapping[str, BaseModel], origin: Origin) -> list[str]:
+    """Find sections of families that the study does not name."""
+    named, faults = family_named(sections), []
+    for family in FAMILIES:
+        section = sections.get(family.name)
+        if family is named or section is None or section == type(section)():
+            continue
+        wrong = f'is for [planner] family = "{family.name}"; name that family, or leave it out'
+        faults.append(f"{origin.place((family.name,))} {wrong}")
+    return faults

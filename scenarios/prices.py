@@ -1,0 +1,54 @@
+"""What is worth how much, and in which unit an objective counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from enum import StrEnum
+
+__all__ = ["Prices", "Unit"]
+
+
+class Unit(StrEnum):
+    """The unit of an objective."""
+
+    USD = "USD"
+    POINTS = "points"  # weights that a publication or an operator chose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """Prices of what is lost, bus by bus and step by step, and of switching.
+
+    As left out, none is stated: a scenario then prices dead blocks (``shed_usd``) and its DERs'
+    energy, in USD.
+
+    Attributes
+    ----------
+    unit
+        Of every price here and of the objective.
+    unserved_per_mw
+        Per MW of load not supplied in one step.
+    lost_bus
+        Per bus that a failure takes down in one step.
+    switching
+        Per change of a line's state.
+    """
+
+    unit: Unit = Unit.USD
+    unserved_per_mw: float = 0.0
+    lost_bus: float = 0.0
+    switching: float = 0.0
+
+    @property
+    def stated(self) -> bool:
+        """Whether losses are priced here at all."""
+        return self != Prices()
+
+    def faults(self) -> list[str]:
+        """Every price that is no price, one sentence each."""
+        return [
+            f"{one.name} = {value:g} must be at least 0 and finite"
+            for one in fields(self)
+            if one.name != "unit"
+            and not 0.0 <= (value := float(getattr(self, one.name))) < float("inf")
+        ]
