@@ -16,6 +16,7 @@ from gridproof.federation.config.study import (
     HorizonConfig,
     LimitsConfig,
     StudyConfig,
+    SubstationConfig,
     UncertaintyConfig,
 )
 from gridproof.federation.config.study_file import Origin, did_you_mean

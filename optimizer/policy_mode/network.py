@@ -123,59 +123,93 @@ def dispatch_network(
     """
     _check(scenario, grid, disturbance, held, response)
     began = perf_counter()
-    shut = scenario.feeder.lines.closed[scenario.feeder.switches] if closed is None else closed
-    kept = margins or Margins()
-    network, state, found = quantities(scenario, grid, disturbance, shut)
-    m = Program()
-    c = add_dispatch(m, grid)
-    q, omega = _add_reactive(m, grid, kept)
-    A = np.zeros((len(disturbance.shape), 0, len(disturbance.ids)), dtype=np.int64)
-    families = _followers(grid, disturbance, c, q)
-    affine = response == "affine"
-    if affine:
-        A = add_affine(m, grid, disturbance)
-        if isinstance(held.shape, Rectangle | Wasserstein):
-            add_duals(m, grid, c, held.shape, d=disturbance, A=A)
-        else:
-            families += reserve_rows(grid, c, disturbance)
-    else:
-        add_shared(m, c, held, disturbance.shape)
-    at = np.concatenate([c.p, q, omega[:, None], c.shed], axis=1)
-    families += _step_rows(limits(network, state, found, kept, grid.forming), at, grid, affine)
-    families = [_with_width(rows, A.shape[1], len(disturbance.ids)) for rows in families]
-    rows_all = sum(len(rows.B) for rows in families) * len(disturbance.shape)
-    arrays = m.arrays()
+    parts = _Parts.of(scenario, grid, disturbance, held, response, closed, margins or Margins())
+    arrays, affine = parts.program.arrays(), response == "affine"
     shape = Worst(held.shape) if affine and held.shape else nominal(len(disturbance.ids))
-    families = reachable(families, arrays, disturbance.shape, shape.shape)
+    families = reachable(parts.families, arrays, disturbance.shape, shape.shape)
     mapped = perf_counter()
     try:
-        ended = search(arrays, families, A, disturbance.shape, shape, time_limit_s=time_limit_s)
+        ended = search(
+            arrays, families, parts.A, disturbance.shape, shape, time_limit_s=time_limit_s
+        )
     except SolverError:  # where a copperplate has no plan, a network has none: that is a proof
         dispatch(grid, disturbance, held, response=response, time_limit_s=time_limit_s)
         raise
     refuse(ended, held, response, perf_counter() - began)
-    what = f"reserves and network over {held.says}" if affine else ""
     plan = read(
-        grid, c, A, ended, arrays, held=held, response=response, proven=what,
+        grid, parts.columns, parts.A, ended, arrays, held=held, response=response,
+        proven=f"reserves and network over {held.says}" if affine else "",
         seconds=perf_counter() - began,
     )  # fmt: skip
-    x = ended.x
-    q_kvar = x[q].copy()
-    supplied = _value(found["forming_q"], x, at)
-    q_kvar[:, grid.forming] = supplied.sum(axis=1)
+    q_kvar = ended.x[parts.q].copy()
+    q_kvar[:, grid.forming] = _value(parts.forming_q, ended.x, parts.at).sum(axis=1)
     done = ended.termination is Termination.OPTIMAL
     return NetworkDispatch(
         dispatch=plan,
         q_kvar=q_kvar,
-        held_pu=np.sqrt(1.0 + HELD_UNIT * x[omega]),
+        held_pu=np.sqrt(1.0 + HELD_UNIT * ended.x[parts.omega]),
         rounds=ended.rounds,
         rows=ended.rows,
-        rows_all=rows_all,
+        rows_all=sum(len(rows.B) for rows in parts.families) * len(disturbance.shape),
         programs=ended.programs,
         broken=0 if done else ended.broken,
         worst_kw=0.0 if done else ended.worst_kw,
         seconds=MappingProxyType({"maps": mapped - began, "search": perf_counter() - mapped}),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Parts:
+    """The program without its network rows, and the rows, which are stated as they are missed."""
+
+    program: Program
+    columns: Columns
+    A: IntArray
+    q: IntArray
+    omega: IntArray
+    at: IntArray
+    forming_q: Quantities
+    families: list[StepRows]
+
+    @classmethod
+    def of(  # noqa: PLR0917  (what `dispatch_network` is given)
+        cls,
+        scenario: Scenario,
+        grid: Microgrid,
+        disturbance: Disturbance,
+        held: Hedge,
+        response: str,
+        closed: BoolArray | None,
+        kept: Margins,
+    ) -> _Parts:
+        """State dispatch, response and reserves; collect what the network asks of them."""
+        shut = scenario.feeder.lines.closed[scenario.feeder.switches] if closed is None else closed
+        network, state, found = quantities(scenario, grid, disturbance, shut)
+        m, affine = Program(), response == "affine"
+        c = add_dispatch(m, grid)
+        q, omega = _add_reactive(m, grid, kept)
+        A = np.zeros((len(disturbance.shape), 0, len(disturbance.ids)), dtype=np.int64)
+        families = _followers(grid, disturbance, c, q)
+        if affine:
+            A = add_affine(m, grid, disturbance)
+            if isinstance(held.shape, Rectangle | Wasserstein):
+                add_duals(m, grid, c, held.shape, d=disturbance, A=A)
+            else:
+                families += reserve_rows(grid, c, disturbance)
+        else:
+            add_shared(m, c, held, disturbance.shape)
+        at = np.concatenate([c.p, q, omega[:, None], c.shed], axis=1)
+        families += _step_rows(limits(network, state, found, kept, grid.forming), at, grid, affine)
+        return cls(
+            program=m,
+            columns=c,
+            A=A,
+            q=q,
+            omega=omega,
+            at=at,
+            forming_q=found["forming_q"],
+            families=[_with_width(rows, A.shape[1], len(disturbance.ids)) for rows in families],
+        )
 
 
 def _add_reactive(m: Program, grid: Microgrid, kept: Margins) -> tuple[IntArray, IntArray]:
