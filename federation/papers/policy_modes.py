@@ -25,7 +25,7 @@ from gridproof.federation.studies.study import Study, load_study
 from gridproof.federation.wording import decimals
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.policy_mode.frequencies import Frequencies, frequencies
-from gridproof.scenarios.errors import PlanError, SolverError
+from gridproof.scenarios.errors import PlanError
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
 from gridproof.scenarios.sampling import sample
@@ -281,7 +281,7 @@ class _Desk:
         began = perf_counter()
         try:
             plan = make_planner(asked.family, asked.options).plan(study.scenario)
-        except (PlanError, SolverError) as error:  # what is proven, and what is merely not found
+        except PlanError as error:  # what is proven, and what is merely not found
             return {**names, **_nothing(str(error), perf_counter() - began)}
         seconds = perf_counter() - began
         write_whole(self.out / "plans" / f"{spec.key}.json", plan_to_json(plan) + "\n")

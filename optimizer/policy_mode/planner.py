@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from time import perf_counter
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -16,15 +17,16 @@ import numpy as np
 from gridproof.optimizer.policy_mode.ambiguity import Log
 from gridproof.optimizer.policy_mode.dispatch import Dispatch, dispatch
 from gridproof.optimizer.policy_mode.feeder_rows import Margins
-from gridproof.optimizer.policy_mode.hedge import Settings, hedge
+from gridproof.optimizer.policy_mode.hedge import Hedge, Settings, hedge
 from gridproof.optimizer.policy_mode.microgrid import Disturbance, Microgrid, Prices
 from gridproof.optimizer.policy_mode.network import dispatch_network
 from gridproof.optimizer.policy_mode.options import PolicyModeOptions
 from gridproof.scenarios.arrays import BoolArray, FloatArray, index_of
-from gridproof.scenarios.errors import ScenarioError
+from gridproof.scenarios.errors import PlanNotFound, ScenarioError, SolverError
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.graph import connected_components
 from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.provenance import facts_of
 from gridproof.scenarios.response import Reserves, ResponseRule
 
@@ -58,31 +60,45 @@ class PolicyModePlanner:
         ScenarioError
             If the scenario is none of this family.
         """
-        asked = self.options
+        asked, began = self.options, perf_counter()
         grid, what = microgrid_of(scenario, asked), disturbance_of(scenario)
         held = hedge(asked.method, log_of(scenario), what.shape, settings_of(asked))
-        steps, ders = len(scenario.hours), len(scenario.ders.ids)
+        try:
+            done, q_kvar, held_pu = self._dispatched(scenario, grid, what, held)
+        except SolverError as error:
+            seconds = perf_counter() - began
+            proof = Proof(
+                termination=Termination.UNKNOWN, incumbent_usd=np.inf, bound_usd=-np.inf,
+                seconds=MappingProxyType({"total": seconds}),
+            )  # fmt: skip
+            raise PlanNotFound(
+                f"{asked.method}, {asked.response} response, {asked.network}: neither a plan nor a "
+                f"proof that there is none: {error}; a smaller radius_scale, a larger rho or the "
+                "other response may help",
+                proof,
+            ) from error
+        return _plan(scenario, grid, done, q_kvar, held_pu)
+
+    def _dispatched(
+        self, scenario: Scenario, grid: Microgrid, what: Disturbance, held: Hedge
+    ) -> tuple[Dispatch, FloatArray, FloatArray]:
+        """Dispatch, and what the network adds: reactive power, and the magnitude that is held."""
+        asked, steps = self.options, len(scenario.hours)
         if asked.network == "copperplate":
             done = dispatch(
                 grid, what, held, response=asked.response, time_limit_s=asked.time_limit_s
             )
-            q_kvar, held_pu = np.zeros((steps, ders)), np.ones(steps)
-        else:
-            found = dispatch_network(
-                scenario,
-                grid,
-                what,
-                held,
-                response=asked.response,
-                margins=Margins(
-                    v_pu=asked.v_margin_pu,
-                    forming_share=asked.forming_margin_share,
-                    held_max_pu=asked.held_max_pu,
-                ),
-                time_limit_s=asked.time_limit_s,
-            )
-            done, q_kvar, held_pu = found.dispatch, found.q_kvar, found.held_pu
-        return _plan(scenario, grid, done, q_kvar, held_pu)
+            return done, np.zeros((steps, len(scenario.ders.ids))), np.ones(steps)
+        margins = Margins(
+            v_pu=asked.v_margin_pu,
+            forming_share=asked.forming_margin_share,
+            held_max_pu=asked.held_max_pu,
+        )
+        found = dispatch_network(
+            scenario, grid, what, held, response=asked.response, margins=margins,
+            time_limit_s=asked.time_limit_s,
+        )  # fmt: skip
+        return found.dispatch, found.q_kvar, found.held_pu
 
 
 def microgrid_of(scenario: Scenario, options: PolicyModeOptions) -> Microgrid:
