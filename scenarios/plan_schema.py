@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+_FIRST = re.compile(r'"format"\s*:\s*"gridproof-plan/1"')
 _SAME_COST = 1e-4
 """Relative difference at which a bound and a cost count as equal: what a solver is asked for."""
 
@@ -176,10 +178,9 @@ def parse_plan_file(text: str, where: str) -> PlanFile:
         With every place that is not as the schema has it; or for a key given twice.
     """
     try:
-        stated = load_json(text)
-        first = isinstance(stated, dict) and stated.get("format") == "gridproof-plan/1"
-        model = _FirstPlanFile if first else PlanFile
-        file = model.model_validate_json(text)
+        first = _FirstPlanFile if _FIRST.search(text) else PlanFile
+        file = first.model_validate_json(text)
+        load_json(text)
     except ValidationError as error:
         faults = [
             f"{where}: {'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}"

@@ -15,6 +15,7 @@ from gridproof.federation.papers.policy_modes import (
     study_of,
 )
 from gridproof.federation.reports.drawing import Drawing, save_figure
+from gridproof.federation.wording import decimals
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.plan_file import plan_from_json
@@ -111,7 +112,7 @@ def _impacts(run: PolicyModeRun, method: str) -> Drawing:
     )  # fmt: skip
     axes.plot(
         hours[short], deficit[short], ".", ms=3.0, color=_INK["short"], rasterized=True,
-        label=f"not covered ({100.0 * short.mean():.2f} % of pairs)",
+        label=f"not covered ({decimals(100.0 * float(short.mean()), 2)} % of pairs)",
     )  # fmt: skip
     axes.step(study.scenario.hours, up, where="mid", color=_INK["reserve"], label="reserve")
     axes.step(study.scenario.hours, -down, where="mid", color=_INK["reserve"])

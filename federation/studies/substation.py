@@ -130,7 +130,16 @@ def with_substations(
     if ders.ramp_kw_per_h is not None:  # the grid's output may change as fast as it likes
         free = np.full((count, 3), np.inf)
         columns["ramp_kw_per_h"] = np.concatenate([ders.ramp_kw_per_h, free])
-    known = columns.keys() | {"substations", "ramp_kw_per_h"}
+    none = np.full(count, np.inf)  # it is bound to no total, and sells no reserve
+    optional = {
+        "total_min_kw": -none, "total_max_kw": none,
+        "reserve_up_usd_per_kw": none, "reserve_down_usd_per_kw": none,
+    }  # fmt: skip
+    for name, value in optional.items():
+        held = getattr(ders, name)
+        if held is not None:
+            columns[name] = np.concatenate([held, value])
+    known = columns.keys() | {"substations", "ramp_kw_per_h", *optional}
     assert known == {field.name for field in fields(Ders)}
     return replace(ders, **columns, substations=own)
 

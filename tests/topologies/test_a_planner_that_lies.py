@@ -127,7 +127,7 @@ def test_a_plan_that_is_none_is_refused(fakes, scenario, plan) -> None:
         ("{", "planner/plan: file"),
         (altered(plan, format="gridproof-plan/9"), "planner/plan: format"),
         (altered(plan, switches={"s0": ["open"]}), "planner/plan: switches.s1 is missing"),
-        (altered(plan, proof={"bound_usd": 9.0, "incumbent_usd": 1.0}), "proof.bound_usd = 9 is"),
+        (altered(plan, proof={"bound": 9.0, "incumbent": 1.0}), "proof.bound = 9 is"),
     ):
         sink, error = against(fakes, scenario, plan, plan_text=text)
         assert isinstance(error, FederationError)

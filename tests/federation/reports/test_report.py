@@ -115,7 +115,7 @@ def test_a_proof_is_shown_where_it_holds(plan, scenario):
     text = plan_to_json(proven)
     blank = plan_from_json(text.replace('"robust": true', '"robust":  true'), scenario)
     assert blank.proof.certified  # no edit of what it says
-    forged = plan_from_json(text.replace('"incumbent_usd": 2.0', '"incumbent_usd": 2.5'), scenario)
+    forged = plan_from_json(text.replace('"incumbent": 2.0', '"incumbent": 2.5'), scenario)
     said = " ".join(shown(plan_view(plan_summary(forged, scenario)), 200).split())
     assert "not certified external, nothing is proven (its digest is not that of its" in said
     assert "counted from its decisions; its re-dispatch is not known" in said
