@@ -218,7 +218,7 @@ def _plan(
         source_v_pu=np.where(forming, held_pu[:, None], np.nan),
         p_kw=done.p_kw[:, :, None] * part,
         q_kvar=q_kvar[:, :, None] * part,
-        costs_usd=MappingProxyType({**done.costs_usd, "objective": done.cost_usd}),
+        costs_usd=MappingProxyType({**_terms(done), "objective": done.cost_usd}),
         proof=replace(done.proof, over=done.proven),
         partial_ids=tuple(feeder.loads.ids[k] for k in partly),
         served_share=np.clip(1.0 - shed[:, partly], 0.0, 1.0),
@@ -229,6 +229,11 @@ def _plan(
 
 
 _NOTHING = 1e-6  # of a load's demand
+
+
+def _terms(done: Dispatch) -> dict[str, float]:
+    """Terms of the cost by name; ``shed`` is a plan's word for dead blocks, loads are curtailed."""
+    return {"curtailed" if name == "shed" else name: usd for name, usd in done.costs_usd.items()}
 
 
 def _live(scenario: Scenario, forming: int, closed: BoolArray) -> BoolArray:

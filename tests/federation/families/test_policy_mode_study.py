@@ -134,6 +134,16 @@ def test_loads_that_are_cut_at_once_answer_their_part(shared):
     assert back.rule.load_ids == rule.load_ids
 
 
+def test_a_plan_comes_back_from_its_file_with_its_proof_and_its_set():
+    made, plan = planned("planner.network=copperplate")
+    assert plan.costs_usd["curtailed"] > 0.0  # a term of its own: dead blocks are what is shed
+    back = plan_from_json(plan_to_json(plan), made.scenario)
+    assert (back.family, back.remark) == ("policy_mode", "")
+    assert back.proof.robust == plan.proof.robust
+    assert back.proof.over == plan.proof.over
+    assert dict(back.costs_usd) == dict(plan.costs_usd)
+
+
 def test_cvar_keeps_its_promise_on_what_it_saw_and_breaks_it_on_what_happens():
     """And the set over components keeps it on both, for more."""
     found = {}
