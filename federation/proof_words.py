@@ -44,6 +44,7 @@ def proof_facts(plan: Plan, scenario: Scenario) -> dict[str, Any]:
             for one in found
         ],
         "remark": plan.remark,
+        **({"proven_over": plan.proof.over} if here and plan.proof.over else {}),
     }
 
 

@@ -16,6 +16,7 @@ from gridproof.federation.records.store import CampaignStore
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.audit import islands
 from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.provenance import Scope, scope_of
 from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["QUANTILE_LEVELS", "TAIL_SHARE", "about_plan", "campaign_summary", "plan_summary"]
@@ -43,9 +44,12 @@ def plan_summary(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any
     ends = scenario.feeder.switch_blocks
     demand, served = scenario.block_consumption_kw(time), _served_kw(plan, scenario, time)
     costs = {name: _number(value) for name, value in plan.costs_usd.items()}
+    usual = {"shed", "generation", "redispatch", "objective"}
+    terms = {name: value for name, value in costs.items() if name not in usual}
     return {
         "family": plan.family,
         **proof_facts(plan, scenario),
+        **({"cost_terms": terms} if terms and scope_of(plan, scenario) is Scope.HERE else {}),
         "termination": proof.termination.value,
         "objective_usd": costs.get("objective", _number(proof.incumbent_usd)),
         "bound_usd": _number(proof.bound_usd),

@@ -161,7 +161,9 @@ def plan_facts(data: ReportData) -> tuple[tuple[str, str], ...]:
             "proof",
             f"{'certified' if plan['certified'] else 'not certified'}, "
             f"{'robust' if plan['robust'] else 'not proven robust'}; search ended "
-            f"{plan['termination']}, gap {gap}" + (f"; {elsewhere}" if elsewhere else ""),
+            f"{plan['termination']}, gap {gap}"
+            + (f"; {elsewhere}" if elsewhere else "")
+            + (f"; {plan['proven_over']}" if plan.get("proven_over") else ""),
         ),
         ("cost", f"{cost_words(plan)} USD"),
         *(

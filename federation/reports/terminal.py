@@ -80,6 +80,12 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
     return Group(*parts)
 
 
+def _terms(plan: Mapping[str, Any]) -> list[str]:
+    """Terms that a family counts its costs by, where they are others than the usual three."""
+    own = plan.get("cost_terms", {})
+    return [f"{name} {decimals(value, 2)}" for name, value in own.items()]
+
+
 def _plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
     gap = "none" if plan["gap"] is None else f"{decimals(100.0 * plan['gap'], 4)} %"
     proven = Text.assemble(
@@ -94,6 +100,8 @@ def _plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
         if plan["proof_holds"] == "nowhere":
             proven = Text("not certified", _BAD)
         proven.append(f"\n{elsewhere}")
+    elif plan.get("proven_over"):
+        proven.append(f"\n{plan['proven_over']}")
     live = [name for name, state in plan["blocks"].items() if state == "live"]
     dead = [name for name, state in plan["blocks"].items() if state != "live"]
     shut = [name for name, state in plan["switches"].items() if state == "closed"]
@@ -112,7 +120,7 @@ def _plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
         ("family", Text(plan["family"])),
         ("proof", proven),
         ("cost (USD)", Text(cost_words(plan))),
-        ("of which", Text(", ".join(costs))),
+        ("of which", Text(", ".join(_terms(plan) or costs))),
         *_tried(plan),
         ("live blocks", Text(_listed(live, len(plan["blocks"])), style=_GOOD)),
         ("dead blocks", Text(_listed(dead, len(plan["blocks"])), style=_DIM)),

@@ -1,5 +1,6 @@
 """The study of policy modes: what its events become, how they are drawn, planned for and tried."""
 
+import io
 import json
 from dataclasses import replace
 
@@ -9,6 +10,8 @@ from gridproof.federation.cli.main import app
 from gridproof.federation.papers.data import load_paper
 from gridproof.federation.papers.policy_mode_tables import policy_mode_tables
 from gridproof.federation.papers.policy_modes import Effort, run_policy_modes
+from gridproof.federation.records.summary import plan_summary
+from gridproof.federation.reports.terminal import plan_view
 from gridproof.federation.studies.study import load_study
 from gridproof.federation.trial.trial import Trial
 from gridproof.optimizer.planner import make_planner
@@ -20,6 +23,7 @@ from gridproof.scenarios.realization import realize
 from gridproof.scenarios.sampling import sample
 from gridproof.scenarios.verdict import MarginKind
 from gridproof.simulator.linear.engine import LinearEngine
+from rich.console import Console
 from typer.testing import CliRunner
 
 NAME = "ieee123-policy-modes"
@@ -142,6 +146,13 @@ def test_a_plan_comes_back_from_its_file_with_its_proof_and_its_set():
     assert back.proof.robust == plan.proof.robust
     assert back.proof.over == plan.proof.over
     assert dict(back.costs_usd) == dict(plan.costs_usd)
+    told = plan_summary(back, made.scenario)
+    assert told["proven_over"].startswith("reserves over the Wasserstein set over 10 components")
+    console = Console(width=300, record=True, file=io.StringIO())
+    console.print(plan_view(told))
+    shown = console.export_text()
+    assert told["proven_over"] in shown  # certified is said of what was proven, and of what set
+    assert "reserve" in shown.split("of which")[1].splitlines()[0]
 
 
 def test_cvar_keeps_its_promise_on_what_it_saw_and_breaks_it_on_what_happens():
