@@ -34,8 +34,8 @@ def main() -> int:
     study = load_study(STUDY)
     asked = study.config.planner
     plan = make_planner(asked.family, asked.options).plan(study.scenario)
-    steps, ratios = len(study.scenario.hours), []
-    for recourse in ("fixed", "linear"):
+    steps, worst = len(study.scenario.hours), 0.0
+    for recourse in ("fixed", "participation"):
         shared = ["campaign.samples=512", f"campaign.recourse={recourse}"]
         ratios = []
         for round_number in range(ROUNDS + 1):  # the first warms up
@@ -49,13 +49,15 @@ def main() -> int:
             if round_number:
                 ratios.append(whole / apart)
                 print(f"{recourse}: day {whole:.2f} s, {steps} single steps {apart:.2f} s")
-        print(f"{recourse}: {statistics.median(ratios):.3f} of single steps (allowed 1.15)")
+        middle = statistics.median(ratios)
+        worst = max(worst, middle)
+        print(f"{recourse}: {middle:.3f} of single steps (allowed 1.15)")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
     with TemporaryDirectory() as name:
         campaign_s(["campaign.samples=4096", "campaign.recourse=fixed"], plan, Path(name) / "c")
     more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0 - peak
     print(f"memory: {peak:.0f} MiB, {more:.0f} more with eight times the realizations")
-    return int(statistics.median(ratios) > 1.15)
+    return int(worst > 1.15)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ __all__ = [
     "content_digest",
     "frozen",
     "index_of",
+    "ordered_product",
     "unsaid",
 ]
 
@@ -70,6 +71,22 @@ def frozen(values: Any, dtype: DTypeLike, shape: tuple[int, ...] | None = None) 
 def index_of(ids: Sequence[str]) -> dict[str, int]:
     """Map each id to its position."""
     return {name: position for position, name in enumerate(ids)}
+
+
+def ordered_product(rows: FloatArray, table: FloatArray) -> FloatArray:
+    """``rows @ table``, added up in one order: a library's product rounds by the batch's size.
+
+    Parameters
+    ----------
+    rows
+        (row, k), each answered as if it were alone.
+    table
+        (k, column).
+    """
+    total = np.zeros((len(rows), table.shape[1]))
+    for k in range(len(table)):
+        total += rows[:, k, None] * table[k]
+    return total
 
 
 def content_digest(value: Any) -> str:

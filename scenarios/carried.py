@@ -12,6 +12,7 @@ import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray, frozen
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
+from gridproof.scenarios.resources import Storages
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
@@ -98,15 +99,13 @@ def start(scenario: Scenario, count: int) -> Carried:
 def planned(scenario: Scenario, plan: Plan, count: int, time: int) -> Carried:
     """Return what every realization brings into a step if all before went as planned.
 
-    The base set-points are delivered as told: ``E' = E + h (η_c max(-p, 0) - max(p, 0) / η_d)``.
+    The base set-points are delivered as told, the account is that of `carry`.
     Into the first step it is what `start` returns.
     """
     storages, energy = scenario.fleet.storages, scenario.fleet.storages.start_kwh
     for step in range(time):
-        p = _totals(plan.p_kw[step])[storages.der]
-        flow = storages.charge_efficiency * np.maximum(-p, 0.0)
-        flow = flow - np.maximum(p, 0.0) / storages.discharge_efficiency
-        energy = energy + float(scenario.duration_h[step]) * flow
+        stored = _stored_kw(storages, _totals(plan.p_kw[step])[storages.der])
+        energy = energy + float(scenario.duration_h[step]) * stored
     nothing = np.full((len(scenario.ders.ids), 3), np.nan)
     return Carried(
         energy_kwh=np.tile(energy, (count, 1)),
@@ -167,12 +166,16 @@ def carry(scenario: Scenario, time: int, carried: Carried, snapshots: Snapshots)
     """
     storages, hours = scenario.fleet.storages, float(scenario.duration_h[time])
     p = _totals(snapshots.der_p_kw)[:, storages.der]
-    flow = storages.charge_efficiency * np.maximum(-p, 0.0)
-    flow = flow - np.maximum(p, 0.0) / storages.discharge_efficiency
     known = snapshots.converged[:, None] & np.isfinite(p)
-    energy = carried.energy_kwh + np.where(known, hours * flow, 0.0)
+    energy = carried.energy_kwh + np.where(known, hours * _stored_kw(storages, p), 0.0)
     solved = snapshots.converged[:, None, None]
     return Carried(energy_kwh=energy, p_kw=np.where(solved, snapshots.der_p_kw, carried.p_kw))
+
+
+def _stored_kw(storages: Storages, p_kw: FloatArray) -> FloatArray:
+    """(…, storage) what comes in, less what goes out: ``η_c max(-p, 0) - max(p, 0) / η_d``."""
+    taken = storages.charge_efficiency * np.maximum(-p_kw, 0.0)
+    return np.asarray(taken - np.maximum(p_kw, 0.0) / storages.discharge_efficiency)
 
 
 def _carriable(scenario: Scenario, setpoints: Setpoints) -> FloatArray:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from gridproof.scenarios.arrays import FloatArray, frozen
+from gridproof.scenarios.arrays import FloatArray, frozen, ordered_product
 
 __all__ = ["Disturbances"]
 
@@ -73,15 +73,15 @@ class Disturbances:
     def load_kw(self, w_kw: FloatArray, time: int) -> FloatArray:
         """(realization, load, 3) demand added at one step: ``Σ_j w_j s_j(t) a_jdφ``."""
         flat = self.load_share.reshape(len(self.ids), -1)
-        return _product(w_kw * self.shape[time], flat).reshape(len(w_kw), -1, 3)
+        return ordered_product(w_kw * self.shape[time], flat).reshape(len(w_kw), -1, 3)
 
     def der_kw(self, w_kw: FloatArray, time: int) -> FloatArray:
         """(realization, der) output lost at one step, all phases together."""
-        return _product(w_kw * self.shape[time], self.der_share)
+        return ordered_product(w_kw * self.shape[time], self.der_share)
 
     def deficit_kw(self, w_kw: FloatArray, time: int) -> FloatArray:
         """(realization,) what a step lacks in all: ``Σ_j w_j s_j(t)``."""
-        return _product(w_kw, self.shape[time][:, None])[:, 0]
+        return ordered_product(w_kw, self.shape[time][:, None])[:, 0]
 
     def faults(self, steps: int, loads: int, ders: int) -> list[str]:
         """Every contradiction with the scenario it belongs to, one sentence each."""
@@ -106,11 +106,3 @@ class Disturbances:
                     "must sum to 1 over one of the two"
                 )
         return found
-
-
-def _product(rows: FloatArray, table: FloatArray) -> FloatArray:
-    """``rows @ table``, added up in one order: a library's product rounds by the batch's size."""
-    total = np.zeros((len(rows), table.shape[1]))
-    for j in range(len(table)):
-        total += rows[:, j, None] * table[j]
-    return total

@@ -158,11 +158,7 @@ def plan_from_json(text: str, scenario: Scenario, where: str = "plan") -> Plan:
         remark=file.remark,
         reserves=_reserves_in(file, scenario.ders.ids, steps),
         rule=_rule_in(file.rule, scenario.ders.ids, steps),
-        committed=_columns(
-            [file.committed.get(k, [True] * steps) for k in scenario.ders.ids], steps
-        )
-        if file.committed
-        else None,
+        committed=_committed_in(file, scenario.ders.ids, steps),
     )
     why = _disbelief(plan, file, scenario)
     if why is None and plan.proof.termination is not Termination.EXTERNAL:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from gridproof.scenarios.arrays import FloatArray, frozen
+from gridproof.scenarios.arrays import FloatArray, frozen, ordered_product
 
 __all__ = ["Reserves", "ResponseRule"]
 
@@ -82,24 +82,16 @@ class ResponseRule:
 
     def answer_kw(self, zeta: FloatArray, time: int) -> FloatArray:
         """(realization, der) change of output at one step; each row as if it were alone."""
-        up = _applied(self.gain[time], zeta)
+        up = ordered_product(zeta, self.gain[time].T)
         if self.gain_down is None or self.weight is None:
             return up
-        lacking = _applied(self.weight[time][None], zeta)[:, 0]
-        return np.where(lacking[:, None] >= 0.0, up, _applied(self.gain_down[time], zeta))
+        lacking = ordered_product(zeta, self.weight[time][:, None])[:, 0]
+        return np.where(lacking[:, None] >= 0.0, up, ordered_product(zeta, self.gain_down[time].T))
 
     def cut_kw(self, zeta: FloatArray, time: int) -> FloatArray:
         """(realization, load) demand that is cut at one step; 0 where nothing is lacking."""
         if self.weight is None:
             return np.zeros((len(zeta), 0))
-        lacking = _applied(self.weight[time][None], zeta)[:, 0]
-        cut = _applied(self.load_gain[time], zeta)
+        lacking = ordered_product(zeta, self.weight[time][:, None])[:, 0]
+        cut = ordered_product(zeta, self.load_gain[time].T)
         return np.where(lacking[:, None] > 0.0, np.maximum(cut, 0.0), 0.0)
-
-
-def _applied(gain: FloatArray, zeta: FloatArray) -> FloatArray:
-    """``zeta @ gain.T``, added up in one order: a library's product rounds by the batch's size."""
-    total = np.zeros((len(zeta), len(gain)))
-    for j in range(zeta.shape[1]):
-        total += zeta[:, j, None] * gain[:, j]
-    return total

@@ -290,7 +290,9 @@ def _der_margins(
     rating = np.maximum(np.abs(ders.p_max_kw), np.abs(ders.p_min_kw))
     scale = np.where(rating > 0.0, rating, 1.0)
     p, q = snapshots.der_p_kw, snapshots.der_q_kvar
-    able = p if passage is None else p + passage.lost_kw[:, :, None] * ders.phase_share
+    able = p
+    if passage is not None and not scenario.disturbances.empty:
+        able = p + passage.lost_kw[:, :, None] * ders.phase_share
     capability = np.minimum(ders.p_max_kw - able, able - ders.p_min_kw)
     np.minimum(capability, ders.q_max_kvar - q, out=capability)
     np.minimum(capability, q - ders.q_min_kvar, out=capability)

@@ -7,9 +7,12 @@ import pyarrow.compute as pc
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.trial.rounds import ROUNDS_COLUMN
 from gridproof.scenarios.arrays import BoolArray
-from gridproof.scenarios.verdict import MarginKind
+from gridproof.scenarios.verdict import MarginKind, Outcome
 
-__all__ = ["backed_by_solutions", "correction_rounds"]
+__all__ = ["backed_by_solutions", "breached_pairs", "correction_rounds"]
+
+_SOLVED = tuple(one.name.lower() for one in (Outcome.FEASIBLE, Outcome.VIOLATED))
+_NETWORK = (MarginKind.VOLTAGE, MarginKind.CURRENT, MarginKind.TRANSFORMER)
 
 
 def backed_by_solutions(store: CampaignStore, tolerance: float) -> int:
@@ -35,6 +38,34 @@ def backed_by_solutions(store: CampaignStore, tolerance: float) -> int:
             inside &= ~np.isnan(margin) & (margin >= -tolerance)
         count += int(inside.sum())
     return count
+
+
+def breached_pairs(store: CampaignStore, tolerance: float) -> dict[str, int]:
+    """Count (realization, step) pairs that were solved outside a limit, by kind.
+
+    Beside each kind ``network``, those outside a voltage, current or transformer limit, and
+    ``pairs`` and ``solved``, how many there are.
+
+    Parameters
+    ----------
+    store, tolerance
+        As for `backed_by_solutions`.
+    """
+    names = {kind: f"margin_{kind.value}" for kind in MarginKind}
+    counts = dict.fromkeys(("pairs", "solved", "network", *(k.value for k in MarginKind)), 0)
+    for table in store.tables(["outcome", *names.values()], store.finished()):
+        outcome = np.array(table.column("outcome").to_pylist())
+        solved: BoolArray = np.isin(outcome, _SOLVED)
+        left = {
+            kind: solved & (table.column(name).to_numpy() < -tolerance)
+            for kind, name in names.items()
+        }
+        counts["pairs"] += len(outcome)
+        counts["solved"] += int(solved.sum())
+        counts["network"] += int(np.any([left[kind] for kind in _NETWORK], axis=0).sum())
+        for kind, rows in left.items():
+            counts[kind.value] += int(rows.sum())
+    return counts
 
 
 def correction_rounds(store: CampaignStore) -> tuple[int, int] | None:

@@ -20,11 +20,12 @@ from typing import Annotated, Any, Literal
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.config.base import Section
 from gridproof.federation.files import json_text, read_json, write_whole
-from gridproof.federation.records.steps_of import breached_pairs
+from gridproof.federation.papers.backing import breached_pairs
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.federation.wording import decimals
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.policy_mode.frequencies import Frequencies, frequencies
+from gridproof.optimizer.policy_mode.options import METHODS
 from gridproof.scenarios.errors import PlanError
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
@@ -34,10 +35,6 @@ from pydantic import Field
 __all__ = ["Effort", "PolicyModePaper", "Row", "RowSpec", "Sweep", "run_policy_modes", "study_of"]
 
 MODES = ("forecast", "weather", "cyber", "all")
-METHODS = (
-    "deterministic", "gaussian", "cvar", "sample_box", "support_box", "dro_total",
-    "dro_components",
-)  # fmt: skip
 
 
 class _About(Section):
@@ -317,7 +314,7 @@ class _Desk:
         study = study_of(self.data, spec, f"campaign.samples={self.effort.ac_draws}")
         own = plan_from_json(plan_to_json(plan), study.scenario)
         store = run_campaign(study, self.out / "campaigns" / spec.key, plan=own).store
-        return breached_pairs(store)
+        return breached_pairs(store, study.scenario.limits.tolerance)
 
 
 def _up_kw(plan: Plan) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from gridproof.optimizer.policy_mode.hedge import Hedge
 from gridproof.optimizer.policy_mode.microgrid import Disturbance, Microgrid
 from gridproof.optimizer.policy_mode.model import Columns, add_dispatch
+from gridproof.optimizer.policy_mode.options import RESPONSES
 from gridproof.optimizer.policy_mode.response import (
     add_affine,
     add_corners,
@@ -27,9 +28,8 @@ from gridproof.scenarios.errors import NoPlanExists, PlanNotFound, ScenarioError
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.sets import Wasserstein
 
-__all__ = ["FORMS", "RESPONSES", "Dispatch", "dispatch", "read", "reserve_rows", "responses"]
+__all__ = ["FORMS", "Dispatch", "dispatch", "read", "reserve_rows"]
 
-RESPONSES = ("shared", "affine")
 FORMS = ("dual", "corners", "worst")
 _MOST_CORNERS = 12
 
@@ -142,42 +142,6 @@ def dispatch(
         grid, columns, A, ended, arrays, held=held, response=response, proven=what,
         seconds=perf_counter() - began,
     )  # fmt: skip
-
-
-def responses(
-    plan: Dispatch, disturbance: Disturbance, w: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Answer draws: products, no solver.
-
-    Parameters
-    ----------
-    plan
-        A dispatch.
-    disturbance
-        Shapes of the steps.
-    w
-        (draw, component) kW at shape 1.
-
-    Returns
-    -------
-    tuple of (draw, time, der) and (draw, time, load)
-        kW by which each DER gives more, and each load is cut. Under a shared response each gives
-        its part of what was bought, and no more than that: what is short is left unanswered.
-        Under an affine one each gives what ``A`` says, though that be beyond what was bought.
-    """
-    shown = w[:, None, :] * disturbance.shape  # (draw, time, component)
-    moved = np.zeros((len(w), *plan.p_kw.shape))
-    if plan.response == "affine":
-        moved[:, :, plan.der] = np.einsum("tij,ntj->nti", plan.A, shown)
-        return moved, np.zeros((len(w), *plan.shed_kw.shape))
-    delta = shown.sum(axis=2)
-    bought = plan.up_kw.sum(axis=1) + plan.interrupt_kw.sum(axis=1), plan.down_kw.sum(axis=1)
-    part = [
-        np.minimum(1.0, np.divide(kw, b, out=np.zeros_like(kw), where=b > 0.0))
-        for kw, b in zip((np.maximum(delta, 0.0), np.maximum(-delta, 0.0)), bought, strict=True)
-    ]
-    moved = part[0][:, :, None] * plan.up_kw - part[1][:, :, None] * plan.down_kw
-    return moved, part[0][:, :, None] * plan.interrupt_kw
 
 
 def reserve_rows(grid: Microgrid, c: Columns, d: Disturbance) -> list[StepRows]:

@@ -69,7 +69,10 @@ def reserve_room_kw(plan: Plan, scenario: Scenario, zeta: FloatArray, time: int)
     """
     bought = plan.reserves
     if bought is None:
-        raise ConfigError(f"the plan of family {plan.family} states no reserves to be held to")
+        raise ConfigError(
+            f"the plan of family {plan.family} states no reserves to be held to; "
+            "state them in its file, or plan with a family that buys them"
+        )
     former = int(np.flatnonzero(plan.grid_forming[time])[0])
     deficit = scenario.disturbances.deficit_kw(scenario.disturbance_of(zeta), time)
     moved = np.zeros((len(zeta), len(plan.der_ids)))

@@ -25,16 +25,12 @@ from gridproof.optimizer.policy_mode.ambiguity import (
     tail,
     total,
 )
+from gridproof.optimizer.policy_mode.options import METHODS
 from gridproof.optimizer.policy_mode.shapes import Rectangle, Shape
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.errors import ScenarioError
 
-__all__ = ["METHODS", "Hedge", "Settings", "hedge", "needs"]
-
-METHODS = (
-    "deterministic", "gaussian", "cvar", "sample_box", "support_box", "dro_total",
-    "dro_components",
-)  # fmt: skip
+__all__ = ["Hedge", "Settings", "hedge", "needs"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +63,7 @@ class Hedge:
     Attributes
     ----------
     method
-        One of `METHODS`.
+        One of `options.METHODS`.
     shape
         The set of ``w``, or None for ``dro_total``.
     totals
@@ -94,7 +90,7 @@ def hedge(method: str, log: Log, shape: FloatArray, settings: Settings) -> Hedge
     Parameters
     ----------
     method
-        One of `METHODS`.
+        One of `options.METHODS`.
     log
         Training samples and physical range.
     shape

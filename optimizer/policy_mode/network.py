@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from gridproof.optimizer.policy_mode.dispatch import (
-    RESPONSES,
     Dispatch,
     dispatch,
     read,
@@ -36,6 +35,7 @@ from gridproof.optimizer.policy_mode.feeder_rows import (
 from gridproof.optimizer.policy_mode.hedge import Hedge
 from gridproof.optimizer.policy_mode.microgrid import Disturbance, Microgrid
 from gridproof.optimizer.policy_mode.model import Columns, add_dispatch
+from gridproof.optimizer.policy_mode.options import RESPONSES
 from gridproof.optimizer.policy_mode.response import add_affine, add_duals, add_shared
 from gridproof.optimizer.policy_mode.robust import StepRows, nominal, reachable, search
 from gridproof.optimizer.policy_mode.shapes import Rectangle, Worst

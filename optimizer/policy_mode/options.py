@@ -21,7 +21,7 @@ class PolicyModeOptions:
     Attributes
     ----------
     method
-        What reserves are held for, one of `hedge.METHODS`.
+        What reserves are held for, one of `METHODS`.
     response
         ``affine`` or ``shared``.
     network

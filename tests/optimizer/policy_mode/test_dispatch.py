@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from gridproof.optimizer.policy_mode.ambiguity import components
-from gridproof.optimizer.policy_mode.dispatch import Dispatch, dispatch, responses
-from gridproof.optimizer.policy_mode.hedge import METHODS, Hedge, Settings, hedge
+from gridproof.optimizer.policy_mode.dispatch import Dispatch, dispatch
+from gridproof.optimizer.policy_mode.hedge import Hedge, Settings, hedge
 from gridproof.optimizer.policy_mode.microgrid import Microgrid
+from gridproof.optimizer.policy_mode.options import METHODS
 from gridproof.optimizer.policy_mode.shapes import Rectangle
 from gridproof.scenarios.errors import NoPlanExists, PlanNotFound, ScenarioError
 from gridproof.scenarios.proof import Termination
@@ -152,6 +153,26 @@ def test_over_a_cut_set_the_dual_is_exact(
     _holds_over(dual, d, held)
     with pytest.raises(ScenarioError, match=r'ask for form = "dual"'):
         dispatch(grid, d, held, response="affine", form="corners")
+
+
+def responses(plan: Dispatch, d: Any, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(draw, time, der) and (draw, time, load) kW that answer ``w``, all steps at once.
+
+    Under a shared response each gives its part of what was bought, and no more than that.
+    """
+    shown = w[:, None, :] * d.shape  # (draw, time, component)
+    moved = np.zeros((len(w), *plan.p_kw.shape))
+    if plan.response == "affine":
+        moved[:, :, plan.der] = np.einsum("tij,ntj->nti", plan.A, shown)
+        return moved, np.zeros((len(w), *plan.shed_kw.shape))
+    delta = shown.sum(axis=2)
+    bought = plan.up_kw.sum(axis=1) + plan.interrupt_kw.sum(axis=1), plan.down_kw.sum(axis=1)
+    part = [
+        np.minimum(1.0, np.divide(kw, b, out=np.zeros_like(kw), where=b > 0.0))
+        for kw, b in zip((np.maximum(delta, 0.0), np.maximum(-delta, 0.0)), bought, strict=True)
+    ]
+    moved = part[0][:, :, None] * plan.up_kw - part[1][:, :, None] * plan.down_kw
+    return moved, part[0][:, :, None] * plan.interrupt_kw
 
 
 def _holds_over(plan: Dispatch, d: Any, held: Hedge) -> None:
