@@ -163,8 +163,8 @@ def _plan(scenario: Scenario, opened: Sequence[str] | set[str], forming: Sequenc
         source_v_pu=np.where(forms, 1.0, np.nan)[None],
         p_kw=0.6 * ders.p_max_kw[None],
         q_kvar=0.3 * ders.p_max_kw[None],
-        costs_usd={},
-        proof=Proof(termination=Termination.EXTERNAL, incumbent_usd=np.inf, bound_usd=-np.inf),
+        costs={},
+        proof=Proof(termination=Termination.EXTERNAL, incumbent=np.inf, bound=-np.inf),
     )
 
 

@@ -149,8 +149,8 @@ def _dark(scenario: Scenario) -> Plan:
         source_v_pu=np.full((1, count), np.nan),
         p_kw=np.zeros((1, count, 3)),
         q_kvar=np.zeros((1, count, 3)),
-        costs_usd={},
-        proof=Proof(termination=Termination.EXTERNAL, incumbent_usd=np.inf, bound_usd=-np.inf),
+        costs={},
+        proof=Proof(termination=Termination.EXTERNAL, incumbent=np.inf, bound=-np.inf),
     )
 
 

@@ -63,7 +63,7 @@ def run(scenario: Scenario, **options: object) -> Search:
 
 def against(first: Search, name: str, other: Search) -> str:
     """Say how a search stands to the first of its group: time as a ratio, cost as a difference."""
-    dearer = other.proof.incumbent_usd - first.proof.incumbent_usd
+    dearer = other.proof.incumbent - first.proof.incumbent
     cost = f"cost {dearer:+.2f} USD" if np.isfinite(dearer) else "no plan to compare"
     return f"       {name}: {other.seconds / first.seconds:.2f} times as long, {cost}"
 
@@ -85,7 +85,7 @@ def said(proof: Proof, seconds: float) -> str:
     )
     return (
         f"{seconds:7.2f} s  ({parts})  {proof.iterations:5} iterations  "
-        f"{proof.realizations_kept:3} realizations  cost {proof.incumbent_usd:12,.2f}  "
+        f"{proof.realizations_kept:3} realizations  cost {proof.incumbent:12,.2f}  "
         f"gap {proof.gap:8.1e}  {'certified' if proof.certified else proof.termination}"
     )
 

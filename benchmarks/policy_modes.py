@@ -36,7 +36,7 @@ def planned(mode: str, network: str, response: str, method: str) -> tuple[float,
     asked = study.config.planner
     planner, began = make_planner(asked.family, asked.options), process_time()
     try:
-        cost = planner.plan(study.scenario).costs_usd["objective"]
+        cost = planner.plan(study.scenario).costs["objective"]
     except PlanError:
         return process_time() - began, None
     return process_time() - began, cost

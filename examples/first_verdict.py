@@ -35,7 +35,7 @@ print(study)
 # %%
 plan = gp.plan(study)
 print(plan)
-print(f"costs {plan.proof.incumbent_usd:.2f} USD, proven at least {plan.proof.bound_usd:.2f} USD")
+print(f"costs {plan.proof.incumbent:.2f} USD, proven at least {plan.proof.bound:.2f} USD")
 
 # %% [markdown]
 # ## Draw

@@ -41,7 +41,7 @@ class Plan:
         (time, der) magnitude held by each grid-forming DER, NaN for the others.
     p_kw, q_kvar
         (time, der, 3) base set-points, injection positive.
-    costs_usd
+    costs
         ``shed``, ``generation``, ``redispatch`` (worst case) and ``objective``.
     proof
         What was shown.
@@ -73,7 +73,7 @@ class Plan:
     source_v_pu: FloatArray
     p_kw: FloatArray
     q_kvar: FloatArray
-    costs_usd: Mapping[str, float]
+    costs: Mapping[str, float]
     proof: Proof
     partial_ids: tuple[str, ...] = ()
     served_share: FloatArray = field(default_factory=lambda: np.ones((0, 0)))

@@ -75,12 +75,12 @@ def plan_to_json(plan: Plan) -> str:
         committed={}
         if plan.committed is None
         else {name: plan.committed[:, k].tolist() for k, name in enumerate(plan.der_ids)},
-        costs=dict(plan.costs_usd),
+        costs=dict(plan.costs),
         cost_unit=plan.cost_unit,
         proof=ProofFile(
             termination=plan.proof.termination,
-            incumbent=_finite(plan.proof.incumbent_usd),
-            bound=_finite(plan.proof.bound_usd),
+            incumbent=_finite(plan.proof.incumbent),
+            bound=_finite(plan.proof.bound),
             asked_gap=plan.proof.asked_gap,
             robust=plan.proof.robust,
             iterations=plan.proof.iterations,
@@ -149,7 +149,7 @@ def plan_from_json(text: str, scenario: Scenario, where: str = "plan") -> Plan:
         source_v_pu=_columns(held, steps),
         p_kw=_columns([der.p_kw for der in ders], steps, 3),
         q_kvar=_columns([der.q_kvar for der in ders], steps, 3),
-        costs_usd=MappingProxyType(dict(file.costs)),
+        costs=MappingProxyType(dict(file.costs)),
         cost_unit=file.cost_unit,
         proof=_proof(file.proof),
         partial_ids=tuple(file.served_share),
@@ -173,9 +173,9 @@ def _disbelief(plan: Plan, file: PlanFile, scenario: Scenario) -> str | None:
         return "its file holds no digest: made elsewhere, or by an earlier version" if says else ""
     if file.digest != file.seal():
         return "its digest is not that of its content: edited after it was made"
-    if plan.costs_usd and plan.scenario_digest == scenario.digest():
+    if plan.costs and plan.scenario_digest == scenario.digest():
         for name, cost in counted_costs(plan, scenario).items():
-            stated = plan.costs_usd.get(name, cost)
+            stated = plan.costs.get(name, cost)
             if abs(stated - cost) > _ROUNDING * max(1.0, abs(cost)):
                 return f"it states {name} costs of {stated:g}, its decisions cost {cost:g}"
     return None
@@ -183,19 +183,19 @@ def _disbelief(plan: Plan, file: PlanFile, scenario: Scenario) -> str | None:
 
 def _external(plan: Plan, why: str, scenario: Scenario) -> Plan:
     """Return a plan of whose proof and costs nothing is believed, and why."""
-    decided = replace(plan, family="external", remark=why, proof=_proof(ProofFile()), costs_usd={})
+    decided = replace(plan, family="external", remark=why, proof=_proof(ProofFile()), costs={})
     costs = counted_costs(decided, scenario)
     return replace(
         decided,
-        costs_usd=MappingProxyType({k: v for k, v in costs.items() if np.isfinite(v)}),
+        costs=MappingProxyType({k: v for k, v in costs.items() if np.isfinite(v)}),
     )
 
 
 def _proof(file: ProofFile) -> Proof:
     return Proof(
         termination=file.termination,
-        incumbent_usd=np.inf if file.incumbent is None else file.incumbent,
-        bound_usd=-np.inf if file.bound is None else file.bound,
+        incumbent=np.inf if file.incumbent is None else file.incumbent,
+        bound=-np.inf if file.bound is None else file.bound,
         asked_gap=file.asked_gap,
         robust=file.robust,
         iterations=file.iterations,

@@ -31,10 +31,10 @@ class Proof:
     ----------
     termination
         Why the search ended.
-    incumbent_usd
-        Cost of the best plan proven robust; ``inf`` if there is none.
-    bound_usd
-        No plan costs less; ``-inf`` if nothing is known.
+    incumbent
+        Cost of the best plan proven robust, in the unit of its objective; ``inf`` if there is none.
+    bound
+        No plan costs less, in the same unit; ``-inf`` if nothing is known.
     asked_gap
         The relative gap at which a plan counts as certified.
     robust
@@ -50,8 +50,8 @@ class Proof:
     """
 
     termination: Termination
-    incumbent_usd: float
-    bound_usd: float
+    incumbent: float
+    bound: float
     asked_gap: float = 1e-4
     robust: bool = False
     iterations: int = 0
@@ -62,9 +62,9 @@ class Proof:
     @property
     def gap(self) -> float:
         """``(incumbent - bound) / max(1, |incumbent|)``; ``inf`` without both."""
-        if not (np.isfinite(self.incumbent_usd) and np.isfinite(self.bound_usd)):
+        if not (np.isfinite(self.incumbent) and np.isfinite(self.bound)):
             return float("inf")
-        return max(0.0, self.incumbent_usd - self.bound_usd) / max(1.0, abs(self.incumbent_usd))
+        return max(0.0, self.incumbent - self.bound) / max(1.0, abs(self.incumbent))
 
     @property
     def optimal(self) -> bool:

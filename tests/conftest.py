@@ -182,12 +182,10 @@ def _plan(
         source_v_pu=np.tile(np.where(forms, v_pu, np.nan), (steps, 1)),
         p_kw=np.tile(np.where(on, p_kw, 0.0), (steps, 1, 1)),
         q_kvar=np.tile(np.where(on, q_kvar, 0.0), (steps, 1, 1)),
-        costs_usd={},
-        proof=Proof(
-            termination=Termination.EXTERNAL, incumbent_usd=float("inf"), bound_usd=float("-inf")
-        ),
+        costs={},
+        proof=Proof(termination=Termination.EXTERNAL, incumbent=float("inf"), bound=float("-inf")),
     )
-    return replace(made, costs_usd=counted_costs(made, scenario))  # as a reader counts them
+    return replace(made, costs=counted_costs(made, scenario))  # as a reader counts them
 
 
 @pytest.fixture(scope="session")

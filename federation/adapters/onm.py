@@ -71,7 +71,7 @@ def plan_from_onm(text: str, scenario: Scenario, where: str = "plan") -> Plan:
     plan = reading.output(document) if isinstance(document, dict) else reading.partition(document)
     if reading.faults or plan is None:
         raise ConfigError(reading.faults)
-    return replace(plan, costs_usd=MappingProxyType(counted_costs(plan, scenario)))
+    return replace(plan, costs=MappingProxyType(counted_costs(plan, scenario)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +128,7 @@ class _Reading:
         plan = make_planner("partitioning", {"method": "nominal"}).plan(held)
         self._refuse_partial_shedding(sorted(shed), plan.energized[0], at)
         return replace(
-            plan, family="external", scenario_digest="", proof=_nothing_proven(), costs_usd={}
+            plan, family="external", scenario_digest="", proof=_nothing_proven(), costs={}
         )
 
     # -------------------------------------------------------------------------- parts
@@ -275,13 +275,13 @@ class _Reading:
             source_v_pu=held,
             p_kw=p,
             q_kvar=q,
-            costs_usd={},
+            costs={},
             proof=_nothing_proven(),
         )
 
 
 def _nothing_proven() -> Proof:
-    return Proof(termination=Termination.EXTERNAL, incumbent_usd=np.inf, bound_usd=-np.inf)
+    return Proof(termination=Termination.EXTERNAL, incumbent=np.inf, bound=-np.inf)
 
 
 def _each_device(state: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

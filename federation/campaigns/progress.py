@@ -64,8 +64,8 @@ def summing_up(*, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
 
 def _search(now: PlanProgress) -> str:
     return (
-        f"planning: iteration {now.iteration}, bound {decimals(now.bound_usd, 0)}, "
-        f"best {_usd(now.incumbent_usd)}, {decimals(now.elapsed_s, 0)} s"
+        f"planning: iteration {now.iteration}, bound {decimals(now.bound, 0)}, "
+        f"best {_usd(now.incumbent)}, {decimals(now.elapsed_s, 0)} s"
     )
 
 

@@ -90,8 +90,8 @@ def _shown_until_then(error: PlanError) -> str:
     """Say what a search that ended without a plan had proven."""
     proof = error.proof
     bound = (
-        f"no plan costs less than {decimals(proof.bound_usd, 2)} USD"
-        if abs(proof.bound_usd) < float("inf")
+        f"no plan costs less than {decimals(proof.bound, 2)} USD"
+        if abs(proof.bound) < float("inf")
         else "no bound on the cost"
     )
     return (

@@ -180,10 +180,10 @@ def _overrides(rows: PlanRows, position: int) -> list[str]:
 
 def _seconds_to_best(plan: Plan, seen: Sequence[PlanProgress]) -> float:
     """Time of the first step whose incumbent was as good as the end's; the whole if none was."""
-    final = plan.proof.incumbent_usd
+    final = plan.proof.incumbent
     enough = final + _SAME * max(1.0, abs(final))
     total = plan.proof.seconds.get("total", float("nan"))
-    return next((now.elapsed_s for now in seen if now.incumbent_usd <= enough), total)
+    return next((now.elapsed_s for now in seen if now.incumbent <= enough), total)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

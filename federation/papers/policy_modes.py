@@ -286,9 +286,9 @@ class _Desk:
         sampled = self._counted(study_of(self.data, spec, "events.draws=sampled"), plan)
         return {
             **names,
-            "cost_usd": plan.costs_usd["objective"],
-            "energy_usd": plan.costs_usd.get("energy"),
-            "reserve_usd": plan.costs_usd.get("reserve"),
+            "cost_usd": plan.costs["objective"],
+            "energy_usd": plan.costs.get("energy"),
+            "reserve_usd": plan.costs.get("reserve"),
             "violated_share": actual.pairs,
             "worst_hour": actual.worst_step,
             "worst_hour_at": actual.worst_step_at,

@@ -43,7 +43,7 @@ def plan_summary(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any
     proof, live, closed = plan.proof, plan.energized[time], plan.closed[time]
     ends = scenario.feeder.switch_blocks
     demand, served = scenario.block_consumption_kw(time), _served_kw(plan, scenario, time)
-    costs = {name: _number(value) for name, value in plan.costs_usd.items()}
+    costs = {name: _number(value) for name, value in plan.costs.items()}
     usual = {"shed", "generation", "redispatch", "objective"}
     terms = {name: value for name, value in costs.items() if name not in usual}
     return {
@@ -51,8 +51,8 @@ def plan_summary(plan: Plan, scenario: Scenario, time: int = 0) -> dict[str, Any
         **proof_facts(plan, scenario),
         **({"cost_terms": terms} if terms and scope_of(plan, scenario) is Scope.HERE else {}),
         "termination": proof.termination.value,
-        "objective_usd": costs.get("objective", _number(proof.incumbent_usd)),
-        "bound_usd": _number(proof.bound_usd),
+        "objective_usd": costs.get("objective", _number(proof.incumbent)),
+        "bound_usd": _number(proof.bound),
         "gap": _number(proof.gap),
         "shed_cost_usd": costs.get("shed"),
         "generation_cost_usd": costs.get("generation"),

@@ -110,7 +110,7 @@ def _centred(
     candidate, proof = outcome.candidate, outcome.proof
     assert candidate is not None
     for _ in range(_ROUNDS):
-        model, most = _model(network, candidate, realizations), proof.incumbent_usd
+        model, most = _model(network, candidate, realizations), proof.incumbent
         cheapest = solve(model, time_limit_s=left(), tolerance=_SHARP)
         if cheapest.termination is _OPTIMAL:  # the search's own tolerance taken out
             most = max(most, cheapest.incumbent)
@@ -124,8 +124,8 @@ def _centred(
         cost, found = first + worst.certain_usd, first + worst.cost_usd
         width = proof.asked_gap * max(1.0, abs(cost))  # a bracket may be as wide as was asked
         same = most + _SAME * max(1.0, abs(most))
-        if worst.complete and found <= same and cost <= max(same, proof.bound_usd + width):
-            return Outcome(candidate=moved, worst=worst, proof=replace(proof, incumbent_usd=cost))
+        if worst.complete and found <= same and cost <= max(same, proof.bound + width):
+            return Outcome(candidate=moved, worst=worst, proof=replace(proof, incumbent=cost))
         if not worst.complete or any(np.array_equal(worst.zeta, z) for z in realizations):
             return None
         realizations.append(worst.zeta)
@@ -141,7 +141,7 @@ def _with_best_formers(
     """Try every DER that can form in the role, island by island; None if none is better."""
     best = centred.candidate
     assert best is not None
-    most = centred.proof.incumbent_usd
+    most = centred.proof.incumbent
     most += _SAME * max(1.0, abs(most))
     worth, found = _worth(network, best, realizations, most, left), False
     for blocks in best.islands(network.scenario):

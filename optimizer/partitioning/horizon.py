@@ -119,7 +119,7 @@ def _under(
         outcome = plan_step(fixed, step)
         if outcome.candidate is None or not _same(outcome.candidate, first.candidate):
             return None
-        found[step] = replace(outcome, proof=replace(outcome.proof, bound_usd=0.0))
+        found[step] = replace(outcome, proof=replace(outcome.proof, bound=0.0))
     return [found[step] for step in sorted(found)]
 
 

@@ -55,7 +55,7 @@ def assemble(
         ),
         p_kw=np.array([stage.p for stage in stages]) * BASE_KVA,
         q_kvar=np.array([stage.q for stage in stages]) * BASE_KVA,
-        costs_usd=MappingProxyType(
+        costs=MappingProxyType(
             {
                 "shed": shed,
                 "generation": generation,
@@ -74,8 +74,8 @@ def join_proofs(proofs: Sequence[Proof], *, robust: bool = True) -> Proof:
     parts = sorted({name for proof in proofs for name in proof.seconds})
     return Proof(
         termination=next((t for t in ended if t is not Termination.OPTIMAL), Termination.OPTIMAL),
-        incumbent_usd=sum(proof.incumbent_usd for proof in proofs),
-        bound_usd=sum(proof.bound_usd for proof in proofs),
+        incumbent=sum(proof.incumbent for proof in proofs),
+        bound=sum(proof.bound for proof in proofs),
         asked_gap=min(proof.asked_gap for proof in proofs),
         robust=robust and all(proof.robust for proof in proofs),
         iterations=sum(proof.iterations for proof in proofs),
@@ -166,7 +166,7 @@ def no_plan(scenario: Scenario, time: int, options: PartitioningOptions, proof: 
             proof,
         )
     spent = proof.seconds.get("total", 0.0)
-    bound = "nothing" if np.isinf(proof.bound_usd) else f"{proof.bound_usd:,.2f} USD"
+    bound = "nothing" if np.isinf(proof.bound) else f"{proof.bound:,.2f} USD"
     return PlanNotFound(
         f"no robust plan was found for {wish} before the search ended ({proof.termination}, "
         f"{spent:.1f} s, {proof.iterations} master solves); a lower bound of {bound} was shown. "

@@ -242,7 +242,7 @@ class _Inquiry:
                 max_iterations=options.max_iterations,
             )  # fmt: skip
             proof, candidate = ended.proof, ended.candidate
-            termination, cost, bound = proof.termination, proof.incumbent_usd, proof.bound_usd
+            termination, cost, bound = proof.termination, proof.incumbent, proof.bound
         else:
             answer, candidate = master.solve(
                 gap=options.gap, time_limit_s=max(0.0, deadline - perf_counter())

@@ -227,12 +227,8 @@ def refuse(ended: Lazy, held: Hedge, response: str, seconds: float) -> None:
     proven = ended.termination is Termination.INFEASIBLE
     proof = Proof(
         termination=ended.termination,
-        incumbent_usd=np.inf,
-        bound_usd=np.inf
-        if proven
-        else ended.objective
-        if np.isfinite(ended.objective)
-        else -np.inf,
+        incumbent=np.inf,
+        bound=np.inf if proven else ended.objective if np.isfinite(ended.objective) else -np.inf,
         iterations=ended.rounds,
         seconds=MappingProxyType({"total": seconds}),
     )
@@ -289,8 +285,8 @@ def read(
         proven=proven if done else "",
         proof=Proof(
             termination=ended.termination,
-            incumbent_usd=ended.objective if done else np.inf,
-            bound_usd=ended.objective,
+            incumbent=ended.objective if done else np.inf,
+            bound=ended.objective,
             robust=done and bool(proven),
             iterations=ended.rounds,
             realizations_kept=ended.rows,

@@ -68,7 +68,7 @@ class PolicyModePlanner:
         except SolverError as error:
             seconds = perf_counter() - began
             proof = Proof(
-                termination=Termination.UNKNOWN, incumbent_usd=np.inf, bound_usd=-np.inf,
+                termination=Termination.UNKNOWN, incumbent=np.inf, bound=-np.inf,
                 seconds=MappingProxyType({"total": seconds}),
             )  # fmt: skip
             raise PlanNotFound(
@@ -218,7 +218,7 @@ def _plan(
         source_v_pu=np.where(forming, held_pu[:, None], np.nan),
         p_kw=done.p_kw[:, :, None] * part,
         q_kvar=q_kvar[:, :, None] * part,
-        costs_usd=MappingProxyType({**_terms(done), "objective": done.cost_usd}),
+        costs=MappingProxyType({**_terms(done), "objective": done.cost_usd}),
         proof=replace(done.proof, over=done.proven),
         partial_ids=tuple(feeder.loads.ids[k] for k in partly),
         served_share=np.clip(1.0 - shed[:, partly], 0.0, 1.0),

@@ -197,8 +197,8 @@ class RestorationPlanner:
         tell(
             PlanProgress(
                 iteration=1,
-                bound_usd=proof.bound_usd,
-                incumbent_usd=proof.incumbent_usd,
+                bound=proof.bound,
+                incumbent=proof.incumbent,
                 realizations=0,
                 elapsed_s=total,
             )
@@ -265,8 +265,8 @@ class RestorationPlanner:
         seconds = {"build": built - began, "solve": now - built, "total": now - began}
         return Proof(
             termination=answer.termination,
-            incumbent_usd=answer.incumbent,
-            bound_usd=answer.bound,
+            incumbent=answer.incumbent,
+            bound=answer.bound,
             asked_gap=self.options.gap,
             iterations=1,
             seconds=MappingProxyType(seconds),

@@ -40,7 +40,7 @@ def publish(case: Outage, decided: PhaseStates, proof: Proof) -> Plan:
         source_v_pu=np.where(forming, held, np.nan),
         p_kw=p,
         q_kvar=q,
-        costs_usd=MappingProxyType(loss_costs(case, decided)),
+        costs=MappingProxyType(loss_costs(case, decided)),
         cost_unit=scenario.prices.unit.value,
         proof=proof,
         partial_ids=tuple(feeder.loads.ids[k] for k in partial),

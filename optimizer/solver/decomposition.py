@@ -38,7 +38,7 @@ class PlanProgress:
     ----------
     iteration
         Master solves so far.
-    bound_usd, incumbent_usd
+    bound, incumbent
         What no plan beats, and the best plan proven robust.
     realizations
         Realizations the master holds.
@@ -47,8 +47,8 @@ class PlanProgress:
     """
 
     iteration: int
-    bound_usd: float
-    incumbent_usd: float
+    bound: float
+    incumbent: float
     realizations: int
     elapsed_s: float
 
@@ -218,8 +218,8 @@ class _Loop(Generic[C]):
     def _progress(self) -> PlanProgress:
         return PlanProgress(
             iteration=self.iterations,
-            bound_usd=min(self.bound, self.incumbent),
-            incumbent_usd=self.incumbent,
+            bound=min(self.bound, self.incumbent),
+            incumbent=self.incumbent,
             realizations=self.master.realizations,
             elapsed_s=perf_counter() - self.began,
         )
@@ -227,8 +227,8 @@ class _Loop(Generic[C]):
     def _proof(self, termination: Termination) -> Proof:
         return Proof(
             termination=termination,
-            incumbent_usd=self.incumbent,
-            bound_usd=min(self.bound, self.incumbent) if self.best else self.bound,
+            incumbent=self.incumbent,
+            bound=min(self.bound, self.incumbent) if self.best else self.bound,
             asked_gap=self.gap,
             robust=self.best is not None,
             iterations=self.iterations,

@@ -98,8 +98,8 @@ def plan_of(scenario: Scenario, *, gate: bool, forming: dict[str, float]) -> Pla
         source_v_pu=np.array([[forming.get(name, np.nan) for name in scenario.ders.ids]]),
         p_kw=p[None],
         q_kvar=0.4 * p[None],
-        costs_usd={},
-        proof=Proof(termination=Termination.EXTERNAL, incumbent_usd=np.inf, bound_usd=-np.inf),
+        costs={},
+        proof=Proof(termination=Termination.EXTERNAL, incumbent=np.inf, bound=-np.inf),
     )
 
 

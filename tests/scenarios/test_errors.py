@@ -37,8 +37,8 @@ def test_a_config_error_holds_every_fault():
 
 
 def test_a_missing_plan_says_what_was_shown():
-    proof = Proof(termination=Termination.TIME_LIMIT, incumbent_usd=float("inf"), bound_usd=12.5)
-    assert errors.PlanNotFound("no plan within 1 s", proof).proof.bound_usd == 12.5
+    proof = Proof(termination=Termination.TIME_LIMIT, incumbent=float("inf"), bound=12.5)
+    assert errors.PlanNotFound("no plan within 1 s", proof).proof.bound == 12.5
 
 
 def test_a_passed_deadline_says_what_whom_and_how_long():

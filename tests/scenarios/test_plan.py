@@ -40,8 +40,8 @@ def plans(draw, tiny_scenario):
     searched = [one for one in Termination if one is not Termination.EXTERNAL]
     proof = Proof(
         termination=draw(st.sampled_from(searched)),
-        incumbent_usd=draw(st.sampled_from([incumbent, math.inf])),
-        bound_usd=draw(st.sampled_from([bound, -math.inf])),
+        incumbent=draw(st.sampled_from([incumbent, math.inf])),
+        bound=draw(st.sampled_from([bound, -math.inf])),
         asked_gap=draw(st.floats(0, 1)),
         robust=draw(st.booleans()),
         iterations=draw(st.integers(0, 999)),
@@ -60,7 +60,7 @@ def plans(draw, tiny_scenario):
         source_v_pu=np.where(forms, volts, np.nan),
         p_kw=powers[0],
         q_kvar=powers[1],
-        costs_usd=draw(st.dictionaries(st.text(max_size=4), numbers, max_size=2)),
+        costs=draw(st.dictionaries(st.text(max_size=4), numbers, max_size=2)),
         proof=proof,
         made_for={**facts_of(scenario), **draw(st.dictionaries(texts, texts, max_size=2))},
         remark=draw(st.text(max_size=4)),
@@ -81,7 +81,7 @@ def test_a_plan_survives_its_file(data, tiny_scenario):
         assert np.array_equal(one, other, equal_nan=one.dtype.kind == "f"), name
     for name in ("family", "scenario_digest", "switch_ids", "block_ids", "der_ids", "remark"):
         assert getattr(plan, name) == getattr(back, name)
-    assert dict(back.costs_usd) == dict(plan.costs_usd)
+    assert dict(back.costs) == dict(plan.costs)
     assert dict(back.made_for) == dict(plan.made_for)
     assert replace(back.proof, seconds={}) == replace(plan.proof, seconds={})
     assert dict(back.proof.seconds) == dict(plan.proof.seconds)
@@ -183,7 +183,7 @@ def test_numbers_that_are_none_are_refused(number, case):
 
 
 def proof(incumbent, bound, **more):
-    return Proof(termination=Termination.OPTIMAL, incumbent_usd=incumbent, bound_usd=bound, **more)
+    return Proof(termination=Termination.OPTIMAL, incumbent=incumbent, bound=bound, **more)
 
 
 def test_gap_is_relative_to_the_incumbent_and_never_below_zero():

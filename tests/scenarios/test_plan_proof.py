@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 SHOWN = Proof(
-    termination=Termination.OPTIMAL, incumbent_usd=340.0, bound_usd=340.0, robust=True, iterations=3
+    termination=Termination.OPTIMAL, incumbent=340.0, bound=340.0, robust=True, iterations=3
 )
 
 
@@ -36,12 +36,12 @@ def plan(scenario, tiny_plan):
     made = tiny_plan(scenario)
     costs = counted_costs(made, scenario)
     costs |= {"redispatch": 4.0, "objective": sum(costs.values()) + 4.0}
-    proof = replace(SHOWN, incumbent_usd=costs["objective"], bound_usd=costs["objective"])
+    proof = replace(SHOWN, incumbent=costs["objective"], bound=costs["objective"])
     return replace(
         made,
         family="partitioning",
         scenario_digest=scenario.digest(),
-        costs_usd=costs,
+        costs=costs,
         proof=proof,
         made_for=facts_of(scenario),
     )
@@ -97,10 +97,10 @@ def test_whatever_is_edited_nothing_is_proven_and_the_cost_is_counted(path, valu
     assert back.family == "external"
     assert back.proof.termination is Termination.EXTERNAL
     assert not back.proof.certified
-    assert not np.isfinite(back.proof.bound_usd)
+    assert not np.isfinite(back.proof.bound)
     assert scope_of(back, scenario) is Scope.NOWHERE
     assert "digest" in back.remark
-    assert dict(back.costs_usd) == counted_costs(back, scenario)
+    assert dict(back.costs) == counted_costs(back, scenario)
 
 
 def test_a_load_added_to_the_partly_served_is_an_edit(plan, scenario):
@@ -116,12 +116,12 @@ def test_an_external_plan_stays_one_when_it_is_written_again(plan, scenario):
     again = plan_from_json(plan_to_json(once), scenario)
     assert again.proof.termination is Termination.EXTERNAL
     assert again.remark == once.remark
-    assert dict(again.costs_usd) == dict(once.costs_usd)
+    assert dict(again.costs) == dict(once.costs)
 
 
 def test_a_digest_made_anew_does_not_make_costs_true(plan, scenario):
-    cheap = {**plan.costs_usd, "generation": 1.0, "objective": 5.0}
-    lie = replace(plan, costs_usd=cheap, proof=replace(SHOWN, incumbent_usd=5.0, bound_usd=5.0))
+    cheap = {**plan.costs, "generation": 1.0, "objective": 5.0}
+    lie = replace(plan, costs=cheap, proof=replace(SHOWN, incumbent=5.0, bound=5.0))
     back = plan_from_json(plan_to_json(lie), scenario)
     assert not back.proof.certified
     assert "states generation costs of 1" in back.remark

@@ -31,9 +31,7 @@ def run(fakes, scenario, transport, planner, *given):
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_no_plan_surfaces_as_itself(fakes, scenario, plan, transport) -> None:
-    proof = Proof(
-        termination=Termination.INFEASIBLE, incumbent_usd=float("inf"), bound_usd=float("inf")
-    )
+    proof = Proof(termination=Termination.INFEASIBLE, incumbent=float("inf"), bound=float("inf"))
 
     def make_plan():
         raise NoPlanExists("the demand of block n0 exceeds what can reach it", proof)

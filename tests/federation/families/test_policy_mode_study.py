@@ -140,12 +140,12 @@ def test_loads_that_are_cut_at_once_answer_their_part(shared):
 
 def test_a_plan_comes_back_from_its_file_with_its_proof_and_its_set():
     made, plan = planned("planner.network=copperplate")
-    assert plan.costs_usd["curtailed"] > 0.0  # a term of its own: dead blocks are what is shed
+    assert plan.costs["curtailed"] > 0.0  # a term of its own: dead blocks are what is shed
     back = plan_from_json(plan_to_json(plan), made.scenario)
     assert (back.family, back.remark) == ("policy_mode", "")
     assert back.proof.robust == plan.proof.robust
     assert back.proof.over == plan.proof.over
-    assert dict(back.costs_usd) == dict(plan.costs_usd)
+    assert dict(back.costs) == dict(plan.costs)
     told = plan_summary(back, made.scenario)
     assert told["proven_over"].startswith("reserves over the Wasserstein set over 10 components")
     console = Console(width=300, record=True, file=io.StringIO())
@@ -167,7 +167,7 @@ def test_cvar_keeps_its_promise_on_what_it_saw_and_breaks_it_on_what_happens():
                 return sample(other.scenario, other.sampler, 0, 1000, step=step).zeta
 
             found[method, draws] = frequencies(plan, made.scenario, drawn, 24)
-        found[method] = plan.costs_usd["objective"]
+        found[method] = plan.costs["objective"]
     assert found["cvar", "sampled"].pairs < 0.05 < found["cvar", "actual"].pairs
     assert found["dro_components", "actual"].pairs < 0.05
     assert found["dro_components"] > found["cvar"]

@@ -62,7 +62,7 @@ def trial(request):
         forming=np.zeros((4, 0), bool),
         served_kw=without * case.bus_demand()[0],
     )
-    proof = Proof(termination=Termination.EXTERNAL, incumbent_usd=np.inf, bound_usd=-np.inf)
+    proof = Proof(termination=Termination.EXTERNAL, incumbent=np.inf, bound=-np.inf)
     return scenario, publish(case, decided, proof)
 
 

@@ -97,8 +97,8 @@ def test_what_a_plan_sheds_is_not_shown_as_served(plan, scenario):
 def test_a_proof_is_shown_where_it_holds(plan, scenario):
     proven = replace(
         plan,
-        proof=Proof(termination=Termination.OPTIMAL, incumbent_usd=2.0, bound_usd=2.0, robust=True),
-        costs_usd={},
+        proof=Proof(termination=Termination.OPTIMAL, incumbent=2.0, bound=2.0, robust=True),
+        costs={},
         scenario_digest=scenario.digest(),
         made_for=facts_of(scenario),
     )
@@ -198,10 +198,10 @@ def test_tables_fit_80_columns_and_say_it_without_colour(store, plan, scenario):
 
 def test_a_certified_plan_says_what_is_proven(plan, scenario):
     proof = Proof(
-        termination=Termination.OPTIMAL, incumbent_usd=100.0, bound_usd=100.0, robust=True,
+        termination=Termination.OPTIMAL, incumbent=100.0, bound=100.0, robust=True,
         iterations=4, seconds={"total": 1.25},
     )  # fmt: skip
-    certified = replace(plan, proof=proof, costs_usd={"objective": 100.0, "shed": 60.0})
+    certified = replace(plan, proof=proof, costs={"objective": 100.0, "shed": 60.0})
     text = shown(plan_view(plan_summary(certified, scenario)))
     assert "certified (robust, search ended: optimal, gap 0.0000 %)" in text
     assert "4 iterations, 1.25 s" in text

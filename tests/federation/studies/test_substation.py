@@ -141,7 +141,7 @@ def test_a_free_substation_serves_everything_and_costs_nothing(study) -> None:
     kept = study()
     plan = planned(kept)
     assert plan.proof.certified
-    assert plan.costs_usd["objective"] == pytest.approx(0.0, abs=1e-6)
+    assert plan.costs["objective"] == pytest.approx(0.0, abs=1e-6)
     assert plan.energized.all()
     assert plan.grid_forming[0].tolist() == [False, True]
     assert plan.source_v_pu[0, 1] == pytest.approx(1.02)
@@ -155,12 +155,12 @@ def test_prices_and_rating_decide_as_by_hand(study, method) -> None:
     priced = study("cost_usd_per_kw = 2.0\nredispatch_cost_usd_per_kw = 0.5")
     plan = planned(priced, method=method, gap=1e-6)
     assert plan.proof.certified
-    assert plan.costs_usd["objective"] == pytest.approx(1700.0 + 30.0, rel=1e-5)
+    assert plan.costs["objective"] == pytest.approx(1700.0 + 30.0, rel=1e-5)
     # at 700 kVA the two together carry no 900 kW; without load b, 600 and 60 more they do
     rated = planned(study("rating_kva = 700.0"), method=method, gap=1e-6)
     live = dict(zip(rated.block_ids, rated.energized[0].tolist(), strict=True))
     assert live == {"s": True, "m": True, "e": False}
-    assert rated.costs_usd["shed"] == pytest.approx(10_010.0)
+    assert rated.costs["shed"] == pytest.approx(10_010.0)
 
 
 def test_an_island_of_a_der_s_own_stands_beside_the_substation_s(study) -> None:
@@ -171,7 +171,7 @@ def test_an_island_of_a_der_s_own_stands_beside_the_substation_s(study) -> None:
     assert plan.grid_forming[0].tolist() == [True, True]
     closed = dict(zip(plan.switch_ids, plan.closed[0].tolist(), strict=True))
     assert closed == {"sw": True, "l2": False}
-    assert plan.costs_usd["objective"] == pytest.approx(300.0)
+    assert plan.costs["objective"] == pytest.approx(300.0)
     assert audit(plan, apart.scenario) == ()
 
 

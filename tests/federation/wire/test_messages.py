@@ -103,8 +103,8 @@ def test_a_wrong_message_is_named_by_port_and_field(model, payload, message) -> 
 
 def test_a_plan_of_another_study_is_tried_and_proven_of_its_own(tiny_scenario, tiny_plan) -> None:
     scenario, wider = tiny_scenario(), tiny_scenario(spread=0.5)
-    proof = Proof(termination=Termination.OPTIMAL, incumbent_usd=3.0, bound_usd=3.0, robust=True)
-    plan = replace(tiny_plan(scenario), proof=proof, costs_usd={}, made_for=facts_of(scenario))
+    proof = Proof(termination=Termination.OPTIMAL, incumbent=3.0, bound=3.0, robust=True)
+    plan = replace(tiny_plan(scenario), proof=proof, costs={}, made_for=facts_of(scenario))
     back = read_plan(plan_to_json(plan).encode(), scenario, "planner/plan")
     assert plan_to_json(back) == plan_to_json(plan)
     assert scope_of(back, scenario) is Scope.HERE

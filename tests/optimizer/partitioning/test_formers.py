@@ -18,7 +18,7 @@ def _plan(scenario, **options):
 def test_of_equals_in_cost_a_large_der_forms(networked, method):
     scenario = networked(0.10)
     plan, plain = _plan(scenario, method=method), _plan(scenario, method=method, centre=False)
-    assert plan.costs_usd["objective"] == pytest.approx(plain.costs_usd["objective"], rel=1e-4)
+    assert plan.costs["objective"] == pytest.approx(plain.costs["objective"], rel=1e-4)
     np.testing.assert_array_equal(plan.energized, plain.energized)
     np.testing.assert_array_equal(plan.closed, plain.closed)
     (former,) = np.flatnonzero(plan.grid_forming[0])

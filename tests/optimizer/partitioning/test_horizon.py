@@ -24,7 +24,7 @@ def _stage(*closed):
 
 
 def _outcome(stage, cost=5.0):
-    proof = Proof(termination=Termination.OPTIMAL, incumbent_usd=cost, bound_usd=cost - 1.0)
+    proof = Proof(termination=Termination.OPTIMAL, incumbent=cost, bound=cost - 1.0)
     return Outcome(candidate=stage, worst=None, proof=proof)
 
 
@@ -86,8 +86,8 @@ def test_one_configuration_is_that_of_the_hardest_step_where_it_holds(scenario):
     assert [o.candidate.closed.tolist() for o in found] == [[True, False]] * 3
     assert planner.asked == [(1, False), (2, True), (0, True)]
     # the search's bound is of its own step; under a given configuration nothing is proven
-    assert [o.proof.incumbent_usd for o in found] == [20.0, 11.0, 22.0]
-    assert [o.proof.bound_usd for o in found] == [0.0, 10.0, 0.0]
+    assert [o.proof.incumbent for o in found] == [20.0, 11.0, 22.0]
+    assert [o.proof.bound for o in found] == [0.0, 10.0, 0.0]
 
 
 def test_where_it_does_not_hold_the_next_hardest_is_tried_and_none_twice(scenario):

@@ -39,10 +39,10 @@ def test_an_element_given_the_margin_of_all_is_as_narrow_as_if_all_were_given_it
     for one, other in zip(alike.branches, apart.branches, strict=True):
         assert [most for _, most in one.limits] == [most for _, most in other.limits]
     cost = [_proof(scenario, **kept) for kept in ({"ac_margin": 0.006}, {"ac_margin_at": every})]
-    assert cost[0].incumbent_usd == pytest.approx(cost[1].incumbent_usd, rel=1e-6)
+    assert cost[0].incumbent == pytest.approx(cost[1].incumbent, rel=1e-6)
     one = {"der": {scenario.ders.ids[0]: 0.02}}
-    between = _proof(scenario, ac_margin_at=one).incumbent_usd
-    assert _proof(scenario).bound_usd <= between * (1 + 1e-7)
+    between = _proof(scenario, ac_margin_at=one).incumbent
+    assert _proof(scenario).bound <= between * (1 + 1e-7)
 
 
 def test_a_margin_at_an_element_that_is_not_there_is_refused(random_scenario):

@@ -107,6 +107,6 @@ def test_what_is_not_proven_is_not_said_to_be(affine):
     _, _, cheap = planned("forecast", method="deterministic", response="shared")
     assert not cheap.proof.robust
     assert cheap.proof.over == ""
-    assert cheap.costs_usd["objective"] < plan.costs_usd["objective"]
+    assert cheap.costs["objective"] < plan.costs["objective"]
     w = worst_of_the_set(scenario, asked, 20)
     assert (margins(scenario, cheap, w, 12)[1][MarginKind.RESERVE] < 0.0).any()

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 EVENTS = ("a", "b", "c", "d")
-PROOF = Proof(termination=Termination.INFEASIBLE, incumbent_usd=np.inf, bound_usd=np.inf)
+PROOF = Proof(termination=Termination.INFEASIBLE, incumbent=np.inf, bound=np.inf)
 
 
 def shares(*values: float) -> tuple[Risk, ...]:

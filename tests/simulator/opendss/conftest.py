@@ -81,8 +81,8 @@ def make_plan(scenario: Scenario, closed, forming: dict[str, float], energized=N
         source_v_pu=np.array([[forming.get(name, np.nan) for name in ders.ids]]),
         p_kw=p[None],
         q_kvar=q[None],
-        costs_usd={},
-        proof=Proof(termination=Termination.EXTERNAL, incumbent_usd=np.inf, bound_usd=-np.inf),
+        costs={},
+        proof=Proof(termination=Termination.EXTERNAL, incumbent=np.inf, bound=-np.inf),
     )
 
 
