@@ -31,7 +31,6 @@ from gridproof.simulator.islands import live_phases
 from gridproof.simulator.linear.flow import FlowSolution, LinearFlow
 from gridproof.simulator.opendss.engine_thread import on_engine_thread
 
-
 gc.disable()  # until all is collected: what importing makes is there to stay
 
 
