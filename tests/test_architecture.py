@@ -179,7 +179,10 @@ def test_nobody_imports_the_house_by_another_name() -> None:
 )
 def test_what_starts_often_leaves_slow_libraries_for_later(module: str) -> None:
     # each takes a third of a second or more, which every worker and every command would pay
-    slow = ("pyomo", "scipy.stats", "scipy.optimize", "matplotlib", "opendssdirect", "distributed")
+    slow = (
+        "pyomo", "scipy.stats", "scipy.optimize", "scipy.spatial", "matplotlib", "opendssdirect",
+        "distributed", "helics",
+    )  # fmt: skip
     code = f"import {module}, sys; print([name for name in {slow} if name in sys.modules])"
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120

@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from gridproof.federation.members.launch import program
-from gridproof.federation.wire.helics_broker import BrokerAddress
+from gridproof.federation.wire.broker_address import BrokerAddress
 
 __all__ = ["LaunchPlan", "Runner", "broker_command", "emit"]
 
