@@ -154,8 +154,9 @@ class Stepwise:
         return one.correct(realizations, answer, measured)
 
     def _at(self, step: int) -> Recourse:
-        if step != self._last and isinstance(last := self._of_step.get(self._last), Resting):
-            last.rest()
+        before: object = self._of_step.get(self._last)
+        if step != self._last and isinstance(before, Resting):
+            before.rest()
         self._last = step
         if step not in self._of_step:
             self._of_step[step] = self._make(step)
