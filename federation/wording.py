@@ -17,6 +17,7 @@ __all__ = [
     "place_words",
     "plain",
     "served_words",
+    "typed",
     "whole",
 ]
 
@@ -36,13 +37,20 @@ _MINUS, _THIN = "\u2212", "\u202f"
 
 
 def plain(value: Any) -> str:
-    """Return text as it is; nothing for None."""
+    """Return text as it is, yes or no for what is true or not; nothing for None."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "" if value is None else str(value)
 
 
 def whole(value: Any) -> str:
     """Group thousands by a thin space: 12 345."""
     return "" if value is None else f"{int(value):,}".replace(",", _THIN)
+
+
+def typed(words: str) -> str:
+    """Return words with numbers as they are typed, 12345 and -0.5, for who copies them on."""
+    return words.replace(_THIN, "").replace(_MINUS, "-")
 
 
 def decimals(value: float, digits: int, *, sign: bool = False) -> str:

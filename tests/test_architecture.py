@@ -39,7 +39,7 @@ STOREYS = {
     ),
     "simulator": (("opendss",), ("reader", "linear")),
     "federation": (
-        ("statistics", "config", "wire"), ("trial", "families"), ("field",), ("members",),
+        ("statistics", "config", "wire", "tables"), ("trial", "families"), ("field",), ("members",),
         ("studies",), ("adapters", "records"), ("campaigns",), ("inquiries",), ("reports",),
         ("papers",), ("cli",),
     ),
