@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,7 @@ MEANING = {
 
 _MOST_DIGITS = 8
 _MINUS, _THIN = "\u2212", "\u202f"
+_GROUPED = re.compile(rf"(?<=\d){_THIN}(?=\d)")
 
 
 def plain(value: Any) -> str:
@@ -50,7 +52,7 @@ def whole(value: Any) -> str:
 
 def typed(words: str) -> str:
     """Return words with numbers as they are typed, 12345 and -0.5, for who copies them on."""
-    return words.replace(_THIN, "").replace(_MINUS, "-")
+    return _GROUPED.sub("", words).replace(_MINUS, "-")
 
 
 def decimals(value: float, digits: int, *, sign: bool = False) -> str:
