@@ -21,12 +21,13 @@ ALLOWED = {
     "federation": {
         "numpy", "scenarios", "optimizer", "simulator", "scipy", "pydantic", "helics", "typer",
         "click", "rich", "pyarrow", "matplotlib", "jinja2", "dask", "distributed",
-        "pymodbus",
+        "pymodbus", "yaml",
     },
 }  # fmt: skip
 OWNERS = {
     "helics": "federation/wire/helics_",
     "pymodbus": "federation/field/",
+    "yaml": "federation/adapters/compose",
     "opendssdirect": "simulator/opendss/",
     "dss": "simulator/opendss/",
     "dss_python_backend": "simulator/opendss/",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -75,10 +75,10 @@ def storm_summary(
 
 def storm_table(found: Mapping[str, Any]) -> Table:
     """Load supplied phase by phase, over the storms that have a plan; from `storm_summary`."""
-    columns = [text("phase"), share("mean")]
+    columns = [text("phase"), replace(share("mean"), unit="")]
     for level, title in _QUANTILES.items():
-        columns.append(share(title, key=level))
-        columns.append(share("from", key=f"{level} from", joined="{} ({}"))
+        columns.append(replace(share(title, key=level), unit=""))
+        columns.append(share("from", key=f"{level} from", joined="{}\n({}"))
         columns.append(share("to", key=f"{level} to", joined="{}\u2013{})"))
     rows = []
     for name, one in (found["supplied_share"] or {}).items():
@@ -88,7 +88,7 @@ def storm_table(found: Mapping[str, Any]) -> Table:
         )
     return Table(
         name="supplied",
-        title=f"Load supplied over {found['planned']} storms, with "
+        title=f"Load supplied over {found['planned']} storms, %, with "
         f"{100.0 * found['confidence']:g} % intervals",
         columns=tuple(columns),
         rows=tuple(rows),

@@ -119,7 +119,7 @@ def margin_table(campaign: Mapping[str, Any]) -> Table:
             number(f"mean of worst {100 * tail:g} %", 4, short=f"CVaR {100 * tail:g} %"),
             *(_quantile(float(level)) for level in levels),
             number("greatest", 4, place=Place.PAGE),
-            prose("least at", short="least at, #index"),
+            text("least at", short="least at, #index"),
             text("in realization", joined="{} #{}"),
         ),
         rows=tuple(rows),

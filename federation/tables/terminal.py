@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ STYLES = {Tone.GOOD: "green", Tone.BAD: "red", Tone.QUIET: "dim", Tone.LIVE: "bo
 """How a tone looks on a terminal."""
 
 _LEAST_PROSE = 16
+_MOST_LINES = 4  # of a heading
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +54,19 @@ class TableView:
             min(body, _LEAST_PROSE) if column.prose else body
             for column, body in zip(seen, bodies, strict=True)
         ]
-        fits, gap = _fits(headings, needed, width, 3), 1
-        if not fits:
+        gap, lines, fits = 3, 1, _fits(headings, needed, width, 3)
+        while not fits and lines < _MOST_LINES:
+            lines += 1
             headings = [
-                heading if column.prose else _folded(heading, body)
+                heading if column.prose else _folded(column.heading(Place.TERMINAL), body, lines)
                 for column, heading, body in zip(seen, headings, bodies, strict=True)
             ]
-            gap = 1 if _fits(headings, needed, width, 3) else 0
-            fits = _fits(headings, needed, width, 2 * gap + 1)
+            fits = _fits(headings, needed, width, 3)
+        while not fits and gap > 1:
+            gap -= 1
+            fits = _fits(headings, needed, width, gap)
         grid = Grid(
-            box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, gap),
+            box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, gap > 1, 0, gap > 2),
             show_header=any(headings),
         )  # fmt: skip
         for column, heading in zip(seen, headings, strict=True):
@@ -88,12 +93,13 @@ def _fits(headings: list[str], needed: list[int], width: int, between: int) -> b
     return wide + between * (len(headings) - 1) <= width
 
 
-def _folded(heading: str, body: int) -> str:
-    """Break a heading between words, to the width of what stands below it where they allow."""
-    longest = max(map(cell_len, heading.split()), default=0)
-    return "\n".join(
-        textwrap.wrap(heading, max(body, longest), break_long_words=False, break_on_hyphens=False)
-    )
+def _folded(heading: str, body: int, lines: int) -> str:
+    """Break a heading between words, to so many lines or to the width of what stands below it."""
+    kept = re.sub(r"(?<=\d) (?=%)", "\u00a0", heading)
+    width = max(body, *map(cell_len, kept.split(" ")), 1)
+    while len(folded := textwrap.wrap(kept, width, break_on_hyphens=False)) > lines:
+        width += 1
+    return "\n".join(folded).replace("\u00a0", " ")
 
 
 def _width(words: str) -> int:
