@@ -39,7 +39,7 @@ class TableView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if self.table.title:
-            yield Text(self.table.title, style="bold")
+            yield Text(typed(self.table.title), style="bold")
         yield self._grid(options.max_width)
         if self.table.note:
             yield Text(self.table.note)
