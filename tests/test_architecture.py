@@ -21,12 +21,13 @@ ALLOWED = {
     "federation": {
         "numpy", "scenarios", "optimizer", "simulator", "scipy", "pydantic", "helics", "typer",
         "click", "rich", "pyarrow", "matplotlib", "jinja2", "dask", "distributed",
-        "pymodbus",
+        "pymodbus", "yaml",
     },
 }  # fmt: skip
 OWNERS = {
     "helics": "federation/wire/helics_",
     "pymodbus": "federation/field/",
+    "yaml": "federation/adapters/compose",
     "opendssdirect": "simulator/opendss/",
     "dss": "simulator/opendss/",
     "dss_python_backend": "simulator/opendss/",
@@ -39,7 +40,7 @@ STOREYS = {
     ),
     "simulator": (("opendss",), ("reader", "linear")),
     "federation": (
-        ("statistics", "config", "wire"), ("trial", "families"), ("field",), ("members",),
+        ("statistics", "config", "wire", "tables"), ("trial", "families"), ("field",), ("members",),
         ("studies",), ("adapters", "records"), ("campaigns",), ("inquiries",), ("reports",),
         ("papers",), ("cli",),
     ),

@@ -12,13 +12,15 @@ from gridproof.federation.cli.options import keeping, note, print_json, stdout
 from gridproof.federation.papers.data import PaperData, load_paper
 from gridproof.federation.papers.output import Picture, paper_document, write_paper
 from gridproof.federation.papers.partitioning import PaperRun, PlanRow, run_paper
-from gridproof.federation.papers.partitioning_tables import PaperTable, paper_tables
+from gridproof.federation.papers.partitioning_tables import paper_tables
 from gridproof.federation.papers.policy_mode_tables import policy_mode_tables
 from gridproof.federation.papers.policy_modes import Effort, PolicyModePaper, run_policy_modes
 from gridproof.federation.papers.restoration import RestorationEffort, run_restoration_paper
 from gridproof.federation.papers.restoration_data import RestorationPaper
 from gridproof.federation.papers.restoration_tables import restoration_pictures, restoration_tables
 from gridproof.federation.reports.terminal import print_views
+from gridproof.federation.tables.table import Table
+from gridproof.federation.tables.terminal import TableView
 from gridproof.federation.wording import decimals
 from gridproof.scenarios.errors import ConfigError
 from rich.text import Text
@@ -66,7 +68,7 @@ class _Found:
     """What a publication's run gave: its studies, tables and figures, and rows where asked for."""
 
     studies: str | tuple[str, ...]
-    tables: tuple[PaperTable, ...]
+    tables: tuple[Table, ...]
     pictures: dict[str, Picture]
     rows: list[dict[str, Any]] | None = None
 
@@ -112,7 +114,7 @@ def _show(
     if as_json:
         print_json(document)
     else:
-        print_views(stdout(), *(table.view() for table in tables), *map(Text, about.notes))
+        print_views(stdout(), *map(TableView, tables), *map(Text, about.notes))
 
 
 def _refuse(given: Mapping[str, float | None]) -> None:
@@ -123,7 +125,7 @@ def _refuse(given: Mapping[str, float | None]) -> None:
 
 def _partitioning(
     data: PaperData, root: Path, samples: int | None, *, quiet: bool
-) -> tuple[tuple[PaperTable, ...], dict[str, Picture]]:
+) -> tuple[tuple[Table, ...], dict[str, Picture]]:
     with keeping(root):
         run = run_paper(
             data,
@@ -165,7 +167,7 @@ def _restoration(
     effort: RestorationEffort,
     *,
     quiet: bool,
-) -> tuple[tuple[PaperTable, ...], dict[str, Picture]]:
+) -> tuple[tuple[Table, ...], dict[str, Picture]]:
     with keeping(root):
         run = run_restoration_paper(
             data,
