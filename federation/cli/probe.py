@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from gridproof.federation.adapters.plan_files import read_plan, refuse_faulty
@@ -16,8 +15,9 @@ from gridproof.federation.cli.options import (
     stdout,
 )
 from gridproof.federation.inquiries.probe import Target, ask_adversary, ask_rare
+from gridproof.federation.records.probe_report import AdversaryReport, RareReport
 from gridproof.federation.studies.study import load_study
-from gridproof.federation.wording import decimals
+from gridproof.federation.wording import decimals, fixed
 from gridproof.optimizer.planner import make_planner
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -84,66 +84,64 @@ def _target(given: str, overrides: list[str] | None, plan_file: Path | None) -> 
     return Target(study=study, plan=plan)
 
 
-def _worst_view(answer: Mapping[str, Any]) -> RenderableType:
-    least, drawn = answer["least_margin"], answer["monte_carlo"]
+def _worst_view(answer: AdversaryReport) -> RenderableType:
+    least, drawn = answer.least_margin, answer.monte_carlo
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
-    facts.add_row("outcome", str(answer["outcome"]).replace("_", " "))
+    facts.add_row("outcome", answer.outcome.replace("_", " "))
     facts.add_row("least margin", _scaled(least))
     if drawn is not None:
         facts.add_row(
             "Monte Carlo",
-            f"{_scaled(drawn['least_margin'])}, #{drawn['index']} of {drawn['realizations']}",
+            f"{_scaled(drawn.least_margin)}, #{drawn.index} of {drawn.realizations}",
         )
-    facts.add_row("where", "a corner of the set" if answer["at_corner"] else "inside the set")
+    facts.add_row("where", "a corner of the set" if answer.at_corner else "inside the set")
     facts.add_row(
         "loads",
-        ", ".join(
-            f"{name} {decimals(zeta, 3, sign=True)}" for name, zeta in answer["zeta"].items()
-        ),
+        ", ".join(f"{name} {decimals(zeta, 3, sign=True)}" for name, zeta in answer.zeta.items()),
     )
     facts.add_row(
         "searched",
-        f"{answer['evaluations']} realizations in {answer['judge']}, "
-        f"{answer['linear_evaluations']} in the linear model",
+        f"{answer.evaluations} realizations in {answer.judge}, "
+        f"{answer.linear_evaluations} in the linear model",
     )
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("limit", "margin", "where"):
         table.add_column(name, justify="right" if name == "margin" else "left")
-    for kind, one in answer["margins"].items():
-        place = f"{one['element']} {one['phase'] or ''}".strip()
-        table.add_row(f"{kind}, {one['unit']}", decimals(one["margin"], 4), place)
+    for kind, one in answer.margins.items():
+        place = f"{one.element} {one.phase or ''}".strip()
+        table.add_row(f"{kind}, {one.unit}", decimals(one.margin, 4), place)
     title = Text("Worst realization found", style="bold underline")
-    return Group(title, facts, Text(), table) if answer["margins"] else Group(title, facts)
+    return Group(title, facts, Text(), table) if answer.margins else Group(title, facts)
 
 
-def _rare_view(answer: Mapping[str, Any]) -> RenderableType:
-    if answer["reached"]:
+def _rare_view(answer: RareReport) -> RenderableType:
+    if answer.probability is not None:
         headline = (
-            f"probability of failure {answer['probability']:.3g}  (coefficient of variation "
-            f"{decimals(answer['cov'], 2)}, at most {decimals(answer['cov_upper'], 2)})"
+            f"probability of failure {answer.probability:.3g}  (coefficient of variation "
+            f"{fixed(answer.cov, 2)}, at most {fixed(answer.cov_upper, 2)})"
         )
     else:
-        headline = f"no failure reached: rarer than about {answer['below']:.1g}"
+        headline = f"no failure reached: rarer than about {answer.below:.1g}"
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("level", "threshold", "share", "accepted"):
         table.add_column(name, justify="right")
-    for number, level in enumerate(answer["levels"], start=1):
+    for number, level in enumerate(answer.levels, start=1):
         table.add_row(
             str(number),
-            "none" if level["threshold"] is None else decimals(level["threshold"], 5),
-            decimals(level["share"], 3),
-            decimals(level["accepted"], 2),
+            "none" if level.threshold is None else decimals(level.threshold, 5),
+            decimals(level.share, 3),
+            decimals(level.accepted, 2),
         )
     return Group(
         Text("Rare failures", style="bold underline"),
         Text(headline),
         Text(
-            f"{answer['evaluations']} realizations in {answer['judge']}, law {answer['sampler']}, "
-            f"recourse {answer['recourse']}"
+            f"{answer.evaluations} realizations in {answer.judge}, law {answer.sampler}, "
+            f"recourse {answer.recourse}"
         ),
-        *(Text(f"not covered: {line}") for line in answer["not_covered"]),
+        *(Text(f"not covered: {line}") for line in answer.not_covered or ()),
         Text(),
         table,
     )

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from gridproof.federation.campaigns.progress import summing_up
 from gridproof.federation.campaigns.steps import steps_summary
 from gridproof.federation.cli.options import AsJson, Why, note, print_json, refuse_why, stdout
 from gridproof.federation.cli.show import keep_why, show
+from gridproof.federation.records.campaign_report import CampaignReport
 from gridproof.federation.records.reading import read_campaign
+from gridproof.federation.records.report import StepsReport
 from gridproof.federation.records.scenario_store import SCENARIO, stored_scenario
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.reports.compare import compare_campaigns
 from gridproof.federation.reports.compare_steps import compare_steps
+from gridproof.federation.reports.comparison import Comparison, MarginGain
 from gridproof.federation.reports.data import Readout, read_out
 from gridproof.federation.wording import fixed, percent, served_words, whole
 from rich.table import Table
@@ -47,11 +51,11 @@ def report(
     readouts: dict[int, Readout] = {}
     with summing_up() as tell:
 
-        def summarize(one: CampaignStore) -> dict[str, Any]:
+        def summarize(one: CampaignStore) -> CampaignReport:
             if scenario is None:
-                return read_campaign(one, tell=tell).summary
+                return read_campaign(one, tell=tell).report
             readouts[one.step] = read_out(one, scenario, tell)
-            return readouts[one.step].reading.summary
+            return readouts[one.step].reading.report
 
         verdicts = steps_summary(store, summarize) if store.steps else summarize(store)
     if why and scenario is not None:
@@ -70,7 +74,7 @@ def report(
         from gridproof.federation.reports.steps_page import write_steps_report  # noqa: PLC0415
 
         folder = out or directory / "report"
-        if store.steps:
+        if isinstance(verdicts, StepsReport):
             page = write_steps_report(store, scenario, folder, verdicts, readouts)
         else:
             page = write_report(store, scenario, folder, readouts[store.step])
@@ -94,49 +98,50 @@ def compare(
     if as_json:
         print_json(found)
         return
-    if not stepped:
+    if isinstance(found, Comparison):
         _show_comparison(found)
         return
-    for one in found["steps"]:
-        stdout().print(f"Step {one['step']} {one['name']}", style="bold underline")
-        _show_comparison(one)
+    for one in found.steps:
+        stdout().print(f"Step {one.step} {one.name}", style="bold underline")
+        _show_comparison(one.comparison)
         stdout().print()
     stdout().print("All steps together", style="bold underline")
-    _show_comparison(found["joint"])
+    _show_comparison(found.joint)
 
 
-def _show_comparison(found: dict[str, Any]) -> None:
-    console, difference, crossed = stdout(), found["difference"], found["crossed"]
-    per, kind = f"{100 * found['confidence']:g} %", found["interval_kind"]
-    console.print(f"{whole(found['realizations'])} realizations that both campaigns have")
-    if found["unjudged"]:
-        console.print(f"{whole(found['unjudged'])} of them erred in either, left out")
-    for name in ("first", "second"):
-        about, share = found[name], found["shares"][name == "second"]
-        low, high = share["interval"]
+def _show_comparison(found: Comparison) -> None:
+    console, difference, crossed = stdout(), found.difference, found.crossed
+    per, kind = f"{100 * found.confidence:g} %", found.interval_kind
+    console.print(f"{whole(found.realizations)} realizations that both campaigns have")
+    if found.unjudged:
+        console.print(f"{whole(found.unjudged)} of them erred in either, left out")
+    for name, about, share in zip(
+        ("first", "second"), (found.first, found.second), found.shares, strict=True
+    ):
+        low, high = share.interval
         console.print(
-            f"{name:<7} {percent(share['value'])} feasible ({per} {kind} interval {percent(low)} "
-            f"to {percent(high)}), {served_words(share['served'])}: {about['directory']}, "
-            f"recourse {about['recourse']}, "
-            f"judge {about['judge']}",
+            f"{name:<7} {percent(share.value)} feasible ({per} {kind} interval {percent(low)} "
+            f"to {percent(high)}), {served_words(share.served)}: {about.directory}, "
+            f"recourse {about.recourse}, "
+            f"judge {about.judge}",
             markup=False,
         )
-    if difference["value"] is not None:
-        low, high = (fixed(100 * one, 3) for one in difference["interval"])
+    if difference.value is not None:
+        least, most = (fixed(100 * one, 3) for one in difference.interval)
         console.print(
-            f"\nSecond less first: {fixed(100 * difference['value'], 3)} percentage points "
-            f"({per} interval {low} to {high}, {_METHODS[kind]} p "
-            f"{_p_words(difference['p_value'])}\n"
+            f"\nSecond less first: {fixed(100 * difference.value, 3)} percentage points "
+            f"({per} interval {least} to {most}, {_METHODS[kind]} p "
+            f"{_p_words(difference.p_value)}\n"
         )
     table = Table(box=None, pad_edge=False)
     for title in ("first", "second feasible", "second not"):
         table.add_column(title, justify="left" if title == "first" else "right")
-    table.add_row("feasible", whole(crossed["both_feasible"]), whole(crossed["first_only"]))
-    table.add_row("not", whole(crossed["second_only"]), whole(crossed["neither"]))
+    table.add_row("feasible", whole(crossed.both_feasible), whole(crossed.first_only))
+    table.add_row("not", whole(crossed.second_only), whole(crossed.neither))
     console.print(table)
-    if found.get("margins"):
+    if found.margins:
         console.print()
-        console.print(_margins_gained(found["margins"]))
+        console.print(_margins_gained(found.margins))
 
 
 _METHODS = {
@@ -152,7 +157,7 @@ def _p_words(p_value: float) -> str:
     return f"= {p_value:.3g}" if p_value > 0.0 else "below 1e-300"
 
 
-def _margins_gained(margins: dict[str, Any]) -> Table:
+def _margins_gained(margins: Mapping[str, MarginGain]) -> Table:
     table = Table(
         box=None, pad_edge=False, title="Margin of the second less that of the first",
         title_justify="left",
@@ -161,10 +166,10 @@ def _margins_gained(margins: dict[str, Any]) -> Table:
     for title in ("mean", "least", "50 %", "greatest", "gained in"):
         table.add_column(title, justify="right", no_wrap=True)
     for kind, one in margins.items():
-        numbers = [one["mean"], one["min"], one["quantiles"]["0.5"], one["max"]]
+        numbers = [one.mean, one.min, one.quantiles["0.5"], one.max]
         table.add_row(
-            f"{kind}, {one['unit']}",
+            f"{kind}, {one.unit}",
             *(fixed(number, 4) for number in numbers),
-            percent(one["gained"] / one["count"]),
+            percent(one.gained / one.count),
         )
     return table

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from gridproof.federation.campaigns.storms import LAST_PHASE, StormDraw, StormRun, run_storms
@@ -18,12 +19,12 @@ from gridproof.federation.cli.options import (
 )
 from gridproof.federation.cli.options import print_json as print_object
 from gridproof.federation.files import json_text, write_whole
+from gridproof.federation.reports.storm_report import StormReport
 from gridproof.federation.reports.storm_summary import restored_shares, storm_summary
 from gridproof.federation.studies.study import load_study
 from gridproof.federation.wording import decimals, served_words
 from gridproof.scenarios.damage import StormDamage
 from gridproof.scenarios.errors import ConfigError
-from gridproof.scenarios.restoration import PHASE_NAMES
 from rich.table import Table
 
 __all__ = ["storm"]
@@ -70,15 +71,15 @@ def storm(  # noqa: PLR0917  (typer reads a command's options from its parameter
     with keeping(root):
         made = run_storms(run, root, draws, tell=tell)
     found = storm_summary(run, made)
-    figures = []
-    if found["planned"]:
+    figures: tuple[str, ...] = ()
+    if found.planned:
         title = "independent" if sigma == 0.0 else f"gusts of {reach:g} km"
         from gridproof.federation.reports.families.restoration_figures import figure_storms  # noqa: PLC0415  (matplotlib)
 
         files = figure_storms({title: restored_shares(made)}, root / "restored")
-        figures = [path.name for path in files]
-    document = {**found, "figures": figures}
-    write_whole(root / "summary.json", json_text(document))
+        figures = tuple(path.name for path in files)
+    document = replace(found, figures=figures)
+    write_whole(root / "summary.json", json_text(document.to_json()))
     if as_json:
         print_object(document)
         return
@@ -96,21 +97,20 @@ def draw_words(one: StormDraw, draws: int) -> str:
     return f"{head}{decimals(100.0 * one.supplied_share[LAST_PHASE], 2)} % supplied{gap}{faults}"
 
 
-def _table(found: dict[str, Any]) -> Table:
-    percent = f"{100.0 * found['confidence']:g} %"
+def _table(found: StormReport) -> Table:
+    percent = f"{100.0 * found.confidence:g} %"
     table = Table(
         box=None, pad_edge=False, title_justify="left",
-        title=f"Load supplied over {found['planned']} storms, % (with {percent} intervals)",
+        title=f"Load supplied over {found.planned} storms, % (with {percent} intervals)",
     )  # fmt: skip
     table.add_column("phase")
     for name in ("mean", "5 % quantile", "median", "95 % quantile"):
         table.add_column(name, justify="right")
-    for name in PHASE_NAMES if found["supplied_share"] else ():
-        one = found["supplied_share"][name]
-        cells = [decimals(100.0 * one["mean"], 2)]
+    for name, one in (found.supplied_share or {}).items():
+        cells = [decimals(100.0 * one.mean, 2)]
         for level in ("0.05", "0.5", "0.95"):
-            low, high = one["quantiles"][level]["interval"]
-            value = one["quantiles"][level]["value"]
+            low, high = one.quantiles[level].interval
+            value = one.quantiles[level].value
             cells.append(
                 f"{decimals(100 * value, 2)} ({decimals(100 * low, 2)}–{decimals(100 * high, 2)})"
             )
@@ -118,17 +118,18 @@ def _table(found: dict[str, Any]) -> Table:
     return table
 
 
-def _words(found: dict[str, Any]) -> str:
-    ac, low, high = found["ac"], *(100.0 * v for v in found["ac"]["interval"])
-    share = "–" if ac["share"] is None else f"{decimals(100.0 * ac['share'], 2)} %"
-    failures = found["failures"]
+def _words(found: StormReport) -> str:
+    ac = found.ac
+    low, high = (100.0 * v for v in ac.interval)
+    share = "–" if ac.share is None else f"{decimals(100.0 * ac.share, 2)} %"
+    failures = found.failures
     return (
-        f"failures a storm: {decimals(failures['mean'], 2)} on average, {failures['min']} to "
-        f"{failures['max']}\n"
-        f"plans: {found['planned']} of {found['draws']}, {found['optimal']} proven optimal\n"
-        f"audit faults: {found['audit']['faults']}\n"
-        f"AC after reconfiguration: {share} of storms feasible at all {ac['loads_per_draw']} "
-        f"loads ({decimals(low, 2)}–{decimals(high, 2)}); {ac['draws_erred']} erred; of the load "
-        f"{served_words(ac['supplied_share_mean'])} on average, nothing in "
-        f"{ac['draws_serving_nothing']} of them"
+        f"failures a storm: {decimals(failures.mean, 2)} on average, {failures.min} to "
+        f"{failures.max}\n"
+        f"plans: {found.planned} of {found.draws}, {found.optimal} proven optimal\n"
+        f"audit faults: {found.audit.faults}\n"
+        f"AC after reconfiguration: {share} of storms feasible at all {ac.loads_per_draw} "
+        f"loads ({decimals(low, 2)}–{decimals(high, 2)}); {ac.draws_erred} erred; of the load "
+        f"{served_words(ac.supplied_share_mean)} on average, nothing in "
+        f"{ac.draws_serving_nothing} of them"
     )

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from gridproof.federation.campaigns.steps import step_stores
 from gridproof.federation.files import write_whole
 from gridproof.federation.proof_words import proof_facts
+from gridproof.federation.records.campaign_report import CampaignReport
 from gridproof.federation.records.keeper import stored_plan
+from gridproof.federation.records.report import JointReport, StepsReport
 from gridproof.federation.records.store import CampaignStore, step_root
 from gridproof.federation.records.summary import about_plan
 from gridproof.federation.reports.campaign_page import write_report
 from gridproof.federation.reports.campaign_words import (
-    interval_kind,
     interval_words,
-    served_share,
     why_stopped,
 )
 from gridproof.federation.reports.data import Readout
 from gridproof.federation.reports.families.views import view_of
-from gridproof.federation.reports.page import PAGE, Section, render_page
+from gridproof.federation.reports.page import PAGE, Headline, Section, render_page
 from gridproof.federation.reports.plan_words import proof_notes
 from gridproof.federation.reports.sentences import environment_facts
 from gridproof.federation.reports.table import Table, csv_text, number, text
@@ -43,7 +42,7 @@ def write_steps_report(
     store: CampaignStore,
     scenario: Scenario,
     out: Path,
-    found: Mapping[str, Any],
+    found: StepsReport,
     readouts: Mapping[int, Readout] | None = None,
 ) -> Path:
     """Write the page over all steps, and into ``step-0/`` and so on each step's own.
@@ -76,7 +75,7 @@ def write_steps_report(
         )
     view = view_of(scenario)
     about = None if view is None else about_plan(plan, scenario)
-    tables = {"steps": _steps_table(found), "first-failed": _failed_table(found["joint"])}
+    tables = {"steps": _steps_table(found), "first-failed": _failed_table(found.joint)}
     own = {} if view is None or about is None else dict(view.tables(about))
     tables |= own
     links = _write_each(store, scenario, out, found, readouts or {})
@@ -113,11 +112,11 @@ def _write_each(
     store: CampaignStore,
     scenario: Scenario,
     out: Path,
-    found: Mapping[str, Any],
+    found: StepsReport,
     readouts: Mapping[int, Readout],
 ) -> tuple[tuple[str, str], ...]:
     """Write the page of every step that has a finished part; returns where they are."""
-    summaries, links = {one["step"]: one["campaign"] for one in found["steps"]}, []
+    summaries, links = {one.step: one.campaign for one in found.steps}, []
     for one in step_stores(store):
         if summaries[one.step]:
             folder = step_root(out, one.step)
@@ -126,68 +125,64 @@ def _write_each(
     return tuple(links)
 
 
-def _headline(
-    store: CampaignStore, plan: Plan, scenario: Scenario, found: Mapping[str, Any]
-) -> dict[str, Any]:
-    joint, study = found["joint"], store.study
-    share, (low, high) = joint["feasible_share"], joint["interval"]
+def _headline(store: CampaignStore, plan: Plan, scenario: Scenario, found: StepsReport) -> Headline:
+    joint, study = found.joint, store.study
+    share, (low, high) = joint.feasible_share, joint.interval
     asked = study["config"]["campaign"]["samples"]
     notes = []
-    stopping = joint["stopping"]
+    stopping = joint.stopping
     if stopping:
         told = why_stopped(stopping)
         notes.append(f"{told[0].upper()}{told[1:]}.")
-    if joint["realizations"] < asked and not (stopping and stopping["reason"]):
+    if joint.realizations < asked and not (stopping and stopping.reason):
         notes.append(
-            f"The study is not whole: {whole(joint['realizations'])} of {whole(asked)} "
+            f"The study is not whole: {whole(joint.realizations)} of {whole(asked)} "
             "realizations are done at every step."
         )
-    if joint["unjudged"]:
-        notes.append(
-            f"{whole(joint['unjudged'])} realizations erred at some step and are left out."
-        )
+    if joint.unjudged:
+        notes.append(f"{whole(joint.unjudged)} realizations erred at some step and are left out.")
     notes += proof_notes(proof_facts(plan, scenario))
-    return {
-        "title": study["config"].get("study", {}).get("title") or study["name"],
-        "share": "none judged" if share is None else percent(share),
-        "interval": f"{interval_words(joint)} {percent(low)} to {percent(high)}; "
-        f"{served_words(joint['served_share'])}"
-        + ("" if joint["served_share"] == 0.0 else " of the load, all steps together"),
-        "what": f"of {whole(joint['realizations'])} drawn realizations stay inside every limit at "
+    return Headline(
+        title=study["config"].get("study", {}).get("title") or study["name"],
+        share="none judged" if share is None else percent(share),
+        interval=f"{interval_words(joint)} {percent(low)} to {percent(high)}; "
+        f"{served_words(joint.served_share)}"
+        + ("" if joint.served_share == 0.0 else " of the load, all steps together"),
+        what=f"of {whole(joint.realizations)} drawn realizations stay inside every limit at "
         f"every one of {len(store.steps)} steps",
-        "notes": notes,
-    }
+        notes=tuple(notes),
+    )
 
 
-def _steps_table(found: Mapping[str, Any]) -> Table:
-    rows = []
-    for step in found["steps"]:
-        campaign = step["campaign"]
-        name = f"{step['step']} {step['name']}"
+def _steps_table(found: StepsReport) -> Table:
+    rows: list[tuple[object, ...]] = []
+    for step in found.steps:
+        campaign = step.campaign
+        name = f"{step.step} {step.name}"
         if campaign is None:
             rows.append((name, 0, None, None, None, None, None, "not tried yet"))
             continue
         rows.append(
             (
                 name,
-                campaign["samples"],
-                served_share(campaign),
-                campaign["feasible_share"],
-                *campaign["interval"],
-                campaign["outcomes"]["erred"],
+                campaign.samples,
+                campaign.served_share,
+                campaign.feasible_share,
+                *campaign.interval,
+                campaign.outcomes["erred"],
                 _worst(campaign),
             )
         )
     return Table(
         name="steps",
         caption="What became of the realizations at each step, with "
-        f"{interval_kind(found['joint'])} intervals; shares in %",
+        f"{found.joint.interval_kind} intervals; shares in %",
         columns=(
             text("step"),
             number("tried", whole),
             number("served", per_cent),
             number("feasible", per_cent),
-            number(f"{100 * found['joint']['confidence']:g} % from", per_cent),
+            number(f"{100 * found.joint.confidence:g} % from", per_cent),
             number("to", per_cent),
             number("erred", whole),
             text("least margin below zero"),
@@ -196,18 +191,17 @@ def _steps_table(found: Mapping[str, Any]) -> Table:
     )
 
 
-def _worst(campaign: Mapping[str, Any]) -> str:
+def _worst(campaign: CampaignReport) -> str:
     """Name the limit that is exceeded furthest, as a share of what it is measured in."""
-    beyond = [(one["margin"], kind, one) for kind, one in campaign["worst"].items()]
-    outside = [item for item in beyond if item[0] < 0.0]
+    outside = [one for one in campaign.worst.values() if one.margin < 0.0]
     if not outside:
         return ""
-    margin, kind, one = min(outside, key=lambda item: item[0])
-    return f"{kind} {fixed(margin, 4)} {one['unit']} at {one['element']}, #{one['index']}"
+    one = min(outside, key=lambda worst: worst.margin)
+    return f"{one.kind} {fixed(one.margin, 4)} {one.unit} at {one.element}, #{one.index}"
 
 
-def _failed_table(joint: Mapping[str, Any]) -> Table:
-    failed = {name: count for name, count in joint["first_failed"].items() if count}
+def _failed_table(joint: JointReport) -> Table:
+    failed = {name: count for name, count in joint.first_failed.items() if count}
     return Table(
         name="first-failed",
         caption="Realizations by the first step at which they are not feasible",

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from gridproof.federation.records.profile import slot_names
 from gridproof.federation.records.rows import MARGIN_UNITS
-from gridproof.federation.reports.campaign_words import interval_kind
 from gridproof.federation.reports.data import ReportData, breach_table
 from gridproof.federation.reports.table import Table, number, number_of, prose, text
 from gridproof.federation.reports.why_view import why_table
 from gridproof.federation.reports.worst import drawn_table, unsolved_table, worst_table
-from gridproof.federation.wording import MEANING, fixed, formers_of, percent, place_words, whole
+from gridproof.federation.wording import MEANING, fixed, percent, place_words, whole
 
 __all__ = ["all_tables"]
 
@@ -29,11 +28,11 @@ def all_tables(data: ReportData) -> dict[str, Table]:
 
 def _outcomes(data: ReportData) -> Table:
     verdicts = data.verdicts
-    confidence = f"{100 * verdicts['confidence']:g} %"
+    confidence = f"{100 * verdicts.confidence:g} %"
     return Table(
         name="outcomes",
-        caption=f"Outcomes of all {whole(verdicts['samples'])} realizations, with "
-        f"{interval_kind(verdicts)} intervals",
+        caption=f"Outcomes of all {whole(verdicts.samples)} realizations, with "
+        f"{verdicts.interval_kind} intervals",
         columns=(
             text("outcome"),
             number("count", whole),
@@ -46,23 +45,23 @@ def _outcomes(data: ReportData) -> Table:
             (
                 name.replace("_", " "),
                 count,
-                count / verdicts["samples"],
-                *verdicts["outcome_intervals"][name],
+                count / verdicts.samples,
+                *verdicts.outcome_intervals[name],
                 MEANING.get(name, ""),
             )
-            for name, count in verdicts["outcomes"].items()
+            for name, count in verdicts.outcomes.items()
         ),
     )
 
 
 def _kinds(data: ReportData) -> Table:
     rows = []
-    for kind, one in data.verdicts.get("violations", {}).items():
-        rows.append((kind, one["count"], one["share"], *one["interval"]))
+    for kind, one in data.verdicts.violations.items():
+        rows.append((kind, one.count, one.share, *one.interval))
     return Table(
         name="violations-by-kind",
         caption="Realizations that left each kind of limit, of those solved, with "
-        f"{interval_kind(data.verdicts)} intervals",
+        f"{data.verdicts.interval_kind} intervals",
         columns=(
             text("limit"),
             number("count", whole),
@@ -75,11 +74,11 @@ def _kinds(data: ReportData) -> Table:
 
 
 def _crossed(data: ReportData) -> Table | None:
-    crossed = data.verdicts.get("crossed")
+    crossed = data.verdicts.crossed
     if crossed is None:
         return None
-    a, b = crossed["both_feasible"], crossed["linear_only"]
-    c, d = crossed["ac_only"], crossed["neither"]
+    a, b = crossed.both_feasible, crossed.linear_only
+    c, d = crossed.ac_only, crossed.neither
     return Table(
         name="linear-against-ac",
         caption="Linear judge (rows) against AC judge (columns), realizations",
@@ -109,12 +108,12 @@ def _islands(data: ReportData) -> Table:
         ),
         rows=tuple(
             (
-                formers_of(one, data.plan_facts["ders"]),
-                ", ".join(one["blocks"]),
-                one["demand_kw"],
-                one["capacity_kw"],
+                data.plan_facts.formers_of(one),
+                ", ".join(one.blocks),
+                one.demand_kw,
+                one.capacity_kw,
             )
-            for one in data.plan_facts["islands"]
+            for one in data.plan_facts.islands
         ),
     )
 
@@ -136,16 +135,21 @@ def _ders(data: ReportData) -> Table:
         rows=tuple(
             (
                 name,
-                *(der[key] for key in ("bus", "block", "role", "p_kw", "capacity_kw", "q_kvar")),
-                der["source_v_pu"],
+                der.bus,
+                der.block,
+                der.role,
+                der.p_kw,
+                der.capacity_kw,
+                der.q_kvar,
+                der.source_v_pu,
             )
-            for name, der in data.plan_facts["ders"].items()
+            for name, der in data.plan_facts.ders.items()
         ),
     )
 
 
 def _dead(data: ReportData) -> Table | None:
-    found = data.plan_facts.get("why")
+    found = data.plan_facts.why
     return None if found is None else why_table(found)
 
 
@@ -154,27 +158,25 @@ def _switches(data: ReportData) -> Table:
         name="switches",
         caption="Switch states",
         columns=(text("switch"), text("state")),
-        rows=tuple(data.plan_facts["switches"].items()),
+        rows=tuple(data.plan_facts.switches.items()),
     )
 
 
 def _margins(data: ReportData) -> Table:
     verdicts = data.verdicts
-    levels = (
-        list(next(iter(verdicts["margins"].values()))["quantiles"]) if verdicts["margins"] else []
-    )
+    levels = list(next(iter(verdicts.margins.values())).quantiles) if verdicts.margins else []
     four = number_of(4)
     rows = []
-    for kind, one in verdicts["margins"].items():
-        worst = verdicts["worst"][kind]
+    for kind, one in verdicts.margins.items():
+        worst = verdicts.worst[kind]
         rows.append(
             (
-                f"{kind}, {MARGIN_UNITS[kind]}", one["min"], one["cvar"]["mean"],
-                *(one["quantiles"][level] for level in levels), one["max"],
-                place_words(worst["element"], worst["phase"]), worst["index"],
+                f"{kind}, {MARGIN_UNITS[kind]}", one.min, one.cvar.mean,
+                *(one.quantiles[level] for level in levels), one.max,
+                place_words(worst.element, worst.phase), worst.index,
             )
         )  # fmt: skip
-    tail = next(iter(verdicts["margins"].values()))["cvar"]["share"] if rows else 0.0
+    tail = next(iter(verdicts.margins.values())).cvar.share if rows else 0.0
     return Table(
         name="margins",
         caption="Worst margin of a realization to each kind of limit; below zero is outside",
@@ -234,9 +236,7 @@ def _breaches(data: ReportData) -> Table:
             number("realizations", whole),
             number("share", percent),
         ),
-        rows=tuple(
-            (row["element"], row["kind"], row["count"], row["share"]) for row in breach_table(data)
-        ),
+        rows=tuple((row.element, row.kind, row.count, row.share) for row in breach_table(data)),
         shown=15,
     )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from gridproof.federation.jsonable import read_as
+from gridproof.federation.records.plan_report import BlockAnswer
 from gridproof.federation.reports.table import Table, number, prose, text
 from gridproof.federation.reports.view_table import blank_table
 from gridproof.federation.wording import decimals
@@ -28,14 +30,15 @@ _MEANING = {
 }
 
 
-def why_summary(found: Sequence[DeadBlock]) -> list[dict[str, Any]]:
-    """One plain dictionary for each dead block, with its ``words``."""
-    return [
-        {**asdict(one), "standing": one.standing.value, "words": list(_words(one))} for one in found
-    ]
+def why_summary(found: Sequence[DeadBlock]) -> tuple[BlockAnswer, ...]:
+    """Say of each dead block what was found, and the same in words."""
+    return tuple(
+        read_as(BlockAnswer, {**asdict(one), "standing": one.standing.value, "words": _words(one)})
+        for one in found
+    )
 
 
-def why_view(found: Sequence[Mapping[str, Any]]) -> RenderableType:
+def why_view(found: Sequence[BlockAnswer]) -> RenderableType:
     """Set what stands against each dead block."""
     if not found:
         return Text("Every block is live: nothing stands against any")
@@ -43,25 +46,25 @@ def why_view(found: Sequence[Mapping[str, Any]]) -> RenderableType:
     table.add_column("block", no_wrap=True)
     table.add_column("kW", justify="right", no_wrap=True)
     table.add_column("what stands against serving it", overflow="fold")
-    steps = {one["step"] for one in found}
+    steps = {one.step for one in found}
     for one in found:
-        name = one["block"] if len(steps) == 1 else f"{one['step']}: {one['block']}"
-        said = Text(_MEANING[one["standing"]], style="bold")
-        for line in one["words"]:
+        name = one.block if len(steps) == 1 else f"{one.step}: {one.block}"
+        said = Text(_MEANING[one.standing], style="bold")
+        for line in one.words:
             said.append(f"\n{line}", style="not bold")
-        table.add_row(name, decimals(one["demand_kw"], 1), said)
+        table.add_row(name, decimals(one.demand_kw, 1), said)
     return Group(table, *(Text(line) for line in why_lines(found)))
 
 
-def why_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
+def why_lines(found: Sequence[BlockAnswer]) -> list[str]:
     """Say what must be known of the whole list."""
     lines = ["Each block is asked about alone: serving one may rule out another."]
-    if any(one["standing"] == "undecided" for one in found):
+    if any(one.standing == "undecided" for one in found):
         lines.append("Not decided: raise planner.time_limit_s.")
     return lines
 
 
-def why_table(found: Sequence[Mapping[str, Any]]) -> Table:
+def why_table(found: Sequence[BlockAnswer]) -> Table:
     """Set the same for the page, and for a CSV file."""
     return Table(
         name="dead-blocks",
@@ -75,11 +78,11 @@ def why_table(found: Sequence[Mapping[str, Any]]) -> Table:
         ),
         rows=tuple(
             (
-                one["block"],
-                str(one["step"]),
-                one["demand_kw"],
-                _MEANING[one["standing"]],
-                "; ".join(one["words"]),
+                one.block,
+                str(one.step),
+                one.demand_kw,
+                _MEANING[one.standing],
+                "; ".join(one.words),
             )
             for one in found
         ),
