@@ -13,8 +13,7 @@
 
 Part ``k`` holds realizations ``k · 2048 …``, at every step if several are tried, one group of rows
 after the other: its bounds, and every byte in it, depend on the configuration alone, not on
-batches, workers or restarts. A part is written under another name, flushed to the disk and
-renamed, so a part that is there is whole.
+batches, workers or restarts. A part that is there is whole: it is renamed once it is on the disk.
 """
 
 from __future__ import annotations

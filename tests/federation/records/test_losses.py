@@ -49,7 +49,7 @@ def test_kinds_count_once_for_every_limit_violated(batch):
     counts = KindCounts()
     for piece in pieces(with_kinds(table, [f"margin_{kind.value}" for kind in MarginKind])):
         counts.add(piece)
-    found = counts.shares(lambda k, n: list(clopper_pearson(k, n, 0.9)))
+    found = counts.shares(lambda k, n: clopper_pearson(k, n, 0.9))
     solved = np.isin(verdicts.outcome, [Outcome.FEASIBLE, Outcome.VIOLATED])
     for k, kind in enumerate(MarginKind):
         count = int((verdicts.margin[solved, k] < -1e-6).sum())
@@ -102,4 +102,4 @@ def test_parts_without_the_column_and_no_rows_say_nothing_of_redispatch(batch):
     tried.add(batch[0].drop_columns(["redispatch_usd"]))
     tried.add(batch[0].slice(0, 0))
     nothing = {"policy": "fixed", "count": 0, "mean_usd": None, "most_usd": None}
-    assert tried.figures() == nothing
+    assert tried.figures().to_json() == nothing
