@@ -246,7 +246,7 @@ class CampaignReport(Jsonable):
     crossed
         Of a campaign before both judges.
     seconds, samples_per_s
-        What it took.
+        What it took; two reports are equal that say the same of the plan, whatever it took.
     adversary, rare
         What else was asked of the campaign.
     """
@@ -274,7 +274,7 @@ class CampaignReport(Jsonable):
     worst: Mapping[str, WorstMargin]
     crossed: CrossedJudges | None = field(default=None, metadata=IF_KNOWN)
     margins: Mapping[str, MarginReport]
-    seconds: float
-    samples_per_s: float | None
+    seconds: float = field(compare=False)
+    samples_per_s: float | None = field(compare=False)
     adversary: AdversaryReport | None = field(default=None, metadata=IF_KNOWN)
     rare: RareReport | None = field(default=None, metadata=IF_KNOWN)

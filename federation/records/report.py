@@ -81,7 +81,7 @@ class StepReport(Jsonable):
 
     step: int
     name: str
-    directory: str
+    directory: str = field(compare=False)
     campaign: CampaignReport | None
 
     @property
