@@ -16,12 +16,12 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.campaigns.steps import steps_summary
+from gridproof.federation.records.campaign_report import CampaignReport
 from gridproof.federation.records.parts import CHUNK_ROWS
 from gridproof.federation.records.profile import Profile
 from gridproof.federation.records.profile_store import encode_profile, keep_profiles, read_profile
@@ -150,9 +150,9 @@ def pages_cost() -> str:
         store = run_campaign(study, Path(folder) / "c", mode="local").store
         readouts: dict[int, Readout] = {}
 
-        def summarize(one: CampaignStore) -> dict[str, Any]:
+        def summarize(one: CampaignStore) -> CampaignReport:
             readouts[one.step] = read_out(one, study.scenario)
-            return readouts[one.step].reading.summary
+            return readouts[one.step].reading.report
 
         spent = []
         for attempt in range(2):  # the first draws in what is imported late

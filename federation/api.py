@@ -202,7 +202,7 @@ def report(out: str | Path) -> Run:
         raise StoreError(f"{out} holds no plan yet; run its campaign first")
     figures = steps_summary(store) if store.steps else campaign_summary(store)
     seed = int(store.study["config"]["campaign"]["seed"])
-    told = Report.of(figures, study=str(store.study["name"]), seed=seed)
+    told = Report(study=str(store.study["name"]), seed=seed, figures=figures)
     return Run(plan=tried, report=told, out=Path(out))
 
 

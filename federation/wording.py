@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ __all__ = [
     "MEANING",
     "decimals",
     "fixed",
-    "formers_of",
     "per_cent",
     "percent",
     "place_words",
@@ -82,17 +80,6 @@ def served_words(share: float | None) -> str:
     if share is None:
         return f"served {chr(0x2013)}"
     return "NOTHING is served" if share <= 0.0 else f"served {per_cent(share)} %"
-
-
-def formers_of(island: Mapping[str, Any], ders: Mapping[str, Any]) -> str:
-    """Name who forms an island, in the facts of a plan; a substation is called one."""
-    return (
-        ", ".join(
-            f"{name} (substation)" if ders[name]["role"] == "substation" else name
-            for name in island["grid_forming"]
-        )
-        or "none"
-    )
 
 
 def per_cent(share: Any) -> str:

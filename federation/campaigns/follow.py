@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from gridproof.federation.records.begun import begun_chunks, read_begun
 from gridproof.federation.records.keeper import Tally
-from gridproof.federation.records.losses import UnservedEnergy, served_share
+from gridproof.federation.records.losses import UnservedEnergy
 from gridproof.federation.records.rows import counted, joint_outcome, outcome_codes
 from gridproof.federation.records.stopping import Stopper
 from gridproof.federation.records.store import CampaignStore
@@ -67,7 +67,7 @@ class Follower:
             counts=MappingProxyType(counts),
             seconds=0.0 if self._started_s is None else time.monotonic() - self._started_s,
             looked=self._stopper.looked,
-            served=served_share(self._energy.figures()),
+            served=self._energy.figures().served_share,
         )
 
     def _counted(self) -> dict[Outcome, int]:

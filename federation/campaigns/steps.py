@@ -8,11 +8,12 @@ one at every step, so steps are joined index by index.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
+from gridproof.federation.records.campaign_report import CampaignReport
 from gridproof.federation.records.intervals import Intervals
-from gridproof.federation.records.losses import UnservedEnergy, served_share
+from gridproof.federation.records.losses import UnservedEnergy
+from gridproof.federation.records.report import JointReport, StepReport, StepsReport
 from gridproof.federation.records.rows import outcome_codes
 from gridproof.federation.records.stopping import counted_chunks
 from gridproof.federation.records.store import CampaignStore, step_root
@@ -39,8 +40,8 @@ def step_stores(store: CampaignStore) -> tuple[CampaignStore, ...]:
 
 def steps_summary(
     store: CampaignStore,
-    summarize: Callable[[CampaignStore], dict[str, Any]] = campaign_summary,
-) -> dict[str, Any]:
+    summarize: Callable[[CampaignStore], CampaignReport] = campaign_summary,
+) -> StepsReport:
     """Say what became of the realizations at each step, and at all of them together.
 
     Parameters
@@ -48,13 +49,7 @@ def steps_summary(
     store
         The study's directory.
     summarize
-        Makes the summary of one step's campaign.
-
-    Returns
-    -------
-    dict
-        ``steps``: number, name, directory and `campaign_summary` (None before the first part)
-        of each step; ``joint``: `joint_summary`.
+        Says what became of one step's campaign.
 
     Raises
     ------
@@ -62,21 +57,21 @@ def steps_summary(
         If a part is torn or foreign.
     """
     stores = {one.step: one for one in step_stores(store)}
-    steps = [
-        {
-            "step": step,
-            "name": name,
-            "directory": str(store.root if store.stepped else step_root(store.root, step)),
-            "campaign": summarize(stores[step])
+    steps = tuple(
+        StepReport(
+            step=step,
+            name=name,
+            directory=str(store.root if store.stepped else step_root(store.root, step)),
+            campaign=summarize(stores[step])
             if step in stores and counted_chunks(stores[step])[0]
             else None,
-        }
+        )
         for step, name in enumerate(store.steps)
-    ]
-    return {"steps": steps, "joint": joint_summary(store)}
+    )
+    return StepsReport(steps=steps, joint=joint_summary(store))
 
 
-def joint_summary(store: CampaignStore) -> dict[str, Any]:
+def joint_summary(store: CampaignStore) -> JointReport:
     """Share of realizations that are feasible at every step, paired by index.
 
     A realization that erred at any step says nothing and is left out; one that is stale at a step
@@ -109,17 +104,19 @@ def joint_summary(store: CampaignStore) -> dict[str, Any]:
         first_failed += np.bincount(where, minlength=len(store.steps))
     judged = realizations - unjudged
     intervals = intervals.seen(np.concatenate(held))
-    return {
-        "realizations": realizations,
-        "unjudged": unjudged,
-        "feasible": feasible,
-        "feasible_share": feasible / judged if judged else None,
-        "served_share": _served(stores, chunks),
-        "interval": list(intervals.share(feasible, judged)),
-        **intervals.words(),
-        "stopping": counted_chunks(store)[1] if store.stepped else None,
-        "first_failed": dict(zip(store.steps, first_failed.tolist(), strict=True)),
-    }
+    return JointReport(
+        realizations=realizations,
+        unjudged=unjudged,
+        feasible=feasible,
+        feasible_share=feasible / judged if judged else None,
+        served_share=_served(stores, chunks),
+        interval=intervals.share(feasible, judged),
+        interval_kind=intervals.kind,
+        confidence=intervals.confidence,
+        widening=intervals.told_widening,
+        stopping=counted_chunks(store)[1] if store.stepped else None,
+        first_failed=dict(zip(store.steps, first_failed.tolist(), strict=True)),
+    )
 
 
 def _served(stores: Sequence[CampaignStore], chunks: Sequence[int]) -> float | None:
@@ -128,7 +125,7 @@ def _served(stores: Sequence[CampaignStore], chunks: Sequence[int]) -> float | N
     for one in stores:
         for table in one.tables(["outcome", "load_kw", "served_kw"], chunks):
             energy.add(table)
-    return served_share(energy.figures())
+    return energy.figures().served_share
 
 
 def _outcomes(store: CampaignStore, chunk: int) -> IntArray:

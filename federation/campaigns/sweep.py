@@ -17,7 +17,7 @@ from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.config.study_file import dotted, split_entry
 from gridproof.federation.files import folder_name, json_text, write_whole
 from gridproof.federation.records.intervals import Intervals, feasible_of_judged, outcomes_in_order
-from gridproof.federation.records.losses import UnservedEnergy, served_share
+from gridproof.federation.records.losses import UnservedEnergy
 from gridproof.federation.records.stopping import counted_chunks
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import Study, load_study
@@ -247,7 +247,7 @@ def _served(store: CampaignStore, chunks: Sequence[int]) -> float | None:
     energy = UnservedEnergy(hours=1.0)
     for table in store.tables(["outcome", "load_kw", "served_kw"], chunks):
         energy.add(table)
-    return served_share(energy.figures())
+    return energy.figures().served_share
 
 
 def _mean_age_s(store: CampaignStore, chunks: Sequence[int]) -> float:

@@ -83,7 +83,7 @@ def hardening(  # noqa: PLR0917  (typer reads a command's options from its param
             watch=lambda: watching_campaign(quiet=quiet),
         )
     summary = harden_summary(done, study, root)
-    write_result(root / "hardening.json", json_text(summary))
+    write_result(root / "hardening.json", json_text(summary.to_json()))
     write_result(root / "hardening.md", harden_markdown(summary))
     if done.plan is not None:
         write_result(root / "plan.json", plan_to_json(done.plan) + "\n")

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 from gridproof.federation.files import unsigned_zeros
+from gridproof.federation.jsonable import Jsonable, json_value
+from gridproof.federation.records.plan_report import BlockAnswer
 from gridproof.federation.studies.shipped import list_studies
 from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.scenarios.errors import ConfigError, PlanError, StoreError
@@ -100,9 +102,9 @@ def keeping(root: Path) -> Iterator[None]:
         raise
 
 
-def print_json(value: Mapping[str, Any]) -> None:
+def print_json(value: Jsonable | Mapping[str, Any]) -> None:
     """Print the one JSON object of a command."""
-    typer.echo(json.dumps(unsigned_zeros(value), indent=2, allow_nan=False))
+    typer.echo(json.dumps(unsigned_zeros(json_value(value)), indent=2, allow_nan=False))
 
 
 def refuse_why(name: str, family: str) -> None:
@@ -122,7 +124,7 @@ def refuse_why(name: str, family: str) -> None:
 
 def ask_why(
     plan: Plan, scenario: Scenario, asked: Mapping[str, Any], *, quiet: bool
-) -> list[dict[str, Any]]:
+) -> tuple[BlockAnswer, ...]:
     """Say of every dead block of a plan what stands against serving it.
 
     ``asked`` are the options the planner was given.

@@ -203,7 +203,7 @@ def _caption(row: PlanRow) -> str:
     printed = row.rows.printed.get("served_kw")
     beside = "" if printed is None else f"; printed: {decimals(printed[row.position], 0)} kW"
     return (
-        f"±{row.level_percent:g} %: {decimals(row.summary['served_kw'], 0)} of "
-        f"{decimals(row.summary['demand_kw'], 0)} kW served{beside}. Live blocks green, "
+        f"±{row.level_percent:g} %: {decimals(row.summary.served_kw, 0)} of "
+        f"{decimals(row.summary.demand_kw, 0)} kW served{beside}. Live blocks green, "
         "dead ones red and dashed, closed switches and grid-forming DERs blue."
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from gridproof.federation.adapters.plan_files import read_plan
@@ -22,6 +23,7 @@ from gridproof.federation.cli.options import (
 )
 from gridproof.federation.files import write_result
 from gridproof.federation.proof_words import proof_facts, scope_words
+from gridproof.federation.records.plan_report import CornerRedispatch, PlanReport
 from gridproof.federation.records.summary import about_plan
 from gridproof.federation.reports.terminal import plan_view, print_views, run_summary
 from gridproof.federation.studies.shipped import list_studies
@@ -72,9 +74,12 @@ def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters
     planner = make_planner(loaded.config.planner.family, loaded.config.planner.options)
     with watching_plan(quiet=quiet) as progress:
         made = planner.plan(loaded.scenario, progress=progress)
-    summary = about_plan(made, loaded.scenario) | _tried_redispatch(loaded, made)
-    if why:
-        summary["why"] = ask_why(made, loaded.scenario, loaded.config.planner.options, quiet=quiet)
+    summary = about_plan(made, loaded.scenario)
+    if isinstance(summary, PlanReport):
+        summary = replace(summary, redispatch_tried=_tried_redispatch(loaded, made))
+        if why:
+            asked = ask_why(made, loaded.scenario, loaded.config.planner.options, quiet=quiet)
+            summary = replace(summary, why=asked)
     if out is not None:
         write_result(out, plan_to_json(made) + "\n")
         note(f"plan written to {out}; audit it with: gridproof check {out} {study}")
@@ -84,16 +89,16 @@ def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters
         print_views(stdout(), plan_view(summary))
 
 
-def _tried_redispatch(study: Study, made: Plan) -> dict[str, Any]:
+def _tried_redispatch(study: Study, made: Plan) -> CornerRedispatch | None:
     """Say what the study's recourse costs at corners, where it can be told without physics."""
     policy = study.config.campaign.recourse
     whole = study.config.planner.options.get("budget") is None
     if not (made.proof.robust and whole and policy == "linear"):
-        return {}
+        return None
     found = corner_redispatch_usd(made, study.scenario, policy)
     if found is None:
-        return {}
-    return {"redispatch_tried": {"policy": policy, "most_usd": found[0], "corners": found[1]}}
+        return None
+    return CornerRedispatch(policy=policy, most_usd=found[0], corners=found[1])
 
 
 def check(
@@ -109,16 +114,16 @@ def check(
     made = read_plan(plan_file, scenario)
     faults = audit(made, scenario)
     facts = proof_facts(made, scenario)
-    same = facts["made_for_this_study"]
+    same = facts.made_for_this_study
     if as_json:
         print_json(
             {
                 "plan": str(plan_file),
                 "study": scenario.name,
                 "made_for_this_study": same,
-                "proof_holds": facts["proof_holds"],
-                "differences": facts["differences"],
-                "remark": facts["remark"],
+                "proof_holds": facts.proof_holds,
+                "differences": facts.differences,
+                "remark": facts.remark,
                 "passed": not faults,
                 "faults": list(faults),
             }

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from gridproof.federation.adapters.plan_files import read_plan, refuse_faulty
@@ -16,10 +15,11 @@ from gridproof.federation.cli.options import (
     stdout,
 )
 from gridproof.federation.inquiries.probe import Target, ask_adversary, ask_rare
+from gridproof.federation.records.probe_report import AdversaryReport, RareReport
 from gridproof.federation.reports.answer_tables import level_table, worst_margin_table
 from gridproof.federation.studies.study import load_study
 from gridproof.federation.tables.terminal import TableView, facts_view
-from gridproof.federation.wording import decimals
+from gridproof.federation.wording import decimals, fixed
 from gridproof.optimizer.planner import make_planner
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -85,10 +85,10 @@ def _target(given: str, overrides: list[str] | None, plan_file: Path | None) -> 
     return Target(study=study, plan=plan)
 
 
-def _worst_view(answer: Mapping[str, Any]) -> RenderableType:
-    least, drawn = answer["least_margin"], answer["monte_carlo"]
+def _worst_view(answer: AdversaryReport) -> RenderableType:
+    least, drawn = answer.least_margin, answer.monte_carlo
     facts = [
-        ("outcome", str(answer["outcome"]).replace("_", " ")),
+        ("outcome", str(answer.outcome).replace("_", " ")),
         ("least margin", _scaled(least)),
         *(
             []
@@ -96,49 +96,48 @@ def _worst_view(answer: Mapping[str, Any]) -> RenderableType:
             else [
                 (
                     "Monte Carlo",
-                    f"{_scaled(drawn['least_margin'])}, #{drawn['index']} of "
-                    f"{drawn['realizations']}",
+                    f"{_scaled(drawn.least_margin)}, #{drawn.index} of {drawn.realizations}",
                 )
             ]
         ),
-        ("where", "a corner of the set" if answer["at_corner"] else "inside the set"),
+        ("where", "a corner of the set" if answer.at_corner else "inside the set"),
         (
             "loads",
             ", ".join(
-                f"{name} {decimals(zeta, 3, sign=True)}" for name, zeta in answer["zeta"].items()
+                f"{name} {decimals(zeta, 3, sign=True)}" for name, zeta in answer.zeta.items()
             ),
         ),
         (
             "searched",
-            f"{answer['evaluations']} realizations in {answer['judge']}, "
-            f"{answer['linear_evaluations']} in the linear model",
+            f"{answer.evaluations} realizations in {answer.judge}, "
+            f"{answer.linear_evaluations} in the linear model",
         ),
     ]
     parts: list[RenderableType] = [
         Text("Worst realization found", style="bold underline"),
         facts_view(facts),
     ]
-    if answer["margins"]:
+    if answer.margins:
         parts += [Text(), TableView(worst_margin_table(answer))]
     return Group(*parts)
 
 
-def _rare_view(answer: Mapping[str, Any]) -> RenderableType:
-    if answer["reached"]:
+def _rare_view(answer: RareReport) -> RenderableType:
+    if answer.probability is not None:
         headline = (
-            f"probability of failure {answer['probability']:.3g}  (coefficient of variation "
-            f"{decimals(answer['cov'], 2)}, at most {decimals(answer['cov_upper'], 2)})"
+            f"probability of failure {answer.probability:.3g}  (coefficient of variation "
+            f"{fixed(answer.cov, 2)}, at most {fixed(answer.cov_upper, 2)})"
         )
     else:
-        headline = f"no failure reached: rarer than about {answer['below']:.1g}"
+        headline = f"no failure reached: rarer than about {answer.below:.1g}"
     return Group(
         Text("Rare failures", style="bold underline"),
         Text(headline),
         Text(
-            f"{answer['evaluations']} realizations in {answer['judge']}, law {answer['sampler']}, "
-            f"recourse {answer['recourse']}"
+            f"{answer.evaluations} realizations in {answer.judge}, law {answer.sampler}, "
+            f"recourse {answer.recourse}"
         ),
-        *(Text(f"not covered: {line}") for line in answer["not_covered"]),
+        *(Text(f"not covered: {line}") for line in answer.not_covered or ()),
         Text(),
         TableView(level_table(answer)),
     )

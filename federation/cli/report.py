@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from gridproof.federation.campaigns.progress import summing_up
 from gridproof.federation.campaigns.steps import steps_summary
 from gridproof.federation.cli.options import AsJson, Why, note, print_json, refuse_why, stdout
 from gridproof.federation.cli.show import keep_why, show
+from gridproof.federation.records.campaign_report import CampaignReport
 from gridproof.federation.records.reading import read_campaign
+from gridproof.federation.records.report import StepsReport
 from gridproof.federation.records.scenario_store import SCENARIO, stored_scenario
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.reports.compare import compare_campaigns
 from gridproof.federation.reports.compare_steps import compare_steps
+from gridproof.federation.reports.comparison import Comparison
 from gridproof.federation.reports.comparison_tables import gained_table, paired_table
 from gridproof.federation.reports.data import Readout, read_out
 from gridproof.federation.tables.terminal import TableView
@@ -48,11 +51,11 @@ def report(
     readouts: dict[int, Readout] = {}
     with summing_up() as tell:
 
-        def summarize(one: CampaignStore) -> dict[str, Any]:
+        def summarize(one: CampaignStore) -> CampaignReport:
             if scenario is None:
-                return read_campaign(one, tell=tell).summary
+                return read_campaign(one, tell=tell).report
             readouts[one.step] = read_out(one, scenario, tell)
-            return readouts[one.step].reading.summary
+            return readouts[one.step].reading.report
 
         verdicts = steps_summary(store, summarize) if store.steps else summarize(store)
     if why and scenario is not None:
@@ -71,7 +74,7 @@ def report(
         from gridproof.federation.reports.steps_page import write_steps_report  # noqa: PLC0415
 
         folder = out or directory / "report"
-        if store.steps:
+        if isinstance(verdicts, StepsReport):
             page = write_steps_report(store, scenario, folder, verdicts, readouts)
         else:
             page = write_report(store, scenario, folder, readouts[store.step])
@@ -95,44 +98,45 @@ def compare(
     if as_json:
         print_json(found)
         return
-    if not stepped:
+    if isinstance(found, Comparison):
         _show_comparison(found)
         return
-    for one in found["steps"]:
-        stdout().print(f"Step {one['step']} {one['name']}", style="bold underline")
-        _show_comparison(one)
+    for one in found.steps:
+        stdout().print(f"Step {one.step} {one.name}", style="bold underline")
+        _show_comparison(one.comparison)
         stdout().print()
     stdout().print("All steps together", style="bold underline")
-    _show_comparison(found["joint"])
+    _show_comparison(found.joint)
 
 
-def _show_comparison(found: dict[str, Any]) -> None:
-    console, difference, crossed = stdout(), found["difference"], found["crossed"]
-    per, kind = f"{100 * found['confidence']:g} %", found["interval_kind"]
-    console.print(f"{whole(found['realizations'])} realizations that both campaigns have")
-    if found["unjudged"]:
-        console.print(f"{whole(found['unjudged'])} of them erred in either, left out")
-    for name in ("first", "second"):
-        about, share = found[name], found["shares"][name == "second"]
-        low, high = share["interval"]
+def _show_comparison(found: Comparison) -> None:
+    console, difference, crossed = stdout(), found.difference, found.crossed
+    per, kind = f"{100 * found.confidence:g} %", found.interval_kind
+    console.print(f"{whole(found.realizations)} realizations that both campaigns have")
+    if found.unjudged:
+        console.print(f"{whole(found.unjudged)} of them erred in either, left out")
+    for name, about, share in zip(
+        ("first", "second"), (found.first, found.second), found.shares, strict=True
+    ):
+        low, high = share.interval
         console.print(
-            f"{name:<7} {percent(share['value'])} feasible ({per} {kind} interval {percent(low)} "
-            f"to {percent(high)}), {served_words(share['served'])}: {about['directory']}, "
-            f"recourse {about['recourse']}, "
-            f"judge {about['judge']}",
+            f"{name:<7} {percent(share.value)} feasible ({per} {kind} interval {percent(low)} "
+            f"to {percent(high)}), {served_words(share.served)}: {about.directory}, "
+            f"recourse {about.recourse}, "
+            f"judge {about.judge}",
             markup=False,
         )
-    if difference["value"] is not None:
-        low, high = (fixed(100 * one, 3) for one in difference["interval"])
+    if difference.value is not None:
+        least, most = (fixed(100 * one, 3) for one in difference.interval)
         console.print(
-            f"\nSecond less first: {fixed(100 * difference['value'], 3)} percentage points "
-            f"({per} interval {low} to {high}, {_METHODS[kind]} p "
-            f"{_p_words(difference['p_value'])}\n"
+            f"\nSecond less first: {fixed(100 * difference.value, 3)} percentage points "
+            f"({per} interval {least} to {most}, {_METHODS[kind]} p "
+            f"{_p_words(difference.p_value)}\n"
         )
     console.print(TableView(paired_table(crossed)))
-    if found.get("margins"):
+    if found.margins:
         console.print()
-        console.print(TableView(gained_table(found["margins"])))
+        console.print(TableView(gained_table(found.margins)))
 
 
 _METHODS = {

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 from gridproof.federation.campaigns.progress import summing_up
 from gridproof.federation.campaigns.steps import step_stores, steps_summary
 from gridproof.federation.cli.options import ask_why, print_json, stdout
 from gridproof.federation.files import json_text
+from gridproof.federation.jsonable import json_value
 from gridproof.federation.records.answers import WHY, kept_why
+from gridproof.federation.records.campaign_report import CampaignReport
 from gridproof.federation.records.keeper import stored_plan
+from gridproof.federation.records.plan_report import PlanReport
 from gridproof.federation.records.reading import read_campaign
+from gridproof.federation.records.report import StepsReport
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.records.summary import about_plan
 from gridproof.federation.reports.families.restoration_tables import steps_view
@@ -28,10 +31,10 @@ def keep_why(store: CampaignStore, scenario: Scenario) -> None:
     asked.pop("family")
     if plan is not None and kept_why(store, plan) is None:
         digest, blocks = plan_digest(plan), ask_why(plan, scenario, asked, quiet=True)
-        store.write(WHY, json_text({"plan": digest, "blocks": blocks}))
+        store.write(WHY, json_text(json_value({"plan": digest, "blocks": blocks})))
         for one in step_stores(store) if store.steps and not store.stepped else ():
-            own = [block for block in blocks if block["step"] == one.step]
-            one.write(WHY, json_text({"plan": digest, "blocks": own}))
+            own = [block for block in blocks if block.step == one.step]
+            one.write(WHY, json_text(json_value({"plan": digest, "blocks": own})))
 
 
 def show(
@@ -39,7 +42,7 @@ def show(
     scenario: Scenario | None,
     *,
     as_json: bool,
-    verdicts: Mapping[str, Any] | None = None,
+    verdicts: CampaignReport | StepsReport | None = None,
     quiet: bool = False,
 ) -> bool:
     """Print a campaign's plan and verdicts as tables or as one JSON object.
@@ -55,14 +58,13 @@ def show(
     about = None
     if plan is not None and scenario is not None:
         about = about_plan(plan, scenario, store.step)
-        known = kept_why(store, plan)
-        if known is not None:
-            about["why"] = known
+        if isinstance(about, PlanReport):
+            about = replace(about, why=kept_why(store, plan))
     if verdicts is None:
         with summing_up(quiet=quiet) as tell:
 
-            def summarize(one: CampaignStore) -> dict[str, Any]:
-                return read_campaign(one, tell=tell).summary
+            def summarize(one: CampaignStore) -> CampaignReport:
+                return read_campaign(one, tell=tell).report
 
             verdicts = steps_summary(store, summarize) if store.steps else summarize(store)
     if as_json:
@@ -71,12 +73,12 @@ def show(
         print_json(run_summary(str(store.study["name"]), seed, about, verdicts, version))
         return any_erred(verdicts)
     views = [plan_view(about)] if about is not None else []
-    said = steps_view(verdicts) if "steps" in verdicts else verdict_view(verdicts)
+    said = steps_view(verdicts) if isinstance(verdicts, StepsReport) else verdict_view(verdicts)
     print_views(stdout(), *views, said)
     return any_erred(verdicts)
 
 
-def any_erred(verdicts: Mapping[str, Any]) -> bool:
+def any_erred(verdicts: CampaignReport | StepsReport) -> bool:
     """Whether any realization of a campaign, or of the campaign of any step, erred."""
-    tried = [one["campaign"] for one in verdicts["steps"]] if "steps" in verdicts else [verdicts]
-    return any(one["outcomes"]["erred"] > 0 for one in tried if one is not None)
+    tried = verdicts.tried if isinstance(verdicts, StepsReport) else (verdicts,)
+    return any(one.outcomes["erred"] > 0 for one in tried)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from gridproof.federation.campaigns.storms import LAST_PHASE, StormDraw, StormRun, run_storms
@@ -18,6 +19,7 @@ from gridproof.federation.cli.options import (
 )
 from gridproof.federation.cli.options import print_json as print_object
 from gridproof.federation.files import json_text, write_whole
+from gridproof.federation.reports.storm_report import StormReport
 from gridproof.federation.reports.storm_summary import restored_shares, storm_summary, storm_table
 from gridproof.federation.studies.study import load_study
 from gridproof.federation.tables.terminal import TableView
@@ -69,15 +71,15 @@ def storm(  # noqa: PLR0917  (typer reads a command's options from its parameter
     with keeping(root):
         made = run_storms(run, root, draws, tell=tell)
     found = storm_summary(run, made)
-    figures = []
-    if found["planned"]:
+    figures: tuple[str, ...] = ()
+    if found.planned:
         title = "independent" if sigma == 0.0 else f"gusts of {reach:g} km"
         from gridproof.federation.reports.families.restoration_figures import figure_storms  # noqa: PLC0415  (matplotlib)
 
         files = figure_storms({title: restored_shares(made)}, root / "restored")
-        figures = [path.name for path in files]
-    document = {**found, "figures": figures}
-    write_whole(root / "summary.json", json_text(document))
+        figures = tuple(path.name for path in files)
+    document = replace(found, figures=figures)
+    write_whole(root / "summary.json", json_text(document.to_json()))
     if as_json:
         print_object(document)
         return
@@ -95,17 +97,17 @@ def draw_words(one: StormDraw, draws: int) -> str:
     return f"{head}{decimals(100.0 * one.supplied_share[LAST_PHASE], 2)} % supplied{gap}{faults}"
 
 
-def _words(found: dict[str, Any]) -> str:
-    ac, low, high = found["ac"], *(100.0 * v for v in found["ac"]["interval"])
-    share = "–" if ac["share"] is None else f"{decimals(100.0 * ac['share'], 2)} %"
-    failures = found["failures"]
+def _words(found: StormReport) -> str:
+    ac, low, high = found.ac, *(100.0 * v for v in found.ac.interval)
+    share = "–" if ac.share is None else f"{decimals(100.0 * ac.share, 2)} %"
+    failures = found.failures
     return (
-        f"failures a storm: {decimals(failures['mean'], 2)} on average, {failures['min']} to "
-        f"{failures['max']}\n"
-        f"plans: {found['planned']} of {found['draws']}, {found['optimal']} proven optimal\n"
-        f"audit faults: {found['audit']['faults']}\n"
-        f"AC after reconfiguration: {share} of storms feasible at all {ac['loads_per_draw']} "
-        f"loads ({decimals(low, 2)}–{decimals(high, 2)}); {ac['draws_erred']} erred; of the load "
-        f"{served_words(ac['supplied_share_mean'])} on average, nothing in "
-        f"{ac['draws_serving_nothing']} of them"
+        f"failures a storm: {decimals(failures.mean, 2)} on average, {failures.min} to "
+        f"{failures.max}\n"
+        f"plans: {found.planned} of {found.draws}, {found.optimal} proven optimal\n"
+        f"audit faults: {found.audit.faults}\n"
+        f"AC after reconfiguration: {share} of storms feasible at all {ac.loads_per_draw} "
+        f"loads ({decimals(low, 2)}–{decimals(high, 2)}); {ac.draws_erred} erred; of the load "
+        f"{served_words(ac.supplied_share_mean)} on average, nothing in "
+        f"{ac.draws_serving_nothing} of them"
     )

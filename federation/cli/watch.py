@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ from gridproof.federation.campaigns.progress import (
 )
 from gridproof.federation.cli.options import note
 from gridproof.federation.files import unsigned_zeros
+from gridproof.federation.jsonable import Interval, Jsonable
 from gridproof.federation.records.keeper import Tally
 from gridproof.federation.records.lock import may_be_abandoned, writer_at
 from gridproof.federation.records.store import CampaignStore
@@ -34,6 +36,38 @@ __all__ = ["watch"]
 _EVERY_S = 1.0
 RUNNING, COMPLETE, ABANDONED = "running", "complete", "abandoned"
 """How a campaign stands: somebody writes; all is there; nobody writes and something is missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look(Jsonable):
+    """Where a campaign stood when it was looked at.
+
+    Attributes
+    ----------
+    time, state
+        When, and whether somebody writes, all is there, or nobody writes and something is missing.
+    done, total, outcomes
+        Realizations tried, to be tried, and counted by outcome.
+    feasible_share, served_share, interval, interval_kind
+        Of what was judged so far.
+    samples_per_s, left_s
+        How fast it goes, and when it will be through.
+    writer
+        Who writes; None where nobody does.
+    """
+
+    time: str
+    state: str
+    done: int
+    total: int
+    outcomes: Mapping[str, int]
+    feasible_share: float | None
+    served_share: float | None
+    interval: Interval
+    interval_kind: str
+    samples_per_s: float | None
+    left_s: float | None
+    writer: Mapping[str, Any] | None
 
 
 def watch(
@@ -84,7 +118,7 @@ def _print_lines(
         state, tally = _look(store, follower)
         if as_json:
             figures = _figures(store, tally, state)
-            typer.echo(json.dumps(unsigned_zeros(figures), allow_nan=False))
+            typer.echo(json.dumps(unsigned_zeros(figures.to_json()), allow_nan=False))
         elif tally.done != before:  # no bar without a terminal: a line when it moves
             words = tally_words(tally, campaign).values()
             typer.echo("  ".join(filter(None, words)))
@@ -118,22 +152,22 @@ def _say_end(store: CampaignStore, state: str) -> None:
         note(f"nobody is writing to it; go on with: gridproof resume {store.root}")
 
 
-def _figures(store: CampaignStore, tally: Tally, state: str) -> dict[str, Any]:
+def _figures(store: CampaignStore, tally: Tally, state: str) -> Look:
     """Put one look into one object."""
     judged = tally.done - tally.counts[Outcome.ERRED]
     campaign = known_of(store.study["config"])
     low, high = running_interval(tally, campaign)
-    return {
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "state": state,
-        "done": tally.done,
-        "total": tally.total,
-        "outcomes": {kind.name.lower(): tally.counts[kind] for kind in Outcome},
-        "feasible_share": tally.counts[Outcome.FEASIBLE] / judged if judged else None,
-        "served_share": tally.served,
-        "interval": [low, high],
-        "interval_kind": running_kind(campaign),
-        "samples_per_s": tally.rate,
-        "left_s": tally.left_s,
-        "writer": writer_at(store.root),
-    }
+    return Look(
+        time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        state=state,
+        done=tally.done,
+        total=tally.total,
+        outcomes={kind.name.lower(): tally.counts[kind] for kind in Outcome},
+        feasible_share=tally.counts[Outcome.FEASIBLE] / judged if judged else None,
+        served_share=tally.served,
+        interval=(low, high),
+        interval_kind=running_kind(campaign),
+        samples_per_s=tally.rate,
+        left_s=tally.left_s,
+        writer=writer_at(store.root),
+    )

@@ -11,18 +11,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from gridproof.federation.config.study import PlannerConfig
 from gridproof.federation.config.study_file import Origin
 from gridproof.federation.families import restoration_facts, restoration_study
+from gridproof.federation.proof_words import PlanFigures
 from gridproof.scenarios.feeder import Feeder, LoadModel
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.sets import Box
 from pydantic import BaseModel
 
-__all__ = ["FAMILIES", "Builder", "Family", "family_named", "family_of", "section_faults"]
+__all__ = [
+    "FAMILIES",
+    "Builder",
+    "Family",
+    "family_named",
+    "family_of",
+    "family_of_figures",
+    "section_faults",
+]
 
 
 class Builder(Protocol):
@@ -62,6 +71,8 @@ class Family:
         Whether a scenario is one of this family's, by its own data.
     read
         Reads the section and its tables against the feeder: what it found, and every fault.
+    figures
+        The type of what is told of its plans, by which they are known again.
     summary
         A plan in figures, of all its steps.
     """
@@ -73,7 +84,8 @@ class Family:
         [Mapping[str, BaseModel], Feeder, Sequence[Path], Origin],
         tuple[Builder | None, list[str]],
     ]
-    summary: Callable[[Plan, Scenario], dict[str, Any]]
+    figures: type[PlanFigures]
+    summary: Callable[[Plan, Scenario], PlanFigures]
 
 
 FAMILIES = (
@@ -82,6 +94,7 @@ FAMILIES = (
         tables=("devices", "failures"),
         knows=lambda scenario: scenario.devices is not None,
         read=restoration_study.read_damage,
+        figures=restoration_facts.RestorationFigures,
         summary=restoration_facts.restoration_summary,
     ),
 )
@@ -91,6 +104,11 @@ FAMILIES = (
 def family_of(scenario: Scenario) -> Family | None:
     """Return the family that knows a scenario by its data; None where none does."""
     return next((one for one in FAMILIES if one.knows(scenario)), None)
+
+
+def family_of_figures(told: PlanFigures) -> Family | None:
+    """Return the family whose plans are told so; None where any plan is."""
+    return next((one for one in FAMILIES if isinstance(told, one.figures)), None)
 
 
 def family_named(sections: Mapping[str, BaseModel]) -> Family | None:

@@ -25,7 +25,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.campaigns.progress import CampaignBar
@@ -34,6 +33,7 @@ from gridproof.federation.inquiries.counterexamples import CounterExamples, coun
 from gridproof.federation.inquiries.harden_settings import HardenSettings, spent
 from gridproof.federation.inquiries.margins import Margins
 from gridproof.federation.records.intervals import Intervals
+from gridproof.federation.records.plan_report import PlanReport
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.records.summary import plan_summary
 from gridproof.federation.statistics.shares import Share, share_of
@@ -98,7 +98,7 @@ class HardenRound:
     margins_at: dict[tuple[str, str], float]
     seed: int
     alpha: float
-    plan: dict[str, Any]
+    plan: PlanReport
     tried: Share
     bound: float
     shown: bool
@@ -193,7 +193,7 @@ def harden(
         tell(rounds[-1])
         if rounds[-1].shown:
             return _ended(settings, rounds, End.SHOWN, plan=plan, study=this)
-        if rounds[-1].plan["served_kw"] <= 0.0:
+        if rounds[-1].plan.served_kw <= 0.0:
             return _ended(settings, rounds, End.NOTHING_SERVED, plan=plan, study=this)
         wider = margins.raised(rounds[-1].found, settings, _formers(this))
         if wider == margins:
@@ -225,7 +225,7 @@ def _weigh(
         plan=summary,
         tried=share_of(good, found.samples, settings.confidence),
         bound=bound,
-        shown=bound >= settings.share and summary["served_kw"] > 0.0,
+        shown=bound >= settings.share and summary.served_kw > 0.0,
         found=found,
         out=store.root,
     )

@@ -18,8 +18,17 @@ from gridproof.federation.files import json_text
 from gridproof.federation.inquiries.adversary import worst_realization
 from gridproof.federation.inquiries.limit_state import LimitState, lost_or_least
 from gridproof.federation.inquiries.rare import RareEvent, subset_simulation
+from gridproof.federation.jsonable import Jsonable
 from gridproof.federation.records.answers import ADVERSARY, RARE
 from gridproof.federation.records.keeper import stored_plan
+from gridproof.federation.records.probe_report import (
+    AdversaryReport,
+    DrawnLeast,
+    LimitMargin,
+    RareLevel,
+    RareReport,
+    SearchStage,
+)
 from gridproof.federation.records.rows import MARGIN_UNITS
 from gridproof.federation.records.stopping import counted_chunks
 from gridproof.federation.records.store import CampaignStore
@@ -81,10 +90,10 @@ class Target:
             raise StoreError(f"{root} holds no plan.json yet; run its campaign first")
         return cls(study=study, plan=plan, store=store)
 
-    def keep(self, name: str, answer: Mapping[str, Any]) -> None:
+    def keep(self, name: str, answer: Jsonable) -> None:
         """Keep an answer beside the campaign's parts, if there is a campaign."""
         if self.store is not None:
-            self.store.write(name, json_text(answer))
+            self.store.write(name, json_text(answer.to_json()))
 
     def limit_state(self, make_engine: Callable[[Scenario], Engine] | None = None) -> LimitState:
         """Return the margin as a function of ``ζ``, under the study's recourse and judge."""
@@ -101,7 +110,7 @@ class Target:
         )
 
 
-def ask_adversary(target: Target, *, budget: int = 2000, seed: int = 1) -> dict[str, Any]:
+def ask_adversary(target: Target, *, budget: int = 2000, seed: int = 1) -> AdversaryReport:
     """Search for the worst realization and say what fails there, as figures.
 
     Parameters
@@ -121,35 +130,35 @@ def ask_adversary(target: Target, *, budget: int = 2000, seed: int = 1) -> dict[
         found = worst_realization(physics, linear, moving, budget=budget, seed=seed)
         row = physics.row(found.zeta)
         erred = physics.erred
-    answer = {
-        "judge": target.study.config.campaign.judge,
-        "recourse": target.study.config.campaign.recourse,
-        "seed": seed,
-        "outcome": row["outcome"],
-        "least_margin": _number(found.least),
-        "zeta": dict(zip(scenario.direction_ids, found.zeta.tolist(), strict=True)),
-        "at_corner": found.at_corner,
-        "margins": _margins(row),
-        "evaluations": found.evaluations,
-        "linear_evaluations": found.linear_evaluations,
-        "erred": erred,
-        "stages": [
-            {
-                "name": stage.name,
-                "evaluations": stage.evaluations,
-                "least_margin": _number(stage.least),
-            }
+    answer = AdversaryReport(
+        judge=target.study.config.campaign.judge,
+        recourse=target.study.config.campaign.recourse,
+        seed=seed,
+        outcome=row["outcome"],
+        least_margin=_number(found.least),
+        zeta=dict(zip(scenario.direction_ids, found.zeta.tolist(), strict=True)),
+        at_corner=found.at_corner,
+        margins=_margins(row),
+        evaluations=found.evaluations,
+        linear_evaluations=found.linear_evaluations,
+        erred=erred,
+        stages=tuple(
+            SearchStage(
+                name=stage.name,
+                evaluations=stage.evaluations,
+                least_margin=_number(stage.least),
+            )
             for stage in found.stages
-        ],
-        "monte_carlo": _monte_carlo(target),
-    }
+        ),
+        monte_carlo=_monte_carlo(target),
+    )
     target.keep(ADVERSARY, answer)
     return answer
 
 
 def ask_rare(
     target: Target, *, samples: int = 1000, seed: int = 1, max_levels: int = 12
-) -> dict[str, Any]:
+) -> RareReport:
     """Estimate the probability that a realization is not feasible, as figures.
 
     Raises
@@ -179,30 +188,30 @@ def ask_rare(
             of_normal, width, samples=samples, seed=seed, max_levels=max_levels
         )
         erred = limit_state.erred
-    answer = {
-        "judge": study.config.campaign.judge,
-        "recourse": study.config.campaign.recourse,
-        "sampler": study.config.campaign.sampler,
-        "seed": seed,
-        "samples_per_level": samples,
-        "reached": found.reached,
-        "probability": found.probability if found.reached else None,
-        "below": None if found.reached else found.below,
-        "cov": _number(found.cov) if found.reached else None,
-        "cov_upper": _number(found.cov_upper) if found.reached else None,
-        "levels": [
-            {
-                "threshold": _number(level.threshold),
-                "share": level.share,
-                "cov": _number(level.cov),
-                "accepted": level.accepted,
-            }
+    answer = RareReport(
+        judge=study.config.campaign.judge,
+        recourse=study.config.campaign.recourse,
+        sampler=study.config.campaign.sampler,
+        seed=seed,
+        samples_per_level=samples,
+        reached=found.reached,
+        probability=found.probability if found.reached else None,
+        below=None if found.reached else found.below,
+        cov=_number(found.cov) if found.reached else None,
+        cov_upper=_number(found.cov_upper) if found.reached else None,
+        levels=tuple(
+            RareLevel(
+                threshold=_number(level.threshold),
+                share=level.share,
+                cov=_number(level.cov),
+                accepted=level.accepted,
+            )
             for level in found.levels
-        ],
-        "evaluations": found.evaluations,
-        "erred": erred,
-        "not_covered": _not_covered(study, found),
-    }
+        ),
+        evaluations=found.evaluations,
+        erred=erred,
+        not_covered=tuple(_not_covered(study, found)),
+    )
     target.keep(RARE, answer)
     return answer
 
@@ -236,20 +245,20 @@ _SPREAD = (
 _BELOW = "the figure that failure is rarer than is an estimate along the chains' path, no bound"
 
 
-def _margins(row: Mapping[str, Any]) -> dict[str, Any]:
+def _margins(row: Mapping[str, Any]) -> dict[str, LimitMargin]:
     return {
-        kind.value: {
-            "margin": _number(row[f"margin_{kind.value}"]),
-            "unit": MARGIN_UNITS[kind.value],
-            "element": row[f"element_{kind.value}"],
-            "phase": row[f"phase_{kind.value}"],
-        }
+        kind.value: LimitMargin(
+            margin=row[f"margin_{kind.value}"],
+            unit=MARGIN_UNITS[kind.value],
+            element=row[f"element_{kind.value}"],
+            phase=row[f"phase_{kind.value}"],
+        )
         for kind in MarginKind
         if _number(row.get(f"margin_{kind.value}")) is not None
     }
 
 
-def _monte_carlo(target: Target) -> dict[str, Any] | None:
+def _monte_carlo(target: Target) -> DrawnLeast | None:
     """Return the least margin among the campaign's own realizations, on the same scale."""
     store = target.store
     chunks = () if store is None else counted_chunks(store)[0]
@@ -265,7 +274,7 @@ def _monte_carlo(target: Target) -> dict[str, Any] | None:
         place = int(g.argmin())
         if g[place] < least:
             least, index = float(g[place]), table.column("index")[place].as_py()
-    return {"least_margin": _number(least), "index": index, "realizations": count}
+    return DrawnLeast(least_margin=_number(least), index=index, realizations=count)
 
 
 def _number(value: float | None) -> float | None:

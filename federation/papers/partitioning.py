@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.campaigns.progress import CampaignBar
@@ -23,7 +22,9 @@ from gridproof.federation.campaigns.study_jobs import open_store
 from gridproof.federation.files import json_text, read_json
 from gridproof.federation.papers.backing import backed_by_solutions, correction_rounds
 from gridproof.federation.papers.data import CampaignRows, PaperData, PlanRows
+from gridproof.federation.records.campaign_report import CampaignReport
 from gridproof.federation.records.keeper import stored_plan
+from gridproof.federation.records.plan_report import PlanReport
 from gridproof.federation.records.summary import campaign_summary, plan_summary
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.federation.wording import decimals
@@ -61,7 +62,7 @@ class PlanRow:
     position: int
     study: Study
     plan: Plan
-    summary: dict[str, Any]
+    summary: PlanReport
     seconds_to_best: float
 
     @property
@@ -96,7 +97,7 @@ class CampaignRow:
 
     rows: CampaignRows
     position: int
-    summary: dict[str, Any]
+    summary: CampaignReport
     backed: int
     corrected: int | None
     most_rounds: int | None
@@ -156,8 +157,7 @@ def run_paper(
             made = desk.plan_row(rows, position)
             plans[made.name] = made
             tell(
-                f"[{len(plans)}/{total}] plan {made.name}: "
-                f"{decimals(made.summary['served_kw'], 0)} kW"
+                f"[{len(plans)}/{total}] plan {made.name}: {decimals(made.summary.served_kw, 0)} kW"
             )
     campaigns: list[CampaignRow] = []
     for group in data.campaigns:
@@ -165,7 +165,7 @@ def run_paper(
             plan = plans[f"{group.plan}-{level:g}"]
             tried = desk.campaign_row(group, position, plan)
             campaigns.append(tried)
-            share = tried.summary["feasible_share"]
+            share = tried.summary.feasible_share
             tell(
                 f"[{len(plans) + len(campaigns)}/{total}] plan {plan.name}, recourse "
                 f"{group.recourse}, judge {group.judge}: "

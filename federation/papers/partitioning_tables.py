@@ -53,20 +53,19 @@ def _costs(rows: Sequence[PlanRow]) -> Table:
 
 def _cost_row(row: PlanRow) -> dict[str, Any]:
     found: dict[str, Any] = {"level_percent": row.level_percent}
-    figures = {**row.summary, "seconds_to_best": row.seconds_to_best}
+    figures = {**row.summary.to_json(), "seconds_to_best": row.seconds_to_best}
     for key in (*(key for key, _, _ in _COSTS), *_COSTS_IN_FILES):
         found[key] = figures[key]
         printed = row.rows.printed.get(key)
         found[f"printed_{key}"] = None if printed is None else printed[row.position]
-    states = row.summary["blocks"]
     return {
         **found,
-        "demand_kw": row.summary["demand_kw"],
-        "certified": row.summary["certified"],
-        "gap": row.summary["gap"],
-        "iterations": row.summary["iterations"],
-        "live": " ".join(name for name, state in states.items() if state == "live"),
-        "grid_forming": " ".join(row.summary["grid_forming"]),
+        "demand_kw": row.summary.demand_kw,
+        "certified": row.summary.proof.certified,
+        "gap": row.summary.gap,
+        "iterations": row.summary.iterations,
+        "live": " ".join(row.summary.blocks_that_are("live")),
+        "grid_forming": " ".join(row.summary.grid_forming),
     }
 
 
@@ -128,15 +127,15 @@ def _about(row: CampaignRow) -> dict[str, Any]:
         "plan": rows.plan,
         "recourse": rows.recourse,
         "judge": rows.judge,
-        "samples": row.summary["samples"],
-        "confidence": row.summary["confidence"],
+        "samples": row.summary.samples,
+        "confidence": row.summary.confidence,
     }
 
 
 def _share_row(row: CampaignRow) -> dict[str, Any]:
-    share, printed = row.summary["feasible_share"], row.rows.printed(row.position)
+    share, printed = row.summary.feasible_share, row.rows.printed(row.position)
     percent = None if share is None else 100.0 * share
-    low, high = row.summary["interval"]
+    low, high = row.summary.interval
     return {
         **_about(row),
         "feasible_percent": percent,
@@ -144,7 +143,7 @@ def _share_row(row: CampaignRow) -> dict[str, Any]:
         "high_percent": 100.0 * high,
         "printed_feasible_percent": printed,
         "at_least_printed": None if printed is None or percent is None else percent >= printed,
-        **row.summary["outcomes"],
+        **row.summary.outcomes,
         "backed": row.backed,
         "corrected": row.corrected,
         "most_rounds": row.most_rounds,
@@ -169,21 +168,25 @@ def _crossed(rows: Sequence[CampaignRow]) -> Table:
     )
 
 
+_CELLS = ("both_feasible", "linear_only", "ac_only", "neither")
+
+
 def _crossed_row(row: CampaignRow) -> dict[str, Any]:
     """Cells of the 2×2 table; of what the linear model calls safe, the share that AC does not."""
     if row.rows.judge != "both":
         raise ValueError(f'rows of table crossed need judge "both"; found {row.rows.judge!r}')
-    cells, confidence = row.summary["crossed"], row.summary["confidence"]
-    both, linear_only = cells["both_feasible"], cells["linear_only"]
-    judged = both + linear_only + cells["ac_only"] + cells["neither"]
+    cells, confidence = row.summary.crossed, row.summary.confidence
+    assert cells is not None
+    both, linear_only = cells.both_feasible, cells.linear_only
+    judged = both + linear_only + cells.ac_only + cells.neither
     wrong = share_of(linear_only, both + linear_only, confidence)
     linear = share_of(both + linear_only, judged, confidence)
-    ac = share_of(both + cells["ac_only"], judged, confidence)
+    ac = share_of(both + cells.ac_only, judged, confidence)
     return {
         "what": f"{row.rows.plan} {row.rows.recourse} {row.level_percent:g}",
         **_about(row),
-        **{name: cells[name] for name in ("both_feasible", "linear_only", "ac_only", "neither")},
-        "erred": cells["erred"],
+        **{name: getattr(cells, name) for name in _CELLS},
+        "erred": cells.erred,
         **_percents("linear", linear),
         **_percents("ac", ac),
         **_percents("wrong", wrong),

@@ -21,7 +21,7 @@ from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.campaigns.progress import CampaignBar
 from gridproof.federation.campaigns.steps import steps_summary
 from gridproof.federation.campaigns.storms import StormDraw, StormRun, run_storms
-from gridproof.federation.families.restoration_facts import restoration_summary
+from gridproof.federation.families.restoration_facts import RestorationFigures, restoration_summary
 from gridproof.federation.files import json_text, read_json, write_whole
 from gridproof.federation.papers.restoration_data import CaseRow, RestorationPaper, StormRow
 from gridproof.federation.papers.restoration_sizes import (
@@ -30,7 +30,9 @@ from gridproof.federation.papers.restoration_sizes import (
     radiality_size,
     solve_row,
 )
+from gridproof.federation.records.report import StepsReport
 from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.reports.storm_report import StormReport
 from gridproof.federation.reports.storm_summary import storm_summary
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.federation.wording import decimals
@@ -84,9 +86,9 @@ class CaseResult:
     row: CaseRow
     study: Study
     plan: Plan
-    summary: dict[str, Any]
+    summary: RestorationFigures
     audit_faults: tuple[str, ...]
-    trials: dict[str, Any]
+    trials: StepsReport
 
     @property
     def scenario(self) -> Scenario:
@@ -100,7 +102,7 @@ class StormResult:
 
     row: StormRow
     draws: tuple[StormDraw, ...]
-    summary: dict[str, Any]
+    summary: StormReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -181,7 +183,7 @@ def _case(row: CaseRow, out: Path, samples: int | None, tell: Tell, watch: Watch
     scenario = study.scenario
     summary = restoration_summary(done.plan, scenario)
     faults = audit_restoration(Outage.of(scenario), states_of(done.plan, scenario))
-    shares = ", ".join(decimals(100.0 * one["supplied_share"], 2) for one in summary["phases"])
+    shares = ", ".join(decimals(100.0 * one.supplied_share, 2) for one in summary.phases)
     tell(f"{row.key}: {shares} % supplied; {len(faults)} audit faults")
     return CaseResult(
         row=row,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from gridproof.federation.jsonable import Interval
 from gridproof.federation.papers.output import Picture
 from gridproof.federation.papers.paper_table import paper_table
 from gridproof.federation.papers.restoration import CaseResult, RestorationRun, StormResult
@@ -44,20 +45,20 @@ def _supplied(run: RestorationRun) -> Table:
 
 
 def _supplied_row(one: CaseResult) -> dict[str, Any]:
-    phases, row = one.summary["phases"], {"case": one.row.key, "about": one.row.about}
-    for time, phase in enumerate(phases):
-        row[f"supplied_{time}_percent"] = 100.0 * phase["supplied_share"]
-        row[f"damaged_{time}"] = phase["damaged_buses"]
-        row[f"dead_safe_{time}"] = phase["dead_safe_buses"]
-        row[f"operations_{time}"] = phase["operations"]
+    row: dict[str, Any] = {"case": one.row.key, "about": one.row.about}
+    for time, phase in enumerate(one.summary.phases):
+        row[f"supplied_{time}_percent"] = 100.0 * phase.supplied_share
+        row[f"damaged_{time}"] = phase.damaged_buses
+        row[f"dead_safe_{time}"] = phase.dead_safe_buses
+        row[f"operations_{time}"] = phase.operations
     return {
         **row,
         "printed_supplied_3_percent": one.row.printed_supplied_percent,
-        "optimal": one.summary["optimal"],
-        "gap": one.summary["gap"],
-        "objective": one.summary["objective"],
+        "optimal": one.summary.proof.optimal,
+        "gap": one.summary.gap,
+        "objective": one.summary.objective,
         "audit_faults": len(one.audit_faults),
-        **{f"{name}_seconds": one.summary["seconds"].get(name) for name in ("solve", "total")},
+        **{f"{name}_seconds": one.summary.seconds.get(name) for name in ("solve", "total")},
         "command": f"gridproof run {one.row.study}",
     }
 
@@ -81,20 +82,20 @@ def _ac(run: RestorationRun) -> Table:
 
 def _ac_rows(one: CaseResult) -> list[dict[str, Any]]:
     rows = []
-    for step in one.trials["steps"]:
-        campaign = step["campaign"]
+    for step in one.trials.steps:
+        campaign = step.tried
         rows.append(
             {
-                "row": f"{one.row.key}, t = {step['step']}",
+                "row": f"{one.row.key}, t = {step.step}",
                 "case": one.row.key,
-                "phase": step["name"],
-                "samples": campaign["samples"],
-                **_share(campaign["feasible_share"], campaign["interval"]),
-                **campaign["outcomes"],
-                "confidence": campaign["confidence"],
+                "phase": step.name,
+                "samples": campaign.samples,
+                **_share(campaign.feasible_share, campaign.interval),
+                **campaign.outcomes,
+                "confidence": campaign.confidence,
             }
         )
-    joint = one.trials["joint"]
+    joint = one.trials.joint
     nothing = dict.fromkeys(rows[0], None)
     rows.append(
         {
@@ -102,16 +103,16 @@ def _ac_rows(one: CaseResult) -> list[dict[str, Any]]:
             "row": f"{one.row.key}, all",
             "case": one.row.key,
             "phase": "all",
-            "samples": joint["realizations"],
-            "feasible": joint["feasible"],
-            **_share(joint["feasible_share"], joint["interval"]),
-            "confidence": joint["confidence"],
+            "samples": joint.realizations,
+            "feasible": joint.feasible,
+            **_share(joint.feasible_share, joint.interval),
+            "confidence": joint.confidence,
         }
     )
     return rows
 
 
-def _share(value: float | None, interval: list[float]) -> dict[str, float | None]:
+def _share(value: float | None, interval: Interval) -> dict[str, float | None]:
     return {
         "feasible_percent": None if value is None else 100.0 * value,
         "low_percent": 100.0 * interval[0],
@@ -210,32 +211,32 @@ def _storms(run: RestorationRun) -> Table:
 
 def _storm_row(one: StormResult) -> dict[str, Any]:
     found = one.summary
-    last = (found["supplied_share"] or {}).get("remote reconfiguration")
-    quantiles = {} if last is None else last["quantiles"]
+    last = (found.supplied_share or {}).get("remote reconfiguration")
+    quantiles = {} if last is None else last.quantiles
     row: dict[str, Any] = {
         "storm": one.row.key,
         "about": one.row.about,
-        "draws": found["draws"],
-        "without_plan": found["without_plan"],
-        "optimal": found["optimal"],
-        "worst_gap": found["worst_gap"],
-        "failures_mean": found["failures"]["mean"],
-        "failures_standard_deviation": found["failures"]["standard_deviation"],
-        "mean_percent": None if last is None else 100.0 * last["mean"],
-        "audit_faults": found["audit"]["faults"],
+        "draws": found.draws,
+        "without_plan": found.without_plan,
+        "optimal": found.optimal,
+        "worst_gap": found.worst_gap,
+        "failures_mean": found.failures.mean,
+        "failures_standard_deviation": found.failures.standard_deviation,
+        "mean_percent": None if last is None else 100.0 * last.mean,
+        "audit_faults": found.audit.faults,
     }
     for level, name in (("0.05", "p5"), ("0.5", "median"), ("0.95", "p95")):
         held = quantiles.get(level)
-        low, high = (None, None) if held is None else held["interval"]
-        row[f"{name}_percent"] = None if held is None else 100.0 * held["value"]
+        low, high = (None, None) if held is None else held.interval
+        row[f"{name}_percent"] = None if held is None else 100.0 * held.value
         row[f"{name}_low_percent"] = None if low is None else 100.0 * low
         row[f"{name}_high_percent"] = None if high is None else 100.0 * high
-    ac = found["ac"]
-    shares = _share(ac["share"], ac["interval"])
+    ac = found.ac
+    shares = _share(ac.share, ac.interval)
     return {
         **row,
         **{f"ac_{name}": value for name, value in shares.items()},
-        "ac_v_min_pu": ac["v_min_pu"],
+        "ac_v_min_pu": ac.v_min_pu,
     }
 
 
@@ -256,7 +257,7 @@ def restoration_pictures(run: RestorationRun, root: Path) -> dict[str, Picture]:
         return Picture(files=names, caption=caption)
 
     shares = {
-        one.row.key: tuple(phase["supplied_share"] for phase in one.summary["phases"])
+        one.row.key: tuple(phase.supplied_share for phase in one.summary.phases)
         for one in run.cases
     }
     printed = {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TypeVar
 
 from gridproof.federation.files import read_json
+from gridproof.federation.jsonable import Jsonable, read_as
+from gridproof.federation.records.plan_report import BlockAnswer
+from gridproof.federation.records.probe_report import AdversaryReport, RareReport
 from gridproof.federation.records.store import CampaignStore
 from gridproof.scenarios.errors import StoreError
 from gridproof.scenarios.plan import Plan, plan_digest
@@ -16,38 +18,34 @@ __all__ = ["ADVERSARY", "RARE", "WHY", "kept_answers", "kept_why"]
 ADVERSARY, RARE, WHY = "adversary.json", "rare.json", "why.json"
 """Where a campaign directory keeps the answers."""
 
-_NEEDED: Mapping[str, tuple[str, ...]] = {
-    ADVERSARY: ("least_margin", "monte_carlo", "outcome"),
-    RARE: ("reached", "probability", "below", "cov", "cov_upper"),
-}
-"""What is read of each; a file without it is no answer."""
+_T = TypeVar("_T", bound=Jsonable)
 
 
-def kept_answers(store: CampaignStore) -> dict[str, Any]:
-    """Read what was asked of a campaign before: ``adversary`` and ``rare``, where there is one.
+def kept_answers(store: CampaignStore) -> tuple[AdversaryReport | None, RareReport | None]:
+    """Read what was asked of a campaign before: the worst, and how rare; None if it was not.
 
     Raises
     ------
     StoreError
         If an answer is torn or no answer; names it, and the command that gives it anew.
     """
-    found: dict[str, Any] = {}
     if store.only is not None:
-        return found  # asked of one step's campaign, never of all that this is a view on
-    for name, needed in _NEEDED.items():
-        path, command = store.root / name, name.removesuffix(".json")
-        if not path.exists():
-            continue
-        remedy = f"delete it, and ask again with: gridproof {command} {store.root}"
-        answer = read_json(path, remedy)
-        missing = [key for key in needed if key not in answer]
-        if missing:
-            raise StoreError(f"{path} lacks {', '.join(missing)}; {remedy}")
-        found[command] = answer
-    return found
+        return None, None  # asked of one step's campaign, never of all that this is a view on
+    return _kept(store, ADVERSARY, AdversaryReport), _kept(store, RARE, RareReport)
 
 
-def kept_why(store: CampaignStore, plan: Plan) -> list[dict[str, Any]] | None:
+def _kept(store: CampaignStore, name: str, kind: type[_T]) -> _T | None:
+    path, command = store.root / name, name.removesuffix(".json")
+    if not path.exists():
+        return None
+    remedy = f"delete it, and ask again with: gridproof {command} {store.root}"
+    try:
+        return read_as(kind, read_json(path, remedy))
+    except ValueError as error:
+        raise StoreError(f"{path} is no answer of this command ({error}); {remedy}") from error
+
+
+def kept_why(store: CampaignStore, plan: Plan) -> tuple[BlockAnswer, ...] | None:
     """Read why a plan's dead blocks are dead; None if it was not asked of this plan.
 
     Raises
@@ -62,7 +60,8 @@ def kept_why(store: CampaignStore, plan: Plan) -> list[dict[str, Any]] | None:
         kept = load_json(text)
         if kept["plan"] != plan_digest(plan):
             return None
-        return [one for one in kept["blocks"] if store.only in (None, one["step"])]
+        told = tuple(read_as(BlockAnswer, one) for one in kept["blocks"])
+        return tuple(one for one in told if store.only in (None, one.step))
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{store.root / WHY} cannot be understood ({error!r}); delete it, and ask again with: "

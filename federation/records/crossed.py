@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from gridproof.federation.records.campaign_report import CrossedJudges
 from gridproof.federation.records.intervals import Intervals
 from gridproof.federation.records.rows import outcome_codes
 from gridproof.scenarios.arrays import IntArray
@@ -30,30 +30,24 @@ class CrossedOutcomes:
             linear * _KINDS + outcome_codes(part.column("outcome")), minlength=_KINDS * _KINDS
         ).reshape(_KINDS, _KINDS)
 
-    def figures(self, intervals: Intervals) -> dict[str, Any]:
+    def figures(self, intervals: Intervals) -> CrossedJudges:
         """Cross the verdicts; what either judge *erred* on is left out and counted beside.
 
-        Returns
-        -------
-        dict
-            ``both_feasible``, ``linear_only``, ``ac_only``, ``neither``, ``erred``;
-            ``difference`` is the linear share less the AC share, with the interval that the
-            campaign may show; and ``outcomes``, the whole table, linear outcome to AC outcome
-            to count.
+        The difference has the interval that the campaign may show.
         """
         table, sound = self.table, [kind for kind in Outcome if kind is not Outcome.ERRED]
         judged = int(table[np.ix_(sound, sound)].sum())
         both = int(table[Outcome.FEASIBLE, Outcome.FEASIBLE])
         linear_only = int(table[Outcome.FEASIBLE, sound].sum()) - both
         ac_only = int(table[sound, Outcome.FEASIBLE].sum()) - both
-        return {
-            "both_feasible": both,
-            "linear_only": linear_only,
-            "ac_only": ac_only,
-            "neither": judged - both - linear_only - ac_only,
-            "erred": int(table.sum()) - judged,
-            "difference": intervals.difference(linear_only, ac_only, judged),
-            "outcomes": {
+        return CrossedJudges(
+            both_feasible=both,
+            linear_only=linear_only,
+            ac_only=ac_only,
+            neither=judged - both - linear_only - ac_only,
+            erred=int(table.sum()) - judged,
+            difference=intervals.difference(linear_only, ac_only, judged),
+            outcomes={
                 one.name.lower(): {
                     other.name.lower(): int(table[one, other])
                     for other in Outcome
@@ -62,4 +56,4 @@ class CrossedOutcomes:
                 for one in Outcome
                 if table[one].any()
             },
-        }
+        )

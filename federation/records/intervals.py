@@ -27,7 +27,11 @@ from gridproof.federation.config.campaign import DESIGNS
 from gridproof.federation.config.faults import FaultsConfig
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.statistics.dependence import effective_trials
-from gridproof.federation.statistics.paired import anytime_difference, paired_difference
+from gridproof.federation.statistics.paired import (
+    PairedDifference,
+    anytime_difference,
+    paired_difference,
+)
 from gridproof.federation.statistics.sequential import StoppingRule, confidence_sequence
 from gridproof.federation.statistics.shares import clopper_pearson
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
@@ -109,7 +113,7 @@ class Intervals:
         share = count / trials if trials else 0.0
         return clopper_pearson(round(share * worth), worth, self.confidence)
 
-    def difference(self, first_only: int, second_only: int, trials: int) -> dict[str, Any]:
+    def difference(self, first_only: int, second_only: int, trials: int) -> PairedDifference:
         """Difference of two paired shares, as `federation.statistics.paired.paired_difference`."""
         if self.kind == ANYTIME:
             return anytime_difference(first_only, second_only, trials, self.confidence)
@@ -118,13 +122,12 @@ class Intervals:
         worth = int(trials / self.widening)
         less, more = (round(n / self.widening) for n in (first_only, second_only))
         found = paired_difference(less, more, max(worth, less + more), self.confidence)
-        return {**found, "value": (first_only - second_only) / trials}
+        return replace(found, value=(first_only - second_only) / trials)
 
-    def words(self) -> dict[str, Any]:
-        """Return what a summary keeps of them."""
-        return {"interval_kind": self.kind, "confidence": self.confidence} | (
-            {"widening": self.widening} if self.lags else {}
-        )
+    @property
+    def told_widening(self) -> float | None:
+        """What a report says of the widening; None where no realization leans on another."""
+        return self.widening if self.lags else None
 
 
 def outcomes_in_order(store: CampaignStore, chunks: tuple[int, ...]) -> IntArray:

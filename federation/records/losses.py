@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from gridproof.federation.jsonable import Interval
+from gridproof.federation.records.campaign_report import (
+    KindShare,
+    RedispatchReport,
+    UnservedReport,
+)
 from gridproof.federation.records.rows import outcome_codes
-from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.limits import Limits
 from gridproof.scenarios.verdict import MarginKind, Outcome
 
-_ROUND = 1e-9
-
-__all__ = ["KindCounts", "Moments", "TriedRedispatch", "UnservedEnergy", "served_share"]
+__all__ = ["KindCounts", "Moments", "TriedRedispatch", "UnservedEnergy"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,7 +72,7 @@ class KindCounts:
         for kind, margin in margins.items():
             self.violated[kind] += int((margin[solved] < -Limits().tolerance).sum())
 
-    def shares(self, interval: Callable[[int, int], list[float]]) -> dict[str, Any]:
+    def shares(self, interval: Callable[[int, int], Interval]) -> dict[str, KindShare]:
         """Share of every kind, as the summary prints it.
 
         Parameters
@@ -77,15 +80,15 @@ class KindCounts:
         interval
             Of so many out of so many.
         """
-        found = {}
-        for kind, count in self.violated.items():
-            found[kind.value] = {
-                "count": count,
-                "solved": self.solved,
-                "share": count / self.solved if self.solved else None,
-                "interval": interval(count, self.solved),
-            }
-        return found
+        return {
+            kind.value: KindShare(
+                count=count,
+                solved=self.solved,
+                share=count / self.solved if self.solved else None,
+                interval=interval(count, self.solved),
+            )
+            for kind, count in self.violated.items()
+        }
 
 
 @dataclass(slots=True, kw_only=True)
@@ -118,34 +121,20 @@ class UnservedEnergy:
         self.dark.add(left[feasible])
         self.demand.add(load[counted])
 
-    def figures(self) -> dict[str, Any]:
-        """Return the energies, as the summary prints them; None without a realization."""
+    def figures(self) -> UnservedReport:
+        """Return the energies, as the report prints them; None without a realization."""
         error = self.unserved.standard_error
         known = self.unserved.count > 0
-        return {
-            "horizon_h": self.hours,
-            "expected_unserved_kwh": self.hours * self.unserved.mean if known else None,
-            "standard_error_kwh": None if error is None else self.hours * error,
-            "shed_by_plan_kwh": self.hours * self.dark.mean if self.dark.count else None,
-            "demand_kwh": self.hours * self.demand.mean if known else None,
-            "unserved_share": self.unserved.mean / self.demand.mean
+        return UnservedReport(
+            horizon_h=self.hours,
+            expected_unserved_kwh=self.hours * self.unserved.mean if known else None,
+            standard_error_kwh=None if error is None else self.hours * error,
+            shed_by_plan_kwh=self.hours * self.dark.mean if self.dark.count else None,
+            demand_kwh=self.hours * self.demand.mean if known else None,
+            unserved_share=self.unserved.mean / self.demand.mean
             if known and self.demand.mean > 0.0
             else None,
-        }
-
-
-def served_share(energy: Mapping[str, Any]) -> float | None:
-    """Return the share of the demand the plan serves, as drawn, from `UnservedEnergy.figures`.
-
-    None where no realization says: none is feasible. What rounding leaves of nothing is
-    nothing, and of all is all.
-    """
-    shed, demand = energy["shed_by_plan_kwh"], energy["demand_kwh"]
-    if shed is None or not demand:
-        return None
-    share = 1.0 - shed / demand
-    near = float(round(share))
-    return near + 0.0 if abs(share - near) < _ROUND else float(share)
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -178,16 +167,16 @@ class TriedRedispatch:
         self.cost.add(kept)
         self.most_usd = max(self.most_usd, float(kept.max(initial=-math.inf)))
 
-    def figures(self) -> dict[str, Any]:
-        """Return the figures, as the summary prints them; None where nothing was solved."""
+    def figures(self) -> RedispatchReport:
+        """Return the figures, as the report prints them; None where nothing was solved."""
         known = self.cost.count > 0
-        return {
-            "policy": self.policy,
-            "count": self.cost.count,
-            "mean_usd": self.cost.mean if known else None,
-            "most_usd": self.most_usd if known else None,
-        }
+        return RedispatchReport(
+            policy=self.policy,
+            count=self.cost.count,
+            mean_usd=self.cost.mean if known else None,
+            most_usd=self.most_usd if known else None,
+        )
 
 
-def _is(table: pa.Table, outcome: Outcome) -> Any:
-    return outcome_codes(table.column("outcome")) == outcome
+def _is(table: pa.Table, outcome: Outcome) -> BoolArray:
+    return np.asarray(outcome_codes(table.column("outcome")) == outcome)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from gridproof.federation.config.campaign import DESIGNS
 from gridproof.federation.records.answers import kept_answers
+from gridproof.federation.records.campaign_report import (
+    CampaignReport,
+    MarginReport,
+    StoppingReport,
+    Tail,
+    WorstMargin,
+)
 from gridproof.federation.records.crossed import CrossedOutcomes
 from gridproof.federation.records.intervals import Intervals
-from gridproof.federation.records.losses import (
-    KindCounts,
-    TriedRedispatch,
-    UnservedEnergy,
-    served_share,
-)
+from gridproof.federation.records.losses import KindCounts, TriedRedispatch, UnservedEnergy
 from gridproof.federation.records.parts import CHUNK_ROWS
 from gridproof.federation.records.rows import MARGIN_UNITS, outcome_codes
 from gridproof.federation.records.stopping import counted_chunks
@@ -44,15 +45,15 @@ class Reading:
 
     Attributes
     ----------
-    summary
-        `federation.records.summary.campaign_summary`.
+    report
+        What the rows say, as ``--json`` prints it.
     chunks
         The parts that count.
     margins
         One column for each kind of limit: the finite worst margins of what did not err.
     """
 
-    summary: dict[str, Any]
+    report: CampaignReport
     chunks: tuple[int, ...]
     margins: HeldColumns
 
@@ -96,8 +97,8 @@ def read_campaign(
         if hear is not None:
             hear(table)
         tell(number, len(chunks))
-    summary = _summary(store, chunks, seen, intervals, stopping)
-    return Reading(summary=summary, chunks=chunks, margins=seen.margins)
+    told = _report(store, chunks, seen, intervals, stopping)
+    return Reading(report=told, chunks=chunks, margins=seen.margins)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -149,55 +150,57 @@ class _Seen:
         self.margins.add(finite)
 
 
-def _summary(
+def _report(
     store: CampaignStore,
     chunks: Sequence[int],
     seen: _Seen,
     intervals: Intervals,
-    stopping: dict[str, Any] | None,
-) -> dict[str, Any]:
+    stopping: StoppingReport | None,
+) -> CampaignReport:
     asked = store.study["config"]["campaign"]
     counts = {kind: int(seen.counts[kind]) for kind in Outcome}
     samples = sum(counts.values())
     share = feasible_share(counts, intervals.confidence)
     of_share, of = _widened(intervals, seen)
-    ended = bool(stopping and stopping["reason"])
+    ended = bool(stopping and stopping.reason)
     if store.only is not None:
         stopping = None  # the rule looked at all steps together, not at this one
     runs = [run for run in store.environment.get("runs", []) if run["realizations"]]
     seconds = sum(run["seconds"] for run in runs)
     recorded = sum(run["realizations"] for run in runs)
     interval = of_share.share(share.count, share.trials)
-    return {
-        "samples": samples,
-        "step": store.step,
-        "asked": samples if ended else store.samples,
-        "judge": asked["judge"],
-        "recourse": store.recourse,
-        "sampler": asked["sampler"],
-        "outcomes": {kind.name.lower(): counts[kind] for kind in Outcome},
-        "outcome_intervals": {
-            kind.name.lower(): list(of[kind].share(counts[kind], samples)) for kind in Outcome
+    energy, adversary, rare = seen.energy.figures(), *kept_answers(store)
+    return CampaignReport(
+        samples=samples,
+        step=store.step,
+        asked=samples if ended else store.samples,
+        judge=asked["judge"],
+        recourse=store.recourse,
+        sampler=asked["sampler"],
+        outcomes={kind.name.lower(): counts[kind] for kind in Outcome},
+        outcome_intervals={
+            kind.name.lower(): of[kind].share(counts[kind], samples) for kind in Outcome
         },
-        "feasible_share": _number(share.value),
-        "served_share": served_share(seen.energy.figures()),
-        "interval": list(interval) if stopping is None else stopping["interval"],
-        "independent_draws": asked["sampler"] not in DESIGNS,
-        **of_share.words(),
-        "stopping": stopping,
-        **({"erred": store.first_cause(chunks)} if counts[Outcome.ERRED] else {}),
-        "violations": seen.kinds.shares(
-            lambda count, trials: list(of[Outcome.VIOLATED].share(count, trials))
-        ),
-        "energy": seen.energy.figures(),
-        "redispatch": seen.moved.figures(),
-        "worst": _worst(store, seen.worst),
-        **({"crossed": seen.crossed.figures(intervals)} if seen.both else {}),
-        "margins": _margins(seen.margins),
-        "seconds": seconds,
-        "samples_per_s": recorded / seconds if seconds > 0 else None,
-        **kept_answers(store),
-    }
+        feasible_share=_number(share.value),
+        served_share=energy.served_share,
+        interval=interval if stopping is None else stopping.interval,
+        independent_draws=asked["sampler"] not in DESIGNS,
+        interval_kind=of_share.kind,
+        confidence=of_share.confidence,
+        widening=of_share.told_widening,
+        stopping=stopping,
+        erred=store.first_cause(chunks) if counts[Outcome.ERRED] else None,
+        violations=seen.kinds.shares(of[Outcome.VIOLATED].share),
+        energy=energy,
+        redispatch=seen.moved.figures(),
+        worst=_worst(store, seen.worst),
+        crossed=seen.crossed.figures(intervals) if seen.both else None,
+        margins=_margins(seen.margins),
+        seconds=seconds,
+        samples_per_s=recorded / seconds if seconds > 0 else None,
+        adversary=adversary,
+        rare=rare,
+    )
 
 
 def _widened(intervals: Intervals, seen: _Seen) -> tuple[Intervals, dict[Outcome, Intervals]]:
@@ -211,7 +214,7 @@ def _widened(intervals: Intervals, seen: _Seen) -> tuple[Intervals, dict[Outcome
 
 def _worst(
     store: CampaignStore, worst: dict[MarginKind, tuple[float, int]]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, WorstMargin]:
     """Name the element of each kind's least margin, read from the few parts they are in."""
     names = ["index", *(f"{stem}_{k.value}" for k in worst for stem in ("element", "phase"))]
     chunks = sorted({index // CHUNK_ROWS for _, index in worst.values()})
@@ -220,17 +223,18 @@ def _worst(
     for kind, (margin, index) in worst.items():
         table = tables[index // CHUNK_ROWS]
         row = int(np.flatnonzero(table.column("index").to_numpy() == index)[0])
-        found[kind.value] = {
-            "margin": margin,
-            "unit": MARGIN_UNITS[kind.value],
-            "element": table.column(f"element_{kind.value}")[row].as_py(),
-            "phase": table.column(f"phase_{kind.value}")[row].as_py(),
-            "index": index,
-        }
+        found[kind.value] = WorstMargin(
+            kind=kind.value,
+            margin=margin,
+            unit=MARGIN_UNITS[kind.value],
+            element=table.column(f"element_{kind.value}")[row].as_py(),
+            phase=table.column(f"phase_{kind.value}")[row].as_py(),
+            index=index,
+        )
     return found
 
 
-def _margins(columns: HeldColumns) -> dict[str, dict[str, Any]]:
+def _margins(columns: HeldColumns) -> dict[str, MarginReport]:
     """Quantiles and lower tail mean of every kind's worst margin, over what was solved."""
     levels: Sequence[float] = (0.0, *QUANTILE_LEVELS, 1.0)
     pairs: Iterable[tuple[MarginKind, Distribution | None]] = zip(
@@ -239,19 +243,17 @@ def _margins(columns: HeldColumns) -> dict[str, dict[str, Any]]:
     return {kind.value: _in_words(kind, one) for kind, one in pairs if one is not None}
 
 
-def _in_words(kind: MarginKind, one: Distribution) -> dict[str, Any]:
-    return {
-        "unit": MARGIN_UNITS[kind.value],
-        "count": one.count,
-        "min": one.quantiles[0],
-        "quantiles": {
-            f"{level:g}": value
-            for level, value in zip(one.levels[1:-1], one.quantiles[1:-1], strict=True)
-        },
-        "max": one.quantiles[-1],
-        "cvar": {"share": one.tail_share, "mean": one.tail_mean},
-    }
+def _in_words(kind: MarginKind, one: Distribution) -> MarginReport:
+    inside = zip(one.levels[1:-1], one.quantiles[1:-1], strict=True)
+    return MarginReport(
+        unit=MARGIN_UNITS[kind.value],
+        count=one.count,
+        min=one.quantiles[0],
+        quantiles={f"{level:g}": value for level, value in inside},
+        max=one.quantiles[-1],
+        cvar=Tail(share=one.tail_share, mean=one.tail_mean),
+    )
 
 
-def _number(value: Any) -> float | None:
+def _number(value: float | None) -> float | None:
     return float(value) if value is not None and np.isfinite(value) else None

@@ -5,82 +5,165 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
-from types import MappingProxyType
 from typing import Any
 
+from gridproof.federation.jsonable import IF_KNOWN, Interval, Jsonable
+from gridproof.federation.proof_words import PlanFigures
+from gridproof.federation.records.campaign_report import (
+    CampaignReport,
+    StoppingReport,
+    WorstMargin,
+)
 from gridproof.federation.tables.table import Table, interval, share, text
 from gridproof.federation.wording import decimals
 
-__all__ = ["Report", "StepReport", "WorstMargin"]
+__all__ = ["JointReport", "Report", "RunReport", "StepReport", "StepsReport"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorstMargin:
-    """The least margin of one kind of limit, over all realizations that were judged.
+class JointReport(Jsonable):
+    """What holds at all steps together, realization by realization.
 
     Attributes
     ----------
-    kind, unit
-        Which limit, and what the margin is in: pu for a voltage, else a share of the rating.
-    margin
-        Positive inside.
-    element, phase, index
-        Where, and in which realization.
+    realizations, unjudged, feasible
+        Tried at every step, erred at some, and feasible at each.
+    feasible_share, interval, interval_kind, confidence, widening
+        Of what was judged.
+    served_share
+        Share of the demand served, as drawn, over all steps.
+    stopping
+        Why the campaign ended, where a rule looked at the share feasible at every step.
+    first_failed
+        Realizations by the step that they first fail at.
     """
 
-    kind: str
-    unit: str
-    margin: float
-    element: str | None
-    phase: str | None
-    index: int
+    realizations: int
+    unjudged: int
+    feasible: int
+    feasible_share: float | None
+    served_share: float | None
+    interval: Interval
+    interval_kind: str
+    confidence: float
+    widening: float | None = field(default=None, metadata=IF_KNOWN)
+    stopping: StoppingReport | None
+    first_failed: Mapping[str, int]
+
+    @classmethod
+    def of_one(cls, campaign: CampaignReport) -> JointReport:
+        """Say of one step what is said of several: nothing fails first."""
+        return cls(
+            realizations=campaign.samples,
+            unjudged=campaign.outcomes["erred"],
+            feasible=campaign.outcomes["feasible"],
+            feasible_share=campaign.feasible_share,
+            served_share=campaign.served_share,
+            interval=campaign.interval,
+            interval_kind=campaign.interval_kind,
+            confidence=campaign.confidence,
+            widening=campaign.widening,
+            stopping=campaign.stopping,
+            first_failed={},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StepReport:
+class StepReport(Jsonable):
     """What became of the realizations at one step.
 
     Attributes
     ----------
-    step, name
-        Its number, and what it is called.
-    realizations, outcomes
-        Tried, and counted by outcome; *erred* says nothing of the plan.
-    feasible_share, interval, interval_kind
-        Of what was judged; None and the whole unit interval where nothing was.
-    served_share
-        Share of the demand served, as drawn; None where no realization is feasible.
-    worst
-        By kind of limit.
+    step, name, directory
+        Its number, what it is called, and where its rows are.
+    campaign
+        What became of them; None before the first part.
     """
 
     step: int
     name: str
-    realizations: int
-    outcomes: Mapping[str, int]
-    feasible_share: float | None
-    interval: tuple[float, float]
-    interval_kind: str
-    served_share: float | None
-    worst: Mapping[str, WorstMargin]
+    directory: str = field(compare=False)
+    campaign: CampaignReport | None
 
-    @classmethod
-    def of(cls, summary: Mapping[str, Any], name: str) -> StepReport:
-        """Read a step's summary."""
-        low, high = summary["interval"]
-        return cls(
-            step=int(summary["step"]),
-            name=name,
-            realizations=int(summary["samples"]),
-            outcomes=MappingProxyType(dict(summary["outcomes"])),
-            feasible_share=summary["feasible_share"],
-            interval=(float(low), float(high)),
-            interval_kind=str(summary["interval_kind"]),
-            served_share=summary["served_share"],
-            worst=MappingProxyType(
-                {kind: WorstMargin(kind=kind, **one) for kind, one in summary["worst"].items()}
-            ),
-        )
+    @property
+    def tried(self) -> CampaignReport:
+        """The step's campaign, of a step that was tried."""
+        if self.campaign is None:
+            raise ValueError(f"step {self.step} ({self.name}) was not tried yet")
+        return self.campaign
+
+    @property
+    def realizations(self) -> int:
+        """How many were tried."""
+        return 0 if self.campaign is None else self.campaign.samples
+
+    @property
+    def outcomes(self) -> Mapping[str, int]:
+        """Counted by outcome; *erred* says nothing of the plan."""
+        return self.tried.outcomes
+
+    @property
+    def feasible_share(self) -> float | None:
+        """Share of what was judged; None where nothing was."""
+        return self.tried.feasible_share
+
+    @property
+    def interval(self) -> Interval:
+        """Interval of that share; the whole unit interval where nothing was judged."""
+        return self.tried.interval
+
+    @property
+    def interval_kind(self) -> str:
+        """Which interval that is."""
+        return self.tried.interval_kind
+
+    @property
+    def served_share(self) -> float | None:
+        """Share of the demand served, as drawn; None where no realization is feasible."""
+        return self.tried.served_share
+
+    @property
+    def worst(self) -> Mapping[str, WorstMargin]:
+        """Least margin by kind of limit."""
+        return self.tried.worst
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepsReport(Jsonable):
+    """What became of the realizations at each step, and at all of them together."""
+
+    steps: tuple[StepReport, ...]
+    joint: JointReport
+
+    @property
+    def tried(self) -> tuple[CampaignReport, ...]:
+        """Campaigns of the steps that were tried."""
+        return tuple(one.campaign for one in self.steps if one.campaign is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport(Jsonable):
+    """One run, as ``--json`` prints it.
+
+    Attributes
+    ----------
+    study, seed, versions
+        What was run, and with what.
+    plan
+        What is told of the plan; None where there is none yet, or no scenario to tell it of.
+    campaign
+        Of a run of one step.
+    steps, joint
+        Of a run of several.
+    """
+
+    study: str
+    seed: int
+    versions: Mapping[str, str]
+    plan: PlanFigures | None = field(default=None, metadata=IF_KNOWN)
+    campaign: CampaignReport | None = field(default=None, metadata=IF_KNOWN)
+    steps: tuple[StepReport, ...] | None = field(default=None, metadata=IF_KNOWN)
+    joint: JointReport | None = field(default=None, metadata=IF_KNOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -91,72 +174,76 @@ class Report:
     ----------
     study, seed
         What was tried.
-    realizations, unjudged, feasible
-        Tried, erred at some step, and feasible at every step.
-    feasible_share, interval, interval_kind, confidence
-        Of what was judged.
-    served_share
-        Share of the demand served, as drawn, over all steps.
-    first_failed
-        Realizations by the step that they first fail at; of one step alone, empty.
-    steps
-        Each step on its own.
+    figures
+        Everything that is known: of one step, or of several.
     """
 
     study: str
     seed: int
-    realizations: int
-    unjudged: int
-    feasible: int
-    feasible_share: float | None
-    interval: tuple[float, float]
-    interval_kind: str
-    confidence: float
-    served_share: float | None
-    first_failed: Mapping[str, int]
-    steps: tuple[StepReport, ...]
-    _summary: Mapping[str, Any] = field(compare=False)
+    figures: CampaignReport | StepsReport
 
-    @classmethod
-    def of(cls, summary: Mapping[str, Any], *, study: str, seed: int) -> Report:
-        """Read the summary of a campaign of one step, or of several."""
-        if "steps" in summary:
-            joint = summary["joint"]
-            steps = tuple(
-                StepReport.of(one["campaign"], str(one["name"]))
-                for one in summary["steps"]
-                if one["campaign"] is not None
-            )
-        else:
-            steps = (StepReport.of(summary, ""),)
-            erred = summary["outcomes"]["erred"]
-            joint = {
-                **summary,
-                "realizations": summary["samples"],
-                "unjudged": erred,
-                "feasible": summary["outcomes"]["feasible"],
-                "first_failed": {},
-            }
-        low, high = joint["interval"]
-        return cls(
-            study=study,
-            seed=seed,
-            realizations=int(joint["realizations"]),
-            unjudged=int(joint["unjudged"]),
-            feasible=int(joint["feasible"]),
-            feasible_share=joint["feasible_share"],
-            interval=(float(low), float(high)),
-            interval_kind=str(joint["interval_kind"]),
-            confidence=float(joint["confidence"]),
-            served_share=joint["served_share"],
-            first_failed=MappingProxyType(dict(joint["first_failed"])),
-            steps=steps,
-            _summary=summary,
-        )
+    @property
+    def joint(self) -> JointReport:
+        """What holds at all steps together."""
+        told = self.figures
+        return told.joint if isinstance(told, StepsReport) else JointReport.of_one(told)
+
+    @property
+    def steps(self) -> tuple[StepReport, ...]:
+        """Each step that was tried, on its own; one without a name where there is one."""
+        told = self.figures
+        if isinstance(told, StepsReport):
+            return tuple(one for one in told.steps if one.campaign is not None)
+        return (StepReport(step=told.step, name="", directory="", campaign=told),)
+
+    @property
+    def realizations(self) -> int:
+        """How many were tried, at every step."""
+        return self.joint.realizations
+
+    @property
+    def unjudged(self) -> int:
+        """How many erred at some step."""
+        return self.joint.unjudged
+
+    @property
+    def feasible(self) -> int:
+        """How many are feasible at every step."""
+        return self.joint.feasible
+
+    @property
+    def feasible_share(self) -> float | None:
+        """Share of what was judged; None where nothing was."""
+        return self.joint.feasible_share
+
+    @property
+    def interval(self) -> Interval:
+        """Interval of that share; the whole unit interval where nothing was judged."""
+        return self.joint.interval
+
+    @property
+    def interval_kind(self) -> str:
+        """Which interval that is."""
+        return self.joint.interval_kind
+
+    @property
+    def confidence(self) -> float:
+        """Of the interval."""
+        return self.joint.confidence
+
+    @property
+    def served_share(self) -> float | None:
+        """Share of the demand served, as drawn, over all steps."""
+        return self.joint.served_share
+
+    @property
+    def first_failed(self) -> Mapping[str, int]:
+        """Realizations by the step that they first fail at; of one step alone, empty."""
+        return self.joint.first_failed
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as ``gridproof report --json`` prints them under ``campaign``."""
-        return dict(self._summary)
+        return self.figures.to_json()
 
     def __repr__(self) -> str:
         share = "none judged" if self.feasible_share is None else f"{_percent(self.feasible_share)}"

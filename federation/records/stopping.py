@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from gridproof.federation.records.begun import begun_chunks, drop_begun
+from gridproof.federation.records.campaign_report import StoppingReport
 from gridproof.federation.records.parts import CHUNK_ROWS
 from gridproof.federation.records.rows import counted
 from gridproof.federation.records.store import CampaignStore
@@ -78,23 +78,22 @@ class Stopper:
         """Chunks that count and are not there."""
         return tuple(sorted(set(range(self.needed)) - set(finished)))
 
-    def figures(self) -> dict[str, Any] | None:
+    def figures(self) -> StoppingReport | None:
         """Say why the campaign stopped, or that it did not; None without a rule."""
         if self.rule is None:
             return None
         low, high = confidence_sequence(self._feasible, self._trials, self.rule.confidence)
-        asked = {"width": self.rule.width} if self.rule.kind == "width" else {}
-        asked |= {"share": self.rule.share} if self.rule.kind == "target" else {}
-        return {
-            "kind": self.rule.kind,
-            **asked,
-            "confidence": self.rule.confidence,
-            "reason": None if self.decision is None else self.decision.reason,
-            "feasible": self._feasible,
-            "judged": self._trials,
-            "looks": self._looked,
-            "interval": [low, high],
-        }
+        return StoppingReport(
+            kind=self.rule.kind,
+            width=self.rule.width if self.rule.kind == "width" else None,
+            share=self.rule.share if self.rule.kind == "target" else None,
+            confidence=self.rule.confidence,
+            reason=None if self.decision is None else self.decision.reason,
+            feasible=self._feasible,
+            judged=self._trials,
+            looks=self._looked,
+            interval=(low, high),
+        )
 
 
 def stopper_of(store: CampaignStore) -> Stopper:
@@ -135,7 +134,7 @@ def drop_surplus(store: CampaignStore, stopper: Stopper) -> tuple[int, ...]:
 
 def counted_chunks(
     store: CampaignStore, plan_digest: str | None = None
-) -> tuple[tuple[int, ...], dict[str, Any] | None]:
+) -> tuple[tuple[int, ...], StoppingReport | None]:
     """Return the chunks that count, and why the campaign stopped; None without a rule.
 
     Without a rule the rows of chunks that were begun and not finished count, too; a rule looks

@@ -12,9 +12,8 @@
       logs/                         what federates wrote that ran as processes of their own
 
 Part ``k`` holds realizations ``k · 2048 …``, at every step if several are tried, one group of rows
-after the other: its bounds, and every byte in it, depend on the
-configuration alone, not on batches, workers or restarts. A part is written under another
-name, flushed to the disk and renamed, so a part that is there is whole.
+after the other: its bounds, and every byte in it, depend on the configuration alone, not on
+batches, workers or restarts. A part that is there is whole: it is renamed once it is on the disk.
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from gridproof.federation.config.foreign import FOREIGN, own_word
 from gridproof.federation.files import UNFINISHED, json_text, read_json, write_whole
+from gridproof.federation.records.campaign_report import FirstCause
 from gridproof.federation.records.footers import torn
 from gridproof.federation.records.lock import LOCK_NAME
 from gridproof.federation.records.parts import (
@@ -360,7 +360,7 @@ class CampaignStore:
             steps = len(self.tried) if self.only is None else 1
             yield joint_outcome(codes.reshape(steps, -1))
 
-    def first_cause(self, chunks: Sequence[int]) -> dict[str, Any] | None:
+    def first_cause(self, chunks: Sequence[int]) -> FirstCause | None:
         """Return the first realization that erred and why, where a part says so.
 
         Of a campaign of several steps the first at the step that is looked at, or at any of them.
@@ -375,7 +375,7 @@ class CampaignStore:
             here = [causes[step] for step in causes if self.only in (None, step)]
             if here:
                 index, said = min(here)
-                return {"first": index, "said": said}
+                return FirstCause(first=index, said=said)
         return None
 
     def _make_folder(self) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from gridproof.federation.files import write_whole
 from gridproof.federation.records.store import CampaignStore
@@ -16,7 +15,7 @@ from gridproof.federation.reports.campaign_words import interval_words
 from gridproof.federation.reports.charts import figure_convergence, figure_envelope, figure_shares
 from gridproof.federation.reports.data import Readout, ReportData, gather
 from gridproof.federation.reports.figures import figure_margins, figure_one_line
-from gridproof.federation.reports.page import PAGE, Section, figure_entry, render_page
+from gridproof.federation.reports.page import PAGE, PageFigure, Section, figure_entry, render_page
 from gridproof.federation.reports.sentences import (
     described,
     environment_facts,
@@ -85,9 +84,9 @@ def write_report(
     return out / PAGE
 
 
-def _draw(data: ReportData, folder: Path) -> dict[str, dict[str, Any]]:
+def _draw(data: ReportData, folder: Path) -> dict[str, PageFigure]:
     """Draw every figure there is data for; returns them ready for the page."""
-    scenario, solved = data.scenario, bool(data.verdicts["margins"])
+    scenario, solved = data.scenario, bool(data.verdicts.margins)
     drawn: dict[str, Callable[[Path], tuple[Path, ...]]] = {
         "shares": lambda path: figure_shares(data.verdicts, path),
         "one-line": lambda path: figure_one_line(
@@ -115,7 +114,7 @@ def _draw(data: ReportData, folder: Path) -> dict[str, dict[str, Any]]:
 def _render(
     store: CampaignStore,
     data: ReportData,
-    figures: dict[str, dict[str, Any]],
+    figures: dict[str, PageFigure],
     tables: dict[str, Table],
 ) -> str:
     said = leads(data)

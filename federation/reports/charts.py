@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gridproof.federation.records.campaign_report import CampaignReport
 from gridproof.federation.records.profile import Profile, slot_names
 from gridproof.federation.reports.data import Convergence
 from gridproof.federation.reports.distance import Distances
@@ -25,19 +25,19 @@ _MARKERS = "os^Dv"
 _MARKERS_AT_MOST = 200  # on a larger feeder medians are drawn as dots
 
 
-def figure_shares(verdicts: Mapping[str, Any], path: Path) -> tuple[Path, ...]:
+def figure_shares(verdicts: CampaignReport, path: Path) -> tuple[Path, ...]:
     """Draw the share of every outcome with its exact interval.
 
     Parameters
     ----------
     verdicts
-        The campaign's summary.
+        What became of the campaign.
     path
         Where to; ``.svg`` and ``.png`` are written beside each other.
     """
-    names = list(verdicts["outcomes"])
-    share = np.array([verdicts["outcomes"][name] / verdicts["samples"] for name in names])
-    low, high = np.array([verdicts["outcome_intervals"][name] for name in names]).T
+    names = list(verdicts.outcomes)
+    share = np.array([verdicts.outcomes[name] / verdicts.samples for name in names])
+    low, high = np.array([verdicts.outcome_intervals[name] for name in names]).T
     figure, axes = _figure(7.2, 0.34 * len(names) + 0.9)
     rows = np.arange(len(names))[::-1]
     for row, name, one in zip(rows, names, share, strict=True):

@@ -6,19 +6,26 @@ not blurred by the luck of the draw.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from gridproof.federation.records.intervals import Intervals
-from gridproof.federation.records.losses import UnservedEnergy, served_share
+from gridproof.federation.records.losses import UnservedEnergy
 from gridproof.federation.records.rows import MARGIN_UNITS, outcome_codes
 from gridproof.federation.records.stopping import counted_chunks
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.records.streams import distributions
-from gridproof.scenarios.arrays import FloatArray
+from gridproof.federation.reports.comparison import (
+    ComparedCampaign,
+    ComparedShare,
+    Comparison,
+    CrossedCampaigns,
+    MarginGain,
+)
+from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.errors import StoreError
 from gridproof.scenarios.verdict import MarginKind, Outcome
 
@@ -42,7 +49,7 @@ _TAIL = 0.05
 
 def compare_campaigns(
     first: CampaignStore, second: CampaignStore, confidence: float = 0.95
-) -> dict[str, Any]:
+) -> Comparison:
     """Compare two campaigns on the realizations that both have.
 
     Parameters
@@ -51,15 +58,6 @@ def compare_campaigns(
         Of the same draws; plan, recourse, judge and limits may differ.
     confidence
         Of the intervals.
-
-    Returns
-    -------
-    dict
-        ``realizations`` compared and ``unjudged`` (erred in either, left out);
-        ``shares`` of both and their ``difference`` (second less first), with the intervals that
-        both campaigns may show (``interval_kind``), each share with that of the load ``served``;
-        ``crossed`` counts; ``margins`` by kind: mean and quantiles of the margin gained, and how
-        many gained.
 
     Raises
     ------
@@ -77,13 +75,11 @@ def compare_campaigns(
     table, gained = _outcome_pairs(first, second, chunks, in_order=bool(intervals.lags))
     intervals = intervals.seen(gained)
     served = [served_by([store], chunks) for store in (first, second)]
-    return {
-        "first": about_campaign(first),
-        "second": about_campaign(second),
-        **crossed_difference(_crossed(table), int(table.sum()), intervals, served),
-        "outcomes": _outcomes_by_name(table),
-        "margins": _margins(first, second, chunks),
-    }
+    found = crossed_difference(
+        (first, second), _crossed(table), int(table.sum()), intervals=intervals, served=served
+    )
+    margins = _margins(first, second, chunks)
+    return replace(found, outcomes=_outcomes_by_name(table), margins=margins)
 
 
 def intervals_of_both(first: CampaignStore, second: CampaignStore, confidence: float) -> Intervals:
@@ -97,17 +93,21 @@ def intervals_of_both(first: CampaignStore, second: CampaignStore, confidence: f
 
 
 def crossed_difference(
-    counts: Mapping[str, int],
+    stores: tuple[CampaignStore, CampaignStore],
+    crossed: CrossedCampaigns,
     realizations: int,
+    *,
     intervals: Intervals,
     served: Sequence[float | None],
-) -> dict[str, Any]:
+) -> Comparison:
     """Both shares and their paired difference, from how often each was feasible.
 
     Parameters
     ----------
-    counts
-        ``both_feasible``, ``first_only``, ``second_only``, ``neither``.
+    stores
+        What is compared.
+    crossed
+        How often each was feasible.
     realizations
         Compared, those that erred in either included.
     intervals
@@ -115,26 +115,28 @@ def crossed_difference(
     served
         Share of the load that each serves, which stands beside the share feasible.
     """
-    judged = sum(counts.values())
-    return {
-        "realizations": realizations,
-        "unjudged": realizations - judged,
-        **intervals.words(),
-        "shares": [
-            {
-                **_share(counts["both_feasible"] + counts[only], judged, intervals),
-                "served": served[k],
-            }
-            for k, only in enumerate(("first_only", "second_only"))
-        ],
-        "crossed": dict(counts),
-        "difference": intervals.difference(counts["second_only"], counts["first_only"], judged),
-    }
+    both, judged = crossed.both_feasible, crossed.judged
+    counts = (both + crossed.first_only, both + crossed.second_only)
+    return Comparison(
+        first=about_campaign(stores[0]),
+        second=about_campaign(stores[1]),
+        realizations=realizations,
+        unjudged=realizations - judged,
+        interval_kind=intervals.kind,
+        confidence=intervals.confidence,
+        widening=intervals.told_widening,
+        shares=(
+            _share(counts[0], judged, intervals, served[0]),
+            _share(counts[1], judged, intervals, served[1]),
+        ),
+        crossed=crossed,
+        difference=intervals.difference(crossed.second_only, crossed.first_only, judged),
+    )
 
 
 def _outcome_pairs(
     first: CampaignStore, second: CampaignStore, chunks: Sequence[int], *, in_order: bool
-) -> tuple[Any, FloatArray]:
+) -> tuple[IntArray, FloatArray]:
     """Count every pair of outcomes, (first, second), refusing rows that were not drawn alike.
 
     Where their order matters, the gain of every pair (1, 0 or -1) comes beside.
@@ -153,21 +155,21 @@ def _outcome_pairs(
     return table, np.concatenate(gained)
 
 
-def _crossed(table: Any) -> dict[str, int]:
+def _crossed(table: IntArray) -> CrossedCampaigns:
     sound = [kind for kind in Outcome if kind is not Outcome.ERRED]  # stale: not feasible
     judged = int(table[np.ix_(sound, sound)].sum())
     both = int(table[Outcome.FEASIBLE, Outcome.FEASIBLE])
     first_only = int(table[Outcome.FEASIBLE, sound].sum()) - both
     second_only = int(table[sound, Outcome.FEASIBLE].sum()) - both
-    return {
-        "both_feasible": both,
-        "first_only": first_only,
-        "second_only": second_only,
-        "neither": judged - both - first_only - second_only,
-    }
+    return CrossedCampaigns(
+        both_feasible=both,
+        first_only=first_only,
+        second_only=second_only,
+        neither=judged - both - first_only - second_only,
+    )
 
 
-def _outcomes_by_name(table: Any) -> dict[str, dict[str, int]]:
+def _outcomes_by_name(table: IntArray) -> dict[str, dict[str, int]]:
     return {
         one.name.lower(): {
             other.name.lower(): int(table[one, other]) for other in Outcome if table[one, other]
@@ -177,11 +179,12 @@ def _outcomes_by_name(table: Any) -> dict[str, dict[str, int]]:
     }
 
 
-def _share(count: int, judged: int, intervals: Intervals) -> dict[str, Any]:
-    return {
-        "value": count / judged if judged else None,
-        "interval": list(intervals.share(count, judged)),
-    }
+def _share(count: int, judged: int, intervals: Intervals, served: float | None) -> ComparedShare:
+    return ComparedShare(
+        value=count / judged if judged else None,
+        interval=intervals.share(count, judged),
+        served=served,
+    )
 
 
 def served_by(stores: Sequence[CampaignStore], chunks: Sequence[int]) -> float | None:
@@ -190,19 +193,19 @@ def served_by(stores: Sequence[CampaignStore], chunks: Sequence[int]) -> float |
     for store in stores:
         for table in store.tables(["outcome", "load_kw", "served_kw"], chunks):
             energy.add(table)
-    return served_share(energy.figures())
+    return energy.figures().served_share
 
 
-def about_campaign(store: CampaignStore) -> dict[str, Any]:
+def about_campaign(store: CampaignStore) -> ComparedCampaign:
     """Say which campaign it is."""
     campaign = store.study["config"]["campaign"]
-    return {
-        "directory": str(store.root),
-        "study": store.study.get("name"),
-        "fingerprint": store.study["fingerprint"],
-        "recourse": store.recourse,
-        "judge": campaign.get("judge"),
-    }
+    return ComparedCampaign(
+        directory=str(store.root),
+        study=store.study.get("name"),
+        fingerprint=store.study["fingerprint"],
+        recourse=store.recourse,
+        judge=campaign.get("judge"),
+    )
 
 
 def _same_draw(first: CampaignStore, second: CampaignStore) -> None:
@@ -280,7 +283,7 @@ def _columns(store: CampaignStore, chunk: int) -> list[str]:
 
 def _margins(
     first: CampaignStore, second: CampaignStore, chunks: Sequence[int]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, MarginGain]:
     """Second margin less first, by kind, where both were solved and neither erred."""
     names = [f"margin_{kind.value}" for kind in MarginKind]
 
@@ -307,23 +310,23 @@ def _margins(
         gained += [int((values > 0.0).sum()) for values in item]
     found = distributions(stream, len(names), _LEVELS, _TAIL)
     return {
-        kind.value: {
-            "unit": MARGIN_UNITS[kind.value],
-            "count": one.count,
-            "mean": float(totals[k] / one.count),
-            "min": one.quantiles[0],
-            "quantiles": {
+        kind.value: MarginGain(
+            unit=MARGIN_UNITS[kind.value],
+            count=one.count,
+            mean=float(totals[k] / one.count),
+            min=one.quantiles[0],
+            quantiles={
                 f"{level:g}": value
                 for level, value in zip(_LEVELS[1:-1], one.quantiles[1:-1], strict=True)
             },
-            "max": one.quantiles[-1],
-            "gained": int(gained[k]),
-        }
+            max=one.quantiles[-1],
+            gained=int(gained[k]),
+        )
         for k, (kind, one) in enumerate(zip(MarginKind, found, strict=True))
         if one is not None
     }
 
 
-def _gained(one: Any, other: Any) -> FloatArray:
+def _gained(one: FloatArray, other: FloatArray) -> FloatArray:
     both = np.isfinite(one) & np.isfinite(other)
     return np.asarray(other[both] - one[both], float)

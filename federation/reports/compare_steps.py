@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from gridproof.federation.records.intervals import Intervals
@@ -11,11 +10,16 @@ from gridproof.federation.records.rows import outcome_codes
 from gridproof.federation.records.stopping import counted_chunks
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.reports.compare import (
-    about_campaign,
     compare_campaigns,
     crossed_difference,
     intervals_of_both,
     served_by,
+)
+from gridproof.federation.reports.comparison import (
+    ComparedStep,
+    ComparedSteps,
+    Comparison,
+    CrossedCampaigns,
 )
 from gridproof.scenarios.arrays import BoolArray
 from gridproof.scenarios.errors import StoreError
@@ -26,14 +30,8 @@ __all__ = ["compare_steps"]
 
 def compare_steps(
     first: CampaignStore, second: CampaignStore, confidence: float = 0.95
-) -> dict[str, Any]:
+) -> ComparedSteps:
     """Compare two studies of several steps, step by step and at all steps together.
-
-    Returns
-    -------
-    dict
-        ``steps``: number, name and `compare_campaigns` of each. ``joint``: shares, crossed counts
-        and difference of what is feasible at every step, as `crossed_difference` has them.
 
     Raises
     ------
@@ -58,15 +56,16 @@ def compare_steps(
             pair.append(one)
         pairs.append((pair[0], pair[1]))
         one_step = compare_campaigns(pair[0], pair[1], confidence)
-        found.append({"step": step, "name": name, **one_step})
-    joint = {"first": about_campaign(first), "second": about_campaign(second)}
+        found.append(ComparedStep(step=step, name=name, comparison=one_step))
     intervals = intervals_of_both(first, second, confidence)
-    return {"steps": found, "joint": {**joint, **_joint(pairs, intervals)}}
+    return ComparedSteps(steps=tuple(found), joint=_joint((first, second), pairs, intervals))
 
 
 def _joint(
-    pairs: Sequence[tuple[CampaignStore, CampaignStore]], intervals: Intervals
-) -> dict[str, Any]:
+    stores: tuple[CampaignStore, CampaignStore],
+    pairs: Sequence[tuple[CampaignStore, CampaignStore]],
+    intervals: Intervals,
+) -> Comparison:
     """Cross what is feasible at every step; a realization that erred anywhere is left out."""
     kept = [set(counted_chunks(one)[0]) for pair in pairs for one in pair]
     gained = [np.zeros(0)]
@@ -90,7 +89,13 @@ def _joint(
             counts[name] += int(where.sum())
     chunks = sorted(set.intersection(*kept))
     served = [served_by([pair[side] for pair in pairs], chunks) for side in (0, 1)]
-    return crossed_difference(counts, realizations, intervals.seen(np.concatenate(gained)), served)
+    return crossed_difference(
+        stores,
+        CrossedCampaigns(**counts),
+        realizations,
+        intervals=intervals.seen(np.concatenate(gained)),
+        served=served,
+    )
 
 
 def _held(stores: Sequence[CampaignStore], chunk: int) -> tuple[BoolArray, BoolArray]:

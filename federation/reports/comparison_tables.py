@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from gridproof.federation.reports.comparison import CrossedCampaigns, MarginGain
 from gridproof.federation.tables.table import Table, count, number, share, text
 
 __all__ = ["gained_table", "paired_table"]
 
 
-def paired_table(crossed: Mapping[str, Any]) -> Table:
+def paired_table(crossed: CrossedCampaigns) -> Table:
     """Count realizations by what they are under the first campaign, and under the second."""
     return Table(
         name="paired",
@@ -21,13 +21,13 @@ def paired_table(crossed: Mapping[str, Any]) -> Table:
             count("not feasible in the second", short="second not"),
         ),
         rows=(
-            ("feasible", crossed["both_feasible"], crossed["first_only"]),
-            ("not", crossed["second_only"], crossed["neither"]),
+            ("feasible", crossed.both_feasible, crossed.first_only),
+            ("not", crossed.second_only, crossed.neither),
         ),
     )
 
 
-def gained_table(margins: Mapping[str, Any]) -> Table:
+def gained_table(margins: Mapping[str, MarginGain]) -> Table:
     """Say by kind of limit what margin the second campaign gains on the first."""
     return Table(
         name="margins-gained",
@@ -42,12 +42,12 @@ def gained_table(margins: Mapping[str, Any]) -> Table:
         ),
         rows=tuple(
             (
-                f"{kind}, {one['unit']}",
-                one["mean"],
-                one["min"],
-                one["quantiles"]["0.5"],
-                one["max"],
-                one["gained"] / one["count"],
+                f"{kind}, {one.unit}",
+                one.mean,
+                one.min,
+                one.quantiles["0.5"],
+                one.max,
+                one.gained / one.count,
             )
             for kind, one in margins.items()
         ),

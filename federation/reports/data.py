@@ -10,10 +10,12 @@ import numpy as np
 import pyarrow as pa
 from gridproof.federation.records.answers import kept_why
 from gridproof.federation.records.begun import begun_chunks, read_begun
+from gridproof.federation.records.campaign_report import CampaignReport
 from gridproof.federation.records.footers import footer_of
 from gridproof.federation.records.intervals import Intervals
 from gridproof.federation.records.keeper import stored_plan
 from gridproof.federation.records.parts import CHUNK_ROWS
+from gridproof.federation.records.plan_report import PlanReport
 from gridproof.federation.records.profile import Profile, element_ids
 from gridproof.federation.records.profile_store import read_profile
 from gridproof.federation.records.reading import Reading, read_campaign
@@ -31,8 +33,11 @@ from gridproof.scenarios.verdict import MarginKind, Outcome, least_margin
 
 __all__ = [
     "WORST",
+    "Breach",
     "Convergence",
+    "ListedRealization",
     "Listing",
+    "Place",
     "Readout",
     "ReportData",
     "breach_table",
@@ -66,6 +71,58 @@ class Convergence:
     high: FloatArray
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a realization is nearest to one kind of limit, or furthest outside."""
+
+    kind: str
+    margin: float
+    unit: str
+    element: str | None
+    phase: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedRealization:
+    """A realization with what is kept of it.
+
+    Attributes
+    ----------
+    index, outcome
+        Which, and what became of it.
+    relative
+        Its least margin, each as a share of what it is measured in.
+    places
+        Of every kind of limit that has a margin.
+    failed
+        Those that are outside.
+    load_kw, served_kw, losses_kw
+        Demand drawn, served, and lost; None where nothing was solved.
+    zeta
+        What was drawn, by direction.
+    """
+
+    index: int
+    outcome: str
+    relative: float
+    places: tuple[Place, ...]
+    failed: tuple[Place, ...]
+    load_kw: float | None
+    served_kw: float | None
+    losses_kw: float | None
+    zeta: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breach:
+    """An element that was outside a limit in ``count`` realizations, a ``share`` of the solved."""
+
+    kind: str
+    element: str
+    count: int
+    share: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReportData:
     """Everything a report shows.
@@ -73,7 +130,7 @@ class ReportData:
     Attributes
     ----------
     scenario, plan, step, plan_facts, verdicts
-        What was tried and what became of it; ``verdicts`` is the campaign's summary.
+        What was tried, what is told of the plan at the step, and what became of it.
     chunks
         The parts that count.
     margins
@@ -81,8 +138,7 @@ class ReportData:
     convergence
         How the estimate settled.
     worst
-        The solved realizations with the least relative margin, each a row as kept, with its
-        ``relative`` margin and its ``failed`` places.
+        The solved realizations with the least relative margin.
     unsolved
         The first realizations of each outcome that has no margins to rank.
     profile, profile_missing
@@ -96,13 +152,13 @@ class ReportData:
     scenario: Scenario
     plan: Plan
     step: int
-    plan_facts: dict[str, Any]
+    plan_facts: PlanReport
     chunks: tuple[int, ...]
-    verdicts: dict[str, Any]
+    verdicts: CampaignReport
     margins: HeldColumns
     convergence: Convergence
-    worst: tuple[dict[str, Any], ...]
-    unsolved: tuple[dict[str, Any], ...]
+    worst: tuple[ListedRealization, ...]
+    unsolved: tuple[ListedRealization, ...]
     profile: Profile
     profile_missing: int
     distances: Distances
@@ -151,7 +207,7 @@ def gather(store: CampaignStore, scenario: Scenario, readout: Readout | None = N
     store.finished(digest)  # refuses parts of another plan
     readout = read_out(store, scenario) if readout is None else readout
     chunks, listing, verdicts = (
-        readout.reading.chunks, readout.listing, readout.reading.summary
+        readout.reading.chunks, readout.listing, readout.reading.report
     )  # fmt: skip
     begun = {
         chunk: one.profiles[store.tried.index(step) if store.stepped else 0]
@@ -169,7 +225,7 @@ def gather(store: CampaignStore, scenario: Scenario, readout: Readout | None = N
         begun=begun,
     )
     intervals = Intervals.of(store.study["config"])
-    intervals = replace(intervals, widening=verdicts.get("widening", 1.0))
+    intervals = replace(intervals, widening=1.0 if verdicts.widening is None else verdicts.widening)
     rows = _rows(store, scenario, [*listing.worst(), *listing.unsolved()])
     return ReportData(
         scenario=scenario,
@@ -190,10 +246,9 @@ def gather(store: CampaignStore, scenario: Scenario, readout: Readout | None = N
     )
 
 
-def _plan_facts(store: CampaignStore, plan: Plan, scenario: Scenario) -> dict[str, Any]:
+def _plan_facts(store: CampaignStore, plan: Plan, scenario: Scenario) -> PlanReport:
     """Say what the plan does, and why blocks are dead if that was asked."""
-    facts, why = plan_summary(plan, scenario, store.step), kept_why(store, plan)
-    return facts if why is None else {**facts, "why": why}
+    return replace(plan_summary(plan, scenario, store.step), why=kept_why(store, plan))
 
 
 class Listing:
@@ -251,59 +306,60 @@ class Listing:
 
 def _rows(
     store: CampaignStore, scenario: Scenario, indices: Sequence[int]
-) -> dict[int, dict[str, Any]]:
+) -> dict[int, ListedRealization]:
     """Read whole rows, by their index; each part they are in is opened once."""
     wanted: dict[int, list[int]] = {}
     for index in indices:
         wanted.setdefault(index // CHUNK_ROWS, []).append(index)
-    found: dict[int, dict[str, Any]] = {}
+    found: dict[int, ListedRealization] = {}
     for chunk, some in wanted.items():
         (table,) = store.tables(None, [chunk])
         table = with_kinds(table)
         first, _ = store.chunk_range(chunk)
         for row in table.take([index - first for index in some]).to_pylist():
-            found[row["index"]] = _with_failures(row, scenario)
+            found[row["index"]] = _listed(row, scenario)
     return found
 
 
-def _with_failures(row: dict[str, Any], scenario: Scenario) -> dict[str, Any]:
+def _listed(row: Mapping[str, Any], scenario: Scenario) -> ListedRealization:
+    """Take a row as a part has it."""
     margins = {
-        kind.value: np.nan if row[f"margin_{kind.value}"] is None else row[f"margin_{kind.value}"]
+        kind: np.nan if row[f"margin_{kind.value}"] is None else row[f"margin_{kind.value}"]
         for kind in MarginKind
     }
-    places = [
-        {
-            "kind": kind.value,
-            "margin": margins[kind.value],
-            "unit": MARGIN_UNITS[kind.value],
-            "element": row[f"element_{kind.value}"],
-            "phase": row[f"phase_{kind.value}"],
-        }
+    places = tuple(
+        Place(
+            kind=kind.value,
+            margin=margins[kind],
+            unit=MARGIN_UNITS[kind.value],
+            element=row[f"element_{kind.value}"],
+            phase=row[f"phase_{kind.value}"],
+        )
         for kind in MarginKind
-        if np.isfinite(margins[kind.value])
-    ]
-    failed = [place for place in places if place["margin"] < -scenario.limits.tolerance]
-    return {
-        **row,
-        "relative": float(least_margin(np.array([*margins.values()]), scenario.limits)),
-        "failed": failed,
-        "places": places,
-    }
+        if np.isfinite(margins[kind])
+    )
+    tolerance = scenario.limits.tolerance
+    return ListedRealization(
+        index=row["index"],
+        outcome=row["outcome"],
+        relative=float(least_margin(np.array([*margins.values()]), scenario.limits)),
+        places=places,
+        failed=tuple(place for place in places if place.margin < -tolerance),
+        load_kw=row["load_kw"],
+        served_kw=row["served_kw"],
+        losses_kw=row["losses_kw"],
+        zeta={name: row[f"zeta_{name}"] for name in scenario.direction_ids},
+    )
 
 
-def breach_table(data: ReportData) -> list[dict[str, Any]]:
+def breach_table(data: ReportData) -> list[Breach]:
     """Every element that was ever outside a limit, most often first."""
     rows = [
-        {
-            "kind": kind.value,
-            "element": name,
-            "count": int(count),
-            "share": float(share),
-        }
+        Breach(kind=kind.value, element=name, count=int(count), share=float(share))
         for kind, ids in element_ids(data.scenario).items()
         for name, count, share in zip(
             ids, data.profile.breached[kind], data.profile.share(kind), strict=True
         )
         if count
     ]
-    return sorted(rows, key=lambda row: (-int(row["count"]), row["kind"], row["element"]))
+    return sorted(rows, key=lambda row: (-row.count, row.kind, row.element))

@@ -6,11 +6,12 @@ reads the same; files hold no date, so equal content means equal bytes.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gridproof.federation.records.campaign_report import CampaignReport, MarginReport
 from gridproof.federation.records.profile import Profile
 from gridproof.federation.records.reading import TAIL_SHARE
 from gridproof.federation.records.rows import MARGIN_UNITS
@@ -238,17 +239,15 @@ def _legend() -> list[Line2D]:
     ]
 
 
-def figure_margins(
-    summary: Mapping[str, Any], columns: HeldColumns, path: Path
-) -> tuple[Path, ...]:
+def figure_margins(campaign: CampaignReport, columns: HeldColumns, path: Path) -> tuple[Path, ...]:
     """Draw, for each kind of limit, how the worst margin of a realization is distributed.
 
     One panel per kind; what lies left of zero is violated, and hatched.
 
     Parameters
     ----------
-    summary
-        The campaign's.
+    campaign
+        What became of it.
     columns
         Its margins, as `federation.records.reading.read_campaign` brings them; passed over once.
     path
@@ -264,10 +263,10 @@ def figure_margins(
     ValueError
         If nothing was solved, so that there is no margin to draw.
     """
-    margins = summary["margins"]
+    margins = campaign.margins
     if not margins:
         raise ValueError("no realization was solved; there is no margin to draw")
-    edges = {kind: _edges(one["min"], one["max"]) for kind, one in margins.items()}
+    edges = {kind: _edges(one.min, one.max) for kind, one in margins.items()}
     counts = {kind: np.zeros(_BINS, np.int64) for kind in margins}
     for item in columns.stream():
         for kind, values in zip(MarginKind, item, strict=True):
@@ -275,11 +274,11 @@ def figure_margins(
                 counts[kind.value] += np.histogram(values, edges[kind.value])[0]
     figure = Drawing(7.2, 1.5 * len(margins) + 0.6)
     panels = figure.subplots(len(margins), 1, squeeze=False)[:, 0]
-    for axes, (kind, one) in zip(panels, margins.items(), strict=True):
-        _draw_margin(axes, kind, one, edges[kind], counts[kind])
+    for axes, (name, one) in zip(panels, margins.items(), strict=True):
+        _draw_margin(axes, name, one, edges[name], counts[name])
     figure.suptitle(
-        f"Worst margin of each realization ({summary['samples']} realizations, "
-        f"judge {summary['judge']})",
+        f"Worst margin of each realization ({campaign.samples} realizations, "
+        f"judge {campaign.judge})",
         fontsize=11,
         x=0.01,
         ha="left",
@@ -300,7 +299,7 @@ def _edges(low: float, high: float) -> Any:
     return np.linspace(low, low + span * (1.0 + 1e-9), _BINS + 1)
 
 
-def _draw_margin(axes: Any, kind: str, one: dict[str, Any], edges: Any, counts: Any) -> None:
+def _draw_margin(axes: Any, kind: str, one: MarginReport, edges: Any, counts: Any) -> None:
     outside = int((edges[1:] <= 1e-12).sum())  # the first bins, whole
     if outside:
         axes.stairs(
@@ -310,10 +309,10 @@ def _draw_margin(axes: Any, kind: str, one: dict[str, Any], edges: Any, counts: 
     axes.stairs(counts[outside:], edges[outside:], fill=True, color=_LIVE, linewidth=0.0)
     if edges[0] <= 0.0 <= edges[-1]:
         axes.axvline(0.0, color=_INK, linewidth=1.0)
-    tail = one["cvar"]["mean"]
+    tail = one.cvar.mean
     axes.axvline(tail, color=_MARK, linewidth=1.2, linestyle="--")
     axes.set_title(
-        f"{kind} ({MARGIN_UNITS[kind]}): least {decimals(one['min'], 4)}, "
+        f"{kind} ({MARGIN_UNITS[kind]}): least {decimals(one.min, 4)}, "
         f"mean of the worst {100 * TAIL_SHARE:g} % {decimals(tail, 4)} (dashed)",
         fontsize=8,
         loc="left",

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from gridproof.federation.inquiries.harden_figures import (
+    FailingPlace,
+    HardenPrice,
+    HardenReport,
+    RoundReport,
+)
 from gridproof.federation.inquiries.harden_settings import HardenSettings
 from gridproof.federation.inquiries.hardening import End, Hardening, HardenRound
 from gridproof.federation.records.environment import versions
@@ -34,46 +39,46 @@ def round_line(one: HardenRound, settings: HardenSettings) -> str:
     verdict = "shown" if one.shown else "not shown"
     return (
         f"round {one.number}: ac_margin {_kept(_round(one, one.out.parent))} pu, "
-        f"{decimals(one.plan['served_kw'], 0)} kW "
+        f"{decimals(one.plan.served_kw, 0)} kW "
         f"served, {decimals(100.0 * one.tried.value, 2)} % feasible, at least "
         f"{decimals(100.0 * one.bound, 2)} %: "
         f"{100.0 * settings.share:g} % {verdict}"
     )
 
 
-def harden_summary(done: Hardening, study: str, root: Path) -> dict[str, Any]:
+def harden_summary(done: Hardening, study: str, root: Path) -> HardenReport:
     """Put a loop into one object, the one that ``--json`` prints.
 
     ``price`` compares the last plan with the first. ``error_control`` says what the asked
     confidence covers.
     """
-    settings, rounds = done.settings, [_round(one, root) for one in done.rounds]
+    settings, rounds = done.settings, tuple(_round(one, root) for one in done.rounds)
     first, last = rounds[0], rounds[-1]
-    return {
-        "study": study,
-        "asked_share": settings.share,
-        "confidence": settings.confidence,
-        "shown": done.end is End.SHOWN,
-        "end": done.end.value,
-        "why": done.why,
-        "rounds": rounds,
-        "price": {
-            "served_kw": first["served_kw"] - last["served_kw"],
-            "served_share": _ratio(first["served_kw"] - last["served_kw"], first["served_kw"]),
-            "objective_usd": _difference(last["objective_usd"], first["objective_usd"]),
-            "energized_blocks": first["energized_blocks"] - last["energized_blocks"],
-            "ac_margin_pu": round(last["ac_margin_pu"] - first["ac_margin_pu"], 6),
-            "margins_at_pu": last["margins_at_pu"],
-        },
-        "advice": _advice(done),
-        "error_control": (
+    return HardenReport(
+        study=study,
+        asked_share=settings.share,
+        confidence=settings.confidence,
+        shown=done.end is End.SHOWN,
+        end=done.end.value,
+        why=done.why,
+        rounds=rounds,
+        price=HardenPrice(
+            served_kw=first.served_kw - last.served_kw,
+            served_share=_ratio(first.served_kw - last.served_kw, first.served_kw),
+            objective_usd=_difference(last.objective_usd, first.objective_usd),
+            energized_blocks=first.energized_blocks - last.energized_blocks,
+            ac_margin_pu=round(last.ac_margin_pu - first.ac_margin_pu, 6),
+            margins_at_pu=last.margins_at_pu,
+        ),
+        advice=_advice(done),
+        error_control=(
             f"round k draws realizations of its own (seed + k - 1) and may err with "
             f"{1.0 - settings.confidence:g} / (k (k + 1)), which sums to "
             f"{1.0 - settings.confidence:g} over any number of rounds; bounds are exact and "
             "one-sided, and what could not be judged counts against the plan"
         ),
-        "versions": versions(),
-    }
+        versions=versions(),
+    )
 
 
 def _advice(done: Hardening) -> str:
@@ -84,7 +89,7 @@ def _advice(done: Hardening) -> str:
         return ""
     remedy = (
         "the plan is robust only inside narrower limits"
-        if last.plan["robust"]
+        if last.plan.proof.robust
         else "the plan was made without the uncertainty set: choose a robust method"
     )
     return (
@@ -93,38 +98,38 @@ def _advice(done: Hardening) -> str:
     )
 
 
-def _round(one: HardenRound, root: Path) -> dict[str, Any]:
-    return {
-        "round": one.number,
-        "directory": one.out.relative_to(root).as_posix(),
-        "ac_margin_pu": one.ac_margin_pu,
-        "margins_at_pu": _by_kind(one.margins_at),
-        "seed": one.seed,
-        "energized_blocks": one.plan["energized_blocks"],
-        "served_kw": one.plan["served_kw"],
-        "objective_usd": one.plan["objective_usd"],
-        "certified": one.plan["certified"],
-        "grid_forming": one.plan["grid_forming"],
-        "samples": one.tried.trials,
-        "feasible": one.tried.count,
-        "feasible_share": one.tried.value,
-        "interval": [one.tried.low, one.tried.high],
-        "alpha": one.alpha,
-        "one_sided_bound": one.bound,
-        "shown": one.shown,
-        "failures": one.found.outcomes,
-        "deepest_pu": one.found.depths_pu[0] if one.found.depths_pu else None,
-        "fails_at": [
-            {
-                "limit": place.kind,
-                "element": place.element,
-                "realizations": place.count,
-                "worst_margin": place.worst,
-                "worst_index": place.index,
-            }
+def _round(one: HardenRound, root: Path) -> RoundReport:
+    return RoundReport(
+        round=one.number,
+        directory=one.out.relative_to(root).as_posix(),
+        ac_margin_pu=one.ac_margin_pu,
+        margins_at_pu=_by_kind(one.margins_at),
+        seed=one.seed,
+        energized_blocks=one.plan.energized_blocks,
+        served_kw=one.plan.served_kw,
+        objective_usd=one.plan.objective_usd,
+        certified=one.plan.proof.certified,
+        grid_forming=one.plan.grid_forming,
+        samples=one.tried.trials,
+        feasible=one.tried.count,
+        feasible_share=one.tried.value,
+        interval=(one.tried.low, one.tried.high),
+        alpha=one.alpha,
+        one_sided_bound=one.bound,
+        shown=one.shown,
+        failures=one.found.outcomes,
+        deepest_pu=one.found.depths_pu[0] if one.found.depths_pu else None,
+        fails_at=tuple(
+            FailingPlace(
+                limit=place.kind,
+                element=place.element,
+                realizations=place.count,
+                worst_margin=place.worst,
+                worst_index=place.index,
+            )
             for place in one.found.places
-        ],
-    }
+        ),
+    )
 
 
 def _by_kind(margins: Mapping[tuple[str, str], float]) -> dict[str, dict[str, float]]:
@@ -134,15 +139,15 @@ def _by_kind(margins: Mapping[tuple[str, str], float]) -> dict[str, dict[str, fl
     return tables
 
 
-def _kept(one: Mapping[str, Any]) -> str:
+def _kept(one: RoundReport) -> str:
     """Say what was kept clear: everywhere, and at how many elements more."""
-    more = sum(len(table) for table in one["margins_at_pu"].values())
-    return decimals(one["ac_margin_pu"], 4) + (f" +{more}" if more else "")
+    more = sum(len(table) for table in one.margins_at_pu.values())
+    return decimals(one.ac_margin_pu, 4) + (f" +{more}" if more else "")
 
 
-def _kept_where(one: Mapping[str, Any]) -> str:
+def _kept_where(one: RoundReport) -> str:
     alike: dict[tuple[str, float], list[str]] = {}
-    for kind, table in one["margins_at_pu"].items():
+    for kind, table in one.margins_at_pu.items():
         for name, value in table.items():
             alike.setdefault((kind, value), []).append(name)
     own = [
@@ -160,46 +165,46 @@ def _ratio(part: float, whole: float) -> float | None:
     return part / whole if whole > 0.0 else None
 
 
-def harden_view(summary: Mapping[str, Any]) -> list[RenderableType]:
+def harden_view(summary: HardenReport) -> list[RenderableType]:
     """Set a loop for a terminal: the rounds, how it ended, what it cost."""
-    failures = "\n".join(_failures(one) for one in summary["rounds"])
+    failures = "\n".join(_failures(one) for one in summary.rounds)
     views: list[RenderableType] = [
         TableView(rounds_table(summary)),
         Text(failures),
         Text(_ending(summary)),
     ]
-    views += [Text(summary["advice"])] if summary["advice"] else []
-    return [*views, Text(f"Error control: {summary['error_control']}.")]
+    views += [Text(summary.advice)] if summary.advice else []
+    return [*views, Text(f"Error control: {summary.error_control}.")]
 
 
-def harden_markdown(summary: Mapping[str, Any]) -> str:
+def harden_markdown(summary: HardenReport) -> str:
     """Set a loop for a Markdown file, every failing element listed."""
     lines = [
-        f"# {summary['study']}: {100.0 * summary['asked_share']:g} % feasible at "
-        f"{100.0 * summary['confidence']:g} % confidence\n",
+        f"# {summary.study}: {100.0 * summary.asked_share:g} % feasible at "
+        f"{100.0 * summary.confidence:g} % confidence\n",
         markdown_text(rounds_table(summary)).rstrip(),
         f"\n{_ending(summary)}\n",
-        *([f"{summary['advice']}\n"] if summary["advice"] else []),
-        f"Error control: {summary['error_control']}.\n",
+        *([f"{summary.advice}\n"] if summary.advice else []),
+        f"Error control: {summary.error_control}.\n",
         "## Counter-examples\n",
     ]
-    for one in summary["rounds"]:
+    for one in summary.rounds:
         lines.append(_failures(one))
         lines += [
-            f"- {place['limit']} at {place['element']}: {place['realizations']} realizations, "
-            f"worst margin {decimals(place['worst_margin'], 4)} in #{place['worst_index']}"
-            for place in one["fails_at"]
+            f"- {place.limit} at {place.element}: {place.realizations} realizations, "
+            f"worst margin {decimals(place.worst_margin, 4)} in #{place.worst_index}"
+            for place in one.fails_at
         ]
         lines.append("")
     return "\n".join(lines)
 
 
-def rounds_table(summary: Mapping[str, Any]) -> Table:
+def rounds_table(summary: HardenReport) -> Table:
     """Set the rounds of a loop: what each plan keeps clear, serves and costs, and was shown."""
     return Table(
         name="rounds",
-        title=f"Rounds, {100.0 * summary['asked_share']:g} % asked at "
-        f"{100.0 * summary['confidence']:g} % confidence",
+        title=f"Rounds, {100.0 * summary.asked_share:g} % asked at "
+        f"{100.0 * summary.confidence:g} % confidence",
         columns=(
             count("round", short="#"),
             Column(title="AC margin", short="margin", unit="pu", numeric=True),
@@ -212,43 +217,43 @@ def rounds_table(summary: Mapping[str, Any]) -> Table:
         ),
         rows=tuple(
             (
-                one["round"],
+                one.round,
                 _kept(one),
-                one["energized_blocks"],
-                one["served_kw"],
-                one["objective_usd"],
-                one["feasible_share"],
-                *one["interval"],
-                one["one_sided_bound"],
+                one.energized_blocks,
+                one.served_kw,
+                one.objective_usd,
+                one.feasible_share,
+                *one.interval,
+                one.one_sided_bound,
             )
-            for one in summary["rounds"]
+            for one in summary.rounds
         ),
-        tones=tuple(Tone.GOOD if one["shown"] else None for one in summary["rounds"]),
+        tones=tuple(Tone.GOOD if one.shown else None for one in summary.rounds),
     )
 
 
-def _failures(one: Mapping[str, Any]) -> str:
+def _failures(one: RoundReport) -> str:
     """Say what failed in a round and, most frequent first, where."""
-    if not one["failures"]:
-        return f"round {one['round']}: nothing fails{_kept_where(one)}"
-    kinds = [f"{count} {name.replace('_', ' ')}" for name, count in one["failures"].items()]
+    if not one.failures:
+        return f"round {one.round}: nothing fails{_kept_where(one)}"
+    kinds = [f"{count} {name.replace('_', ' ')}" for name, count in one.failures.items()]
     places = [
-        f"{place['limit']} {place['element']} ({place['realizations']})"
-        for place in one["fails_at"][:_SHOWN_PLACES]
+        f"{place.limit} {place.element} ({place.realizations})"
+        for place in one.fails_at[:_SHOWN_PLACES]
     ]
     where = f"; worst at {', '.join(places)}" if places else ""
-    return f"round {one['round']}: {', '.join(kinds)}{where}{_kept_where(one)}"
+    return f"round {one.round}: {', '.join(kinds)}{where}{_kept_where(one)}"
 
 
-def _ending(summary: Mapping[str, Any]) -> str:
-    price, first, last = summary["price"], summary["rounds"][0], summary["rounds"][-1]
-    asked = f"{100.0 * summary['asked_share']:g} %"
-    head = f"{asked} shown" if summary["shown"] else f"{asked} not shown: {summary['end']}"
-    cost = price["objective_usd"]
+def _ending(summary: HardenReport) -> str:
+    price, first, last = summary.price, summary.rounds[0], summary.rounds[-1]
+    asked = f"{100.0 * summary.asked_share:g} %"
+    head = f"{asked} shown" if summary.shown else f"{asked} not shown: {summary.end}"
+    cost = price.objective_usd
     words = (
-        f"{head} after {len(summary['rounds'])} rounds; served "
-        f"{decimals(first['served_kw'], 0)} -> "
-        f"{decimals(last['served_kw'], 0)} kW ({decimals(-price['served_kw'], 0, sign=True)} kW)"
+        f"{head} after {len(summary.rounds)} rounds; served "
+        f"{decimals(first.served_kw, 0)} -> "
+        f"{decimals(last.served_kw, 0)} kW ({decimals(-price.served_kw, 0, sign=True)} kW)"
     )
     words += "" if cost is None else f", cost {decimals(cost, 0, sign=True)} USD"
     return words + f", ac_margin {_kept(first)} -> {_kept(last)} pu"

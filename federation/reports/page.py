@@ -2,19 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from gridproof.federation.reports.svg import inline_svg
 from gridproof.federation.tables.html import table_html
 from gridproof.federation.tables.table import Table
 
-__all__ = ["PAGE", "Section", "figure_entry", "render_page"]
+__all__ = ["PAGE", "Headline", "PageFigure", "Section", "figure_entry", "render_page"]
 
 PAGE = "report.html"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """The one figure of a page, and what must be known before it is quoted.
+
+    Attributes
+    ----------
+    title
+        Of the page.
+    share, what, interval
+        The figure in words, what it is of, and how sure it is.
+    notes
+        Sentences.
+    """
+
+    title: str
+    share: str
+    what: str
+    interval: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageFigure:
+    """A drawing ready to stand in a page.
+
+    Attributes
+    ----------
+    name, title, description
+        What it is called, and what it shows.
+    svg
+        As it stands in the page.
+    files
+        Where else it is.
+    """
+
+    name: str
+    title: str
+    description: str
+    svg: str
+    files: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +81,7 @@ class Section:
     lead: tuple[str, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
     links: tuple[tuple[str, str], ...] = ()
-    figures: tuple[Mapping[str, Any], ...] = ()
+    figures: tuple[PageFigure, ...] = ()
     tables: tuple[Table, ...] = ()
 
     @property
@@ -49,21 +90,19 @@ class Section:
         return not (self.lead or self.facts or self.links or self.figures or self.tables)
 
 
-def figure_entry(
-    name: str, files: Sequence[Path], *, title: str, description: str
-) -> dict[str, Any]:
+def figure_entry(name: str, files: Sequence[Path], *, title: str, description: str) -> PageFigure:
     """Make a drawn figure, SVG and PNG, ready to stand in a page."""
     svg, png = files
-    return {
-        "name": name,
-        "title": title,
-        "description": description,
-        "svg": inline_svg(svg, key=name, title=title, description=description),
-        "files": f"figures/{svg.name}, figures/{png.name}",
-    }
+    return PageFigure(
+        name=name,
+        title=title,
+        description=description,
+        svg=inline_svg(svg, key=name, title=title, description=description),
+        files=f"figures/{svg.name}, figures/{png.name}",
+    )
 
 
-def render_page(study: str, headline: Mapping[str, Any], sections: Sequence[Section]) -> str:
+def render_page(study: str, headline: Headline, sections: Sequence[Section]) -> str:
     """Set a page; sections with nothing in them are left out.
 
     Parameters
@@ -71,7 +110,7 @@ def render_page(study: str, headline: Mapping[str, Any], sections: Sequence[Sect
     study
         Name of the study.
     headline
-        ``title``, ``share``, ``what``, ``interval`` and ``notes``.
+        What stands above everything.
     sections
         In order.
     """

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from gridproof.federation.records.plan_report import PlanReport
 from gridproof.federation.tables.table import Table, Tone, number, prose, text
-from gridproof.federation.wording import formers_of
 
 __all__ = ["der_table", "island_table", "switch_table"]
 
@@ -14,10 +11,10 @@ _ROLES = {"grid-forming": Tone.LIVE, "substation": Tone.LIVE, "off": Tone.QUIET}
 _INFINITE = "\u221e"
 
 
-def island_table(plan: Mapping[str, Any]) -> Table:
+def island_table(plan: PlanReport) -> Table:
     """Who forms each island, and what it must carry; what was asked for where not all is served."""
-    islands = plan["islands"]
-    shed = any(one["served_kw"] < one["demand_kw"] for one in islands)
+    islands = plan.islands
+    shed = any(one.served_kw < one.demand_kw for one in islands)
     return Table(
         name="islands",
         title="Islands of the plan",
@@ -30,20 +27,20 @@ def island_table(plan: Mapping[str, Any]) -> Table:
         ),
         rows=tuple(
             (
-                formers_of(one, plan["ders"]),
-                ", ".join(one["blocks"]),
-                one["demand_kw"],
-                *([one["served_kw"]] if shed else []),
-                one["capacity_kw"],
+                plan.formers_of(one),
+                ", ".join(one.blocks),
+                one.demand_kw,
+                *([one.served_kw] if shed else []),
+                one.capacity_kw,
             )
             for one in islands
         ),
     )
 
 
-def der_table(plan: Mapping[str, Any]) -> Table:
+def der_table(plan: PlanReport) -> Table:
     """Set-points of the DERs."""
-    ders = plan["ders"]
+    ders = plan.ders
     return Table(
         name="ders",
         title="Set-points of the DERs",
@@ -60,20 +57,25 @@ def der_table(plan: Mapping[str, Any]) -> Table:
         rows=tuple(
             (
                 name,
-                *(der[key] for key in ("bus", "block", "role", "p_kw", "capacity_kw", "q_kvar")),
-                der["source_v_pu"],
+                der.bus,
+                der.block,
+                der.role,
+                der.p_kw,
+                der.capacity_kw,
+                der.q_kvar,
+                der.source_v_pu,
             )
             for name, der in ders.items()
         ),
-        tones=tuple(_ROLES.get(der["role"]) for der in ders.values()),
+        tones=tuple(_ROLES.get(der.role) for der in ders.values()),
     )
 
 
-def switch_table(plan: Mapping[str, Any]) -> Table:
+def switch_table(plan: PlanReport) -> Table:
     """Which switches are closed."""
     return Table(
         name="switches",
         title="Switch states",
         columns=(text("switch"), text("state")),
-        rows=tuple(plan["switches"].items()),
+        rows=tuple(plan.switches.items()),
     )

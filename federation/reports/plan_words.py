@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from gridproof.federation.proof_words import ProofFacts
+from gridproof.federation.records.plan_report import PlanReport
 from gridproof.federation.wording import decimals
+from gridproof.scenarios.provenance import Scope
 
 __all__ = ["cost_words", "in_part_words", "proof_notes"]
 
 _LISTED = 12
 
 
-def cost_words(plan: Mapping[str, Any]) -> str:
+def cost_words(plan: PlanReport) -> str:
     """Say what a plan costs, USD, and what is known of the least there can be."""
-    if plan["proof_holds"] == "nowhere":
-        parts = (plan["shed_cost_usd"], plan["generation_cost_usd"])
-        if None in parts:
+    holds = plan.proof.proof_holds
+    if holds is Scope.NOWHERE:
+        shed, made = plan.shed_cost_usd, plan.generation_cost_usd
+        if shed is None or made is None:
             return "not known"
-        return f"{decimals(sum(parts), 2)} counted from its decisions; its re-dispatch is not known"
-    known = f"{_usd(plan['objective_usd'])}, proven at least {_usd(plan['bound_usd'])}"
-    return known if plan["proof_holds"] == "here" else f"{known}, for what it was made for"
+        return (
+            f"{decimals(shed + made, 2)} counted from its decisions; its re-dispatch is not known"
+        )
+    known = f"{_usd(plan.objective_usd)}, proven at least {_usd(plan.bound_usd)}"
+    return known if holds is Scope.HERE else f"{known}, for what it was made for"
 
 
-def in_part_words(plan: Mapping[str, Any]) -> str:
+def in_part_words(plan: PlanReport) -> str:
     """Name the loads of a step that a plan serves in part; empty where there are none."""
-    shares = plan["served_in_part"]
+    shares = plan.served_in_part
     if not shares:
         return ""
     named = [f"{name} {100.0 * share:g} %" for name, share in shares.items()]
@@ -33,15 +36,15 @@ def in_part_words(plan: Mapping[str, Any]) -> str:
     return f", in part {', '.join(named[:_LISTED])}{more}"
 
 
-def proof_notes(facts: Mapping[str, Any]) -> list[str]:
+def proof_notes(facts: ProofFacts) -> list[str]:
     """Say what must be known of a plan's proof before its campaign's figures are quoted."""
-    if facts["proof_holds"] == "nowhere":
+    if facts.proof_holds is Scope.NOWHERE:
         return ["Nothing is proven of the plan: it was made elsewhere, or edited."]
-    if facts["proof_holds"] == "elsewhere":
+    if facts.proof_holds is Scope.ELSEWHERE:
         return ["The plan was made for another study; what was proven of it holds for that one."]
-    if facts["optimal"] and not facts["robust"]:
+    if facts.optimal and not facts.robust:
         return ["The plan is optimal for the nominal load; nothing is proven of other loads."]
-    if not facts["certified"]:
+    if not facts.certified:
         return ["The plan is not certified optimal; its proof is under “The plan”."]
     return []
 

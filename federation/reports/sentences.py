@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from gridproof.federation.proof_words import scope_words
+from gridproof.federation.records.campaign_report import CrossedJudges
 from gridproof.federation.records.intervals import ANYTIME
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.records.summary import about_plan
 from gridproof.federation.reports.campaign_words import (
-    interval_kind,
     interval_words,
     sentences,
-    served_share,
 )
 from gridproof.federation.reports.data import ReportData, breach_table
 from gridproof.federation.reports.families.views import view_of
+from gridproof.federation.reports.page import Headline
 from gridproof.federation.reports.plan_words import cost_words, in_part_words, proof_notes
 from gridproof.federation.wording import fixed, percent, place_words, served_words, whole
 from gridproof.scenarios.scenario import Scenario
@@ -30,42 +28,42 @@ _JUDGES = {
 }
 
 
-def headline(data: ReportData) -> dict[str, Any]:
+def headline(data: ReportData) -> Headline:
     """Return the one figure, what it is of, and what must be known before it is quoted."""
     verdicts = data.verdicts
-    share, (low, high) = verdicts["feasible_share"], verdicts["interval"]
-    counts = verdicts["outcomes"]
-    notes, served = [], served_share(verdicts)
+    share, (low, high) = verdicts.feasible_share, verdicts.interval
+    counts = verdicts.outcomes
+    notes, served = [], verdicts.served_share
     if served == 0.0:
         notes.append(
             "NOTHING is served: no load is connected, so no limit can be left, and the share "
             "feasible says nothing of the plan."
         )
-    if verdicts["samples"] < verdicts["asked"]:
+    if verdicts.samples < verdicts.asked:
         notes.append(
-            f"The campaign is not whole: {whole(verdicts['samples'])} of "
-            f"{whole(verdicts['asked'])} realizations are done."
+            f"The campaign is not whole: {whole(verdicts.samples)} of "
+            f"{whole(verdicts.asked)} realizations are done."
         )
-    if counts.get("erred"):
+    if counts["erred"]:
         notes.append(
             f"{whole(counts['erred'])} realizations are erred and stand outside the feasible share."
         )
-    if counts.get("stale"):
+    if counts["stale"]:
         notes.append(f"{whole(counts['stale'])} realizations are stale and count as not feasible.")
-    notes += proof_notes(data.plan_facts)
+    notes += proof_notes(data.plan_facts.proof)
     title = data.study["config"].get("study", {}).get("title") or data.study["name"]
     if len(data.plan.closed) > 1:
         title = f"{title}: step {data.step}, {data.scenario.step_names[data.step]}"
-    return {
-        "title": title,
-        "share": "none judged" if share is None else percent(share),
-        "interval": f"{interval_words(verdicts)} {percent(low)} to {percent(high)}; "
+    return Headline(
+        title=title,
+        share="none judged" if share is None else percent(share),
+        interval=f"{interval_words(verdicts)} {percent(low)} to {percent(high)}; "
         f"{served_words(served)}" + ("" if served == 0.0 else " of the load"),
-        "what": f"of {whole(verdicts['samples'])} drawn realizations stay inside every limit, "
-        f"judged by {_JUDGES.get(verdicts['judge'], verdicts['judge'])}, recourse "
-        f"{verdicts['recourse']}",
-        "notes": notes,
-    }
+        what=f"of {whole(verdicts.samples)} drawn realizations stay inside every limit, "
+        f"judged by {_JUDGES.get(verdicts.judge, verdicts.judge)}, recourse "
+        f"{verdicts.recourse}",
+        notes=tuple(notes),
+    )
 
 
 def leads(data: ReportData) -> dict[str, tuple[str, ...]]:
@@ -77,7 +75,7 @@ def leads(data: ReportData) -> dict[str, tuple[str, ...]]:
             "Each realization counts with its worst margin to each kind of limit: voltage in pu, "
             "the others as a share of the element's rating. Below zero is outside.",
         )
-        if verdicts["margins"]
+        if verdicts.margins
         else ("No realization was solved; there is no margin to show.",),
         "voltages": (
             f"Limits {fixed(limits.v_min_pu, 3)} to {fixed(limits.v_max_pu, 3)} pu, "
@@ -94,16 +92,16 @@ def leads(data: ReportData) -> dict[str, tuple[str, ...]]:
             f"with its {interval_words(verdicts)} at each point. "
             + (
                 "The intervals hold at all points together, however the campaign ended."
-                if verdicts["interval_kind"] == ANYTIME
+                if verdicts.interval_kind == ANYTIME
                 else "The interval holds for a number of realizations fixed beforehand, not for "
                 "one chosen by looking."
             ),
         ),
     }
     said["verdicts"] = tuple(f"{line[0].upper()}{line[1:]}." for line in sentences(verdicts))
-    crossed = verdicts.get("crossed")
-    if crossed is not None and crossed["difference"]["value"] is not None:
-        said["verdicts"] += (_crossed_lead(crossed),)
+    crossed = verdicts.crossed
+    if crossed is not None and crossed.difference.value is not None:
+        said["verdicts"] += (_crossed_lead(crossed, crossed.difference.value),)
     return said
 
 
@@ -118,8 +116,8 @@ def _plan_lead(data: ReportData) -> str:
         )
     most = rows[0]
     return (
-        f"{len({(row['kind'], row['element']) for row in rows})} limits were left at least once. "
-        f"Most often: {most['kind']} of {most['element']}, in {percent(most['share'])} of "
+        f"{len({(row.kind, row.element) for row in rows})} limits were left at least once. "
+        f"Most often: {most.kind} of {most.element}, in {percent(most.share)} of "
         f"{whole(data.profile.solved)} solved realizations."
     )
 
@@ -133,15 +131,15 @@ def _missing(data: ReportData) -> tuple[str, ...]:
     )
 
 
-def _crossed_lead(crossed: dict[str, Any]) -> str:
-    difference = crossed["difference"]
-    low, high = difference["interval"]
+def _crossed_lead(crossed: CrossedJudges, value: float) -> str:
+    difference = crossed.difference
+    low, high = difference.interval
     return (
         "Feasible share of the linear model less that of AC: "
-        f"{fixed(100 * difference['value'], 2)} percentage points "
-        f"({100 * difference['confidence']:g} % interval {fixed(100 * low, 2)} to "
-        f"{fixed(100 * high, 2)}, Tango's score). {whole(crossed['linear_only'])} realizations "
-        f"are feasible in the linear model only, {whole(crossed['ac_only'])} in AC only."
+        f"{fixed(100 * value, 2)} percentage points "
+        f"({100 * difference.confidence:g} % interval {fixed(100 * low, 2)} to "
+        f"{fixed(100 * high, 2)}, Tango's score). {whole(crossed.linear_only)} realizations "
+        f"are feasible in the linear model only, {whole(crossed.ac_only)} in AC only."
     )
 
 
@@ -151,51 +149,49 @@ def plan_facts(data: ReportData) -> tuple[tuple[str, str], ...]:
     if view is not None:
         return view.facts(about_plan(data.plan, data.scenario))
     plan = data.plan_facts
-    gap = "none" if plan["gap"] is None else percent(plan["gap"])
-    live = [name for name, state in plan["blocks"].items() if state == "live"]
-    shut = [name for name, state in plan["switches"].items() if state == "closed"]
-    elsewhere = scope_words(plan)
+    gap = "none" if plan.gap is None else percent(plan.gap)
+    live, shut = plan.blocks_that_are("live"), plan.switches_that_are("closed")
+    elsewhere = scope_words(plan.proof)
     return (
-        ("family", plan["family"]),
+        ("family", plan.family),
         (
             "proof",
-            f"{'certified' if plan['certified'] else 'not certified'}, "
-            f"{'robust' if plan['robust'] else 'not proven robust'}; search ended "
-            f"{plan['termination']}, gap {gap}"
+            f"{'certified' if plan.proof.certified else 'not certified'}, "
+            f"{'robust' if plan.proof.robust else 'not proven robust'}; search ended "
+            f"{plan.termination}, gap {gap}"
             + (f"; {elsewhere}" if elsewhere else "")
-            + (f"; {plan['proven_over']}" if plan.get("proven_over") else ""),
+            + (f"; {plan.proof.proven_over}" if plan.proof.proven_over else ""),
         ),
         ("cost", f"{cost_words(plan)} USD"),
         *(
             [
                 (
                     "re-dispatch",
-                    f"{fixed(plan['redispatch_cost_usd'], 2)} USD: the {plan['redispatch_policy']} "
+                    f"{fixed(plan.redispatch_cost_usd, 2)} USD: the {plan.redispatch_policy} "
                     "there is, at the worst load of the set",
                 )
             ]
-            if plan["redispatch_policy"] and plan["redispatch_cost_usd"] is not None
+            if plan.redispatch_policy and plan.redispatch_cost_usd is not None
             else []
         ),
         (
             "served",
-            f"{fixed(plan['served_kw'], 1)} of {fixed(plan['demand_kw'], 1)} kW nominal demand"
+            f"{fixed(plan.served_kw, 1)} of {fixed(plan.demand_kw, 1)} kW nominal demand"
             f"{in_part_words(plan)}"
-            + (": NOTHING is served" if plan["served_kw"] == 0.0 < plan["demand_kw"] else ""),
+            + (": NOTHING is served" if plan.served_kw == 0.0 < plan.demand_kw else ""),
         ),
         *_dead_hint(data),
-        ("live blocks", f"{len(live)} of {len(plan['blocks'])}: {', '.join(live) or 'none'}"),
+        ("live blocks", f"{len(live)} of {len(plan.blocks)}: {', '.join(live) or 'none'}"),
         (
             "closed switches",
-            f"{len(shut)} of {len(plan['switches'])}: {', '.join(shut) or 'none'}",
+            f"{len(shut)} of {len(plan.switches)}: {', '.join(shut) or 'none'}",
         ),
     )
 
 
 def _dead_hint(data: ReportData) -> tuple[tuple[str, str], ...]:
     plan = data.plan_facts
-    dead = [name for name, state in plan["blocks"].items() if state != "live"]
-    if not dead or "why" in plan or data.plan.family != "partitioning":
+    if not plan.blocks_that_are("dead") or plan.why is not None or plan.family != "partitioning":
         return ()
     return (("why blocks are dead", "not asked; gridproof report DIR --why says it here"),)
 
@@ -243,10 +239,10 @@ def described(name: str, data: ReportData) -> tuple[str, str]:
 
 
 def _shares(data: ReportData) -> tuple[str, str]:
-    samples, kind = data.verdicts["samples"], interval_kind(data.verdicts)
+    samples, kind = data.verdicts.samples, data.verdicts.interval_kind
     parts = [
         f"{outcome.replace('_', ' ')} {percent(count / samples)}"
-        for outcome, count in data.verdicts["outcomes"].items()
+        for outcome, count in data.verdicts.outcomes.items()
         if count
     ]
     return f"Share of every outcome with its {kind} interval", f"Bars: {', '.join(parts)}."
@@ -255,20 +251,19 @@ def _shares(data: ReportData) -> tuple[str, str]:
 def _one_line(data: ReportData) -> tuple[str, str]:
     plan = data.plan_facts
     rows = breach_table(data)[:6]
-    told = "; ".join(f"{row['kind']} of {row['element']} {percent(row['share'])}" for row in rows)
+    told = "; ".join(f"{row.kind} of {row.element} {percent(row.share)}" for row in rows)
     return (
         "One-line diagram of the plan; halos show how often an element is outside a limit",
-        f"{plan['energized_blocks']} of {len(plan['blocks'])} blocks are live, formed by "
-        f"{', '.join(plan['grid_forming']) or 'no DER'}. "
+        f"{plan.energized_blocks} of {len(plan.blocks)} blocks are live, formed by "
+        f"{', '.join(plan.grid_forming) or 'no DER'}. "
         + (f"Most often outside: {told}." if told else "No element is ever outside a limit."),
     )
 
 
 def _margins(data: ReportData) -> tuple[str, str]:
     told = "; ".join(
-        f"{kind}: least {fixed(one['min'], 4)}, median {fixed(one['quantiles']['0.5'], 4)} "
-        f"{one['unit']}"
-        for kind, one in data.verdicts["margins"].items()
+        f"{kind}: least {fixed(one.min, 4)}, median {fixed(one.quantiles['0.5'], 4)} {one.unit}"
+        for kind, one in data.verdicts.margins.items()
     )
     return (
         "Distribution of the worst margin of a realization, by kind of limit",

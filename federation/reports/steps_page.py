@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from gridproof.federation.campaigns.steps import step_stores
 from gridproof.federation.files import write_whole
 from gridproof.federation.proof_words import proof_facts
 from gridproof.federation.records.keeper import stored_plan
+from gridproof.federation.records.report import StepsReport
 from gridproof.federation.records.store import CampaignStore, step_root
 from gridproof.federation.records.summary import about_plan
 from gridproof.federation.reports.campaign_page import write_report
@@ -19,7 +19,7 @@ from gridproof.federation.reports.campaign_words import (
 )
 from gridproof.federation.reports.data import Readout
 from gridproof.federation.reports.families.views import view_of
-from gridproof.federation.reports.page import PAGE, Section, render_page
+from gridproof.federation.reports.page import PAGE, Headline, Section, render_page
 from gridproof.federation.reports.plan_words import proof_notes
 from gridproof.federation.reports.sentences import environment_facts
 from gridproof.federation.reports.verdict_tables import first_failed_table, steps_table
@@ -42,7 +42,7 @@ def write_steps_report(
     store: CampaignStore,
     scenario: Scenario,
     out: Path,
-    found: Mapping[str, Any],
+    found: StepsReport,
     readouts: Mapping[int, Readout] | None = None,
 ) -> Path:
     """Write the page over all steps, and into ``step-0/`` and so on each step's own.
@@ -75,7 +75,7 @@ def write_steps_report(
         )
     view = view_of(scenario)
     about = None if view is None else about_plan(plan, scenario)
-    tables = {"steps": steps_table(found), "first-failed": first_failed_table(found["joint"])}
+    tables = {"steps": steps_table(found), "first-failed": first_failed_table(found.joint)}
     own = {} if view is None or about is None else dict(view.tables(about))
     tables |= own
     links = _write_each(store, scenario, out, found, readouts or {})
@@ -112,11 +112,11 @@ def _write_each(
     store: CampaignStore,
     scenario: Scenario,
     out: Path,
-    found: Mapping[str, Any],
+    found: StepsReport,
     readouts: Mapping[int, Readout],
 ) -> tuple[tuple[str, str], ...]:
     """Write the page of every step that has a finished part; returns where they are."""
-    summaries, links = {one["step"]: one["campaign"] for one in found["steps"]}, []
+    summaries, links = {one.step: one.campaign for one in found.steps}, []
     for one in step_stores(store):
         if summaries[one.step]:
             folder = step_root(out, one.step)
@@ -125,34 +125,30 @@ def _write_each(
     return tuple(links)
 
 
-def _headline(
-    store: CampaignStore, plan: Plan, scenario: Scenario, found: Mapping[str, Any]
-) -> dict[str, Any]:
-    joint, study = found["joint"], store.study
-    share, (low, high) = joint["feasible_share"], joint["interval"]
+def _headline(store: CampaignStore, plan: Plan, scenario: Scenario, found: StepsReport) -> Headline:
+    joint, study = found.joint, store.study
+    share, (low, high) = joint.feasible_share, joint.interval
     asked = study["config"]["campaign"]["samples"]
     notes = []
-    stopping = joint["stopping"]
+    stopping = joint.stopping
     if stopping:
         told = why_stopped(stopping)
         notes.append(f"{told[0].upper()}{told[1:]}.")
-    if joint["realizations"] < asked and not (stopping and stopping["reason"]):
+    if joint.realizations < asked and not (stopping and stopping.reason):
         notes.append(
-            f"The study is not whole: {whole(joint['realizations'])} of {whole(asked)} "
+            f"The study is not whole: {whole(joint.realizations)} of {whole(asked)} "
             "realizations are done at every step."
         )
-    if joint["unjudged"]:
-        notes.append(
-            f"{whole(joint['unjudged'])} realizations erred at some step and are left out."
-        )
+    if joint.unjudged:
+        notes.append(f"{whole(joint.unjudged)} realizations erred at some step and are left out.")
     notes += proof_notes(proof_facts(plan, scenario))
-    return {
-        "title": study["config"].get("study", {}).get("title") or study["name"],
-        "share": "none judged" if share is None else percent(share),
-        "interval": f"{interval_words(joint)} {percent(low)} to {percent(high)}; "
-        f"{served_words(joint['served_share'])}"
-        + ("" if joint["served_share"] == 0.0 else " of the load, all steps together"),
-        "what": f"of {whole(joint['realizations'])} drawn realizations stay inside every limit at "
+    return Headline(
+        title=study["config"].get("study", {}).get("title") or study["name"],
+        share="none judged" if share is None else percent(share),
+        interval=f"{interval_words(joint)} {percent(low)} to {percent(high)}; "
+        f"{served_words(joint.served_share)}"
+        + ("" if joint.served_share == 0.0 else " of the load, all steps together"),
+        what=f"of {whole(joint.realizations)} drawn realizations stay inside every limit at "
         f"every one of {len(store.steps)} steps",
-        "notes": notes,
-    }
+        notes=tuple(notes),
+    )

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 from gridproof.federation.records.profile import slot_names
-from gridproof.federation.reports.campaign_words import interval_kind
 from gridproof.federation.reports.data import ReportData, breach_table
 from gridproof.federation.reports.plan_tables import der_table, island_table, switch_table
 from gridproof.federation.reports.verdict_tables import (
@@ -36,30 +35,30 @@ def all_tables(data: ReportData) -> dict[str, Table]:
 
 
 def _crossed(data: ReportData) -> Table | None:
-    crossed = data.verdicts.get("crossed")
+    crossed = data.verdicts.crossed
     return None if crossed is None else crossed_table(crossed)
 
 
 def _kinds(data: ReportData) -> Table:
     rows = []
-    for kind, one in data.verdicts.get("violations", {}).items():
-        rows.append((kind, one["count"], one["share"], *one["interval"]))
+    for kind, one in data.verdicts.violations.items():
+        rows.append((kind, one.count, one.share, *one.interval))
     return Table(
         name="violations-by-kind",
         title="Realizations that left each kind of limit, of those solved, with "
-        f"{interval_kind(data.verdicts)} intervals",
+        f"{data.verdicts.interval_kind} intervals",
         columns=(
             text("limit"),
             count("count"),
             share("share"),
-            *interval_columns(data.verdicts["confidence"], keyed=False),
+            *interval_columns(data.verdicts.confidence, keyed=False),
         ),
         rows=tuple(rows),
     )
 
 
 def _dead(data: ReportData) -> Table | None:
-    found = data.plan_facts.get("why")
+    found = data.plan_facts.why
     return None if found is None else why_table(found)
 
 
@@ -105,9 +104,7 @@ def _breaches(data: ReportData) -> Table:
             count("realizations"),
             share("share"),
         ),
-        rows=tuple(
-            (row["element"], row["kind"], row["count"], row["share"]) for row in breach_table(data)
-        ),
+        rows=tuple((row.element, row.kind, row.count, row.share) for row in breach_table(data)),
         shown=15,
     )
 

@@ -5,21 +5,25 @@ The figures are those of `federation.records.summary`; here is only how they are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from gridproof.federation.proof_words import scope_words
+from gridproof.federation.proof_words import PlanFigures, scope_words
+from gridproof.federation.records.campaign_report import CampaignReport
 from gridproof.federation.records.environment import versions
+from gridproof.federation.records.plan_report import PlanReport
+from gridproof.federation.records.report import RunReport, StepsReport
 from gridproof.federation.records.summary import about_plan, campaign_summary, plan_summary
-from gridproof.federation.reports.campaign_words import interval_kind, sentences, served_share
+from gridproof.federation.reports.campaign_words import sentences
 from gridproof.federation.reports.families.views import view_of_figures
 from gridproof.federation.reports.plan_tables import der_table, island_table
 from gridproof.federation.reports.plan_words import cost_words, in_part_words
 from gridproof.federation.reports.verdict_tables import crossed_table, margin_table, verdict_table
 from gridproof.federation.reports.why_view import why_view
+from gridproof.federation.statistics.paired import PairedDifference
 from gridproof.federation.tables.table import Tone
 from gridproof.federation.tables.terminal import STYLES, TableView, facts_view
 from gridproof.federation.wording import decimals, per_cent, served_words
+from gridproof.scenarios.provenance import Scope
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
@@ -39,136 +43,134 @@ _GOOD, _BAD, _DIM, _LIVE = (STYLES[tone] for tone in (Tone.GOOD, Tone.BAD, Tone.
 def run_summary(
     study: str,
     seed: int,
-    plan: Mapping[str, Any] | None,
-    campaign: Mapping[str, Any] | None,
+    plan: PlanFigures | None,
+    tried: CampaignReport | StepsReport | None,
     version: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
+) -> RunReport:
     """Put one run into one object, the one that ``--json`` prints.
 
-    ``campaign`` is a `campaign_summary`, or a `federation.campaigns.steps.steps_summary` where
-    each step has a campaign: its ``steps`` and ``joint`` then stand in the place of ``campaign``.
+    Where each step has a campaign, ``steps`` and ``joint`` stand in the place of ``campaign``.
     """
-    tried = {} if campaign is None else {"campaign": dict(campaign)}
-    return {
-        "study": study,
-        "seed": seed,
-        "versions": dict(versions() if version is None else version),
-        **({"plan": dict(plan)} if plan is not None else {}),
-        **(dict(campaign) if campaign is not None and "steps" in campaign else tried),
-    }
+    several = tried if isinstance(tried, StepsReport) else None
+    return RunReport(
+        study=study,
+        seed=seed,
+        versions=dict(versions() if version is None else version),
+        plan=plan,
+        campaign=tried if isinstance(tried, CampaignReport) else None,
+        steps=None if several is None else several.steps,
+        joint=None if several is None else several.joint,
+    )
 
 
-def plan_view(plan: Mapping[str, Any]) -> RenderableType:
+def plan_view(plan: PlanFigures) -> RenderableType:
     """Set a plan: proof, costs, islands, switches and set-points; or as its family does."""
-    view = view_of_figures(plan)
-    if view is not None:
-        return view.terminal(plan)
+    if not isinstance(plan, PlanReport):
+        return view_of_figures(plan).terminal(plan)
     parts: list[RenderableType] = [
         Text("Plan", style="bold underline"),
         facts_view(_plan_facts(plan)),
     ]
     for table in (island_table(plan), der_table(plan)):
         parts += [Text(), TableView(table)] if table.rows else []
-    if "why" in plan:
-        parts += [Text(), why_view(plan["why"])]
+    if plan.why is not None:
+        parts += [Text(), why_view(plan.why)]
     return Group(*parts)
 
 
-def _terms(plan: Mapping[str, Any]) -> list[str]:
+def _terms(plan: PlanReport) -> list[str]:
     """Terms that a family counts its costs by, where they are others than the usual three."""
-    own = plan.get("cost_terms", {})
-    return [f"{name} {decimals(value, 2)}" for name, value in own.items()]
+    own = plan.cost_terms or {}
+    return [f"{name} {_usd(value)}" for name, value in own.items()]
 
 
-def _plan_facts(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
-    gap = "none" if plan["gap"] is None else f"{decimals(100.0 * plan['gap'], 4)} %"
+def _plan_facts(plan: PlanReport) -> list[tuple[str, RenderableType]]:
+    gap = "none" if plan.gap is None else f"{decimals(100.0 * plan.gap, 4)} %"
     proven = Text.assemble(
-        ("certified", _GOOD) if plan["certified"] else ("not certified", _BAD),
-        f" ({'robust' if plan['robust'] else 'not proven robust'}, search ended: "
-        f"{plan['termination']}, gap {gap})",
+        ("certified", _GOOD) if plan.proof.certified else ("not certified", _BAD),
+        f" ({'robust' if plan.proof.robust else 'not proven robust'}, search ended: "
+        f"{plan.termination}, gap {gap})",
     )
-    elsewhere = scope_words(plan)
+    elsewhere = scope_words(plan.proof)
     if elsewhere:
-        ended = "certified" if plan["proven_elsewhere"] else f"search ended: {plan['termination']}"
+        ended = "certified" if plan.proof.proven_elsewhere else f"search ended: {plan.termination}"
         proven = Text.assemble(("not certified here", _BAD), f" ({ended}, gap {gap} where made)")
-        if plan["proof_holds"] == "nowhere":
+        if plan.proof.proof_holds is Scope.NOWHERE:
             proven = Text("not certified", _BAD)
         proven.append(f"\n{elsewhere}")
-    elif plan.get("proven_over"):
-        proven.append(f"\n{plan['proven_over']}")
-    live = [name for name, state in plan["blocks"].items() if state == "live"]
-    dead = [name for name, state in plan["blocks"].items() if state != "live"]
-    shut = [name for name, state in plan["switches"].items() if state == "closed"]
-    open_ = [name for name, state in plan["switches"].items() if state != "closed"]
+    elif plan.proof.proven_over:
+        proven.append(f"\n{plan.proof.proven_over}")
+    live, dead = plan.blocks_that_are("live"), plan.blocks_that_are("dead")
+    shut, open_ = plan.switches_that_are("closed"), plan.switches_that_are("open")
     costs = [
-        f"{label} {_usd(plan[key])}"
-        for label, key in (
-            ("shed", "shed_cost_usd"),
-            ("generation", "generation_cost_usd"),
-            ("re-dispatch", "redispatch_cost_usd"),
+        f"{label} {_usd(cost)}"
+        for label, cost in (
+            ("shed", plan.shed_cost_usd),
+            ("generation", plan.generation_cost_usd),
+            ("re-dispatch", plan.redispatch_cost_usd),
         )
     ]
-    if plan.get("redispatch_policy") and plan["redispatch_cost_usd"] is not None:
-        costs[-1] += f" ({plan['redispatch_policy']}, at the worst load of the set)"
+    if plan.redispatch_policy and plan.redispatch_cost_usd is not None:
+        costs[-1] += f" ({plan.redispatch_policy}, at the worst load of the set)"
     return [
-        ("family", Text(plan["family"])),
+        ("family", Text(plan.family)),
         ("proof", proven),
         ("cost (USD)", Text(cost_words(plan))),
         ("of which", Text(", ".join(_terms(plan) or costs))),
         *_tried(plan),
-        ("live blocks", Text(_listed(live, len(plan["blocks"])), style=_GOOD)),
-        ("dead blocks", Text(_listed(dead, len(plan["blocks"])), style=_DIM)),
-        ("closed", Text(_listed(shut, len(plan["switches"])), style=_LIVE)),
-        ("open", Text(_listed(open_, len(plan["switches"])))),
+        ("live blocks", Text(_listed(live, len(plan.blocks)), style=_GOOD)),
+        ("dead blocks", Text(_listed(dead, len(plan.blocks)), style=_DIM)),
+        ("closed", Text(_listed(shut, len(plan.switches)), style=_LIVE)),
+        ("open", Text(_listed(open_, len(plan.switches)))),
         ("served", _served(plan)),
         (
             "search",
-            Text(f"{plan['iterations']} iterations, {decimals(plan['seconds'] or 0.0, 2)} s"),
+            Text(f"{plan.iterations} iterations, {decimals(plan.seconds or 0.0, 2)} s"),
         ),
     ]
 
 
-def _tried(plan: Mapping[str, Any]) -> list[tuple[str, RenderableType]]:
-    tried = plan.get("redispatch_tried")
+def _tried(plan: PlanReport) -> list[tuple[str, RenderableType]]:
+    tried = plan.redispatch_tried
     if tried is None:
         return []
     words = (
-        f"re-dispatch {_usd(tried['most_usd'])} by recourse {tried['policy']} (margins before "
-        f"cost), at the dearest of {tried['corners']} corners"
+        f"re-dispatch {_usd(tried.most_usd)} by recourse {tried.policy} (margins before "
+        f"cost), at the dearest of {tried.corners} corners"
     )
     return [("as tried", Text(words))]
 
 
-def _served(plan: Mapping[str, Any]) -> Text:
-    text = Text(f"{decimals(plan['served_kw'], 1)} of {decimals(plan['demand_kw'], 1)} kW nominal")
+def _served(plan: PlanReport) -> Text:
+    text = Text(f"{decimals(plan.served_kw, 1)} of {decimals(plan.demand_kw, 1)} kW nominal")
     text.append(in_part_words(plan))
-    if plan["served_kw"] == 0.0 < plan["demand_kw"]:
+    if plan.served_kw == 0.0 < plan.demand_kw:
         # a plan that serves nothing passes every limit, and would read as a success below
         text.append(
             "\nNOTHING is served: see with `gridproof plan STUDY --why` what stands against each "
             "block, or what serving it would cost"
-            if "why" not in plan
+            if plan.why is None
             else "\nNOTHING is served: what stands against each block is told below",
             style=_BAD,
         )
     return text
 
 
-def verdict_view(campaign: Mapping[str, Any]) -> RenderableType:
+def verdict_view(campaign: CampaignReport) -> RenderableType:
     """Set a campaign: outcomes with exact intervals, margins and where they are worst."""
-    low, high = campaign["interval"]
-    share, served = campaign["feasible_share"], served_share(campaign)
-    percent = f"{100.0 * campaign['confidence']:g} %"
+    low, high = campaign.interval
+    share, served = campaign.feasible_share, campaign.served_share
+    percent = f"{100.0 * campaign.confidence:g} %"
     headline = Text.assemble(
         ("feasible ", "bold"),
         ("none judged" if share is None else f"{per_cent(share)} %", "bold"),
-        f"  ({percent} {interval_kind(campaign)} interval {per_cent(low)} to {per_cent(high)} %), ",
+        f"  ({percent} {campaign.interval_kind} interval {per_cent(low)} to {per_cent(high)} %), ",
         (served_words(served), _BAD if served == 0.0 else "bold"),
     )
-    rate = campaign["samples_per_s"]
+    rate = campaign.samples_per_s
     how = (
-        f"{campaign['samples']} realizations, recourse {campaign['recourse']}, "
-        f"judge {campaign['judge']}, {decimals(campaign['seconds'], 2)} s"
+        f"{campaign.samples} realizations, recourse {campaign.recourse}, "
+        f"judge {campaign.judge}, {decimals(campaign.seconds, 2)} s"
         + (f" ({decimals(rate, 0)} per s)" if rate else "")
     )
     parts: list[RenderableType] = [
@@ -179,26 +181,26 @@ def verdict_view(campaign: Mapping[str, Any]) -> RenderableType:
         Text(),
         TableView(verdict_table(campaign)),
     ]
-    if campaign["samples"] < campaign["asked"]:
-        missing = campaign["asked"] - campaign["samples"]
-        parts.insert(2, Text(f"{missing} of {campaign['asked']} realizations not done", _BAD))
-    if "crossed" in campaign:
-        parts += [Text(), TableView(crossed_table(campaign["crossed"]))]
-        parts += _crossed_words(campaign["crossed"]["difference"])
-    if campaign["margins"]:
+    if campaign.samples < campaign.asked:
+        missing = campaign.asked - campaign.samples
+        parts.insert(2, Text(f"{missing} of {campaign.asked} realizations not done", _BAD))
+    if campaign.crossed is not None:
+        parts += [Text(), TableView(crossed_table(campaign.crossed))]
+        parts += _crossed_words(campaign.crossed.difference)
+    if campaign.margins:
         parts += [Text(), TableView(margin_table(campaign))]
     return Group(*parts)
 
 
-def _crossed_words(difference: Mapping[str, Any]) -> list[RenderableType]:
-    if difference["value"] is None:
+def _crossed_words(difference: PairedDifference) -> list[RenderableType]:
+    if difference.value is None:
         return []
-    low, high = (100.0 * one for one in difference["interval"])
+    low, high = (100.0 * one for one in difference.interval)
     return [
         Text(
-            f"linear less AC: {decimals(100.0 * difference['value'], 2, sign=True)} percentage "
+            f"linear less AC: {decimals(100.0 * difference.value, 2, sign=True)} percentage "
             "points "
-            f"({100.0 * difference['confidence']:g} % interval {decimals(low, 2, sign=True)} to "
+            f"({100.0 * difference.confidence:g} % interval {decimals(low, 2, sign=True)} to "
             f"{decimals(high, 2, sign=True)})"
         )
     ]
@@ -208,7 +210,7 @@ def _usd(value: float | None) -> str:
     return "not known" if value is None else decimals(value, 2)
 
 
-def _listed(names: list[str], total: int) -> str:
+def _listed(names: Sequence[str], total: int) -> str:
     return f"{len(names)} of {total}" + (f": {', '.join(names)}" if names else "")
 
 

@@ -5,10 +5,10 @@ Each is made here once, from a campaign's summary; the terminal and the page bot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from gridproof.federation.reports.campaign_words import interval_kind, served_share
+from gridproof.federation.records.campaign_report import CampaignReport, CrossedJudges
+from gridproof.federation.records.report import JointReport, StepsReport
 from gridproof.federation.tables.table import (
     Column,
     Place,
@@ -42,18 +42,18 @@ def interval_columns(confidence: float, *, keyed: bool = True) -> tuple[Column, 
     return interval(f"{percent} interval", start, share("to"), unit="")
 
 
-def verdict_table(campaign: Mapping[str, Any]) -> Table:
+def verdict_table(campaign: CampaignReport) -> Table:
     """Every outcome with its count, share and exact interval; ``erred`` always shown."""
-    samples, outcomes = campaign["samples"], campaign["outcomes"]
+    samples, outcomes = campaign.samples, campaign.outcomes
     return Table(
         name="outcomes",
-        title=f"Outcomes of all {whole(samples)} realizations, with {interval_kind(campaign)} "
+        title=f"Outcomes of all {whole(samples)} realizations, with {campaign.interval_kind} "
         "intervals",
         columns=(
             text("outcome"),
             count("count"),
             share("share"),
-            *interval_columns(campaign["confidence"]),
+            *interval_columns(campaign.confidence),
             prose("meaning"),
         ),
         rows=tuple(
@@ -61,7 +61,7 @@ def verdict_table(campaign: Mapping[str, Any]) -> Table:
                 name.replace("_", " "),
                 held,
                 held / samples,
-                *campaign["outcome_intervals"][name],
+                *campaign.outcome_intervals[name],
                 MEANING.get(name, ""),
             )
             for name, held in outcomes.items()
@@ -73,10 +73,10 @@ def verdict_table(campaign: Mapping[str, Any]) -> Table:
     )
 
 
-def crossed_table(crossed: Mapping[str, Any]) -> Table:
+def crossed_table(crossed: CrossedJudges) -> Table:
     """Linear judge against AC judge, realizations."""
-    a, b = crossed["both_feasible"], crossed["linear_only"]
-    c, d = crossed["ac_only"], crossed["neither"]
+    a, b = crossed.both_feasible, crossed.linear_only
+    c, d = crossed.ac_only, crossed.neither
     return Table(
         name="linear-against-ac",
         title="Linear judge (rows) against AC judge (columns), realizations",
@@ -94,20 +94,20 @@ def crossed_table(crossed: Mapping[str, Any]) -> Table:
     )
 
 
-def margin_table(campaign: Mapping[str, Any]) -> Table:
+def margin_table(campaign: CampaignReport) -> Table:
     """Quantiles of each kind's worst margin, and where the very worst is."""
-    margins = campaign["margins"]
+    margins = campaign.margins
     first = next(iter(margins.values()), None)
-    levels = [] if first is None else list(first["quantiles"])
-    tail = 0.0 if first is None else first["cvar"]["share"]
+    levels = [] if first is None else list(first.quantiles)
+    tail = 0.0 if first is None else first.cvar.share
     rows = []
     for kind, one in margins.items():
-        worst = campaign["worst"][kind]
+        worst = campaign.worst[kind]
         rows.append(
             (
-                f"{kind}, {one['unit']}", one["min"], one["cvar"]["mean"],
-                *(one["quantiles"][level] for level in levels), one["max"],
-                place_words(worst["element"], worst["phase"]), worst["index"],
+                f"{kind}, {one.unit}", one.min, one.cvar.mean,
+                *(one.quantiles[level] for level in levels), one.max,
+                place_words(worst.element, worst.phase), worst.index,
             )
         )  # fmt: skip
     return Table(
@@ -123,7 +123,7 @@ def margin_table(campaign: Mapping[str, Any]) -> Table:
             text("in realization", joined="{} #{}"),
         ),
         rows=tuple(rows),
-        tones=tuple(Tone.BAD if one["min"] < 0.0 else None for one in margins.values()),
+        tones=tuple(Tone.BAD if one.min < 0.0 else None for one in margins.values()),
     )
 
 
@@ -133,58 +133,56 @@ def _quantile(level: float) -> Column:
     return number(f"{percent} quantile", 4, short=percent, place=place)
 
 
-def steps_table(found: Mapping[str, Any]) -> Table:
+def steps_table(found: StepsReport) -> Table:
     """Set the verdicts of every step, one row each, and the share served beside each.
 
     A step that serves nothing passes every limit.
     """
-    joint = found["joint"]
+    joint = found.joint
     return Table(
         name="steps",
-        title="What became of the realizations at each step, with "
-        f"{interval_kind(joint)} intervals",
+        title=f"What became of the realizations at each step, with {joint.interval_kind} intervals",
         columns=(
             text("step"),
             count("tried"),
             share("served"),
             share("feasible"),
-            *interval_columns(joint["confidence"]),
+            *interval_columns(joint.confidence),
             count("erred", place=Place.PAGE),
             text("least margin below zero", place=Place.PAGE, nothing="none"),
         ),
         rows=tuple(
-            (f"{step['step']} {step['name']}", *_step_cells(step["campaign"]))
-            for step in found["steps"]
+            (f"{step.step} {step.name}", *_step_cells(step.campaign)) for step in found.steps
         ),
     )
 
 
-def _step_cells(campaign: Mapping[str, Any] | None) -> tuple[Any, ...]:
+def _step_cells(campaign: CampaignReport | None) -> tuple[Any, ...]:
     if campaign is None:
         return (0, None, None, None, None, None, "not tried yet")
     return (
-        campaign["samples"],
-        served_share(campaign),
-        campaign["feasible_share"],
-        *campaign["interval"],
-        campaign["outcomes"]["erred"],
+        campaign.samples,
+        campaign.served_share,
+        campaign.feasible_share,
+        *campaign.interval,
+        campaign.outcomes["erred"],
         _exceeded(campaign),
     )
 
 
-def _exceeded(campaign: Mapping[str, Any]) -> str | None:
+def _exceeded(campaign: CampaignReport) -> str | None:
     """Name the limit that is exceeded furthest, as a share of what it is measured in."""
-    beyond = [(one["margin"], kind, one) for kind, one in campaign["worst"].items()]
+    beyond = [(one.margin, kind, one) for kind, one in campaign.worst.items()]
     outside = [item for item in beyond if item[0] < 0.0]
     if not outside:
         return None
     margin, kind, one = min(outside, key=lambda item: item[0])
-    return f"{kind} {fixed(margin, 4)} {one['unit']} at {one['element']}, #{one['index']}"
+    return f"{kind} {fixed(margin, 4)} {one.unit} at {one.element}, #{one.index}"
 
 
-def first_failed_table(joint: Mapping[str, Any]) -> Table:
+def first_failed_table(joint: JointReport) -> Table:
     """Count realizations by the first step at which they are not feasible."""
-    failed = {name: held for name, held in joint["first_failed"].items() if held}
+    failed = {name: held for name, held in joint.first_failed.items() if held}
     return Table(
         name="first-failed",
         title="Realizations by the first step at which they are not feasible",

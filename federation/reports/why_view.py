@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from gridproof.federation.jsonable import read_as
+from gridproof.federation.records.plan_report import BlockAnswer
 from gridproof.federation.tables.table import Place, Table, number, prose, text
 from gridproof.federation.tables.terminal import TableView
 from gridproof.federation.wording import decimals
@@ -27,31 +29,32 @@ _MEANING = {
 }
 
 
-def why_summary(found: Sequence[DeadBlock]) -> list[dict[str, Any]]:
-    """One plain dictionary for each dead block, with its ``words``."""
-    return [
-        {**asdict(one), "standing": one.standing.value, "words": list(_words(one))} for one in found
-    ]
+def why_summary(found: Sequence[DeadBlock]) -> tuple[BlockAnswer, ...]:
+    """Say of each dead block what was found, and the same in words."""
+    return tuple(
+        read_as(BlockAnswer, {**asdict(one), "standing": one.standing.value, "words": _words(one)})
+        for one in found
+    )
 
 
-def why_view(found: Sequence[Mapping[str, Any]]) -> RenderableType:
+def why_view(found: Sequence[BlockAnswer]) -> RenderableType:
     """Set what stands against each dead block."""
     if not found:
         return Text("Every block is live: nothing stands against any")
     return TableView(why_table(found))
 
 
-def why_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
+def why_lines(found: Sequence[BlockAnswer]) -> list[str]:
     """Say what must be known of the whole list."""
     lines = ["Each block is asked about alone: serving one may rule out another."]
-    if any(one["standing"] == "undecided" for one in found):
+    if any(one.standing == "undecided" for one in found):
         lines.append("Not decided: raise planner.time_limit_s.")
     return lines
 
 
-def why_table(found: Sequence[Mapping[str, Any]]) -> Table:
+def why_table(found: Sequence[BlockAnswer]) -> Table:
     """Set what stands against each dead block; the step is told to a terminal if there are more."""
-    several = len({one["step"] for one in found}) > 1
+    several = len({one.step for one in found}) > 1
     against = "what stands against serving it"
     return Table(
         name="dead-blocks",
@@ -65,11 +68,11 @@ def why_table(found: Sequence[Mapping[str, Any]]) -> Table:
         ),
         rows=tuple(
             (
-                one["block"],
-                str(one["step"]),
-                one["demand_kw"],
-                _MEANING[one["standing"]],
-                tuple(one["words"]),
+                one.block,
+                str(one.step),
+                one.demand_kw,
+                _MEANING[one.standing],
+                tuple(one.words),
             )
             for one in found
         ),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from gridproof.federation.reports.data import ReportData
+from gridproof.federation.reports.data import ListedRealization, Place, ReportData
 from gridproof.federation.tables.table import Column, Table, number, prose, share, text
 from gridproof.federation.wording import decimals, fixed, place_words
 
@@ -29,32 +29,32 @@ def worst_table(data: ReportData) -> Table:
         ),
         rows=tuple(
             (
-                f"#{row['index']}", row["outcome"].replace("_", " "), row["relative"],
-                _failures(row), row["load_kw"], row["served_kw"], row["losses_kw"],
+                f"#{row.index}", row.outcome.replace("_", " "), row.relative,
+                _failures(row), row.load_kw, row.served_kw, row.losses_kw,
             )
             for row in data.worst
         ),
     )  # fmt: skip
 
 
-def _failures(row: dict[str, Any]) -> str:
-    if row["failed"]:
-        return "; ".join(_failure(place) for place in row["failed"])
-    if not row["places"]:
+def _failures(row: ListedRealization) -> str:
+    if row.failed:
+        return "; ".join(_failure(place) for place in row.failed)
+    if not row.places:
         return "nothing to measure"
-    return f"nothing; nearest: {_failure(min(row['places'], key=lambda place: place['margin']))}"
+    return f"nothing; nearest: {_failure(min(row.places, key=lambda place: place.margin))}"
 
 
-def _failure(place: dict[str, Any]) -> str:
-    where = place_words(place["element"], place["phase"])
-    return f"{place['kind']} {fixed(place['margin'], 4)} {place['unit']} at {where}"
+def _failure(place: Place) -> str:
+    where = place_words(place.element, place.phase)
+    return f"{place.kind} {fixed(place.margin, 4)} {place.unit} at {where}"
 
 
-def _loads_of(data: ReportData, rows: Sequence[dict[str, Any]]) -> list[tuple[Any, ...]]:
+def _loads_of(data: ReportData, rows: Sequence[ListedRealization]) -> list[tuple[Any, ...]]:
     """Drawn load of every direction in each realization, as a share of nominal."""
     spread = data.scenario.direction_spread
     return [
-        (name, *(1.0 + float(spread[k]) * row[f"zeta_{name}"] for row in rows))
+        (name, *(1.0 + float(spread[k]) * row.zeta[name] for row in rows))
         for k, name in enumerate(data.scenario.direction_ids)
     ]
 
@@ -71,7 +71,7 @@ def drawn_table(data: ReportData) -> Table | None:
         columns=(
             text("load"),
             *(
-                Column(title=f"#{row['index']}", words=lambda v: fixed(100.0 * v, 1), numeric=True)
+                Column(title=f"#{row.index}", words=lambda v: fixed(100.0 * v, 1), numeric=True)
                 for row in data.worst
             ),
         ),
@@ -86,11 +86,11 @@ def unsolved_table(data: ReportData) -> Table:
     rows = []
     for row in data.unsolved:
         spread = data.scenario.direction_spread
-        shift = [float(spread[k]) * row[f"zeta_{name}"] for k, name in enumerate(ids)]
+        shift = [float(spread[k]) * row.zeta[name] for k, name in enumerate(ids)]
         far = int(np.argmax(np.abs(shift))) if shift else None
         words = None if far is None else f"{ids[far]} at {decimals(100 * (1 + shift[far]), 1)} %"
-        name = row["outcome"]
-        rows.append((f"#{row['index']}", name.replace("_", " "), row["load_kw"], words))
+        name = row.outcome
+        rows.append((f"#{row.index}", name.replace("_", " "), row.load_kw, words))
     return Table(
         name="unsolved",
         title="First realizations of each outcome that leaves no margin to rank",

@@ -7,15 +7,47 @@ feasible, ``c`` that only the second does, of ``n``.
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
 
+from gridproof.federation.jsonable import Interval, Jsonable
 from gridproof.federation.statistics.sequential import confidence_sequence
 from scipy.special import bdtr, betaln, ndtri
 
-__all__ = ["anytime_difference", "mcnemar_p", "paired_difference", "tango_interval"]
+__all__ = [
+    "PairedDifference",
+    "anytime_difference",
+    "mcnemar_p",
+    "paired_difference",
+    "tango_interval",
+]
 
 
 _STEP = 1e-10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedDifference(Jsonable):
+    """Difference of two paired shares, ``(b - c) / n``, with its interval and test.
+
+    Attributes
+    ----------
+    value
+        None without a trial.
+    interval, confidence
+        Its interval; all of [-1, 1] without a trial.
+    p_value
+        Of "both shares are equal".
+    """
+
+    value: float | None
+    interval: Interval
+    confidence: float
+    p_value: float
+
+    @classmethod
+    def unknown(cls, confidence: float) -> PairedDifference:
+        """Return what is known without a trial."""
+        return cls(value=None, interval=(-1.0, 1.0), confidence=confidence, p_value=1.0)
 
 
 def mcnemar_p(first_only: int, second_only: int) -> float:
@@ -76,21 +108,21 @@ def _spread(b: int, c: int, n: int, delta: float) -> float:
 
 def paired_difference(
     first_only: int, second_only: int, trials: int, confidence: float = 0.95
-) -> dict[str, Any]:
-    """Difference of two paired shares with its interval and test, as a plain dictionary."""
+) -> PairedDifference:
+    """Difference of two paired shares with Tango's interval and McNemar's test."""
     if trials == 0:
-        return {"value": None, "interval": [-1.0, 1.0], "confidence": confidence, "p_value": 1.0}
-    return {
-        "value": (first_only - second_only) / trials,
-        "interval": list(tango_interval(first_only, second_only, trials, confidence)),
-        "confidence": confidence,
-        "p_value": mcnemar_p(first_only, second_only),
-    }
+        return PairedDifference.unknown(confidence)
+    return PairedDifference(
+        value=(first_only - second_only) / trials,
+        interval=tango_interval(first_only, second_only, trials, confidence),
+        confidence=confidence,
+        p_value=mcnemar_p(first_only, second_only),
+    )
 
 
 def anytime_difference(
     first_only: int, second_only: int, trials: int, confidence: float = 0.95
-) -> dict[str, Any]:
+) -> PairedDifference:
     """Difference of two paired shares that is valid whenever one looks.
 
     With ``[l_b, u_b]`` and ``[l_c, u_c]`` the confidence sequences of the shares ``b / n`` and
@@ -100,7 +132,7 @@ def anytime_difference(
     inequality it is at most ``α`` at some ``n`` with probability at most ``α``.
     """
     if trials == 0:
-        return {"value": None, "interval": [-1.0, 1.0], "confidence": confidence, "p_value": 1.0}
+        return PairedDifference.unknown(confidence)
     each = 1.0 - (1.0 - confidence) / 2.0
     (b_low, b_high), (c_low, c_high) = (
         confidence_sequence(count, trials, each) for count in (first_only, second_only)
@@ -110,9 +142,9 @@ def anytime_difference(
         float(betaln(0.5 + first_only, 0.5 + second_only) - betaln(0.5, 0.5))
         + differing * math.log(2.0)
     )  # fmt: skip
-    return {
-        "value": (first_only - second_only) / trials,
-        "interval": [b_low - c_high, b_high - c_low],
-        "confidence": confidence,
-        "p_value": math.exp(min(0.0, -evidence)),
-    }
+    return PairedDifference(
+        value=(first_only - second_only) / trials,
+        interval=(b_low - c_high, b_high - c_low),
+        confidence=confidence,
+        p_value=math.exp(min(0.0, -evidence)),
+    )

@@ -80,7 +80,7 @@ def test_ours_stand_beside_the_printed_figures_of_the_same_level(quarter) -> Non
     costs = _tables(run)["costs"].records()[0]
     assert (costs["printed_generation_cost_usd"], costs["printed_served_kw"]) == (9317.0, 811.0)
     plan = run.plans[0]
-    assert costs["served_kw"] == plan.summary["served_kw"]
+    assert costs["served_kw"] == plan.summary.served_kw
     live = plan.plan.energized[0]
     assert costs["served_kw"] == pytest.approx(
         float(plan.study.scenario.block_demand_kw(0)[live].sum())

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from gridproof.federation.reports.families.restoration_figures import figure_stages, stage_maps
-from gridproof.federation.reports.page import figure_entry
+from gridproof.federation.reports.page import PageFigure, figure_entry
 from gridproof.federation.wording import percent
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.restoration import Outage
@@ -16,7 +15,7 @@ from gridproof.scenarios.scenario import Scenario
 __all__ = ["stages"]
 
 
-def stages(plan: Plan, scenario: Scenario, folder: Path) -> dict[str, Any]:
+def stages(plan: Plan, scenario: Scenario, folder: Path) -> PageFigure:
     """Draw the map of every phase."""
     case = Outage.of(scenario)
     folder.mkdir(parents=True, exist_ok=True)

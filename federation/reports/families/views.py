@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from gridproof.federation.families.registry import family_of
+from gridproof.federation.families.registry import family_of, family_of_figures
+from gridproof.federation.proof_words import PlanFigures
 from gridproof.federation.reports.families.restoration_tables import (
     restoration_facts,
     restoration_tables,
     restoration_view,
 )
+from gridproof.federation.reports.page import PageFigure
 from gridproof.federation.tables.table import Table
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.scenario import Scenario
@@ -21,41 +23,40 @@ from rich.console import RenderableType
 __all__ = ["FamilyView", "view_of", "view_of_figures"]
 
 
+_F = TypeVar("_F", bound=PlanFigures)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FamilyView:
+class FamilyView(Generic[_F]):
     """What a family shows in the place of the tables that any plan has.
 
     Attributes
     ----------
     source
         What a root of an island is called.
-    shows
-        Whether a plan's figures are this family's.
     terminal, facts, tables
-        A plan's figures, as its family's summary has them: for the terminal, as terms, and as
-        tables by name.
+        A plan's figures, of the type that its family declares: for the terminal, as terms, and
+        as tables by name.
     pictures
-        Draws a plan into a folder: figures as `federation.reports.page.figure_entry` has them.
+        Draws a plan into a folder: as `federation.reports.page.figure_entry` has them.
     """
 
     source: str
-    shows: Callable[[Mapping[str, Any]], bool]
-    terminal: Callable[[Mapping[str, Any]], RenderableType]
-    facts: Callable[[Mapping[str, Any]], tuple[tuple[str, str], ...]]
-    tables: Callable[[Mapping[str, Any]], Mapping[str, Table]]
-    pictures: Callable[[Plan, Scenario, Path], tuple[Mapping[str, Any], ...]]
+    terminal: Callable[[_F], RenderableType]
+    facts: Callable[[_F], tuple[tuple[str, str], ...]]
+    tables: Callable[[_F], Mapping[str, Table]]
+    pictures: Callable[[Plan, Scenario, Path], tuple[PageFigure, ...]]
 
 
-def _stages(plan: Plan, scenario: Scenario, folder: Path) -> tuple[Mapping[str, Any], ...]:
+def _stages(plan: Plan, scenario: Scenario, folder: Path) -> tuple[PageFigure, ...]:
     from gridproof.federation.reports.families.restoration_stages import stages  # noqa: PLC0415  (matplotlib is slow)
 
     return (stages(plan, scenario, folder),)
 
 
-_VIEWS: Mapping[str, FamilyView] = {
+_VIEWS: Mapping[str, FamilyView[Any]] = {
     "restoration": FamilyView(
         source="source",
-        shows=lambda told: "phases" in told,
         terminal=restoration_view,
         facts=restoration_facts,
         tables=restoration_tables,
@@ -64,12 +65,21 @@ _VIEWS: Mapping[str, FamilyView] = {
 }
 
 
-def view_of(scenario: Scenario) -> FamilyView | None:
+def view_of(scenario: Scenario) -> FamilyView[Any] | None:
     """Return how plans of a scenario are shown; None where as any plan."""
     family = family_of(scenario)
     return None if family is None else _VIEWS[family.name]
 
 
-def view_of_figures(told: Mapping[str, Any]) -> FamilyView | None:
-    """Return how a plan in figures is shown; None where as any plan."""
-    return next((view for view in _VIEWS.values() if view.shows(told)), None)
+def view_of_figures(told: PlanFigures) -> FamilyView[Any]:
+    """Return how figures that a family declares are shown.
+
+    Raises
+    ------
+    KeyError
+        If no family declares figures of this type.
+    """
+    family = family_of_figures(told)
+    if family is None:
+        raise KeyError(type(told).__name__)
+    return _VIEWS[family.name]

@@ -45,16 +45,16 @@ def parts(root):
 
 
 def outcomes(root):
-    return campaign_summary(CampaignStore.open(root))["outcomes"]
+    return campaign_summary(CampaignStore.open(root)).outcomes
 
 
 def test_a_campaign_from_nothing(whole):
     assert whole.store.finished() == (0, 1, 2)
     about = campaign_summary(whole.store)
-    assert about["samples"] == SAMPLES
-    assert sum(about["outcomes"].values()) == SAMPLES
-    assert about["outcomes"]["erred"] == 0
-    assert about["outcomes"]["feasible"] > 0
+    assert about.samples == SAMPLES
+    assert sum(about.outcomes.values()) == SAMPLES
+    assert about.outcomes["erred"] == 0
+    assert about.outcomes["feasible"] > 0
     (run,) = whole.store.environment["runs"]
     assert (run["mode"], run["realizations"], run["ended"]) == ("local", SAMPLES, "finished")
     assert 0.0 < run["seconds"] <= whole.seconds
@@ -80,8 +80,8 @@ def test_every_judge_with_every_recourse(whole, load, tmp_path, judge, recourse)
     study = load(f"campaign.judge={judge}", f"campaign.recourse={recourse}", "campaign.samples=300")
     result = run_campaign(study, tmp_path / "c", mode="local", plan=whole.plan)
     about = campaign_summary(result.store)
-    assert (about["judge"], about["recourse"], about["samples"]) == (judge, recourse, 300)
-    assert about["outcomes"]["erred"] == about["outcomes"]["no_solution"] == 0
+    assert (about.judge, about.recourse, about.samples) == (judge, recourse, 300)
+    assert about.outcomes["erred"] == about.outcomes["no_solution"] == 0
 
 
 def test_stopped_by_ctrl_c_and_taken_up(whole, load, tmp_path):

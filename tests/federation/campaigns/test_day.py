@@ -13,6 +13,7 @@ from gridproof.federation.campaigns.sweep import Axis, run_sweep
 from gridproof.federation.cli.main import app
 from gridproof.federation.members.launch import program
 from gridproof.federation.records.begun import read_begun
+from gridproof.federation.records.campaign_report import FirstCause
 from gridproof.federation.records.parts import CHUNK_ROWS
 from gridproof.federation.records.rows import outcome_codes
 from gridproof.federation.records.sink import CampaignSink
@@ -140,7 +141,7 @@ def test_the_energy_carried_is_that_of_the_schedule(day):
         found = table.column("margin_energy").to_numpy()
         np.testing.assert_allclose(found, margin, atol=1e-6)
         assert set(table.column("element_energy").to_pylist()) == {"store"}
-    assert joint_summary(done.store)["feasible_share"] == 1.0
+    assert joint_summary(done.store).feasible_share == 1.0
 
 
 def test_the_sun_moves_and_the_load_follows_the_profile(day):
@@ -169,8 +170,8 @@ def test_what_is_not_stored_is_a_violation_that_names_the_storage(overdrawn):
     assert set(last.column("element_energy").to_pylist()) == {"store"}
     np.testing.assert_allclose(last.column("margin_energy").to_numpy(), margin, atol=1e-6)
     joint = joint_summary(overdrawn.store)
-    assert joint["feasible"] == 0
-    assert list(joint["first_failed"].values()) == [0, 0, SAMPLES]
+    assert joint.feasible == 0
+    assert list(joint.first_failed.values()) == [0, 0, SAMPLES]
 
 
 def broken(monkeypatch, where, stop_at=None):
@@ -206,15 +207,15 @@ def test_each_step_names_its_own_first_cause(day, tmp_path, monkeypatch, stop_at
                 run_campaign(study, tmp_path / "c", plan=done.plan)
         store = CampaignStore.open(tmp_path / "c")
         assert read_begun(store, 0).realizations == stop_at[0]  # and every step of them
-        assert store.of_step(2).first_cause([0])["said"] == "another"
+        assert store.of_step(2).first_cause([0]).said == "another"
     broken(monkeypatch, ERRED)
     store = run_campaign(study, tmp_path / "c", plan=done.plan).store
-    causes = [one["campaign"]["erred"] for one in steps_summary(store)["steps"]]
-    assert [(one["first"], one["said"]) for one in causes] == [
+    causes = [one.campaign.erred for one in steps_summary(store).steps]
+    assert [(one.first, one.said) for one in causes] == [
         (60, "a third"), (5, "one thing"), (3, "another"),
     ]  # fmt: skip
-    assert store.first_cause([0]) == {"first": 3, "said": "another"}
-    assert joint_summary(store)["unjudged"] == 3
+    assert store.first_cause([0]) == FirstCause(first=3, said="another")
+    assert joint_summary(store).unjudged == 3
 
 
 def test_a_cause_outlives_a_stop_where_one_step_is_tried(day, tmp_path, monkeypatch):
@@ -239,7 +240,7 @@ def test_a_step_without_an_error_has_no_cause(day, tmp_path, monkeypatch):
         False,
         True,
     ]
-    assert ["erred" in one["campaign"] for one in steps_summary(store)["steps"]] == [
+    assert [one.campaign.erred is not None for one in steps_summary(store).steps] == [
         False, True, False,
     ]  # fmt: skip
 
@@ -268,17 +269,17 @@ def test_a_rule_looks_at_what_is_feasible_at_every_step(day, tmp_path):
             for step in range(3)
         ]
     )
-    joint, together = found["joint"], int(feasible.all(axis=0).sum())
+    joint, together = found.joint, int(feasible.all(axis=0).sum())
     assert 0 < together < CHUNK_ROWS
-    assert (joint["realizations"], joint["feasible"]) == (CHUNK_ROWS, together)
-    assert joint["stopping"]["reason"] == "width"
-    assert (joint["stopping"]["feasible"], joint["stopping"]["judged"]) == (together, CHUNK_ROWS)
-    bounds = list(confidence_sequence(together, CHUNK_ROWS, 0.9))
-    assert joint["interval"] == joint["stopping"]["interval"] == bounds
-    for step, one in enumerate(found["steps"]):
+    assert (joint.realizations, joint.feasible) == (CHUNK_ROWS, together)
+    assert joint.stopping.reason == "width"
+    assert (joint.stopping.feasible, joint.stopping.judged) == (together, CHUNK_ROWS)
+    bounds = confidence_sequence(together, CHUNK_ROWS, 0.9)
+    assert joint.interval == joint.stopping.interval == bounds
+    for step, one in enumerate(found.steps):
         own = confidence_sequence(int(feasible[step].sum()), CHUNK_ROWS, 0.9)
-        assert one["campaign"]["interval"] == list(own)
-        assert (one["campaign"]["asked"], one["campaign"]["stopping"]) == (CHUNK_ROWS, None)
+        assert one.campaign.interval == own
+        assert (one.campaign.asked, one.campaign.stopping) == (CHUNK_ROWS, None)
     scenario = load_study(path, asked).scenario
     page = write_steps_report(store, scenario, tmp_path / "page", found).read_text()
     assert "Stopped: the 90 % interval" in page
@@ -289,9 +290,9 @@ def test_a_rule_looks_at_what_is_feasible_at_every_step(day, tmp_path):
 
 
 def test_each_step_names_a_directory_that_is_there(day):
-    found = steps_summary(day[0].store)["steps"]
-    assert {one["directory"] for one in found} == {str(day[0].out)}
-    assert all(CampaignStore.open(Path(one["directory"])) for one in found)
+    found = steps_summary(day[0].store).steps
+    assert {one.directory for one in found} == {str(day[0].out)}
+    assert all(CampaignStore.open(Path(one.directory)) for one in found)
 
 
 def test_a_sweep_counts_realizations_at_every_step(day, tmp_path):
@@ -302,12 +303,12 @@ def test_a_sweep_counts_realizations_at_every_step(day, tmp_path):
     for point in swept.points:
         store = CampaignStore.open(tmp_path / "s" / point.campaign)
         joint = joint_summary(store)
-        assert point.tried == SAMPLES == joint["realizations"]
+        assert point.tried == SAMPLES == joint.realizations
         assert sum(point.counts.values()) == SAMPLES
-        assert point.counts["feasible"] == joint["feasible"]
-        assert point.share == joint["feasible_share"]
-        assert [point.low, point.high] == joint["interval"]
-        assert point.served == pytest.approx(joint["served_share"])
+        assert point.counts["feasible"] == joint.feasible
+        assert point.share == joint.feasible_share
+        assert (point.low, point.high) == joint.interval
+        assert point.served == pytest.approx(joint.served_share)
 
 
 def test_a_planner_of_ones_own_answers_every_step(day, tmp_path):

@@ -67,13 +67,13 @@ def test_the_summary_counts_what_the_draws_hold(run, made) -> None:
     _, draws = made
     found = storm_summary(run, draws)
     shares = restored_shares(draws)
-    last = found["supplied_share"]["remote reconfiguration"]
-    assert last["mean"] == pytest.approx(shares[:, 3].mean())
-    assert last["quantiles"]["0.5"]["value"] == np.sort(shares[:, 3])[1]
-    assert found["audit"] == {"faults": 0, "draws_with_faults": []}
-    assert found["failures"]["mean"] == np.mean([len(one.failed) for one in draws])
-    assert found["ac"]["draws_judged"] == 3
-    assert sum(found["ac"]["outcomes"].values()) == 6
+    last = found.supplied_share["remote reconfiguration"]
+    assert last.mean == pytest.approx(shares[:, 3].mean())
+    assert last.quantiles["0.5"].value == np.sort(shares[:, 3])[1]
+    assert (found.audit.faults, found.audit.draws_with_faults) == (0, ())
+    assert found.failures.mean == np.mean([len(one.failed) for one in draws])
+    assert found.ac.draws_judged == 3
+    assert sum(found.ac.outcomes.values()) == 6
 
 
 def test_other_draws_are_refused_and_so_is_a_study_without_failures(run, made, tmp_path) -> None:

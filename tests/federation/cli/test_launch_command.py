@@ -36,7 +36,7 @@ def start(command, cwd, **more) -> subprocess.CompletedProcess:
 
 
 def judged(root: Path) -> int:
-    return sum(campaign_summary(CampaignStore.open(root))["outcomes"].values())
+    return sum(campaign_summary(CampaignStore.open(root)).outcomes.values())
 
 
 def free_port() -> int:

@@ -211,7 +211,7 @@ def test_ours_does_not_go_on_with_what_a_foreign_word_began(half, word, tmp_path
         Target.of_directory(store.root)
     assert not list((store.root / "parts").iterdir())
     whole = federation(study, store.root, stranger(study, word))
-    assert campaign_summary(whole)["recourse"] == FOREIGN
+    assert campaign_summary(whole).recourse == FOREIGN
 
 
 @pytest.mark.parametrize("mode", ["local", "in_process"])

@@ -147,11 +147,11 @@ def test_a_plan_comes_back_from_its_file_with_its_proof_and_its_set():
     assert back.proof.over == plan.proof.over
     assert dict(back.costs) == dict(plan.costs)
     told = plan_summary(back, made.scenario)
-    assert told["proven_over"].startswith("reserves over the Wasserstein set over 10 components")
+    assert told.proof.proven_over.startswith("reserves over the Wasserstein set over 10 components")
     console = Console(width=300, record=True, file=io.StringIO())
     console.print(plan_view(told))
     shown = console.export_text()
-    assert told["proven_over"] in shown  # certified is said of what was proven, and of what set
+    assert told.proof.proven_over in shown  # certified is said of what was proven, and of what set
     assert "reserve" in shown.split("of which")[1].splitlines()[0]
 
 

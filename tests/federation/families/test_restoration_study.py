@@ -144,7 +144,7 @@ def test_a_disconnected_bus_is_reported_not_refused(storm):
     table.write_text(table.read_text() + "stub,lone,b1,1,1,100,0,overhead,manual,manual\n")
     scenario = load_study(storm).scenario
     plan = make_planner("restoration", {}).plan(scenario)
-    assert about_plan(plan, scenario)["isolated_buses"] == ["lone"]
+    assert about_plan(plan, scenario).isolated_buses == ("lone",)
     assert audit(plan, scenario) == ()
 
 

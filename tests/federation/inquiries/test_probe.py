@@ -40,16 +40,16 @@ def test_the_search_ends_at_or_below_the_least_that_was_drawn(tried):
     assert answer["least_margin"] <= answer["monte_carlo"]["least_margin"]
     store = CampaignStore.open(tried.out)
     listed = gather(store, stored_scenario(store)).worst[0]
-    assert listed["index"] == answer["monte_carlo"]["index"]
-    assert listed["relative"] == answer["monte_carlo"]["least_margin"]
+    assert listed.index == answer["monte_carlo"]["index"]
+    assert listed.relative == answer["monte_carlo"]["least_margin"]
     assert answer["outcome"] == "violated"
     assert answer["zeta"] == {"lb": 1.0, "lc": 1.0}
     assert answer["at_corner"]
     worst = min(answer["margins"].items(), key=lambda item: item[1]["margin"])
     assert worst[0] == "ramp"
     assert worst[1]["element"] == "east"
-    kept = campaign_summary(CampaignStore.open(tried.out))["adversary"]
-    assert kept == answer
+    kept = campaign_summary(CampaignStore.open(tried.out)).adversary
+    assert kept.to_json() == answer
     text = said("report", tried.out)
     assert "worst realization found by search" in text
     assert "Worst realization found" in said("adversary", tried.out, "--budget", 50)
@@ -64,7 +64,7 @@ def test_the_rare_estimate_is_that_of_plain_counting(tried):
         counted = np.mean(limit_state(target.study.sampler.coordinates(0, 6000)) < 0.0)
     assert 0.005 < counted < 0.1
     assert answer["probability"] == pytest.approx(counted, rel=4.0 * answer["cov_upper"])
-    assert campaign_summary(CampaignStore.open(tried.out))["rare"] == answer
+    assert campaign_summary(CampaignStore.open(tried.out)).rare.to_json() == answer
     assert f"failure by subset simulation {answer['probability']:.2g}" in " ".join(
         said("report", tried.out).split()
     )
@@ -106,10 +106,10 @@ def test_what_cannot_fail_is_said_to_be_rarer(tried, toy):
     study = load_study(toy, ["campaign.recourse=fixed"])
     target = Target(study=study, plan=tried.plan)
     answer = ask_rare(target, samples=100, max_levels=3)
-    assert (answer["reached"], answer["probability"]) == (False, None)
-    assert answer["below"] == pytest.approx(0.1 * 0.1 * 3.0 / 100)
-    assert answer["evaluations"] == 280
-    assert ask_adversary(target, budget=100)["outcome"] == "feasible"
+    assert (answer.reached, answer.probability) == (False, None)
+    assert answer.below == pytest.approx(0.1 * 0.1 * 3.0 / 100)
+    assert answer.evaluations == 280
+    assert ask_adversary(target, budget=100).outcome == "feasible"
 
 
 @pytest.mark.parametrize(

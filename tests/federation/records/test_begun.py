@@ -69,7 +69,7 @@ def test_every_stop_keeps_what_was_done_and_the_end_has_the_same_bytes(whole, tm
         run_campaign(study, out, mode="local", plan=result.plan, progress=stop_at(700, error))
     store = CampaignStore.open(out)
     assert (store.finished(), begun_chunks(store)) == ((), (0,))
-    assert campaign_summary(store)["samples"] == 768
+    assert campaign_summary(store).samples == 768
     tried = []
     done = run_campaign(study, out, mode="local", progress=tried.append)
     assert done.resumed == 768
@@ -98,7 +98,7 @@ def test_stopped_again_and_again(stopped):
     for count in (3300, 3900, 4300):
         with pytest.raises(KeyboardInterrupt):
             run_campaign(study, store.root, mode="local", progress=stop_at(count))
-        assert campaign_summary(store)["samples"] >= count
+        assert campaign_summary(store).samples >= count
     run_campaign(study, store.root, mode="local")
     assert files(store.root) == files(result.out)
     assert sum(run["realizations"] for run in store.environment["runs"]) == SAMPLES
@@ -110,12 +110,12 @@ def test_what_was_begun_is_in_every_view(stopped):
     (rows,) = result.store.tables(["outcome", "margin_voltage"], [1])
     (first,) = result.store.tables(["outcome", "margin_voltage"], [0])
     outcome = first.column("outcome").to_pylist() + rows.column("outcome").to_pylist()[:1024]
-    assert found["samples"] == data.convergence.judged[-1] == data.profile.solved == 3072
-    assert found["outcomes"]["feasible"] == outcome.count("feasible")
+    assert found.samples == data.convergence.judged[-1] == data.profile.solved == 3072
+    assert found.outcomes["feasible"] == outcome.count("feasible")
     margins = np.concatenate(
         [first.column(1).to_numpy(), rows.column("margin_voltage").to_numpy()[:1024]]
     )
-    assert found["margins"]["voltage"]["min"] == margins.min()
+    assert found.margins["voltage"].min == margins.min()
     said = CliRunner().invoke(app, ["report", str(store.root), "--json"])
     assert json.loads(said.stdout)["campaign"]["samples"] == 3072
     compared = CliRunner().invoke(app, ["compare", str(store.root), str(result.out), "--json"])
@@ -250,7 +250,7 @@ def test_a_strict_run_keeps_every_step_before_the_late_one(toy, tmp_path, monkey
     with pytest.raises(FederationError, match=r"step 18 began 5\.000 s late"):
         run()
     store = CampaignStore.open(out)
-    assert campaign_summary(store)["samples"] == 17
+    assert campaign_summary(store).samples == 17
     assert store.environment["runs"][-1]["realizations"] == 17
     _, again = strict(toy, out, monkeypatch, late_at=0)
     assert again().resumed == 17

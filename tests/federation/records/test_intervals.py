@@ -76,11 +76,11 @@ def test_every_view_shows_the_interval_that_the_campaign_may_show(run, tmp_path,
         name for t in store.tables(["outcome"], store.finished()) for name in t[0].to_pylist()
     ]
     feasible = np.array([name == "feasible" for name in outcome])
-    widening = found.get("widening", 1.0)
+    widening = found.widening or 1.0
     low, high = expected(kind, int(feasible.sum()), len(feasible), widening)
-    assert found["interval_kind"] == kind
-    assert found["interval"] == pytest.approx([low, high])
-    assert found["feasible_share"] == feasible.mean()
+    assert found.interval_kind == kind
+    assert found.interval == pytest.approx([low, high])
+    assert found.feasible_share == feasible.mean()
     told = CliRunner().invoke(app, ["report", str(store.root), "--no-html"]).stdout
     assert f"% {kind} interval" in told
     page = write_report(store, study.scenario, tmp_path / "r").read_text(encoding="utf-8")
@@ -92,7 +92,7 @@ def test_every_view_shows_the_interval_that_the_campaign_may_show(run, tmp_path,
     )
     assert watched["interval_kind"] == (kind if kind in ("exact", "anytime-valid") else "nominal")
     beside = compare_campaigns(store, store)
-    assert beside["interval_kind"] == kind
+    assert beside.interval_kind == kind
     said = CliRunner().invoke(app, ["compare", str(store.root), str(store.root)]).stdout
     assert f"% {kind} interval" in said.replace("\n", " ")
     assert ("exact" in said) == (kind == "exact")
@@ -117,14 +117,14 @@ def test_verdicts_that_repeat_widen_every_interval_of_the_summary(
     twice = np.repeat(np.where(np.random.default_rng(1).random(1000) < 0.8, 0, 1), 2)
     sink.write(drawn, setpoints, snapshots, replace(verdicts, outcome=twice))
     found, count = campaign_summary(store), int((twice == 0).sum())
-    assert found["widening"] == effective_trials(twice == 0, 2) == pytest.approx(2.0, abs=0.2)
+    assert found.widening == effective_trials(twice == 0, 2) == pytest.approx(2.0, abs=0.2)
     exact = clopper_pearson(count, 2000)
     wide = clopper_pearson(
-        round(count / 2000 * int(2000 / found["widening"])), int(2000 / found["widening"])
+        round(count / 2000 * int(2000 / found.widening)), int(2000 / found.widening)
     )
-    assert found["interval"] == found["outcome_intervals"]["feasible"] == list(wide)
+    assert found.interval == found.outcome_intervals["feasible"] == wide
     assert wide[1] - wide[0] == pytest.approx(2**0.5 * (exact[1] - exact[0]), rel=0.1)
-    other, same = found["outcome_intervals"]["violated"], clopper_pearson(2000 - count, 2000)
+    other, same = found.outcome_intervals["violated"], clopper_pearson(2000 - count, 2000)
     assert other[1] - other[0] > 1.3 * (same[1] - same[0])
 
 
@@ -134,24 +134,20 @@ def test_a_comparison_with_a_stopped_campaign_is_not_exact_for_either(run):
     _, stopped = run(STOP, "campaign.samples=20480")
     for pair in ((fixed, stopped), (stopped, fixed)):
         found = compare_campaigns(*pair)
-        assert found["realizations"] == CHUNK_ROWS
-        assert found["interval_kind"] == "anytime-valid"
-        crossed = found["crossed"]
-        both, of = crossed["both_feasible"] + crossed["first_only"], sum(crossed.values())
-        assert found["shares"][0]["interval"] == list(confidence_sequence(both, of))
-        assert found["difference"] == anytime_difference(
-            crossed["second_only"], crossed["first_only"], of
-        )
+        assert found.realizations == CHUNK_ROWS
+        assert found.interval_kind == "anytime-valid"
+        crossed = found.crossed
+        both, of = crossed.both_feasible + crossed.first_only, crossed.judged
+        assert found.shares[0].interval == confidence_sequence(both, of)
+        assert found.difference == anytime_difference(crossed.second_only, crossed.first_only, of)
 
 
 def test_both_judges_differ_by_an_interval_that_may_be_looked_at(run):
     _, store = run(STOP, "campaign.samples=20480", "campaign.judge=both")
-    crossed = campaign_summary(store)["crossed"]
-    judged = crossed["both_feasible"] + crossed["linear_only"] + crossed["ac_only"]
-    judged += crossed["neither"]
-    assert crossed["difference"] == anytime_difference(
-        crossed["linear_only"], crossed["ac_only"], judged
-    )
+    crossed = campaign_summary(store).crossed
+    judged = crossed.both_feasible + crossed.linear_only + crossed.ac_only
+    judged += crossed.neither
+    assert crossed.difference == anytime_difference(crossed.linear_only, crossed.ac_only, judged)
 
 
 @pytest.mark.parametrize(("b", "c"), [(0.1, 0.1), (0.02, 0.005), (0.3, 0.1)])
@@ -163,8 +159,8 @@ def test_an_anytime_difference_holds_at_all_looks_together(b, c):
         first, second = np.cumsum(kinds == 0), np.cumsum(kinds == 1)
         looks = [anytime_difference(int(first[n]), int(second[n]), n + 1, 0.9)
                  for n in range(49, 1200, 50)]  # fmt: skip
-        missed += any(not one["interval"][0] <= b - c <= one["interval"][1] for one in looks)
-        wrong += any(one["p_value"] < 0.1 for one in looks)
+        missed += any(not one.interval[0] <= b - c <= one.interval[1] for one in looks)
+        wrong += any(one.p_value < 0.1 for one in looks)
     assert missed <= 12  # 10 % allowed
     if b == c:
         assert wrong <= 12
@@ -174,13 +170,13 @@ def test_an_anytime_difference_holds_at_all_looks_together(b, c):
 
 def test_an_anytime_difference_is_wider_than_the_one_of_a_fixed_number():
     wide, narrow = anytime_difference(30, 10, 2000), paired_difference(30, 10, 2000)
-    assert wide["value"] == narrow["value"] == 0.01
-    assert wide["interval"][0] < narrow["interval"][0] < narrow["interval"][1]
-    assert narrow["interval"][1] < wide["interval"][1]
-    assert wide["p_value"] > narrow["p_value"]
-    assert narrow["interval"] == list(tango_interval(30, 10, 2000))
-    assert anytime_difference(0, 0, 0)["value"] is None
-    assert anytime_difference(0, 0, 50)["p_value"] == 1.0
+    assert wide.value == narrow.value == 0.01
+    assert wide.interval[0] < narrow.interval[0] < narrow.interval[1]
+    assert narrow.interval[1] < wide.interval[1]
+    assert wide.p_value > narrow.p_value
+    assert narrow.interval == tango_interval(30, 10, 2000)
+    assert anytime_difference(0, 0, 0).value is None
+    assert anytime_difference(0, 0, 50).p_value == 1.0
 
 
 @pytest.fixture(scope="module")
@@ -198,10 +194,10 @@ def test_a_sweep_tells_what_was_tried_with_the_interval_of_each_campaign(swept, 
     out, found = swept
     for point in found.points:
         told = campaign_summary(CampaignStore.open(out / point.campaign))
-        assert point.tried == told["samples"] == sum(point.counts.values()) == CHUNK_ROWS
-        assert [point.low, point.high] == told["interval"]
-        assert (point.interval_kind, point.confidence) == ("anytime-valid", told["confidence"])
-        assert point.share == told["feasible_share"]
+        assert point.tried == told.samples == sum(point.counts.values()) == CHUNK_ROWS
+        assert (point.low, point.high) == told.interval
+        assert (point.interval_kind, point.confidence) == ("anytime-valid", told.confidence)
+        assert point.share == told.feasible_share
     kept = json.loads((out / "sweep.json").read_text())
     assert [point["tried"] for point in kept["points"]] == [CHUNK_ROWS] * 2
     assert kept["not_covered"] == list(NOT_COVERED)

@@ -47,27 +47,25 @@ def test_it_stops_where_the_rule_says_and_says_why(whole):
     about = campaign_summary(result.store)
     done = len(parts(result.out))
     assert 1 < done < 5
-    assert about["samples"] == about["asked"] == done * CHUNK_ROWS
-    assert about["stopping"]["reason"] == "width"
-    assert about["stopping"]["looks"] == done
-    low, high = about["interval"]
-    assert (low, high) == tuple(about["stopping"]["interval"])
+    assert about.samples == about.asked == done * CHUNK_ROWS
+    assert about.stopping.reason == "width"
+    assert about.stopping.looks == done
+    low, high = about.interval
+    assert (low, high) == about.stopping.interval
     assert high - low <= 0.021
-    assert low < about["feasible_share"] < high
-    assert 0.9 < about["feasible_share"] < 0.99
+    assert low < about.feasible_share < high
+    assert 0.9 < about.feasible_share < 0.99
     (run,) = result.store.environment["runs"]
     assert (run["ended"], run["realizations"]) == ("finished", done * CHUNK_ROWS)
 
 
 def test_every_interval_of_a_stopped_campaign_is_the_one_that_may_be_looked_at(whole):
     about = campaign_summary(whole[1].store)
-    for name, count in about["outcomes"].items():
-        bounds = confidence_sequence(count, about["samples"], about["stopping"]["confidence"])
-        assert about["outcome_intervals"][name] == list(bounds)
-    for one in about["violations"].values():
-        assert one["interval"] == list(
-            confidence_sequence(one["count"], one["solved"], about["confidence"])
-        )
+    for name, count in about.outcomes.items():
+        bounds = confidence_sequence(count, about.samples, about.stopping.confidence)
+        assert about.outcome_intervals[name] == bounds
+    for one in about.violations.values():
+        assert one.interval == confidence_sequence(one.count, one.solved, about.confidence)
 
 
 def test_who_follows_counts_only_the_parts_that_count(whole):
@@ -76,9 +74,8 @@ def test_who_follows_counts_only_the_parts_that_count(whole):
     follower._counts[len(parts(whole[1].out))] = {Outcome.FEASIBLE: CHUNK_ROWS}  # a faster worker's
     again = follower.look()
     assert (again.done, again.counts) == (tally.done, tally.counts)
-    assert tally.looked == tuple(
-        campaign_summary(whole[1].store)["stopping"][key] for key in ("feasible", "judged")
-    )
+    stopping = campaign_summary(whole[1].store).stopping
+    assert tally.looked == (stopping.feasible, stopping.judged)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +89,7 @@ def test_however_it_is_run_the_parts_are_the_same(whole, tmp_path, how):
     spread = Workers(count=2) if how == "workers" else None
     run_campaign(again, tmp_path / "c", mode=mode, plan=result.plan, spread=spread)
     assert parts(tmp_path / "c") == parts(result.out)
-    assert campaign_summary(CampaignStore.open(tmp_path / "c"))["stopping"]["reason"] == "width"
+    assert campaign_summary(CampaignStore.open(tmp_path / "c")).stopping.reason == "width"
 
 
 def test_taken_up_after_an_interruption_it_stops_at_the_same_chunk(whole, tmp_path):
@@ -118,9 +115,9 @@ def test_a_target_is_shown_or_refuted_or_left_open(load, toy, whole, tmp_path):
         out = tmp_path / reason
         run_campaign(load(STOP % share), out, mode="local", plan=result.plan)
         about = campaign_summary(CampaignStore.open(out))
-        assert about["stopping"]["reason"] == reason
-        assert (about["samples"], about["confidence"]) == (CHUNK_ROWS, 0.99)
+        assert about.stopping.reason == reason
+        assert (about.samples, about.confidence) == (CHUNK_ROWS, 0.99)
     near = load("campaign.stop={kind='width', width=0.0001}", "campaign.samples=2500")
     run_campaign(near, tmp_path / "open", mode="local", plan=result.plan)
     left = campaign_summary(CampaignStore.open(tmp_path / "open"))
-    assert (left["stopping"]["reason"], left["samples"], left["asked"]) == (None, 2500, 2500)
+    assert (left.stopping.reason, left.samples, left.asked) == (None, 2500, 2500)

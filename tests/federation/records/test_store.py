@@ -125,9 +125,8 @@ def test_stopped_and_taken_up_changes_no_byte(whole, fill, tmp_path):
     for _ in range(5):
         fill(create(tmp_path / "c"), batch=1000, stop=3)
     assert parts(tmp_path / "c") == parts(whole)
-    assert (
-        campaign_summary(CampaignStore.open(tmp_path / "c"))["outcomes"]
-        == (campaign_summary(CampaignStore.open(whole))["outcomes"])
+    assert campaign_summary(CampaignStore.open(tmp_path / "c")).outcomes == (
+        campaign_summary(CampaignStore.open(whole)).outcomes
     )
 
 

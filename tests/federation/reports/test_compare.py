@@ -62,30 +62,30 @@ def feasible(store):
 def test_pairs_are_counted_as_they_are(fixed, linear):
     found = compare_campaigns(fixed, linear)
     one, other = feasible(fixed), feasible(linear)
-    assert found["crossed"] == {
+    assert found.crossed.to_json() == {
         "both_feasible": int((one & other).sum()),
         "first_only": int((one & ~other).sum()),
         "second_only": int((~one & other).sum()),
         "neither": int((~one & ~other).sum()),
     }
-    assert found["crossed"]["second_only"] > 0
-    assert found["difference"]["value"] == pytest.approx(other.mean() - one.mean())
-    b, c = found["crossed"]["second_only"], found["crossed"]["first_only"]
-    assert found["difference"]["interval"] == list(tango_interval(b, c, SAMPLES))
-    assert (found["realizations"], found["unjudged"]) == (SAMPLES, 0)
-    assert [s["value"] for s in found["shares"]] == [one.mean(), other.mean()]
+    assert found.crossed.second_only > 0
+    assert found.difference.value == pytest.approx(other.mean() - one.mean())
+    b, c = found.crossed.second_only, found.crossed.first_only
+    assert found.difference.interval == tango_interval(b, c, SAMPLES)
+    assert (found.realizations, found.unjudged) == (SAMPLES, 0)
+    assert [s.value for s in found.shares] == [one.mean(), other.mean()]
     json.dumps(found, allow_nan=False)
 
 
 def test_margins_are_compared_where_both_were_solved(fixed, linear):
-    found = compare_campaigns(fixed, linear)["margins"]["voltage"]
+    found = compare_campaigns(fixed, linear).margins["voltage"]
     gained = column(linear, "margin_voltage") - column(fixed, "margin_voltage")
     gained = gained[np.isfinite(gained)]
-    assert found["count"] == len(gained)
-    assert found["mean"] == pytest.approx(gained.mean())
-    assert (found["min"], found["max"]) == (gained.min(), gained.max())
-    assert found["quantiles"]["0.5"] == np.quantile(gained, 0.5, method="inverted_cdf")
-    assert found["gained"] == (gained > 0).sum()
+    assert found.count == len(gained)
+    assert found.mean == pytest.approx(gained.mean())
+    assert (found.min, found.max) == (gained.min(), gained.max())
+    assert found.quantiles["0.5"] == np.quantile(gained, 0.5, method="inverted_cdf")
+    assert found.gained == (gained > 0).sum()
 
 
 def test_stale_counts_as_not_feasible_and_erred_not_at_all():
@@ -100,23 +100,23 @@ def test_stale_counts_as_not_feasible_and_erred_not_at_all():
 
 def test_the_other_way_round_is_the_mirror(fixed, linear):
     there, back = compare_campaigns(fixed, linear), compare_campaigns(linear, fixed)
-    assert back["difference"]["value"] == -there["difference"]["value"]
-    low, high = there["difference"]["interval"]
-    assert back["difference"]["interval"] == pytest.approx([-high, -low], abs=1e-9)
+    assert back.difference.value == -there.difference.value
+    low, high = there.difference.interval
+    assert back.difference.interval == pytest.approx([-high, -low], abs=1e-9)
 
 
 def test_a_campaign_against_itself_differs_in_nothing(fixed):
     found = compare_campaigns(fixed, fixed)
-    assert found["crossed"]["first_only"] == found["crossed"]["second_only"] == 0
-    low, high = found["difference"]["interval"]
+    assert found.crossed.first_only == found.crossed.second_only == 0
+    low, high = found.difference.interval
     assert low < 0.0 < high
-    assert found["difference"]["p_value"] == 1.0
+    assert found.difference.p_value == 1.0
 
 
 def test_a_shorter_campaign_is_compared_as_far_as_it_goes(fixed, run):
     short = run("short", "campaign.samples=2100", "campaign.recourse=linear")
-    assert compare_campaigns(fixed, short)["realizations"] == 2100
-    assert compare_campaigns(short, fixed)["realizations"] == 2100
+    assert compare_campaigns(fixed, short).realizations == 2100
+    assert compare_campaigns(short, fixed).realizations == 2100
 
 
 @pytest.mark.parametrize(
@@ -151,19 +151,19 @@ def test_both_judges_are_crossed_in_the_summary(run):
     linear = run("judged", "campaign.judge=linear", "campaign.recourse=fixed")
     ac = run("ac", "campaign.judge=ac", "campaign.recourse=fixed")
     assert (feasible(both) == feasible(ac)).all()
-    crossed = campaign_summary(both)["crossed"]
+    crossed = campaign_summary(both).crossed
     said = feasible(linear)
-    assert crossed["both_feasible"] == (said & feasible(ac)).sum()
-    assert crossed["linear_only"] == (said & ~feasible(ac)).sum()
-    assert crossed["ac_only"] == (~said & feasible(ac)).sum()
-    assert crossed["neither"] == (~said & ~feasible(ac)).sum()
-    total = sum(n for row in crossed["outcomes"].values() for n in row.values())
+    assert crossed.both_feasible == (said & feasible(ac)).sum()
+    assert crossed.linear_only == (said & ~feasible(ac)).sum()
+    assert crossed.ac_only == (~said & feasible(ac)).sum()
+    assert crossed.neither == (~said & ~feasible(ac)).sum()
+    total = sum(n for row in crossed.outcomes.values() for n in row.values())
     assert total == SAMPLES
     # two campaigns of one judge each tell the same as one of both
     paired = compare_campaigns(ac, linear)
-    assert paired["difference"]["value"] == crossed["difference"]["value"]
-    assert paired["difference"]["interval"] == crossed["difference"]["interval"]
+    assert paired.difference.value == crossed.difference.value
+    assert paired.difference.interval == crossed.difference.interval
 
 
 def test_a_directory_of_one_judge_has_no_crossed_table(fixed):
-    assert "crossed" not in campaign_summary(fixed)
+    assert campaign_summary(fixed).crossed is None

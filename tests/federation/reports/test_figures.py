@@ -161,7 +161,7 @@ def campaign(root, scenario, plan, made_up_batch, count=400):
 
 def drawn_margins(store, path):
     reading = read_campaign(store)
-    return figure_margins(reading.summary, reading.margins, path)
+    return figure_margins(reading.report, reading.margins, path)
 
 
 def test_margins_are_drawn_whole_and_stable(

@@ -137,8 +137,8 @@ def test_one_page_and_everything_beside_it(out):
 def test_the_headline_is_the_summary(out, store):
     about = campaign_summary(store)
     said = " ".join(Text((out / "report.html").read_text()).said).replace("\u202f", " ")
-    assert f"{100 * about['feasible_share']:.2f} %" in said
-    assert f"{100 * about['interval'][0]:.2f} % to {100 * about['interval'][1]:.2f} %" in said
+    assert f"{100 * about.feasible_share:.2f} %" in said
+    assert f"{100 * about.interval[0]:.2f} % to {100 * about.interval[1]:.2f} %" in said
     assert "realizations are erred and stand outside the feasible share" in said
 
 
@@ -149,18 +149,18 @@ def test_the_page_says_what_was_uncertain_whatever_the_title_says(out):
 def test_tables_hold_every_digit(out, store):
     about = campaign_summary(store)
     assert {r["outcome"]: int(r["count"]) for r in rows(out, "outcomes")} == {
-        name.replace("_", " "): n for name, n in about["outcomes"].items()
+        name.replace("_", " "): n for name, n in about.outcomes.items()
     }
     for row in rows(out, "margins"):
         kind = row["limit"].split(",")[0]
-        assert float(row["least"]) == about["margins"][kind]["min"]
+        assert float(row["least"]) == about.margins[kind].min
 
 
 def test_convergence_ends_at_the_estimate(out, store):
     about, last = campaign_summary(store), rows(out, "convergence")[-1]
-    assert int(last["judged"]) == COUNT - about["outcomes"]["erred"]
-    assert float(last["share"]) == about["feasible_share"]
-    assert [float(last["from"]), float(last["to"])] == about["interval"]
+    assert int(last["judged"]) == COUNT - about.outcomes["erred"]
+    assert float(last["share"]) == about.feasible_share
+    assert (float(last["from"]), float(last["to"])) == about.interval
     first = rows(out, "convergence")[0]
     assert int(first["judged"]) == 1
     outcome = column(store, "outcome")
@@ -182,16 +182,16 @@ def test_the_worst_are_the_worst_and_say_where(out, store, scenario):
     )
     least = np.where(np.isin(outcome, ["feasible", "violated"]), margins.min(axis=0), np.inf)
     order = np.argsort(least, kind="stable")[:10]
-    assert [row["index"] for row in data.worst] == order.tolist()
-    assert [row["relative"] for row in data.worst] == pytest.approx(least[order].tolist())
+    assert [row.index for row in data.worst] == order.tolist()
+    assert [row.relative for row in data.worst] == pytest.approx(least[order].tolist())
     worst = data.worst[0]
-    assert worst["failed"][0]["kind"] == "voltage"
+    assert worst.failed[0].kind == "voltage"
     assert rows(out, "worst")[0]["what failed, and where it was worst"].startswith("voltage \u2212")
-    listed = {row["outcome"] for row in data.unsolved}
+    listed = {row.outcome for row in data.unsolved}
     assert listed == set(outcome) - {"feasible", "violated"}
     loads = {row["load"]: row for row in rows(out, "worst-loads")}
-    zeta = column(store, "zeta_d2")[worst["index"]]
-    assert float(loads["d2"][f"#{worst['index']}"]) == pytest.approx(1.0 + 0.25 * zeta)
+    zeta = column(store, "zeta_d2")[worst.index]
+    assert float(loads["d2"][f"#{worst.index}"]) == pytest.approx(1.0 + 0.25 * zeta)
 
 
 def test_violations_are_those_of_every_element(out, store, scenario):
@@ -267,7 +267,7 @@ def test_nothing_solved_is_still_a_page(scenario, tiny_plan, made_up_batch, tmp_
 def test_nothing_judged_has_no_share(scenario, tiny_plan, made_up_batch, tmp_path):
     made = unsolved(made_up_batch, Outcome.ERRED)
     data = gather(campaign(tmp_path / "c", scenario, tiny_plan(scenario), made), scenario)
-    assert headline(data)["share"] == "none judged"
+    assert headline(data).share == "none judged"
     assert len(data.convergence.judged) == 0
     assert "convergence" not in all_tables(data)
 
@@ -307,6 +307,6 @@ def test_what_was_not_mended_is_ranked_among_the_worst(tmp_path):
     study = load_study(case)
     result = run_campaign(study, tmp_path / "c", mode="local")
     data = gather(result.store, study.scenario)
-    assert data.worst[0]["outcome"] == "not_mended"
-    assert data.worst[0]["relative"] < 0.0
+    assert data.worst[0].outcome == "not_mended"
+    assert data.worst[0].relative < 0.0
     assert not data.unsolved

@@ -54,10 +54,10 @@ def test_it_covers_what_it_says(first, second):
 
 def test_a_difference_is_told_with_its_interval_and_test():
     said = paired_difference(5, 1, 40, 0.9)
-    assert said["value"] == pytest.approx(0.1)
-    assert said["interval"] == list(tango_interval(5, 1, 40, 0.9))
-    assert said["confidence"] == 0.9
-    assert said["p_value"] == mcnemar_p(5, 1) == pytest.approx(2 * 7 / 64)
+    assert said.value == pytest.approx(0.1)
+    assert said.interval == tango_interval(5, 1, 40, 0.9)
+    assert said.confidence == 0.9
+    assert said.p_value == mcnemar_p(5, 1) == pytest.approx(2 * 7 / 64)
 
 
 @pytest.mark.parametrize(("b", "c"), [(12, 1), (1, 12), (9, 3), (4, 4), (0, 0)])
@@ -67,17 +67,17 @@ def test_evidence_is_the_likelihood_mixed_over_what_the_share_may_be(b, c):
     ratio = mixed / (np.pi / 2.0) / 0.5 ** (b + c)
     assert beta(0.5, 0.5).cdf(0.25) == pytest.approx(1.0 / 3.0)  # as sin² of a sixth of a turn
     said = anytime_difference(b, c, 60, 0.9)
-    assert said["p_value"] == pytest.approx(min(1.0, 1.0 / ratio), rel=1e-9)
-    assert said["value"] == pytest.approx((b - c) / 60)
-    assert said["confidence"] == 0.9
+    assert said.p_value == pytest.approx(min(1.0, 1.0 / ratio), rel=1e-9)
+    assert said.value == pytest.approx((b - c) / 60)
+    assert said.confidence == 0.9
 
 
 def test_at_any_time_the_difference_lies_between_both_shares_own_ends():
     first, second = (confidence_sequence(count, 60, 0.95) for count in (12, 1))
     said = anytime_difference(12, 1, 60, 0.9)  # each share at half of what may be missed
-    assert said["interval"] == pytest.approx([first[0] - second[1], first[1] - second[0]])
-    mirrored = anytime_difference(1, 12, 60, 0.9)["interval"]
-    assert mirrored == pytest.approx([-said["interval"][1], -said["interval"][0]])
+    assert said.interval == pytest.approx([first[0] - second[1], first[1] - second[0]])
+    mirrored = anytime_difference(1, 12, 60, 0.9).interval
+    assert mirrored == pytest.approx([-said.interval[1], -said.interval[0]])
 
 
 def test_where_all_that_differ_differ_alike_the_end_is_one():

@@ -216,9 +216,9 @@ def test_the_audit_finds_another_voltage_and_a_second_former(study) -> None:
 def test_people_are_told_who_forms(study) -> None:
     kept = study()
     facts = plan_summary(planned(kept), kept.scenario)
-    assert facts["ders"]["s"]["role"] == "substation"
-    assert facts["ders"]["s"]["capacity_kw"] is None
-    assert facts["islands"][0]["capacity_kw"] is None
+    assert facts.ders["s"].role == "substation"
+    assert facts.ders["s"].capacity_kw is None
+    assert facts.islands[0].capacity_kw is None
     from rich.console import Console
 
     console = Console(width=100)
@@ -227,7 +227,7 @@ def test_people_are_told_who_forms(study) -> None:
     assert "s (substation)" in said.get()
     rated = study("rating_kva = 2000.0")
     facts = plan_summary(planned(rated), rated.scenario)
-    assert facts["islands"][0]["capacity_kw"] == pytest.approx(2100.0)
+    assert facts.islands[0].capacity_kw == pytest.approx(2100.0)
 
 
 # --------------------------------------------------------------------- another tool's plan
