@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from gridproof.optimizer.policy_mode.dispatch import (
     Dispatch,
-    dispatch,
     read,
     refuse,
+    refuse_shortfall,
     reserve_rows,
 )
 from gridproof.optimizer.policy_mode.feeder_rows import (
@@ -41,7 +41,7 @@ from gridproof.optimizer.policy_mode.robust import StepRows, nominal, reachable,
 from gridproof.optimizer.policy_mode.shapes import Rectangle, Worst
 from gridproof.optimizer.solver.program import Program
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
-from gridproof.scenarios.errors import ScenarioError, SolverError
+from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.lindist import polygon
 from gridproof.scenarios.proof import Termination
 from gridproof.scenarios.sets import Wasserstein
@@ -123,18 +123,16 @@ def dispatch_network(
     """
     _check(scenario, grid, disturbance, held, response)
     began = perf_counter()
+    if response == "affine":
+        refuse_shortfall(grid, disturbance, held, response, began)
     parts = _Parts.of(scenario, grid, disturbance, held, response, closed, margins or Margins())
     arrays, affine = parts.program.arrays(), response == "affine"
     shape = Worst(held.shape) if affine and held.shape else nominal(len(disturbance.ids))
     families = reachable(parts.families, arrays, disturbance.shape, shape.shape)
     mapped = perf_counter()
-    try:
-        ended = search(
-            arrays, families, parts.A, disturbance.shape, shape, time_limit_s=time_limit_s
-        )
-    except SolverError:  # where a copperplate has no plan, a network has none: that is a proof
-        dispatch(grid, disturbance, held, response=response, time_limit_s=time_limit_s)
-        raise
+    ended = search(arrays, families, parts.A, disturbance.shape, shape, time_limit_s=time_limit_s)
+    if ended.termination is Termination.INFEASIBLE and not affine:
+        refuse_shortfall(grid, disturbance, held, response, began)
     refuse(ended, held, response, perf_counter() - began)
     plan = read(
         grid, parts.columns, parts.A, ended, arrays, held=held, response=response,
