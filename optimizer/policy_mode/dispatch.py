@@ -8,6 +8,7 @@ from time import perf_counter
 from types import MappingProxyType
 
 import numpy as np
+from gridproof.optimizer.policy_mode.gaps import Gaps
 from gridproof.optimizer.policy_mode.hedge import Hedge
 from gridproof.optimizer.policy_mode.microgrid import Disturbance, Microgrid
 from gridproof.optimizer.policy_mode.model import Columns, add_dispatch
@@ -149,16 +150,25 @@ def dispatch(
     )  # fmt: skip
 
 
-def reserve_rows(grid: Microgrid, c: Columns, d: Disturbance) -> list[StepRows]:
-    """``-down ≤ A (s ∘ w) ≤ up`` of every responder, for `robust.search`."""
+def reserve_rows(
+    grid: Microgrid, c: Columns, d: Disturbance, gaps: Gaps | None = None
+) -> list[StepRows]:
+    """``-down ≤ A (s ∘ w) ≤ up`` of every responder, for `robust.search`.
+
+    ``gaps`` are what the forming DER makes good on top of its answer.
+    """
     at = np.array(grid.responders)
     n, steps = len(at), len(d.shape)
-    both = np.concatenate([c.up[:, at], c.down[:, at]], axis=1)
+    both, instead = np.concatenate([c.up[:, at], c.down[:, at]], axis=1), np.zeros((2 * n, 0))
+    if gaps is not None:
+        both = np.concatenate([both, gaps.columns], axis=1)
+        own = (at == grid.forming).astype(float)
+        instead = np.vstack([np.outer(own, gaps.up), np.outer(own, gaps.down)])
     return [
         StepRows(
             name="reserve",
             columns=both,
-            B=-np.eye(2 * n),
+            B=np.hstack([-np.eye(2 * n), instead]),
             constant=np.zeros((steps, 2 * n)),
             right=np.zeros(2 * n),
             G=np.vstack([np.eye(n), -np.eye(n)]),

@@ -15,6 +15,7 @@ and over a set of corners one row each: (15b), the reference for few components.
 from __future__ import annotations
 
 import numpy as np
+from gridproof.optimizer.policy_mode.gaps import Gaps
 from gridproof.optimizer.policy_mode.hedge import Hedge, needs
 from gridproof.optimizer.policy_mode.microgrid import Disturbance, Microgrid
 from gridproof.optimizer.policy_mode.model import Columns
@@ -111,9 +112,18 @@ def add_corners(
 
 
 def add_duals(
-    m: Program, grid: Microgrid, c: Columns, shape: Shape, *, d: Disturbance, A: IntArray
+    m: Program,
+    grid: Microgrid,
+    c: Columns,
+    shape: Shape,
+    *,
+    d: Disturbance,
+    A: IntArray,
+    gaps: Gaps | None = None,
 ) -> None:
     """Hold every reserve over the set by duality: exact, without a corner.
+
+    ``gaps`` are what the forming DER makes good on top of its answer.
 
     Raises
     ------
@@ -128,6 +138,9 @@ def add_duals(
             for sign, bought in ((1.0, c.up[t, g]), (-1.0, c.down[t, g])):
                 y = m.columns(len(mean), upper=np.inf)
                 terms: list[Term] = [(1.0, np.array([bought]))]
+                if gaps is not None and g == grid.forming:
+                    on_top = gaps.up if sign > 0.0 else gaps.down
+                    terms.append((sparse.csr_array(-on_top[None]), gaps.columns[t]))
                 terms.append((sparse.csr_array(-sign * (mean * s)[None]), own))
                 terms.append((sparse.csr_array(-sigma * np.ones((1, len(mean)))), y))
                 relief = []
