@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from gridproof.federation.papers.output import Picture
+from gridproof.federation.papers.policy_mode_draws import coordinates
 from gridproof.federation.papers.policy_modes import (
     MODES,
     PolicyModeRun,
@@ -19,7 +20,6 @@ from gridproof.federation.wording import decimals
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.plan_file import plan_from_json
-from gridproof.scenarios.sampling import sample
 
 __all__ = ["policy_mode_pictures"]
 
@@ -63,14 +63,12 @@ def policy_mode_pictures(run: PolicyModeRun, root: Path) -> dict[str, Picture]:
 
 def _deficits(run: PolicyModeRun, spec: RowSpec, draws: str) -> FloatArray:
     """(draw, step) kW that steps lack."""
-    study = study_of(run.data, spec, f"events.draws={draws}")
-    scenario = study.scenario
-
-    def at(step: int) -> FloatArray:
-        zeta = sample(scenario, study.sampler, 0, _DRAWS, step=step).zeta
-        return scenario.disturbances.deficit_kw(scenario.disturbance_of(zeta), step)
-
-    return np.stack([at(step) for step in range(len(scenario.hours))], axis=1)
+    scenario = study_of(run.data, spec).scenario
+    drawn = coordinates(run.data.paper.study, spec.mode, draws, _DRAWS)
+    lacking = scenario.disturbances.deficit_kw
+    return np.stack(
+        [lacking(scenario.disturbance_of(zeta), step) for step, zeta in enumerate(drawn)], axis=1
+    )
 
 
 def _distributions(run: PolicyModeRun) -> Drawing:
