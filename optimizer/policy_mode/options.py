@@ -48,6 +48,9 @@ class PolicyModeOptions:
         Price of ``|q|`` of every following DER.
     reserve_h
         How long a storage must sustain its reserve from a step's end.
+    reserve_carried
+        Whether it must last through the whole day, called at every step and never bought back: what
+        ``[campaign] enters = "realized"`` asks of a plan.
     time_limit_s
         Wall time of the search.
     """
@@ -67,6 +70,7 @@ class PolicyModeOptions:
     held_max_pu: float = 1.05
     reactive_usd_per_kvarh: float = 5e-4
     reserve_h: float = 1.0
+    reserve_carried: bool = False
     time_limit_s: float = 120.0
 
     def __post_init__(self) -> None:

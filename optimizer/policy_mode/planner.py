@@ -129,6 +129,7 @@ def microgrid_of(scenario: Scenario, options: PolicyModeOptions) -> Microgrid:
             interrupt_usd_per_kw=ready,
             reactive_usd_per_kvarh=options.reactive_usd_per_kvarh,
             reserve_h=options.reserve_h,
+            reserve_carried=options.reserve_carried,
         ),
         headroom_kw=options.loss_headroom_kw,
     )
