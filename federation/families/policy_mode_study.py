@@ -249,6 +249,12 @@ def _predicted(config: EventsConfig, folder: Path | None) -> dict[str, FloatArra
     path = Path(config.predictions) if folder is None else folder / config.predictions
     told = read_probabilities(path, events=tuple(config.kinds), locations=places)
     where, column = index_of(told.events), index_of(told.locations)
+    missing = [f"row {name}" for name in config.kinds if name not in where]
+    missing += [f"column {place}" for place in places if place not in column]
+    if missing:
+        raise ConfigError(
+            [f"{path}: {one} is missing; give it, empty where nothing happens" for one in missing]
+        )
     return {
         name: told.probability[where[name], [column[place] for place in kind.probability]]
         for name, kind in config.kinds.items()

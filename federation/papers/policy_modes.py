@@ -15,25 +15,31 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.config.base import Section
 from gridproof.federation.files import json_text, read_json, write_whole
 from gridproof.federation.papers.backing import breached_pairs
-from gridproof.federation.papers.policy_mode_draws import coordinates, held_for, share_outside
+from gridproof.federation.papers.policy_mode_draws import (
+    coordinates,
+    held_for,
+    inside_set,
+    share_outside,
+)
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.federation.wording import decimals
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.policy_mode.frequencies import Frequencies, frequencies
-from gridproof.optimizer.policy_mode.hedge import Hedge, outside
 from gridproof.optimizer.policy_mode.options import METHODS
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.errors import PlanError
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
 from pydantic import Field
+
+if TYPE_CHECKING:
+    from gridproof.optimizer.policy_mode.hedge import Hedge
 
 __all__ = ["Effort", "PolicyModePaper", "Row", "RowSpec", "Sweep", "run_policy_modes", "study_of"]
 
@@ -326,9 +332,7 @@ class _Desk:
         own = plan_from_json(plan_to_json(plan), study.scenario)
         store = run_campaign(study, self.out / "campaigns" / spec.key, plan=own).store
         drawn = coordinates(self.data.paper.study, spec.mode, "actual", count)
-        left = [outside(held, study.scenario.disturbance_of(zeta)) for zeta in drawn]
-        known = [~one for one in left if one is not None]
-        inside = np.stack(known, axis=1) if known and plan.proof.robust else None
+        inside = inside_set(study.scenario, held, drawn) if plan.proof.robust else None
         return breached_pairs(store, study.scenario.limits.tolerance, inside)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 __all__ = ["METHODS", "NETWORKS", "RESPONSES", "PolicyModeOptions"]
 
@@ -91,7 +92,9 @@ class PolicyModeOptions:
             "radius_scale", "radius_scale_total", "v_margin_pu", "forming_margin_share",
             "loss_headroom_kw", "reactive_usd_per_kvarh", "reserve_h",
         ):  # fmt: skip
-            if not getattr(self, name) >= 0.0:
-                raise ValueError(f"{name} = {getattr(self, name)} must be at least 0")
+            if not 0.0 <= getattr(self, name) < inf:
+                raise ValueError(f"{name} = {getattr(self, name)} must be a number of at least 0")
+        if not 1.0 <= self.held_max_pu < inf:
+            raise ValueError(f"held_max_pu = {self.held_max_pu} must be a number of at least 1")
         if not self.time_limit_s > 0.0:
             raise ValueError(f"time_limit_s = {self.time_limit_s} must be above 0")

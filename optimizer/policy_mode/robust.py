@@ -217,20 +217,28 @@ class _Search:
             rank[step == t] = np.arange(int((step == t).sum()))
         return order[rank < _PER_STEP]
 
+    def _row_matrix(self, columns: IntArray, values: FloatArray) -> sparse.csr_array:
+        """(row, program column) of values at columns; entries at one place add up."""
+        at = np.nonzero(values)
+        where = (at[0], columns[at])
+        matrix = sparse.csr_array((values[at], where), shape=(len(values), self.width))
+        matrix.sum_duplicates()
+        return matrix
+
     def add(self, found: list[tuple[StepRows, IntArray, FloatArray]]) -> None:
         """State broken rows at the disturbances that break them."""
         for rows, where, w in found:
             t, k = where[:, 0], where[:, 1]
-            dense = np.zeros((len(where), self.width))
-            each = np.arange(len(where))[:, None]
-            dense[each, rows.columns[t]] += rows.B[k]
             seen = self.s[t] * w
+            columns, values = [rows.columns[t]], [rows.B[k]]
             if self.A.size:
                 effect = rows.G[k][:, :, None] * seen[:, None, :]
-                dense[each, self.A[t].reshape(len(t), -1)] += effect.reshape(len(t), -1)
+                columns.append(self.A[t].reshape(len(t), -1))
+                values.append(effect.reshape(len(t), -1))
             right = rows.right[k] - rows.constant[t, k] - np.einsum("rj,rj->r", rows.D[k], seen)
-            self.program.add_rows(dense, np.full(len(where), -np.inf), right)
-            self.stated.append((sparse.csr_array(dense), right))
+            stated = self._row_matrix(np.hstack(columns), np.hstack(values))
+            self.program.add_sparse(stated, np.full(len(where), -np.inf), right)
+            self.stated.append((stated, right))
             self.named += [(rows.name, step) for step in t.tolist()]
             self.rows += len(where)
 

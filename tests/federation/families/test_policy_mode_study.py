@@ -184,10 +184,20 @@ def test_cvar_keeps_its_promise_on_what_it_saw_and_breaks_it_on_what_happens():
         ('events.modes.cyber=["nothing"]', r"modes\.cyber.* is not one of \[events\] kinds"),
         ("events.modes.cyber=[]", r"modes\.cyber names no event"),
         ('events.mode="quiet"', r'mode = "quiet" is not one of \[events\] modes'),
-        ('events.areas.west=["nowhere"]', "is not a bus of feeder"),
+        ('events.areas.north=["nowhere"]', "is not a bus of feeder"),
         ("events.log_samples=1", r"log_samples = 1"),
         ("events.log_samples=0", r"log_samples = 0"),
-        ("planner.radius_scale=-0.1", r"radius_scale = -0\.1 must be at least 0"),
+        ("events.kinds.dg_trip.probability.dg47=nan", r"dg47 = nan must be a finite number"),
+        ('events.kinds.dg_trip.per="day"', r'per = "day" must be one of'),
+        ("planner.radius_scale=-0.1", r"radius_scale = -0\.1 must be a number of at least 0"),
+        ("planner.radius_scale=nan", r"radius_scale = nan must be a number of at least 0"),
+        ("planner.radius_scale_total=-1.0", r"radius_scale_total = -1\.0 must be a number"),
+        ("planner.covariance_floor=-0.1", r"covariance_floor = -0\.1 must lie in \[0, 1\)"),
+        ("planner.held_max_pu=0.9", r"held_max_pu = 0\.9 must be a number of at least 1"),
+        ("planner.rho=0.0", r"rho = 0\.0 must lie between 0 and 1"),
+        ("planner.beta=1.0", r"beta = 1\.0 must lie between 0 and 1"),
+        ('events.mode="cyber+nothing"', r'mode = "nothing" is not one of \[events\] modes'),
+        ("ders.fleet.dg47.can_form=true", r"2 DERs can form the island; this family takes one"),
         ("planner.rho=1.0", r"rho = 1\.0 must lie between 0 and 1"),
         ("planner.beta=0.0", r"beta = 0\.0 must lie between 0 and 1"),
         ('planner.method="guess"', r'method = "guess" must be one of deterministic'),
@@ -199,8 +209,9 @@ def test_cvar_keeps_its_promise_on_what_it_saw_and_breaks_it_on_what_happens():
     ],
 )  # fmt: skip
 def test_bad_input_is_one_message_with_its_cell(override, words):
-    with pytest.raises(ConfigError, match=words):
+    with pytest.raises(ConfigError, match=words) as caught:
         planned(override)
+    assert len(caught.value.faults) == 1  # and nothing of what follows from it
 
 
 @pytest.mark.parametrize(
@@ -210,6 +221,7 @@ def test_bad_input_is_one_message_with_its_cell(override, words):
         ("{ids}\n{zeros}\n", "1 rows of disturbances; at least 2"),
         ("{ids}\n{zeros}\n{zeros},1\nnan,{fewer}\n", r'row 4, column dg_cyber@west: "nan"'),
         ("{ids}\n{zeros}\n-5000,{fewer}\n", "is outside the physical range"),
+        ("{ids}\n{zeros}\n0,0\n", r'row 3, column pv_cyber@west: "" is not a finite number'),
     ],
 )
 def test_a_log_that_is_none_is_refused_by_row_and_column(study, tmp_path, text, words):
@@ -219,6 +231,36 @@ def test_a_log_that_is_none_is_refused_by_row_and_column(study, tmp_path, text, 
     path.write_text(text.format(ids=",".join(ids), zeros=zeros, fewer=zeros[2:]))
     with pytest.raises(ConfigError, match=words):
         planned(*COPPER, f'events.log="{path}"')
+
+
+def test_a_covariance_that_nothing_mends_is_named_by_its_component(study, tmp_path):
+    """An event that never was seen, and nothing of its physical range mixed in."""
+    own = study.scenario.disturbances
+    seen = own.log_kw.copy()
+    seen[:, own.ids.index("pv_cyber@east")] = 0.0
+    path = tmp_path / "log.csv"
+    lines = [",".join(own.ids)] + [",".join(map(repr, row)) for row in seen.tolist()]
+    path.write_text("\n".join(lines) + "\n")
+    asked = f'events.log="{path}"'
+    with pytest.raises(ConfigError, match="component pv_cyber@east: the covariance is singular"):
+        planned(*COPPER, asked, "planner.covariance_floor=0.0")
+    planned(*COPPER, asked)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("event,dg47\ndg_trip,1.5\n", r"row 2 \(dg_trip\), column 2 \(dg47\): '1\.5' must be"),
+        ("event,dg48\ndg_trip,0.5\n", r"row 1, column 2: unknown location 'dg48'"),
+        ("event,dg47\nflood,0.5\n", r"row 2: unknown event 'flood'"),
+        ("event,dg47\ndg_trip,0.5\n", r"column dg49 is missing"),
+    ],
+)
+def test_a_table_of_probabilities_is_refused_by_its_cell(tmp_path, text, words):
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        planned(f'events.predictions="{path}"')
 
 
 def test_a_log_is_read_and_kept_with_the_study(study, tmp_path):
