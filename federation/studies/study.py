@@ -232,7 +232,7 @@ def resolved_text(study: Study) -> str:
             table = None if given is None else table_path(given, folders)
             if table is not None and not table.is_relative_to(shipped_root()):
                 config[family.name][key] = table.resolve().as_posix()
-    for key in ("log", "predictions"):
+    for key in ("log", "predictions", "seen"):
         given = config["events"][key]
         if given is not None and beside is not None:
             config["events"][key] = (beside / given).resolve().as_posix()

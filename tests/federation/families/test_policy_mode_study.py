@@ -263,6 +263,30 @@ def test_a_table_of_probabilities_is_refused_by_its_cell(tmp_path, text, words):
         planned(f'events.predictions="{path}"')
 
 
+def test_what_was_seen_is_a_probability_with_its_interval(tmp_path):
+    path = tmp_path / "seen.csv"
+    path.write_text("event,location,hour\ndg_trip,dg47,3\ndg_trip,dg47,90.5\nload_cyber,1,12\n")
+    asked = f'events.seen="{path}"'
+    again = load_study(NAME, [asked, "events.seen_hours=1000"])
+    assert load_study(NAME).scenario.digest() != again.scenario.digest()  # its log is another
+    done = CliRunner().invoke(
+        app, ["modes", NAME, "--json", "--set", asked, "--set", "events.seen_hours=1000",
+              "--cover", "0.1"],
+    )  # fmt: skip
+    rows = {(r["event"], r["location"]): r for r in json.loads(done.stdout)["probabilities"]}
+    assert rows["dg_trip", "dg47"]["probability"] == pytest.approx(2.5 / 1001.0)
+    assert rows["dg_trip", "dg49"]["probability"] == pytest.approx(0.5 / 1001.0)
+    for row in rows.values():
+        assert 0.0 < row["lower"] < row["probability"] < row["upper"] < 0.01
+    for wrong, words in (
+        ([asked], "seen and seen_hours go together"),
+        ([asked, "events.seen_hours=50"], "row 3, column hour: '90.5' must lie in"),
+        ([asked, "events.seen_hours=-1"], "seen_hours = -1 must be above 0"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            load_study(NAME, wrong)
+
+
 def test_a_log_is_read_and_kept_with_the_study(study, tmp_path):
     own = study.scenario.disturbances
     rows = [",".join(own.ids)] + [",".join(map(repr, row)) for row in own.log_kw.tolist()]
