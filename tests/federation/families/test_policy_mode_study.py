@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from gridproof.federation.cli.main import app
 from gridproof.federation.papers.data import load_paper
+from gridproof.federation.papers.policy_mode_draws import held_for
 from gridproof.federation.papers.policy_mode_tables import policy_mode_tables
 from gridproof.federation.papers.policy_modes import Effort, run_policy_modes
 from gridproof.federation.records.summary import plan_summary
@@ -17,7 +18,7 @@ from gridproof.federation.trial.trial import Trial
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.policy_mode.frequencies import frequencies, reserve_room_kw
 from gridproof.optimizer.recourse.policies import make_recourse
-from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.errors import ConfigError, NoPlanExists
 from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
 from gridproof.scenarios.realization import realize
 from gridproof.scenarios.sampling import sample
@@ -294,6 +295,29 @@ def test_a_log_is_read_and_kept_with_the_study(study, tmp_path):
     path.write_text("\n".join(rows) + "\n")
     again = load_study(NAME, [f'events.log="{path}"'])
     np.testing.assert_array_equal(again.scenario.disturbances.log_kw, own.log_kw)
+
+
+def test_in_mode_all_no_affine_plan_exists_and_who_answers_one_way_would_not_help():
+    """Reserve is lacking in sum; and the set takes all the sun and load that could answer, too."""
+    study = load_study(NAME, ["events.mode=all", "planner.network=copperplate"])
+    asked = study.config.planner
+    with pytest.raises(NoPlanExists, match="12 h after the start 1325 kW of reserve are lacking"):
+        make_planner(asked.family, asked.options).plan(study.scenario)
+    held, own, step = held_for(study), study.scenario.disturbances, 12
+    for area, buses in study.config.events.areas.items():
+        of_area = np.array([name.endswith(f"@{area}") for name in own.ids])
+        sun = np.array(["pv_" in name or name.endswith("_pv@" + area) for name in own.ids])
+        load = np.array(["load" in name for name in own.ids])
+        ders = study.scenario.ders
+        there = np.isin([study.scenario.feeder.buses.ids[b] for b in ders.bus], buses)
+        solar = study.scenario.fleet.renewables
+        available = solar.available_kw[step, there[solar.der]].sum()
+        loads = study.scenario.feeder.loads
+        at = np.isin([study.scenario.feeder.buses.ids[b] for b in loads.bus], buses)
+        demand = study.scenario.load_p_kw[step, at].sum()
+        for kind, sign, has in ((sun, 1.0, available), (load, -1.0, demand)):
+            worst = held.shape.support(sign * own.shape[step] * (of_area & kind)).value
+            assert worst >= has > 0.0
 
 
 def test_modes_says_why():
