@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from gridproof.federation.cli.options import AsJson, Overrides, StudyName, print_json, stdout
 from gridproof.federation.families.policy_mode_selection import select_mode
+from gridproof.federation.families.policy_mode_study import events_of, predicted
 from gridproof.federation.reports.mode_tables import candidate_table, risk_table
 from gridproof.federation.reports.terminal import print_views
-from gridproof.federation.studies.study import load_study
+from gridproof.federation.studies.study import Study, load_study
 from gridproof.federation.tables.terminal import TableView
 from gridproof.scenarios.errors import ConfigError
 
@@ -33,6 +34,7 @@ def modes(
     if not found.config.events.kinds:
         raise ConfigError(f"{found.name}: nothing may happen; state [events], see docs/papers")
     chosen = select_mode(found.config, found.scenario, found.path.parent, cover)
+    probabilities = _probabilities(found)
     risks = [
         {
             "event": one.event,
@@ -57,6 +59,38 @@ def modes(
     ]
     if as_json:
         mode = "+".join(chosen.chosen.modes)
-        print_json({"study": found.name, "risks": risks, "modes": rows, "mode": mode})
+        print_json(
+            {
+                "study": found.name,
+                "probabilities": probabilities,
+                "risks": risks,
+                "modes": rows,
+                "mode": mode,
+            }
+        )
         return
     print_views(stdout(), TableView(risk_table(risks)), TableView(candidate_table(rows)))
+
+
+def _probabilities(study: Study) -> list[dict[str, Any]]:
+    """Return the event-location matrix, a row a place; its interval where it was estimated."""
+    config, folder = study.config, study.path.parent
+    told = predicted(config.events, folder)
+    events = events_of(config.events, config.ders, study.scenario.feeder, folder)
+    rows = []
+    for name, event in events.items():
+        for place, probability in zip(event.locations, event.probability.tolist(), strict=True):
+            low = high = probability
+            if told is not None:
+                at = told.events.index(name), told.locations.index(place)
+                low, high = float(told.lower[at]), float(told.upper[at])
+            rows.append(
+                {
+                    "event": name,
+                    "location": place,
+                    "probability": probability,
+                    "lower": low,
+                    "upper": high,
+                }
+            )
+    return rows

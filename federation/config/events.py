@@ -119,6 +119,14 @@ class EventsConfig(Section):
         description="CSV of probabilities, a row an event, a column a place; replaces those of "
         "kinds",
     )
+    seen: str | None = Field(
+        default=None,
+        description="CSV of events seen, with columns event, location, hour; probabilities are "
+        "estimated from it and replace those of kinds",
+    )
+    seen_hours: float | None = Field(
+        default=None, gt=0.0, description="how long was watched for them, h"
+    )
     log: str | None = Field(
         default=None,
         description="CSV of disturbances seen, kW, a column event@area; drawn if left out",
@@ -133,6 +141,14 @@ class EventsConfig(Section):
     risk_share: Share = Field(
         default=0.8, description='share of the total risk that mode = "auto" covers'
     )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> EventsConfig:
+        if (self.seen is None) != (self.seen_hours is None):
+            raise ValueError("seen and seen_hours go together: a count says nothing without hours")
+        if self.seen is not None and self.predictions is not None:
+            raise ValueError("takes seen or predictions, one of the two, for its probabilities")
+        return self
 
     @property
     def chosen(self) -> tuple[str, ...]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
+from typing import Any
 
 from gridproof.federation.config.ders import DersConfig
 from gridproof.federation.config.events import AUTO, EventConfig, EventsConfig
 from gridproof.federation.config.study_file import Origin, did_you_mean
 from gridproof.scenarios.feeder import Feeder
+from pydantic import BaseModel
 
-__all__ = ["event_faults"]
+__all__ = ["event_faults", "spare_events", "spared"]
 
 
 def event_faults(
@@ -23,6 +25,53 @@ def event_faults(
     for name, kind in config.kinds.items():
         faults += _place_faults(name, kind, placed=placed, ders=ders, feeder=feeder, origin=origin)
     return faults
+
+
+def spare_events(
+    sections: dict[str, BaseModel], whole: Set[str], values: Mapping[str, Any]
+) -> None:
+    """Keep what is wrong with an event or a DER from being told once more of all that names it."""
+    events, ders = sections.get("events"), sections.get("ders")
+    if isinstance(events, EventsConfig) and not {"events", "ders"} <= whole:
+        kept = ders if isinstance(ders, DersConfig) else None
+        named = (frozenset(_table(values, *at)) for at in (("events", "kinds"), ("ders", "fleet")))
+        sections["events"] = spared(events, kept, *named)
+
+
+def _table(values: Mapping[str, Any], section: str, key: str) -> Mapping[str, Any]:
+    """Find a table of a section as it was written; an empty one where there is none."""
+    part = values.get(section)
+    found = part.get(key) if isinstance(part, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def spared(
+    config: EventsConfig, ders: DersConfig | None, kinds: Set[str], fleet: Set[str]
+) -> EventsConfig:
+    """Leave out what names an event or a DER that was written, but too badly to be kept.
+
+    What is wrong with it is told where it is wrong, and not once more of each that names it.
+
+    Parameters
+    ----------
+    config, ders
+        What was kept of the sections.
+    kinds, fleet
+        Names as they were written.
+    """
+    lost = kinds - set(config.kinds)
+    modes = {
+        mode: tuple(event for event in members if event not in lost) or members
+        for mode, members in config.modes.items()
+    }
+    gone = set(fleet) - set(ders.fleet) if ders is not None else set[str]()
+    kept = {
+        name: kind.model_copy(
+            update={"probability": {k: p for k, p in kind.probability.items() if k not in gone}}
+        )
+        for name, kind in config.kinds.items()
+    }
+    return config.model_copy(update={"modes": modes, "kinds": kept})
 
 
 def _area_faults(config: EventsConfig, feeder: Feeder, origin: Origin) -> Iterator[str]:

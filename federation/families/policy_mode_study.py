@@ -19,7 +19,13 @@ from gridproof.optimizer.policy_mode.events import (
     physical_range,
     width,
 )
-from gridproof.optimizer.policy_mode.prediction import per_hour, read_probabilities
+from gridproof.optimizer.policy_mode.prediction import (
+    Prediction,
+    estimate,
+    per_hour,
+    read_event_log,
+    read_probabilities,
+)
 from gridproof.scenarios.arrays import FloatArray, index_of
 from gridproof.scenarios.disturbances import Disturbances
 from gridproof.scenarios.errors import ConfigError, GridproofError
@@ -241,14 +247,39 @@ def _stated(kind: EventConfig) -> FloatArray:
     return per_hour(np.array(list(kind.probability.values()), float), kind.per)
 
 
+def predicted(config: EventsConfig, folder: Path | None) -> Prediction | None:
+    """Return the probabilities of a table, or estimated from what was seen; None without either.
+
+    Raises
+    ------
+    ConfigError
+        With every wrong cell.
+    """
+    given = config.predictions or config.seen
+    if given is None:
+        return None
+    events, path = tuple(config.kinds), Path(given) if folder is None else folder / given
+    places = tuple(dict.fromkeys(p for kind in config.kinds.values() for p in kind.probability))
+    if config.seen is None or config.seen_hours is None:
+        return read_probabilities(path, events=events, locations=places)
+    hours = config.seen_hours
+    counts = read_event_log(path, events=events, locations=places, hours=hours)
+    return estimate(counts, hours=hours, events=events, locations=places)
+
+
 def _predicted(config: EventsConfig, folder: Path | None) -> dict[str, FloatArray]:
-    """Probabilities of a table, by event; nothing where none is named."""
-    if config.predictions is None:
+    """Probabilities that replace those of kinds, by event; nothing where none are told."""
+    told, path = predicted(config, folder), config.predictions
+    if told is None:
         return {}
     places = tuple(dict.fromkeys(p for kind in config.kinds.values() for p in kind.probability))
-    path = Path(config.predictions) if folder is None else folder / config.predictions
-    told = read_probabilities(path, events=tuple(config.kinds), locations=places)
     where, column = index_of(told.events), index_of(told.locations)
+    missing = [f"row {name}" for name in config.kinds if name not in where]
+    missing += [f"column {place}" for place in places if place not in column]
+    if missing:
+        raise ConfigError(
+            [f"{path}: {one} is missing; give it, empty where nothing happens" for one in missing]
+        )
     return {
         name: told.probability[where[name], [column[place] for place in kind.probability]]
         for name, kind in config.kinds.items()

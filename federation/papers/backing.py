@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow.compute as pc
+from gridproof.federation.records.rows import STEP
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.trial.rounds import ROUNDS_COLUMN
 from gridproof.scenarios.arrays import BoolArray
@@ -40,7 +41,9 @@ def backed_by_solutions(store: CampaignStore, tolerance: float) -> int:
     return count
 
 
-def breached_pairs(store: CampaignStore, tolerance: float) -> dict[str, int]:
+def breached_pairs(
+    store: CampaignStore, tolerance: float, inside: BoolArray | None = None
+) -> dict[str, int | None]:
     """Count (realization, step) pairs that were solved outside a limit, by kind.
 
     Beside each kind ``network``, those outside a voltage, current or transformer limit, and
@@ -50,10 +53,14 @@ def breached_pairs(store: CampaignStore, tolerance: float) -> dict[str, int]:
     ----------
     store, tolerance
         As for `backed_by_solutions`.
+    inside
+        (realization, step) whether what is drawn lies in the set a plan is proven over: then
+        ``in_set`` of the solved pairs do, and ``in_set_breached`` of those left any limit.
     """
     names = {kind: f"margin_{kind.value}" for kind in MarginKind}
     counts = dict.fromkeys(("pairs", "solved", "network", *(k.value for k in MarginKind)), 0)
-    for table in store.tables(["outcome", *names.values()], store.finished()):
+    in_set = in_set_breached = 0
+    for table in store.tables(["index", STEP, "outcome", *names.values()], store.finished()):
         outcome = np.array(table.column("outcome").to_pylist())
         solved: BoolArray = np.isin(outcome, _SOLVED)
         left = {
@@ -65,7 +72,17 @@ def breached_pairs(store: CampaignStore, tolerance: float) -> dict[str, int]:
         counts["network"] += int(np.any([left[kind] for kind in _NETWORK], axis=0).sum())
         for kind, rows in left.items():
             counts[kind.value] += int(rows.sum())
-    return counts
+        if inside is not None:
+            at = table.column("index").to_numpy(), table.column(STEP).to_numpy()
+            within = solved & inside[at]
+            in_set += int(within.sum())
+            in_set_breached += int((within & np.any(list(left.values()), axis=0)).sum())
+    known = inside is not None
+    return {
+        **counts,
+        "in_set": in_set if known else None,
+        "in_set_breached": in_set_breached if known else None,
+    }
 
 
 def correction_rounds(store: CampaignStore) -> tuple[int, int] | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from gridproof.federation.papers.output import Picture
+from gridproof.federation.papers.policy_mode_draws import coordinates
 from gridproof.federation.papers.policy_modes import (
     MODES,
     PolicyModeRun,
@@ -19,7 +20,6 @@ from gridproof.federation.wording import decimals
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.plan_file import plan_from_json
-from gridproof.scenarios.sampling import sample
 
 __all__ = ["policy_mode_pictures"]
 
@@ -49,7 +49,8 @@ def policy_mode_pictures(run: PolicyModeRun, root: Path) -> dict[str, Picture]:
         ),
         "cost_resilience": (
             _trade(run),
-            "Cost against the share of pairs that reserves cover, four modes, all methods.",
+            "Cost against the share of pairs that reserves cover, four modes, all methods but the "
+            "deterministic one, which buys nothing and covers nothing.",
         ),
     }
     return {
@@ -63,23 +64,21 @@ def policy_mode_pictures(run: PolicyModeRun, root: Path) -> dict[str, Picture]:
 
 def _deficits(run: PolicyModeRun, spec: RowSpec, draws: str) -> FloatArray:
     """(draw, step) kW that steps lack."""
-    study = study_of(run.data, spec, f"events.draws={draws}")
-    scenario = study.scenario
-
-    def at(step: int) -> FloatArray:
-        zeta = sample(scenario, study.sampler, 0, _DRAWS, step=step).zeta
-        return scenario.disturbances.deficit_kw(scenario.disturbance_of(zeta), step)
-
-    return np.stack([at(step) for step in range(len(scenario.hours))], axis=1)
+    scenario = study_of(run.data, spec).scenario
+    drawn = coordinates(run.data.paper.study, spec.mode, draws, _DRAWS)
+    lacking = scenario.disturbances.deficit_kw
+    return np.stack(
+        [lacking(scenario.disturbance_of(zeta), step) for step, zeta in enumerate(drawn)], axis=1
+    )
 
 
 def _distributions(run: PolicyModeRun) -> Drawing:
     spec = RowSpec(mode="cyber", method="cvar", response="shared", network="copperplate")
     figure = Drawing(6.4, 3.6)
     axes = figure.subplots()
-    edges = np.linspace(-300.0, 1200.0, 61).tolist()
-    for draws in ("sampled", "actual"):
-        values = _deficits(run, spec, draws)[:, 12]
+    drawn = {draws: _deficits(run, spec, draws)[:, 12] for draws in ("sampled", "actual")}
+    edges = np.histogram_bin_edges(np.concatenate(list(drawn.values())), bins=60).tolist()
+    for draws, values in drawn.items():
         axes.hist(
             values, bins=edges, histtype="stepfilled", alpha=0.45, color=_INK[draws], label=draws
         )
@@ -103,7 +102,8 @@ def _impacts(run: PolicyModeRun, method: str) -> Drawing:
     up = plan.reserves.up_kw.sum(axis=1) / _part_of_ders(plan)
     down = plan.reserves.down_kw.sum(axis=1)
     short = (deficit > up + 1e-6) | (deficit < -down - 1e-6)
-    hours = np.broadcast_to(study.scenario.hours, deficit.shape)
+    aside = np.linspace(-0.32, 0.32, len(deficit))[:, None]  # so that a step's draws are seen apart
+    hours = study.scenario.hours + aside
     figure = Drawing(6.4, 3.6)
     axes = figure.subplots()
     axes.plot(
@@ -141,7 +141,7 @@ def _trade(run: PolicyModeRun) -> Drawing:
     inks = dict(
         zip(
             _NAMES,
-            ("#9ca3af", "#0d9488", "#b91c1c", "#7c3aed", "#111827", "#2563eb", "#1d4ed8"),
+            ("#9ca3af", "#0d9488", "#b91c1c", "#7c3aed", "#111827", "#d97706", "#1d4ed8"),
             strict=True,
         )
     )
@@ -158,6 +158,8 @@ def _trade(run: PolicyModeRun) -> Drawing:
     for mode in MODES:
         axes.plot([], [], marks[mode], color="#6b7280", label=f"mode {mode}")
     for method, name in _NAMES.items():
+        if method == "deterministic":
+            continue  # it covers nothing, far below what is drawn: the caption says so
         axes.plot([], [], "o", color=inks[method], label=name)
     axes.set_xlabel("cost of the day, USD (shared response, no network)")
     axes.set_ylabel("pairs covered, %")

@@ -14,23 +14,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
-from typing import Annotated, Any, Literal
+from time import perf_counter, process_time
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.config.base import Section
 from gridproof.federation.files import json_text, read_json, write_whole
 from gridproof.federation.papers.backing import breached_pairs
+from gridproof.federation.papers.policy_mode_draws import (
+    coordinates,
+    held_for,
+    inside_set,
+    share_outside,
+)
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.federation.wording import decimals
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.policy_mode.frequencies import Frequencies, frequencies
 from gridproof.optimizer.policy_mode.options import METHODS
+from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.errors import PlanError
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
-from gridproof.scenarios.sampling import sample
 from pydantic import Field
+
+if TYPE_CHECKING:
+    from gridproof.optimizer.policy_mode.hedge import Hedge
 
 __all__ = ["Effort", "PolicyModePaper", "Row", "RowSpec", "Sweep", "run_policy_modes", "study_of"]
 
@@ -70,7 +79,7 @@ class Effort:
     """
 
     draws: int = 10_000
-    ac_draws: int = 200
+    ac_draws: int = 210  # of 24 steps: 5 040 pairs
     logs: int = 20
     modes: tuple[str, ...] = MODES
     sweeps: bool = True
@@ -275,56 +284,74 @@ class _Desk:
             "varied": spec.more[0] or None,
         }
         asked = study.config.planner
-        began = perf_counter()
+        began, spent = perf_counter(), process_time()
         try:
             plan = make_planner(asked.family, asked.options).plan(study.scenario)
         except PlanError as error:  # what is proven, and what is merely not found
-            return {**names, **_nothing(str(error), perf_counter() - began)}
-        seconds = perf_counter() - began
+            taken = perf_counter() - began, process_time() - spent
+            return {**names, **_nothing(error, *taken)}
+        taken = perf_counter() - began, process_time() - spent
         write_whole(self.out / "plans" / f"{spec.key}.json", plan_to_json(plan) + "\n")
-        actual = self._counted(study, plan)
-        sampled = self._counted(study_of(self.data, spec, "events.draws=sampled"), plan)
+        held = held_for(study)
+        actual, sampled = (self._drawn(spec.mode, which) for which in ("actual", "sampled"))
+        short = self._counted(study, plan, actual)
+        ac = self._in_ac(spec, plan, held) if spec.ac else None
         return {
             **names,
             "cost_usd": plan.costs["objective"],
             "energy_usd": plan.costs.get("energy"),
             "reserve_usd": plan.costs.get("reserve"),
-            "violated_share": actual.pairs,
-            "worst_hour": actual.worst_step,
-            "worst_hour_at": actual.worst_step_at,
-            "any_hour": actual.any_step,
-            "on_sampled": sampled.pairs,
+            "violated_share": short.pairs,
+            "worst_hour": short.worst_step,
+            "worst_hour_at": short.worst_step_at,
+            "any_hour": short.any_step,
+            "on_sampled": self._counted(study, plan, sampled).pairs,
+            "outside_set": share_outside(study.scenario, held, actual),
+            "outside_set_sampled": share_outside(study.scenario, held, sampled),
             "reserve_up_kw": _up_kw(plan) / len(plan.closed),
-            "ac_breaches": self._ac_breaches(spec, plan) if spec.ac else None,
-            "seconds": seconds,
+            "ac_breaches": None if ac is None else ac["network"],
+            "ac": ac,
+            "seconds": taken[0],
+            "processor_seconds": taken[1],
             "proof": plan.proof.over or "nothing beyond its own samples",
+            "termination": plan.proof.termination.value,
             "robust": plan.proof.robust,
         }
 
-    def _counted(self, study: Study, plan: Plan) -> Frequencies:
-        scenario, count = study.scenario, self.effort.draws
+    def _drawn(self, mode: str, which: str) -> tuple[FloatArray, ...]:
+        return coordinates(self.data.paper.study, mode, which, self.effort.draws)
 
-        def drawn(step: int) -> Any:
-            return sample(scenario, study.sampler, 0, count, step=step).zeta
+    @staticmethod
+    def _counted(study: Study, plan: Plan, drawn: tuple[FloatArray, ...]) -> Frequencies:
+        return frequencies(plan, study.scenario, drawn.__getitem__, len(drawn))
 
-        return frequencies(plan, scenario, drawn, len(scenario.hours))
-
-    def _ac_breaches(self, spec: RowSpec, plan: Plan) -> dict[str, int]:
+    def _in_ac(self, spec: RowSpec, plan: Plan, held: Hedge) -> dict[str, int | None]:
         """Pairs in which the AC physics leaves a limit, by kind, of those that were solved."""
-        study = study_of(self.data, spec, f"campaign.samples={self.effort.ac_draws}")
+        count = self.effort.ac_draws
+        study = study_of(self.data, spec, f"campaign.samples={count}")
         own = plan_from_json(plan_to_json(plan), study.scenario)
         store = run_campaign(study, self.out / "campaigns" / spec.key, plan=own).store
-        return breached_pairs(store, study.scenario.limits.tolerance)
+        drawn = coordinates(self.data.paper.study, spec.mode, "actual", count)
+        inside = inside_set(study.scenario, held, drawn) if plan.proof.robust else None
+        return breached_pairs(store, study.scenario.limits.tolerance, inside)
 
 
 def _up_kw(plan: Plan) -> float:
     return 0.0 if plan.reserves is None else float(plan.reserves.up_kw.sum())
 
 
-def _nothing(why: str, seconds: float) -> dict[str, Any]:
+def _nothing(error: PlanError, seconds: float, processor: float) -> dict[str, Any]:
     """Figures of a row without a plan."""
     names = (
         "cost_usd", "energy_usd", "reserve_usd", "violated_share", "worst_hour", "worst_hour_at",
-        "any_hour", "on_sampled", "reserve_up_kw", "ac_breaches",
+        "any_hour", "on_sampled", "outside_set", "outside_set_sampled", "reserve_up_kw",
+        "ac_breaches", "ac",
     )  # fmt: skip
-    return {**dict.fromkeys(names), "seconds": seconds, "proof": why, "robust": False}
+    return {
+        **dict.fromkeys(names),
+        "seconds": seconds,
+        "processor_seconds": processor,
+        "proof": str(error),
+        "termination": error.proof.termination.value if error.proof else None,
+        "robust": False,
+    }

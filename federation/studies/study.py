@@ -27,6 +27,7 @@ from gridproof.federation.config.study_file import (
     parse_toml,
     read_toml,
 )
+from gridproof.federation.families.policy_mode_faults import spare_events
 from gridproof.federation.families.registry import (
     FAMILIES,
     Builder,
@@ -166,6 +167,7 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     values, origin, faults = apply_overrides(raw, overrides, label)
     sections, whole, more = parse_sections(values, origin)
     faults += more
+    spare_events(sections, whole, values)
     planner = sections.get("planner")
     if isinstance(planner, PlannerConfig):
         faults += planner_faults(planner, origin)
@@ -230,7 +232,7 @@ def resolved_text(study: Study) -> str:
             table = None if given is None else table_path(given, folders)
             if table is not None and not table.is_relative_to(shipped_root()):
                 config[family.name][key] = table.resolve().as_posix()
-    for key in ("log", "predictions"):
+    for key in ("log", "predictions", "seen"):
         given = config["events"][key]
         if given is not None and beside is not None:
             config["events"][key] = (beside / given).resolve().as_posix()

@@ -8,6 +8,7 @@ from time import perf_counter
 from types import MappingProxyType
 
 import numpy as np
+from gridproof.optimizer.policy_mode.gaps import Gaps
 from gridproof.optimizer.policy_mode.hedge import Hedge
 from gridproof.optimizer.policy_mode.microgrid import Disturbance, Microgrid
 from gridproof.optimizer.policy_mode.model import Columns, add_dispatch
@@ -19,16 +20,17 @@ from gridproof.optimizer.policy_mode.response import (
     add_shared,
     add_totals,
 )
-from gridproof.optimizer.policy_mode.robust import Lazy, StepRows, search
+from gridproof.optimizer.policy_mode.robust import Lazy, StepRows, search, solved
 from gridproof.optimizer.policy_mode.shapes import Ellipsoid, Tail, Worst
+from gridproof.optimizer.policy_mode.shortfall import shortfall
 from gridproof.optimizer.solver.program import Program
-from gridproof.optimizer.solver.solve import Answer, Arrays, solve_arrays
+from gridproof.optimizer.solver.solve import Answer, Arrays
 from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.errors import NoPlanExists, PlanNotFound, ScenarioError
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.sets import Wasserstein
 
-__all__ = ["FORMS", "Dispatch", "dispatch", "read", "reserve_rows"]
+__all__ = ["FORMS", "Dispatch", "dispatch", "read", "refuse", "refuse_shortfall", "reserve_rows"]
 
 FORMS = ("dual", "corners", "worst")
 _MOST_CORNERS = 12
@@ -119,6 +121,8 @@ def dispatch(
     """
     _check(grid, disturbance, held, response, form)
     began, m = perf_counter(), Program()
+    if response == "affine":
+        refuse_shortfall(grid, disturbance, held, response, began)
     columns = add_dispatch(m, grid)
     A = np.zeros((len(disturbance.shape), 0, len(disturbance.ids)), dtype=np.int64)
     if response == "shared":
@@ -135,7 +139,9 @@ def dispatch(
             arrays, rows, A, disturbance.shape, Worst(held.shape), time_limit_s=time_limit_s
         )
     else:
-        ended = _as_lazy(*solve_arrays(arrays, time_limit_s=time_limit_s))
+        ended = _as_lazy(*solved(arrays, time_limit_s=time_limit_s))
+    if ended.termination is Termination.INFEASIBLE and response == "shared":
+        refuse_shortfall(grid, disturbance, held, response, began)
     refuse(ended, held, response, perf_counter() - began)
     what = f"reserves over {held.says}"
     return read(
@@ -144,16 +150,25 @@ def dispatch(
     )  # fmt: skip
 
 
-def reserve_rows(grid: Microgrid, c: Columns, d: Disturbance) -> list[StepRows]:
-    """``-down ≤ A (s ∘ w) ≤ up`` of every responder, for `robust.search`."""
+def reserve_rows(
+    grid: Microgrid, c: Columns, d: Disturbance, gaps: Gaps | None = None
+) -> list[StepRows]:
+    """``-down ≤ A (s ∘ w) ≤ up`` of every responder, for `robust.search`.
+
+    ``gaps`` are what the forming DER makes good on top of its answer.
+    """
     at = np.array(grid.responders)
     n, steps = len(at), len(d.shape)
-    both = np.concatenate([c.up[:, at], c.down[:, at]], axis=1)
+    both, instead = np.concatenate([c.up[:, at], c.down[:, at]], axis=1), np.zeros((2 * n, 0))
+    if gaps is not None:
+        both = np.concatenate([both, gaps.columns], axis=1)
+        own = (at == grid.forming).astype(float)
+        instead = np.vstack([np.outer(own, gaps.up), np.outer(own, gaps.down)])
     return [
         StepRows(
             name="reserve",
             columns=both,
-            B=-np.eye(2 * n),
+            B=np.hstack([-np.eye(2 * n), instead]),
             constant=np.zeros((steps, 2 * n)),
             right=np.zeros(2 * n),
             G=np.vstack([np.eye(n), -np.eye(n)]),
@@ -215,9 +230,24 @@ def _check(grid: Microgrid, d: Disturbance, held: Hedge, response: str, form: st
 
 def _as_lazy(answer: Answer, x: FloatArray) -> Lazy:
     return Lazy(
-        termination=answer.termination, x=x, objective=answer.incumbent, rounds=1, rows=0,
+        termination=answer.termination, x=x, rounds=1,
+        objective=answer.incumbent if answer.found else answer.bound, rows=0,
         programs=0, worst_kw=0.0, broken=0,
     )  # fmt: skip
+
+
+def refuse_shortfall(
+    grid: Microgrid, disturbance: Disturbance, held: Hedge, response: str, began: float
+) -> None:
+    """Raise `NoPlanExists` where the set asks for more reserve than there is, and say when."""
+    lack = shortfall(grid, disturbance, held, response)
+    if lack is None or not lack.proven:
+        return
+    proof = Proof(
+        termination=Termination.INFEASIBLE, incumbent=np.inf, bound=np.inf,
+        seconds=MappingProxyType({"total": perf_counter() - began}),
+    )  # fmt: skip
+    raise NoPlanExists(f"no plan exists: {_said(held, response)}: {lack.told()}; {_REMEDY}", proof)
 
 
 def refuse(ended: Lazy, held: Hedge, response: str, seconds: float) -> None:
@@ -225,20 +255,31 @@ def refuse(ended: Lazy, held: Hedge, response: str, seconds: float) -> None:
     if ended.termination is not Termination.INFEASIBLE and np.isfinite(ended.x).all():
         return
     proven = ended.termination is Termination.INFEASIBLE
+    bound = ended.objective if np.isfinite(ended.objective) else -np.inf
     proof = Proof(
         termination=ended.termination,
         incumbent=np.inf,
-        bound=np.inf if proven else ended.objective if np.isfinite(ended.objective) else -np.inf,
+        bound=np.inf if proven else bound,
         iterations=ended.rounds,
         seconds=MappingProxyType({"total": seconds}),
     )
-    what = f"{held.method}, {response} response, held for {held.says}"
+    what = _said(held, response)
     if proven:
-        raise NoPlanExists(
-            f"no plan exists: {what}; a smaller radius, a larger rho or more reserve may help",
-            proof,
-        )
-    raise PlanNotFound(f"no plan was found in {seconds:.1f} s: {what}", proof)
+        raise NoPlanExists(f"no plan exists: {what}: {ended.binds or _NO_RULE}; {_REMEDY}", proof)
+    least = f"every plan costs at least {bound:.2f} USD" if np.isfinite(bound) else "nothing"
+    raise PlanNotFound(
+        f"no plan was found in {seconds:.1f} s: {what}; neither is it proven that there is none; "
+        f"known is: {least}",
+        proof,
+    )
+
+
+_REMEDY = "a smaller radius, a larger rho or more reserve may help"
+_NO_RULE = "in sum there is reserve enough, but no response shares it out within every unit's own"
+
+
+def _said(held: Hedge, response: str) -> str:
+    return f"{held.method}, {response} response, held for {held.says}"
 
 
 def read(

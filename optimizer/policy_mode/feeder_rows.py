@@ -15,7 +15,7 @@ Voltages count 1e-5 pu² a kW beside rows in kW: every row is scaled by its larg
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -240,8 +240,13 @@ def _same_shape(scenario: Scenario) -> None:
         )
 
 
-def limits(
-    network: Network, state: IslandState, found: dict[str, Quantities], kept: Margins, forming: int
+def limits(  # noqa: PLR0917  (what `quantities` found, and what is asked of it)
+    network: Network,
+    state: IslandState,
+    found: dict[str, Quantities],
+    kept: Margins,
+    forming: int,
+    d: Disturbance,
 ) -> list[tuple[str, Quantities, FloatArray]]:
     """Families of rows ``quantity ≤ right``: voltages, ratings, the forming unit.
 
@@ -272,7 +277,39 @@ def limits(
     p, q, kva = p.take(finite), q.take(finite), kva[finite]
     each = np.ones(len(kva))
     rows += [("forming", p.mixed(c * each, q, s * each), f * kva) for c, s, f in corners]
+    rows += _phase_limits(network, found, kept, forming, phases, d)
     return [(name, own, right) for name, own, right in rows if len(right)]
+
+
+def _phase_limits(  # noqa: PLR0917  (as `limits`)
+    network: Network,
+    found: dict[str, Quantities],
+    kept: Margins,
+    forming: int,
+    phases: IntArray,
+    d: Disturbance,
+) -> list[tuple[str, Quantities, FloatArray]]:
+    """Active and reactive band of each phase of the forming unit, its own lost machine added.
+
+    At the upper ends the same share of its kVA is kept free as of that; at the lower ones losses
+    only help.
+    """
+    ders = network.scenario.ders
+    p, q, share = found["forming_p"], found["forming_q"], ders.phase_share[forming, phases]
+    able = replace(p, of_w=p.of_w + np.outer(share, d.of_der[:, forming]))
+    free = kept.forming_share * ders.s_max_kva[forming, phases]
+    free = np.where(np.isfinite(free), free, 0.0)
+    each, found_rows = np.ones(len(phases)), []
+    ends = (
+        (able, ders.p_min_kw[forming, phases], ders.p_max_kw[forming, phases]),
+        (q, ders.q_min_kvar[forming, phases], ders.q_max_kvar[forming, phases]),
+    )
+    for own, low, high in ends:
+        above, below = np.flatnonzero(np.isfinite(high)), np.flatnonzero(np.isfinite(low))
+        turned = own.mixed(-each, own, 0.0 * each)
+        found_rows.append(("forming", own.take(above), (high - free)[above]))
+        found_rows.append(("forming", turned.take(below), -low[below]))
+    return found_rows
 
 
 def _ratings(network: Network, state: IslandState) -> tuple[IntArray, FloatArray]:

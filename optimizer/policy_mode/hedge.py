@@ -26,11 +26,12 @@ from gridproof.optimizer.policy_mode.ambiguity import (
     total,
 )
 from gridproof.optimizer.policy_mode.options import METHODS
-from gridproof.optimizer.policy_mode.shapes import Rectangle, Shape
-from gridproof.scenarios.arrays import FloatArray
+from gridproof.optimizer.policy_mode.shapes import Ellipsoid, Rectangle, Shape, Tail
+from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.errors import ScenarioError
+from gridproof.scenarios.sets import Wasserstein
 
-__all__ = ["Hedge", "Settings", "hedge", "needs"]
+__all__ = ["Hedge", "Settings", "hedge", "needs", "outside"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,3 +153,25 @@ def needs(held: Hedge, shape: FloatArray) -> tuple[FloatArray, FloatArray]:
         ends = [(held.shape.support(row).value, held.shape.support(-row).value) for row in shape]
     up, down = np.maximum(np.array(ends, float).reshape(-1, 2), 0.0).T
     return up, down
+
+
+def outside(held: Hedge, w: FloatArray) -> BoolArray | None:
+    """(draw,) whether (draw, component) disturbances lie outside the set.
+
+    None of tails of samples and of sets over totals, which are no sets of ``w``.
+    """
+    if held.shape is None or isinstance(held.shape, Tail):
+        return None
+    shape = held.shape
+    if isinstance(shape, Ellipsoid):
+        far = np.linalg.norm(np.linalg.solve(shape.root, (w - shape.mean).T), axis=0)
+        return np.asarray(far > shape.radius * (1.0 + _EDGE))
+    edge = _EDGE * np.maximum(1.0, np.abs(w).max(axis=1, initial=0.0))[:, None]
+    out = ((w < shape.lower - edge) | (w > shape.upper + edge)).any(axis=1)
+    if isinstance(shape, Wasserstein):
+        v = np.linalg.solve(shape.root, (w - shape.mean).T)
+        out |= np.abs(v).max(axis=0) > shape.sigma * (1.0 + _EDGE)
+    return np.asarray(out)
+
+
+_EDGE = 1e-9

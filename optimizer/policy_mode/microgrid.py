@@ -33,6 +33,8 @@ class Prices:
         Of every following DER's ``|q|``; free, it would sit on limits.
     reserve_h
         How long a storage's reserve must last from a step's end, hours.
+    reserve_carried
+        Whether it must last through every step, called at all of them, none bought back between.
     """
 
     reserve_up_usd_per_kw: FloatArray
@@ -43,6 +45,7 @@ class Prices:
     interrupt_usd_per_kw: FloatArray
     reactive_usd_per_kvarh: float = 5e-4
     reserve_h: float = 1.0
+    reserve_carried: bool = False
 
     def __post_init__(self) -> None:
         for name in (

@@ -6,6 +6,7 @@ With powers of all phases together, ``x`` a storage's charge and discharge, ``E`
     E_t = E_(t-1) + h (η_c charge - discharge / η_d),  E_min ≤ E,  E_T ≥ end
     p + up ≤ p_max (less headroom where it forms),     p - down ≥ p_min            (2c)
     E - H up / η_d ≥ E_min,   E + H η_c down ≤ E_max       for H hours from the step's end
+    E_t - Σ_(s ≤ t) h up_s / η_d ≥ E_min, and down likewise    where reserves are carried
     down ≤ p of a renewable,  interrupt ≤ load - shed
 
 and the cost (4) plus the reserves' prices. A trip of a machine takes its output and its
@@ -20,6 +21,7 @@ import numpy as np
 from gridproof.optimizer.policy_mode.microgrid import Microgrid
 from gridproof.optimizer.solver.program import Program
 from gridproof.scenarios.arrays import FloatArray, IntArray
+from scipy import sparse
 
 __all__ = ["Columns", "add_dispatch", "capability_kw"]
 
@@ -137,8 +139,27 @@ def _storages(m: Program, grid: Microgrid, c: Columns) -> None:
     take = np.tile(lasting * stores.charge_efficiency, steps)
     up, down = c.up[:, stores.der].ravel(), c.down[:, stores.der].ravel()
     least, most = np.tile(stores.energy_min_kwh, steps), np.tile(stores.energy_max_kwh, steps)
+    if grid.prices.reserve_carried:
+        _carried(m, grid, c)
     m.rows("lasting", (1.0, c.energy.ravel()), (-give, up), lower=least)
     m.rows("lasting", (1.0, c.energy.ravel()), (take, down), upper=most)
+
+
+def _carried(m: Program, grid: Microgrid, c: Columns) -> None:
+    """Keep energy for every call of every step so far: nothing is bought back on the way.
+
+    An answer ``r`` changes what is stored by at most ``|r| / η_d`` an hour, whichever way the
+    set-point lies, as ``η_c ≤ 1 / η_d``.
+    """
+    stores, steps = grid.fleet.storages, len(grid.duration_h)
+    past = np.tril(np.tile(grid.duration_h, (steps, 1)))
+    for k, (g, efficiency) in enumerate(
+        zip(stores.der.tolist(), stores.discharge_efficiency.tolist(), strict=True)
+    ):
+        called = sparse.csr_array(past / efficiency)
+        energy = (1.0, c.energy[:, k])
+        m.rows("carried", energy, (-called, c.up[:, g]), lower=stores.energy_min_kwh[k])
+        m.rows("carried", energy, (called, c.down[:, g]), upper=stores.energy_max_kwh[k])
 
 
 def _renewables(m: Program, grid: Microgrid, c: Columns) -> None:

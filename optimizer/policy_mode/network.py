@@ -12,7 +12,7 @@ do to voltages, are the AC engine's to judge.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from gridproof.optimizer.policy_mode.dispatch import (
     Dispatch,
-    dispatch,
     read,
     refuse,
+    refuse_shortfall,
     reserve_rows,
 )
 from gridproof.optimizer.policy_mode.feeder_rows import (
@@ -32,6 +32,7 @@ from gridproof.optimizer.policy_mode.feeder_rows import (
     limits,
     quantities,
 )
+from gridproof.optimizer.policy_mode.gaps import Gaps, add_gaps
 from gridproof.optimizer.policy_mode.hedge import Hedge
 from gridproof.optimizer.policy_mode.microgrid import Disturbance, Microgrid
 from gridproof.optimizer.policy_mode.model import Columns, add_dispatch
@@ -41,7 +42,7 @@ from gridproof.optimizer.policy_mode.robust import StepRows, nominal, reachable,
 from gridproof.optimizer.policy_mode.shapes import Rectangle, Worst
 from gridproof.optimizer.solver.program import Program
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
-from gridproof.scenarios.errors import ScenarioError, SolverError
+from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.lindist import polygon
 from gridproof.scenarios.proof import Termination
 from gridproof.scenarios.sets import Wasserstein
@@ -123,18 +124,16 @@ def dispatch_network(
     """
     _check(scenario, grid, disturbance, held, response)
     began = perf_counter()
+    if response == "affine":
+        refuse_shortfall(grid, disturbance, held, response, began)
     parts = _Parts.of(scenario, grid, disturbance, held, response, closed, margins or Margins())
     arrays, affine = parts.program.arrays(), response == "affine"
     shape = Worst(held.shape) if affine and held.shape else nominal(len(disturbance.ids))
     families = reachable(parts.families, arrays, disturbance.shape, shape.shape)
     mapped = perf_counter()
-    try:
-        ended = search(
-            arrays, families, parts.A, disturbance.shape, shape, time_limit_s=time_limit_s
-        )
-    except SolverError:  # where a copperplate has no plan, a network has none: that is a proof
-        dispatch(grid, disturbance, held, response=response, time_limit_s=time_limit_s)
-        raise
+    ended = search(arrays, families, parts.A, disturbance.shape, shape, time_limit_s=time_limit_s)
+    if ended.termination is Termination.INFEASIBLE and not affine:
+        refuse_shortfall(grid, disturbance, held, response, began)
     refuse(ended, held, response, perf_counter() - began)
     plan = read(
         grid, parts.columns, parts.A, ended, arrays, held=held, response=response,
@@ -189,17 +188,19 @@ class _Parts:
         c = add_dispatch(m, grid)
         q, omega = _add_reactive(m, grid, kept)
         A = np.zeros((len(disturbance.shape), 0, len(disturbance.ids)), dtype=np.int64)
-        families = _followers(grid, disturbance, c, q)
+        gaps = add_gaps(m, grid, disturbance, c, held.shape if affine else None)
+        families = _followers(grid, disturbance, c, q, gaps.lost)
         if affine:
             A = add_affine(m, grid, disturbance)
             if isinstance(held.shape, Rectangle | Wasserstein):
-                add_duals(m, grid, c, held.shape, d=disturbance, A=A)
+                add_duals(m, grid, c, held.shape, d=disturbance, A=A, gaps=gaps)
             else:
-                families += reserve_rows(grid, c, disturbance)
+                families += reserve_rows(grid, c, disturbance, gaps)
         else:
             add_shared(m, c, held, disturbance.shape)
         at = np.concatenate([c.p, q, omega[:, None], c.shed], axis=1)
-        families += _step_rows(limits(network, state, found, kept, grid.forming), at, grid, affine)
+        rows = limits(network, state, found, kept, grid.forming, disturbance)
+        families += _step_rows(rows, at, gaps, grid, affine=affine)
         return cls(
             program=m,
             columns=c,
@@ -208,7 +209,7 @@ class _Parts:
             omega=omega,
             at=at,
             forming_q=found["forming_q"],
-            families=[_with_width(rows, A.shape[1], len(disturbance.ids)) for rows in families],
+            families=[_with_width(rows, A.shape[1]) for rows in families],
         )
 
 
@@ -228,50 +229,69 @@ def _add_reactive(m: Program, grid: Microgrid, kept: Margins) -> tuple[IntArray,
     return q.reshape(steps, n), omega
 
 
-def _followers(grid: Microgrid, d: Disturbance, c: Columns, q: IntArray) -> list[StepRows]:
-    """``|s| ≤ S`` of every follower, at its set-point plus what it holds up, and less down."""
+def _followers(
+    grid: Microgrid, d: Disturbance, c: Columns, q: IntArray, lost: IntArray
+) -> list[StepRows]:
+    """``|s| ≤ S`` of every follower, at its set-point plus what it holds up, and less down.
+
+    Of a renewable with the sun that a disturbance brings it, less what is lost of that.
+    """
     kva = grid.ders.s_max_kva.sum(axis=1)
     bound = np.isfinite(kva) & (np.arange(len(kva)) != grid.forming)
     at = np.flatnonzero(bound)
     n, steps = len(at), len(d.shape)
-    eye, none, parts, right = np.eye(n), np.zeros((n, n)), [], []
+    eye, none, parts, right, moved = np.eye(n), np.zeros((n, n)), [], [], []
+    sun = np.isin(at, grid.fleet.renewables.der)
+    dims = (at[:, None] == grid.fleet.renewables.der[None]).astype(float)  # (follower, renewable)
+    own = np.where(sun[:, None], d.of_der[:, at].T, 0.0)
     for cos, sin, reach in polygon(16):
+        more = max(cos, 0.0)
         for reserve in ((cos * eye, none), (none, -cos * eye)):
-            parts.append(np.hstack([cos * eye, *reserve, sin * eye]))
+            parts.append(np.hstack([cos * eye, *reserve, sin * eye, -more * dims]))
             right.append(reach * kva[at])
-    columns = np.concatenate([c.p[:, at], c.up[:, at], c.down[:, at], q[:, at]], axis=1)
+            moved.append(-more * own)
+    columns = np.concatenate([c.p[:, at], c.up[:, at], c.down[:, at], q[:, at], lost], axis=1)
     count = n * len(parts)
     return [
         StepRows(
             name="follower",
             columns=columns,
-            B=np.vstack(parts).reshape(count, 4 * n),
+            B=np.vstack(parts),
             constant=np.zeros((steps, count)),
             right=np.concatenate(right),
             G=np.zeros((count, 0)),
-            D=np.zeros((count, len(d.ids))),
+            D=np.vstack(moved),
         )
     ]
 
 
 def _step_rows(
-    parts: list[tuple[str, Quantities, FloatArray]], at: IntArray, grid: Microgrid, affine: bool
+    parts: list[tuple[str, Quantities, FloatArray]],
+    at: IntArray,
+    gaps: Gaps,
+    grid: Microgrid,
+    *,
+    affine: bool,
 ) -> list[StepRows]:
     """One family of each name, every row scaled by its largest slope of power."""
+    columns, sun = np.concatenate([at, gaps.lost], axis=1), grid.fleet.renewables.der
     responders = list(grid.responders) if affine else []
     made = []
     for name in dict.fromkeys(name for name, _, _ in parts):
         own = [part for part in parts if part[0] == name]
-        B = np.vstack([_slopes(quantity) for _, quantity, _ in own])
         of_p = np.vstack([quantity.of_p for _, quantity, _ in own])
         of_shed = np.vstack([quantity.of_shed for _, quantity, _ in own])
+        B = np.vstack([_slopes(quantity) for _, quantity, _ in own])
+        short = gaps.worst(of_p[:, sun], of_shed)
+        B[:, -of_shed.shape[1] :] += short[:, len(sun) :]
+        B = np.hstack([B, short[:, : len(sun)]])
         scale = np.maximum(np.abs(of_p).max(axis=1), np.abs(of_shed).max(axis=1, initial=0.0))
         scale = np.where(scale > 1e-12, scale, 1.0)
         B = B / scale[:, None]
         made.append(
             StepRows(
                 name=name,
-                columns=at,
+                columns=columns,
                 B=np.where(np.abs(B) > 1e-9, B, 0.0),
                 constant=np.hstack([quantity.base for _, quantity, _ in own]) / scale,
                 right=np.concatenate([right for _, _, right in own]) / scale,
@@ -287,14 +307,11 @@ def _slopes(own: Quantities) -> FloatArray:
     return np.hstack([own.of_p, own.of_q, own.of_held[:, None], own.of_shed])
 
 
-def _with_width(rows: StepRows, responders: int, components: int) -> StepRows:
+def _with_width(rows: StepRows, responders: int) -> StepRows:
     """Give rows that no response moves a slope of zeros."""
     if rows.G.shape[1] == responders:
         return rows
-    return StepRows(
-        name=rows.name, columns=rows.columns, B=rows.B, constant=rows.constant, right=rows.right,
-        G=np.zeros((len(rows.B), responders)), D=np.zeros((len(rows.B), components)),
-    )  # fmt: skip
+    return replace(rows, G=np.zeros((len(rows.B), responders)))
 
 
 def _value(own: Quantities, x: FloatArray, at: IntArray) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 __all__ = ["METHODS", "NETWORKS", "RESPONSES", "PolicyModeOptions"]
 
@@ -48,6 +49,9 @@ class PolicyModeOptions:
         Price of ``|q|`` of every following DER.
     reserve_h
         How long a storage must sustain its reserve from a step's end.
+    reserve_carried
+        Whether it must last through the whole day, called at every step and never bought back: what
+        ``[campaign] enters = "realized"`` asks of a plan.
     time_limit_s
         Wall time of the search.
     """
@@ -67,6 +71,7 @@ class PolicyModeOptions:
     held_max_pu: float = 1.05
     reactive_usd_per_kvarh: float = 5e-4
     reserve_h: float = 1.0
+    reserve_carried: bool = False
     time_limit_s: float = 120.0
 
     def __post_init__(self) -> None:
@@ -87,7 +92,9 @@ class PolicyModeOptions:
             "radius_scale", "radius_scale_total", "v_margin_pu", "forming_margin_share",
             "loss_headroom_kw", "reactive_usd_per_kvarh", "reserve_h",
         ):  # fmt: skip
-            if not getattr(self, name) >= 0.0:
-                raise ValueError(f"{name} = {getattr(self, name)} must be at least 0")
+            if not 0.0 <= getattr(self, name) < inf:
+                raise ValueError(f"{name} = {getattr(self, name)} must be a number of at least 0")
+        if not 1.0 <= self.held_max_pu < inf:
+            raise ValueError(f"held_max_pu = {self.held_max_pu} must be a number of at least 1")
         if not self.time_limit_s > 0.0:
             raise ValueError(f"time_limit_s = {self.time_limit_s} must be above 0")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from time import perf_counter
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -22,13 +21,12 @@ from gridproof.optimizer.policy_mode.microgrid import Disturbance, Microgrid, Pr
 from gridproof.optimizer.policy_mode.network import dispatch_network
 from gridproof.optimizer.policy_mode.options import PolicyModeOptions
 from gridproof.scenarios.arrays import BoolArray, FloatArray, index_of
-from gridproof.scenarios.errors import PlanNotFound, ScenarioError, SolverError
+from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.event_faults import refuse_events
 from gridproof.scenarios.events import EventKind
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.graph import connected_components
 from gridproof.scenarios.plan import Plan
-from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.provenance import facts_of
 from gridproof.scenarios.response import Reserves, ResponseRule
 
@@ -66,24 +64,11 @@ class PolicyModePlanner:
         ScenarioError
             If the scenario is none of this family.
         """
-        asked, began = self.options, perf_counter()
+        asked = self.options
         refuse_events(scenario, "policy_mode", ACTS_ON)
         grid, what = microgrid_of(scenario, asked), disturbance_of(scenario)
         held = hedge(asked.method, log_of(scenario), what.shape, settings_of(asked))
-        try:
-            done, q_kvar, held_pu = self._dispatched(scenario, grid, what, held)
-        except SolverError as error:
-            seconds = perf_counter() - began
-            proof = Proof(
-                termination=Termination.UNKNOWN, incumbent=np.inf, bound=-np.inf,
-                seconds=MappingProxyType({"total": seconds}),
-            )  # fmt: skip
-            raise PlanNotFound(
-                f"{asked.method}, {asked.response} response, {asked.network}: neither a plan nor a "
-                f"proof that there is none: {error}; a smaller radius_scale, a larger rho or the "
-                "other response may help",
-                proof,
-            ) from error
+        done, q_kvar, held_pu = self._dispatched(scenario, grid, what, held)
         return _plan(scenario, grid, done, q_kvar, held_pu)
 
     def _dispatched(
@@ -151,6 +136,7 @@ def microgrid_of(scenario: Scenario, options: PolicyModeOptions) -> Microgrid:
             interrupt_usd_per_kw=ready,
             reactive_usd_per_kvarh=options.reactive_usd_per_kvarh,
             reserve_h=options.reserve_h,
+            reserve_carried=options.reserve_carried,
         ),
         headroom_kw=options.loss_headroom_kw,
     )

@@ -15,6 +15,7 @@ and over a set of corners one row each: (15b), the reference for few components.
 from __future__ import annotations
 
 import numpy as np
+from gridproof.optimizer.policy_mode.gaps import Gaps
 from gridproof.optimizer.policy_mode.hedge import Hedge, needs
 from gridproof.optimizer.policy_mode.microgrid import Disturbance, Microgrid
 from gridproof.optimizer.policy_mode.model import Columns
@@ -111,9 +112,18 @@ def add_corners(
 
 
 def add_duals(
-    m: Program, grid: Microgrid, c: Columns, shape: Shape, *, d: Disturbance, A: IntArray
+    m: Program,
+    grid: Microgrid,
+    c: Columns,
+    shape: Shape,
+    *,
+    d: Disturbance,
+    A: IntArray,
+    gaps: Gaps | None = None,
 ) -> None:
     """Hold every reserve over the set by duality: exact, without a corner.
+
+    ``gaps`` are what the forming DER makes good on top of its answer.
 
     Raises
     ------
@@ -121,25 +131,38 @@ def add_duals(
         Of a set that is not a polyhedron given by its sides; those take `robust`.
     """
     mean, root, sigma, room = _sides(shape)
+    s, (steps, m_) = d.shape, d.shape.shape
+    turned = _by_step(root[None] * s[:, None, :])  # T (s ∘ A_i)
+    each = _by_step(np.tile(np.ones((1, 1, m_)), (steps, 1, 1)))
     for i, g in enumerate(grid.responders):
-        for t, s in enumerate(d.shape):
-            own = A[t, i]
-            turned = sparse.csr_array(root * s)  # T (s ∘ A_i)
-            for sign, bought in ((1.0, c.up[t, g]), (-1.0, c.down[t, g])):
-                y = m.columns(len(mean), upper=np.inf)
-                terms: list[Term] = [(1.0, np.array([bought]))]
-                terms.append((sparse.csr_array(-sign * (mean * s)[None]), own))
-                terms.append((sparse.csr_array(-sigma * np.ones((1, len(mean)))), y))
-                relief = []
-                for side, finite in room:
-                    if finite.any():
-                        pi = m.columns(int(finite.sum()), upper=np.inf)
-                        terms.append((sparse.csr_array(-np.abs(side[finite])[None]), pi))
-                        relief.append((np.sign(side[finite]) * root[:, finite], pi))
-                m.rows("reserve", *terms, lower=0.0)
-                for way in (1.0, -1.0):  # y ≥ ± T (a - π⁺ + π⁻)
-                    rows = [(sparse.csr_array(way * dual), pi) for dual, pi in relief]
-                    m.rows("dual", (1.0, y), (-way * sign * turned, own), *rows, lower=0.0)
+        own = A[:, i].ravel()
+        for sign, bought in ((1.0, c.up[:, g]), (-1.0, c.down[:, g])):
+            y = m.columns(steps * m_, upper=np.inf)
+            terms: list[Term] = [(1.0, bought), (-sigma * each, y)]
+            terms.append((_by_step(-sign * (mean * s)[:, None, :]), own))
+            if gaps is not None and g == grid.forming:
+                on_top = gaps.up if sign > 0.0 else gaps.down
+                terms += [(-kw, gaps.columns[:, k]) for k, kw in enumerate(on_top) if kw > 0.0]
+            relief = []
+            for side, finite in room:
+                if finite.any():
+                    pi = m.columns(steps * int(finite.sum()), upper=np.inf)
+                    price = -np.abs(side[finite])[None, None]
+                    terms.append((_by_step(np.tile(price, (steps, 1, 1))), pi))
+                    dual = np.sign(side[finite]) * root[:, finite]
+                    relief.append((_by_step(np.tile(dual[None], (steps, 1, 1))), pi))
+            m.rows("reserve", *terms, lower=0.0)
+            for way in (1.0, -1.0):  # y ≥ ± T (a - π⁺ + π⁻)
+                rows = [(way * dual, pi) for dual, pi in relief]
+                m.rows("dual", (1.0, y), (-way * sign * turned, own), *rows, lower=0.0)
+
+
+def _by_step(blocks: FloatArray) -> sparse.csr_array:
+    """Lay (time, row, column) blocks along a diagonal; what is 0 is left out."""
+    steps, high, wide = blocks.shape
+    t, k, j = np.nonzero(blocks)
+    at = (t * high + k, t * wide + j)
+    return sparse.csr_array((blocks[t, k, j], at), shape=(steps * high, steps * wide))
 
 
 def _sides(

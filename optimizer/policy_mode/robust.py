@@ -18,14 +18,14 @@ from time import perf_counter
 
 import numpy as np
 from gridproof.optimizer.policy_mode.shapes import Rectangle, Shape, Worst, bound
-from gridproof.optimizer.solver.solve import Arrays, solve_arrays
+from gridproof.optimizer.solver.solve import Answer, Arrays, solve_arrays
 from gridproof.optimizer.solver.solve_again import LinearProgram
 from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.errors import SolverError
 from gridproof.scenarios.proof import Termination
 from scipy import sparse
 
-__all__ = ["BROKEN", "Lazy", "StepRows", "nominal", "reachable", "search"]
+__all__ = ["BROKEN", "Lazy", "StepRows", "nominal", "reachable", "search", "solved"]
 
 BROKEN = 1e-3
 """kW (rows are scaled to it) by which a row may be passed and still counts as held."""
@@ -84,6 +84,8 @@ class Lazy:
         Largest excess left.
     broken
         How many rows are.
+    binds
+        Of what is proven infeasible: which row at which step lacks how much; else empty.
     """
 
     termination: Termination
@@ -94,6 +96,7 @@ class Lazy:
     programs: int
     worst_kw: float
     broken: int
+    binds: str = ""
 
 
 class _Search:
@@ -106,6 +109,7 @@ class _Search:
         self.rows = 0
         self.arrays = arrays
         self.stated: list[tuple[sparse.csr_array, FloatArray]] = []
+        self.named: list[tuple[str, int]] = []
 
     def run(self, time_limit_s: float) -> tuple[Termination, FloatArray, float]:
         """Solve the rows so far; where the warm start leads nowhere, anew and presolved."""
@@ -116,17 +120,50 @@ class _Search:
             ended = self.program.run(time_limit_s=time_limit_s)
         except SolverError:
             left = time_limit_s - (perf_counter() - began)
-            if left <= 0.0:
-                return Termination.TIME_LIMIT, np.zeros(0), -np.inf
-            base = self.arrays
-            right = np.concatenate([base.row_upper, *[b for _, b in self.stated]])
-            low = np.full(len(right), -np.inf)
-            low[: len(base.row_lower)] = base.row_lower
-            matrix = sparse.vstack([sparse.csr_array(base.matrix), *[r for r, _ in self.stated]])
-            whole = replace(base, matrix=sparse.csc_array(matrix), row_lower=low, row_upper=right)
-            answer, x = solve_arrays(whole, time_limit_s=left)
+            answer, x = solved(self.whole(), time_limit_s=left)
             return answer.termination, x, answer.incumbent
         return ended, self.program.primal(), self.program.objective
+
+    def whole(self) -> Arrays:
+        """Return the program with the rows stated so far."""
+        base = self.arrays
+        right = np.concatenate([base.row_upper, *[b for _, b in self.stated]])
+        low = np.full(len(right), -np.inf)
+        low[: len(base.row_lower)] = base.row_lower
+        matrix = sparse.vstack([sparse.csr_array(base.matrix), *[r for r, _ in self.stated]])
+        return replace(base, matrix=sparse.csc_array(matrix), row_lower=low, row_upper=right)
+
+    def binds(self, time_limit_s: float) -> str:
+        """Say which stated row lacks most where they lack least in sum; empty if none can mend it.
+
+        The rows are stated at disturbances of the set, so what they lack no plan can mend.
+        """
+        whole = self.whole()
+        first, count = len(self.arrays.row_upper), self.rows
+        slack = sparse.csc_array(
+            (-np.ones(count), (np.arange(first, first + count), np.arange(count))),
+            shape=(first + count, count),
+        )
+        answer, x = solved(
+            replace(
+                whole,
+                cost=np.concatenate([0.0 * whole.cost, np.ones(count)]),
+                matrix=sparse.csc_array(sparse.hstack([whole.matrix, slack])),
+                lower=np.concatenate([whole.lower, np.zeros(count)]),
+                upper=np.concatenate([whole.upper, np.full(count, np.inf)]),
+                integer=np.zeros(len(whole.cost) + count, bool),
+            ),
+            time_limit_s=time_limit_s,
+        )
+        if answer.termination is not Termination.OPTIMAL or not count:
+            return ""
+        lacking = x[len(whole.cost) :]
+        worst = int(lacking.argmax())
+        name, step = self.named[worst]
+        return (
+            f"at step {step + 1} a row of {name} lacks {lacking[worst]:.1f} kW or more; "
+            f"{int((lacking > BROKEN).sum())} rows lack {lacking.sum():.1f} in sum"
+        )
 
     def broken(self, x: FloatArray) -> tuple[float, list[tuple[StepRows, IntArray, FloatArray]]]:
         """Largest excess, and per family the broken (time, row) with the w that breaks each."""
@@ -180,21 +217,57 @@ class _Search:
             rank[step == t] = np.arange(int((step == t).sum()))
         return order[rank < _PER_STEP]
 
+    def _row_matrix(self, columns: IntArray, values: FloatArray) -> sparse.csr_array:
+        """(row, program column) of values at columns; entries at one place add up."""
+        at = np.nonzero(values)
+        where = (at[0], columns[at])
+        matrix = sparse.csr_array((values[at], where), shape=(len(values), self.width))
+        matrix.sum_duplicates()
+        return matrix
+
     def add(self, found: list[tuple[StepRows, IntArray, FloatArray]]) -> None:
         """State broken rows at the disturbances that break them."""
         for rows, where, w in found:
             t, k = where[:, 0], where[:, 1]
-            dense = np.zeros((len(where), self.width))
-            each = np.arange(len(where))[:, None]
-            dense[each, rows.columns[t]] += rows.B[k]
             seen = self.s[t] * w
+            columns, values = [rows.columns[t]], [rows.B[k]]
             if self.A.size:
                 effect = rows.G[k][:, :, None] * seen[:, None, :]
-                dense[each, self.A[t].reshape(len(t), -1)] += effect.reshape(len(t), -1)
+                columns.append(self.A[t].reshape(len(t), -1))
+                values.append(effect.reshape(len(t), -1))
             right = rows.right[k] - rows.constant[t, k] - np.einsum("rj,rj->r", rows.D[k], seen)
-            self.program.add_rows(dense, np.full(len(where), -np.inf), right)
-            self.stated.append((sparse.csr_array(dense), right))
+            stated = self._row_matrix(np.hstack(columns), np.hstack(values))
+            self.program.add_sparse(stated, np.full(len(where), -np.inf), right)
+            self.stated.append((stated, right))
+            self.named += [(rows.name, step) for step in t.tolist()]
             self.rows += len(where)
+
+
+def solved(arrays: Arrays, *, time_limit_s: float) -> tuple[Answer, FloatArray]:
+    """Solve a program; where the solver loses its figures, in MW; then it is open, not an error.
+
+    In kW a row may read 1e-5 of one beside 1e3 of another, and what is left of a tolerance after
+    scaling decides whether a run ends with an answer.
+    """
+    began, open_ = perf_counter(), np.full(len(arrays.cost), np.nan)
+    for unit in (1.0, 1e3):
+        left = time_limit_s - (perf_counter() - began)
+        if left <= 0.0:
+            return _nothing(Termination.TIME_LIMIT), open_
+        scaled = replace(
+            arrays, cost=arrays.cost * unit, lower=arrays.lower / unit, upper=arrays.upper / unit,
+            row_lower=arrays.row_lower / unit, row_upper=arrays.row_upper / unit,
+        )  # fmt: skip
+        try:
+            answer, x = solve_arrays(scaled, time_limit_s=left)
+        except SolverError:
+            continue
+        return answer, unit * x
+    return _nothing(Termination.UNKNOWN), open_
+
+
+def _nothing(why: Termination) -> Answer:
+    return Answer(termination=why, incumbent=np.inf, bound=-np.inf, seconds=0.0)
 
 
 def search(
@@ -239,7 +312,11 @@ def search(
             break
         own.add(found)
         ended = Termination.ITERATION_LIMIT
+    binds = ""
+    if ended is Termination.INFEASIBLE:
+        binds = own.binds(time_limit_s - (perf_counter() - began))
     return Lazy(
+        binds=binds,
         termination=ended,
         x=x,
         objective=objective,

@@ -16,6 +16,7 @@ from gridproof.optimizer.solver.solve import (
 from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.proof import Termination
 from numpy.typing import ArrayLike
+from scipy import sparse
 
 __all__ = ["LinearProgram"]
 
@@ -99,6 +100,12 @@ class LinearProgram:
         self._highs.addRows(
             len(rows), low, high, len(at[1]), start, at[1].astype(np.int32), rows[at]
         )
+
+    def add_sparse(self, rows: sparse.csr_array, lower: ArrayLike, upper: ArrayLike) -> None:
+        """Append rows given as a sparse matrix over all columns; the basis is kept."""
+        low, high = (np.ascontiguousarray(v, dtype=float) for v in (lower, upper))
+        start, index = (np.asarray(v, np.int32) for v in (rows.indptr[:-1], rows.indices))
+        self._highs.addRows(rows.shape[0], low, high, rows.nnz, start, index, rows.data)
 
     def set_coefficients(self, row: IntArray, column: IntArray, value: FloatArray) -> None:
         """Change single entries of the matrix."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from gridproof.federation.cli.main import app
 from gridproof.federation.papers.data import load_paper
+from gridproof.federation.papers.policy_mode_draws import held_for
 from gridproof.federation.papers.policy_mode_tables import policy_mode_tables
 from gridproof.federation.papers.policy_modes import Effort, run_policy_modes
 from gridproof.federation.records.summary import plan_summary
@@ -17,7 +18,7 @@ from gridproof.federation.trial.trial import Trial
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.policy_mode.frequencies import frequencies, reserve_room_kw
 from gridproof.optimizer.recourse.policies import make_recourse
-from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.errors import ConfigError, NoPlanExists
 from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
 from gridproof.scenarios.realization import realize
 from gridproof.scenarios.sampling import sample
@@ -184,10 +185,20 @@ def test_cvar_keeps_its_promise_on_what_it_saw_and_breaks_it_on_what_happens():
         ('events.modes.cyber=["nothing"]', r"modes\.cyber.* is not one of \[events\] kinds"),
         ("events.modes.cyber=[]", r"modes\.cyber names no event"),
         ('events.mode="quiet"', r'mode = "quiet" is not one of \[events\] modes'),
-        ('events.areas.west=["nowhere"]', "is not a bus of feeder"),
+        ('events.areas.north=["nowhere"]', "is not a bus of feeder"),
         ("events.log_samples=1", r"log_samples = 1"),
         ("events.log_samples=0", r"log_samples = 0"),
-        ("planner.radius_scale=-0.1", r"radius_scale = -0\.1 must be at least 0"),
+        ("events.kinds.dg_trip.probability.dg47=nan", r"dg47 = nan must be a finite number"),
+        ('events.kinds.dg_trip.per="day"', r'per = "day" must be one of'),
+        ("planner.radius_scale=-0.1", r"radius_scale = -0\.1 must be a number of at least 0"),
+        ("planner.radius_scale=nan", r"radius_scale = nan must be a number of at least 0"),
+        ("planner.radius_scale_total=-1.0", r"radius_scale_total = -1\.0 must be a number"),
+        ("planner.covariance_floor=-0.1", r"covariance_floor = -0\.1 must lie in \[0, 1\)"),
+        ("planner.held_max_pu=0.9", r"held_max_pu = 0\.9 must be a number of at least 1"),
+        ("planner.rho=0.0", r"rho = 0\.0 must lie between 0 and 1"),
+        ("planner.beta=1.0", r"beta = 1\.0 must lie between 0 and 1"),
+        ('events.mode="cyber+nothing"', r'mode = "nothing" is not one of \[events\] modes'),
+        ("ders.fleet.dg47.can_form=true", r"2 DERs can form the island; this family takes one"),
         ("planner.rho=1.0", r"rho = 1\.0 must lie between 0 and 1"),
         ("planner.beta=0.0", r"beta = 0\.0 must lie between 0 and 1"),
         ('planner.method="guess"', r'method = "guess" must be one of deterministic'),
@@ -199,8 +210,9 @@ def test_cvar_keeps_its_promise_on_what_it_saw_and_breaks_it_on_what_happens():
     ],
 )  # fmt: skip
 def test_bad_input_is_one_message_with_its_cell(override, words):
-    with pytest.raises(ConfigError, match=words):
+    with pytest.raises(ConfigError, match=words) as caught:
         planned(override)
+    assert len(caught.value.faults) == 1  # and nothing of what follows from it
 
 
 @pytest.mark.parametrize(
@@ -210,6 +222,7 @@ def test_bad_input_is_one_message_with_its_cell(override, words):
         ("{ids}\n{zeros}\n", "1 rows of disturbances; at least 2"),
         ("{ids}\n{zeros}\n{zeros},1\nnan,{fewer}\n", r'row 4, column dg_cyber@west: "nan"'),
         ("{ids}\n{zeros}\n-5000,{fewer}\n", "is outside the physical range"),
+        ("{ids}\n{zeros}\n0,0\n", r'row 3, column pv_cyber@west: "" is not a finite number'),
     ],
 )
 def test_a_log_that_is_none_is_refused_by_row_and_column(study, tmp_path, text, words):
@@ -221,6 +234,60 @@ def test_a_log_that_is_none_is_refused_by_row_and_column(study, tmp_path, text, 
         planned(*COPPER, f'events.log="{path}"')
 
 
+def test_a_covariance_that_nothing_mends_is_named_by_its_component(study, tmp_path):
+    """An event that never was seen, and nothing of its physical range mixed in."""
+    own = study.scenario.disturbances
+    seen = own.log_kw.copy()
+    seen[:, own.ids.index("pv_cyber@east")] = 0.0
+    path = tmp_path / "log.csv"
+    lines = [",".join(own.ids)] + [",".join(map(repr, row)) for row in seen.tolist()]
+    path.write_text("\n".join(lines) + "\n")
+    asked = f'events.log="{path}"'
+    with pytest.raises(ConfigError, match="component pv_cyber@east: the covariance is singular"):
+        planned(*COPPER, asked, "planner.covariance_floor=0.0")
+    planned(*COPPER, asked)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("event,dg47\ndg_trip,1.5\n", r"row 2 \(dg_trip\), column 2 \(dg47\): '1\.5' must be"),
+        ("event,dg48\ndg_trip,0.5\n", r"row 1, column 2: unknown location 'dg48'"),
+        ("event,dg47\nflood,0.5\n", r"row 2: unknown event 'flood'"),
+        ("event,dg47\ndg_trip,0.5\n", r"column dg49 is missing"),
+    ],
+)
+def test_a_table_of_probabilities_is_refused_by_its_cell(tmp_path, text, words):
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        planned(f'events.predictions="{path}"')
+
+
+def test_what_was_seen_is_a_probability_with_its_interval(tmp_path):
+    path = tmp_path / "seen.csv"
+    path.write_text("event,location,hour\ndg_trip,dg47,3\ndg_trip,dg47,90.5\nload_cyber,1,12\n")
+    asked = f'events.seen="{path}"'
+    again = load_study(NAME, [asked, "events.seen_hours=1000"])
+    assert load_study(NAME).scenario.digest() != again.scenario.digest()  # its log is another
+    done = CliRunner().invoke(
+        app, ["modes", NAME, "--json", "--set", asked, "--set", "events.seen_hours=1000",
+              "--cover", "0.1"],
+    )  # fmt: skip
+    rows = {(r["event"], r["location"]): r for r in json.loads(done.stdout)["probabilities"]}
+    assert rows["dg_trip", "dg47"]["probability"] == pytest.approx(2.5 / 1001.0)
+    assert rows["dg_trip", "dg49"]["probability"] == pytest.approx(0.5 / 1001.0)
+    for row in rows.values():
+        assert 0.0 < row["lower"] < row["probability"] < row["upper"] < 0.01
+    for wrong, words in (
+        ([asked], "seen and seen_hours go together"),
+        ([asked, "events.seen_hours=50"], "row 3, column hour: '90.5' must lie in"),
+        ([asked, "events.seen_hours=-1"], "seen_hours = -1 must be above 0"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            load_study(NAME, wrong)
+
+
 def test_a_log_is_read_and_kept_with_the_study(study, tmp_path):
     own = study.scenario.disturbances
     rows = [",".join(own.ids)] + [",".join(map(repr, row)) for row in own.log_kw.tolist()]
@@ -228,6 +295,29 @@ def test_a_log_is_read_and_kept_with_the_study(study, tmp_path):
     path.write_text("\n".join(rows) + "\n")
     again = load_study(NAME, [f'events.log="{path}"'])
     np.testing.assert_array_equal(again.scenario.disturbances.log_kw, own.log_kw)
+
+
+def test_in_mode_all_no_affine_plan_exists_and_who_answers_one_way_would_not_help():
+    """Reserve is lacking in sum; and the set takes all the sun and load that could answer, too."""
+    study = load_study(NAME, ["events.mode=all", "planner.network=copperplate"])
+    asked = study.config.planner
+    with pytest.raises(NoPlanExists, match="12 h after the start 1325 kW of reserve are lacking"):
+        make_planner(asked.family, asked.options).plan(study.scenario)
+    held, own, step = held_for(study), study.scenario.disturbances, 12
+    for area, buses in study.config.events.areas.items():
+        of_area = np.array([name.endswith(f"@{area}") for name in own.ids])
+        sun = np.array(["pv_" in name or name.endswith("_pv@" + area) for name in own.ids])
+        load = np.array(["load" in name for name in own.ids])
+        ders = study.scenario.ders
+        there = np.isin([study.scenario.feeder.buses.ids[b] for b in ders.bus], buses)
+        solar = study.scenario.fleet.renewables
+        available = solar.available_kw[step, there[solar.der]].sum()
+        loads = study.scenario.feeder.loads
+        at = np.isin([study.scenario.feeder.buses.ids[b] for b in loads.bus], buses)
+        demand = study.scenario.load_p_kw[step, at].sum()
+        for kind, sign, has in ((sun, 1.0, available), (load, -1.0, demand)):
+            worst = held.shape.support(sign * own.shape[step] * (of_area & kind)).value
+            assert worst >= has > 0.0
 
 
 def test_modes_says_why():
@@ -250,12 +340,16 @@ def test_the_paper_s_rows_have_what_is_asked_and_are_read_when_they_are_there(tm
     assert len(run.rows) == len(told) == 13
     wanted = {
         "mode", "method", "response", "network", "cost_usd", "violated_share", "worst_hour",
-        "on_sampled", "reserve_up_kw", "ac_breaches", "seconds", "proof",
+        "on_sampled", "reserve_up_kw", "ac_breaches", "seconds", "proof", "outside_set",
     }  # fmt: skip
     assert all(wanted <= row.figures.keys() for row in run.rows)
-    tried = [row.figures["ac_breaches"] for row in run.rows if row.spec.ac]
+    tried = [row.figures["ac"] for row in run.rows if row.spec.ac]
     assert [one["solved"] for one in tried] == [48, 48, 48]
     assert tried[-1]["network"] == 0  # the affine plan, its network rows robust
+    assert run.rows[-1].figures["ac_breaches"] == 0
+    assert 30 < tried[-1]["in_set"] <= 48
+    assert tried[-1]["in_set_breached"] == 0  # nor any reserve, of what it is proven over
+    assert [one["in_set"] for one in tried[:2]] == [None, None]
     again = run_policy_modes(data, tmp_path, effort=effort, tell=told.append)
     assert [row.figures for row in again.rows] == [row.figures for row in run.rows]
     assert [table.name for table in policy_mode_tables(run)] == ["mode_forecast", "ac"]

@@ -251,6 +251,37 @@ def test_a_shared_answer_is_whole_as_far_as_reserves_go(
     np.testing.assert_allclose(cut[0], plan.interrupt_kw)
 
 
+@pytest.mark.parametrize("response", ["shared", "affine"])
+def test_reserves_that_are_carried_last_through_every_day_of_the_set(
+    microgrid: Any, disturbances: Any, training_log: Any, demand: np.ndarray, response: str
+) -> None:
+    """Each hour at a corner of its own, one after the other: the storage stays within its band."""
+    grid, d, log = microgrid(demand), disturbances(2), training_log()
+    held = hedge("support_box", log, d.shape, SOME)
+    box = Rectangle(lower=log.lower, upper=log.upper)
+    corners = np.array(list(box.vertices()))
+    rng, stores = np.random.default_rng(6), grid.fleet.storages
+    lowest = {}
+    for carried in (False, True):
+        own = replace(grid, prices=replace(grid.prices, reserve_carried=carried))
+        plan = dispatch(own, d, held, response=response)
+        days = corners[rng.integers(len(corners), size=(300, len(d.shape)))]
+        days[: len(corners)] = corners[:, None]  # the same the whole day long is the worst
+        energy, least, most = np.full(len(days), 120.0), np.inf, -np.inf
+        for t in range(len(d.shape)):
+            moved, _ = responses(plan, d, days[:, t])
+            p = plan.p_kw[t, 3] + moved[:, t, 3]
+            into = stores.charge_efficiency[0] * np.maximum(-p, 0.0)
+            out = np.maximum(p, 0.0) / stores.discharge_efficiency[0]
+            energy = energy + grid.duration_h[t] * (into - out)
+            least, most = min(least, float(energy.min())), max(most, float(energy.max()))
+        lowest[carried] = least
+        if carried:
+            assert least >= 40.0 - 2e-3
+            assert most <= 180.0 + 2e-3
+    assert lowest[False] < 40.0  # so that it could fail
+
+
 def test_no_plan_is_a_proof_and_no_time_is_none(
     microgrid: Any, disturbances: Any, training_log: Any, demand: np.ndarray
 ) -> None:

@@ -18,7 +18,7 @@ from gridproof.scenarios.verdict import MarginKind
 from gridproof.simulator.linear.engine import LinearEngine
 
 KINDS = list(MarginKind)
-STEPS = (0, 12, 19)
+STEPS = (0, 8, 12, 15, 19)  # at 8 and 15 h inverters are full of reactive power
 
 
 def planned(mode, **options):
@@ -54,13 +54,25 @@ def test_every_row_holds_at_the_worst_of_the_set(affine):
     scenario, asked, plan = affine
     assert plan.proof.robust
     assert plan.proof.over.startswith("reserves and network over the Wasserstein set over 4")
+    _all_held(scenario, asked, plan)
+
+
+@pytest.mark.slow  # a plan of ten components; `affine` is its twin
+def test_every_row_holds_where_loads_are_curtailed_and_machines_are_attacked():
+    scenario, asked, plan = planned("cyber")
+    assert plan.partial_ids
+    _all_held(scenario, asked, plan)
+
+
+def _all_held(scenario, asked, plan):
     w = worst_of_the_set(scenario, asked, 120)
     for step in STEPS:
         _, found = margins(scenario, plan, w, step)
         assert (found[MarginKind.VOLTAGE] >= asked.v_margin_pu - 1e-5).all()
         for kind in (MarginKind.CURRENT, MarginKind.TRANSFORMER):
             assert (found[kind] >= 0.0).all()
-        assert (found[MarginKind.RESERVE] >= -1e-5).all()
+        for kind in (MarginKind.RESERVE, MarginKind.CAPABILITY, MarginKind.ENERGY):
+            assert (found[kind] >= -1e-5).all(), (kind, step)
 
 
 def test_what_lies_well_outside_the_set_is_not_held(affine):
