@@ -8,10 +8,14 @@ set-points bring about.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
+import pyomo.environ as pyo
 import pytest
+from gridproof.optimizer.network.angles import _add_near_zero, add_zero_sequence
 from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.network.decisions import Decisions
 from gridproof.optimizer.network.first_stage import FirstStage
 from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.network.statemap import island_state
@@ -182,3 +186,66 @@ def test_two_formers_may_stand_on_both_sides_of_a_grounding_bank(winding_feeder)
     plan = _plan(scenario)
     assert plan.energized.all()
     assert plan.p_kw.sum() == pytest.approx(scenario.load_p_kw.sum(), abs=1e-3)
+
+
+# ------------------------------------------------------------------------------- rows over angles
+
+
+def _admits(b, **values):
+    """Whether the rows over angles hold at values of the variables; tolerance for rounding."""
+    for name, by_index in values.items():
+        for index, value in by_index.items():
+            getattr(b, name)[index].set_value(value)
+    return all(
+        (row.lower is None or pyo.value(row.body) >= pyo.value(row.lower) - 1e-9)
+        and (row.upper is None or pyo.value(row.body) <= pyo.value(row.upper) + 1e-9)
+        for row in b.angle.values()
+    )
+
+
+def test_angles_are_equal_where_a_decision_holds_and_as_free_as_their_bounds_where_not():
+    b = pyo.ConcreteModel()
+    b.theta = pyo.Var(range(2), bounds=(-0.5, 0.5))
+    b.holds = pyo.Var([0], domain=pyo.Binary)
+    b.angle = pyo.ConstraintList()
+    _add_near_zero(b, b.theta[0] - b.theta[1], b.holds[0])
+    wide = np.linspace(-0.5, 0.5, 11).tolist()
+    for one, other, holds in product(wide, wide, (0, 1)):
+        assert _admits(b, theta={0: one, 1: other}, holds={0: holds}) == (not holds or one == other)
+
+
+@pytest.fixture
+def side_by_side(winding_feeder):
+    """Network of two unlike units on one phase, their branches, and ``z`` of each per unit."""
+    network = Network.of(_scenario(winding_feeder("side by side"), "n"))
+    where = {branch.name: e for e, branch in enumerate(network.branches)}
+    z = {"a": (0.008 + 0.03j) * BASE_KVA / 100.0, "b": (0.008 + 0.05j) * BASE_KVA / 50.0}
+    return network, [where[f"transformer {unit}"] for unit in "ab"], z
+
+
+def _angle_rows(network, live):
+    b = pyo.ConcreteModel()
+    b.w = pyo.Var([])
+    b.p, b.q = (pyo.Var([(e, 0) for e in live]) for _ in range(2))
+    decisions = Decisions(closed={}, energized={}, forming={0: 0}, source_w={})
+    add_zero_sequence(b, network, decisions, live, None)
+    return b
+
+
+def test_windings_side_by_side_fall_alike_whatever_else_is_dead(side_by_side):
+    """``z_a i_a = z_b i_b``: its imaginary part is the row, its real part the voltage's."""
+    network, (a, other), z = side_by_side
+    assert 0 not in (a, other)
+    b = _angle_rows(network, [a, other])
+    for s in (0.3 + 0.1j, -0.2 + 0.4j):
+        shared = np.conj(z["a"] / z["b"]) * s
+        for second, holds in ((shared, True), (s, False), (1.01 * shared, False), (0.0, False)):
+            flows = {(a, 0): s, (other, 0): complex(second)}
+            p, q = ({k: getattr(v, part) for k, v in flows.items()} for part in ("real", "imag"))
+            assert _admits(b, p=p, q=q) == holds
+
+
+def test_a_winding_alone_need_not_fall_like_its_dead_twin(side_by_side):
+    network, units, _ = side_by_side
+    for alone in units:
+        assert len(_angle_rows(network, [0, alone]).angle) == 0
