@@ -22,6 +22,7 @@ from gridproof.optimizer.network.statemap import island_state
 from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.optimizer.partitioning.planner import PartitioningPlanner
 from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.optimizer.recourse.slopes import with_slopes
 from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.feeder import LoadModel
 from gridproof.scenarios.fleet import Ders
@@ -249,3 +250,39 @@ def test_a_winding_alone_need_not_fall_like_its_dead_twin(side_by_side):
     network, units, _ = side_by_side
     for alone in units:
         assert len(_angle_rows(network, [0, alone]).angle) == 0
+
+
+# ------------------------------------------------------------------------------ slopes of losses
+
+
+def _line_losses(u, v_pu):
+    """(phase,) ``s_a = Σ_b Z_ab i_b conj(i_a)`` of the line between n and s, ``i = conj(u / v)``."""
+    z1, z0 = 0.2 + 0.4j, 0.5 + 1.1j  # ohm, as the cases' first line is written
+    z = (np.eye(3) * z1 + (z0 - z1) / 3.0) / (12.47**2 / 3.0 / (BASE_KVA / 1000.0))
+    i = np.conj(u / (v_pu * np.exp(-2j * np.pi / 3 * np.arange(3))))
+    return (z @ i) * np.conj(i)
+
+
+@pytest.mark.parametrize("name", ["side by side", "dy-unit-lag-loaded"])
+def test_losses_of_lines_have_slopes_where_a_transformer_stands_in_the_island(winding_feeder, name):
+    """All that a DER at s makes comes over one line to the former at n; the units hang on n."""
+    scenario = _scenario(winding_feeder(name), "n", "s")
+    plan = _plan(scenario)
+    network, stage = Network.of(scenario), FirstStage.of(plan)
+    (blocks,) = stage.islands(scenario)
+    lossless = island_state(network, stage, blocks)
+    sloped = with_slopes(network, stage, lossless)
+    assert lossless.controls.tolist() == [[1, 0], [1, 1], [1, 2]]
+    rows = np.flatnonzero(lossless.outputs[:, 0] == 0)
+    u = (stage.p[1] + 1j * stage.q[1]).astype(complex)
+    assert np.abs(u).max() > 1e-3
+    v_pu, by = plan.source_v_pu[0, 0], 1e-3
+    moves = by * np.concatenate([np.eye(3), 1j * np.eye(3)])
+    truth = np.stack(  # the losses are quadratic, so that these differences are exact
+        [(_line_losses(u + d, v_pu) - _line_losses(u - d, v_pu)) / (2.0 * by) for d in moves],
+        axis=1,
+    )
+    assert np.abs(truth).max() > 1e-3
+    for field, part in (("der_p", truth.real), ("der_q", truth.imag)):
+        more = getattr(sloped, field).of_u[rows] - getattr(lossless, field).of_u[rows]
+        np.testing.assert_allclose(more, part, atol=1e-10)
