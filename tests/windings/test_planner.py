@@ -256,7 +256,7 @@ def test_a_winding_alone_need_not_fall_like_its_dead_twin(side_by_side):
 
 
 def _line_losses(u, v_pu):
-    """(phase,) ``s_a = Σ_b Z_ab i_b conj(i_a)`` of the line between n and s, ``i = conj(u / v)``."""
+    """(phase,) ``s_a = Σ_b Z_ab i_b conj(i_a)`` of the line from n to s, ``i = conj(u / v)``."""
     z1, z0 = 0.2 + 0.4j, 0.5 + 1.1j  # ohm, as the cases' first line is written
     z = (np.eye(3) * z1 + (z0 - z1) / 3.0) / (12.47**2 / 3.0 / (BASE_KVA / 1000.0))
     i = np.conj(u / (v_pu * np.exp(-2j * np.pi / 3 * np.arange(3))))
