@@ -8,16 +8,21 @@ set-points bring about.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
+import pyomo.environ as pyo
 import pytest
+from gridproof.optimizer.network.angles import _add_near_zero, add_zero_sequence
 from gridproof.optimizer.network.branches import BASE_KVA
+from gridproof.optimizer.network.decisions import Decisions
 from gridproof.optimizer.network.first_stage import FirstStage
 from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.network.statemap import island_state
 from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.optimizer.partitioning.planner import PartitioningPlanner
 from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.optimizer.recourse.slopes import with_slopes
 from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.feeder import LoadModel
 from gridproof.scenarios.fleet import Ders
@@ -182,3 +187,102 @@ def test_two_formers_may_stand_on_both_sides_of_a_grounding_bank(winding_feeder)
     plan = _plan(scenario)
     assert plan.energized.all()
     assert plan.p_kw.sum() == pytest.approx(scenario.load_p_kw.sum(), abs=1e-3)
+
+
+# ------------------------------------------------------------------------------- rows over angles
+
+
+def _admits(b, **values):
+    """Whether the rows over angles hold at values of the variables; tolerance for rounding."""
+    for name, by_index in values.items():
+        for index, value in by_index.items():
+            getattr(b, name)[index].set_value(value)
+    return all(
+        (row.lower is None or pyo.value(row.body) >= pyo.value(row.lower) - 1e-9)
+        and (row.upper is None or pyo.value(row.body) <= pyo.value(row.upper) + 1e-9)
+        for row in b.angle.values()
+    )
+
+
+def test_angles_are_equal_where_a_decision_holds_and_as_free_as_their_bounds_where_not():
+    b = pyo.ConcreteModel()
+    b.theta = pyo.Var(range(2), bounds=(-0.5, 0.5))
+    b.holds = pyo.Var([0], domain=pyo.Binary)
+    b.angle = pyo.ConstraintList()
+    _add_near_zero(b, b.theta[0] - b.theta[1], b.holds[0])
+    wide = np.linspace(-0.5, 0.5, 11).tolist()
+    for one, other, holds in product(wide, wide, (0, 1)):
+        assert _admits(b, theta={0: one, 1: other}, holds={0: holds}) == (not holds or one == other)
+
+
+@pytest.fixture
+def side_by_side(winding_feeder):
+    """Network of two unlike units on one phase, their branches, and ``z`` of each per unit."""
+    network = Network.of(_scenario(winding_feeder("side by side"), "n"))
+    where = {branch.name: e for e, branch in enumerate(network.branches)}
+    z = {"a": (0.008 + 0.03j) * BASE_KVA / 100.0, "b": (0.008 + 0.05j) * BASE_KVA / 50.0}
+    return network, [where[f"transformer {unit}"] for unit in "ab"], z
+
+
+def _angle_rows(network, live):
+    b = pyo.ConcreteModel()
+    b.w = pyo.Var([])
+    b.p, b.q = (pyo.Var([(e, 0) for e in live]) for _ in range(2))
+    decisions = Decisions(closed={}, energized={}, forming={0: 0}, source_w={})
+    add_zero_sequence(b, network, decisions, live, None)
+    return b
+
+
+def test_windings_side_by_side_fall_alike_whatever_else_is_dead(side_by_side):
+    """``z_a i_a = z_b i_b``: its imaginary part is the row, its real part the voltage's."""
+    network, (a, other), z = side_by_side
+    assert 0 not in (a, other)
+    b = _angle_rows(network, [a, other])
+    for s in (0.3 + 0.1j, -0.2 + 0.4j):
+        shared = np.conj(z["a"] / z["b"]) * s
+        for second, holds in ((shared, True), (s, False), (1.01 * shared, False), (0.0, False)):
+            flows = {(a, 0): s, (other, 0): complex(second)}
+            p, q = ({k: getattr(v, part) for k, v in flows.items()} for part in ("real", "imag"))
+            assert _admits(b, p=p, q=q) == holds
+
+
+def test_a_winding_alone_need_not_fall_like_its_dead_twin(side_by_side):
+    network, units, _ = side_by_side
+    for alone in units:
+        assert len(_angle_rows(network, [0, alone]).angle) == 0
+
+
+# ------------------------------------------------------------------------------ slopes of losses
+
+
+def _line_losses(u, v_pu):
+    """(phase,) ``s_a = Σ_b Z_ab i_b conj(i_a)`` of the line from n to s, ``i = conj(u / v)``."""
+    z1, z0 = 0.2 + 0.4j, 0.5 + 1.1j  # ohm, as the cases' first line is written
+    z = (np.eye(3) * z1 + (z0 - z1) / 3.0) / (12.47**2 / 3.0 / (BASE_KVA / 1000.0))
+    i = np.conj(u / (v_pu * np.exp(-2j * np.pi / 3 * np.arange(3))))
+    return (z @ i) * np.conj(i)
+
+
+@pytest.mark.parametrize("name", ["side by side", "dy-unit-lag-loaded"])
+def test_losses_of_lines_have_slopes_where_a_transformer_stands_in_the_island(winding_feeder, name):
+    """All that a DER at s makes comes over one line to the former at n; the units hang on n."""
+    scenario = _scenario(winding_feeder(name), "n", "s")
+    plan = _plan(scenario)
+    network, stage = Network.of(scenario), FirstStage.of(plan)
+    (blocks,) = stage.islands(scenario)
+    lossless = island_state(network, stage, blocks)
+    sloped = with_slopes(network, stage, lossless)
+    assert lossless.controls.tolist() == [[1, 0], [1, 1], [1, 2]]
+    rows = np.flatnonzero(lossless.outputs[:, 0] == 0)
+    u = (stage.p[1] + 1j * stage.q[1]).astype(complex)
+    assert np.abs(u).max() > 1e-3
+    v_pu, by = plan.source_v_pu[0, 0], 1e-3
+    moves = by * np.concatenate([np.eye(3), 1j * np.eye(3)])
+    truth = np.stack(  # the losses are quadratic, so that these differences are exact
+        [(_line_losses(u + d, v_pu) - _line_losses(u - d, v_pu)) / (2.0 * by) for d in moves],
+        axis=1,
+    )
+    assert np.abs(truth).max() > 1e-3
+    for field, part in (("der_p", truth.real), ("der_q", truth.imag)):
+        more = getattr(sloped, field).of_u[rows] - getattr(lossless, field).of_u[rows]
+        np.testing.assert_allclose(more, part, atol=1e-10)

@@ -150,6 +150,12 @@ _OTHERS = {
         + _load("x", "m.1", 3, 1, "wye")
         + _load("y", "e.1.2", 2, 1)
     ),
+    "wye-wye, then wye-delta": (
+        _three("a", "n f", "wye wye", "12.47 0.24", 1500.0)
+        + _three("b", "f e", "wye delta", "0.24 0.24", 300.0)
+        + _load("x", "f.1", 30, 10, "wye")
+        + _load("y", "e.1.2", 2, 1)
+    ),
     "a grounding bank on the way": (
         _three("a", "n f", "wye delta", "12.47 0.24", 1500.0)
         + "New Line.l2 bus1=n bus2=e r1=0.2 x1=0.4 r0=0.5 x0=1.1 c1=0 c0=0 length=1 normamps=400\n"

@@ -11,7 +11,7 @@ from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import Outcome, judge
 from gridproof.simulator.opendss.engine import MAX_ITERATIONS, OpenDssEngine
-from gridproof.simulator.opendss.newton import EVALUATIONS
+from gridproof.simulator.opendss.newton import EVALUATIONS, Newton
 from gridproof.simulator.reader.feeder import read_feeder
 
 pytestmark = pytest.mark.engine_thread
@@ -131,3 +131,29 @@ def observed(ieee37, scenario, plan: Plan, draws: Realizations, **options: int) 
         return engine.observe(draws, ieee37.answer(plan, draws))
     finally:
         engine.close()
+
+
+class Arctan:
+    """In a circuit's place: a map whose fixed point is where ``arctan(v - root)`` is zero."""
+
+    def __init__(self, base_v: float, root: float, start: float) -> None:
+        self._base, self._root, self._start = base_v, root, start
+
+    def mapping(self):
+        def step(volts: np.ndarray) -> np.ndarray:
+            v = volts / self._base
+            return (v - np.arctan(v.real - self._root) - 1j * v.imag) * self._base
+
+        return (lambda: np.array([self._start * self._base], complex)), step
+
+
+@pytest.mark.parametrize("distance", [1.45, -1.7, 2.5, -6.0])
+def test_a_step_that_overshoots_is_shortened(distance):
+    """Beyond 1.3918 from its root Newton's method swings ever wider on an arctan."""
+    ahead = distance - (1.0 + distance**2) * np.arctan(distance)
+    assert abs(ahead) > abs(distance)
+    circuit = Arctan(2400.0, 0.9, 0.9 + distance)
+    found, evaluations = Newton(circuit, np.array([2400.0]), tolerance=1e-9).solve()
+    assert found is not None
+    assert found[0] / 2400.0 == pytest.approx(0.9, abs=1e-9)
+    assert evaluations < 60

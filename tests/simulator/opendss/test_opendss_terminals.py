@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from gridproof.scenarios.errors import EngineError
+from gridproof.scenarios.realization import realize
 from gridproof.simulator.opendss.engine import OpenDssEngine
+from gridproof.simulator.reader.feeder import read_feeder
 
 pytestmark = pytest.mark.engine_thread
 
@@ -72,3 +74,35 @@ def test_terminals_are_of_one_realization_and_a_held_plan(state, ieee37) -> None
     draws = ieee37.draws(2)
     with pytest.raises(EngineError, match="of one realization; 2"):
         engine.terminals(draws, ieee37.answer(ieee37.parts, draws))
+
+
+BANK = """\
+Clear
+New Circuit.bank basekv=4.16 pu=1.0 phases=3 bus1=a MVAsc3=2000 MVAsc1=2100
+New Line.ab bus1=a bus2=b length=1 r1=0.3 x1=0.5 r0=0.6 x0=1.2 c1=0 c0=0 normamps=400
+New Load.mill bus1=b phases=3 conn=wye kv=4.16 kw=300 kvar=150 model=1
+New Capacitor.bank bus1=b phases=3 kv=4.16 kvar=120
+Set VoltageBases=[4.16]
+CalcVoltageBases
+"""
+
+
+def test_the_only_capacitor_draws_what_its_voltage_makes_of_its_rating(ieee37, tmp_path) -> None:
+    path = tmp_path / "bank.dss"
+    path.write_text(BANK, encoding="utf-8")
+    scenario = ieee37.make_scenario(read_feeder(path), {"a": 600.0}, ("mill",))
+    plan = ieee37.make_plan(scenario, set(), {"dera": 1.03})
+    draws = realize(scenario, np.zeros((1, 1)))
+    engine = OpenDssEngine(scenario)
+    engine.hold(plan)
+    told = ieee37.answer(plan, draws)
+    seen, found = engine.observe(draws, told), engine.terminals(draws, told)
+    engine.close()
+    mine = np.array([name == "capacitor.bank" for name in found.equipment])
+    b = scenario.feeder.buses.ids.index("b")
+    assert found.bus[mine].tolist() == [b] * 3
+    assert found.phase[mine].tolist() == [0, 1, 2]
+    assert seen.v_pu[0, b].min() > 1.01  # so that its square is not 1
+    np.testing.assert_allclose(found.q_kvar[mine], -40.0 * seen.v_pu[0, b] ** 2, rtol=1e-6)
+    np.testing.assert_allclose(found.p_kw[mine], 0.0, atol=1e-6)
+    assert found.p_kw.sum() == pytest.approx(-seen.losses_kw[0], abs=1e-4)

@@ -354,3 +354,21 @@ def test_a_file_opendss_refuses_is_our_error(ieee37, tmp_path: Path) -> None:
         DssCircuit(str(tmp_path / "missing.dss"), tolerance=1e-6, max_iterations=10)
     with pytest.raises(ConfigError, match="quote or a line break"):
         DssCircuit('a"\nclear', tolerance=1e-6, max_iterations=10)
+
+
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [
+        ("node_refs", "the nodes of an element"),
+        ("power_kva", "the power of an element"),
+        ("yprim", "a primitive admittance matrix"),
+    ],
+)
+def test_an_error_that_the_library_only_notes_is_raised_by_the_read_it_met(engine, read, said):
+    """The library's plain calls answer as if nothing had been; what went wrong stands beside."""
+    circuit, handle = engine._circuit, engine._elements.loads[0]
+    sound = getattr(circuit, read)(handle)
+    circuit.lib.Text_Set_Command(b"nosuchcommand")
+    with pytest.raises(EngineError, match=rf"while reading {said}: \(#\d+\) .*nosuchcommand"):
+        getattr(circuit, read)(handle)
+    np.testing.assert_array_equal(getattr(circuit, read)(handle), sound)  # said once
