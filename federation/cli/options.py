@@ -19,10 +19,13 @@ from rich.console import Console
 
 __all__ = [
     "AsJson",
+    "DeviceNames",
+    "FeederFile",
     "Overrides",
     "PlanFile",
     "Quiet",
     "StudyName",
+    "TrustStudy",
     "Why",
     "ask_why",
     "device_entry",
@@ -66,6 +69,32 @@ Why = Annotated[
 ]
 PlanFile = Annotated[
     Path | None, typer.Option("--plan", metavar="FILE", help="A plan file (JSON) to try.")
+]
+
+
+FeederFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--feeder",
+        metavar="FILE",
+        help="The campaign's feeder, where it is not a shipped one and you have not compiled it "
+        "here before; a feeder file is a program.",
+    ),
+]
+DeviceNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--device",
+        metavar="DER=HOST:PORT",
+        help="A device of the study that may be written to; without it none is.",
+    ),
+]
+TrustStudy = Annotated[
+    bool,
+    typer.Option(
+        "--trust-study",
+        help="Compile the feeder and write to the devices that the study names, whoever wrote it.",
+    ),
 ]
 
 

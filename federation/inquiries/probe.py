@@ -24,6 +24,7 @@ from gridproof.federation.records.rows import MARGIN_UNITS
 from gridproof.federation.records.stopping import counted_chunks
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import Study, load_study
+from gridproof.federation.studies.trust import NOTHING, Trust
 from gridproof.federation.studies.wiring import rounds_of
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.arrays import FloatArray
@@ -55,7 +56,9 @@ class Target:
     store: CampaignStore | None = None
 
     @classmethod
-    def of_directory(cls, root: Path, overrides: Sequence[str] = ()) -> Target:
+    def of_directory(
+        cls, root: Path, overrides: Sequence[str] = (), trust: Trust = NOTHING
+    ) -> Target:
         """Open a campaign directory as a target.
 
         Raises
@@ -70,7 +73,7 @@ class Target:
                 f"--set {overrides[0]} cannot change what {root} has tried; give a study and --plan"
             )
         store = CampaignStore.open(root)
-        study = load_study(root / "study.json")
+        study = load_study(root / "study.json", (), trust)
         if store.recourse == FOREIGN:
             raise ConfigError(
                 f"{root} was answered by a foreign planner, which this cannot ask; give a study "

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["circle_of_redirects", "lines_of", "place_of"]
+__all__ = ["circle_of_redirects", "files_of", "lines_of", "place_of"]
 
 _LEADS_ON = re.compile(
     r"""^\s*(?P<command>red(?:i(?:r(?:e(?:c(?:t)?)?)?)?)?|c(?:o(?:m(?:p(?:i(?:l(?:e)?)?)?)?)?)?)
@@ -100,11 +100,16 @@ def place_of(path: Path, pattern: re.Pattern[str]) -> str:
     str
         ``FILE, line N``; the main file alone if no line does.
     """
-    for file in _tree(path.resolve(), set()):
+    for file in files_of(path):
         for number, line in lines_of(file):
             if pattern.search(line):
                 return f"{file if file != path.resolve() else path}, line {number}"
     return str(path)
+
+
+def files_of(path: Path) -> Iterator[Path]:
+    """Yield a feeder's main file and what it redirects to, each once, resolved."""
+    yield from _tree(path.resolve(), set())
 
 
 def _tree(file: Path, seen: set[Path]) -> Iterator[Path]:
