@@ -22,6 +22,7 @@ __all__ = [
     "json_text",
     "read_json",
     "read_text",
+    "refuse_links",
     "text_of",
     "unsigned_zeros",
     "write_result",
@@ -32,6 +33,7 @@ UNFINISHED = re.compile(r"\..+\.\d+\.tmp")
 """Names of files a writer was still at; one that was killed leaves them behind."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # follows no link
 _NO_PART = re.compile(r"[/\\\x00-\x1f\x7f\ud800-\udfff]")
 _LONGEST_BYTES = 180
 
@@ -42,7 +44,7 @@ def write_whole(path: Path, content: str | bytes, *, mode: int | None = None) ->
     Parameters
     ----------
     path
-        The file; what a link leads to is replaced, not the link.
+        The file; a link in its place is refused: the directory may be somebody else's.
     content
         Text is written as UTF-8.
     mode
@@ -54,6 +56,8 @@ def write_whole(path: Path, content: str | bytes, *, mode: int | None = None) ->
     StoreError
         If the disk refuses; the old file, if any, is untouched and nothing partial is left.
     """
+    if path.is_symlink():
+        raise StoreError(f"{path} is a link, and nothing of ours is written through one; remove it")
     try:
         _replace(path, content.encode("utf-8") if isinstance(content, str) else content, mode)
     except OSError as error:
@@ -68,7 +72,8 @@ def write_whole(path: Path, content: str | bytes, *, mode: int | None = None) ->
 def write_result(path: Path, content: str | bytes, *, mode: int | None = None) -> None:
     """Write a file that the user named, whole or not at all; its folder is made if missing.
 
-    Parameters are those of `write_whole`. What is no regular file, such as ``/dev/stdout`` or a
+    Parameters are those of `write_whole`, but what a link leads to is replaced, not the link: who
+    names it knows where it leads. What is no regular file, such as ``/dev/stdout`` or a
     pipe, is written to as it is: there is nothing to replace.
 
     Raises
@@ -99,9 +104,11 @@ def _replace(path: Path, data: bytes, mode: int | None) -> None:
         mode = stat.S_IMODE(target.stat().st_mode)
     partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with partial.open("wb") as file:
-            if mode is not None:
-                partial.chmod(mode)
+        partial.unlink(missing_ok=True)  # of a killed process that had our number
+        handle = os.open(partial, _NEW, 0o666 if mode is None else mode & 0o700)
+        with os.fdopen(handle, "wb") as file:
+            if mode is not None and hasattr(os, "fchmod"):
+                os.fchmod(file.fileno(), mode)  # never less than it was made with
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -122,6 +129,34 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def refuse_links(root: Path) -> None:
+    """Refuse a directory that holds a link, at any depth: it may be somebody else's.
+
+    Written or deleted through, it would be another's file; where the directory itself is a link,
+    who names it knows where it leads.
+
+    Raises
+    ------
+    StoreError
+        Naming the first.
+    """
+    folders = [root]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as found:
+                entries = sorted(found, key=lambda one: one.name)
+        except OSError:
+            continue  # not there yet; or nothing can be written there either
+        for entry in entries:
+            if entry.is_symlink():
+                raise StoreError(
+                    f"{entry.path} is a link, and nothing is written or deleted in {root} through "
+                    "links; remove it, or put in its place what it leads to"
+                )
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(Path(entry.path))
 
 
 def folder_name(text: str) -> str:

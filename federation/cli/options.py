@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from gridproof.federation.files import unsigned_zeros
+from gridproof.federation.files import refuse_links, unsigned_zeros
 from gridproof.federation.studies.shipped import list_studies
 from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.scenarios.errors import ConfigError, PlanError, StoreError
@@ -119,7 +119,14 @@ def device_entry(given: str) -> str:
 
 @contextmanager
 def keeping(root: Path) -> Iterator[None]:
-    """Say, where a run of many parts is interrupted or lost, that it can be taken up."""
+    """Say, where a run of many parts is interrupted or lost, that it can be taken up.
+
+    Raises
+    ------
+    StoreError
+        If the directory holds a link.
+    """
+    refuse_links(root)
     try:
         yield
     except (ConfigError, PlanError, StoreError):

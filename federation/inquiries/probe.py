@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from gridproof.federation.config.foreign import FOREIGN
-from gridproof.federation.files import json_text
+from gridproof.federation.files import json_text, refuse_links
 from gridproof.federation.inquiries.adversary import worst_realization
 from gridproof.federation.inquiries.limit_state import LimitState, lost_or_least
 from gridproof.federation.inquiries.rare import RareEvent, subset_simulation
@@ -87,6 +87,7 @@ class Target:
     def keep(self, name: str, answer: Mapping[str, Any]) -> None:
         """Keep an answer beside the campaign's parts, if there is a campaign."""
         if self.store is not None:
+            refuse_links(self.store.root)
             self.store.write(name, json_text(answer))
 
     def limit_state(self, make_engine: Callable[[Scenario], Engine] | None = None) -> LimitState:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from gridproof.federation.config.study_file import apply_overrides
+from gridproof.federation.files import write_result
 from gridproof.federation.studies.shipped import shipped_root
 from gridproof.scenarios.errors import ConfigError
 from gridproof.simulator.opendss.dss_files import files_of
@@ -141,10 +142,9 @@ def remember_feeder(path: Path) -> None:
     record, where = _record(), own_feeder(path)
     if record is None or where is None or _line(where) in _lines(record):
         return
-    with suppress(OSError):
-        record.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with record.open("a", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(_line(where) + "\n")
+    text = "".join(f"{line}\n" for line in [*sorted(_lines(record)), _line(where)])
+    with suppress(ConfigError):
+        write_result(record, text.encode("utf-8", "surrogateescape"), mode=0o600)
 
 
 def feeder_refusal(path: Path) -> tuple[str, str] | None:
