@@ -34,6 +34,7 @@ from gridproof.federation.cli.sweep import sweep
 from gridproof.federation.cli.watch import watch
 from gridproof.federation.wording import decimals
 from gridproof.scenarios.errors import ConfigError, GridproofError, PlanError
+from gridproof.simulator.opendss.guard import TRUSTED
 from typer.core import TyperGroup
 
 __all__ = ["app", "main"]
@@ -119,6 +120,11 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit
 
 
+def _trust_feeders(asked: bool) -> None:
+    if asked:
+        os.environ[TRUSTED] = "1"  # for the processes that are started, too
+
+
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
@@ -126,6 +132,14 @@ def _options(
         bool,
         typer.Option(
             "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+    trust_feeder: Annotated[
+        bool,
+        typer.Option(
+            "--trust-feeder",
+            callback=_trust_feeders,
+            help="Let feeder files load native libraries and write files, as OpenDSS does.",
         ),
     ] = False,
 ) -> None:
