@@ -196,3 +196,32 @@ def test_a_campaign_with_a_device_is_resumed_with_its_name(with_device, tmp_path
     assert no_client == []
     study = load_study(out / "study.json", trust=Trust(devices=(f"west={DEVICE}",)))
     assert trust_words(study)[-2:] == ["--device", f"west={DEVICE}"]
+
+
+# ------------------------------------------------------------------------------- names
+
+
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "a/b", "..", ".", "a\\b", "a\x00b", "a\nb"])
+def test_the_name_of_a_study_is_never_a_path(toy, tmp_path, monkeypatch, name) -> None:
+    """Every command that makes a folder of it refuses it, before it makes anything."""
+    here = tmp_path / "here" / "deeper"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    toy.write_text(toy.read_text().replace("[study]", f"[study]\nname = {json.dumps(name)}"))
+    study, before = str(toy), sorted(tmp_path.rglob("*"))
+    for words in (
+        ["run", study], ["campaign", study, "--plan", study], ["launch", study],
+        ["launch", study, "--planner", "x {broker} {key}"], ["storm", study],
+        *(["launch", study, "--emit", form] for form in ("helics", "compose", "slurm")),
+        ["harden", study, "--share", "0.5"], ["oedisi", "system", study, "--out", "o"],
+    ):  # fmt: skip
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 2, (words, done.output)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_nor_is_the_name_in_a_written_study(sent) -> None:
+    document = json.loads((sent / "study.json").read_text())
+    (sent / "study.json").write_text(json.dumps({**document, "name": "../../x"}))
+    with pytest.raises(ConfigError, match="a name that a folder can bear"):
+        load_study(sent / "study.json", trust=Trust(whole=True))
