@@ -32,6 +32,7 @@ from gridproof.federation.cli.run import campaign, federate, resume, run
 from gridproof.federation.cli.storm import storm
 from gridproof.federation.cli.sweep import sweep
 from gridproof.federation.cli.watch import watch
+from gridproof.federation.plain_text import shown
 from gridproof.federation.wording import decimals
 from gridproof.scenarios.errors import ConfigError, GridproofError, PlanError
 from gridproof.simulator.opendss.guard import TRUSTED
@@ -56,7 +57,7 @@ class _Program(TyperGroup):
                 raise
             if ctx.params.get("debug"):
                 typer.echo("".join(traceback.format_exception(error)), err=True)
-            typer.echo(_message(error), err=True)
+            typer.echo(shown(_message(error)), err=True)
             raise typer.Exit(_exit_code(error)) from error
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from gridproof.federation.files import refuse_links, unsigned_zeros
+from gridproof.federation.plain_text import PlainConsole, shown
 from gridproof.federation.studies.shipped import list_studies
 from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.scenarios.errors import ConfigError, PlanError, StoreError
@@ -100,13 +101,13 @@ TrustStudy = Annotated[
 
 def stdout() -> Console:
     """Return the console that tables go to; made anew so that redirected output is honoured."""
-    return Console(highlight=False, soft_wrap=False)
+    return PlainConsole(soft_wrap=False)
 
 
 def note(text: str) -> None:
     """Say something that is not the result; a terminal that is gone hears nothing."""
     with suppress(OSError):
-        typer.echo(text, err=True)
+        typer.echo(shown(text), err=True)
 
 
 def device_entry(given: str) -> str:
@@ -168,10 +169,10 @@ def ask_why(
     from gridproof.optimizer.partitioning.why import why_dead  # noqa: PLC0415
 
     options = PartitioningOptions(**asked)
-    shown = Console(stderr=True)
-    if quiet or not shown.is_terminal:
+    screen = PlainConsole(stderr=True)
+    if quiet or not screen.is_terminal:
         return why_summary(why_dead(plan, scenario, options))
-    with shown.status("asking why blocks are dead …") as status:
+    with screen.status("asking why blocks are dead …") as status:
         return why_summary(
             why_dead(plan, scenario, options, progress=lambda block: status.update(f"why {block}?"))
         )

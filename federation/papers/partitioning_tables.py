@@ -10,6 +10,7 @@ from typing import Any
 
 from gridproof.federation.papers.data import CampaignRows
 from gridproof.federation.papers.partitioning import CampaignRow, PaperRun, PlanRow
+from gridproof.federation.plain_text import csv_cell
 from gridproof.federation.statistics.shares import Share, share_of
 from rich import box
 from rich.table import Table
@@ -47,7 +48,9 @@ class PaperTable:
         file = io.StringIO()
         writer = csv.DictWriter(file, list(self.rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in self.rows)
+        writer.writerows(
+            {k: "" if v is None else csv_cell(v) for k, v in row.items()} for row in self.rows
+        )
         return file.getvalue()
 
     def text(self) -> tuple[tuple[str, ...], ...]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from gridproof.federation.files import unsigned_zeros
+from gridproof.federation.plain_text import csv_cell
 from gridproof.federation.wording import fixed, plain
 
 __all__ = ["Column", "Table", "csv_text", "number", "number_of", "prose", "text"]
@@ -59,9 +60,9 @@ def csv_text(table: Table) -> str:
     """Print a table as CSV: a heading, then values with full precision, nothing for None."""
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
-    writer.writerow([column.title for column in table.columns])
+    writer.writerow([csv_cell(column.title) for column in table.columns])
     for row in table.rows:
-        writer.writerow(["" if _void(cell) else unsigned_zeros(cell) for cell in row])
+        writer.writerow(["" if _void(cell) else csv_cell(unsigned_zeros(cell)) for cell in row])
     return sink.getvalue()
 
 
