@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from gridproof.federation.config.foreign import FOREIGN, own_word
 from gridproof.federation.files import UNFINISHED, json_text, read_json, write_whole
+from gridproof.federation.records.bounded import opened, read_table
 from gridproof.federation.records.footers import torn
 from gridproof.federation.records.lock import LOCK_NAME
 from gridproof.federation.records.parts import (
@@ -333,19 +333,11 @@ class CampaignStore:
         for chunk in chunks:
             path = self.rows_path(chunk)
             try:
-                with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                    names = None if columns is None else list(columns)
-                    found = self._read(file, names)
-                    yield found if names is None else with_kinds(found, names)
+                group = None if self.only is None else self.tried.index(self.only)
+                found = read_table(path, columns, group)
+                yield found if columns is None else with_kinds(found, list(columns))
             except (pa.ArrowException, OSError) as error:
                 raise StoreError(torn(path, error)) from error
-
-    def _read(self, file: pq.ParquetFile, names: list[str] | None) -> pa.Table:
-        """Read a file, or the group of rows that is the one step looked at."""
-        if self.only is None:
-            return file.read(columns=names, use_threads=False)
-        group = self.tried.index(self.only)
-        return file.read_row_group(group, columns=names, use_threads=False)
 
     def outcomes(self, chunks: Sequence[int]) -> Iterator[IntArray]:
         """Yield (realization,) codes of each chunk: over all steps where parts hold several.
@@ -367,7 +359,7 @@ class CampaignStore:
         """
         for chunk in sorted(chunks):
             try:
-                with pq.ParquetFile(self.rows_path(chunk)) as file:
+                with opened(self.rows_path(chunk)) as file:
                     stamp = json.loads((file.schema_arrow.metadata or {})[STAMP_KEY.encode()])
             except (pa.ArrowException, OSError) as error:
                 raise StoreError(torn(self.rows_path(chunk), error)) from error

@@ -100,7 +100,8 @@ def test_a_page_and_a_figure_read_it_as_it_stands(tmp_path) -> None:
     section = Section(
         id="a", title=EVIL, lead=(EVIL, "<script>alert(1)</script>"), facts=((EVIL,) * 2,)
     )
-    page = render_page(EVIL, EVIL, [section])
+    said = dict.fromkeys(("title", "share", "what", "interval"), EVIL)
+    page = render_page(EVIL, {**said, "notes": (EVIL,)}, [section])
     assert not ACTS.search(page)
     assert "<script>alert" not in page
     assert "\\x1b[2J" in page
