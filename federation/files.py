@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import re
@@ -17,17 +18,24 @@ from gridproof.scenarios.errors import ConfigError, StoreError
 from gridproof.scenarios.strict_json import load_json
 
 __all__ = [
+    "MOST_BYTES",
     "UNFINISHED",
     "folder_name",
     "json_text",
+    "read_bytes",
     "read_json",
     "read_text",
     "refuse_links",
+    "table_text",
     "text_of",
     "unsigned_zeros",
     "write_result",
     "write_whole",
 ]
+
+MOST_BYTES = 64 << 20
+"""Of a file that is read whole: a plan, a study, a feeder's facts."""
+_MOST_TABLE = 16 << 20
 
 UNFINISHED = re.compile(r"\..+\.\d+\.tmp")
 """Names of files a writer was still at; one that was killed leaves them behind."""
@@ -189,6 +197,18 @@ def unsigned_zeros(value: Any) -> Any:
     return value
 
 
+def table_text(path: Path) -> io.StringIO:
+    """Open a table of the user's: bytes that are no UTF-8 may stand where nothing is read.
+
+    Raises
+    ------
+    OSError
+        As `read_bytes`, with a bound of its own: a cell takes more room than it has signs.
+    """
+    data = read_bytes(path, _MOST_TABLE)
+    return io.StringIO(data.decode("utf-8-sig", errors="backslashreplace"), newline="")
+
+
 def text_of(data: bytes) -> str:
     """Decode UTF-8, with or without a byte order mark.
 
@@ -208,7 +228,31 @@ def read_text(path: Path) -> str:
     OSError, UnicodeDecodeError
         If it cannot be read, or is something else.
     """
-    return text_of(path.read_bytes())
+    return text_of(read_bytes(path))
+
+
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Read a file of at most so many bytes.
+
+    A pipe that the shell opened for us (``/dev/fd/63``) is read, too; one that lies somewhere
+    would be waited for.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, is larger, or is a device or a pipe.
+    """
+    about = path.stat()
+    open_already = stat.S_ISFIFO(about.st_mode) and path.is_relative_to("/dev")
+    if stat.S_ISDIR(about.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not (stat.S_ISREG(about.st_mode) or open_already):
+        raise OSError(errno.EINVAL, "it is a device or a pipe, not a file")
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most >> 20} MiB")
+    return data
 
 
 def read_json(path: Path, remedy: str | None = None) -> dict[str, Any]:

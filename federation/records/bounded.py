@@ -16,8 +16,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from gridproof.federation.records.rows import OUTCOME_NAMES
 
-__all__ = ["MOST_BYTES", "MOST_COLUMNS", "MOST_ROWS", "opened", "read_table"]
+__all__ = ["MOST_BYTES", "MOST_COLUMNS", "MOST_ROWS", "opened", "read_table", "refuse_odd"]
 
 MOST_BYTES = 256 << 20
 """Of a file, of its pages unpacked, and of its words written out."""
@@ -26,6 +27,14 @@ MOST_COLUMNS = 4096
 _MOST_VALUES = 1 << 25
 _MOST_FOOTER = 16 << 20
 _DEEPEST = 16
+_CODES, _COUNTS, _WORDS = (
+    ("outcome", "outcome_linear"),
+    ("index", "step", "iterations"),
+    (
+        "element_",
+        "phase_",
+    ),
+)
 _ENCODINGS = {0, 2, 3, 4, 8}
 """Plain, dictionaries, run lengths: none that makes long words of short pages."""
 
@@ -88,6 +97,38 @@ def read_table(
     _refuse(sum(map(_written_out, found.columns)), MOST_BYTES, "bytes of words")
     fields = [plain.field(name) for name in found.column_names]
     return found.cast(pa.schema(fields, metadata=found.schema.metadata))
+
+
+def refuse_odd(table: pa.Table, wanted: Sequence[str] = ()) -> None:
+    """Refuse rows whose columns are not what a part has under these names.
+
+    Of those that are ``wanted`` every part has these: index and outcome.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+        Naming the first such column.
+    """
+    for name in wanted:
+        if name in ("index", "outcome") and name not in table.column_names:
+            raise pa.ArrowInvalid(f"it has no column {name}")
+    for field, column in zip(table.schema, table.columns, strict=True):
+        name, kind = field.name, field.type
+        if name in _CODES:
+            names = set(column.unique().to_pylist()) if _of_words(kind) else {None}
+            sound = names <= set(OUTCOME_NAMES)
+        elif name.startswith(_WORDS):
+            sound = pa.types.is_string(kind) or pa.types.is_null(kind)
+        elif name in _COUNTS:
+            sound = pa.types.is_integer(kind) and not (column.null_count and name != "iterations")
+        else:
+            sound = pa.types.is_floating(kind) or pa.types.is_null(kind)
+        if not sound or table.column_names.count(name) > 1:
+            raise pa.ArrowInvalid(f"its column {name[:60]} is {kind}, which no part has")
+
+
+def _of_words(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind.value_type if pa.types.is_dictionary(kind) else kind)
 
 
 def _written_out(column: pa.ChunkedArray) -> int:

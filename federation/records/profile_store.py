@@ -144,7 +144,7 @@ def _read_one(
         if (stamp["fingerprint"], stamp["plan"], stamp["chunk"]) != expected:
             raise StoreError(f"{path} belongs to another campaign or plan; delete it")
         _add(whole, table, names, int(stamp["solved"]))
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+    except (pa.ArrowException, OSError, LookupError, ValueError, TypeError) as error:
         raise StoreError(
             f"{path} is torn or not a profile ({str(error).splitlines()[0]}); delete it: "
             "the report goes on without it"

@@ -28,8 +28,8 @@ from typing import Any
 
 import pyarrow as pa
 from gridproof.federation.config.foreign import FOREIGN, own_word
-from gridproof.federation.files import UNFINISHED, json_text, read_json, write_whole
-from gridproof.federation.records.bounded import opened, read_table
+from gridproof.federation.files import UNFINISHED, json_text, read_json, read_text, write_whole
+from gridproof.federation.records.bounded import opened, read_table, refuse_odd
 from gridproof.federation.records.footers import torn
 from gridproof.federation.records.lock import LOCK_NAME
 from gridproof.federation.records.parts import (
@@ -137,11 +137,13 @@ class CampaignStore:
             )
         study = read_json(path)
         try:
-            whole = study["fingerprint"] and int(study["config"]["campaign"]["samples"]) > 0
-        except (KeyError, TypeError, ValueError) as error:
+            whole = (
+                study["fingerprint"] and 0 < int(study["config"]["campaign"]["samples"]) <= 10**9
+            )
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise StoreError(f"{path} lacks {error}; restore it, or delete {root}") from error
         if not whole:
-            raise StoreError(f"{path} asks for no realization; restore it, or delete {root}")
+            raise StoreError(f"{path} asks for none or too many; restore it, or delete {root}")
         return cls(root=root, study=study)
 
     # ------------------------------------------------------------------------- documents
@@ -229,8 +231,8 @@ class CampaignStore:
         """Text of a document of the campaign, None if it is not there yet."""
         path = self.root / name
         try:
-            return path.read_text(encoding="utf-8") if path.exists() else None
-        except OSError as error:
+            return read_text(path) if path.exists() else None
+        except (OSError, UnicodeDecodeError) as error:
             raise StoreError(f"{path} cannot be read: {error}") from error
 
     def write(self, name: str, text: str) -> None:
@@ -335,6 +337,7 @@ class CampaignStore:
             try:
                 group = None if self.only is None else self.tried.index(self.only)
                 found = read_table(path, columns, group)
+                refuse_odd(found, () if columns is None else columns)
                 yield found if columns is None else with_kinds(found, list(columns))
             except (pa.ArrowException, OSError) as error:
                 raise StoreError(torn(path, error)) from error

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = [
+    "MOST_BYTES",
     "all_lines_of",
     "circle_of_redirects",
     "files_of",
@@ -26,6 +27,9 @@ _LEADS_ON = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 """``Redirect`` and ``Compile``, as far as OpenDSS lets them be shortened."""
+
+MOST_BYTES = 32 << 20
+"""Of a feeder's file; the largest public ones have a tenth of it."""
 
 _VARIABLE = re.compile(r"""(@\w+)\s*=\s*("[^"]*"|'[^']*'|[^\s,!]+)""")
 _ENCODINGS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"", "utf-8-sig"))
@@ -108,7 +112,8 @@ def all_lines_of(file: Path) -> Iterator[tuple[int, str]]:
 
 def _text_of(file: Path) -> str:
     try:
-        data = file.read_bytes()
+        with file.open("rb") as source:
+            data = source.read(MOST_BYTES)  # of what is larger, `guard` says so
     except OSError:
         return ""
     encoding = next(name for mark, name in _ENCODINGS if data.startswith(mark))

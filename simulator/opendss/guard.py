@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gridproof.scenarios.errors import ConfigError
-from gridproof.simulator.opendss.dss_files import all_lines_of, files_of, leads_to
+from gridproof.simulator.opendss.dss_files import MOST_BYTES, all_lines_of, files_of, leads_to
 
 __all__ = ["TRUSTED", "refuse_programs"]
 
@@ -23,6 +23,7 @@ TRUSTED = "GRIDPROOF_TRUST_FEEDER"
 """Environment variable; with ``1`` feeder files may do what OpenDSS lets them."""
 
 _MOST_FAULTS = 20
+_MOST_ELEMENTS = 100_000
 _LOADS = ("usermodel", "shaftmodel", "dynadll")
 _TRACES = ("debugtrace",)
 _WRITES = (
@@ -65,6 +66,7 @@ def refuse_programs(path: Path) -> None:
     files = tuple(files_of(path))
     places = {file.parent for file in files} | {Path.cwd()}
     near = {name.lower() for place in places for name in _names(place)}
+    _refuse_sizes(files)
     faults = [
         f"{path if file == path.resolve() else file}, line {number}: {wrong}; remove it, or, if "
         f"you would run this file as a program, vouch for it: gridproof --trust-feeder … (or "
@@ -75,6 +77,24 @@ def refuse_programs(path: Path) -> None:
     ]
     if faults:
         raise ConfigError(faults[:_MOST_FAULTS])
+
+
+def _refuse_sizes(files: tuple[Path, ...]) -> None:
+    """Refuse more than a computer has room for, before OpenDSS makes it."""
+    if sum(file.stat().st_size for file in files) > MOST_BYTES:
+        raise ConfigError(
+            f"{files[0]}: it and what it redirects to are larger than {MOST_BYTES >> 20} MiB; take "
+            "a part of the feeder"
+        )
+    made = 0
+    for file in files:
+        words = (_FIRST.match(line) for _, line in all_lines_of(file))
+        made += sum(bool(one) and "new".startswith(one["word"].lower()) for one in words if one)
+    if made > _MOST_ELEMENTS:
+        raise ConfigError(
+            f"{files[0]}: it makes {made} elements, and at most {_MOST_ELEMENTS} are read; take a "
+            "part of the feeder"
+        )
 
 
 def _wrong(line: str, places: tuple[Path, ...], near: set[str]) -> Iterator[str]:
