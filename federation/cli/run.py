@@ -36,6 +36,7 @@ from gridproof.federation.cli.options import (
     note,
 )
 from gridproof.federation.cli.show import show
+from gridproof.federation.members.children import KEY
 from gridproof.federation.members.launch import (
     is_supervised,
     run_feeder_process,
@@ -178,7 +179,16 @@ def federate(  # noqa: PLR0917
     role: Annotated[Role, typer.Argument(help="Which federate.")],
     study: StudyName,
     broker: Annotated[str, typer.Option("--broker", metavar="HOST:PORT", help="Its address.")],
-    key: Annotated[str, typer.Option("--key", metavar="KEY", help="The broker's key.")],
+    key: Annotated[
+        str,
+        typer.Option(
+            "--key",
+            metavar="KEY",
+            envvar=KEY,
+            help="The broker's key; everybody on the machine sees it here, and in the environment "
+            "only you.",
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Campaign directory; the feeder needs one."),

@@ -214,10 +214,13 @@ def federate_command(
     *,
     trust: Sequence[str] = (),
 ) -> list[str]:
-    """Return the command of one child, as the command line understands it."""
+    """Return the command of one child, as the command line understands it.
+
+    Its key comes by the environment: the words of a command are seen by everybody.
+    """
     return [
         *(*program(), "federate", role, str(study_file)),
-        *("--broker", f"{address.host}:{address.port}", "--key", address.key),
+        *("--broker", f"{address.host}:{address.port}"),
         *("--out", str(out), "--settings", settings.to_json()),
         *trust,
     ]
@@ -257,7 +260,8 @@ def supervise(
             for name, command in commands.items():
                 receipt = name not in foreign
                 places = Path(folder), logs or Path(folder)
-                children.append(Child(name, command(broker.address), places, receipt))
+                address = broker.address
+                children.append(Child(name, command(address), places, receipt, key=address.key))
             watch(children, broker, settings)
         except BaseException as error:
             broker.end(f"ended by the supervisor: {error or type(error).__name__}")

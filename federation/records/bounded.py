@@ -128,7 +128,7 @@ def refuse_odd(table: pa.Table, wanted: Sequence[str] = ()) -> None:
 
 
 def _of_words(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind.value_type if pa.types.is_dictionary(kind) else kind)
+    return bool(pa.types.is_string(kind.value_type if pa.types.is_dictionary(kind) else kind))
 
 
 def _written_out(column: pa.ChunkedArray) -> int:
@@ -165,7 +165,7 @@ def _refuse_pages(about: pq.FileMetaData, data: memoryview) -> None:
             while start < end:
                 header, start = _struct(data, start, 0)
                 packed = int(header.get(3, -1))
-                held = next((header[key] for key in (5, 7, 8) if key in header), {})
+                held: Any = next((header[key] for key in (5, 7, 8) if key in header), {})
                 if packed < 0 or not isinstance(held, dict):
                     raise pa.ArrowInvalid("a page has no size")
                 encoding = held.get(4 if 8 in header else 2, 0)
