@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from gridproof.federation.adapters.plan_files import read_plan, refuse_faulty
 from gridproof.federation.studies.study import Study, load_study
+from gridproof.federation.studies.trust import Trust, trust_of
 from gridproof.scenarios.errors import ConfigError, StoreError
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.plan_file import plan_from_json
@@ -83,7 +84,7 @@ class Run:
         return shown
 
 
-def load(study: str | Path, overrides: Overrides = ()) -> Study:
+def load(study: str | Path, overrides: Overrides = (), *, trusted: bool = False) -> Study:
     """Find, check and assemble a study.
 
     Parameters
@@ -92,13 +93,16 @@ def load(study: str | Path, overrides: Overrides = ()) -> Study:
         Name of a shipped study, or path of a ``.toml``.
     overrides
         ``{"uncertainty.spread": 0.25}``, or entries as ``--set`` takes them.
+    trusted
+        Whether the feeder of a campaign's ``study.json`` is compiled, and devices that the study
+        names are written to, whoever wrote it.
 
     Raises
     ------
     ConfigError
         With every fault of the study and its feeder.
     """
-    return load_study(study, _entries(overrides))
+    return load_study(study, _entries(overrides), Trust(whole=trusted))
 
 
 def plan(study: Study) -> Plan:
@@ -137,7 +141,9 @@ def try_plan(study: Study, plan: SomePlan, *, samples: int = 500) -> Run:
         If the plan is not one for the study; with every fault.
     """
     made = _plan_for(study, plan)
-    shorter = load_study(study.path, [*study.overrides, f"campaign.samples={samples}"])
+    shorter = load_study(
+        study.path, [*study.overrides, f"campaign.samples={samples}"], trust_of(study)
+    )
     with TemporaryDirectory(prefix="gridproof-") as folder:
         done = run(shorter, plan=made, out=Path(folder) / "trial", mode="local")
         return Run(plan=done.plan, report=done.report, rows=done.frame())

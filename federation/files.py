@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import re
@@ -17,21 +18,30 @@ from gridproof.scenarios.errors import ConfigError, StoreError
 from gridproof.scenarios.strict_json import load_json
 
 __all__ = [
+    "MOST_BYTES",
     "UNFINISHED",
     "folder_name",
     "json_text",
+    "read_bytes",
     "read_json",
     "read_text",
+    "refuse_links",
+    "table_text",
     "text_of",
     "unsigned_zeros",
     "write_result",
     "write_whole",
 ]
 
+MOST_BYTES = 64 << 20
+"""Of a file that is read whole: a plan, a study, a feeder's facts."""
+_MOST_TABLE = 16 << 20
+
 UNFINISHED = re.compile(r"\..+\.\d+\.tmp")
 """Names of files a writer was still at; one that was killed leaves them behind."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # follows no link
 _NO_PART = re.compile(r"[/\\\x00-\x1f\x7f\ud800-\udfff]")
 _LONGEST_BYTES = 180
 
@@ -42,7 +52,7 @@ def write_whole(path: Path, content: str | bytes, *, mode: int | None = None) ->
     Parameters
     ----------
     path
-        The file; what a link leads to is replaced, not the link.
+        The file; a link in its place is refused: the directory may be somebody else's.
     content
         Text is written as UTF-8.
     mode
@@ -54,6 +64,8 @@ def write_whole(path: Path, content: str | bytes, *, mode: int | None = None) ->
     StoreError
         If the disk refuses; the old file, if any, is untouched and nothing partial is left.
     """
+    if path.is_symlink():
+        raise StoreError(f"{path} is a link, and nothing of ours is written through one; remove it")
     try:
         _replace(path, content.encode("utf-8") if isinstance(content, str) else content, mode)
     except OSError as error:
@@ -68,7 +80,8 @@ def write_whole(path: Path, content: str | bytes, *, mode: int | None = None) ->
 def write_result(path: Path, content: str | bytes, *, mode: int | None = None) -> None:
     """Write a file that the user named, whole or not at all; its folder is made if missing.
 
-    Parameters are those of `write_whole`. What is no regular file, such as ``/dev/stdout`` or a
+    Parameters are those of `write_whole`, but what a link leads to is replaced, not the link: who
+    names it knows where it leads. What is no regular file, such as ``/dev/stdout`` or a
     pipe, is written to as it is: there is nothing to replace.
 
     Raises
@@ -99,9 +112,11 @@ def _replace(path: Path, data: bytes, mode: int | None) -> None:
         mode = stat.S_IMODE(target.stat().st_mode)
     partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with partial.open("wb") as file:
-            if mode is not None:
-                partial.chmod(mode)
+        partial.unlink(missing_ok=True)  # of a killed process that had our number
+        handle = os.open(partial, _NEW, 0o666 if mode is None else mode & 0o700)
+        with os.fdopen(handle, "wb") as file:
+            if mode is not None and hasattr(os, "fchmod"):
+                os.fchmod(file.fileno(), mode)  # never less than it was made with
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -122,6 +137,34 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def refuse_links(root: Path) -> None:
+    """Refuse a directory that holds a link, at any depth: it may be somebody else's.
+
+    Written or deleted through, it would be another's file; where the directory itself is a link,
+    who names it knows where it leads.
+
+    Raises
+    ------
+    StoreError
+        Naming the first.
+    """
+    folders = [root]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as found:
+                entries = sorted(found, key=lambda one: one.name)
+        except OSError:
+            continue  # not there yet; or nothing can be written there either
+        for entry in entries:
+            if entry.is_symlink():
+                raise StoreError(
+                    f"{entry.path} is a link, and nothing is written or deleted in {root} through "
+                    "links; remove it, or put in its place what it leads to"
+                )
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(Path(entry.path))
 
 
 def folder_name(text: str) -> str:
@@ -154,6 +197,18 @@ def unsigned_zeros(value: Any) -> Any:
     return value
 
 
+def table_text(path: Path) -> io.StringIO:
+    """Open a table of the user's: bytes that are no UTF-8 may stand where nothing is read.
+
+    Raises
+    ------
+    OSError
+        As `read_bytes`, with a bound of its own: a cell takes more room than it has signs.
+    """
+    data = read_bytes(path, _MOST_TABLE)
+    return io.StringIO(data.decode("utf-8-sig", errors="backslashreplace"), newline="")
+
+
 def text_of(data: bytes) -> str:
     """Decode UTF-8, with or without a byte order mark.
 
@@ -173,7 +228,31 @@ def read_text(path: Path) -> str:
     OSError, UnicodeDecodeError
         If it cannot be read, or is something else.
     """
-    return text_of(path.read_bytes())
+    return text_of(read_bytes(path))
+
+
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Read a file of at most so many bytes.
+
+    A pipe that the shell opened for us (``/dev/fd/63``) is read, too; one that lies somewhere
+    would be waited for.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, is larger, or is a device or a pipe.
+    """
+    about = path.stat()
+    open_already = stat.S_ISFIFO(about.st_mode) and path.is_relative_to("/dev")
+    if stat.S_ISDIR(about.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not (stat.S_ISREG(about.st_mode) or open_already):
+        raise OSError(errno.EINVAL, "it is a device or a pipe, not a file")
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most >> 20} MiB")
+    return data
 
 
 def read_json(path: Path, remedy: str | None = None) -> dict[str, Any]:

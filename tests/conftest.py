@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from shutil import rmtree
+from tempfile import mkdtemp
 
 import numpy as np
 import pytest
@@ -30,6 +34,11 @@ from gridproof.scenarios.sets import Box
 from gridproof.simulator.islands import live_phases
 from gridproof.simulator.linear.flow import FlowSolution, LinearFlow
 from gridproof.simulator.opendss.engine_thread import on_engine_thread
+
+_STATE = mkdtemp(prefix="gridproof-tests-")
+atexit.register(rmtree, _STATE, ignore_errors=True)
+os.environ["XDG_STATE_HOME"] = _STATE
+"""Tests, and the programs they start, keep nothing in the state folder of who runs them."""
 
 gc.disable()  # until all is collected: what importing makes is there to stay
 

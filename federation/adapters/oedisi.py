@@ -8,7 +8,6 @@ then the system's; between federate and link stands a `WiredLink` that knows bot
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
 from datetime import datetime
@@ -22,6 +21,7 @@ from gridproof.federation.wire.broker_address import BrokerAddress
 from gridproof.federation.wire.link import Link, PortKind, Reading
 from gridproof.federation.wire.messages import FEEDER_PORTS, PLANNER_PORTS
 from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.strict_json import load_json
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 __all__ = [
@@ -189,7 +189,7 @@ def read_mapping(folder: Path, role: Role) -> dict[str, str]:
     """
     path = folder / "input_mapping.json"
     try:
-        found = json.loads(_text(path))
+        found = load_json(_text(path))
     except ValueError as error:
         raise ConfigError(f"{path.name}: not JSON: {error}") from error
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found.values()):

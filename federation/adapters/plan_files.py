@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.plan_file import plan_from_json
 from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.strict_json import load_json
 
 __all__ = ["read_plan", "refuse_faulty"]
 
@@ -52,6 +52,6 @@ def refuse_faulty(plan: Plan, scenario: Scenario, where: Path | str) -> None:
 
 def _is_onm(text: str) -> bool:
     try:
-        return is_onm(json.loads(text))
+        return is_onm(load_json(text))
     except ValueError:
         return False  # `plan_from_json` says what is wrong with it

@@ -34,7 +34,8 @@ from gridproof.federation.records.sink import CampaignSink
 from gridproof.federation.records.stopping import drop_surplus, stopper_of
 from gridproof.federation.records.store import LOGS, CampaignStore
 from gridproof.federation.studies.study import Study
-from gridproof.federation.studies.wiring import pace_of
+from gridproof.federation.studies.trust import trust_words
+from gridproof.federation.studies.wiring import pace_of, refuse_unnamed
 from gridproof.optimizer.solver.decomposition import PlanProgress
 from gridproof.scenarios.errors import ConfigError, StoreError
 from gridproof.scenarios.plan import Plan, plan_digest
@@ -132,6 +133,7 @@ def run_campaign(
     session_settings(study, mode)  # refuses an unknown mode before anything is made
     if spread is not None:
         refuse_to_spread(study, mode)
+    refuse_unnamed(study)
     started = time.monotonic()
     with writing(out):
         store = open_store(study, out)
@@ -182,7 +184,13 @@ def _try_missing(
     if mode == "processes":
         with recorded(store, mode), following(store, progress):
             logs = store.root / LOGS
-            run_processes(store.root / "study.json", store.root, settings, logs=logs)
+            run_processes(
+                store.root / "study.json",
+                store.root,
+                settings,
+                trust=trust_words(study),
+                logs=logs,
+            )
         return
     job = make_planner_job(study, plan, out=store.root, progress=planning)
     if spread is not None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from gridproof.federation.plain_text import PlainConsole
 from gridproof.federation.records.intervals import ANYTIME, EXACT, NOMINAL, Intervals
 from gridproof.federation.records.keeper import Tally
 from gridproof.federation.studies.study import Study
@@ -36,7 +37,7 @@ _BESIDE = ("faults", "realtime", "devices")
 
 
 def _terminal(quiet: bool) -> Console | None:
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     return None if quiet or not console.is_terminal else console
 
 
@@ -167,7 +168,7 @@ def tally_words(tally: Tally, campaign: Mapping[str, Any]) -> dict[str, str]:
 def watching_campaign(study: Study | None = None, *, quiet: bool) -> Iterator[CampaignBar]:
     """Show a campaign's progress; without a terminal it only remembers how far it came."""
     console = _terminal(quiet)
-    progress = campaign_progress(console or Console(stderr=True, quiet=True), console is None)
+    progress = campaign_progress(console or PlainConsole(stderr=True, quiet=True), console is None)
     with progress:
         known = {} if study is None else known_of(study.config.model_dump())
         yield CampaignBar(progress, {"confidence": 0.95, **known})
@@ -177,9 +178,9 @@ def campaign_progress(console: Console, disable: bool = False) -> Progress:
     """Return the bar of a campaign."""
     fields = ("of", "rate", "share", "left")
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
-        *(TextColumn(f"{{task.fields[{name}]}}") for name in fields),
+        *(TextColumn(f"{{task.fields[{name}]}}", markup=False) for name in fields),
         console=console,
         disable=disable,
         expand=True,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Sequence
 from gridproof.federation.campaigns.chunks import Share
 from gridproof.federation.records.keeper import Keeper, Tally
 from gridproof.federation.records.store import CampaignStore
-from gridproof.federation.studies.study import Study
+from gridproof.federation.studies.study import Study, resolved_text
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.plan_file import plan_to_json
 
@@ -61,7 +61,7 @@ class Unfinished:
         """
         keeper = Keeper(store=store, scenario=study.scenario, mode=mode, watch=progress)
         finished = keeper.begin(plan)
-        share = Share.of(store.read("study.json") or "", plan_to_json(plan))
+        share = Share.of(resolved_text(study), plan_to_json(plan))
         return cls(keeper, share, store.missing(finished))
 
     def __len__(self) -> int:

@@ -12,7 +12,15 @@ from uuid import uuid4
 import typer
 from gridproof.federation.adapters.emit import LaunchPlan, Runner, emit
 from gridproof.federation.campaigns.study_jobs import open_store, session_settings, slow_words
-from gridproof.federation.cli.options import AsJson, Overrides, PlanFile, Quiet, StudyName, note
+from gridproof.federation.cli.options import (
+    AsJson,
+    Overrides,
+    PlanFile,
+    Quiet,
+    StudyName,
+    TrustStudy,
+    note,
+)
 from gridproof.federation.cli.run import ERRED, run, told_if_lost
 from gridproof.federation.cli.show import show
 from gridproof.federation.config.foreign import ForeignPlanner
@@ -23,12 +31,17 @@ from gridproof.federation.records.run_record import recorded
 from gridproof.federation.records.store import LOGS, CampaignStore
 from gridproof.federation.studies.shipped import list_studies
 from gridproof.federation.studies.study import Study, load_study
+from gridproof.federation.studies.trust import Trust, trust_words
+from gridproof.federation.studies.wiring import refuse_unnamed
 from gridproof.federation.wire.broker_address import BrokerAddress
 from gridproof.scenarios.errors import ConfigError
 
 __all__ = ["launch"]
 
 _PORT = 23500
+_NO_PLANNER_IN_A_SCRIPT = (
+    "--emit writes our two federates' commands; leave out --planner and --plan, and edit the script"
+)
 
 
 def launch(  # noqa: PLR0917
@@ -63,26 +76,34 @@ def launch(  # noqa: PLR0917
         Path | None,
         typer.Option("--campaign", metavar="DIR", help="With --emit: the campaign directory."),
     ] = None,
+    trust_study: TrustStudy = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Run broker, planner and feeder as processes; or write a script for another runner."""
+    trust = Trust(whole=trust_study)
     if emitted is not None:
         if planner is not None or plan_file is not None:
-            raise ConfigError(
-                "--emit writes our two federates' commands; leave out --planner "
-                "and --plan, and edit the script"
-            )
-        loaded = load_study(study, overrides or ())
+            raise ConfigError(_NO_PLANNER_IN_A_SCRIPT)
+        loaded = load_study(study, overrides or (), trust)
         address = _address(host, port, key)
         text = emit(emitted, _plan(loaded, study, overrides or (), campaign, address))
         _write(text, out)
     elif planner is not None:
         if plan_file is not None:
             raise ConfigError("--planner and --plan exclude one another: who publishes the plan?")
-        _with_planner(load_study(study, overrides or ()), planner, out, as_json=as_json)
+        _with_planner(load_study(study, overrides or (), trust), planner, out, as_json=as_json)
     else:
-        run(study, overrides, out, plan_file, processes=True, as_json=as_json, quiet=quiet)
+        run(
+            study,
+            overrides,
+            out,
+            plan_file,
+            processes=True,
+            trust_study=trust_study,
+            as_json=as_json,
+            quiet=quiet,
+        )
 
 
 def _address(host: str, port: int, key: str | None) -> BrokerAddress:
@@ -140,9 +161,10 @@ def _with_planner(study: Study, planner: str, out: Path | None, *, as_json: bool
     commands: dict[str, Callable[[BrokerAddress], Sequence[str]]] = {
         "planner": command,
         "feeder": lambda address: federate_command(
-            "feeder", root / "study.json", root, address, settings
+            "feeder", root / "study.json", root, address, settings, trust=trust_words(study)
         ),
     }
+    refuse_unnamed(study)
     with writing(root):
         store, again = open_store(study, root), f"the same command and --out {root}"
         with told_if_lost(root, again), recorded(store, "processes"):

@@ -32,8 +32,10 @@ from gridproof.federation.cli.run import campaign, federate, resume, run
 from gridproof.federation.cli.storm import storm
 from gridproof.federation.cli.sweep import sweep
 from gridproof.federation.cli.watch import watch
+from gridproof.federation.plain_text import shown
 from gridproof.federation.wording import decimals
 from gridproof.scenarios.errors import ConfigError, GridproofError, PlanError
+from gridproof.simulator.opendss.guard import TRUSTED
 from typer.core import TyperGroup
 
 __all__ = ["app", "main"]
@@ -55,7 +57,7 @@ class _Program(TyperGroup):
                 raise
             if ctx.params.get("debug"):
                 typer.echo("".join(traceback.format_exception(error)), err=True)
-            typer.echo(_message(error), err=True)
+            typer.echo(shown(_message(error)), err=True)
             raise typer.Exit(_exit_code(error)) from error
 
 
@@ -119,6 +121,11 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit
 
 
+def _trust_feeders(asked: bool) -> None:
+    if asked:
+        os.environ[TRUSTED] = "1"  # for the processes that are started, too
+
+
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
@@ -126,6 +133,14 @@ def _options(
         bool,
         typer.Option(
             "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+    trust_feeder: Annotated[
+        bool,
+        typer.Option(
+            "--trust-feeder",
+            callback=_trust_feeders,
+            help="Let feeder files load native libraries and write files, as OpenDSS does.",
         ),
     ] = False,
 ) -> None:

@@ -103,8 +103,7 @@ def system(  # noqa: PLR0917
             for name in input_names(r)
         ],
     }
-    _write(out / "system.json", whole)
-    (out / "system.json").chmod(0o600)  # it holds the broker's key
+    _write(out / "system.json", whole, mode=0o600)  # it holds the broker's key
     note(f"written to {out}; there: oedisi build && oedisi run")
 
 
@@ -169,5 +168,5 @@ def _refuse(study: Study) -> None:
         raise ConfigError(faults)
 
 
-def _write(path: Path, value: Any) -> None:
-    write_result(path, json.dumps(value, indent=2) + "\n")
+def _write(path: Path, value: Any, mode: int | None = None) -> None:
+    write_result(path, json.dumps(value, indent=2) + "\n", mode=mode)

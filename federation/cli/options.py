@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from gridproof.federation.files import unsigned_zeros
+from gridproof.federation.files import refuse_links, unsigned_zeros
 from gridproof.federation.jsonable import Jsonable, json_value
+from gridproof.federation.plain_text import PlainConsole, shown
 from gridproof.federation.records.plan_report import BlockAnswer
 from gridproof.federation.studies.shipped import list_studies
 from gridproof.optimizer.partitioning.options import PartitioningOptions
@@ -21,10 +22,13 @@ from rich.console import Console
 
 __all__ = [
     "AsJson",
+    "DeviceNames",
+    "FeederFile",
     "Overrides",
     "PlanFile",
     "Quiet",
     "StudyName",
+    "TrustStudy",
     "Why",
     "ask_why",
     "device_entry",
@@ -71,15 +75,41 @@ PlanFile = Annotated[
 ]
 
 
+FeederFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--feeder",
+        metavar="FILE",
+        help="The campaign's feeder, where it is not a shipped one and you have not compiled it "
+        "here before; a feeder file is a program.",
+    ),
+]
+DeviceNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--device",
+        metavar="DER=HOST:PORT",
+        help="A device of the study that may be written to; without it none is.",
+    ),
+]
+TrustStudy = Annotated[
+    bool,
+    typer.Option(
+        "--trust-study",
+        help="Compile the feeder and write to the devices that the study names, whoever wrote it.",
+    ),
+]
+
+
 def stdout() -> Console:
     """Return the console that tables go to; made anew so that redirected output is honoured."""
-    return Console(highlight=False, soft_wrap=False)
+    return PlainConsole(soft_wrap=False)
 
 
 def note(text: str) -> None:
     """Say something that is not the result; a terminal that is gone hears nothing."""
     with suppress(OSError):
-        typer.echo(text, err=True)
+        typer.echo(shown(text), err=True)
 
 
 def device_entry(given: str) -> str:
@@ -92,7 +122,14 @@ def device_entry(given: str) -> str:
 
 @contextmanager
 def keeping(root: Path) -> Iterator[None]:
-    """Say, where a run of many parts is interrupted or lost, that it can be taken up."""
+    """Say, where a run of many parts is interrupted or lost, that it can be taken up.
+
+    Raises
+    ------
+    StoreError
+        If the directory holds a link.
+    """
+    refuse_links(root)
     try:
         yield
     except (ConfigError, PlanError, StoreError):
@@ -134,10 +171,10 @@ def ask_why(
     from gridproof.optimizer.partitioning.why import why_dead  # noqa: PLC0415
 
     options = PartitioningOptions(**asked)
-    shown = Console(stderr=True)
-    if quiet or not shown.is_terminal:
+    screen = PlainConsole(stderr=True)
+    if quiet or not screen.is_terminal:
         return why_summary(why_dead(plan, scenario, options))
-    with shown.status("asking why blocks are dead …") as status:
+    with screen.status("asking why blocks are dead …") as status:
         return why_summary(
             why_dead(plan, scenario, options, progress=lambda block: status.update(f"why {block}?"))
         )

@@ -22,6 +22,7 @@ from gridproof.federation.cli.options import (
     stdout,
 )
 from gridproof.federation.files import write_result
+from gridproof.federation.plain_text import shown
 from gridproof.federation.proof_words import proof_facts, scope_words
 from gridproof.federation.records.plan_report import CornerRedispatch, PlanReport
 from gridproof.federation.records.summary import about_plan
@@ -131,8 +132,8 @@ def check(
     else:
         origin = "made for this study" if same else scope_words(facts)
         verdict = f"{len(faults)} faults" if faults else "no fault"
-        typer.echo(f"{plan_file}: {verdict} ({origin})")
+        typer.echo(shown(f"{plan_file}: {verdict} ({origin})"))
         for fault in faults:
-            typer.echo(f"  {fault}")
+            typer.echo(shown(f"  {fault}"))
     if faults:
         raise typer.Exit(AUDIT_FAILED)

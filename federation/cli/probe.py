@@ -9,6 +9,7 @@ import typer
 from gridproof.federation.adapters.plan_files import read_plan, refuse_faulty
 from gridproof.federation.cli.options import (
     AsJson,
+    FeederFile,
     Overrides,
     PlanFile,
     print_json,
@@ -18,6 +19,7 @@ from gridproof.federation.inquiries.probe import Target, ask_adversary, ask_rare
 from gridproof.federation.records.probe_report import AdversaryReport, RareReport
 from gridproof.federation.reports.answer_tables import level_table, worst_margin_table
 from gridproof.federation.studies.study import load_study
+from gridproof.federation.studies.trust import Trust
 from gridproof.federation.tables.terminal import TableView, facts_view
 from gridproof.federation.wording import decimals, fixed
 from gridproof.optimizer.planner import make_planner
@@ -40,6 +42,7 @@ def adversary(  # noqa: PLR0917  (typer reads a command's options from its param
     target: Probed,
     overrides: Overrides = None,
     plan_file: PlanFile = None,
+    feeder: FeederFile = None,
     budget: Annotated[
         int, typer.Option("--budget", min=1, help="Realizations put to the physics, about.")
     ] = 2000,
@@ -47,7 +50,7 @@ def adversary(  # noqa: PLR0917  (typer reads a command's options from its param
     as_json: AsJson = False,
 ) -> None:
     """Search for the realization of the set with the worst margin under a plan."""
-    answer = ask_adversary(_target(target, overrides, plan_file), budget=budget, seed=seed)
+    answer = ask_adversary(_target(target, overrides, plan_file, feeder), budget=budget, seed=seed)
     if as_json:
         print_json(answer)
     else:
@@ -58,6 +61,7 @@ def rare(  # noqa: PLR0917
     target: Probed,
     overrides: Overrides = None,
     plan_file: PlanFile = None,
+    feeder: FeederFile = None,
     samples: Annotated[
         int, typer.Option("--level-samples", help="Realizations per level, a multiple of 10.")
     ] = 1000,
@@ -65,17 +69,20 @@ def rare(  # noqa: PLR0917
     as_json: AsJson = False,
 ) -> None:
     """Estimate how rare a failure is, by subset simulation; for shares below 0.001."""
-    answer = ask_rare(_target(target, overrides, plan_file), samples=samples, seed=seed)
+    answer = ask_rare(_target(target, overrides, plan_file, feeder), samples=samples, seed=seed)
     if as_json:
         print_json(answer)
     else:
         stdout().print(_rare_view(answer))
 
 
-def _target(given: str, overrides: list[str] | None, plan_file: Path | None) -> Target:
+def _target(
+    given: str, overrides: list[str] | None, plan_file: Path | None, feeder: Path | None
+) -> Target:
+    trust = Trust(feeder=feeder)
     if Path(given).is_dir() and plan_file is None:
-        return Target.of_directory(Path(given), overrides or ())
-    study = load_study(given, overrides or ())
+        return Target.of_directory(Path(given), overrides or (), trust)
+    study = load_study(given, overrides or (), trust)
     if plan_file is not None:
         plan = read_plan(plan_file, study.scenario)
         refuse_faulty(plan, study.scenario, plan_file)

@@ -25,14 +25,18 @@ from gridproof.federation.campaigns.study_jobs import (
 from gridproof.federation.campaigns.workers import Workers as WorkerPool
 from gridproof.federation.cli.options import (
     AsJson,
+    DeviceNames,
+    FeederFile,
     Overrides,
     PlanFile,
     Quiet,
     StudyName,
+    TrustStudy,
     device_entry,
     note,
 )
 from gridproof.federation.cli.show import show
+from gridproof.federation.members.children import KEY
 from gridproof.federation.members.launch import (
     is_supervised,
     run_feeder_process,
@@ -44,6 +48,7 @@ from gridproof.federation.records.run_record import rows_there
 from gridproof.federation.records.sink import CampaignSink
 from gridproof.federation.records.store import LOGS, CampaignStore
 from gridproof.federation.studies.study import Study, load_study
+from gridproof.federation.studies.trust import Trust
 from gridproof.scenarios.errors import ConfigError, PlanError, StoreError
 from gridproof.scenarios.plan import Plan
 
@@ -114,11 +119,12 @@ def run(  # noqa: PLR0917  (typer reads a command's options from its parameters)
     samples: Samples = None,
     seed: Seed = None,
     devices: Devices = None,
+    trust_study: TrustStudy = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Plan a study, try the plan against drawn realizations, and report both."""
-    loaded = _load(study, overrides, samples, seed, devices)
+    loaded = _load(study, overrides, samples, seed, devices, trusted=trust_study)
     root, plan = out or _fresh_directory(loaded), _given_plan(plan_file, loaded)
     how = _How.of(loaded, processes, workers, scheduler)
     _try(loaded, root, plan, how, as_json=as_json, quiet=quiet)
@@ -137,11 +143,12 @@ def campaign(  # noqa: PLR0917
     samples: Samples = None,
     seed: Seed = None,
     devices: Devices = None,
+    trust_study: TrustStudy = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Try a given plan against drawn realizations; nothing is planned."""
-    loaded = _load(study, overrides, samples, seed, devices)
+    loaded = _load(study, overrides, samples, seed, devices, trusted=trust_study)
     root, plan = out or _fresh_directory(loaded), _given_plan(plan_file, loaded)
     how = _How.of(loaded, processes, workers, scheduler)
     _try(loaded, root, plan, how, as_json=as_json, quiet=quiet)
@@ -154,12 +161,16 @@ def resume(  # noqa: PLR0917
     processes: Processes = False,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    feeder: FeederFile = None,
+    devices: DeviceNames = None,
+    trust_study: TrustStudy = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Go on with a campaign that was stopped or killed: whole parts stay, the rest is done."""
     CampaignStore.open(directory)
-    loaded = load_study(directory / "study.json")
+    trust = Trust(feeder=feeder, devices=devices or (), whole=trust_study)
+    loaded = load_study(directory / "study.json", (), trust)
     how = _How.of(loaded, processes, workers, scheduler)
     _try(loaded, directory, None, how, as_json=as_json, quiet=quiet)
 
@@ -168,7 +179,16 @@ def federate(  # noqa: PLR0917
     role: Annotated[Role, typer.Argument(help="Which federate.")],
     study: StudyName,
     broker: Annotated[str, typer.Option("--broker", metavar="HOST:PORT", help="Its address.")],
-    key: Annotated[str, typer.Option("--key", metavar="KEY", help="The broker's key.")],
+    key: Annotated[
+        str,
+        typer.Option(
+            "--key",
+            metavar="KEY",
+            envvar=KEY,
+            help="The broker's key; everybody on the machine sees it here, and in the environment "
+            "only you.",
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Campaign directory; the feeder needs one."),
@@ -178,27 +198,31 @@ def federate(  # noqa: PLR0917
         typer.Option("--settings", metavar="JSON", help="Deadlines; the study's if left out."),
     ] = None,
     overrides: Overrides = None,
+    feeder: FeederFile = None,
+    devices: DeviceNames = None,
+    trust_study: TrustStudy = False,
 ) -> None:
     """Run one federate of a federation whose broker is somewhere else."""
-    loaded = load_study(study, overrides or ())
+    trust = Trust(feeder=feeder, devices=devices or (), whole=trust_study)
+    loaded = load_study(study, overrides or (), trust)
     chosen = (
         session_settings(loaded, "processes")
         if settings is None
         else SessionSettings.from_json(settings)
     )
     if role is Role.PLANNER:
-        job = make_planner_job(loaded, out=out)
-        run_planner_process(job, broker=broker, key=key, settings=chosen)
+        planner = make_planner_job(loaded, out=out)
+        run_planner_process(planner, broker=broker, key=key, settings=chosen)
         return
     if out is None:
         raise ConfigError("--out is missing; name the campaign directory the feeder writes to")
     with nullcontext() if is_supervised() else writing(out):
-        feeder = make_feeder_job(loaded, out)
+        job = make_feeder_job(loaded, out)
         try:
-            run_feeder_process(feeder, broker=broker, key=key, settings=chosen)
+            run_feeder_process(job, broker=broker, key=key, settings=chosen)
         except BaseException as error:
-            assert isinstance(feeder.sink, CampaignSink)
-            feeder.sink.record_failure(error)
+            assert isinstance(job.sink, CampaignSink)
+            job.sink.record_failure(error)
             raise
 
 
@@ -211,11 +235,13 @@ def _load(
     samples: int | None,
     seed: int | None,
     devices: list[str] | None,
+    *,
+    trusted: bool,
 ) -> Study:
     entries = [*(overrides or ()), *(device_entry(entry) for entry in devices or ())]
     entries += [f"campaign.samples={samples}"] if samples is not None else []
     entries += [f"campaign.seed={seed}"] if seed is not None else []
-    return load_study(study, entries)
+    return load_study(study, entries, Trust(whole=trusted))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +284,8 @@ def _try(
     slow = slow_words(study)
     if slow is not None and not quiet:
         note(slow)
-    with told_if_lost(root), watching_campaign(study, quiet=quiet) as bar:
+    on = _resume_command(root, study)
+    with told_if_lost(root, on), watching_campaign(study, quiet=quiet) as bar:
         try:
             run_campaign(
                 study,
@@ -270,7 +297,7 @@ def _try(
                 spread=how.spread,
             )
         except KeyboardInterrupt:
-            code = _interrupted(root, bar)
+            code = _interrupted(root, bar, on)
         else:
             code = 0
     if code:
@@ -326,12 +353,18 @@ def _kept(root: Path, again: str) -> Iterator[str]:
         yield f"what the federates wrote: {', '.join(str(path) for path in logs)}"
 
 
-def _interrupted(root: Path, bar: CampaignBar) -> int:
+def _resume_command(root: Path, study: Study) -> str:
+    """Return what goes on with a campaign, its devices named as they were."""
+    at = study.config.devices.at
+    return " ".join(["gridproof resume", str(root), *(f"--device {k}={at[k]}" for k in at)])
+
+
+def _interrupted(root: Path, bar: CampaignBar, again: str) -> int:
     """Say where it stopped, what is kept and how to go on."""
-    on = f"go on with: gridproof resume {root}"
+    on = f"go on with: {again}"
     if bar.last is not None:
         note(f"interrupted after {bar.last.done} of {bar.last.total} realizations")
-        kept = next(_kept(root, f"gridproof resume {root}"), on)
+        kept = next(_kept(root, again), on)
         note(f"{kept}\nsee what is there with: gridproof report {root}")
     else:
         note("interrupted while planning; nothing was tried yet")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from gridproof.federation.campaigns.progress import summing_up
 from gridproof.federation.campaigns.steps import step_stores, steps_summary
 from gridproof.federation.cli.options import ask_why, print_json, stdout
-from gridproof.federation.files import json_text
+from gridproof.federation.files import json_text, refuse_links
 from gridproof.federation.jsonable import json_value
 from gridproof.federation.records.answers import WHY, kept_why
 from gridproof.federation.records.campaign_report import CampaignReport
@@ -30,6 +30,7 @@ def keep_why(store: CampaignStore, scenario: Scenario) -> None:
     plan, asked = stored_plan(store, scenario), dict(store.study["config"]["planner"])
     asked.pop("family")
     if plan is not None and kept_why(store, plan) is None:
+        refuse_links(store.root)
         digest, blocks = plan_digest(plan), ask_why(plan, scenario, asked, quiet=True)
         store.write(WHY, json_text(json_value({"plan": digest, "blocks": blocks})))
         for one in step_stores(store) if store.steps and not store.stepped else ():

@@ -24,12 +24,12 @@ from gridproof.federation.campaigns.progress import (
 from gridproof.federation.cli.options import note
 from gridproof.federation.files import unsigned_zeros
 from gridproof.federation.jsonable import Interval, Jsonable
+from gridproof.federation.plain_text import PlainConsole, shown
 from gridproof.federation.records.keeper import Tally
 from gridproof.federation.records.lock import may_be_abandoned, writer_at
 from gridproof.federation.records.store import CampaignStore
 from gridproof.scenarios.errors import StoreError
 from gridproof.scenarios.verdict import Outcome
-from rich.console import Console
 
 __all__ = ["watch"]
 
@@ -94,7 +94,7 @@ def watch(
     if once or as_json or not sys.stdout.isatty():
         _print_lines(store, follower, once=once, every_s=every_s, as_json=as_json)
         return
-    with campaign_progress(Console()) as progress:
+    with campaign_progress(PlainConsole()) as progress:
         bar = CampaignBar(progress, campaign)
         while True:
             state, tally = _look(store, follower)
@@ -121,7 +121,7 @@ def _print_lines(
             typer.echo(json.dumps(unsigned_zeros(figures.to_json()), allow_nan=False))
         elif tally.done != before:  # no bar without a terminal: a line when it moves
             words = tally_words(tally, campaign).values()
-            typer.echo("  ".join(filter(None, words)))
+            typer.echo(shown("  ".join(filter(None, words))))
         before = tally.done
         if once or state != RUNNING:
             break

@@ -7,12 +7,15 @@ from typing import Annotated, Literal
 from gridproof.federation.config.base import Section, remedy
 from pydantic import Field, model_validator
 
-__all__ = ["DESIGNS", "CampaignConfig", "StopConfig"]
+__all__ = ["DESIGNS", "MOST_SAMPLES", "CampaignConfig", "StopConfig"]
 
 DESIGNS = ("vertices", "latin_hypercube", "sobol")
 """Samplers whose realizations are not independent draws."""
 
 Rows = Annotated[tuple[Annotated[tuple[float, ...], Field(strict=False)], ...], Field(strict=False)]
+
+MOST_SAMPLES = 10**9
+"""Of a campaign: half a million parts."""
 
 
 class StopConfig(Section):
@@ -62,6 +65,7 @@ class CampaignConfig(Section):
     samples: int = Field(
         default=10_000,
         ge=1,
+        le=MOST_SAMPLES,
         description="number of realizations",
         json_schema_extra=remedy("10000 settles a share to about ±1 %"),
     )

@@ -169,5 +169,7 @@ class DersConfig(Section):
         default_factory=DerDefaults, description="shared by every DER of the fleet"
     )
     fleet: dict[str, DerConfig] = Field(
-        default_factory=dict, description="one table per DER; its key is the DER's id"
+        max_length=5000,
+        default_factory=dict,
+        description="one table per DER; its key is the DER's id",
     )

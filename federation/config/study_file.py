@@ -120,7 +120,9 @@ def parse_toml(text: str, label: str) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError as error:
+        raise ConfigError(f"{label}: nested too deep to be read; a study has two levels") from error
+    except ValueError as error:  # TOML's own, and numbers of thousands of digits
         raise ConfigError(f"{label}: not valid TOML: {error}; mend that line") from error
 
 
@@ -216,7 +218,7 @@ def _copied(value: Any) -> Any:
 def _literal(text: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
     return parsed["value"] if len(parsed) == 1 else text
 

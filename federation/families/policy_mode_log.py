@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from gridproof.federation.config.events import EventsConfig
 from gridproof.federation.config.study_file import did_you_mean
+from gridproof.federation.files import table_text
 from gridproof.optimizer.policy_mode.events import Event, draw, width
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.errors import ConfigError
@@ -40,7 +41,7 @@ def log_of(
 def _read_log(path: Path, ids: tuple[str, ...]) -> FloatArray:
     """(sample, component) of a CSV with the components in its header; others are not read."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with table_text(path) as file:
             header, *lines = [row for row in csv.reader(file) if any(row)] or [[]]
     except (OSError, csv.Error, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error

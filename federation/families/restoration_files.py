@@ -12,7 +12,7 @@ from io import StringIO
 from pathlib import Path
 
 import numpy as np
-from gridproof.federation.files import write_result
+from gridproof.federation.files import table_text, write_result
 from gridproof.scenarios.arrays import BoolArray, index_of
 from gridproof.scenarios.balanced import BalancedRows, balanced_feeder
 from gridproof.scenarios.devices import Device, LineDevices
@@ -187,8 +187,12 @@ def _rows(
     if not path.is_file():
         faults.append(f"{path}: no such file; it must have columns {', '.join(head)}")
         return
-    # other bytes than UTF-8 may stand in columns that are not read
-    with path.open(newline="", encoding="utf-8-sig", errors="backslashreplace") as source:
+    try:
+        text = table_text(path)
+    except OSError as error:
+        faults.append(f"{path} cannot be read: {error.strerror or error}; name a CSV file")
+        return
+    with text as source:
         reader = csv.DictReader(source, restval="")
         found = tuple(reader.fieldnames or ())
         if found != head and (exactly or not set(head) <= set(found)):

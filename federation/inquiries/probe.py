@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from gridproof.federation.config.foreign import FOREIGN
-from gridproof.federation.files import json_text
+from gridproof.federation.files import json_text, refuse_links
 from gridproof.federation.inquiries.adversary import worst_realization
 from gridproof.federation.inquiries.limit_state import LimitState, lost_or_least
 from gridproof.federation.inquiries.rare import RareEvent, subset_simulation
@@ -33,6 +33,7 @@ from gridproof.federation.records.rows import MARGIN_UNITS
 from gridproof.federation.records.stopping import counted_chunks
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import Study, load_study
+from gridproof.federation.studies.trust import NOTHING, Trust
 from gridproof.federation.studies.wiring import rounds_of
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.arrays import FloatArray
@@ -64,7 +65,9 @@ class Target:
     store: CampaignStore | None = None
 
     @classmethod
-    def of_directory(cls, root: Path, overrides: Sequence[str] = ()) -> Target:
+    def of_directory(
+        cls, root: Path, overrides: Sequence[str] = (), trust: Trust = NOTHING
+    ) -> Target:
         """Open a campaign directory as a target.
 
         Raises
@@ -79,7 +82,7 @@ class Target:
                 f"--set {overrides[0]} cannot change what {root} has tried; give a study and --plan"
             )
         store = CampaignStore.open(root)
-        study = load_study(root / "study.json")
+        study = load_study(root / "study.json", (), trust)
         if store.recourse == FOREIGN:
             raise ConfigError(
                 f"{root} was answered by a foreign planner, which this cannot ask; give a study "
@@ -93,6 +96,7 @@ class Target:
     def keep(self, name: str, answer: Jsonable) -> None:
         """Keep an answer beside the campaign's parts, if there is a campaign."""
         if self.store is not None:
+            refuse_links(self.store.root)
             self.store.write(name, json_text(answer.to_json()))
 
     def limit_state(self, make_engine: Callable[[Scenario], Engine] | None = None) -> LimitState:

@@ -20,8 +20,10 @@ import gridproof
 if TYPE_CHECKING:
     from gridproof.federation.wire.helics_broker import HelicsBroker
 
-__all__ = ["RECEIPT", "SUPERVISOR", "Child", "watch"]
+__all__ = ["KEY", "RECEIPT", "SUPERVISOR", "Child", "watch"]
 
+KEY = "GRIDPROOF_KEY"
+"""Environment variable with the broker's key: the words of a command are seen by everybody."""
 SUPERVISOR, RECEIPT = "GRIDPROOF_SUPERVISOR", "GRIDPROOF_RECEIPT"
 """Environment variables that tell a child who supervises it and where its receipt goes."""
 _LOOK_EVERY_S, _JOIN_LOOK_S, _GRACE_S = 0.05, 0.25, 2.0
@@ -33,7 +35,13 @@ class Child:
     """A federate's process, leader of its own process group; its output goes to a file."""
 
     def __init__(
-        self, name: str, command: Sequence[str], places: tuple[Path, Path], receipt: bool
+        self,
+        name: str,
+        command: Sequence[str],
+        places: tuple[Path, Path],
+        receipt: bool,
+        *,
+        key: str = "",
     ) -> None:
         self.name, self.ours = name, receipt
         folder, logs = places
@@ -43,6 +51,7 @@ class Child:
         environment = without_helics(os.environ) | {
             SUPERVISOR: str(os.getpid()),
             RECEIPT: str(self._receipt),
+            KEY: key,
             "PYTHONPATH": os.pathsep.join(paths),
         }
         try:

@@ -158,7 +158,12 @@ def _look_for_supervisor() -> None:
 
 
 def run_processes(
-    study_file: Path, out: Path, settings: SessionSettings, *, logs: Path | None = None
+    study_file: Path,
+    out: Path,
+    settings: SessionSettings,
+    *,
+    trust: Sequence[str] = (),
+    logs: Path | None = None,
 ) -> None:
     """Run planner and feeder of a study as two processes; returns when N of N are judged.
 
@@ -170,6 +175,8 @@ def run_processes(
         The campaign directory the feeder writes to.
     settings
         Deadlines; handed to the children as they are.
+    trust
+        Words of the children's commands that vouch for the study's feeder and devices.
     logs
         As in `supervise`.
 
@@ -183,7 +190,9 @@ def run_processes(
     """
 
     def command(role: str) -> Callable[[BrokerAddress], Sequence[str]]:
-        return lambda address: federate_command(role, study_file, out, address, settings)
+        return lambda address: federate_command(
+            role, study_file, out, address, settings, trust=trust
+        )
 
     supervise({role: command(role) for role in MEMBERS}, settings, logs=logs)
 
@@ -195,13 +204,23 @@ def program() -> list[str]:
 
 
 def federate_command(
-    role: str, study_file: Path, out: Path, address: BrokerAddress, settings: SessionSettings
+    role: str,
+    study_file: Path,
+    out: Path,
+    address: BrokerAddress,
+    settings: SessionSettings,
+    *,
+    trust: Sequence[str] = (),
 ) -> list[str]:
-    """Return the command of one child, as the command line understands it."""
+    """Return the command of one child, as the command line understands it.
+
+    Its key comes by the environment: the words of a command are seen by everybody.
+    """
     return [
         *(*program(), "federate", role, str(study_file)),
-        *("--broker", f"{address.host}:{address.port}", "--key", address.key),
+        *("--broker", f"{address.host}:{address.port}"),
         *("--out", str(out), "--settings", settings.to_json()),
+        *trust,
     ]
 
 
@@ -241,7 +260,8 @@ def supervise(
             for name, command in commands.items():
                 receipt = name not in foreign
                 places = Path(folder), logs or Path(folder)
-                children.append(Child(name, command(broker.address), places, receipt))
+                address = broker.address
+                children.append(Child(name, command(address), places, receipt, key=address.key))
             watch(children, broker, settings)
         except BaseException as error:
             broker.end(f"ended by the supervisor: {error or type(error).__name__}")

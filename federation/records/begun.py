@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from gridproof.federation.files import UNFINISHED, write_whole
+from gridproof.federation.records.bounded import read_table, refuse_odd
 from gridproof.federation.records.parts import (
     CHUNK_ROWS,
     FORMAT,
@@ -118,8 +118,8 @@ def read_begun(
     path = begun_path(store, chunk)
     remedy = "delete it and run again with the same --out: its rows are computed anew"
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read(use_threads=False)
+        table = read_table(path)
+        refuse_odd(table)
         metadata = table.schema.metadata or {}
         stamp = json.loads(metadata[STAMP_KEY.encode()])
         profiles = tuple(map(base64.b64decode, metadata[_PROFILE_KEY].split(b",")))

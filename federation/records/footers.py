@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+from gridproof.federation.records.bounded import opened, read_table
 from gridproof.federation.records.parts import STAMP_KEY
 from gridproof.scenarios.errors import StoreError
 
@@ -31,7 +31,7 @@ def footer_of(path: Path) -> tuple[int, Mapping[str, Any]]:
 
 @lru_cache(maxsize=1 << 14)
 def _footer(path: Path, *_seen: int) -> tuple[int, Mapping[str, Any]]:
-    with pq.ParquetFile(path) as file:
+    with opened(path) as file:
         stamp = json.loads((file.schema_arrow.metadata or {})[STAMP_KEY.encode()])
         return file.metadata.num_rows, MappingProxyType(stamp)
 
@@ -47,8 +47,7 @@ def check_whole(paths: Iterable[Path]) -> None:
     damaged = []
     for path in paths:
         try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                file.read(use_threads=False)
+            read_table(path)
         except (pa.ArrowException, OSError) as error:
             damaged.append(torn(path, error))
     if damaged:

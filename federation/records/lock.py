@@ -22,6 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from gridproof.federation.files import refuse_links
 from gridproof.scenarios.errors import StoreError
 
 fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
@@ -42,7 +43,8 @@ def writing(root: Path) -> Iterator[None]:
     Raises
     ------
     StoreError
-        If another program writes to it, by host and process number, or it cannot be made.
+        If another program writes to it, by host and process number, it cannot be made, or holds
+        a link.
     """
     path = root / LOCK_NAME
     fresh = not root.exists()
@@ -57,6 +59,7 @@ def writing(root: Path) -> Iterator[None]:
             f"with: gridproof watch {root}), or give another --out"
         )
     try:
+        refuse_links(root)
         _sign(handle, path)
         yield
     finally:
@@ -103,9 +106,13 @@ def may_be_abandoned(root: Path) -> bool:
 
 
 def _open(path: Path, flags: int) -> int:
-    """Open the lock file itself: what a link in its place points to is somebody else's."""
+    """Open the lock file itself: what a link in its place points to is somebody else's.
+
+    So is a file that has another name elsewhere.
+    """
     handle = os.open(path, flags | _CAREFUL, 0o644)
-    if stat.S_ISREG(os.fstat(handle).st_mode):
+    about = os.fstat(handle)
+    if stat.S_ISREG(about.st_mode) and about.st_nlink <= 1:
         return handle
     os.close(handle)
     raise OSError(errno.EINVAL, "not a plain file", str(path))

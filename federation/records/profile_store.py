@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from gridproof.federation.files import write_whole
+from gridproof.federation.records.bounded import read_table
 from gridproof.federation.records.profile import Profile, element_ids, slot_names
 from gridproof.scenarios.errors import StoreError
 from gridproof.scenarios.plan import Plan
@@ -107,7 +108,7 @@ def read_profile(
             missing += 1
             continue
         expected = (*belonging, chunk)
-        _read_one(whole, path if data is None else pa.BufferReader(data), path, names, expected)
+        _read_one(whole, path if data is None else pa.py_buffer(data), path, names, expected)
     return whole, missing
 
 
@@ -125,7 +126,7 @@ def decode_profile(
     found = Profile.of(scenario, plan, time)
     expected = (fingerprint, plan_digest, chunk)
     where = Path(f"the profile of chunk {chunk}")
-    _read_one(found, pa.BufferReader(data), where, _names(found, scenario), expected)
+    _read_one(found, pa.py_buffer(data), where, _names(found, scenario), expected)
     return found
 
 
@@ -138,13 +139,12 @@ def _read_one(
 ) -> None:
     """Add one profile to another; ``path`` names it."""
     try:
-        with pq.ParquetFile(source, page_checksum_verification=True) as file:
-            table = file.read(use_threads=False)
+        table = read_table(source)
         stamp = json.loads((table.schema.metadata or {})[_KEY.encode()])
         if (stamp["fingerprint"], stamp["plan"], stamp["chunk"]) != expected:
             raise StoreError(f"{path} belongs to another campaign or plan; delete it")
         _add(whole, table, names, int(stamp["solved"]))
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+    except (pa.ArrowException, OSError, LookupError, ValueError, TypeError) as error:
         raise StoreError(
             f"{path} is torn or not a profile ({str(error).splitlines()[0]}); delete it: "
             "the report goes on without it"

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 from gridproof.federation.config.foreign import answerer_words
+from gridproof.federation.files import refuse_links
 from gridproof.federation.records.footers import footer_of, torn
 from gridproof.scenarios.errors import StoreError
 
@@ -72,6 +73,7 @@ def check_part(store: Kept, path: Path, chunk: int, plan_digest: str | None) -> 
 
 def refuse_other(store: Kept, record: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
     """Refuse to go on with a campaign of another fingerprint, planner or version."""
+    refuse_links(store.root)
     if store.study.get("steps") and not store.study.get("rows_by_step"):
         raise StoreError(
             f"{store.root} was made by an earlier version, with a directory for each step; "

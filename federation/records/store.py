@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from gridproof.federation.config.foreign import FOREIGN, own_word
-from gridproof.federation.files import UNFINISHED, json_text, read_json, write_whole
+from gridproof.federation.files import UNFINISHED, json_text, read_json, read_text, write_whole
+from gridproof.federation.records.bounded import opened, read_table, refuse_odd
 from gridproof.federation.records.campaign_report import FirstCause
 from gridproof.federation.records.footers import torn
 from gridproof.federation.records.lock import LOCK_NAME
@@ -137,11 +137,13 @@ class CampaignStore:
             )
         study = read_json(path)
         try:
-            whole = study["fingerprint"] and int(study["config"]["campaign"]["samples"]) > 0
-        except (KeyError, TypeError, ValueError) as error:
+            whole = (
+                study["fingerprint"] and 0 < int(study["config"]["campaign"]["samples"]) <= 10**9
+            )
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise StoreError(f"{path} lacks {error}; restore it, or delete {root}") from error
         if not whole:
-            raise StoreError(f"{path} asks for no realization; restore it, or delete {root}")
+            raise StoreError(f"{path} asks for none or too many; restore it, or delete {root}")
         return cls(root=root, study=study)
 
     # ------------------------------------------------------------------------- documents
@@ -229,8 +231,8 @@ class CampaignStore:
         """Text of a document of the campaign, None if it is not there yet."""
         path = self.root / name
         try:
-            return path.read_text(encoding="utf-8") if path.exists() else None
-        except OSError as error:
+            return read_text(path) if path.exists() else None
+        except (OSError, UnicodeDecodeError) as error:
             raise StoreError(f"{path} cannot be read: {error}") from error
 
     def write(self, name: str, text: str) -> None:
@@ -333,19 +335,12 @@ class CampaignStore:
         for chunk in chunks:
             path = self.rows_path(chunk)
             try:
-                with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                    names = None if columns is None else list(columns)
-                    found = self._read(file, names)
-                    yield found if names is None else with_kinds(found, names)
+                group = None if self.only is None else self.tried.index(self.only)
+                found = read_table(path, columns, group)
+                refuse_odd(found, () if columns is None else columns)
+                yield found if columns is None else with_kinds(found, list(columns))
             except (pa.ArrowException, OSError) as error:
                 raise StoreError(torn(path, error)) from error
-
-    def _read(self, file: pq.ParquetFile, names: list[str] | None) -> pa.Table:
-        """Read a file, or the group of rows that is the one step looked at."""
-        if self.only is None:
-            return file.read(columns=names, use_threads=False)
-        group = self.tried.index(self.only)
-        return file.read_row_group(group, columns=names, use_threads=False)
 
     def outcomes(self, chunks: Sequence[int]) -> Iterator[IntArray]:
         """Yield (realization,) codes of each chunk: over all steps where parts hold several.
@@ -367,7 +362,7 @@ class CampaignStore:
         """
         for chunk in sorted(chunks):
             try:
-                with pq.ParquetFile(self.rows_path(chunk)) as file:
+                with opened(self.rows_path(chunk)) as file:
                     stamp = json.loads((file.schema_arrow.metadata or {})[STAMP_KEY.encode()])
             except (pa.ArrowException, OSError) as error:
                 raise StoreError(torn(self.rows_path(chunk), error)) from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from gridproof.federation.files import write_whole
+from gridproof.federation.files import refuse_links, write_whole
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.reports.campaign_words import interval_words
 from gridproof.federation.reports.charts import figure_convergence, figure_envelope, figure_shares
@@ -71,6 +71,7 @@ def write_report(
     StoreError
         If the campaign cannot be read or ``out`` cannot be written.
     """
+    refuse_links(store.root if out.is_relative_to(store.root) else out)
     data = gather(store, scenario, readout)
     tables = all_tables(data)
     try:

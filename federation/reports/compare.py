@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+from gridproof.federation.records.bounded import opened
 from gridproof.federation.records.intervals import Intervals
 from gridproof.federation.records.losses import UnservedEnergy
 from gridproof.federation.records.rows import MARGIN_UNITS, outcome_codes
@@ -277,7 +277,7 @@ def _pairs(
 
 
 def _columns(store: CampaignStore, chunk: int) -> list[str]:
-    with pq.ParquetFile(store.rows_path(chunk)) as file:
+    with opened(store.rows_path(chunk)) as file:
         return list(file.schema_arrow.names)
 
 

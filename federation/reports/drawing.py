@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gridproof.federation.plain_text import shown
 from gridproof.federation.reports.svg import write_figure
 from gridproof.scenarios.arrays import FloatArray
 from matplotlib import rc_context
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter, FuncFormatter
 
 __all__ = ["Drawing", "draw_points", "draw_segments", "save_figure"]
 
@@ -39,11 +43,25 @@ class Drawing(Figure):
 
         What is added afterwards moves nothing; a second call does nothing.
         """
+        self.read_plainly()
         if not self._laid_out:
             ConstrainedLayoutEngine().execute(self)
             for axes in self.axes:
                 axes.apply_aspect()  # only then is a point's place on the paper final
             self._laid_out = True
+
+    def read_plainly(self) -> None:
+        """Take every text as it is read: a dollar sign begins no formula, a control acts nowhere.
+
+        Formulas that do not parse would end the drawing.
+        """
+        for axis in self.findobj(Axis):
+            said = axis.get_major_formatter()
+            if isinstance(said, FixedFormatter | FuncFormatter):
+                axis.set_major_formatter(FuncFormatter(lambda x, k, said=said: shown(said(x, k))))
+        for text in self.findobj(Text):
+            text.set_parse_math(False)
+            text.set_text(shown(text.get_text()))
 
 
 def draw_segments(axes: Any, segments: FloatArray, **style: Any) -> None:

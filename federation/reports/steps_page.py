@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gridproof.federation.campaigns.steps import step_stores
-from gridproof.federation.files import write_whole
+from gridproof.federation.files import refuse_links, write_whole
 from gridproof.federation.proof_words import proof_facts
 from gridproof.federation.records.keeper import stored_plan
 from gridproof.federation.records.report import StepsReport
@@ -68,6 +68,7 @@ def write_steps_report(
     StoreError
         If a campaign cannot be read or ``out`` cannot be written.
     """
+    refuse_links(store.root if out.is_relative_to(store.root) else out)
     plan = stored_plan(store, scenario)
     if plan is None:
         raise StoreError(

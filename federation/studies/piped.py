@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gridproof.federation.files import text_of
+from gridproof.federation.files import MOST_BYTES, read_bytes, text_of
 from gridproof.scenarios.errors import ConfigError
 
 __all__ = ["STDIN", "piped_study"]
@@ -20,6 +20,13 @@ def _is_pipe(path: Path) -> bool:
     if not path.exists() or path.is_dir():
         return False
     return not path.is_file() or path.is_relative_to("/dev") or path.is_relative_to("/proc")
+
+
+def _stdin() -> bytes:
+    data = sys.stdin.buffer.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise OSError(f"it is larger than {MOST_BYTES >> 20} MiB")
+    return data
 
 
 def piped_study(given: str) -> str | None:
@@ -45,7 +52,7 @@ def piped_study(given: str) -> str | None:
         if known is source or (isinstance(known, tuple) and known == source):
             return text
     try:
-        data = sys.stdin.buffer.read() if given == STDIN else path.read_bytes()
+        data = _stdin() if given == STDIN else read_bytes(path)
         text = text_of(data)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(

@@ -12,6 +12,7 @@ from gridproof.federation.config.campaign import DESIGNS, CampaignConfig
 from gridproof.federation.config.study import StudyConfig
 from gridproof.federation.config.study_file import Origin, did_you_mean
 from gridproof.federation.families.policy_mode_study import event_sampler
+from gridproof.federation.files import table_text
 from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.sampling import (
@@ -37,6 +38,7 @@ _OWNERS: Mapping[str, str] = {
 _TOO_MANY = 8
 """Faults of a history that are listed one by one."""
 
+_MOST_STRATA = 1 << 25  # 256 MiB of permutations
 _OUTSIDE = 1e-9  # a kW value printed with a few digits may pass the set's edge by its rounding
 
 
@@ -108,6 +110,12 @@ def make_sampler(
         With every fault of the correlation matrix, or of the history by row and column.
     """
     width = len(scenario.direction_ids)
+    if config.sampler == "latin_hypercube" and config.samples * width > _MOST_STRATA:
+        raise ConfigError(
+            f"{origin.fault(('campaign', 'samples'), config.samples, 'is too long a design')}: "
+            f"latin_hypercube keeps {width} permutations of it in memory; ask for at most "
+            f"{_MOST_STRATA // width}, or choose sobol"
+        )
     makers: Mapping[str, Callable[[], Sampler]] = {
         "uniform": lambda: Uniform(seed=config.seed, width=width),
         "vertices": lambda: Vertices(
@@ -159,8 +167,7 @@ def _empirical(
     assert path is not None  # sampling_faults has seen to it
     place = origin.fault(("campaign", "history"), config.history, "").rstrip()
     try:
-        with path.open(encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
-            lines = list(csv.reader(file))  # bytes that are no UTF-8 may stand where none is read
+        lines = list(csv.reader(table_text(path)))
     except (OSError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{place}: {path} cannot be read: {reason}; name a CSV file") from error

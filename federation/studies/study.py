@@ -35,7 +35,7 @@ from gridproof.federation.families.registry import (
     section_faults,
 )
 from gridproof.federation.families.restoration_study import table_path
-from gridproof.federation.files import folder_name, read_text, write_whole
+from gridproof.federation.files import folder_name, write_whole
 from gridproof.federation.studies.build import (
     apply_switching,
     build_scenario,
@@ -44,21 +44,27 @@ from gridproof.federation.studies.build import (
     source_faults,
     with_mode,
 )
-from gridproof.federation.studies.piped import STDIN, piped_study
 from gridproof.federation.studies.planner_options import (
     complete_planner,
     planner_faults,
     price_faults,
 )
 from gridproof.federation.studies.sampling import history_path, sampler_of, sampling_faults
-from gridproof.federation.studies.shipped import feeder_file, list_studies, shipped_root
+from gridproof.federation.studies.shipped import feeder_file, shipped_root
+from gridproof.federation.studies.sources import RESOLVED_FORMAT, locate, read_resolved
+from gridproof.federation.studies.trust import (
+    NOTHING,
+    Trust,
+    feeder_refusal,
+    own_feeder,
+    remember_feeder,
+)
 from gridproof.federation.studies.wiring_faults import wiring_faults
 from gridproof.scenarios.arrays import content_digest
 from gridproof.scenarios.errors import ConfigError, ScenarioError
 from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.sampling import Sampler
 from gridproof.scenarios.scenario import Scenario
-from gridproof.scenarios.strict_json import load_json
 from gridproof.simulator.reader.feeder import read_feeder
 from pydantic import BaseModel
 
@@ -68,8 +74,6 @@ __all__ = [
     "resolved_text",
     "write_resolved",
 ]
-
-RESOLVED_FORMAT = "gridproof-study/1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -92,6 +96,10 @@ class Study:
         SHA-256 over everything that can change a plan or a verdict, and nothing else.
     foreign
         The planner that answers, where it is not ours.
+    overrides
+        What it was loaded with.
+    commanded
+        DERs whose devices somebody vouched for; no other device is written to.
     """
 
     name: str
@@ -102,6 +110,7 @@ class Study:
     fingerprint: str
     foreign: ForeignPlanner | None = None
     overrides: tuple[str, ...] = ()
+    commanded: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         feeder, steps = self.scenario.feeder, len(self.scenario.hours)
@@ -110,6 +119,11 @@ class Study:
             f"blocks, {len(feeder.switch_ids)} switches, {len(self.scenario.ders.ids)} DERs, "
             f"{steps} step{'s' * (steps != 1)}, {self.config.campaign.samples} realizations>"
         )
+
+    @property
+    def own_feeder(self) -> Path | None:
+        """The feeder's file; None for one that ships with the program."""
+        return own_feeder(Path(self.scenario.feeder.path))
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -140,7 +154,9 @@ class Study:
         return replace(self, foreign=foreign, fingerprint=own)
 
 
-def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study:
+def load_study(
+    name_or_path: str | Path, overrides: Sequence[str] = (), trust: Trust = NOTHING
+) -> Study:
     """Find, check and assemble a study.
 
     Parameters
@@ -150,20 +166,24 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
         `write_resolved` wrote, or ``-`` or a pipe that gives one of them.
     overrides
         ``section.key=value`` entries, applied on top of the file.
+    trust
+        What the caller vouches for: a ``.json`` alone decides of no feeder that is not shipped,
+        and no study of a device.
 
     Raises
     ------
     ConfigError
         With every fault of the study and its feeder, each one sentence.
     """
-    path, label, text = _locate(str(name_or_path))
+    path, label, text = locate(str(name_or_path))
     written: Mapping[str, Any] = {}
     if path.suffix == ".json":
-        written = _read_resolved(path, label, text)
+        written = read_resolved(path, label, text)
         raw, name = written["config"], str(written["name"])
     else:
         raw = read_toml(path, label) if text is None else parse_toml(text, label)
         name = folder_name(path.stem)
+    raw = _with_feeder(raw, trust.feeder)
     values, origin, faults = apply_overrides(raw, overrides, label)
     sections, whole, more = parse_sections(values, origin)
     faults += more
@@ -177,7 +197,8 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
     campaign = sections.get("campaign")
     if "campaign" in whole and isinstance(campaign, CampaignConfig):
         faults += sampling_faults(campaign, origin)
-    feeder, own, more = _feeder(sections, None if written else path.parent, origin)
+    folder = None if written else path.parent
+    feeder, own, more = _feeder(sections, folder, origin, trust)
     faults += more
     if feeder is not None and family_named(sections) is None:
         faults += source_faults(sections, feeder, origin, fleet_whole="ders" in whole)
@@ -188,7 +209,6 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
         update={"planner": complete_planner(config.planner, config.objective)}
     )
     name = config.study.name or name
-    folder = None if written else path.parent
     if config.events.kinds and config.events.mode == AUTO:
         config = with_mode(name, config, feeder, folder)
     scenario = _scenario(name, config, feeder, own, label=label, folder=folder)
@@ -206,13 +226,32 @@ def load_study(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study
         fingerprint=_fingerprint(config, scenario, sampler, foreign),
         foreign=foreign,
         overrides=tuple(overrides),
+        commanded=trust.commanded(config.devices.at, overrides),
     )
-    if written and not overrides and written["fingerprint"] != study.fingerprint:
+    if written and not overrides:
+        _refuse_changed(str(written["fingerprint"]), study, label)
+    if not written or trust.feeder is not None:
+        remember_feeder(Path(feeder.path))
+    return study
+
+
+def _refuse_changed(fingerprint: str, study: Study, label: str) -> None:
+    if fingerprint != study.fingerprint:
         raise ConfigError(
             f"{label}: the feeder or the program has changed since it was written (fingerprint "
-            f"{written['fingerprint'][:12]}, now {study.fingerprint[:12]}); start a new run"
+            f"{fingerprint:.12}, now {study.fingerprint:.12}); start a new run"
         )
-    return study
+
+
+def _with_feeder(raw: Mapping[str, Any], named: Path | None) -> Mapping[str, Any]:
+    """Put a feeder that the caller names in place of the study's."""
+    if named is None:
+        return raw
+    if not named.is_file():
+        raise ConfigError(f"--feeder {named}: no such file; name the feeder's main file (.dss)")
+    section = raw.get("feeder", {})
+    own = section if isinstance(section, dict) else {}
+    return {**raw, "feeder": {**own, "path": named.resolve().as_posix()}}
 
 
 def resolved_text(study: Study) -> str:
@@ -280,49 +319,8 @@ def _scenario(
         raise ConfigError([f"{label}: {fault}" for fault in error.faults]) from error
 
 
-def _locate(given: str) -> tuple[Path, str, str | None]:
-    """Find the study's file, its name in messages, and its text if it came through a pipe.
-
-    What comes through a pipe lies in the working directory, as far as its feeder is concerned.
-    """
-    text = piped_study(given)
-    if text is not None:
-        suffix = ".json" if text.lstrip().startswith("{") else ".toml"
-        return Path(f"piped{suffix}"), "standard input" if given == STDIN else given, text
-    path = Path(given)
-    if path.suffix in (".toml", ".json") or len(path.parts) > 1:
-        if path.is_file():
-            return path, given, None
-        raise ConfigError(f"{given}: no such file; give the path of a study, or a shipped name")
-    shipped = {study.name: study.path for study in list_studies()}
-    if given in shipped:
-        return shipped[given], f"studies/{given}.toml", None
-    near = did_you_mean(given, shipped, "shipped studies")
-    raise ConfigError(f"{given}: no shipped study has this name, and it is no .toml file; {near}")
-
-
-def _read_resolved(path: Path, label: str, text: str | None) -> Mapping[str, Any]:
-    try:
-        document = load_json(read_text(path) if text is None else text)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{label}: cannot be read as JSON ({error}); start a new run") from error
-    wanted = {"format": str, "name": str, "fingerprint": str, "config": dict}
-    if (
-        not isinstance(document, dict)
-        or document.get("format") != RESOLVED_FORMAT
-        or not all(isinstance(document.get(key), kind) for key, kind in wanted.items())
-    ):
-        raise ConfigError(f"{label}: not a study that a run wrote ({RESOLVED_FORMAT})")
-    if folder_name(document["name"]) != document["name"]:
-        raise ConfigError(
-            f"{label}: name = {document['name'][:60]!r} must be a name that a folder can bear; "
-            "restore the file, or start a new run"
-        )
-    return document
-
-
 def _feeder(
-    sections: Mapping[str, BaseModel], folder: Path | None, origin: Origin
+    sections: Mapping[str, BaseModel], folder: Path | None, origin: Origin, trust: Trust
 ) -> tuple[Feeder | None, Builder | None, list[str]]:
     """Read the feeder and hold every well-formed section against it."""
     config, limits = sections.get("feeder"), sections.get("limits")
@@ -334,6 +332,11 @@ def _feeder(
         near = did_you_mean(config.path, shipped, "shipped feeders")
         wrong = "is neither a file beside the study nor a shipped feeder"
         return None, None, [origin.fault(("feeder", "path"), config.path, wrong, near)]
+    named = trust.whole or trust.feeder or "feeder.path" in origin.overridden
+    if folder is None and not named:
+        refusal = feeder_refusal(path)
+        if refusal is not None:
+            return None, None, [origin.fault(("feeder", "path"), str(path), *refusal)]
     try:
         feeder = read_feeder(path)
     except ConfigError as error:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from gridproof.federation.field.channel import Channel, Devices
 from gridproof.federation.field.realtime import PACE_COLUMNS, Pace
 from gridproof.federation.trial.rounds import ROUNDS_COLUMN
+from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.realization import Realizations
 
 if TYPE_CHECKING:
     from gridproof.federation.config.study import StudyConfig
     from gridproof.federation.studies.study import Study
 
-__all__ = ["channel_of", "pace_of", "rounds_of", "trace_columns"]
+__all__ = ["channel_of", "pace_of", "refuse_unnamed", "rounds_of", "trace_columns"]
 
 
 def channel_of(study: Study, draw: Callable[[int, int], Realizations]) -> Channel | None:
@@ -23,17 +24,32 @@ def channel_of(study: Study, draw: Callable[[int, int], Realizations]) -> Channe
     Raises
     ------
     ConfigError
-        If devices are asked for and the Modbus client is not installed.
+        If devices are asked for and the Modbus client is not installed, or nobody but the study
+        names them.
     """
     config = study.config
     if not (config.faults.declared or config.devices.at):
         return None
     devices: Devices | None = None
     if config.devices.at:
+        refuse_unnamed(study)
         from gridproof.federation.field.devices import ModbusDevices  # noqa: PLC0415  (an optional dependency)
 
         devices = ModbusDevices(config.devices, study.scenario)
     return Channel(study.scenario, config.faults, config.campaign.seed, draw, devices)
+
+
+def refuse_unnamed(study: Study) -> None:
+    """Refuse a study whose devices nobody vouched for: a set-point moves a machine."""
+    at = study.config.devices.at
+    unnamed = [f"{der}={at[der]}" for der in at if der not in study.commanded]
+    if unnamed:
+        words = " ".join(f"--device {entry}" for entry in unnamed)
+        raise ConfigError(
+            f"{study.name}: [devices] at names {', '.join(unnamed)}, and a study alone may not "
+            f"write to a device; name what it may write to: {words}, or "
+            "--trust-study for all it says"
+        )
 
 
 def pace_of(study: Study) -> Pace | None:

@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 from gridproof.federation.files import unsigned_zeros
+from gridproof.federation.plain_text import csv_cell
 from gridproof.federation.tables.table import Place, Table, void
 
 __all__ = ["csv_text", "markdown_text"]
@@ -16,7 +17,7 @@ def csv_text(table: Table) -> str:
     """Print a table as CSV: a heading, then values with full precision, nothing for None."""
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
-    writer.writerow([column.heading(Place.FILE) for column in table.columns])
+    writer.writerow([csv_cell(column.heading(Place.FILE)) for column in table.columns])
     for row in table.rows:
         writer.writerow([_value(cell) for cell in row])
     return sink.getvalue()
@@ -25,7 +26,7 @@ def csv_text(table: Table) -> str:
 def _value(cell: Any) -> Any:
     if void(cell):
         return ""
-    return "; ".join(cell) if isinstance(cell, tuple) else unsigned_zeros(cell)
+    return csv_cell("; ".join(cell) if isinstance(cell, tuple) else unsigned_zeros(cell))
 
 
 def markdown_text(table: Table, place: Place = Place.PAGE, level: int = 2) -> str:

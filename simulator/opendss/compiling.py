@@ -14,6 +14,7 @@ from typing import Any
 
 from gridproof.scenarios.errors import ConfigError
 from gridproof.simulator.opendss.dss_files import circle_of_redirects
+from gridproof.simulator.opendss.guard import refuse_programs
 
 __all__ = ["DEFAULT_FREQUENCY_HZ", "base_frequency_hz", "compile_feeder", "refuse_hopeless"]
 
@@ -27,7 +28,8 @@ def refuse_hopeless(path: Path) -> None:
     Raises
     ------
     ConfigError
-        If files redirect to one another in a circle, or the path holds a quote or a line break.
+        If files redirect to one another in a circle, the path holds a quote or a line break, or a
+        file asks for more than a circuit (`simulator.opendss.guard`).
     """
     if any(sign in str(path.resolve()) for sign in '"\r\n'):
         raise ConfigError(f"{path}: its path holds a quote or a line break; rename file or folder")
@@ -41,6 +43,7 @@ def refuse_hopeless(path: Path) -> None:
             f"to {between[0][0].name}{through} and so back to this file" if between else "to itself"
         )
         raise ConfigError(f"{file}, line {line}: redirects {back}; remove one of these lines")
+    refuse_programs(path)
 
 
 def compile_feeder(context: Any, path: Path) -> None:

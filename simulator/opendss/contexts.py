@@ -48,6 +48,7 @@ def borrow() -> Any:
         context = _idle.pop() if _idle else opendssdirect.NewContext()
     context.Basic.AllowChangeDir(False)  # the working directory belongs to the process
     context.Basic.AllowEditor(False)  # nor may a feeder file start a program
+    context.Basic.AllowDOScmd(False)
     return context
 
 

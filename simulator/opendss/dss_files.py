@@ -11,7 +11,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["circle_of_redirects", "lines_of", "place_of"]
+__all__ = [
+    "MOST_BYTES",
+    "all_lines_of",
+    "circle_of_redirects",
+    "files_of",
+    "leads_to",
+    "lines_of",
+    "place_of",
+]
 
 _LEADS_ON = re.compile(
     r"""^\s*(?P<command>red(?:i(?:r(?:e(?:c(?:t)?)?)?)?)?|c(?:o(?:m(?:p(?:i(?:l(?:e)?)?)?)?)?)?)
@@ -19,6 +27,9 @@ _LEADS_ON = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 """``Redirect`` and ``Compile``, as far as OpenDSS lets them be shortened."""
+
+MOST_BYTES = 32 << 20
+"""Of a feeder's file; the largest public ones have a tenth of it."""
 
 _VARIABLE = re.compile(r"""(@\w+)\s*=\s*("[^"]*"|'[^']*'|[^\s,!]+)""")
 _ENCODINGS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"", "utf-8-sig"))
@@ -78,18 +89,35 @@ def _found(given: str, readers: tuple[Path, ...]) -> Path | None:
 
 def lines_of(file: Path) -> Iterator[tuple[int, str]]:
     """Yield number and text of what is no comment; nothing of a file that cannot be read."""
-    try:
-        data = file.read_bytes()
-    except OSError:
-        return
-    encoding = next(name for mark, name in _ENCODINGS if data.startswith(mark))
     commented = False
-    for number, line in enumerate(data.decode(encoding, "surrogateescape").splitlines(), start=1):
+    for number, line in enumerate(_text_of(file).splitlines(), start=1):
         text = line.lstrip()
         if commented or text.startswith("/*"):
             commented = "*/" not in text
         elif text and not text.startswith(("!", "//")):
             yield number, line
+
+
+def all_lines_of(file: Path) -> Iterator[tuple[int, str]]:
+    """Yield number and text of all that OpenDSS may take for a line, and not for a comment.
+
+    What ends a line and what ends a block of comments is OpenDSS's to say: here anything that
+    may end one does, and only a whole line of a comment is left out.
+    """
+    for number, line in enumerate(_text_of(file).split("\n"), start=1):
+        for place, text in enumerate(line.splitlines()):
+            if place or not text.lstrip().startswith(("!", "//")):
+                yield number, text
+
+
+def _text_of(file: Path) -> str:
+    try:
+        with file.open("rb") as source:
+            data = source.read(MOST_BYTES)  # of what is larger, `guard` says so
+    except OSError:
+        return ""
+    encoding = next(name for mark, name in _ENCODINGS if data.startswith(mark))
+    return data.decode(encoding, "surrogateescape" if encoding == "utf-8-sig" else "replace")
 
 
 def place_of(path: Path, pattern: re.Pattern[str]) -> str:
@@ -100,19 +128,31 @@ def place_of(path: Path, pattern: re.Pattern[str]) -> str:
     str
         ``FILE, line N``; the main file alone if no line does.
     """
-    for file in _tree(path.resolve(), set()):
+    for file in files_of(path):
         for number, line in lines_of(file):
             if pattern.search(line):
                 return f"{file if file != path.resolve() else path}, line {number}"
     return str(path)
 
 
-def _tree(file: Path, seen: set[Path]) -> Iterator[Path]:
-    """Yield a file and what it leads on to, each once."""
-    seen.add(file)
-    yield file
-    for _, line in lines_of(file):
-        match = _LEADS_ON.match(line)
-        target = None if match is None else _found(match["file"], (file,))
+def files_of(path: Path) -> Iterator[Path]:
+    """Yield a feeder's main file and what it redirects to, each once, resolved."""
+    yield from _tree((path.resolve(),), set(), {})
+
+
+def leads_to(line: str) -> str | None:
+    """Return what a line redirects to, as it says it; None if it redirects nowhere."""
+    match = _LEADS_ON.match(line)
+    return None if match is None else match["file"]
+
+
+def _tree(above: tuple[Path, ...], seen: set[Path], variables: dict[str, str]) -> Iterator[Path]:
+    """Yield a file, the first of those that led to it, and what it leads on to, each once."""
+    seen.add(above[0])
+    yield above[0]
+    for _, line in all_lines_of(above[0]):
+        variables |= {key.lower(): value for key, value in _VARIABLE.findall(line)}
+        given = leads_to(line)
+        target = None if given is None else _found(variables.get(given.lower(), given), above)
         if target is not None and target not in seen:
-            yield from _tree(target, seen)
+            yield from _tree((target, *above), seen, variables)

@@ -121,5 +121,6 @@ def test_the_command_of_a_child_is_the_command_line_s(tmp_path) -> None:
     at = command.index("federate")
     assert command[1:at] == ["-m", "gridproof"] or Path(command[at - 1]).name == "gridproof"
     assert command[at : at + 3] == ["federate", "planner", "s.toml"]
+    assert address.key not in command  # which anybody may read
     assert command[command.index("--broker") + 1] == "127.0.0.1:23500"
     assert SessionSettings.from_json(command[command.index("--settings") + 1]) == SETTINGS

@@ -122,7 +122,7 @@ def test_all_faults_are_printed_each_on_its_line(toy):
 
 def test_samples_and_seed_are_short_for_their_keys(toy, here):
     result = gridproof("run", toy, "--samples", "0", code=2)
-    assert "campaign.samples = 0 must be at least 1" in result.stderr
+    assert "campaign.samples = 0 must lie in [1, 1000000000]" in result.stderr
     result = gridproof("run", toy, "--seed", "-1", code=2)
     assert "campaign.seed = -1" in result.stderr
 

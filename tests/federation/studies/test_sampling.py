@@ -35,7 +35,7 @@ BAD = [
     (["campaign.sampler=truncated_normal", "campaign.std_share=0"], "must be above 0"),
     (["campaign.sampler=empirical"], "needs history"),
     (["campaign.sampler=empirical", "campaign.history=no.csv"], "No such file"),
-    (["campaign.sampler=sobol", "campaign.samples=2000000000"], "2^30 points"),
+    (["campaign.sampler=sobol", "campaign.samples=2000000000"], "samples = 2000000000 must lie in"),
     (
         ["campaign.sampler=truncated_normal", "campaign.std_share=1", "campaign.correlation=-1.0"],
         "no correlation matrix: it is not positive definite",

@@ -218,7 +218,7 @@ BAD = [
      ["uncertainty.spread = 1.4 must lie in [0, 1]; 0.25 means ±25 %"]),
     ("spread below 0", "uncertainty.spread=-0.1", ["= -0.1 must lie in [0, 1]"]),
     ("spread NaN", "uncertainty.spread=nan", ["= nan must lie in [0, 1] and be finite"]),
-    ("no samples", "campaign.samples=0", ["campaign.samples = 0 must be at least 1"]),
+    ("no samples", "campaign.samples=0", ["campaign.samples = 0 must lie in [1, 1000000000]"]),
     ("negative rating", "ders.fleet.east.capacity_kw=-5",
      ["ders.fleet.east.capacity_kw = -5 must be above 0", "in kW"]),
     ("NaN rating", "ders.fleet.east.capacity_kw=nan", ["capacity_kw = nan", "finite"]),
