@@ -118,9 +118,7 @@ class ResiliencyMaster:
                 continue
             narrowed = _narrowed(arrays, stage, branch.ties)
             self.searches += 1
-            answer, values = solve_arrays(
-                narrowed, gap=gap, time_limit_s=left, options=_SEARCH
-            )
+            answer, values = solve_arrays(narrowed, gap=gap, time_limit_s=left, options=_SEARCH)
             closed.append(max(answer.bound, branch.bound))
             if answer.termination is not Termination.OPTIMAL:
                 ended = answer.termination
