@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from gridproof.federation.members.launch import supervise
 from gridproof.federation.members.session import SessionSettings, run_session
 from gridproof.federation.studies.study import load_study
-from gridproof.federation.wire.helics_broker import BrokerAddress
+from gridproof.federation.wire.broker_address import BrokerAddress
 from gridproof.optimizer.planner import make_planner
 from gridproof.scenarios.plan_file import plan_to_json
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ __all__ = [
     "place_words",
     "plain",
     "served_words",
+    "typed",
     "whole",
 ]
 
@@ -33,16 +35,24 @@ MEANING = {
 
 _MOST_DIGITS = 8
 _MINUS, _THIN = "\u2212", "\u202f"
+_GROUPED = re.compile(rf"(?<=\d){_THIN}(?=\d)")
 
 
 def plain(value: Any) -> str:
-    """Return text as it is; nothing for None."""
+    """Return text as it is, yes or no for what is true or not; nothing for None."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "" if value is None else str(value)
 
 
 def whole(value: Any) -> str:
     """Group thousands by a thin space: 12 345."""
     return "" if value is None else f"{int(value):,}".replace(",", _THIN)
+
+
+def typed(words: str) -> str:
+    """Return words with numbers as they are typed, 12345 and -0.5, for who copies them on."""
+    return _GROUPED.sub("", words).replace(_MINUS, "-")
 
 
 def decimals(value: float, digits: int, *, sign: bool = False) -> str:

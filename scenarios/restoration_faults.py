@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray
 from gridproof.scenarios.devices import LineDevices
+from gridproof.scenarios.event_faults import event_faults
 from gridproof.scenarios.events import EventKind, Events
 from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.graph import connected_components, has_cycle
@@ -12,6 +13,10 @@ from gridproof.scenarios.restoration import PHASE_NAMES
 from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["isolated_buses", "restoration_faults"]
+
+
+ACTS_ON = (EventKind.LINE_FAILS,)
+"""Kinds of event that a restoration follows."""
 
 
 def restoration_faults(scenario: Scenario) -> list[str]:
@@ -32,6 +37,7 @@ def restoration_faults(scenario: Scenario) -> list[str]:
         priceless = []
     faults = [
         *_step_faults(scenario),
+        *event_faults(scenario, "restoration", ACTS_ON),
         *priceless,
         *_device_faults(feeder, devices),
         *_failure_faults(feeder, scenario.events),
@@ -46,9 +52,9 @@ def _step_faults(scenario: Scenario) -> list[str]:
         return [f"{len(hours)} steps; a restoration has {len(PHASE_NAMES)} phases"]
     lasting = np.array([events.lasts(float(hour)) for hour in hours]).T
     for k, (kind, share) in enumerate(zip(events.kind, events.probability, strict=True)):
-        if kind is not EventKind.LINE_FAILS:
-            faults.append(f"event {k} ({kind}) is unknown to this family; it knows failed lines")
-        elif share < 1.0 or lasting[k].tolist() != [False, True, True, True]:
+        if kind not in ACTS_ON:
+            continue
+        if share < 1.0 or lasting[k].tolist() != [False, True, True, True]:
             faults.append(
                 f"event {k} ({kind}) must be certain, and last from {hours[1]:g} h to the end; "
                 "this family plans what follows one storm"

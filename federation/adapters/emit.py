@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from gridproof.federation.members.launch import program
-from gridproof.federation.wire.helics_broker import BrokerAddress
+from gridproof.federation.wire.broker_address import BrokerAddress
 
 __all__ = ["LaunchPlan", "Runner", "broker_command", "emit"]
 
@@ -117,30 +117,13 @@ def _helics(plan: LaunchPlan) -> str:
 
 
 def _compose(plan: LaunchPlan) -> str:
-    """Three services on a network that leads nowhere else; strings in JSON's form."""
+    """Three services on a network that leads nowhere else."""
     inside = replace(plan, address=replace(plan.address, host="broker"))
     commands = {"broker": broker_command(inside.address, listen="*")}
     commands |= {role: inside.federate(role, ["gridproof"]) for role in ROLES}
-    lines = [
-        "# docker compose up --abort-on-container-failure",
-        "# GRIDPROOF_IMAGE names an image with gridproof installed. The broker listens inside this",
-        "# network only: the wire is not encrypted, so do not publish its ports.",
-        f"name: {json.dumps(_word(f'gridproof-{plan.name}'.lower()))}",
-        "networks:",
-        "  federation: {internal: true}",
-        "services:",
-    ]
-    for name, command in commands.items():
-        lines += [
-            f"  {name}:",
-            '    image: "${GRIDPROOF_IMAGE:?name an image with gridproof installed}"',
-            "    networks: [federation]",
-            "    working_dir: /work",
-            f"    command: {json.dumps([word.replace('$', '$$') for word in command])}",
-        ]
-        if name != "broker":
-            lines += ['    volumes: [".:/work"]', "    depends_on: [broker]"]
-    return "\n".join(lines) + "\n"
+    from gridproof.federation.adapters.compose import compose_text  # noqa: PLC0415  (PyYAML is slow)
+
+    return compose_text(_word(f"gridproof-{plan.name}".lower()), commands)
 
 
 def _slurm(plan: LaunchPlan) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 from gridproof.federation.adapters.oedisi_states import STATE_PORTS
 from gridproof.federation.files import read_text
 from gridproof.federation.members.launch import program
-from gridproof.federation.wire.helics_broker import BrokerAddress
+from gridproof.federation.wire.broker_address import BrokerAddress
 from gridproof.federation.wire.link import Link, PortKind, Reading
 from gridproof.federation.wire.messages import FEEDER_PORTS, PLANNER_PORTS
 from gridproof.scenarios.errors import ConfigError

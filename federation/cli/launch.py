@@ -23,7 +23,7 @@ from gridproof.federation.records.run_record import recorded
 from gridproof.federation.records.store import LOGS, CampaignStore
 from gridproof.federation.studies.shipped import list_studies
 from gridproof.federation.studies.study import Study, load_study
-from gridproof.federation.wire.helics_broker import BrokerAddress
+from gridproof.federation.wire.broker_address import BrokerAddress
 from gridproof.scenarios.errors import ConfigError
 
 __all__ = ["launch"]

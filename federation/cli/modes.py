@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from gridproof.federation.cli.options import AsJson, Overrides, StudyName, print_json, stdout
 from gridproof.federation.families.policy_mode_selection import select_mode
+from gridproof.federation.reports.mode_tables import candidate_table, risk_table
 from gridproof.federation.reports.terminal import print_views
 from gridproof.federation.studies.study import load_study
-from gridproof.federation.wording import decimals
+from gridproof.federation.tables.terminal import TableView
 from gridproof.scenarios.errors import ConfigError
-from rich import box
-from rich.table import Table
 
 __all__ = ["modes"]
 
@@ -60,41 +59,4 @@ def modes(
         mode = "+".join(chosen.chosen.modes)
         print_json({"study": found.name, "risks": risks, "modes": rows, "mode": mode})
         return
-    print_views(stdout(), _risk_table(risks), _mode_table(rows))
-
-
-def _risk_table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(title="Events within an hour", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("event")
-    for name in ("probability, %", "impact, kW", "risk, kW", "share, %"):
-        table.add_column(name, justify="right")
-    table.add_column("alone breaks a limit")
-    for row in rows:
-        table.add_row(
-            row["event"],
-            decimals(100.0 * row["probability"], 2),
-            decimals(row["impact_kw"], 1),
-            decimals(row["risk_kw"], 2),
-            decimals(100.0 * row["share"], 1),
-            "yes" if row["breaks_a_limit"] else "no",
-        )
-    return table
-
-
-def _mode_table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(title="Modes", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("")
-    table.add_column("mode")
-    table.add_column("risk covered, %", justify="right")
-    table.add_column("cost, USD", justify="right")
-    table.add_column("why")
-    for row in rows:
-        cost = row["cost_usd"]
-        table.add_row(
-            "→" if row["chosen"] else "",
-            "+".join(row["modes"]),
-            decimals(100.0 * row["share"], 1),
-            "" if cost is None else decimals(cost, 0),
-            row["reason"],
-        )
-    return table
+    print_views(stdout(), TableView(risk_table(risks)), TableView(candidate_table(rows)))

@@ -26,12 +26,13 @@ from gridproof.federation.records.summary import about_plan
 from gridproof.federation.reports.terminal import plan_view, print_views, run_summary
 from gridproof.federation.studies.shipped import list_studies
 from gridproof.federation.studies.study import Study, load_study
+from gridproof.federation.tables.table import Table, prose, text
+from gridproof.federation.tables.terminal import TableView
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.recourse.cost import corner_redispatch_usd
 from gridproof.scenarios.audit import audit
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.plan_file import plan_to_json
-from rich.table import Table
 
 __all__ = ["check", "plan", "studies"]
 
@@ -45,12 +46,13 @@ def studies(as_json: AsJson = False) -> None:
         rows = [{"name": s.name, "title": s.title, "path": str(s.path)} for s in found]
         print_json({"studies": rows})
         return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("study", no_wrap=True, style="bold")
-    table.add_column("what it is")
-    for study in found:
-        table.add_row(study.name, study.title)
-    stdout().print(table)
+    table = Table(
+        name="studies",
+        title="",
+        columns=(text("study"), prose("what it is")),
+        rows=tuple((study.name, study.title) for study in found),
+    )
+    stdout().print(TableView(table))
 
 
 def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters)

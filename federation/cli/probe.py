@@ -16,11 +16,12 @@ from gridproof.federation.cli.options import (
     stdout,
 )
 from gridproof.federation.inquiries.probe import Target, ask_adversary, ask_rare
+from gridproof.federation.reports.answer_tables import level_table, worst_margin_table
 from gridproof.federation.studies.study import load_study
+from gridproof.federation.tables.terminal import TableView, facts_view
 from gridproof.federation.wording import decimals
 from gridproof.optimizer.planner import make_planner
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 __all__ = ["adversary", "rare"]
@@ -86,36 +87,40 @@ def _target(given: str, overrides: list[str] | None, plan_file: Path | None) -> 
 
 def _worst_view(answer: Mapping[str, Any]) -> RenderableType:
     least, drawn = answer["least_margin"], answer["monte_carlo"]
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="bold", no_wrap=True)
-    facts.add_column(overflow="fold")
-    facts.add_row("outcome", str(answer["outcome"]).replace("_", " "))
-    facts.add_row("least margin", _scaled(least))
-    if drawn is not None:
-        facts.add_row(
-            "Monte Carlo",
-            f"{_scaled(drawn['least_margin'])}, #{drawn['index']} of {drawn['realizations']}",
-        )
-    facts.add_row("where", "a corner of the set" if answer["at_corner"] else "inside the set")
-    facts.add_row(
-        "loads",
-        ", ".join(
-            f"{name} {decimals(zeta, 3, sign=True)}" for name, zeta in answer["zeta"].items()
+    facts = [
+        ("outcome", str(answer["outcome"]).replace("_", " ")),
+        ("least margin", _scaled(least)),
+        *(
+            []
+            if drawn is None
+            else [
+                (
+                    "Monte Carlo",
+                    f"{_scaled(drawn['least_margin'])}, #{drawn['index']} of "
+                    f"{drawn['realizations']}",
+                )
+            ]
         ),
-    )
-    facts.add_row(
-        "searched",
-        f"{answer['evaluations']} realizations in {answer['judge']}, "
-        f"{answer['linear_evaluations']} in the linear model",
-    )
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("limit", "margin", "where"):
-        table.add_column(name, justify="right" if name == "margin" else "left")
-    for kind, one in answer["margins"].items():
-        place = f"{one['element']} {one['phase'] or ''}".strip()
-        table.add_row(f"{kind}, {one['unit']}", decimals(one["margin"], 4), place)
-    title = Text("Worst realization found", style="bold underline")
-    return Group(title, facts, Text(), table) if answer["margins"] else Group(title, facts)
+        ("where", "a corner of the set" if answer["at_corner"] else "inside the set"),
+        (
+            "loads",
+            ", ".join(
+                f"{name} {decimals(zeta, 3, sign=True)}" for name, zeta in answer["zeta"].items()
+            ),
+        ),
+        (
+            "searched",
+            f"{answer['evaluations']} realizations in {answer['judge']}, "
+            f"{answer['linear_evaluations']} in the linear model",
+        ),
+    ]
+    parts: list[RenderableType] = [
+        Text("Worst realization found", style="bold underline"),
+        facts_view(facts),
+    ]
+    if answer["margins"]:
+        parts += [Text(), TableView(worst_margin_table(answer))]
+    return Group(*parts)
 
 
 def _rare_view(answer: Mapping[str, Any]) -> RenderableType:
@@ -126,16 +131,6 @@ def _rare_view(answer: Mapping[str, Any]) -> RenderableType:
         )
     else:
         headline = f"no failure reached: rarer than about {answer['below']:.1g}"
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("level", "threshold", "share", "accepted"):
-        table.add_column(name, justify="right")
-    for number, level in enumerate(answer["levels"], start=1):
-        table.add_row(
-            str(number),
-            "none" if level["threshold"] is None else decimals(level["threshold"], 5),
-            decimals(level["share"], 3),
-            decimals(level["accepted"], 2),
-        )
     return Group(
         Text("Rare failures", style="bold underline"),
         Text(headline),
@@ -145,7 +140,7 @@ def _rare_view(answer: Mapping[str, Any]) -> RenderableType:
         ),
         *(Text(f"not covered: {line}") for line in answer["not_covered"]),
         Text(),
-        table,
+        TableView(level_table(answer)),
     )
 
 

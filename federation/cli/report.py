@@ -15,9 +15,10 @@ from gridproof.federation.records.scenario_store import SCENARIO, stored_scenari
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.reports.compare import compare_campaigns
 from gridproof.federation.reports.compare_steps import compare_steps
+from gridproof.federation.reports.comparison_tables import gained_table, paired_table
 from gridproof.federation.reports.data import Readout, read_out
+from gridproof.federation.tables.terminal import TableView
 from gridproof.federation.wording import fixed, percent, served_words, whole
-from rich.table import Table
 
 __all__ = ["compare", "report"]
 
@@ -128,15 +129,10 @@ def _show_comparison(found: dict[str, Any]) -> None:
             f"({per} interval {low} to {high}, {_METHODS[kind]} p "
             f"{_p_words(difference['p_value'])}\n"
         )
-    table = Table(box=None, pad_edge=False)
-    for title in ("first", "second feasible", "second not"):
-        table.add_column(title, justify="left" if title == "first" else "right")
-    table.add_row("feasible", whole(crossed["both_feasible"]), whole(crossed["first_only"]))
-    table.add_row("not", whole(crossed["second_only"]), whole(crossed["neither"]))
-    console.print(table)
+    console.print(TableView(paired_table(crossed)))
     if found.get("margins"):
         console.print()
-        console.print(_margins_gained(found["margins"]))
+        console.print(TableView(gained_table(found["margins"])))
 
 
 _METHODS = {
@@ -150,21 +146,3 @@ _METHODS = {
 
 def _p_words(p_value: float) -> str:
     return f"= {p_value:.3g}" if p_value > 0.0 else "below 1e-300"
-
-
-def _margins_gained(margins: dict[str, Any]) -> Table:
-    table = Table(
-        box=None, pad_edge=False, title="Margin of the second less that of the first",
-        title_justify="left",
-    )  # fmt: skip
-    table.add_column("limit", no_wrap=True)
-    for title in ("mean", "least", "50 %", "greatest", "gained in"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for kind, one in margins.items():
-        numbers = [one["mean"], one["min"], one["quantiles"]["0.5"], one["max"]]
-        table.add_row(
-            f"{kind}, {one['unit']}",
-            *(fixed(number, 4) for number in numbers),
-            percent(one["gained"] / one["count"]),
-        )
-    return table

@@ -18,13 +18,12 @@ from gridproof.federation.cli.options import (
 )
 from gridproof.federation.cli.options import print_json as print_object
 from gridproof.federation.files import json_text, write_whole
-from gridproof.federation.reports.storm_summary import restored_shares, storm_summary
+from gridproof.federation.reports.storm_summary import restored_shares, storm_summary, storm_table
 from gridproof.federation.studies.study import load_study
+from gridproof.federation.tables.terminal import TableView
 from gridproof.federation.wording import decimals, served_words
 from gridproof.scenarios.damage import StormDamage
 from gridproof.scenarios.errors import ConfigError
-from gridproof.scenarios.restoration import PHASE_NAMES
-from rich.table import Table
 
 __all__ = ["storm"]
 
@@ -82,7 +81,7 @@ def storm(  # noqa: PLR0917  (typer reads a command's options from its parameter
     if as_json:
         print_object(document)
         return
-    stdout().print(_table(document))
+    stdout().print(TableView(storm_table(document)))
     stdout().print(_words(document))
 
 
@@ -94,28 +93,6 @@ def draw_words(one: StormDraw, draws: int) -> str:
     faults = f"; {len(one.audit_faults)} audit faults" if one.audit_faults else ""
     gap = "" if one.optimal else f"; not proven, gap {one.gap:.1e}" if one.gap else "; not proven"
     return f"{head}{decimals(100.0 * one.supplied_share[LAST_PHASE], 2)} % supplied{gap}{faults}"
-
-
-def _table(found: dict[str, Any]) -> Table:
-    percent = f"{100.0 * found['confidence']:g} %"
-    table = Table(
-        box=None, pad_edge=False, title_justify="left",
-        title=f"Load supplied over {found['planned']} storms, % (with {percent} intervals)",
-    )  # fmt: skip
-    table.add_column("phase")
-    for name in ("mean", "5 % quantile", "median", "95 % quantile"):
-        table.add_column(name, justify="right")
-    for name in PHASE_NAMES if found["supplied_share"] else ():
-        one = found["supplied_share"][name]
-        cells = [decimals(100.0 * one["mean"], 2)]
-        for level in ("0.05", "0.5", "0.95"):
-            low, high = one["quantiles"][level]["interval"]
-            value = one["quantiles"][level]["value"]
-            cells.append(
-                f"{decimals(100 * value, 2)} ({decimals(100 * low, 2)}–{decimals(100 * high, 2)})"
-            )
-        table.add_row(name, *cells)
-    return table
 
 
 def _words(found: dict[str, Any]) -> str:

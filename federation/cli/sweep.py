@@ -11,9 +11,7 @@ from gridproof.federation.campaigns.sweep import (
     NOT_COVERED,
     Axis,
     Point,
-    Sweep,
     run_sweep,
-    spoken_intervals,
 )
 from gridproof.federation.cli.options import (
     AsJson,
@@ -25,10 +23,11 @@ from gridproof.federation.cli.options import (
     print_json,
     stdout,
 )
+from gridproof.federation.reports.sweep_table import sweep_table
 from gridproof.federation.studies.study import load_study
-from gridproof.federation.wording import decimals, per_cent, served_words
+from gridproof.federation.tables.terminal import TableView
+from gridproof.federation.wording import per_cent, served_words
 from gridproof.scenarios.errors import ConfigError
-from rich.table import Table
 
 __all__ = ["sweep"]
 
@@ -82,35 +81,7 @@ def sweep(  # noqa: PLR0917  (typer reads a command's options from its parameter
     if as_json:
         print_json({**found.to_dict(), "figures": [str(path) for path in files]})
         return
-    stdout().print(_table(found))
+    stdout().print(TableView(sweep_table(found)))
     stdout().print("Not covered: " + ";\n  ".join(NOT_COVERED) + ".")
     if not quiet:
         note(f"figures: {', '.join(str(path) for path in files)}")
-
-
-def _table(found: Sweep) -> Table:
-    table = Table(box=None, pad_edge=False, title=found.title, title_justify="left")
-    keys = [found.over.key, *([] if found.by is None else [found.by.key])]
-    for key in keys:
-        table.add_column(key.split(".")[-1], justify="right")
-    table.add_column("served %", justify="right")
-    table.add_column("feasible %", justify="right")
-    table.add_column("tried", justify="right")
-    table.add_column(f"{spoken_intervals(found)} interval", justify="right")
-    points = (*found.points, *([found.reference] if found.reference else []))
-    aged = any(point.age_s is not None for point in points)
-    widened = any(point.widening != 1.0 for point in points)
-    for said, title in ((aged, "mean age s"), (widened, "widened by")):
-        if said:  # a column in which nothing is said takes the others' room
-            table.add_column(title, justify="right")
-    for point in points:
-        table.add_row(
-            *(point.settings.get(key, "–") for key in keys),
-            "–" if point.served is None else per_cent(point.served),
-            per_cent(point.share),
-            str(point.tried),
-            f"{per_cent(point.low)} to {per_cent(point.high)}",
-            *(["–" if point.age_s is None else decimals(point.age_s, 1)] if aged else ()),
-            *([decimals(point.widening, 2)] if widened else ()),
-        )
-    return table

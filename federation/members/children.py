@@ -9,13 +9,16 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gridproof.federation.members.session import MEMBERS, SessionSettings
-from gridproof.federation.wire.helics_broker import HelicsBroker
 from gridproof.federation.wire.helics_environment import without_helics
 from gridproof.scenarios.errors import ConfigError, DeadlinePassed, FederateLost, FederationError
 
 import gridproof
+
+if TYPE_CHECKING:
+    from gridproof.federation.wire.helics_broker import HelicsBroker
 
 __all__ = ["RECEIPT", "SUPERVISOR", "Child", "watch"]
 

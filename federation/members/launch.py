@@ -18,13 +18,7 @@ from gridproof.federation.members.children import RECEIPT, SUPERVISOR, Child, wa
 from gridproof.federation.members.jobs import FeederJob, PlannerJob
 from gridproof.federation.members.session import MEMBERS, SessionSettings, run_feeder, run_planner
 from gridproof.federation.members.threads import Note, run_members
-from gridproof.federation.wire.helics_broker import (
-    BrokerAddress,
-    HelicsBroker,
-    close_library,
-    watch_broker,
-)
-from gridproof.federation.wire.helics_link import HelicsLink
+from gridproof.federation.wire.broker_address import BrokerAddress
 from gridproof.federation.wire.link import Link
 from gridproof.scenarios.errors import FederateLost
 from gridproof.scenarios.plan import Plan
@@ -110,6 +104,10 @@ def run_wired_process(
     BaseException
         As `federation.members.session.run_session`.
     """
+    # HELICS is slow to load, and most commands join no federation
+    from gridproof.federation.wire.helics_broker import close_library, watch_broker  # noqa: PLC0415
+    from gridproof.federation.wire.helics_link import HelicsLink  # noqa: PLC0415
+
     role = "planner" if isinstance(job, PlannerJob) else "feeder"
     chosen = settings or SessionSettings(transport="zmq")
     links: list[HelicsLink] = []
@@ -234,6 +232,8 @@ def supervise(
     BaseException
         As `run_processes`.
     """
+    from gridproof.federation.wire.helics_broker import HelicsBroker  # noqa: PLC0415  (slow to load)
+
     with TemporaryDirectory(prefix="gridproof-") as folder:
         broker = HelicsBroker("zmq", tuple(commands))
         children: list[Child] = []

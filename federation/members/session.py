@@ -18,8 +18,6 @@ from gridproof.federation.members.feeder_federate import FeederFederate
 from gridproof.federation.members.jobs import Deadlines, FeederJob, PlannerJob, Sink
 from gridproof.federation.members.threads import Note, run_members
 from gridproof.federation.wire.frames import now
-from gridproof.federation.wire.helics_broker import HelicsBroker
-from gridproof.federation.wire.helics_link import HelicsLink
 from gridproof.federation.wire.link import Link, LocalHub
 from gridproof.federation.wire.recorder import Hear, TappedLink
 from gridproof.federation.wire.schedule import FEEDER_GRID, PLANNER_GRID, TimeGrid
@@ -203,6 +201,10 @@ def _open_federation(
         hub = LocalHub(MEMBERS)
         yield hub.link, hub.end
         return
+    # HELICS is slow to load, and most commands open no federation or one without it
+    from gridproof.federation.wire.helics_broker import HelicsBroker  # noqa: PLC0415
+    from gridproof.federation.wire.helics_link import HelicsLink  # noqa: PLC0415
+
     broker = HelicsBroker(settings.transport, tuple(MEMBERS))
 
     def make_link(name: str) -> Link:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gridproof.federation.files import json_text, write_whole
-from gridproof.federation.papers.partitioning_tables import PaperTable
 from gridproof.federation.records.environment import versions
+from gridproof.federation.tables.files import csv_text, markdown_text
+from gridproof.federation.tables.table import Table
 
 __all__ = ["Picture", "paper_document", "write_paper"]
 
@@ -26,7 +27,7 @@ def paper_document(  # noqa: PLR0917  (the parts of one object)
     name: str,
     title: str,
     study: str | Sequence[str],
-    tables: Sequence[PaperTable],
+    tables: Sequence[Table],
     pictures: Mapping[str, Picture],
     notes: Sequence[str],
 ) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def paper_document(  # noqa: PLR0917  (the parts of one object)
         "title": title,
         "study": study if isinstance(study, str) else list(study),
         "versions": versions(),
-        "tables": {table.key: list(table.rows) for table in tables},
+        "tables": {table.name: table.records() for table in tables},
         "figures": {key: list(picture.files) for key, picture in pictures.items()},
         "notes": list(notes),
     }
@@ -45,12 +46,12 @@ def paper_document(  # noqa: PLR0917  (the parts of one object)
 def write_paper(
     root: Path,
     document: Mapping[str, Any],
-    tables: Sequence[PaperTable],
+    tables: Sequence[Table],
     pictures: Mapping[str, Picture],
 ) -> None:
     """Write ``<table>.csv``, ``tables.json`` and ``tables.md``."""
     for table in tables:
-        write_whole(root / f"{table.key}.csv", table.csv())
+        write_whole(root / f"{table.name}.csv", csv_text(table))
     write_whole(root / "tables.json", json_text(document))
     notes = "\n".join(f"- {text}" for text in document["notes"])
     shown = "\n".join(
@@ -58,5 +59,5 @@ def write_paper(
         f"{picture.caption}\n"
         for key, picture in pictures.items()
     )
-    parts = [f"# {document['title']}\n", *(table.markdown() for table in tables), notes, shown]
+    parts = [f"# {document['title']}\n", *(markdown_text(table) for table in tables), notes, shown]
     write_whole(root / "tables.md", "\n".join(parts) + "\n")

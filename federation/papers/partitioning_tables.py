@@ -1,110 +1,24 @@
-"""A publication's tables with ours beside the printed figures: as data, CSV, Markdown, text."""
+"""A publication's tables with ours beside the printed figures: as tables."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gridproof.federation.papers.data import CampaignRows
+from gridproof.federation.papers.paper_table import paper_table
 from gridproof.federation.papers.partitioning import CampaignRow, PaperRun, PlanRow
 from gridproof.federation.statistics.shares import Share, share_of
-from rich import box
-from rich.table import Table
+from gridproof.federation.tables.table import Table
 
-__all__ = ["PaperTable", "paper_tables"]
-
-Cells = Mapping[str, Any]
-_TO = " to "
+__all__ = ["paper_tables"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaperTable:
-    """One table, as numbers.
-
-    Attributes
-    ----------
-    key
-        Name of its files.
-    title
-        What it shows.
-    columns
-        Where people read it: key of each column (two keys joined by ``to`` for an interval),
-        its heading, and its decimals.
-    rows
-        One mapping per row; every column's key is there, None where there is no figure.
-    """
-
-    key: str
-    title: str
-    columns: tuple[tuple[str, str, int], ...]
-    rows: tuple[Cells, ...]
-
-    def csv(self) -> str:
-        """All figures of all rows, full precision; also those that `text` leaves out."""
-        file = io.StringIO()
-        writer = csv.DictWriter(file, list(self.rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in self.rows)
-        return file.getvalue()
-
-    def text(self) -> tuple[tuple[str, ...], ...]:
-        """Print the cells of `columns`, row by row; a printed figure stands behind ours."""
-        return tuple(
-            tuple(_beside(row, key, digits) for key, _, digits in self.columns) for row in self.rows
-        )
-
-    def markdown(self) -> str:
-        """Set the table for a Markdown file."""
-        lines = [
-            [name for _, name, _ in self.columns],
-            ["---:" if k else "---" for k in range(len(self.columns))],
-            *self.text(),
-        ]
-        body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        return f"## {self.title}\n\n{body}\n"
-
-    def view(self) -> Table:
-        """Set the table for a terminal."""
-        table = Table(
-            title=self.title,
-            title_justify="left",
-            title_style="bold",
-            box=box.SIMPLE_HEAD,
-            pad_edge=False,
-            show_edge=False,
-            padding=(0, 1),
-        )
-        for position, (_, name, _) in enumerate(self.columns):
-            table.add_column(name, justify="right" if position else "left", no_wrap=True)
-        for cells in self.text():
-            table.add_row(*cells)
-        return table
-
-
-def _beside(row: Cells, key: str, digits: int) -> str:
-    low, joined, high = key.partition(_TO)
-    if joined:
-        return f"{_cell(row[low], digits)}–{_cell(row[high], digits)}"
-    ours, printed = _cell(row[key], digits), row.get(f"printed_{key}")
-    return ours if printed is None else f"{ours}/{_cell(printed, digits)}"
-
-
-def _cell(value: Any, digits: int) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return value if isinstance(value, str) else f"{value:.{digits}f}"
-
-
-def paper_tables(run: PaperRun) -> tuple[PaperTable, ...]:
+def paper_tables(run: PaperRun) -> tuple[Table, ...]:
     """Make every table that the publication's rows fill."""
     printed = [row for row in run.plans if row.rows.printed]
     tables = [_costs(printed)] if printed else []
-    makers: Mapping[str, Callable[[Sequence[CampaignRow]], PaperTable]] = {
+    makers: Mapping[str, Callable[[Sequence[CampaignRow]], Table]] = {
         "out_of_sample": _out_of_sample,
         "ac_robustness": _ac_robustness,
         "mended": _mended,
@@ -128,9 +42,9 @@ _COSTS = (
 _COSTS_IN_FILES = ("seconds_to_best",)
 
 
-def _costs(rows: Sequence[PlanRow]) -> PaperTable:
-    return PaperTable(
-        key="costs",
+def _costs(rows: Sequence[PlanRow]) -> Table:
+    return paper_table(
+        name="costs",
         title="Costs USD, live blocks, switches, served kW, time: ours/printed (Table I)",
         columns=(("level_percent", "±%", 0), *_COSTS),
         rows=tuple(_cost_row(row) for row in rows),
@@ -165,18 +79,18 @@ _SHARE: tuple[tuple[str, str, int], ...] = (
 )
 
 
-def _out_of_sample(rows: Sequence[CampaignRow]) -> PaperTable:
-    return PaperTable(
-        key="out_of_sample",
+def _out_of_sample(rows: Sequence[CampaignRow]) -> Table:
+    return paper_table(
+        name="out_of_sample",
         title="Nominal plan out of sample, linear verdict: ours/printed (IV-D)",
         columns=(*_SHARE, ("no_recourse", "no re-dispatch", 0)),
         rows=tuple(_share_row(row) for row in rows),
     )
 
 
-def _ac_robustness(rows: Sequence[CampaignRow]) -> PaperTable:
-    return PaperTable(
-        key="ac_robustness",
+def _ac_robustness(rows: Sequence[CampaignRow]) -> Table:
+    return paper_table(
+        name="ac_robustness",
         title="Robust plan under three-phase AC power flow: ours/printed (Table II)",
         columns=(
             *(column for column in _SHARE if column[0] != "feasible"),
@@ -187,9 +101,9 @@ def _ac_robustness(rows: Sequence[CampaignRow]) -> PaperTable:
     )
 
 
-def _mended(rows: Sequence[CampaignRow]) -> PaperTable:
-    return PaperTable(
-        key="mended",
+def _mended(rows: Sequence[CampaignRow]) -> Table:
+    return paper_table(
+        name="mended",
         title="Nominal plan under AC, re-dispatch corrected by measurements",
         columns=(
             *(column for column in _SHARE if column[0] != "feasible"),
@@ -238,9 +152,9 @@ def _share_row(row: CampaignRow) -> dict[str, Any]:
     }
 
 
-def _crossed(rows: Sequence[CampaignRow]) -> PaperTable:
-    return PaperTable(
-        key="crossed",
+def _crossed(rows: Sequence[CampaignRow]) -> Table:
+    return paper_table(
+        name="crossed",
         title="Safe by both, by the linear model or AC alone, by neither; trusted wrongly",
         columns=(
             ("what", "plan, recourse, ±%", 0),

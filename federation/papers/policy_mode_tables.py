@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from gridproof.federation.papers.partitioning_tables import PaperTable
+from gridproof.federation.papers.paper_table import paper_table
 from gridproof.federation.papers.policy_modes import PolicyModeRun, Row, Sweep
+from gridproof.federation.tables.table import Table
 
 __all__ = ["policy_mode_tables"]
 
@@ -23,7 +24,7 @@ _COLUMNS = (
 )
 
 
-def policy_mode_tables(run: PolicyModeRun) -> tuple[PaperTable, ...]:
+def policy_mode_tables(run: PolicyModeRun) -> tuple[Table, ...]:
     """Make every table that has rows."""
     done = dict.fromkeys(row.spec.mode for row in run.rows)
     tables = [_of_mode(mode, run.rows) for mode in done]
@@ -50,10 +51,10 @@ def _breaches(figures: Mapping[str, Any]) -> int | None:
     return None if found is None else int(found["network"])
 
 
-def _of_mode(mode: str, rows: Sequence[Row]) -> PaperTable:
+def _of_mode(mode: str, rows: Sequence[Row]) -> Table:
     own = [row for row in rows if row.spec.mode == mode]
-    return PaperTable(
-        key=f"mode_{mode}",
+    return paper_table(
+        name=f"mode_{mode}",
         title=f"Mode {mode}: method beside method, reserves tried on the actual distribution",
         columns=(
             ("method", "method", 0),
@@ -65,10 +66,10 @@ def _of_mode(mode: str, rows: Sequence[Row]) -> PaperTable:
     )
 
 
-def _ac(rows: Sequence[Row]) -> PaperTable:
+def _ac(rows: Sequence[Row]) -> Table:
     own = [row for row in rows if row.figures["ac_breaches"] is not None]
-    return PaperTable(
-        key="ac",
+    return paper_table(
+        name="ac",
         title="AC physics: (draw, hour) pairs outside a limit, by kind",
         columns=(
             ("mode", "mode", 0),
@@ -93,16 +94,16 @@ def _ac(rows: Sequence[Row]) -> PaperTable:
     )
 
 
-def _of_sweep(sweep: Sweep) -> PaperTable:
-    return PaperTable(
-        key=sweep.key,
+def _of_sweep(sweep: Sweep) -> Table:
+    return paper_table(
+        name=sweep.key,
         title=sweep.title,
         columns=(("varied", "set", 0), ("method", "method", 0), *_COLUMNS),
         rows=tuple(_percents(row.figures) for row in sweep.rows),
     )
 
 
-def _logs(sweeps: Sequence[Sweep]) -> PaperTable:
+def _logs(sweeps: Sequence[Sweep]) -> Table:
     """Say how often one training log breaks ρ on the actual distribution."""
     rows = []
     for sweep in sweeps:
@@ -119,8 +120,8 @@ def _logs(sweeps: Sequence[Sweep]) -> PaperTable:
                 "most_percent": 100.0 * float(shares.max()),
             }
         )
-    return PaperTable(
-        key="logs",
+    return paper_table(
+        name="logs",
         title="How many training logs lead to more than ρ = 5 % of violated pairs",
         columns=(
             ("method", "method", 0),

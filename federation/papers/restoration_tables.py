@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from gridproof.federation.papers.output import Picture
-from gridproof.federation.papers.partitioning_tables import PaperTable
+from gridproof.federation.papers.paper_table import paper_table
 from gridproof.federation.papers.restoration import CaseResult, RestorationRun, StormResult
 from gridproof.federation.reports.storm_summary import restored_shares
+from gridproof.federation.tables.table import Table
 from gridproof.scenarios.restoration import Outage
 from gridproof.scenarios.restoration_states import states_of
 
 __all__ = ["restoration_pictures", "restoration_tables"]
 
 
-def restoration_tables(run: RestorationRun) -> tuple[PaperTable, ...]:
+def restoration_tables(run: RestorationRun) -> tuple[Table, ...]:
     """Make every table that has rows."""
     tables = [_supplied(run), _ac(run), _formulations(run), _program(run)]
     tables += [_growth(run)] if run.growth else []
@@ -23,9 +24,9 @@ def restoration_tables(run: RestorationRun) -> tuple[PaperTable, ...]:
     return tuple(tables)
 
 
-def _supplied(run: RestorationRun) -> PaperTable:
-    return PaperTable(
-        key="supplied",
+def _supplied(run: RestorationRun) -> Table:
+    return paper_table(
+        name="supplied",
         title="Load supplied by phase, %: ours/printed (Fig. 3); buses at t = 3",
         columns=(
             ("case", "case", 0),
@@ -61,9 +62,9 @@ def _supplied_row(one: CaseResult) -> dict[str, Any]:
     }
 
 
-def _ac(run: RestorationRun) -> PaperTable:
-    return PaperTable(
-        key="ac",
+def _ac(run: RestorationRun) -> Table:
+    return paper_table(
+        name="ac",
         title="Every phase under AC power flow, loads drawn: feasible, exact interval",
         columns=(
             ("row", "case, phase", 0),
@@ -118,9 +119,9 @@ def _share(value: float | None, interval: list[float]) -> dict[str, float | None
     }
 
 
-def _formulations(run: RestorationRun) -> PaperTable:
-    return PaperTable(
-        key="formulations",
+def _formulations(run: RestorationRun) -> Table:
+    return paper_table(
+        name="formulations",
         title="Radiality of one phase, built/printed (Table I); solver s in one run",
         columns=(
             ("row", "formulation", 0),
@@ -138,7 +139,7 @@ def _short(formulation: str) -> str:
     return formulation.removeprefix("directed_").replace("_", " ")
 
 
-def _program(run: RestorationRun) -> PaperTable:
+def _program(run: RestorationRun) -> Table:
     """Set the whole program of the publication's own formulation beside its size and times."""
     size = run.data.size
     own = next(row for row in run.formulations if row["formulation"] == "directed_local_flow")
@@ -158,8 +159,8 @@ def _program(run: RestorationRun) -> PaperTable:
         }
         for key, name in (("all", "all phases"), ("last", "t = 3 alone"))
     )
-    return PaperTable(
-        key="program",
+    return paper_table(
+        name="program",
         title=f"Whole program of {size.case}, directed local flow: ours/printed",
         columns=(
             ("extent", "program", 0),
@@ -173,9 +174,9 @@ def _program(run: RestorationRun) -> PaperTable:
     )
 
 
-def _growth(run: RestorationRun) -> PaperTable:
-    return PaperTable(
-        key="growth",
+def _growth(run: RestorationRun) -> Table:
+    return paper_table(
+        name="growth",
         title="Growth: one search a row; where the limit came first, its gap",
         columns=(
             ("row", "buses, formulation", 0),
@@ -190,9 +191,9 @@ def _growth(run: RestorationRun) -> PaperTable:
     )
 
 
-def _storms(run: RestorationRun) -> PaperTable:
-    return PaperTable(
-        key="storms",
+def _storms(run: RestorationRun) -> Table:
+    return paper_table(
+        name="storms",
         title="Failures from damage models: load supplied at t = 3, %",
         columns=(
             ("storm", "storms", 0),

@@ -28,6 +28,7 @@ from gridproof.federation.records.parts import (
     STAMP_KEY,
     Begun,
     causes_in_stamp,
+    encode_tables,
     runs_without_gap,
     stamp_of_causes,
 )
@@ -86,20 +87,17 @@ def keep_begun(store: CampaignStore, begun: Begun) -> None:
         "chunk": begun.chunk,
         **stamp_of_causes(begun.causes, stepped=len(begun.profiles) > 1),
     }
-    told = {
+    told: dict[str | bytes, str | bytes] = {
         STAMP_KEY: json.dumps(stamp, sort_keys=True),
         _PROFILE_KEY: b",".join(base64.b64encode(one) for one in begun.profiles),
     }
-    sink = pa.BufferOutputStream()
-    table = begun.rows.replace_schema_metadata(told)
-    rows = max(begun.realizations, 1)  # a group a step
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True, row_group_size=rows)
+    data = encode_tables(begun.by_step(), lambda _: told, group=max(begun.realizations, 1))
     path = begun_path(store, begun.chunk)
     try:
         path.parent.mkdir(exist_ok=True)
     except OSError as error:
         raise StoreError(f"{path.parent} cannot be made: {error}") from error
-    write_whole(path, sink.getvalue().to_pybytes())
+    write_whole(path, data)
 
 
 def begun_chunks(store: CampaignStore) -> tuple[int, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 from gridproof.federation.records.profile import Profile
-from gridproof.federation.records.rows import STEP, joint_outcome, outcome_codes
+from gridproof.federation.records.rows import joint_outcome, outcome_codes
+from gridproof.federation.records.shelf import Laid, Shelf
 from gridproof.scenarios.arrays import IntArray
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.scenario import Scenario
@@ -22,7 +23,7 @@ __all__ = ["OpenChunk"]
 class _Batch:
     """A batch that has not come to its last step: its rows, and its profile at each step."""
 
-    pieces: list[pa.Table] = field(default_factory=list)
+    pieces: list[tuple[int, Laid]] = field(default_factory=list)
     profiles: dict[int, Profile] = field(default_factory=dict)
 
 
@@ -51,7 +52,8 @@ class OpenChunk:
     outcome: IntArray
     profiles: dict[int, Profile]
     causes: dict[int, tuple[int, str]] = field(default_factory=dict)
-    _pieces: list[pa.Table] = field(default_factory=list)
+    _shelf: Shelf = field(default_factory=lambda: Shelf(on_disk=False))
+    _pieces: list[tuple[int, Laid]] = field(default_factory=list)
     _waiting: dict[int, _Batch] = field(default_factory=dict)
     _torn: bool = False
 
@@ -67,13 +69,19 @@ class OpenChunk:
             first=first,
             outcome=np.full(count, Outcome.FEASIBLE, np.int64),
             profiles={step: Profile.of(scenario, plan, step) for step in steps},
+            _shelf=Shelf(on_disk=len(steps) > 1),
         )
 
     @property
     def rows(self) -> int:
         """How many rows have come."""
         waiting = (piece for batch in self._waiting.values() for piece in batch.pieces)
-        return sum(piece.num_rows for piece in (*self._pieces, *waiting))
+        return sum(laid.rows for _, laid in (*self._pieces, *waiting))
+
+    @property
+    def done(self) -> int:
+        """How many realizations are done, at every step."""
+        return sum(laid.rows for _, laid in self._pieces) // len(self.steps)
 
     @property
     def sound(self) -> bool:
@@ -89,14 +97,14 @@ class OpenChunk:
         if len(self.steps) == 1:
             self._torn = True  # until its profile and its rows have both taken the batch
             self.profiles[step].add(self.scenario, self.plan, snapshots, verdicts, time=step)
-            self._pieces.append(rows)
+            self._pieces.append((step, self._shelf.lay(rows)))
             self._torn = False
         else:
             first = int(verdicts.index[0])
             batch = self._waiting.setdefault(first, _Batch())
             own = batch.profiles.setdefault(step, Profile.of(self.scenario, self.plan, step))
             own.add(self.scenario, self.plan, snapshots, verdicts, time=step)
-            batch.pieces.append(rows)
+            batch.pieces.append((step, self._shelf.lay(rows)))
             if len(batch.pieces) == len(self.steps):
                 self._settle(first)
         at = verdicts.index - self.first
@@ -128,7 +136,9 @@ class OpenChunk:
     ) -> None:
         """Take what an earlier run did, in order."""
         self.causes.update(causes)
-        self._pieces.append(rows)
+        count = rows.num_rows // len(self.steps)
+        for k, step in enumerate(self.steps):
+            self._pieces.append((step, self._shelf.lay(rows.slice(k * count, count))))
         self.profiles = dict(zip(self.steps, profiles, strict=True))
         codes = outcome_codes(rows.column("outcome")).reshape(len(self.steps), -1)
         self.outcome[: codes.shape[1]] = joint_outcome(codes)
@@ -137,8 +147,12 @@ class OpenChunk:
         """(realization,) codes of some realizations."""
         return self.outcome[index - self.first]
 
-    def in_order(self) -> pa.Table:
-        """Return the rows by step and index."""
-        keys = [(STEP, "ascending")] if len(self.steps) > 1 else []
-        whole = pa.concat_tables(self._pieces).sort_by([*keys, ("index", "ascending")])
-        return whole.combine_chunks().cast(self._pieces[-1].schema)
+    def by_step(self) -> Iterator[pa.Table]:
+        """Yield the rows of the batches that are whole, step by step, each in the order of index.
+
+        One step at a time: all of them are as many times a step's memory.
+        """
+        for step in self.steps:
+            pieces = [self._shelf.get(laid) for own, laid in self._pieces if own == step]
+            whole = pa.concat_tables(pieces).sort_by([("index", "ascending")])
+            yield whole.combine_chunks().cast(pieces[-1].schema)

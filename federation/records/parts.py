@@ -6,9 +6,11 @@ makes it: the program that keeps it, one of its workers, or a machine elsewhere.
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -38,6 +40,7 @@ __all__ = [
     "causes_in_stamp",
     "chunk_range",
     "encode_part",
+    "encode_tables",
     "plan_digest",
     "runs_without_gap",
     "stamp_of_causes",
@@ -75,21 +78,18 @@ class EncodedPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """The first rows of a chunk that is not whole, in order, with their profiles' bytes.
+    """The first realizations of a chunk that is not whole, so many, with their profiles' bytes.
 
-    ``causes`` are of the first realization that erred at each step, if one did.
+    ``by_step`` yields their rows, a table a step; ``causes`` are of the first realization that
+    erred at each step, if one did.
     """
 
     chunk: int
-    rows: pa.Table
+    realizations: int
+    by_step: Callable[[], Iterator[pa.Table]]
     profiles: tuple[bytes, ...]
     plan_digest: str
     causes: Mapping[int, tuple[int, str]] = field(default_factory=dict)
-
-    @property
-    def realizations(self) -> int:
-        """How many realizations are done, at every step."""
-        return int(self.rows.num_rows) // len(self.profiles)
 
 
 def chunk_range(chunk: int, samples: int) -> tuple[int, int]:
@@ -107,7 +107,7 @@ def batches(chunk: int, samples: int, batch: int) -> tuple[tuple[int, int], ...]
 
 def encode_part(
     chunk: int,
-    table: pa.Table,
+    tables: Iterable[pa.Table],
     *,
     samples: int,
     fingerprint: str,
@@ -118,6 +118,8 @@ def encode_part(
 
     Parameters
     ----------
+    tables
+        Its rows, a table a step; asked for one by one.
     causes
         By step, the first realization of the chunk that erred there, and why; kept with what it
         belongs to.
@@ -128,32 +130,65 @@ def encode_part(
         If the rows are not the chunk's, in order.
     """
     first, count = chunk_range(chunk, samples)
-    if not runs_without_gap(table, first, count):
-        raise StoreError(
-            f"chunk {chunk} needs realizations {first} to {first + count - 1} in order, at every "
-            f"step; found {table.num_rows} rows"
-        )
     stamp: dict[str, Any] = {
         "format": FORMAT,
         "fingerprint": fingerprint,
         "plan": plan_digest,
         "chunk": chunk,
     }
-    stamp |= stamp_of_causes(causes or {}, stepped=STEP in table.column_names)
-    table = table.replace_schema_metadata({STAMP_KEY: json.dumps(stamp, sort_keys=True)})
-    sink = pa.BufferOutputStream()
-    strings = [f.name for f in table.schema if not pa.types.is_floating(f.type)]
-    pq.write_table(
-        table,
+
+    def told(table: pa.Table) -> dict[str | bytes, str | bytes]:
+        stepped = STEP in table.column_names
+        whole = stamp | stamp_of_causes(causes or {}, stepped=stepped)
+        return {STAMP_KEY: json.dumps(whole, sort_keys=True)}
+
+    def checked() -> Iterator[pa.Table]:
+        last = -1
+        for table in tables:
+            step = int(table.column(STEP)[0].as_py()) if STEP in table.column_names else 0
+            if step <= last or not runs_without_gap(table, first, count):
+                raise StoreError(
+                    f"chunk {chunk} needs realizations {first} to {first + count - 1} in order, at "
+                    f"every step; found {table.num_rows} rows at step {step}"
+                )
+            last = step
+            yield table
+
+    return encode_tables(checked(), told, group=count)
+
+
+def encode_tables(
+    tables: Iterable[pa.Table],
+    told: Callable[[pa.Table], dict[str | bytes, str | bytes]],
+    *,
+    group: int,
+) -> bytes:
+    """Encode tables of one schema as one file, each let go of before the next is asked for.
+
+    Parameters
+    ----------
+    tables
+        At least one.
+    told
+        What the file says of itself, given the first of them.
+    group
+        Rows of a row group: of a step, where there are several.
+    """
+    sink, rest = io.BytesIO(), iter(tables)
+    first = next(rest)
+    own = told(first)
+    strings = [f.name for f in first.schema if not pa.types.is_floating(f.type)]
+    with pq.ParquetWriter(
         sink,
+        first.schema.with_metadata(own),
         compression="zstd",
         compression_level=3,
         use_dictionary=strings,
-        row_group_size=count if STEP in table.column_names else CHUNK_ROWS,  # a group a step
         write_page_checksum=True,
-    )
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
+    ) as writer:
+        for table in chain((first,), rest):
+            writer.write_table(table.replace_schema_metadata(own), row_group_size=group)
+    return sink.getvalue()
 
 
 def stamp_of_causes(causes: Mapping[int, tuple[int, str]], *, stepped: bool) -> dict[str, Any]:
@@ -282,15 +317,15 @@ class ChunkSink:
         for chunk, one in self._open.items():
             if not one.sound:
                 continue
-            rows, (first, _) = one.in_order(), chunk_range(chunk, self.samples)
-            done = rows.num_rows // len(self.steps)
-            if not runs_without_gap(rows, first, done):
+            first, done = chunk_range(chunk, self.samples)[0], one.done
+            if not all(runs_without_gap(rows, first, done) for rows in one.by_step()):
                 continue
             kept = {step: cause for step, cause in one.causes.items() if cause[0] < first + done}
             found.append(
                 Begun(
                     chunk=chunk,
-                    rows=rows,
+                    realizations=done,
+                    by_step=one.by_step,
                     profiles=self._profiles_of(chunk, one),
                     plan_digest=self._digest,
                     causes=kept,
@@ -333,7 +368,7 @@ class ChunkSink:
         one.settle_all()
         data = encode_part(
             chunk,
-            one.in_order(),
+            one.by_step(),
             samples=self.samples,
             fingerprint=self.fingerprint,
             plan_digest=self._digest,

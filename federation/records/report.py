@@ -8,6 +8,7 @@ from html import escape
 from types import MappingProxyType
 from typing import Any
 
+from gridproof.federation.tables.table import Table, interval, share, text
 from gridproof.federation.wording import decimals
 
 __all__ = ["Report", "StepReport", "WorstMargin"]
@@ -168,15 +169,27 @@ class Report:
         )
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{escape(one.name or self.study)}</td>"
-            f"<td>{'–' if one.feasible_share is None else _percent(one.feasible_share)}</td>"
-            f"<td>{_percent(one.interval[0])} to {_percent(one.interval[1])}</td>"
-            f"<td>{'–' if one.served_share is None else _percent(one.served_share)}</td></tr>"
-            for one in self.steps
+        from gridproof.federation.tables.html import table_html  # noqa: PLC0415  (a notebook's alone)
+
+        return f"<p>{escape(repr(self))}</p>{table_html(self.table())}"
+
+    def table(self) -> Table:
+        """Return what became of each step as a table."""
+        confidence = f"{100.0 * self.confidence:g} %"
+        return Table(
+            name="steps",
+            title=f"Each step of {self.study}, with {self.interval_kind} intervals",
+            columns=(
+                text("step"),
+                share("feasible"),
+                *interval(f"{confidence} interval", share("from"), share("to"), unit=""),
+                share("served"),
+            ),
+            rows=tuple(
+                (one.name or self.study, one.feasible_share, *one.interval, one.served_share)
+                for one in self.steps
+            ),
         )
-        head = "<tr><th>step</th><th>feasible</th><th>interval</th><th>served</th></tr>"
-        return f"<p>{escape(repr(self))}</p><table>{head}{rows}</table>"
 
 
 def _percent(share: float) -> str:

@@ -269,7 +269,7 @@ class CampaignStore:
         """
         data = encode_part(
             chunk,
-            table,
+            (table,),
             samples=self.samples,
             fingerprint=str(self.study["fingerprint"]),
             plan_digest=plan_digest,

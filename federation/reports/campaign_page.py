@@ -24,8 +24,9 @@ from gridproof.federation.reports.sentences import (
     leads,
     plan_facts,
 )
-from gridproof.federation.reports.table import Table, csv_text
 from gridproof.federation.reports.tables import all_tables
+from gridproof.federation.tables.files import csv_text
+from gridproof.federation.tables.table import Table
 from gridproof.scenarios.errors import StoreError
 from gridproof.scenarios.scenario import Scenario
 

@@ -9,18 +9,24 @@ from typing import Any
 from gridproof.federation.inquiries.harden_settings import HardenSettings
 from gridproof.federation.inquiries.hardening import End, Hardening, HardenRound
 from gridproof.federation.records.environment import versions
+from gridproof.federation.tables.files import markdown_text
+from gridproof.federation.tables.table import (
+    Column,
+    Table,
+    Tone,
+    count,
+    interval,
+    number,
+    share,
+)
+from gridproof.federation.tables.terminal import TableView
 from gridproof.federation.wording import decimals
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
-__all__ = ["harden_markdown", "harden_summary", "harden_view", "round_line"]
+__all__ = ["harden_markdown", "harden_summary", "harden_view", "round_line", "rounds_table"]
 
 _SHOWN_PLACES = 4
-_HEADINGS = (
-    "#", "margin pu", "live", "served kW", "cost USD", "share %", "interval %", "bound %",
-)  # fmt: skip
 
 
 def round_line(one: HardenRound, settings: HardenSettings) -> str:
@@ -156,22 +162,12 @@ def _ratio(part: float, whole: float) -> float | None:
 
 def harden_view(summary: Mapping[str, Any]) -> list[RenderableType]:
     """Set a loop for a terminal: the rounds, how it ended, what it cost."""
-    table = Table(
-        title=f"Rounds, {100.0 * summary['asked_share']:g} % asked at "
-        f"{100.0 * summary['confidence']:g} % confidence",
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-        padding=(0, 1),
-    )
-    for heading in _HEADINGS:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for one in summary["rounds"]:
-        table.add_row(*_cells(one), style="green" if one["shown"] else "")
     failures = "\n".join(_failures(one) for one in summary["rounds"])
-    views: list[RenderableType] = [table, Text(failures), Text(_ending(summary))]
+    views: list[RenderableType] = [
+        TableView(rounds_table(summary)),
+        Text(failures),
+        Text(_ending(summary)),
+    ]
     views += [Text(summary["advice"])] if summary["advice"] else []
     return [*views, Text(f"Error control: {summary['error_control']}.")]
 
@@ -181,9 +177,7 @@ def harden_markdown(summary: Mapping[str, Any]) -> str:
     lines = [
         f"# {summary['study']}: {100.0 * summary['asked_share']:g} % feasible at "
         f"{100.0 * summary['confidence']:g} % confidence\n",
-        f"| {' | '.join(_HEADINGS)} |",
-        f"|{'---|' * len(_HEADINGS)}",
-        *(f"| {' | '.join(_cells(one))} |" for one in summary["rounds"]),
+        markdown_text(rounds_table(summary)).rstrip(),
         f"\n{_ending(summary)}\n",
         *([f"{summary['advice']}\n"] if summary["advice"] else []),
         f"Error control: {summary['error_control']}.\n",
@@ -200,17 +194,36 @@ def harden_markdown(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _cells(one: Mapping[str, Any]) -> tuple[str, ...]:
-    objective, (low, high) = one["objective_usd"], one["interval"]
-    return (
-        str(one["round"]),
-        _kept(one),
-        str(one["energized_blocks"]),
-        decimals(one["served_kw"], 0),
-        "–" if objective is None else decimals(objective, 0),
-        decimals(100.0 * one["feasible_share"], 2),
-        f"{decimals(100.0 * low, 2)}–{decimals(100.0 * high, 2)}",
-        decimals(100.0 * one["one_sided_bound"], 2),
+def rounds_table(summary: Mapping[str, Any]) -> Table:
+    """Set the rounds of a loop: what each plan keeps clear, serves and costs, and was shown."""
+    return Table(
+        name="rounds",
+        title=f"Rounds, {100.0 * summary['asked_share']:g} % asked at "
+        f"{100.0 * summary['confidence']:g} % confidence",
+        columns=(
+            count("round", short="#"),
+            Column(title="AC margin", short="margin", unit="pu", numeric=True),
+            count("live blocks", short="live"),
+            number("served", 0, "kW"),
+            number("cost", 0, "USD"),
+            share("share"),
+            *interval("interval", share("from"), share("to"), unit=""),
+            share("bound"),
+        ),
+        rows=tuple(
+            (
+                one["round"],
+                _kept(one),
+                one["energized_blocks"],
+                one["served_kw"],
+                one["objective_usd"],
+                one["feasible_share"],
+                *one["interval"],
+                one["one_sided_bound"],
+            )
+            for one in summary["rounds"]
+        ),
+        tones=tuple(Tone.GOOD if one["shown"] else None for one in summary["rounds"]),
     )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import jinja2
 from gridproof.federation.reports.svg import inline_svg
-from gridproof.federation.reports.table import Table
+from gridproof.federation.tables.html import table_html
+from gridproof.federation.tables.table import Table
 
 __all__ = ["PAGE", "Section", "figure_entry", "render_page"]
 
@@ -31,7 +32,7 @@ class Section:
     links
         Pages beside this one, by relative address, and what each is called.
     figures, tables
-        From `figure_entry`; from `federation.reports.table`.
+        From `figure_entry`; values of `federation.tables.table`.
     """
 
     id: str
@@ -81,5 +82,5 @@ def render_page(study: str, headline: Mapping[str, Any], sections: Sequence[Sect
     )  # fmt: skip
     shown = [section for section in sections if not section.empty]
     return environment.get_template("report.html.j2").render(
-        study=study, headline=headline, sections=shown
+        study=study, headline=headline, sections=shown, set_table=table_html
     )

@@ -14,9 +14,7 @@ from gridproof.federation.records.store import CampaignStore, step_root
 from gridproof.federation.records.summary import about_plan
 from gridproof.federation.reports.campaign_page import write_report
 from gridproof.federation.reports.campaign_words import (
-    interval_kind,
     interval_words,
-    served_share,
     why_stopped,
 )
 from gridproof.federation.reports.data import Readout
@@ -24,8 +22,9 @@ from gridproof.federation.reports.families.views import view_of
 from gridproof.federation.reports.page import PAGE, Section, render_page
 from gridproof.federation.reports.plan_words import proof_notes
 from gridproof.federation.reports.sentences import environment_facts
-from gridproof.federation.reports.table import Table, csv_text, number, text
-from gridproof.federation.wording import fixed, per_cent, percent, served_words, whole
+from gridproof.federation.reports.verdict_tables import first_failed_table, steps_table
+from gridproof.federation.tables.files import csv_text
+from gridproof.federation.wording import percent, served_words, whole
 from gridproof.scenarios.errors import StoreError
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.scenario import Scenario
@@ -76,7 +75,7 @@ def write_steps_report(
         )
     view = view_of(scenario)
     about = None if view is None else about_plan(plan, scenario)
-    tables = {"steps": _steps_table(found), "first-failed": _failed_table(found["joint"])}
+    tables = {"steps": steps_table(found), "first-failed": first_failed_table(found["joint"])}
     own = {} if view is None or about is None else dict(view.tables(about))
     tables |= own
     links = _write_each(store, scenario, out, found, readouts or {})
@@ -157,60 +156,3 @@ def _headline(
         f"every one of {len(store.steps)} steps",
         "notes": notes,
     }
-
-
-def _steps_table(found: Mapping[str, Any]) -> Table:
-    rows = []
-    for step in found["steps"]:
-        campaign = step["campaign"]
-        name = f"{step['step']} {step['name']}"
-        if campaign is None:
-            rows.append((name, 0, None, None, None, None, None, "not tried yet"))
-            continue
-        rows.append(
-            (
-                name,
-                campaign["samples"],
-                served_share(campaign),
-                campaign["feasible_share"],
-                *campaign["interval"],
-                campaign["outcomes"]["erred"],
-                _worst(campaign),
-            )
-        )
-    return Table(
-        name="steps",
-        caption="What became of the realizations at each step, with "
-        f"{interval_kind(found['joint'])} intervals; shares in %",
-        columns=(
-            text("step"),
-            number("tried", whole),
-            number("served", per_cent),
-            number("feasible", per_cent),
-            number(f"{100 * found['joint']['confidence']:g} % from", per_cent),
-            number("to", per_cent),
-            number("erred", whole),
-            text("least margin below zero"),
-        ),
-        rows=tuple(rows),
-    )
-
-
-def _worst(campaign: Mapping[str, Any]) -> str:
-    """Name the limit that is exceeded furthest, as a share of what it is measured in."""
-    beyond = [(one["margin"], kind, one) for kind, one in campaign["worst"].items()]
-    outside = [item for item in beyond if item[0] < 0.0]
-    if not outside:
-        return ""
-    margin, kind, one = min(outside, key=lambda item: item[0])
-    return f"{kind} {fixed(margin, 4)} {one['unit']} at {one['element']}, #{one['index']}"
-
-
-def _failed_table(joint: Mapping[str, Any]) -> Table:
-    failed = {name: count for name, count in joint["first_failed"].items() if count}
-    return Table(
-        name="first-failed",
-        caption="Realizations by the first step at which they are not feasible",
-        columns=(text("step"), number("realizations", whole)),
-        rows=tuple(failed.items()),
-    )

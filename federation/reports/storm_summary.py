@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from gridproof.federation.campaigns.storms import LAST_PHASE, StormDraw, StormRun
 from gridproof.federation.statistics.shares import quantile, quantile_interval, share_of
+from gridproof.federation.tables.table import Table, share, text
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.restoration import PHASE_NAMES
 
-__all__ = ["LEVELS", "restored_shares", "storm_summary"]
+__all__ = ["LEVELS", "restored_shares", "storm_summary", "storm_table"]
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -70,6 +71,31 @@ def storm_summary(
             for key in ("plan", "ac")
         },
     }
+
+
+def storm_table(found: Mapping[str, Any]) -> Table:
+    """Load supplied phase by phase, over the storms that have a plan; from `storm_summary`."""
+    columns = [text("phase"), replace(share("mean"), unit="")]
+    for level, title in _QUANTILES.items():
+        columns.append(replace(share(title, key=level), unit=""))
+        columns.append(share("from", key=f"{level} from", joined="{}\n({}"))
+        columns.append(share("to", key=f"{level} to", joined="{}\u2013{})"))
+    rows = []
+    for name, one in (found["supplied_share"] or {}).items():
+        held = [one["quantiles"][level] for level in _QUANTILES]
+        rows.append(
+            (name, one["mean"], *(end for at in held for end in (at["value"], *at["interval"])))
+        )
+    return Table(
+        name="supplied",
+        title=f"Load supplied over {found['planned']} storms, %, with "
+        f"{100.0 * found['confidence']:g} % intervals",
+        columns=tuple(columns),
+        rows=tuple(rows),
+    )
+
+
+_QUANTILES = {"0.05": "5 % quantile", "0.5": "median", "0.95": "95 % quantile"}
 
 
 def _distribution(values: FloatArray, confidence: float) -> dict[str, Any]:

@@ -10,32 +10,30 @@ from typing import Any
 
 from gridproof.federation.proof_words import scope_words
 from gridproof.federation.records.environment import versions
-from gridproof.federation.records.reading import QUANTILE_LEVELS
 from gridproof.federation.records.summary import about_plan, campaign_summary, plan_summary
 from gridproof.federation.reports.campaign_words import interval_kind, sentences, served_share
 from gridproof.federation.reports.families.views import view_of_figures
+from gridproof.federation.reports.plan_tables import der_table, island_table
 from gridproof.federation.reports.plan_words import cost_words, in_part_words
-from gridproof.federation.reports.view_table import blank_table
+from gridproof.federation.reports.verdict_tables import crossed_table, margin_table, verdict_table
 from gridproof.federation.reports.why_view import why_view
-from gridproof.federation.wording import MEANING, decimals, formers_of, per_cent, served_words
+from gridproof.federation.tables.table import Tone
+from gridproof.federation.tables.terminal import STYLES, TableView, facts_view
+from gridproof.federation.wording import decimals, per_cent, served_words
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 __all__ = [
     "about_plan",
     "campaign_summary",
-    "crossed_table",
-    "margin_table",
     "plan_summary",
     "plan_view",
     "print_views",
     "run_summary",
-    "verdict_table",
     "verdict_view",
 ]
 
-_GOOD, _BAD, _DIM, _LIVE = "green", "red", "dim", "bold blue"
+_GOOD, _BAD, _DIM, _LIVE = (STYLES[tone] for tone in (Tone.GOOD, Tone.BAD, Tone.QUIET, Tone.LIVE))
 
 
 def run_summary(
@@ -65,16 +63,12 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
     view = view_of_figures(plan)
     if view is not None:
         return view.terminal(plan)
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="bold", no_wrap=True)
-    facts.add_column(overflow="fold")
-    for label, value in _plan_facts(plan):
-        facts.add_row(label, value)
-    parts: list[RenderableType] = [Text("Plan", style="bold underline"), facts]
-    if plan["islands"]:
-        parts += [Text(), _island_table(plan)]
-    if plan["ders"]:
-        parts += [Text(), _der_table(plan)]
+    parts: list[RenderableType] = [
+        Text("Plan", style="bold underline"),
+        facts_view(_plan_facts(plan)),
+    ]
+    for table in (island_table(plan), der_table(plan)):
+        parts += [Text(), TableView(table)] if table.rows else []
     if "why" in plan:
         parts += [Text(), why_view(plan["why"])]
     return Group(*parts)
@@ -160,49 +154,6 @@ def _served(plan: Mapping[str, Any]) -> Text:
     return text
 
 
-def _island_table(plan: Mapping[str, Any]) -> Table:
-    table = blank_table("Islands")
-    table.add_column("forming DER", no_wrap=True, style=_LIVE)
-    table.add_column("blocks", overflow="fold")
-    table.add_column("demand kW", justify="right", no_wrap=True)
-    shed = any(island["served_kw"] < island["demand_kw"] for island in plan["islands"])
-    if shed:
-        table.add_column("asked kW", justify="right", no_wrap=True)
-    table.add_column("capacity kW", justify="right", no_wrap=True)
-    for island in plan["islands"]:
-        table.add_row(
-            formers_of(island, plan["ders"]),
-            ", ".join(island["blocks"]),
-            decimals(island["demand_kw"], 1),
-            *([decimals(island["served_kw"], 1)] if shed else []),
-            "∞" if island["capacity_kw"] is None else decimals(island["capacity_kw"], 1),
-        )
-    return table
-
-
-def _der_table(plan: Mapping[str, Any]) -> Table:
-    table = blank_table("DER set-points")
-    for name in ("DER", "bus", "block", "role"):
-        table.add_column(name, no_wrap=True)
-    for name in ("P kW", "of kW", "Q kvar", "V pu"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name, der in plan["ders"].items():
-        held = der["source_v_pu"]
-        style = {"grid-forming": _LIVE, "substation": _LIVE, "off": _DIM}.get(der["role"], "")
-        table.add_row(
-            name,
-            der["bus"],
-            der["block"],
-            der["role"],
-            decimals(der["p_kw"], 1),
-            "∞" if der["capacity_kw"] is None else decimals(der["capacity_kw"], 0),
-            decimals(der["q_kvar"], 1),
-            "" if held is None else decimals(held, 4),
-            style=style,
-        )
-    return table
-
-
 def verdict_view(campaign: Mapping[str, Any]) -> RenderableType:
     """Set a campaign: outcomes with exact intervals, margins and where they are worst."""
     low, high = campaign["interval"]
@@ -226,51 +177,17 @@ def verdict_view(campaign: Mapping[str, Any]) -> RenderableType:
         Text(how),
         *(Text(line) for line in sentences(campaign)),
         Text(),
-        verdict_table(campaign),
+        TableView(verdict_table(campaign)),
     ]
     if campaign["samples"] < campaign["asked"]:
         missing = campaign["asked"] - campaign["samples"]
         parts.insert(2, Text(f"{missing} of {campaign['asked']} realizations not done", _BAD))
     if "crossed" in campaign:
-        parts += [Text(), crossed_table(campaign["crossed"])]
+        parts += [Text(), TableView(crossed_table(campaign["crossed"]))]
         parts += _crossed_words(campaign["crossed"]["difference"])
     if campaign["margins"]:
-        parts += [Text(), margin_table(campaign)]
+        parts += [Text(), TableView(margin_table(campaign))]
     return Group(*parts)
-
-
-def verdict_table(campaign: Mapping[str, Any]) -> Table:
-    """Every outcome with its count, share and exact interval; ``erred`` always shown."""
-    table = blank_table(None)
-    table.add_column("outcome", no_wrap=True)
-    table.add_column("count", justify="right", no_wrap=True)
-    table.add_column("share %", justify="right", no_wrap=True)
-    table.add_column(f"{100.0 * campaign['confidence']:g} % interval", no_wrap=True)
-    table.add_column("meaning", overflow="fold")
-    samples = campaign["samples"]
-    for name, count in campaign["outcomes"].items():
-        low, high = campaign["outcome_intervals"][name]
-        style = _DIM if not count else _GOOD if name == "feasible" else _BAD
-        table.add_row(
-            name.replace("_", " "),
-            str(count),
-            per_cent(count / samples),
-            f"{per_cent(low):>6} to {per_cent(high):>6}",
-            MEANING[name],
-            style=style,
-        )
-    return table
-
-
-def crossed_table(crossed: Mapping[str, Any]) -> Table:
-    """Linear judge against AC judge, realizations."""
-    table = blank_table("Linear judge (rows) against AC")
-    table.add_column("LinDist3Flow", no_wrap=True)
-    for name in ("AC feasible", "AC not"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_row("feasible", str(crossed["both_feasible"]), str(crossed["linear_only"]))
-    table.add_row("not", str(crossed["ac_only"]), str(crossed["neither"]))
-    return table
 
 
 def _crossed_words(difference: Mapping[str, Any]) -> list[RenderableType]:
@@ -285,29 +202,6 @@ def _crossed_words(difference: Mapping[str, Any]) -> list[RenderableType]:
             f"{decimals(high, 2, sign=True)})"
         )
     ]
-
-
-def margin_table(campaign: Mapping[str, Any]) -> Table:
-    """Quantiles of each kind's worst margin, and where the very worst is."""
-    table = blank_table("Worst margin of a realization (positive = inside the limit)")
-    table.add_column("limit", no_wrap=True)
-    cvar = next(iter(campaign["margins"].values()))["cvar"]["share"]
-    levels = [level for level in QUANTILE_LEVELS if level in (0.01, 0.5)]
-    for name in ("least", f"CVaR {100.0 * cvar:g} %", *(f"{100.0 * k:g} %" for k in levels)):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("where, #index", overflow="fold")
-    for kind, margin in campaign["margins"].items():
-        worst = campaign["worst"][kind]
-        place = worst["element"] + (f" {worst['phase']}" if worst["phase"] else "")
-        numbers = [margin["min"], margin["cvar"]["mean"]]
-        numbers += [margin["quantiles"][f"{level:g}"] for level in levels]
-        table.add_row(
-            f"{kind}, {margin['unit']}",
-            *(decimals(number, 4) for number in numbers),
-            f"{place} #{worst['index']}",
-            style=_BAD if margin["min"] < 0.0 else "",
-        )
-    return table
 
 
 def _usd(value: float | None) -> str:

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from gridproof.federation.reports.table import Table, number, prose, text
-from gridproof.federation.reports.view_table import blank_table
+from gridproof.federation.tables.table import Place, Table, number, prose, text
+from gridproof.federation.tables.terminal import TableView
 from gridproof.federation.wording import decimals
-from rich.console import Group, RenderableType
-from rich.table import Table as View
+from rich.console import RenderableType
 from rich.text import Text
 
 if TYPE_CHECKING:  # Pyomo is slow to import, and nothing here runs it
@@ -39,18 +38,7 @@ def why_view(found: Sequence[Mapping[str, Any]]) -> RenderableType:
     """Set what stands against each dead block."""
     if not found:
         return Text("Every block is live: nothing stands against any")
-    table: View = blank_table("Why blocks are dead")
-    table.add_column("block", no_wrap=True)
-    table.add_column("kW", justify="right", no_wrap=True)
-    table.add_column("what stands against serving it", overflow="fold")
-    steps = {one["step"] for one in found}
-    for one in found:
-        name = one["block"] if len(steps) == 1 else f"{one['step']}: {one['block']}"
-        said = Text(_MEANING[one["standing"]], style="bold")
-        for line in one["words"]:
-            said.append(f"\n{line}", style="not bold")
-        table.add_row(name, decimals(one["demand_kw"], 1), said)
-    return Group(table, *(Text(line) for line in why_lines(found)))
+    return TableView(why_table(found))
 
 
 def why_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -62,16 +50,18 @@ def why_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def why_table(found: Sequence[Mapping[str, Any]]) -> Table:
-    """Set the same for the page, and for a CSV file."""
+    """Set what stands against each dead block; the step is told to a terminal if there are more."""
+    several = len({one["step"] for one in found}) > 1
+    against = "what stands against serving it"
     return Table(
         name="dead-blocks",
-        caption="Why blocks are dead; each is asked about alone",
+        title="Why blocks are dead",
         columns=(
             text("block"),
-            text("step"),
-            number("nominal demand, kW", lambda value: decimals(value, 1)),
-            text("standing"),
-            prose("what stands against serving it"),
+            text("step", place=Place.TERMINAL if several else Place.PAGE),
+            number("nominal demand", 1, "kW", short="demand"),
+            prose(against, key="standing"),
+            prose(against, words="\n".join, joined="{}\n{}"),
         ),
         rows=tuple(
             (
@@ -79,10 +69,11 @@ def why_table(found: Sequence[Mapping[str, Any]]) -> Table:
                 str(one["step"]),
                 one["demand_kw"],
                 _MEANING[one["standing"]],
-                "; ".join(one["words"]),
+                tuple(one["words"]),
             )
             for one in found
         ),
+        note=" ".join(why_lines(found)),
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from gridproof.federation.reports.data import ReportData
-from gridproof.federation.reports.table import Table, number, prose, text
-from gridproof.federation.wording import decimals, fixed, percent, place_words
+from gridproof.federation.tables.table import Column, Table, number, prose, share, text
+from gridproof.federation.wording import decimals, fixed, place_words
 
 __all__ = ["drawn_table", "unsolved_table", "worst_table"]
 
@@ -17,15 +17,15 @@ def worst_table(data: ReportData) -> Table:
     """List the worst realizations, with what failed where."""
     return Table(
         name="worst",
-        caption="The realizations with the least margin, worst first",
+        title="The realizations with the least margin, worst first",
         columns=(
             text("realization"),
             text("outcome"),
-            number("relative margin", percent),
+            share("relative margin"),
             prose("what failed, and where it was worst"),
-            number("drawn load, kW", lambda v: fixed(v, 1)),
-            number("served, kW", lambda v: fixed(v, 1)),
-            number("losses, kW", lambda v: fixed(v, 2)),
+            number("drawn load", 1, "kW"),
+            number("served", 1, "kW"),
+            number("losses", 2, "kW"),
         ),
         rows=tuple(
             (
@@ -67,10 +67,13 @@ def drawn_table(data: ReportData) -> Table | None:
     loads.sort(key=lambda row: -float(np.abs(np.array(row[1:]) - 1.0).mean()))
     return Table(
         name="worst-loads",
-        caption="Drawn loads of these realizations, % of nominal; furthest from nominal first",
+        title="Drawn loads of these realizations, % of nominal; furthest from nominal first",
         columns=(
             text("load"),
-            *(number(f"#{row['index']}", lambda v: fixed(100.0 * v, 1)) for row in data.worst),
+            *(
+                Column(title=f"#{row['index']}", words=lambda v: fixed(100.0 * v, 1), numeric=True)
+                for row in data.worst
+            ),
         ),
         rows=tuple(loads),
         shown=30,
@@ -90,11 +93,11 @@ def unsolved_table(data: ReportData) -> Table:
         rows.append((f"#{row['index']}", name.replace("_", " "), row["load_kw"], words))
     return Table(
         name="unsolved",
-        caption="First realizations of each outcome that leaves no margin to rank",
+        title="First realizations of each outcome that leaves no margin to rank",
         columns=(
             text("realization"),
             text("outcome"),
-            number("drawn load, kW", lambda v: fixed(v, 1)),
+            number("drawn load", 1, "kW"),
             prose("load furthest from nominal"),
         ),
         rows=tuple(rows),

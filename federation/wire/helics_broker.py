@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import socket
 import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from uuid import uuid4
 
 import helics as h
-from gridproof.federation.addresses import host_and_port
+from gridproof.federation.wire.broker_address import LOOPBACK, SILENT, BrokerAddress, free_port
 from gridproof.federation.wire.helics_environment import within
 from gridproof.scenarios.errors import ConfigError, FederateLost, FederationError
 
 __all__ = [
     "ERROR_CODE",
-    "BrokerAddress",
     "EndOnce",
     "HelicsBroker",
     "close_library",
@@ -38,8 +35,6 @@ __all__ = [
 ERROR_CODE = FederationError.exit_code
 """What a failing federation shows other HELICS programs."""
 
-_SILENT = "--consoleloglevel=no_print --loglevel=no_print"
-_LOOPBACK = "127.0.0.1"
 _START_S = 20.0  # a broker starts in 10 ms; one that finds its port taken says so after 4 s
 warnings.filterwarnings("ignore", message="This function will return a JSON", category=UserWarning)
 _live = 0
@@ -64,80 +59,6 @@ class EndOnce:
         return first
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrokerAddress:
-    """How a core finds its broker.
-
-    Attributes
-    ----------
-    transport
-        HELICS core type: ``inproc`` within one process, ``zmq`` between processes.
-    key
-        Only cores that bear it are let in; also the name of a broker of ours.
-    host, port
-        Where it listens; not used by ``inproc``.
-    cores
-        What the names of cores begin with; the key if empty.
-    more
-        Further words of a core's init string, for somebody else's broker.
-    keyless
-        Whether the key may be empty, as somebody else's broker may ask for none.
-    """
-
-    transport: str
-    key: str
-    host: str = _LOOPBACK
-    port: int = 0
-    cores: str = ""
-    more: str = ""
-    keyless: bool = False
-
-    def __post_init__(self) -> None:
-        if self.transport not in ("inproc", "zmq"):
-            raise ConfigError(f"transport {self.transport!r} is not one of inproc, zmq")
-        if not self.key and not self.keyless:
-            raise ConfigError("broker key '' may hold letters, digits and -_. only")
-        for word in (self.key, self.cores):
-            if not re.fullmatch(r"[A-Za-z0-9_.-]*", word):
-                raise ConfigError(f"broker key {word!r} may hold letters, digits and -_. only")
-        if not re.fullmatch(r"[A-Za-z0-9_.:-]*", self.host):
-            raise ConfigError(f"broker host {self.host!r} is neither a name nor an address")
-
-    @classmethod
-    def parse(cls, broker: str, key: str) -> BrokerAddress:
-        """Read ``HOST:PORT`` of a broker between processes.
-
-        Raises
-        ------
-        ConfigError
-            If it is not of that form.
-        """
-        found = host_and_port(broker)
-        if found is None:
-            raise ConfigError(f"broker {broker!r} is not HOST:PORT, such as 127.0.0.1:23500")
-        host, port = found
-        if ":" in host:
-            raise ConfigError(
-                f"broker {broker!r} is an IPv6 address, which HELICS does not take over zmq; give "
-                "an IPv4 address or a name that has one, such as 127.0.0.1:23500"
-            )
-        return cls(transport="zmq", key=key, host=host, port=port)
-
-    def core_arguments(self) -> str:
-        """Return the init string of a core that joins this broker.
-
-        A zmq core gets a free port of its own: those a broker hands out by itself collide
-        with its neighbours' (12 failures in 160 federations, run four at a time; none of 160
-        with ports of their own).
-        """
-        key = f"--brokerkey={self.key} " if self.key else ""
-        own = f"--federates=1 {key}--terminate_on_error {_SILENT} {self.more}".rstrip()
-        if self.transport == "inproc":
-            return f"{own} --broker={self.key}"
-        at = f"--broker_address=tcp://{self.host} --brokerport={self.port}"
-        return f"{own} {at} --port={_free_port()}"
-
-
 class HelicsBroker:
     """A broker of our own: loopback only, own name, key and port, 500 ms heartbeat.
 
@@ -156,11 +77,11 @@ class HelicsBroker:
             address = BrokerAddress(
                 transport=transport,
                 key=f"gridproof-{uuid4().hex[:16]}",
-                port=_free_port() if transport == "zmq" else 0,
+                port=free_port() if transport == "zmq" else 0,
             )
             arguments = (
                 f"--federates={len(members)} --brokerkey={address.key} --tick=500ms "
-                f"--terminate_on_error --error_on_unmatched {_SILENT}"
+                f"--terminate_on_error --error_on_unmatched {SILENT}"
             )
             if transport == "zmq":
                 arguments += f" --port={address.port}"
@@ -175,7 +96,7 @@ class HelicsBroker:
             h.helicsBrokerDisconnect(broker)
             if attempt == 4:
                 raise FederationError(
-                    f"no HELICS broker of type {transport} could be started on {_LOOPBACK}; "
+                    f"no HELICS broker of type {transport} could be started on {LOOPBACK}; "
                     f"the last port tried was {address.port}"
                 )
         self.address, self._broker = address, broker
@@ -286,19 +207,6 @@ def close_library() -> None:
                 "close them before the library"
             )
         h.helicsCloseLibrary()
-
-
-def _free_port() -> int:
-    """Return a port that was free together with the next one, which HELICS also takes."""
-    for _ in range(50):
-        with socket.socket() as one, socket.socket() as other:
-            one.bind((_LOOPBACK, 0))
-            port = int(one.getsockname()[1])
-            if port < 65500:
-                with contextlib.suppress(OSError):
-                    other.bind((_LOOPBACK, port + 1))
-                    return port
-    raise FederationError(f"no two neighbouring ports are free on {_LOOPBACK}")
 
 
 def count_live(change: int) -> None:

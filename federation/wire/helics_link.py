@@ -20,9 +20,9 @@ from functools import partial
 from typing import Any
 
 import helics as h
+from gridproof.federation.wire.broker_address import BrokerAddress
 from gridproof.federation.wire.helics_broker import (
     ERROR_CODE,
-    BrokerAddress,
     EndOnce,
     count_live,
     refuse_encryption,

@@ -33,12 +33,19 @@ from gridproof.optimizer.partitioning.cutting_plane import CuttingPlaneMaster
 from gridproof.optimizer.partitioning.horizon import plan_each, plan_held
 from gridproof.optimizer.partitioning.master import PartitioningMaster
 from gridproof.optimizer.partitioning.options import METHODS, PartitioningOptions
-from gridproof.optimizer.partitioning.plans import assemble, no_plan, refuse_fleet, refuse_loops
+from gridproof.optimizer.partitioning.plans import (
+    ACTS_ON,
+    assemble,
+    no_plan,
+    refuse_fleet,
+    refuse_loops,
+)
 from gridproof.optimizer.partitioning.subproblems import VertexSubproblems
 from gridproof.optimizer.separation.islands import IslandSeparation, check_budget
 from gridproof.optimizer.separation.region import Region
 from gridproof.optimizer.solver.decomposition import Outcome, PlanProgress, Worst, decompose
 from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.event_faults import refuse_events
 
 if TYPE_CHECKING:
     from gridproof.scenarios.plan import Plan
@@ -70,6 +77,7 @@ class PartitioningPlanner:
         began = perf_counter()
         refuse_loops(scenario)
         refuse_fleet(scenario)
+        refuse_events(scenario, "partitioning", ACTS_ON)
 
         def plan_step(one: Scenario, time: int) -> Outcome[FirstStage]:
             left = self.options.time_limit_s - (perf_counter() - began)

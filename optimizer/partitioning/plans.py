@@ -11,6 +11,7 @@ from gridproof.optimizer.network.branches import BASE_KVA
 from gridproof.optimizer.network.first_stage import FirstStage
 from gridproof.optimizer.solver.decomposition import Outcome
 from gridproof.scenarios.errors import NoPlanExists, PlanError, PlanNotFound, ScenarioError
+from gridproof.scenarios.events import EventKind
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.provenance import facts_of
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from gridproof.optimizer.partitioning.options import PartitioningOptions
     from gridproof.scenarios.scenario import Scenario
 
-__all__ = ["assemble", "join_proofs", "no_plan", "refuse_fleet", "refuse_loops"]
+__all__ = ["ACTS_ON", "assemble", "join_proofs", "no_plan", "refuse_fleet", "refuse_loops"]
 
 
 def assemble(
@@ -84,6 +85,10 @@ def join_proofs(proofs: Sequence[Proof], *, robust: bool = True) -> Proof:
             {name: sum(proof.seconds.get(name, 0.0) for proof in proofs) for name in parts}
         ),
     )
+
+
+ACTS_ON: tuple[EventKind, ...] = ()
+"""Kinds of event that a partition is planned for; what is lost beforehand is locked open."""
 
 
 def refuse_fleet(scenario: Scenario) -> None:

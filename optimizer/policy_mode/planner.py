@@ -23,6 +23,8 @@ from gridproof.optimizer.policy_mode.network import dispatch_network
 from gridproof.optimizer.policy_mode.options import PolicyModeOptions
 from gridproof.scenarios.arrays import BoolArray, FloatArray, index_of
 from gridproof.scenarios.errors import PlanNotFound, ScenarioError, SolverError
+from gridproof.scenarios.event_faults import refuse_events
+from gridproof.scenarios.events import EventKind
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.graph import connected_components
 from gridproof.scenarios.plan import Plan
@@ -35,6 +37,10 @@ if TYPE_CHECKING:
     from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["PolicyModePlanner", "disturbance_of", "log_of", "microgrid_of", "settings_of"]
+
+
+ACTS_ON: tuple[EventKind, ...] = ()
+"""Kinds of event beside disturbances: none; what a mode's events take is in kW, drawn with them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +67,7 @@ class PolicyModePlanner:
             If the scenario is none of this family.
         """
         asked, began = self.options, perf_counter()
+        refuse_events(scenario, "policy_mode", ACTS_ON)
         grid, what = microgrid_of(scenario, asked), disturbance_of(scenario)
         held = hedge(asked.method, log_of(scenario), what.shape, settings_of(asked))
         try:

@@ -144,6 +144,10 @@ class Dispatch:
         if not self._limits.hopeless:
             self.program.learn(parameters)
 
+    def rest(self) -> None:
+        """Take little memory until the next question."""
+        self.program.rest()
+
     def answer(self, parameters: FloatArray) -> Dispatched:
         """Dispatch (sample, parameter) realizations."""
         count, outputs = len(parameters), len(self.state.outputs)

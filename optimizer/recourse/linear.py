@@ -83,6 +83,11 @@ class LinearRecourse:
             source_v_pu=base.source_v_pu,
         )
 
+    def rest(self) -> None:
+        """Take little memory until the next question; another step is answered meanwhile."""
+        for island in self.islands:
+            island.rest()
+
     def inside(self, realizations: Realizations) -> BoolArray:
         """(realization,) whether its loads are what its coordinates in the set say."""
         if realizations.zeta.shape[1] != len(self.scenario.direction_ids):
@@ -176,6 +181,11 @@ class Island:
             dispatch.learn(self.examples() if boxed else np.zeros((1, self.deviations)))
             self._programs[key] = dispatch
         return self._programs[key]
+
+    def rest(self) -> None:
+        """Let the programs take little memory."""
+        for dispatch in self._programs.values():
+            dispatch.rest()
 
     @property
     def lossy(self) -> IslandState:

@@ -38,7 +38,15 @@ if TYPE_CHECKING:
     from gridproof.scenarios.setpoints import Setpoints
     from gridproof.scenarios.snapshot import Snapshots
 
-__all__ = ["CANNOT_CORRECT", "POLICIES", "Correcting", "Recourse", "Stepwise", "make_recourse"]
+__all__ = [
+    "CANNOT_CORRECT",
+    "POLICIES",
+    "Correcting",
+    "Recourse",
+    "Resting",
+    "Stepwise",
+    "make_recourse",
+]
 
 
 class Recourse(Protocol):
@@ -108,8 +116,20 @@ class Correcting(Protocol):
         ...
 
 
+@runtime_checkable
+class Resting(Protocol):
+    """A policy that has learnt much, and can put it away until it is asked again."""
+
+    def rest(self) -> None:
+        """Take little memory until the next question; no answer depends on it."""
+        ...
+
+
 class Stepwise:
     """A policy at several steps: each batch is answered by the policy of its own step.
+
+    What the policy of another step has learnt rests meanwhile, so that memory does not grow with
+    the number of steps.
 
     Parameters
     ----------
@@ -118,7 +138,7 @@ class Stepwise:
     """
 
     def __init__(self, make: Callable[[int], Recourse]) -> None:
-        self._make, self._of_step = make, dict[int, Recourse]()
+        self._make, self._of_step, self._last = make, dict[int, Recourse](), -1
 
     def respond(self, realizations: Realizations, carried: Carried | None = None) -> Setpoints:
         """Answer a batch of one step."""
@@ -134,6 +154,10 @@ class Stepwise:
         return one.correct(realizations, answer, measured)
 
     def _at(self, step: int) -> Recourse:
+        before: object = self._of_step.get(self._last)
+        if step != self._last and isinstance(before, Resting):
+            before.rest()
+        self._last = step
         if step not in self._of_step:
             self._of_step[step] = self._make(step)
         return self._of_step[step]

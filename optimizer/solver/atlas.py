@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Atlas"]
 
-_MOST = 12_000
+_MOST = 4_000
 """Regions beyond which those met on the way are forgotten again; they are found anew."""
 
 
@@ -30,6 +30,7 @@ class Atlas:
         self._number: dict[bytes, int] = {}
         self._following: dict[tuple[int, int], int] = {}
         self._kept = 0
+        self._resting = False
         parameters, columns = form.moved.shape[1], len(form.cost)
         self._side = np.zeros((0, 0), dtype=np.int64)
         self._guard = np.zeros((parameters + 1, 0, 0))
@@ -43,14 +44,48 @@ class Atlas:
         """Return the basis of all rows, from which everything can be reached."""
         return self._add(self._form.slack())
 
-    def keep(self) -> None:
-        """Never forget what is known now."""
-        self._kept = len(self._status)
+    def keep(self, wanted: IntArray) -> IntArray:
+        """Forget all regions but some, and these never; returns the new numbers of ``wanted``.
+
+        What lay on the way to them is found anew where it is needed.
+        """
+        kept, back = np.unique(wanted, return_inverse=True)
+        self._status = [self._status[k] for k in kept.tolist()]
+        self._number = {status.tobytes(): k for k, status in enumerate(self._status)}
+        self._following = {}
+        self._kept = len(kept)
+        self._side = self._side[kept]
+        self._guard, self._x = self._guard[:, kept], self._x[:, kept]
+        return np.asarray(back.reshape(len(wanted)), dtype=np.int64)
+
+    def rest(self) -> None:
+        """Forget what was met on the way, and of the rest all numbers that statuses tell."""
+        self._forget()
+        self._side = np.zeros((0, 0), dtype=np.int64)
+        self._guard, self._x = self._guard[:, :0, :0].copy(), self._x[:, :0].copy()
+        self._resting = True
+
+    def wake(self) -> None:
+        """Work out again what `rest` forgot: the same numbers, to the last bit."""
+        if not self._resting:
+            return
+        self._resting, status = False, self._status
+        self._status = []
+        for one in status:
+            self._stack(self._form.region(one))
+            self._status.append(one)
+
+    @property
+    def many(self) -> bool:
+        """Whether too much was met on the way."""
+        return len(self._status) > max(_MOST, 2 * self._kept)
 
     def trim(self) -> None:
         """Forget what was met on the way, if it has become too much."""
-        if len(self._status) <= max(_MOST, 2 * self._kept):
-            return
+        if self.many:
+            self._forget()
+
+    def _forget(self) -> None:
         for status in self._status[self._kept :]:
             del self._number[status.tobytes()]
         del self._status[self._kept :]

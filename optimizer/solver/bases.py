@@ -135,7 +135,7 @@ class LinearForm:
         off, basic = np.flatnonzero(status), np.flatnonzero(status == 0)
         right = np.concatenate([self._bound(status, off)[:, None], -self.moved[off]], axis=1)
         x = self._solve(status, right)
-        value = self.every[basic] @ x
+        value = np.concatenate([x, self.rows.matrix @ x])[basic]
         value[:, 1:] += self.moved[basic]
         low, high = np.isfinite(self.low[basic]), np.isfinite(self.high[basic])
         guard = np.concatenate([value[low], -value[high]])
@@ -205,6 +205,8 @@ class LinearForm:
 
     def _may_fail(self, guard: FloatArray) -> BoolArray:
         """Tell which (guard, 1 + parameter) can be negative within the parameters' reach."""
+        if np.isfinite(self.reach).all():
+            return np.asarray(guard[:, 0] < (np.abs(guard[:, 1:]) * self.reach).sum(axis=1))
         with np.errstate(invalid="ignore"):
             swing = np.where(guard[:, 1:] == 0.0, 0.0, np.abs(guard[:, 1:]) * self.reach)
         return np.asarray(guard[:, 0] < swing.sum(axis=1))

@@ -113,14 +113,21 @@ class ParametricProgram:
                     ray = self._atlas.guard(int(last[k]), int(side[k]))
                     self._rays = np.concatenate([self._rays, ray[None]])
             self._plant([self._points, block], [self._start, last])
-        self._atlas.keep()
+            if self._atlas.many:
+                self._start = self._atlas.keep(self._start)
+        self._start = self._atlas.keep(self._start)
 
     def _plant(self, points: list[FloatArray], start: list[IntArray]) -> None:
         self._points, self._start = np.concatenate(points), np.concatenate(start)
         self._tree = cKDTree(self._points) if self._points.size else None
 
+    def rest(self) -> None:
+        """Take little memory until the next question; no answer depends on it."""
+        self._atlas.rest()
+
     def answer(self, parameters: FloatArray) -> Solutions:
         """Answer (sample, parameter) programs; found is false where one is infeasible."""
+        self._atlas.wake()
         found = np.zeros(len(parameters), dtype=bool)
         x = np.zeros((len(parameters), len(self.form.cost)))
         for first in range(0, len(parameters), _AT_ONCE):
@@ -163,6 +170,7 @@ class ParametricProgram:
         ndarray of shape (column,), or None if the program is infeasible
         """
         form, atlas = self.form, self._atlas
+        atlas.wake()
         moves = self._moves(theta)
         moves[len(form.cost) :] += moved
         at = int(self._starts(theta[None])[0])

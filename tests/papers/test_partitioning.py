@@ -12,6 +12,7 @@ from gridproof.federation.papers.data import PaperData, load_paper
 from gridproof.federation.papers.partitioning import run_paper
 from gridproof.federation.papers.partitioning_tables import paper_tables
 from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.tables.files import csv_text, markdown_text
 from gridproof.scenarios.errors import ConfigError, StoreError
 from typer.testing import CliRunner
 
@@ -62,7 +63,7 @@ def quarter(tmp_path_factory):
 
 
 def _tables(run):
-    return {table.key: table for table in paper_tables(run)}
+    return {table.name: table for table in paper_tables(run)}
 
 
 def test_every_row_is_told_and_lies_in_a_directory_of_its_own(quarter) -> None:
@@ -76,7 +77,7 @@ def test_every_row_is_told_and_lies_in_a_directory_of_its_own(quarter) -> None:
 
 def test_ours_stand_beside_the_printed_figures_of_the_same_level(quarter) -> None:
     run = quarter[2]
-    costs = _tables(run)["costs"].rows[0]
+    costs = _tables(run)["costs"].records()[0]
     assert (costs["printed_generation_cost_usd"], costs["printed_served_kw"]) == (9317.0, 811.0)
     plan = run.plans[0]
     assert costs["served_kw"] == plan.summary["served_kw"]
@@ -85,12 +86,12 @@ def test_ours_stand_beside_the_printed_figures_of_the_same_level(quarter) -> Non
         float(plan.study.scenario.block_demand_kw(0)[live].sum())
     )
     assert costs["shed_cost_usd"] == pytest.approx(float(plan.study.scenario.shed_usd[~live].sum()))
-    assert f"{costs['shed_cost_usd']:.0f}/41160" in _tables(run)["costs"].markdown()
+    assert f"{costs['shed_cost_usd']:.0f}/41160" in markdown_text(_tables(run)["costs"])
 
 
 def test_shares_are_counts_of_the_parts(quarter) -> None:
     out, _, run, _ = quarter
-    row = _tables(run)["out_of_sample"].rows[0]
+    row = _tables(run)["out_of_sample"].records()[0]
     store = CampaignStore.open(out / "campaigns" / "nominal-25-linear-linear")
     outcomes = [v for t in store.tables(["outcome"], (0,)) for v in t["outcome"].to_pylist()]
     assert row["feasible"] == outcomes.count("feasible") > 0
@@ -100,20 +101,20 @@ def test_shares_are_counts_of_the_parts(quarter) -> None:
 
 
 def test_a_feasible_verdict_stands_on_a_solution_inside_every_limit(quarter) -> None:
-    row = _tables(quarter[2])["ac_robustness"].rows[0]
+    row = _tables(quarter[2])["ac_robustness"].records()[0]
     assert (row["recourse"], row["judge"]) == ("ac", "ac")
     assert row["backed"] == row["feasible"] > 0
 
 
 def test_the_crossed_table_speaks_of_the_same_realizations(quarter) -> None:
     tables = _tables(quarter[2])
-    rows = {(row["plan"], row["recourse"]): row for row in tables["crossed"].rows}
+    rows = {(row["plan"], row["recourse"]): row for row in tables["crossed"].records()}
     assert len(rows) == 4
     for row in rows.values():
         cells = ("both_feasible", "linear_only", "ac_only", "neither", "erred")
         assert sum(row[cell] for cell in cells) == row["samples"] == 96
     # the linear verdict of one campaign is what a campaign judged by it alone found
-    alone = tables["out_of_sample"].rows[0]["feasible_percent"]
+    alone = tables["out_of_sample"].records()[0]["feasible_percent"]
     assert rows["nominal", "linear"]["linear_percent"] == alone
 
 
@@ -137,7 +138,7 @@ def test_a_second_run_reads_what_is_there(quarter) -> None:
     out, data, run, _ = quarter
     parts = {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")}
     again = run_paper(data, out, samples=96, tell=lambda _: None, watch=_silent)
-    assert [t.csv() for t in paper_tables(again)] == [t.csv() for t in paper_tables(run)]
+    assert [csv_text(t) for t in paper_tables(again)] == [csv_text(t) for t in paper_tables(run)]
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")} == parts
     with pytest.raises(StoreError, match="another configuration"):
         run_paper(data, out, samples=97, tell=lambda _: None, watch=_silent)

@@ -72,8 +72,8 @@ def test_the_small_whole_stands_beside_the_print_and_goes_on_where_it_was(tmp_pa
     run = run_restoration_paper(
         data, tmp_path, samples=32, effort=effort, tell=told.append, watch=_silent
     )
-    tables = {table.key: table for table in restoration_tables(run)}
-    supplied = tables["supplied"].rows
+    tables = {table.name: table for table in restoration_tables(run)}
+    supplied = tables["supplied"].records()
     shares = [row["supplied_3_percent"] for row in supplied]
     assert shares == sorted(shares)  # more underground, more restored
     assert len({row["supplied_1_percent"] for row in supplied}) == 1
@@ -82,10 +82,10 @@ def test_the_small_whole_stands_beside_the_print_and_goes_on_where_it_was(tmp_pa
     )
     assert all(row["optimal"] and row["audit_faults"] == 0 for row in supplied)
     assert supplied[3]["printed_supplied_3_percent"] == 47.84
-    assert len(tables["ac"].rows) == 4 * 5
-    assert all(row["samples"] == 32 for row in tables["ac"].rows)
-    assert tables["program"].rows[0]["printed_variables"] == 14_122
-    assert all(row["audit_faults"] == 0 for row in tables["storms"].rows)
+    assert len(tables["ac"].records()) == 4 * 5
+    assert all(row["samples"] == 32 for row in tables["ac"].records())
+    assert tables["program"].records()[0]["printed_variables"] == 14_122
+    assert all(row["audit_faults"] == 0 for row in tables["storms"].records())
     pictures = restoration_pictures(run, tmp_path)
     assert set(pictures) == {"supplied", "storms", *(f"stages-case-{k}" for k in (1, 2, 3, 4))}
     assert all((tmp_path / name).is_file() for one in pictures.values() for name in one.files)
@@ -97,6 +97,6 @@ def test_the_small_whole_stands_beside_the_print_and_goes_on_where_it_was(tmp_pa
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     assert document["tables"]["formulations"] == json.loads(
-        json.dumps(list(tables["formulations"].rows))
+        json.dumps(tables["formulations"].records())
     )  # read back, times and all: nothing was solved again
     assert (tmp_path / "tables.md").read_text().count("![") == len(pictures)

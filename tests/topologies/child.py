@@ -20,7 +20,7 @@ sys.modules["pytest"] = SimpleNamespace(fixture=lambda *_, **__: lambda function
 import fakes
 from gridproof.federation.members.launch import run_wired_process
 from gridproof.federation.members.session import SessionSettings
-from gridproof.federation.wire.helics_broker import BrokerAddress
+from gridproof.federation.wire.broker_address import BrokerAddress
 from gridproof.scenarios.errors import ConfigError, GridproofError, PlanNotFound
 
 

@@ -104,7 +104,7 @@ def test_a_broker_knows_who_is_missing() -> None:
 
 
 def test_no_broker_at_all_is_said_after_the_deadline_not_twelve_seconds() -> None:
-    from gridproof.federation.wire.helics_broker import BrokerAddress
+    from gridproof.federation.wire.broker_address import BrokerAddress
 
     address = BrokerAddress(transport="zmq", key="nobody", port=1)
     started = time.monotonic()

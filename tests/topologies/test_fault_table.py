@@ -27,7 +27,8 @@ import pytest
 from gridproof.federation.adapters.emit import broker_command
 from gridproof.federation.members.launch import supervise
 from gridproof.federation.members.session import SessionSettings
-from gridproof.federation.wire.helics_broker import BrokerAddress, HelicsBroker, _free_port
+from gridproof.federation.wire.broker_address import BrokerAddress, free_port
+from gridproof.federation.wire.helics_broker import HelicsBroker
 from gridproof.scenarios.errors import FederationError
 
 HERE = Path(__file__).parent
@@ -161,7 +162,7 @@ def test_every_fault_is_noticed_blamed_and_leaves_nobody(processes, tmp_path) ->
 
 
 def test_a_broker_that_leaves_ends_both(processes, tmp_path, monkeypatch) -> None:
-    from gridproof.federation.members import launch
+    from gridproof.federation.wire import helics_broker
 
     brokers = []
 
@@ -170,7 +171,7 @@ def test_a_broker_that_leaves_ends_both(processes, tmp_path, monkeypatch) -> Non
             super().__init__(*args)
             brokers.append(self)
 
-    monkeypatch.setattr(launch, "HelicsBroker", Noted)
+    monkeypatch.setattr(helics_broker, "HelicsBroker", Noted)
     out = tmp_path / "v"
     left: list[float] = []
 
@@ -194,7 +195,7 @@ def test_a_broker_that_leaves_ends_both(processes, tmp_path, monkeypatch) -> Non
 
 def test_a_killed_broker_of_its_own_is_missed_in_seconds(processes, tmp_path) -> None:
     """As `helics run` or a batch system starts it; HELICS by itself takes 30 s."""
-    address = BrokerAddress(transport="zmq", key="a-key", port=_free_port())
+    address = BrokerAddress(transport="zmq", key="a-key", port=free_port())
     program = Path(helics.__file__).parent / "install" / "bin" / "helics_broker"
     broker = subprocess.Popen([program, *broker_command(address)[1:]])
     out, federates = tmp_path / "v", []
@@ -231,8 +232,8 @@ def test_a_port_that_is_taken_is_left_to_who_has_it(monkeypatch) -> None:
         holder.listen()
         taken = holder.getsockname()[1]
         ports = iter([taken])
-        free = helics_broker._free_port
-        monkeypatch.setattr(helics_broker, "_free_port", lambda: next(ports, None) or free())
+        free = helics_broker.free_port
+        monkeypatch.setattr(helics_broker, "free_port", lambda: next(ports, None) or free())
         started = time.time()
         broker = HelicsBroker("zmq", ("planner", "feeder"))
         record("port taken", time.time() - started, RuntimeError(""))

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from gridproof.federation.members.launch import federate_command, supervise
 from gridproof.federation.members.session import SessionSettings, run_session
-from gridproof.federation.wire.helics_broker import BrokerAddress
+from gridproof.federation.wire.broker_address import BrokerAddress
 from gridproof.scenarios.errors import ConfigError, DeadlinePassed
 
 HERE = Path(__file__).parent

@@ -6,52 +6,31 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gridproof.federation.proof_words import scope_words
-from gridproof.federation.reports.campaign_words import (
-    erred_words,
-    interval_words,
-    served_share,
-    why_stopped,
-)
-from gridproof.federation.reports.table import Table, number, text
-from gridproof.federation.reports.view_table import blank_table
-from gridproof.federation.wording import (
-    decimals,
-    fixed,
-    per_cent,
-    percent,
-    plain,
-    served_words,
-    whole,
-)
+from gridproof.federation.reports.campaign_words import erred_words, interval_words, why_stopped
+from gridproof.federation.reports.verdict_tables import steps_table
+from gridproof.federation.tables.table import Table, Tone, count, number, prose, share, text
+from gridproof.federation.tables.terminal import STYLES, TableView, facts_view
+from gridproof.federation.wording import decimals, fixed, percent, served_words
 from rich.console import Group, RenderableType
-from rich.table import Table as Grid
 from rich.text import Text
 
-__all__ = ["phase_table", "restoration_facts", "restoration_view", "steps_view"]
+__all__ = ["restoration_facts", "restoration_tables", "restoration_view", "steps_view"]
 
-_GOOD, _BAD, _LIVE = "green", "red", "bold blue"
+_GOOD, _BAD = STYLES[Tone.GOOD], STYLES[Tone.BAD]
 _LISTED = 40  # ids of a phase that are printed; all of them are in --json
 
 
 def restoration_view(plan: Mapping[str, Any]) -> RenderableType:
     """Set a restoration plan: proof, cost, phases, switching orders, who feeds what."""
-    facts = Grid.grid(padding=(0, 2))
-    facts.add_column(style="bold", no_wrap=True)
-    facts.add_column(overflow="fold")
-    for label, value in _facts(plan):
-        facts.add_row(label, value)
-    phases = plan["phases"]
-    parts: list[RenderableType] = [
+    return Group(
         Text("Plan", style="bold underline"),
-        facts,
-        Text(),
-        _phase_grid(phases),
-        Text(),
-        _order_table(phases),
-        Text(),
-        _feed_table(phases),
-    ]
-    return Group(*parts)
+        facts_view(_facts(plan)),
+        *(
+            part
+            for table in restoration_tables(plan).values()
+            for part in (Text(), TableView(table))
+        ),
+    )
 
 
 def _facts(plan: Mapping[str, Any]) -> list[tuple[str, Text]]:
@@ -108,33 +87,29 @@ def _facts(plan: Mapping[str, Any]) -> list[tuple[str, Text]]:
 
 
 def restoration_facts(plan: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Return the facts of a plan as plain text, and a line for each phase."""
-    facts = [(label, value.plain) for label, value in _facts(plan)]
-    facts += [
-        (
-            f"{phase['step']} {phase['name']}",
-            f"{percent(phase['supplied_share'])} supplied, {phase['damaged_buses']} buses damaged, "
-            f"{phase['dead_safe_buses']} dead but safe; open {_ids(phase['opened'])}; close "
-            f"{_ids(phase['closed'])}",
-        )
-        for phase in plan["phases"]
-    ]
-    return tuple(facts)
+    """Return the facts of a plan as plain text."""
+    return tuple((label, value.plain) for label, value in _facts(plan))
 
 
-def phase_table(about: Mapping[str, Any]) -> Table:
-    """Return the phases of a plan as a table for pages and files."""
+def restoration_tables(plan: Mapping[str, Any]) -> dict[str, Table]:
+    """Return the tables of a plan by name: its phases, switching orders, and who feeds what."""
+    phases = plan["phases"]
+    made = (_phase_table(phases), _order_table(phases), _feed_table(phases))
+    return {table.name: table for table in made}
+
+
+def _phase_table(phases: Sequence[Mapping[str, Any]]) -> Table:
     return Table(
         name="phases",
-        caption="What the plan supplies, loses and switches in each phase",
+        title="What the plan supplies, loses and switches in each phase",
         columns=(
             text("phase"),
-            number("supplied %", per_cent),
-            number("supplied kW", lambda value: fixed(value, 1)),
-            number("live buses", whole),
-            number("damaged", whole),
-            number("dead but safe", whole),
-            number("operations", plain),
+            share("supplied", key="supplied %"),
+            number("supplied", 1, "kW", key="supplied kW"),
+            count("live buses", short="live"),
+            count("damaged"),
+            count("dead but safe", short="dead safe"),
+            count("operations", short="ops"),
         ),
         rows=tuple(
             (
@@ -146,57 +121,44 @@ def phase_table(about: Mapping[str, Any]) -> Table:
                 phase["dead_safe_buses"],
                 phase["operations"],
             )
-            for phase in about["phases"]
+            for phase in phases
         ),
     )
 
 
-def _phase_grid(phases: Sequence[Mapping[str, Any]]) -> Grid:
-    table = blank_table("Phases: load supplied, and buses")
-    table.add_column("phase", no_wrap=True)
-    for name in ("supply %", "MW", "live", "damaged", "dead safe", "ops"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for phase in phases:
-        table.add_row(
-            f"{phase['step']} {phase['name']}",
-            decimals(100.0 * phase["supplied_share"], 2),
-            decimals(phase["supplied_kw"] / 1e3, 3),
-            str(phase["supplied_buses"]),
-            str(phase["damaged_buses"]),
-            str(phase["dead_safe_buses"]),
-            str(phase["operations"]),
-        )
-    return table
+def _order_table(phases: Sequence[Mapping[str, Any]]) -> Table:
+    return Table(
+        name="orders",
+        title="Switching orders",
+        columns=(
+            text("phase"),
+            prose("open", words=_ids),
+            prose("close", words=_ids, tone=Tone.LIVE),
+        ),
+        rows=tuple(
+            (f"{phase['step']} {phase['name']}", tuple(phase["opened"]), tuple(phase["closed"]))
+            for phase in phases[1:]
+        ),
+    )
 
 
-def _order_table(phases: Sequence[Mapping[str, Any]]) -> Grid:
-    table = blank_table("Switching orders")
-    table.add_column("phase", no_wrap=True)
-    table.add_column("open", overflow="fold")
-    table.add_column("close", overflow="fold", style=_LIVE)
-    for phase in phases[1:]:
-        table.add_row(
-            f"{phase['step']} {phase['name']}", _ids(phase["opened"]), _ids(phase["closed"])
-        )
-    return table
-
-
-def _feed_table(phases: Sequence[Mapping[str, Any]]) -> Grid:
+def _feed_table(phases: Sequence[Mapping[str, Any]]) -> Table:
     """Who feeds how much of the load in each phase, kW."""
-    table = blank_table("Fed by, kW (buses)")
-    table.add_column("source", no_wrap=True)
+    columns, nobody = [], {"supplied_kw": None, "buses": None}
     for phase in phases:
-        table.add_column(str(phase["step"]), justify="right", no_wrap=True)
+        step = str(phase["step"])
+        columns.append(number(step, 1, key=f"{step}, kW"))
+        columns.append(count("buses", key=f"{step}, buses", joined="{} ({})"))
+    rows = []
     for name in {name: None for phase in phases for name in phase["feeds"]}:
-        cells = [phase["feeds"].get(name) for phase in phases]
-        table.add_row(
-            name,
-            *(
-                f"{decimals(cell['supplied_kw'], 1)} ({cell['buses']})" if cell else ""
-                for cell in cells
-            ),
-        )
-    return table
+        fed = [phase["feeds"].get(name, nobody) for phase in phases]
+        rows.append((name, *(one[key] for one in fed for key in ("supplied_kw", "buses"))))
+    return Table(
+        name="feeds",
+        title="Fed by each source in each phase, kW (buses)",
+        columns=(text("source"), *columns),
+        rows=tuple(rows),
+    )
 
 
 def steps_view(found: Mapping[str, Any]) -> RenderableType:
@@ -205,14 +167,6 @@ def steps_view(found: Mapping[str, Any]) -> RenderableType:
     A phase that serves nothing passes every limit, so what was served stands beside.
     """
     joint = found["joint"]
-    table = blank_table("Verdicts by step")
-    table.add_column("step", no_wrap=True)
-    table.add_column("tried", justify="right", no_wrap=True)
-    table.add_column("served %", justify="right", no_wrap=True)
-    table.add_column("feasible %", justify="right", no_wrap=True)
-    table.add_column(f"{100.0 * joint['confidence']:g} % interval", no_wrap=True)
-    for step in found["steps"]:
-        table.add_row(f"{step['step']} {step['name']}", *_verdict_cells(step["campaign"]))
     low, high = joint["interval"]
     share = joint["feasible_share"]
     headline = Text.assemble(
@@ -231,7 +185,7 @@ def steps_view(found: Mapping[str, Any]) -> RenderableType:
         parts.append(Text(why_stopped(joint["stopping"])))
     if joint["unjudged"]:
         parts.append(Text(f"{joint['unjudged']} erred at some step, left out", _BAD))
-    parts += [Text(), table]
+    parts += [Text(), TableView(steps_table(found))]
     parts += [Text(line, style=_BAD) for step in found["steps"] for line in _worst_words(step)]
     return Group(*parts)
 
@@ -256,19 +210,6 @@ def _worst_words(step: Mapping[str, Any]) -> list[str]:
             for kind, worst in campaign["worst"].items()
             if worst["margin"] < 0.0
         ]
-    )
-
-
-def _verdict_cells(campaign: Mapping[str, Any] | None) -> tuple[str, ...]:
-    if campaign is None:
-        return ("0", "", "", "")
-    share, (low, high) = campaign["feasible_share"], campaign["interval"]
-    served = served_share(campaign)
-    return (
-        str(campaign["samples"]),
-        per_cent(served),
-        per_cent(share),
-        f"{per_cent(low)} to {per_cent(high)}",
     )
 
 

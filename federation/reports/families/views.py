@@ -9,11 +9,11 @@ from typing import Any
 
 from gridproof.federation.families.registry import family_of
 from gridproof.federation.reports.families.restoration_tables import (
-    phase_table,
     restoration_facts,
+    restoration_tables,
     restoration_view,
 )
-from gridproof.federation.reports.table import Table
+from gridproof.federation.tables.table import Table
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.scenario import Scenario
 from rich.console import RenderableType
@@ -58,7 +58,7 @@ _VIEWS: Mapping[str, FamilyView] = {
         shows=lambda told: "phases" in told,
         terminal=restoration_view,
         facts=restoration_facts,
-        tables=lambda told: {"phases": phase_table(told)},
+        tables=restoration_tables,
         pictures=_stages,
     )
 }

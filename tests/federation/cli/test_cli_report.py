@@ -33,7 +33,7 @@ def gridproof(*words, code=0):
 def test_report_prints_tables_and_writes_the_page(folder, tmp_path):
     result = gridproof("report", folder / "linear", "--out", tmp_path / "r")
     assert "feasible" in result.stdout
-    assert "Linear judge (rows) against AC" in result.stdout
+    assert "Linear judge (rows) against AC judge" in result.stdout
     assert str(tmp_path / "r" / "report.html") in result.stderr.replace("\n", "")
     assert (tmp_path / "r" / "report.html").stat().st_size > 10_000
     assert (tmp_path / "r" / "tables" / "linear-against-ac.csv").is_file()

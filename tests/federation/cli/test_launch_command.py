@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from gridproof.federation.cli.main import app
 from gridproof.federation.members.launch import program
 from gridproof.federation.records.store import CampaignStore
@@ -36,21 +37,6 @@ def start(command, cwd, **more) -> subprocess.CompletedProcess:
 
 def judged(root: Path) -> int:
     return sum(campaign_summary(CampaignStore.open(root))["outcomes"].values())
-
-
-def services(text: str) -> dict[str, dict]:
-    """The services of a compose file, whose values are all in JSON's form."""
-    found: dict[str, dict] = {}
-    name = ""
-    for line in text.split("services:\n")[1].splitlines():
-        key, _, value = line.strip().partition(": ")
-        if line.startswith("    "):
-            bare = value in ("/work", "[federation]", "[broker]")
-            found[name][key] = value.strip("[]") if bare else json.loads(value)
-        else:
-            name = key.rstrip(":")
-            found[name] = {}
-    return found
 
 
 def free_port() -> int:
@@ -106,10 +92,10 @@ def test_the_runner_file_has_what_helics_reads(toy, tmp_path) -> None:
 def test_the_compose_file_keeps_the_broker_inside(toy) -> None:
     text = say("launch", toy, "--emit", "compose", "--key", "k1").stdout
     assert "networks:\n  federation: {internal: true}\n" in text
-    found = services(text)
+    found = yaml.safe_load(text)["services"]
     assert set(found) == {"broker", "planner", "feeder"}
     for service in found.values():
-        assert service["networks"] == "federation"
+        assert service["networks"] == ["federation"]
         assert "ports" not in service
     planner = found["planner"]["command"]
     assert planner[:3] == ["gridproof", "federate", "planner"]
@@ -178,5 +164,5 @@ def test_a_path_with_blanks_and_signs_stays_one_word(toy, tmp_path) -> None:
     script = say("launch", strange, "--emit", "slurm").stdout
     words = next(line for line in script.splitlines() if "planner" in line and "srun" in line)
     assert str(strange) in shlex.split(words)
-    compose = services(say("launch", strange, "--emit", "compose").stdout)
+    compose = yaml.safe_load(say("launch", strange, "--emit", "compose").stdout)["services"]
     assert str(strange).replace("$", "$$") in compose["planner"]["command"]

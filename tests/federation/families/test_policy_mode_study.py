@@ -258,4 +258,4 @@ def test_the_paper_s_rows_have_what_is_asked_and_are_read_when_they_are_there(tm
     assert tried[-1]["network"] == 0  # the affine plan, its network rows robust
     again = run_policy_modes(data, tmp_path, effort=effort, tell=told.append)
     assert [row.figures for row in again.rows] == [row.figures for row in run.rows]
-    assert [table.key for table in policy_mode_tables(run)] == ["mode_forecast", "ac"]
+    assert [table.name for table in policy_mode_tables(run)] == ["mode_forecast", "ac"]

@@ -20,9 +20,10 @@ from gridproof.federation.reports.campaign_page import write_report
 from gridproof.federation.reports.data import gather
 from gridproof.federation.reports.sentences import headline
 from gridproof.federation.reports.svg import inline_svg
-from gridproof.federation.reports.table import Column, Table, csv_text
 from gridproof.federation.reports.tables import all_tables
 from gridproof.federation.studies.study import load_study
+from gridproof.federation.tables.files import csv_text
+from gridproof.federation.tables.table import Column, Table
 from gridproof.scenarios.errors import StoreError
 from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.verdict import MarginKind, Outcome
@@ -279,7 +280,7 @@ def test_a_place_that_cannot_be_written(store, scenario, tmp_path):
 
 def test_csv_keeps_numbers_and_leaves_nothing_for_none():
     table = Table(
-        name="t", caption="c", columns=(Column(title='a "b"'), Column(title="x", numeric=True)),
+        name="t", title="c", columns=(Column(title='a "b"'), Column(title="x", numeric=True)),
         rows=(("one, two", 0.1 + 0.2), ("three", None), ("four", float("nan"))),
     )  # fmt: skip
     assert csv_text(table) == ('"a ""b""",x\n"one, two",0.30000000000000004\nthree,\nfour,\n')

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from gridproof.federation.cli.main import app
 from gridproof.federation.files import json_text
-from gridproof.federation.reports.table import Table, csv_text, number
+from gridproof.federation.tables.files import csv_text
+from gridproof.federation.tables.table import Table, number
 from gridproof.federation.wording import decimals, fixed, served_words
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,7 +102,7 @@ def test_negative_zero_is_printed_nowhere():
     assert decimals(-0.0, 0, sign=True) == "+0"
     assert fixed(-0.001, 2) == "0.00"
     assert "-0" not in json_text({"a": [-0.0, {"b": -0.0}], "c": np.float64(-0.0)})
-    table = Table(name="t", caption="", columns=(number("x"),), rows=((-0.0,),))
+    table = Table(name="t", title="", columns=(number("x", 1),), rows=((-0.0,),))
     assert csv_text(table) == "x\n0.0\n"
 
 

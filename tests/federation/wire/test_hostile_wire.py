@@ -19,10 +19,10 @@ from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.records.keeper import stored_plan
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import load_study
+from gridproof.federation.wire.broker_address import BrokerAddress
 from gridproof.federation.wire.codec import Codec
 from gridproof.federation.wire.frames import expect
 from gridproof.federation.wire.helics_broker import (
-    BrokerAddress,
     HelicsBroker,
     close_library,
     refuse_encryption,

@@ -5,7 +5,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from gridproof.federation.wire.helics_broker import BrokerAddress, HelicsBroker, close_library
+from gridproof.federation.wire.broker_address import BrokerAddress
+from gridproof.federation.wire.helics_broker import HelicsBroker, close_library
 from gridproof.federation.wire.helics_link import HelicsLink
 from gridproof.federation.wire.link import LocalHub, PortKind
 from gridproof.federation.wire.schedule import FEEDER_GRID, PLANNER_GRID

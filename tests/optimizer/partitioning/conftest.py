@@ -13,6 +13,7 @@ from gridproof.optimizer.network.devices import add_redispatch, redispatch_usd
 from gridproof.optimizer.network.first_stage import FirstStage
 from gridproof.optimizer.network.flow import add_flow
 from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.separation import worst_case
 from gridproof.optimizer.solver.pyomo_model import solve
 from gridproof.scenarios.feeder import (
     Buses,
@@ -192,6 +193,13 @@ def random_scenario() -> Callable[..., Scenario]:
 @pytest.fixture(scope="session")
 def second_stage() -> Callable[..., float]:
     return _second_stage
+
+
+@pytest.fixture
+def no_enumeration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make small cases take the road of large ones."""
+    monkeypatch.setattr(worst_case, "_FEW", 0)
+    monkeypatch.setattr(worst_case, "_FEW_LEFT", 0)
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,7 @@ def test_what_is_forgotten_is_found_again_to_the_last_bit(networked, monkeypatch
     realizations = draw(scenario, 8, 0, 400)
     plenty = make_recourse("linear", plan, scenario).respond(realizations)
     monkeypatch.setattr(atlas, "_MOST", 0)
-    monkeypatch.setattr(atlas.Atlas, "keep", lambda self: setattr(self, "_kept", 1))
+    monkeypatch.setattr(atlas.Atlas, "keep", _nothing)
     monkeypatch.setattr(ParametricProgram, "_starts", _from_the_first)
     scarce = make_recourse("linear", plan, scenario)
     answers = [scarce.respond(realizations.take(part)) for part in (range(350), range(350, 400))]
@@ -81,6 +81,28 @@ def test_what_is_forgotten_is_found_again_to_the_last_bit(networked, monkeypatch
         parts = np.concatenate([getattr(answer, name) for answer in answers])
         assert parts.tobytes() == getattr(again, name).tobytes(), name
         np.testing.assert_allclose(parts, getattr(plenty, name), atol=1e-6)
+
+
+def _nothing(self, wanted):
+    self._kept = min(1, len(self._status))
+    return wanted
+
+
+def test_a_recourse_that_rested_answers_to_the_last_bit_and_keeps_only_where_it_starts(networked):
+    scenario = networked(0.25)
+    recourse = LinearRecourse(_plan(scenario, method="nominal"), scenario)
+    realizations = draw(scenario, 8, 0, 200)
+    before = recourse.respond(realizations)
+    atlases = [i.program(boxed=True).program._atlas for i in recourse.islands]
+    known = sum(len(one._status) for one in atlases)
+    recourse.rest()
+    assert sum(one._guard.nbytes + one._x.nbytes for one in atlases) == 0
+    assert 0 < sum(len(one._status) for one in atlases) < known
+    for _ in range(2):
+        after = recourse.respond(realizations)
+        recourse.rest()
+        for name in ("found", "p_kw", "q_kvar"):
+            assert getattr(before, name).tobytes() == getattr(after, name).tobytes(), name
 
 
 def _from_the_first(self, theta):

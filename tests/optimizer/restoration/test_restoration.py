@@ -434,7 +434,10 @@ LATE, SHORT, UNSURE = (np.array([value]) for value in (2.0, 2.5, 0.5))
     ("changes", "expected"),
     [
         (lambda _: {"devices": None}, "plans after failures; state what failed in"),
-        (lambda _: {"events": _failing(0, kind=(EventKind.DER_TRIPS,))}, "it knows failed lines"),
+        (
+            lambda _: {"events": _failing(0, kind=(EventKind.DER_TRIPS,))},
+            'acts on "line fails" alone',
+        ),
         (lambda _: {"events": _failing(0, start_h=LATE)}, "must be certain, and last"),
         (lambda _: {"events": _failing(0, end_h=SHORT)}, "must be certain, and last"),
         (lambda _: {"events": _failing(0, probability=UNSURE)}, "must be certain, and last"),

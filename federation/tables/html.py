@@ -1,0 +1,29 @@
+"""A table in a page, or in a notebook: the one piece of HTML that every table is set in."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import jinja2
+from gridproof.federation.tables.table import Place, Table
+
+__all__ = ["table_html"]
+
+
+def table_html(table: Table) -> str:
+    """Set a table: a caption, headings that screen readers find, and a class for each tone."""
+    return _template().render(
+        table=table,
+        columns=table.seen(Place.PAGE),
+        headings=[column.heading(Place.PAGE) for column in table.seen(Place.PAGE)],
+        rows=table.cells(Place.PAGE),
+    )
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("gridproof.federation.tables", "templates"),
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template("table.html.j2")
