@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 
 import numpy as np
 import pytest
@@ -112,7 +112,7 @@ def test_the_plan_is_the_best_of_all_first_stages(small: Small, gamma: int) -> N
     adversary = Adversary(case, grid)
     for held in decisions(case):
         try:
-            up, done = adversary.climbed(held)
+            _, done = adversary.climbed(held)
         except SolverError:  # a commitment whose ramps cannot be kept
             continue
         if done.cost + held.cost(case) < best:
@@ -196,7 +196,7 @@ def test_more_of_anything_is_as_the_tables_order_it(small: Small) -> None:
     assert by_case[0] > by_case[-1]
     by_gamma = [cost(replace(base, budgets=replace(base.budgets, load_gamma=g)))
                 for g in range(5)]  # fmt: skip
-    assert all(b >= a - 1e-5 for a, b in zip(by_gamma, by_gamma[1:], strict=False))
+    assert all(b >= a - 1e-5 for a, b in pairwise(by_gamma))
     fewer = replace(base, mobile=replace(base.mobile, count=0))
     assert cost(base) <= cost(fewer)
     assert cost(base) <= cost(replace(base, crews=replace(base.crews, count=0))) + 1e-9
