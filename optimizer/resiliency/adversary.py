@@ -8,7 +8,6 @@ says both. Between, the bound is that of the dual program with its exact M (`bui
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
@@ -18,7 +17,7 @@ from gridproof.optimizer.resiliency.grid import Grid
 from gridproof.optimizer.resiliency.recourse import Operated, Recourse
 from gridproof.optimizer.solver.decomposition import Worst
 from gridproof.optimizer.solver.solve import Arrays, solve_arrays
-from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.proof import Termination
 from scipy import sparse
 
@@ -125,7 +124,7 @@ class Adversary:
         return bound, better if self.recourse.operate(better).cost > found + _CLIMBS else None
 
 
-def build_dual(recourse: Recourse, decision: Decision) -> tuple[Arrays, np.ndarray]:
+def build_dual(recourse: Recourse, decision: Decision) -> tuple[Arrays, IntArray]:
     """State (66)-(70): ``min -(b·y + Σ d̂ a)`` with ``a ≤ g``, ``a ≤ ρ^EP w``, ``Σ_t w ≤ Γ``.
 
     The dual of the operation as it stands, row for row, in place of (71)-(91). Columns of the
@@ -187,6 +186,6 @@ def build_dual(recourse: Recourse, decision: Decision) -> tuple[Arrays, np.ndarr
     return arrays, (size + n + np.arange(n)).reshape(hours, buses)
 
 
-def _unit(at: np.ndarray, height: int) -> sparse.csr_array:
+def _unit(at: IntArray, height: int) -> sparse.csr_array:
     """(height, column) with a one at each column's row."""
     return sparse.csr_array((np.ones(len(at)), (at, np.arange(len(at)))), shape=(height, len(at)))

@@ -53,7 +53,7 @@ def add_first_stage(m: Program, case: ResiliencyCase, grid: Grid) -> FirstStage:
     running, started, stopped = add_commitment(m, case)
     closed = add_switching(m, case, grid)
     placed = add_placement(m, case)
-    alive = add_energisation(m, case, grid, running, closed, placed)
+    alive = add_energisation(m, case, grid, running=running, closed=closed, placed=placed)
     return FirstStage(
         running=running,
         started=started,
@@ -131,6 +131,7 @@ def add_energisation(
     m: Program,
     case: ResiliencyCase,
     grid: Grid,
+    *,
     running: IntArray,
     closed: IntArray,
     placed: IntArray,

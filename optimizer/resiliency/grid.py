@@ -1,4 +1,4 @@
-"""What a case's outage makes of its feeder: blocks, which lines are closed when, who could feed whom.
+"""What a case's outage makes of its feeder: blocks, lines closed when, who could feed whom.
 
 A block is what stays connected without damaged lines and ties. After the outage nothing but ties
 joins blocks; where ties and lasting lines form a forest over the blocks, no state of the switches

@@ -19,6 +19,7 @@ from gridproof.optimizer.resiliency.grid import Grid
 from gridproof.optimizer.resiliency.operation import add_operation
 from gridproof.optimizer.solver.program import Program
 from gridproof.optimizer.solver.solve import Answer, Arrays, solve_arrays
+from gridproof.optimizer.solver.solve_again import LinearProgram
 from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.proof import Termination
 from scipy import sparse
@@ -109,7 +110,7 @@ class ResiliencyMaster:
         arrays, stage = build_master(self.case, self.grid, self._held)
         branches = self._branches(arrays, stage, began + time_limit_s)
         best, point, closed = np.inf, None, []
-        ended = Termination.OPTIMAL
+        ended = Termination.OPTIMAL if branches else Termination.INFEASIBLE
         for branch in branches:
             left = began + time_limit_s - perf_counter()
             if branch.bound >= best - gap * max(1.0, abs(best)) or left <= 0.0:
@@ -129,7 +130,7 @@ class ResiliencyMaster:
         answer = Answer(
             termination=ended,
             incumbent=best,
-            bound=min([*closed, best]),
+            bound=min([*closed, best], default=np.inf),
             seconds=perf_counter() - began,
         )
         return answer, None if point is None else self._read(stage, point)
@@ -141,13 +142,17 @@ class ResiliencyMaster:
         sets = list(combinations(range(count), crews))
         if len(sets) == 1:
             return [_Branch(ties=sets[0], bound=-np.inf)]
-        relaxed = replace(arrays, integer=np.zeros(len(arrays.cost), bool))
-        found = []
+        columns = stage.closed.ravel()
+        program, found = LinearProgram(arrays, presolve=True), []
         for ties in sets:
-            answer, _ = solve_arrays(
-                _narrowed(relaxed, stage, ties), time_limit_s=max(0.0, until - perf_counter())
-            )
-            found.append(_Branch(ties=ties, bound=answer.bound))
+            # each from the last one's basis: the sets differ by a few bounds
+            upper = _narrowed(arrays, stage, ties).upper[columns]
+            program.set_columns(columns, arrays.lower[columns], upper)
+            ended = program.run(time_limit_s=max(0.0, until - perf_counter()))
+            if ended is Termination.INFEASIBLE:
+                continue
+            solved = ended is Termination.OPTIMAL
+            found.append(_Branch(ties=ties, bound=program.objective if solved else -np.inf))
         return sorted(found, key=lambda one: one.bound)
 
     def _read(self, stage: FirstStage, values: FloatArray) -> Decision:

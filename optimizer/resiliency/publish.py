@@ -10,7 +10,7 @@ from gridproof.optimizer.resiliency.decision import Decision
 from gridproof.optimizer.resiliency.grid import Grid
 from gridproof.optimizer.resiliency.operation import Operation
 from gridproof.optimizer.resiliency.recourse import Operated
-from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.graph import connected_components
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.proof import Proof
@@ -70,7 +70,9 @@ def publish(
         closed=closed[:, moving],
         energized=decision.alive(case, grid),
         grid_forming=forming,
-        source_v_pu=_forming_pu(case, x[at.v], forming, hosts, closed, margin_pu),
+        source_v_pu=_forming_pu(
+            case, x[at.v], forming, hosts=hosts, closed=closed, margin_pu=margin_pu
+        ),
         p_kw=np.repeat(p[:, :, None], 3, axis=2) * 1e3 / 3.0,
         q_kvar=np.repeat(q[:, :, None], 3, axis=2) * 1e3 / 3.0,
         costs=MappingProxyType({
@@ -120,7 +122,7 @@ def _powers(case: ResiliencyCase, at: Operation, x: FloatArray) -> tuple[FloatAr
 
 def _forming(
     case: ResiliencyCase, grid: Grid, decision: Decision, closed: BoolArray
-) -> tuple[BoolArray, np.ndarray]:
+) -> tuple[BoolArray, IntArray]:
     """(hour, der) who forms: the grid where it is, else the largest machine of each island.
 
     Returns
@@ -155,7 +157,8 @@ def _forming_pu(
     case: ResiliencyCase,
     v: FloatArray,
     forming: BoolArray,
-    hosts: np.ndarray,
+    *,
+    hosts: IntArray,
     closed: BoolArray,
     margin_pu: float,
 ) -> FloatArray:

@@ -13,7 +13,7 @@ from gridproof.optimizer.resiliency.operation import Operation, add_operation
 from gridproof.optimizer.solver.program import Program
 from gridproof.optimizer.solver.solve import Arrays
 from gridproof.optimizer.solver.solve_again import LinearProgram
-from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.errors import SolverError
 from gridproof.scenarios.proof import Termination
 
@@ -43,7 +43,7 @@ def held_stage(m: Program, case: ResiliencyCase, grid: Grid) -> FirstStage:
     """Add the first stage's columns without rows, to be held at values."""
     hours, chps = case.horizon.hours, len(case.chps.ids)
 
-    def table(count: int) -> FloatArray:
+    def table(count: int) -> IntArray:
         return m.columns(hours * count).reshape(hours, count)
 
     return FirstStage(
