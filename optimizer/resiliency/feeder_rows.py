@@ -36,6 +36,7 @@ def add_balance(m: Program, case: ResiliencyCase, made: dict[str, IntArray]) -> 
     for t in range(hours):
         m.rows(
             "(32)", (into, made["p"][t]), (at(case.chps.bus), made["chp_p"][t]),
+            (at(case.chps.bus, -1.0), made["spilled"][t]),
             (at(case.sites), made["mobile_p"][t]),
             (at(case.renewables.bus), made["renewable"][t]),
             (at(case.storages.bus), made["discharged"][t]),

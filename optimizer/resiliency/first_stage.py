@@ -172,6 +172,14 @@ def add_energisation(
             shape=(grid.blocks, len(sources)),
         )
         m.rows("commodity", (into, flow), (feed, given), (-1.0, alive[t]), lower=0.0, upper=0.0)
+        # implied at whole values, and what a relaxation lacks: a source within, or a closed line
+        touch = abs(into)
+        near = touch[:, len(lasting) :]
+        reach = np.asarray(touch[:, : len(lasting)].sum(axis=1)).ravel()
+        reach[root] += 1.0
+        own = feed[:, gated]
+        m.rows("alive by somebody", (-1.0, alive[t]), (near, closed[t]),
+               (own, np.array([sources[k][2] for k in gated], np.int64)), lower=-reach)  # fmt: skip
     return alive
 
 

@@ -39,8 +39,8 @@ class Operation:
         (hour, boiler) ``H^AXB``.
     heat_shed, heat_answered
         (hour, bus) ``H^shed``, ``H^DR``.
-    chp_p, chp_q
-        (hour, chp).
+    chp_p, chp_q, spilled
+        (hour, chp) output, and what of it a load bank takes.
     mobile_p, mobile_q
         (hour, site); from `Grid.first_mobile` on.
     renewable
@@ -66,6 +66,7 @@ class Operation:
     heat_shed: IntArray
     heat_answered: IntArray
     chp_p: IntArray
+    spilled: IntArray
     chp_q: IntArray
     mobile_p: IntArray
     mobile_q: IntArray
@@ -110,6 +111,7 @@ def add_operation(
 
 def _columns(m: Program, case: ResiliencyCase) -> dict[str, IntArray]:
     """All columns, free of charge, with the bounds that nothing decides."""
+    most = (1.0 + case.budgets.load_share) * case.demand.p_kw / 1e3
     hours, net = case.horizon.hours, case.network
     buses, lines = len(net.bus_ids), len(net.line_ids)
 
@@ -127,14 +129,14 @@ def _columns(m: Program, case: ResiliencyCase) -> dict[str, IntArray]:
     q_chp, q_mobile = chp.q_max_kvar / 1e3, mobile.q_max_kvar / 1e3
     sites = len(case.sites)
     return {
-        # a bus that asks for nothing is served nothing: it has no dump
-        "served": family("served", buses, np.where(asked > 0.0, np.inf, 0.0)),
+        "served": family("served", buses, most),
         "shed": family("shed", buses),
         "answered": family("answered", buses, share.electric_share * asked if share else 0.0),
         "boiled": family("boiled", len(case.boilers.ids), case.boilers.heat_max_kw / 1e3),
         "heat_shed": family("heat shed", buses),
         "heat_answered": family("heat answered", buses, share.heat_share * heat if share else 0.0),
         "chp_p": family("chp p", len(chp.ids)),
+        "spilled": family("spilled", len(chp.ids)),
         "chp_q": family("chp q", len(chp.ids), q_chp, -q_chp),
         "mobile_p": family("mobile p", sites, mobile.p_max_kw / 1e3),
         "mobile_q": family("mobile q", sites, q_mobile, -q_mobile),
@@ -169,6 +171,11 @@ def _add_demand(
         "demand", (1.0, made["served"].ravel()), (1.0, made["shed"].ravel()),
         (1.0, made["answered"].ravel()), lower=load_mw.ravel(),
     )  # fmt: skip
+    # implied at a whole first stage, where nobody feeds a dead block; a relaxation lacks it
+    lit = slice(case.outage.hour - 1, None)
+    most = (1.0 + case.budgets.load_share) * case.demand.p_kw[lit].ravel() / 1e3
+    live = stage.alive[lit][:, grid.block_of_bus].ravel()
+    m.rows("served alive", (1.0, made["served"][lit].ravel()), (-most, live), upper=0.0)
     if case.response.gated and case.actions.response:
         late = slice(case.outage.hour - 1, None)
         alive = stage.alive[late][:, grid.block_of_bus].ravel()

@@ -113,7 +113,8 @@ def _powers(case: ResiliencyCase, at: Operation, x: FloatArray) -> tuple[FloatAr
     hours = case.horizon.hours
     none = np.zeros((hours, len(case.storages.ids) + len(case.renewables.ids)))
     p = np.hstack([
-        (x[at.bought] - x[at.sold])[:, None], x[at.chp_p], x[at.discharged] - x[at.charged],
+        (x[at.bought] - x[at.sold])[:, None], x[at.chp_p] - x[at.spilled],
+        x[at.discharged] - x[at.charged],
         x[at.renewable], x[at.mobile_p],
     ])  # fmt: skip
     q = np.hstack([np.zeros((hours, 1)), x[at.chp_q], none, x[at.mobile_q]])
