@@ -36,7 +36,7 @@ OWNERS = {
 STOREYS = {
     "optimizer": (
         ("solver",), ("network",), ("separation",), ("recourse",),
-        ("partitioning", "restoration", "policy_mode"),
+        ("partitioning", "restoration", "policy_mode", "resiliency"),
     ),
     "simulator": (("opendss",), ("reader", "linear")),
     "federation": (

@@ -13,7 +13,10 @@ __all__ = ["paper"]
 
 def paper(  # noqa: PLR0917  (typer reads a command's options from its parameters)
     name: Annotated[
-        str, typer.Argument(metavar="PAPER", help="Which: partitioning, restoration, policy-modes.")
+        str,
+        typer.Argument(
+            metavar="PAPER", help="Which: partitioning, restoration, policy-modes, resiliency."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -41,7 +44,7 @@ def paper(  # noqa: PLR0917  (typer reads a command's options from its parameter
         float | None,
         typer.Option(
             "--limit", min=1.0, metavar="SECONDS",
-            help="restoration: time limit of each search of the tables; 120 if left out.",
+            help="restoration, resiliency: time limit of each search; 120 and 300 if left out.",
         ),
     ] = None,
     draws: Annotated[

@@ -9,12 +9,13 @@ from typing import Any
 
 from gridproof.federation.campaigns.progress import watching_campaign
 from gridproof.federation.cli.options import keeping, note, print_json, stdout
-from gridproof.federation.papers.data import PaperData, load_paper
+from gridproof.federation.papers.data import Paper, PaperData, load_paper
 from gridproof.federation.papers.output import Picture, paper_document, write_paper
 from gridproof.federation.papers.partitioning import PaperRun, PlanRow, run_paper
 from gridproof.federation.papers.partitioning_tables import paper_tables
 from gridproof.federation.papers.policy_mode_tables import policy_mode_tables
 from gridproof.federation.papers.policy_modes import Effort, PolicyModePaper, run_policy_modes
+from gridproof.federation.papers.resiliency_data import ResiliencyPaper
 from gridproof.federation.papers.restoration import RestorationEffort, run_restoration_paper
 from gridproof.federation.papers.restoration_data import RestorationPaper
 from gridproof.federation.papers.restoration_tables import restoration_pictures, restoration_tables
@@ -27,7 +28,7 @@ from rich.text import Text
 
 __all__ = ["run_and_show"]
 
-_ONLY_RESTORATION = "is for the restoration publication alone; leave it out"
+_NOT_HERE = "is for another publication; leave it out (gridproof paper --help says which)"
 
 
 def run_and_show(
@@ -74,7 +75,7 @@ class _Found:
 
 
 def _run(
-    data: PaperData | RestorationPaper | PolicyModePaper,
+    data: Paper,
     root: Path,
     samples: int | None,
     own: Mapping[str, float | None],
@@ -92,6 +93,9 @@ def _run(
     if isinstance(data, PolicyModePaper):
         _refuse({key: own[key] for key in ("--growth", "--limit")})
         return _policy_modes(data, root, samples, own["--draws"], quiet=quiet)
+    if isinstance(data, ResiliencyPaper):
+        _refuse({**own, "--limit": None, "--samples": samples})
+        return _resiliency(data, root, own["--limit"], quiet=quiet)
     _refuse(own)
     tables, pictures = _partitioning(data, root, samples, quiet=quiet)
     return _Found(studies=data.paper.study, tables=tables, pictures=pictures)
@@ -99,7 +103,7 @@ def _run(
 
 def _show(
     name: str,
-    data: PaperData | RestorationPaper | PolicyModePaper,
+    data: Paper,
     root: Path,
     found: _Found,
     *,
@@ -120,7 +124,7 @@ def _show(
 def _refuse(given: Mapping[str, float | None]) -> None:
     for option, value in given.items():
         if value is not None:
-            raise ConfigError(f"{option} {value:g} {_ONLY_RESTORATION}")
+            raise ConfigError(f"{option} {value:g} {_NOT_HERE}")
 
 
 def _partitioning(
@@ -157,6 +161,29 @@ def _policy_modes(
         tables=policy_mode_tables(run),
         pictures=policy_mode_pictures(run, root),
         rows=[row.figures for row in run.rows],
+    )
+
+
+def _resiliency(data: ResiliencyPaper, root: Path, limit_s: float | None, *, quiet: bool) -> _Found:
+    """Plan every row; ``--limit`` is each search's."""
+    from gridproof.federation.papers.resiliency import run_resiliency  # noqa: PLC0415  the planner
+    from gridproof.federation.papers.resiliency_figures import (  # noqa: PLC0415  matplotlib
+        resiliency_pictures,
+    )
+    from gridproof.federation.papers.resiliency_tables import (  # noqa: PLC0415
+        resiliency_rows,
+        resiliency_tables,
+    )
+
+    with keeping(root):
+        run = run_resiliency(
+            data, root, time_limit_s=limit_s, tell=(lambda _: None) if quiet else note
+        )
+    return _Found(
+        studies=data.instance.feeder.path,
+        tables=resiliency_tables(run),
+        pictures=resiliency_pictures(run, root),
+        rows=resiliency_rows(run),
     )
 
 

@@ -12,12 +12,13 @@ from typing import Annotated, Literal
 from gridproof.federation.config.base import Section
 from gridproof.federation.config.study_file import did_you_mean, read_toml
 from gridproof.federation.papers.policy_modes import PolicyModePaper
+from gridproof.federation.papers.resiliency_data import ResiliencyPaper
 from gridproof.federation.papers.restoration_data import RestorationPaper
 from gridproof.federation.studies.shipped import shipped_root
 from gridproof.scenarios.errors import ConfigError
 from pydantic import Field, ValidationError, model_validator
 
-__all__ = ["CampaignRows", "PaperData", "PlanRows", "load_paper", "paper_names"]
+__all__ = ["CampaignRows", "Paper", "PaperData", "PlanRows", "load_paper", "paper_names"]
 
 Numbers = Annotated[tuple[float, ...], Field(strict=False)]
 Texts = Annotated[tuple[str, ...], Field(strict=False)]
@@ -126,7 +127,17 @@ def paper_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in (shipped_root() / "papers").glob("*.toml")))
 
 
-def load_paper(name: str) -> PaperData | RestorationPaper | PolicyModePaper:
+Paper = PaperData | RestorationPaper | PolicyModePaper | ResiliencyPaper
+"""The file of any publication."""
+
+_KINDS: dict[str, type[RestorationPaper | PolicyModePaper | ResiliencyPaper]] = {
+    "restoration": RestorationPaper,
+    "policy_modes": PolicyModePaper,
+    "resiliency": ResiliencyPaper,
+}
+
+
+def load_paper(name: str) -> Paper:
     """Read a publication's file; ``kind`` in ``[paper]`` says which sort it is.
 
     Raises
@@ -139,11 +150,8 @@ def load_paper(name: str) -> PaperData | RestorationPaper | PolicyModePaper:
         raise ConfigError(f"{name}: no paper of this name is shipped; {near}")
     raw = read_toml(shipped_root() / "papers" / f"{name}.toml", f"papers/{name}.toml")
     try:
-        if raw.get("paper", {}).get("kind") == "restoration":
-            return RestorationPaper.model_validate(raw)
-        if raw.get("paper", {}).get("kind") == "policy_modes":
-            return PolicyModePaper.model_validate(raw)
-        return PaperData.model_validate(raw)
+        kind = raw.get("paper", {}).get("kind")
+        return _KINDS[kind].model_validate(raw) if kind in _KINDS else PaperData.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(
             [

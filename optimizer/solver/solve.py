@@ -11,6 +11,7 @@ without a proof).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -108,6 +109,7 @@ def solve_arrays(
     time_limit_s: float = 600.0,
     start: FloatArray | None = None,
     tolerance: float = 1e-7,
+    options: Mapping[str, bool | int | float | str] | None = None,
 ) -> tuple[Answer, FloatArray]:
     """Solve a program given as arrays.
 
@@ -121,6 +123,8 @@ def solve_arrays(
         (column,) a starting point; only finite entries of integer columns are offered.
     tolerance
         How far a row or a reduced cost may be off.
+    options
+        Further options of HiGHS by name; how it searches, not what for.
 
     Returns
     -------
@@ -138,6 +142,8 @@ def solve_arrays(
     highs.setOptionValue("mip_abs_gap", 1e-9)
     highs.setOptionValue("primal_feasibility_tolerance", tolerance)
     highs.setOptionValue("dual_feasibility_tolerance", tolerance)
+    for name, value in (options or {}).items():
+        highs.setOptionValue(name, value)
     if start is not None:
         _offer_start(highs, arrays, start)
     highs.setOptionValue("time_limit", max(_LEAST_SECONDS, time_limit_s))

@@ -60,7 +60,7 @@ def test_an_option_of_the_other_publication_is_refused(tmp_path: Path) -> None:
     asked = ["paper", "partitioning", "--growth", "315", "--out", str(tmp_path)]
     result = CliRunner().invoke(app, asked)
     assert result.exit_code == 2
-    assert "--growth 315 is for the restoration publication alone" in result.output
+    assert "--growth 315 is for another publication" in result.output
 
 
 @pytest.mark.paper

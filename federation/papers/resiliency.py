@@ -1,0 +1,227 @@
+"""The resiliency publication's tables: every row planned once and kept when it is done.
+
+::
+
+    DIR/rows/IV-crews2-mobile2-gamma24-hour13.json      one row's figures
+
+A row that is there whole is only read, so that a run which was stopped goes on where it was, and
+rows that stand in several tables are planned once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+from gridproof.federation.config.study_file import did_you_mean
+from gridproof.federation.files import json_text, read_json, write_whole
+from gridproof.federation.papers.resiliency_case import Asked, resiliency_case
+from gridproof.federation.papers.resiliency_data import (
+    TERMS,
+    ResiliencyPaper,
+    RowOfTable,
+    TableRows,
+)
+from gridproof.federation.studies.shipped import feeder_file, shipped_root
+from gridproof.federation.wording import decimals
+from gridproof.optimizer.resiliency.options import ResiliencyOptions
+from gridproof.optimizer.resiliency.planner import Solution, solve
+from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.feeder import Feeder
+from gridproof.simulator.reader.feeder import read_feeder
+
+__all__ = ["ResiliencyRow", "ResiliencyRun", "ResiliencyTable", "run_resiliency"]
+
+_ENERGY = ("grid", "gas", "response", "chp", "storage")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResiliencyRow:
+    """One row: what was asked and printed, and what came of it.
+
+    Attributes
+    ----------
+    asked
+        Case, crews, generators, budget, hour.
+    figures
+        As `figures_of` names them, and ``seconds`` and ``processor_seconds``.
+    """
+
+    asked: RowOfTable
+    figures: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResiliencyTable:
+    """One of the publication's tables."""
+
+    key: str
+    title: str
+    rows: tuple[ResiliencyRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResiliencyRun:
+    """All tables; rows that stand in several are the same value."""
+
+    data: ResiliencyPaper
+    tables: tuple[ResiliencyTable, ...]
+
+    @property
+    def rows(self) -> tuple[ResiliencyRow, ...]:
+        """Every row once, in the order of the tables."""
+        found = {row.asked.key: row for table in self.tables for row in table.rows}
+        return tuple(found.values())
+
+
+def run_resiliency(
+    data: ResiliencyPaper,
+    out: Path,
+    *,
+    time_limit_s: float | None = None,
+    tables: tuple[str, ...] = (),
+    tell: Callable[[str], None],
+) -> ResiliencyRun:
+    """Plan every row that is not there yet, and read all.
+
+    Parameters
+    ----------
+    time_limit_s
+        Of each row's search; the family's own if None.
+    tables
+        Keys of the tables that are wanted; all if empty.
+
+    Raises
+    ------
+    ConfigError
+        If the instance contradicts its feeder, or a table is not there.
+    GridproofError
+        As planning does; finished rows stay.
+    """
+    feeder = _feeder(data)
+    options = ResiliencyOptions()
+    if time_limit_s is not None:
+        options = ResiliencyOptions(time_limit_s=time_limit_s)
+    wanted = _wanted(data, tables)
+    whole = {row.key: row for table in wanted for row in table.rows}
+    (out / "rows").mkdir(parents=True, exist_ok=True)
+    done: dict[str, dict[str, Any]] = {}
+    for number, (key, asked) in enumerate(whole.items(), 1):
+        path = out / "rows" / f"{key}.json"
+        if not path.is_file():
+            write_whole(path, json_text(_planned(data, asked, feeder, options)))
+        done[key] = read_json(path, f"delete {path} to plan it again")
+        tell(f"[{number}/{len(whole)}] {key}: {_in_words(done[key])}")
+    return ResiliencyRun(
+        data=data,
+        tables=tuple(
+            ResiliencyTable(
+                key=table.key,
+                title=table.title,
+                rows=tuple(ResiliencyRow(asked=r, figures=done[r.key]) for r in table.rows),
+            )
+            for table in wanted
+        ),
+    )
+
+
+def _wanted(data: ResiliencyPaper, keys: tuple[str, ...]) -> tuple[TableRows, ...]:
+    known = [table.key for table in data.tables]
+    for key in keys:
+        if key not in known:
+            raise ConfigError(
+                f"--table {key}: the publication has no such table; "
+                f"{did_you_mean(key, known, 'tables')}"
+            )
+    return tuple(table for table in data.tables if not keys or table.key in keys)
+
+
+def _feeder(data: ResiliencyPaper) -> Feeder:
+    given = data.instance.feeder.path
+    path = feeder_file(given, shipped_root() / "papers")
+    if path is None:
+        raise ConfigError(f"papers/resiliency.toml: feeder.path = {given!r} is no shipped feeder")
+    return read_feeder(path)
+
+
+def _planned(
+    data: ResiliencyPaper, row: RowOfTable, feeder: Feeder, options: ResiliencyOptions
+) -> dict[str, Any]:
+    asked = Asked(
+        case=row.case,
+        crews=row.crews,
+        mobile=row.mobile,
+        gamma=row.gamma,
+        outage_hour=row.outage_hour,
+    )
+    case = resiliency_case(data.instance, asked, feeder)
+    began, worked = perf_counter(), process_time()
+    found = solve(case, options)
+    return {
+        **{name: getattr(row, name) for name in ("case", "crews", "mobile", "gamma")},
+        "outage_hour": row.outage_hour,
+        **figures_of(found),
+        "seconds": perf_counter() - began,
+        "processor_seconds": process_time() - worked,
+    }
+
+
+def figures_of(found: Solution) -> dict[str, Any]:
+    """Tell a solution in figures, k$ and kW.
+
+    Returns
+    -------
+    dict
+        ``objective_kusd``, which no load and price of the set exceeds; ``worst_found_kusd``, which
+        some really reaches; ``bound_kusd``, which no plan undercuts; ``gap``; the terms of (9) at
+        the worst found; ``switches``, ``sites``; supplied shares by hour, electric and heat.
+    """
+    proof, terms = found.proof, found.terms
+    energy = sum(terms[name] for name in _ENERGY)
+    return {
+        "objective_kusd": proof.incumbent,
+        "worst_found_kusd": found.worst_found,
+        "bound_kusd": proof.bound,
+        "gap": proof.gap,
+        "certified": proof.certified,
+        "termination": proof.termination.value,
+        "iterations": proof.iterations,
+        "energy_kusd": energy,
+        **{f"{name}_kusd": terms[name] for name in TERMS if name in terms},
+        "switches": list(found.switches),
+        "sites": list(found.placed),
+        **_supplied(found),
+    }
+
+
+def _supplied(found: Solution) -> dict[str, list[float]]:
+    """Supplied and answered shares of the worst load found, hour by hour."""
+    x, at, demand = found.operated.point, found.recourse.operation, found.case.demand
+    load = demand.p_kw * (1.0 + found.case.budgets.load_share * found.worst_up)
+    heat = demand.heat_kw
+    shed = 1e3 * x[at.shed].sum(axis=1)
+    answered = 1e3 * x[at.answered].sum(axis=1)
+    cold = 1e3 * x[at.heat_shed].sum(axis=1)
+    whole, warm = np.maximum(load.sum(axis=1), 1e-9), np.maximum(heat.sum(axis=1), 1e-9)
+    return {
+        "supplied_share": _plain(1.0 - shed / whole),
+        "response_share": _plain(answered / whole),
+        "heat_supplied_share": _plain(1.0 - cold / warm),
+    }
+
+
+def _plain(shares: np.ndarray) -> list[float]:
+    return [float(share) for share in np.clip(np.round(shares, 9), 0.0, 1.0)]
+
+
+def _in_words(figures: dict[str, Any]) -> str:
+    proven, found = figures["objective_kusd"], figures["worst_found_kusd"]
+    between = "" if proven - found <= 1e-3 else f" (worst found {decimals(found, 3)})"
+    return (
+        f"{decimals(proven, 3)} k${between}, at least {decimals(figures['bound_kusd'], 3)}, "
+        f"{decimals(figures['seconds'], 1)} s"
+    )

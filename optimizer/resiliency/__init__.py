@@ -1,0 +1,1 @@
+"""Tri-level resiliency: commitment, crews, mobile generators and demand response, worst loads."""
