@@ -17,14 +17,12 @@ from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
-from gridproof.federation.config.study_file import did_you_mean
 from gridproof.federation.files import json_text, read_json, write_whole
 from gridproof.federation.papers.resiliency_case import Asked, resiliency_case
 from gridproof.federation.papers.resiliency_data import (
     TERMS,
     ResiliencyPaper,
     RowOfTable,
-    TableRows,
 )
 from gridproof.federation.studies.shipped import feeder_file, shipped_root
 from gridproof.federation.wording import decimals
@@ -83,7 +81,6 @@ def run_resiliency(
     out: Path,
     *,
     time_limit_s: float | None = None,
-    tables: tuple[str, ...] = (),
     tell: Callable[[str], None],
 ) -> ResiliencyRun:
     """Plan every row that is not there yet, and read all.
@@ -92,13 +89,11 @@ def run_resiliency(
     ----------
     time_limit_s
         Of each row's search; the family's own if None.
-    tables
-        Keys of the tables that are wanted; all if empty.
 
     Raises
     ------
     ConfigError
-        If the instance contradicts its feeder, or a table is not there.
+        If the instance contradicts its feeder.
     GridproofError
         As planning does; finished rows stay.
     """
@@ -106,8 +101,7 @@ def run_resiliency(
     options = ResiliencyOptions()
     if time_limit_s is not None:
         options = ResiliencyOptions(time_limit_s=time_limit_s)
-    wanted = _wanted(data, tables)
-    whole = {row.key: row for table in wanted for row in table.rows}
+    whole = {row.key: row for table in data.tables for row in table.rows}
     (out / "rows").mkdir(parents=True, exist_ok=True)
     done: dict[str, dict[str, Any]] = {}
     for number, (key, asked) in enumerate(whole.items(), 1):
@@ -124,20 +118,9 @@ def run_resiliency(
                 title=table.title,
                 rows=tuple(ResiliencyRow(asked=r, figures=done[r.key]) for r in table.rows),
             )
-            for table in wanted
+            for table in data.tables
         ),
     )
-
-
-def _wanted(data: ResiliencyPaper, keys: tuple[str, ...]) -> tuple[TableRows, ...]:
-    known = [table.key for table in data.tables]
-    for key in keys:
-        if key not in known:
-            raise ConfigError(
-                f"--table {key}: the publication has no such table; "
-                f"{did_you_mean(key, known, 'tables')}"
-            )
-    return tuple(table for table in data.tables if not keys or table.key in keys)
 
 
 def _feeder(data: ResiliencyPaper) -> Feeder:

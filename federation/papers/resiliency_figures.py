@@ -25,8 +25,8 @@ def resiliency_pictures(run: ResiliencyRun, root: Path) -> dict[str, Picture]:
             files=tuple(
                 path.name for path in save_figure(_drawn(table), root / f"supplied_{table.key}")
             ),
-            caption=f"{table.title}: supplied share of the worst load found (left) and of heat "
-            "(right), by hour.",
+            caption=f"{table.title}: share of the worst load found (left) and of heat "
+            "(right) that is not cut, by hour; what demand response answers is not cut.",
         )
         for table in run.tables
     }

@@ -16,6 +16,8 @@ _COSTS = (
     ("energy_kusd", "TEC", 2),
     ("interruption_kusd", "TCIC", 2),
     ("emission_kusd", "TCEM", 2),
+)
+_ENERGY = (
     ("grid_kusd", "grid", 2),
     ("gas_kusd", "gas", 2),
     ("response_kusd", "response", 2),
@@ -29,13 +31,21 @@ _SEARCH = (
     ("iterations", "iterations", 0),
     ("seconds", "s", 1),
     ("closed", "switches", 0),
-    ("placed", "generators at", 0),
+    ("placed", "sites", 0),
 )
 
 
 def resiliency_tables(run: ResiliencyRun) -> tuple[Table, ...]:
-    """Make two of each printed table: costs beside the print, and how they were found."""
-    return tuple(made for table in run.tables for made in (_costs(table), _search(table)))
+    """Make three of each printed table: costs, terms of the energy, and how they were found."""
+    return tuple(
+        made
+        for table in run.tables
+        for made in (
+            _beside(table, table.key, "costs", _COSTS),
+            _beside(table, f"{table.key}_energy", "terms of TEC", _ENERGY),
+            _search(table),
+        )
+    )
 
 
 def resiliency_rows(run: ResiliencyRun) -> list[dict[str, Any]]:
@@ -63,17 +73,25 @@ _WHICH = (
 )
 
 
-def _costs(table: ResiliencyTable) -> Table:
+def _varied(table: ResiliencyTable) -> tuple[tuple[str, str, int], ...]:
+    """Columns that tell the rows of a table apart: what all share is in its title."""
+    asked = [_asked(row) for row in table.rows]
+    return tuple(one for one in _WHICH if len({row[one[0]] for row in asked}) > 1) or _WHICH[:1]
+
+
+def _beside(
+    table: ResiliencyTable, name: str, what: str, columns: tuple[tuple[str, str, int], ...]
+) -> Table:
     rows = []
     for row in table.rows:
         printed = dict(zip(TERMS, row.asked.printed_kusd, strict=True))
-        own = {key: row.figures[key] for key, *_ in _COSTS}
-        beside = {f"printed_{name}_kusd": value for name, value in printed.items()}
+        own = {key: row.figures[key] for key, *_ in columns}
+        beside = {f"printed_{key}": printed[key.removesuffix("_kusd")] for key in own}
         rows.append({**_asked(row), **own, **beside})
     return paper_table(
-        name=table.key,
-        title=f"{table.title}; k$, ours/printed",
-        columns=(*_WHICH, *_COSTS),
+        name=name,
+        title=f"{table.title}: {what} in k$, ours/printed",
+        columns=(*_varied(table), *columns),
         rows=tuple(rows),
     )
 
@@ -93,7 +111,7 @@ def _search(table: ResiliencyTable) -> Table:
         )
     return paper_table(
         name=f"{table.key}_search",
-        title=f"{table.title}: what was proven, and how it was found",
-        columns=(*_WHICH, _COSTS[0], *_SEARCH),
+        title=f"{table.title}: what was proven in k$, and how it was found",
+        columns=(*_varied(table), _COSTS[0], *_SEARCH),
         rows=tuple(rows),
     )
