@@ -231,11 +231,11 @@ def read_text(path: Path) -> str:
     return text_of(read_bytes(path))
 
 
-def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+def read_bytes(path: Path, most: int = MOST_BYTES, *, pipe: bool = False) -> bytes:
     """Read a file of at most so many bytes.
 
     A pipe that the shell opened for us (``/dev/fd/63``) is read, too; one that lies somewhere
-    would be waited for.
+    would be waited for, and is only where ``pipe`` says so: somebody named it to be read.
 
     Raises
     ------
@@ -243,7 +243,7 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
         If it cannot be read, is larger, or is a device or a pipe.
     """
     about = path.stat()
-    open_already = stat.S_ISFIFO(about.st_mode) and path.is_relative_to("/dev")
+    open_already = stat.S_ISFIFO(about.st_mode) and (pipe or path.is_relative_to("/dev"))
     if stat.S_ISDIR(about.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not (stat.S_ISREG(about.st_mode) or open_already):

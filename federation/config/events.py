@@ -124,7 +124,7 @@ class EventsConfig(Section):
         description="CSV of events seen, with columns event, location, hour; probabilities are "
         "estimated from it and replace those of kinds",
     )
-    seen_hours: float | None = Field(
+    seen_h: float | None = Field(
         default=None, gt=0.0, description="how long was watched for them, h"
     )
     log: str | None = Field(
@@ -144,8 +144,8 @@ class EventsConfig(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> EventsConfig:
-        if (self.seen is None) != (self.seen_hours is None):
-            raise ValueError("seen and seen_hours go together: a count says nothing without hours")
+        if (self.seen is None) != (self.seen_h is None):
+            raise ValueError("seen and seen_h go together: a count says nothing without hours")
         if self.seen is not None and self.predictions is not None:
             raise ValueError("takes seen or predictions, one of the two, for its probabilities")
         return self

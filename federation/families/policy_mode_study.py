@@ -260,9 +260,9 @@ def predicted(config: EventsConfig, folder: Path | None) -> Prediction | None:
         return None
     events, path = tuple(config.kinds), Path(given) if folder is None else folder / given
     places = tuple(dict.fromkeys(p for kind in config.kinds.values() for p in kind.probability))
-    if config.seen is None or config.seen_hours is None:
+    if config.seen is None or config.seen_h is None:
         return read_probabilities(path, events=events, locations=places)
-    hours = config.seen_hours
+    hours = config.seen_h
     counts = read_event_log(path, events=events, locations=places, hours=hours)
     return estimate(counts, hours=hours, events=events, locations=places)
 

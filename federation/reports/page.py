@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
-from gridproof.federation.plain_text import shown
 from gridproof.federation.reports.svg import inline_svg
-from gridproof.federation.tables.html import table_html
+from gridproof.federation.tables.html import as_read, table_html
 from gridproof.federation.tables.table import Table
 
 __all__ = ["PAGE", "Headline", "PageFigure", "Section", "figure_entry", "render_page"]
 
 PAGE = "report.html"
-
-
-def _as_read(value: Any) -> Any:
-    """Show what would act on a reader's screen; our own figures and styles are left alone."""
-    return shown(value) if type(value) is str else value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +116,7 @@ def render_page(study: str, headline: Headline, sections: Sequence[Section]) -> 
     """
     loader = jinja2.PackageLoader("gridproof.federation.reports", "templates")
     environment = jinja2.Environment(
-        loader=loader, autoescape=True, finalize=_as_read,
+        loader=loader, autoescape=True, finalize=as_read,
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     shown = [section for section in sections if not section.empty]

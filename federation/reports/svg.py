@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from gridproof.federation.files import write_whole
 from gridproof.federation.plain_text import shown
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:  # what only reads a page needs no drawing
+    from matplotlib.figure import Figure
 
 __all__ = ["inline_svg", "write_figure"]
 

@@ -52,7 +52,7 @@ def piped_study(given: str) -> str | None:
         if known is source or (isinstance(known, tuple) and known == source):
             return text
     try:
-        data = _stdin() if given == STDIN else read_bytes(path)
+        data = _stdin() if given == STDIN else read_bytes(path, pipe=True)
         text = text_of(data)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -188,15 +188,7 @@ def load_study(
     sections, whole, more = parse_sections(values, origin)
     faults += more
     spare_events(sections, whole, values)
-    planner = sections.get("planner")
-    if isinstance(planner, PlannerConfig):
-        faults += planner_faults(planner, origin)
-        objective = sections.get("objective")
-        if isinstance(objective, ObjectiveConfig):
-            faults += price_faults(planner, objective, origin)
-    campaign = sections.get("campaign")
-    if "campaign" in whole and isinstance(campaign, CampaignConfig):
-        faults += sampling_faults(campaign, origin)
+    faults += _option_faults(sections, whole, origin)
     folder = None if written else path.parent
     feeder, own, more = _feeder(sections, folder, origin, trust)
     faults += more
@@ -233,6 +225,22 @@ def load_study(
     if not written or trust.feeder is not None:
         remember_feeder(Path(feeder.path))
     return study
+
+
+def _option_faults(
+    sections: Mapping[str, BaseModel], whole: Collection[str], origin: Origin
+) -> list[str]:
+    """Find what is wrong with the options of planner, prices and sampler, no feeder needed."""
+    faults, planner = list[str](), sections.get("planner")
+    if isinstance(planner, PlannerConfig):
+        faults += planner_faults(planner, origin)
+        objective = sections.get("objective")
+        if isinstance(objective, ObjectiveConfig):
+            faults += price_faults(planner, objective, origin)
+    campaign = sections.get("campaign")
+    if "campaign" in whole and isinstance(campaign, CampaignConfig):
+        faults += sampling_faults(campaign, origin)
+    return faults
 
 
 def _refuse_changed(fingerprint: str, study: Study, label: str) -> None:

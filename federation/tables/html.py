@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import jinja2
+from gridproof.federation.plain_text import shown
 from gridproof.federation.tables.table import Place, Table
 
-__all__ = ["table_html"]
+__all__ = ["as_read", "table_html"]
+
+
+def as_read(value: Any) -> Any:
+    """Show what would act on a reader's screen; our own figures and styles are left alone."""
+    return shown(value) if type(value) is str else value
 
 
 def table_html(table: Table) -> str:
@@ -24,6 +31,6 @@ def table_html(table: Table) -> str:
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("gridproof.federation.tables", "templates"),
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        autoescape=True, finalize=as_read, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     return environment.get_template("table.html.j2")

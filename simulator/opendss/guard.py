@@ -63,7 +63,9 @@ def refuse_programs(path: Path) -> None:
     """
     if os.environ.get(TRUSTED) == "1":
         return
-    files = tuple(files_of(path))
+    files = tuple(file for file in files_of(path) if file.is_file())  # else OpenDSS says so
+    if not files:
+        return
     places = {file.parent for file in files} | {Path.cwd()}
     near = {name.lower() for place in places for name in _names(place)}
     _refuse_sizes(files)

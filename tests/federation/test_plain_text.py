@@ -15,8 +15,9 @@ from gridproof.federation.cli.main import app
 from gridproof.federation.plain_text import PlainConsole, csv_cell, shown
 from gridproof.federation.reports.drawing import Drawing, save_figure
 from gridproof.federation.reports.page import Section, render_page
-from gridproof.federation.reports.table import Table, csv_text, text
 from gridproof.federation.studies.study import load_study
+from gridproof.federation.tables.files import csv_text
+from gridproof.federation.tables.table import Table, text
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.panel import Panel
@@ -59,7 +60,7 @@ def test_a_cell_of_text_begins_no_formula_and_stays_readable(given_text) -> None
 )  # fmt: skip
 def test_cells(value, cell) -> None:
     assert csv_cell(value) == cell
-    table = Table(name="t", caption="", columns=(text("a"),), rows=((value,),))
+    table = Table(name="t", title="", columns=(text("a"),), rows=((value,),))
     (_, row) = csv.reader(io.StringIO(csv_text(table)))
     assert row == ["" if cell is None else str(cell)] or value is None
 

@@ -228,7 +228,7 @@ def test_a_cause_outlives_a_stop_where_one_step_is_tried(day, tmp_path, monkeypa
             run_campaign(study, tmp_path / "c", plan=done.plan)
     broken(monkeypatch, found)
     store = run_campaign(study, tmp_path / "c", plan=done.plan).store
-    assert store.first_cause([0]) == {"first": 5, "said": "one thing"}
+    assert store.first_cause([0]) == FirstCause(first=5, said="one thing")
 
 
 def test_a_step_without_an_error_has_no_cause(day, tmp_path, monkeypatch):

@@ -240,10 +240,10 @@ def test_a_study_of_several_steps_is_watched_by_its_realizations(storm, tmp_path
     figures = json.loads(watch(out, "--json").stdout)
     assert (figures["done"], figures["total"], figures["state"]) == (60, 60, "complete")
     joint = joint_summary(store)
-    assert figures["outcomes"]["feasible"] == joint["feasible"]
-    assert figures["feasible_share"] == joint["feasible_share"]
-    assert figures["interval"] == pytest.approx(joint["interval"])
-    assert figures["served_share"] == pytest.approx(joint["served_share"])
+    assert figures["outcomes"]["feasible"] == joint.feasible
+    assert figures["feasible_share"] == joint.feasible_share
+    assert figures["interval"] == pytest.approx(joint.interval)
+    assert figures["served_share"] == pytest.approx(joint.served_share)
     assert "step" not in figures
     assert "60/60" in watch(out).stdout
 

@@ -268,10 +268,10 @@ def test_what_was_seen_is_a_probability_with_its_interval(tmp_path):
     path = tmp_path / "seen.csv"
     path.write_text("event,location,hour\ndg_trip,dg47,3\ndg_trip,dg47,90.5\nload_cyber,1,12\n")
     asked = f'events.seen="{path}"'
-    again = load_study(NAME, [asked, "events.seen_hours=1000"])
+    again = load_study(NAME, [asked, "events.seen_h=1000"])
     assert load_study(NAME).scenario.digest() != again.scenario.digest()  # its log is another
     done = CliRunner().invoke(
-        app, ["modes", NAME, "--json", "--set", asked, "--set", "events.seen_hours=1000",
+        app, ["modes", NAME, "--json", "--set", asked, "--set", "events.seen_h=1000",
               "--cover", "0.1"],
     )  # fmt: skip
     rows = {(r["event"], r["location"]): r for r in json.loads(done.stdout)["probabilities"]}
@@ -280,9 +280,9 @@ def test_what_was_seen_is_a_probability_with_its_interval(tmp_path):
     for row in rows.values():
         assert 0.0 < row["lower"] < row["probability"] < row["upper"] < 0.01
     for wrong, words in (
-        ([asked], "seen and seen_hours go together"),
-        ([asked, "events.seen_hours=50"], "row 3, column hour: '90.5' must lie in"),
-        ([asked, "events.seen_hours=-1"], "seen_hours = -1 must be above 0"),
+        ([asked], "seen and seen_h go together"),
+        ([asked, "events.seen_h=50"], "row 3, column hour: '90.5' must lie in"),
+        ([asked, "events.seen_h=-1"], "seen_h = -1 must be above 0"),
     ):
         with pytest.raises(ConfigError, match=words):
             load_study(NAME, wrong)

@@ -192,10 +192,16 @@ def test_a_finished_campaign_is_read_whatever_became_of_its_feeder(
 
 def test_resume_still_refuses_a_changed_feeder(place):
     spoil(place / "toy", "edited")
-    said = gridproof("resume", place / "toy" / "c", code=2).stderr
+    (feeder,) = (place / "toy").glob("*.dss")
+    root = place / "toy" / "c"
+    assert "a feeder file is a program" in " ".join(
+        gridproof("resume", root, code=2).stderr.split()
+    )
+    said = gridproof("resume", root, "--feeder", feeder, code=2).stderr
     assert "the feeder or the program has changed" in said
     spoil(place / "toy", "deleted")
-    assert "is neither a file" in gridproof("resume", place / "toy" / "c", code=2).stderr
+    assert "is neither a file" in gridproof("resume", root, code=2).stderr
+    assert "no such file" in gridproof("resume", root, "--feeder", feeder, code=2).stderr
 
 
 def test_a_directory_of_an_earlier_version_is_read_and_what_it_lacks_is_said(place, no_compiler):
@@ -212,7 +218,8 @@ def test_resume_gives_an_earlier_directory_what_it_lacks(place):
     root = place / "toy" / "c"
     kept = (root / SCENARIO).read_text()
     (root / SCENARIO).unlink()
-    gridproof("resume", root, "--quiet")
+    (feeder,) = (place / "toy").glob("*.dss")
+    gridproof("resume", root, "--feeder", feeder, "--quiet")
     assert (root / SCENARIO).read_text() == kept
 
 

@@ -96,7 +96,7 @@ def test_mcnemar_counts_only_disagreement():
 
 def test_nothing_judged_says_nothing():
     for of in (paired_difference, anytime_difference):
-        assert of(0, 0, 0, 0.9) == {
+        assert of(0, 0, 0, 0.9).to_json() == {
             "value": None, "interval": [-1.0, 1.0], "confidence": 0.9, "p_value": 1.0,
         }  # fmt: skip
 

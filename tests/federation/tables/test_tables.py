@@ -4,6 +4,7 @@ import csv
 import io
 from dataclasses import replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import pytest
 from gridproof.federation.papers.paper_table import paper_table
@@ -206,17 +207,17 @@ def test_a_table_that_is_none_is_refused(wrong) -> None:
         replace(good, **wrong)
 
 
-CAMPAIGN = {
-    "samples": 1250,
-    "confidence": 0.95,
-    "interval_kind": "exact",
-    "outcomes": {"feasible": 1249, "violated": 1, "erred": 0},
-    "outcome_intervals": {
+CAMPAIGN = SimpleNamespace(  # what the table asks of a campaign
+    samples=1250,
+    confidence=0.95,
+    interval_kind="exact",
+    outcomes={"feasible": 1249, "violated": 1, "erred": 0},
+    outcome_intervals={
         "feasible": (0.9955512, 0.9999797),
         "violated": (0.0000203, 0.0044488),
         "erred": (0.0, 0.0029468),
     },
-}
+)
 
 
 def test_outcomes_in_every_form() -> None:
