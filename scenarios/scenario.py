@@ -215,10 +215,11 @@ class Scenario:
             kept, at = ~np.isnan(told), storages.der
             given = told[kept, None] * part[at[kept]]
             low[at[kept]] = high[at[kept]] = given
-        least = renewables.available_kw[time] * (1.0 - renewables.spread)
-        at = renewables.der
-        high[at] = np.minimum(high[at], least[:, None] * part[at])
-        ramp[at] = np.minimum(ramp[at], high[at])
+        if renewables.ids:  # else the table has no row for a step
+            least = renewables.available_kw[time] * (1.0 - renewables.spread)
+            at = renewables.der
+            high[at] = np.minimum(high[at], least[:, None] * part[at])
+            ramp[at] = np.minimum(ramp[at], high[at])
         return replace(ders, p_min_kw=low, p_max_kw=high, ramp_kw=ramp)
 
     def block_demand_kw(self, time: int = 0) -> FloatArray:

@@ -63,6 +63,22 @@ def seen(scenario, batch, setpoints, converged=True) -> Snapshots:
     )  # fmt: skip
 
 
+def test_a_schedule_alone_is_counted_on(scenario):
+    """Each part of a fleet without the other: a schedule holds, a sun's least bounds."""
+    schedule = np.array([[-12.0], [np.nan], [9.0]])
+    own = replace(scenario.fleet.storages, schedule_kw=schedule)
+    alone = replace(scenario, fleet=Fleet(storages=own))
+    for time, kw in ((0, -12.0), (2, 9.0)):
+        held = alone.ders_at(time)
+        assert held.p_min_kw[1].sum() == pytest.approx(kw)
+        assert held.p_max_kw[1].sum() == pytest.approx(kw)
+    assert np.array_equal(alone.ders_at(1).p_max_kw, scenario.ders.p_max_kw)
+    sun = replace(scenario, fleet=Fleet(renewables=scenario.fleet.renewables))
+    most = [sun.ders_at(time).p_max_kw[2].sum() for time in range(3)]
+    whole = scenario.ders.p_max_kw[2].sum()
+    assert most == pytest.approx([0.0, min(whole, 36.0), min(whole, 72.0)])
+
+
 ROUNDED_KW = 1.01e-9 * 500.0  # a cut smaller than this share of a DER's capability is none
 POWER = st.floats(-200.0, 200.0)
 
