@@ -8,11 +8,12 @@ import io
 import json
 import os
 import re
+import select
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from gridproof.scenarios.errors import ConfigError, StoreError
 from gridproof.scenarios.strict_json import load_json
@@ -248,11 +249,33 @@ def read_bytes(path: Path, most: int = MOST_BYTES, *, pipe: bool = False) -> byt
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not (stat.S_ISREG(about.st_mode) or open_already):
         raise OSError(errno.EINVAL, "it is a device or a pipe, not a file")
-    with path.open("rb") as file:
+    waits = stat.S_ISFIFO(about.st_mode) and not path.is_relative_to("/dev")
+    with _written_to(path) if waits else path.open("rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
         raise OSError(errno.EFBIG, f"it is larger than {most >> 20} MiB")
     return data
+
+
+PIPE_PATIENCE_S = 10.0
+"""How long a named pipe is waited for until somebody writes to it."""
+
+
+def _written_to(path: Path) -> BinaryIO:
+    """Open a named pipe once somebody writes to it; raises `OSError` where nobody does."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        watch = select.poll()
+        watch.register(handle, select.POLLIN)
+        if not watch.poll(1e3 * PIPE_PATIENCE_S):
+            raise OSError(
+                errno.ETIMEDOUT, f"nobody wrote to this pipe within {PIPE_PATIENCE_S:g} s"
+            )
+        os.set_blocking(handle, True)
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
 
 
 def read_json(path: Path, remedy: str | None = None) -> dict[str, Any]:

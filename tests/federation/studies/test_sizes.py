@@ -9,6 +9,7 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from gridproof.federation import files
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.cli.main import app
 from gridproof.federation.studies.study import load_study
@@ -50,6 +51,7 @@ def test_an_endless_setting_is_refused_by_name(toy, entries, said) -> None:
 def test_an_endless_or_broken_file_is_bad_input(toy, monkeypatch, words) -> None:
     here = toy.parent
     monkeypatch.chdir(here)
+    monkeypatch.setattr(files, "PIPE_PATIENCE_S", 0.2)
     os.mkfifo(here / "fifo.toml")
     (here / "deep.toml").write_text("a = " + "[" * 30_000)
     (here / "digits.toml").write_text("a = " + "1" * 6000)
