@@ -235,8 +235,8 @@ def read_text(path: Path) -> str:
 def read_bytes(path: Path, most: int = MOST_BYTES, *, pipe: bool = False) -> bytes:
     """Read a file of at most so many bytes.
 
-    A pipe that the shell opened for us (``/dev/fd/63``) is read, too; one that lies somewhere
-    would be waited for, and is only where ``pipe`` says so: somebody named it to be read.
+    A pipe that the shell opened for us (``/dev/fd/63``) is read, too; one that lies somewhere only
+    where ``pipe`` says so, and is waited for no longer than `PIPE_PATIENCE_S`.
 
     Raises
     ------
@@ -244,13 +244,12 @@ def read_bytes(path: Path, most: int = MOST_BYTES, *, pipe: bool = False) -> byt
         If it cannot be read, is larger, or is a device or a pipe.
     """
     about = path.stat()
-    open_already = stat.S_ISFIFO(about.st_mode) and (pipe or path.is_relative_to("/dev"))
+    fifo, opened = stat.S_ISFIFO(about.st_mode), path.is_relative_to("/dev")
     if stat.S_ISDIR(about.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if not (stat.S_ISREG(about.st_mode) or open_already):
+    if not (stat.S_ISREG(about.st_mode) or (fifo and (pipe or opened))):
         raise OSError(errno.EINVAL, "it is a device or a pipe, not a file")
-    waits = stat.S_ISFIFO(about.st_mode) and not path.is_relative_to("/dev")
-    with _written_to(path) if waits else path.open("rb") as file:
+    with _written_to(path) if fifo and not opened else path.open("rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
         raise OSError(errno.EFBIG, f"it is larger than {most >> 20} MiB")
@@ -269,7 +268,8 @@ def _written_to(path: Path) -> BinaryIO:
         watch.register(handle, select.POLLIN)
         if not watch.poll(1e3 * PIPE_PATIENCE_S):
             raise OSError(
-                errno.ETIMEDOUT, f"nobody wrote to this pipe within {PIPE_PATIENCE_S:g} s"
+                errno.ETIMEDOUT,
+                f"nobody wrote to it within {PIPE_PATIENCE_S:g} s; do, or name a file",
             )
         os.set_blocking(handle, True)
         return os.fdopen(handle, "rb")

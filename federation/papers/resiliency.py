@@ -34,7 +34,7 @@ from gridproof.simulator.reader.feeder import read_feeder
 
 __all__ = ["ResiliencyRow", "ResiliencyRun", "ResiliencyTable", "run_resiliency"]
 
-_ENERGY = ("grid", "gas", "response", "chp", "storage")
+_ENERGY = TERMS[4:]  # what TEC is the sum of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

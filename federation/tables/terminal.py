@@ -32,7 +32,7 @@ class TableView:
     """A table, for rich to print.
 
     Where it is wider than the terminal, headings wrap first, then gaps close, then words wrap;
-    figures stay whole. Numbers are as they are typed.
+    figures give way last. Numbers are as they are typed.
     """
 
     table: Table

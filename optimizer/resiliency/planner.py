@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from gridproof.optimizer.resiliency.adversary import Adversary
@@ -29,7 +29,7 @@ from gridproof.scenarios.errors import NoPlanExists, PlanNotFound
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.proof import Proof, Termination
 
-__all__ = ["ResiliencyPlanner", "Solution", "plan", "solve"]
+__all__ = ["Solution", "plan", "solve"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -140,19 +140,6 @@ def plan(
         case, found.grid, found.decision, nominal, found.recourse.operation, proof=found.proof,
         terms=found.terms, worst_found=found.worst_found, margin_pu=asked.forming_margin_pu,
     )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResiliencyPlanner:
-    """Plans cases with one set of options."""
-
-    options: ResiliencyOptions = field(default_factory=ResiliencyOptions)
-
-    def plan_case(
-        self, case: ResiliencyCase, *, progress: Callable[[PlanProgress], None] | None = None
-    ) -> Plan:
-        """Plan a case; see `plan`."""
-        return plan(case, self.options, progress=progress)
 
 
 def _without_plan(case: ResiliencyCase, proof: Proof) -> NoPlanExists | PlanNotFound:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Atlas"]
 
-_MOST = 4_000
+_MOST = 12_000
 """Regions beyond which those met on the way are forgotten again; they are found anew."""
 
 
@@ -44,7 +44,11 @@ class Atlas:
         """Return the basis of all rows, from which everything can be reached."""
         return self._add(self._form.slack())
 
-    def keep(self, wanted: IntArray) -> IntArray:
+    def keep(self) -> None:
+        """Never forget what is known now."""
+        self._kept = len(self._status)
+
+    def keep_only(self, wanted: IntArray) -> IntArray:
         """Forget all regions but some, and these never; returns the new numbers of ``wanted``.
 
         What lay on the way to them is found anew where it is needed.
