@@ -107,6 +107,21 @@ def test_neither_mode_nor_batch_is_seen_in_a_byte(day, tmp_path, mode, batch):
     assert results(tmp_path / "c") == results(done.out)
 
 
+@pytest.mark.parametrize("recourse", ["participation", "linear"])
+def test_a_day_says_of_an_hour_what_the_hour_alone_says(day, tmp_path, recourse):
+    """What re-dispatch learns in one hour must not be taken for another's answer."""
+    done, path = day
+    asked = ["campaign.samples=40", f"campaign.recourse={recourse}", "campaign.batch=16"]
+    whole = run_campaign(load_study(path, asked), tmp_path / "day", mode="local", plan=done.plan)
+    for step in range(len(SCHEDULE)):
+        study = load_study(path, [*asked, f"campaign.step={step}"])
+        alone = run_campaign(study, tmp_path / str(step), mode="local", plan=done.plan)
+        (table,) = alone.store.tables(None, [0])
+        told = rows(whole.store, step).drop(["step", "margin_energy"])  # stored before: carried
+        assert told.equals(table.drop(["margin_energy"]))
+    assert not rows(whole.store, 0).equals(rows(whole.store, 2))
+
+
 def test_a_stop_within_the_day_costs_no_byte(day, tmp_path):
     """What is carried is not taken up from the disk: a batch that is tried anew starts its day."""
     done, path = day
