@@ -7,15 +7,15 @@ by the autocorrelation that the verdicts show.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.config.study_file import dotted, split_entry
 from gridproof.federation.files import folder_name, json_text, write_whole
+from gridproof.federation.jsonable import IF_KNOWN, Jsonable
 from gridproof.federation.records.intervals import Intervals, feasible_of_judged, outcomes_in_order
 from gridproof.federation.records.losses import UnservedEnergy
 from gridproof.federation.records.stopping import counted_chunks
@@ -26,7 +26,16 @@ from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.verdict import Outcome
 
-__all__ = ["NOT_COVERED", "Axis", "Point", "Sweep", "run_sweep", "spoken_intervals", "spoken_tried"]
+__all__ = [
+    "NOT_COVERED",
+    "Axis",
+    "Point",
+    "Sweep",
+    "SweepReport",
+    "run_sweep",
+    "spoken_intervals",
+    "spoken_tried",
+]
 
 NOT_COVERED = (
     "each interval is of its own point; at so many points together some may miss more often",
@@ -64,7 +73,7 @@ class Axis:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
+class Point(Jsonable):
     """One campaign of a sweep.
 
     Attributes
@@ -89,10 +98,10 @@ class Point:
         Mean age of the set-points in force, None where nothing is late.
     """
 
-    settings: dict[str, str]
+    settings: Mapping[str, str]
     campaign: str
     tried: int
-    counts: dict[str, int]
+    counts: Mapping[str, int]
     share: float | None
     served: float | None
     low: float
@@ -116,18 +125,47 @@ class Sweep:
     points: tuple[Point, ...]
     reference: Point | None
 
-    def to_dict(self) -> dict[str, Any]:
+    def report(self) -> SweepReport:
         """Return what is printed and kept as JSON."""
-        return {
-            "study": self.study,
-            "samples": self.samples,
-            "confidence": self.confidence,
-            "not_covered": list(NOT_COVERED),
-            "over": self.over.key,
-            "by": None if self.by is None else self.by.key,
-            "points": [_as_dict(point) for point in self.points],
-            "reference": None if self.reference is None else _as_dict(self.reference),
-        }
+        return SweepReport(
+            study=self.study,
+            samples=self.samples,
+            confidence=self.confidence,
+            not_covered=NOT_COVERED,
+            over=self.over.key,
+            by=None if self.by is None else self.by.key,
+            points=self.points,
+            reference=self.reference,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepReport(Jsonable):
+    """What is told of a sweep.
+
+    Attributes
+    ----------
+    study, samples, confidence
+        What all points share.
+    not_covered
+        What their intervals do not say.
+    over, by
+        The keys that are swept.
+    points, reference
+        Its campaigns, and the one that they are compared with.
+    figures
+        Files drawn of it; left out where none were.
+    """
+
+    study: str
+    samples: int
+    confidence: float
+    not_covered: tuple[str, ...]
+    over: str
+    by: str | None
+    points: tuple[Point, ...]
+    reference: Point | None
+    figures: tuple[str, ...] | None = field(default=None, metadata=IF_KNOWN)
 
 
 def run_sweep(
@@ -192,7 +230,7 @@ def run_sweep(
         points=tuple(points if reference is None else points[:-1]),
         reference=None if reference is None else points[-1],
     )
-    write_whole(out / "sweep.json", json_text(sweep.to_dict()))
+    write_whole(out / "sweep.json", json_text(sweep.report().to_json()))
     return sweep
 
 
@@ -253,7 +291,3 @@ def _served(store: CampaignStore, chunks: Sequence[int]) -> float | None:
 def _mean_age_s(store: CampaignStore, chunks: Sequence[int]) -> float:
     ages = [table.column("age_s").to_numpy() for table in store.tables(["age_s"], chunks)]
     return float(np.concatenate(ages).mean())
-
-
-def _as_dict(point: Point) -> dict[str, Any]:
-    return {name: getattr(point, name) for name in Point.__dataclass_fields__}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -79,7 +80,7 @@ def sweep(  # noqa: PLR0917  (typer reads a command's options from its parameter
 
     files = figure_sweep(found, root / "sweep")
     if as_json:
-        print_json({**found.to_dict(), "figures": [str(path) for path in files]})
+        print_json(replace(found.report(), figures=tuple(map(str, files))))
         return
     stdout().print(TableView(sweep_table(found)))
     stdout().print("Not covered: " + ";\n  ".join(NOT_COVERED) + ".")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from gridproof.federation.records.mode_report import EventRisk, ModeCandidate
 from gridproof.federation.tables.table import Table, Tone, number, prose, share, text
 
 __all__ = ["candidate_table", "risk_table"]
 
 
-def risk_table(risks: Sequence[Mapping[str, Any]]) -> Table:
+def risk_table(risks: Sequence[EventRisk]) -> Table:
     """Say of each event how likely it is, what it takes away, and its part of the whole risk."""
     return Table(
         name="risks",
@@ -24,17 +24,20 @@ def risk_table(risks: Sequence[Mapping[str, Any]]) -> Table:
             text("alone breaks a limit"),
         ),
         rows=tuple(
-            tuple(
-                row[key]
-                for key in ("event", "probability", "impact_kw", "risk_kw", "share",
-                            "breaks_a_limit")
+            (
+                row.event,
+                row.probability,
+                row.impact_kw,
+                row.risk_kw,
+                row.share,
+                row.breaks_a_limit,
             )
             for row in risks
         ),
-    )  # fmt: skip
+    )
 
 
-def candidate_table(modes: Sequence[Mapping[str, Any]]) -> Table:
+def candidate_table(modes: Sequence[ModeCandidate]) -> Table:
     """Say of each mode what of the risk it covers, what it costs, and why it is chosen or not."""
     return Table(
         name="modes",
@@ -47,8 +50,7 @@ def candidate_table(modes: Sequence[Mapping[str, Any]]) -> Table:
             prose("why"),
         ),
         rows=tuple(
-            (row["chosen"], "+".join(row["modes"]), row["share"], row["cost_usd"], row["reason"])
-            for row in modes
+            (row.chosen, "+".join(row.modes), row.share, row.cost_usd, row.reason) for row in modes
         ),
-        tones=tuple(Tone.LIVE if row["chosen"] else None for row in modes),
+        tones=tuple(Tone.LIVE if row.chosen else None for row in modes),
     )
