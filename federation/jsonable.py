@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 __all__ = ["IF_KNOWN", "INLINED", "UNWRITTEN", "Interval", "Jsonable", "json_value", "read_as"]
 
@@ -80,6 +82,8 @@ def read_as(kind: type[_T], value: Any) -> _T:
     ValueError
         If a key is missing or holds something else; names each.
     """
+    from pydantic import ValidationError  # noqa: PLC0415  (a fifth of a second)
+
     try:
         found: _T = _adapter(kind).validate_python(value)
     except ValidationError as error:
@@ -94,6 +98,8 @@ def read_as(kind: type[_T], value: Any) -> _T:
 def _adapter(kind: type[_T]) -> TypeAdapter[_T]:
     """Return what reads a type; made once, which takes a moment."""
     if kind not in _ADAPTERS:
+        from pydantic import TypeAdapter  # noqa: PLC0415
+
         _ADAPTERS[kind] = TypeAdapter(kind)
     return _ADAPTERS[kind]
 

@@ -19,24 +19,10 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
-from gridproof.federation.cli.device import device
-from gridproof.federation.cli.harden import hardening
-from gridproof.federation.cli.launch import launch
-from gridproof.federation.cli.modes import modes
-from gridproof.federation.cli.oedisi import oedisi
-from gridproof.federation.cli.paper import paper
-from gridproof.federation.cli.plan import check, plan, studies
-from gridproof.federation.cli.probe import adversary, rare
-from gridproof.federation.cli.report import compare, report
-from gridproof.federation.cli.run import campaign, federate, resume, run
-from gridproof.federation.cli.storm import storm
-from gridproof.federation.cli.sweep import sweep
-from gridproof.federation.cli.watch import watch
+from gridproof.federation.cli.commands import LazyGroup
 from gridproof.federation.plain_text import shown
-from gridproof.federation.wording import decimals
 from gridproof.scenarios.errors import ConfigError, GridproofError, PlanError
 from gridproof.simulator.opendss.guard import TRUSTED
-from typer.core import TyperGroup
 
 __all__ = ["app", "main"]
 
@@ -44,7 +30,7 @@ INTERRUPTED = 130
 _THREADS = ("federate-", "highs-busy", "helics-")  # they may be inside a call that nothing ends
 
 
-class _Program(TyperGroup):
+class _Program(LazyGroup):
     """Turns exceptions into one message and an exit code, for every command alike."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -90,6 +76,8 @@ def _message(error: BaseException) -> str:
 
 def _shown_until_then(error: PlanError) -> str:
     """Say what a search that ended without a plan had proven."""
+    from gridproof.federation.wording import decimals  # noqa: PLC0415  (numpy: a fifth of a second)
+
     proof = error.proof
     bound = (
         f"no plan costs less than {decimals(proof.bound, 2)} USD"
@@ -145,19 +133,6 @@ def _options(
     ] = False,
 ) -> None:
     """Plan a distribution grid's resilience and try the plan against AC physics."""
-
-
-for command in (studies, plan, run, campaign, resume, watch, report, compare, check, paper, sweep):
-    app.command()(command)
-app.command()(modes)
-app.command()(adversary)
-app.command()(rare)
-app.command()(storm)
-app.add_typer(device, name="device")
-app.add_typer(oedisi, name="oedisi")
-app.command("harden")(hardening)
-app.command()(launch)
-app.command()(federate)
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> None:

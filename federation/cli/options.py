@@ -6,19 +6,17 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from gridproof.federation.files import refuse_links, unsigned_zeros
-from gridproof.federation.jsonable import Jsonable, json_value
 from gridproof.federation.plain_text import PlainConsole, shown
-from gridproof.federation.records.plan_report import BlockAnswer
 from gridproof.federation.studies.shipped import list_studies
-from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.scenarios.errors import ConfigError, PlanError, StoreError
-from gridproof.scenarios.plan import Plan
-from gridproof.scenarios.scenario import Scenario
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from gridproof.federation.jsonable import Jsonable
 
 __all__ = [
     "AsJson",
@@ -30,12 +28,10 @@ __all__ = [
     "StudyName",
     "TrustStudy",
     "Why",
-    "ask_why",
     "device_entry",
     "keeping",
     "note",
     "print_json",
-    "refuse_why",
     "stdout",
 ]
 
@@ -141,40 +137,6 @@ def keeping(root: Path) -> Iterator[None]:
 
 def print_json(value: Jsonable | Mapping[str, Any]) -> None:
     """Print the one JSON object of a command."""
+    from gridproof.federation.jsonable import json_value  # noqa: PLC0415  (numpy, for all others)
+
     typer.echo(json.dumps(unsigned_zeros(json_value(value)), indent=2, allow_nan=False))
-
-
-def refuse_why(name: str, family: str) -> None:
-    """Refuse to ask why blocks are dead where the plan is of phases after failures.
-
-    Raises
-    ------
-    ConfigError
-        If the study's family is not ``partitioning``.
-    """
-    if family != "partitioning":
-        raise ConfigError(
-            f"{name}: --why explains plans of the family partitioning; this is a {family}, "
-            "whose dead zones stand in the plan phase by phase"
-        )
-
-
-def ask_why(
-    plan: Plan, scenario: Scenario, asked: Mapping[str, Any], *, quiet: bool
-) -> tuple[BlockAnswer, ...]:
-    """Say of every dead block of a plan what stands against serving it.
-
-    ``asked`` are the options the planner was given.
-    """
-    # Pyomo is slow to import
-    from gridproof.federation.reports.why_view import why_summary  # noqa: PLC0415
-    from gridproof.optimizer.partitioning.why import why_dead  # noqa: PLC0415
-
-    options = PartitioningOptions(**asked)
-    screen = PlainConsole(stderr=True)
-    if quiet or not screen.is_terminal:
-        return why_summary(why_dead(plan, scenario, options))
-    with screen.status("asking why blocks are dead …") as status:
-        return why_summary(
-            why_dead(plan, scenario, options, progress=lambda block: status.update(f"why {block}?"))
-        )

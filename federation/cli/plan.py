@@ -1,4 +1,4 @@
-"""Commands about studies and plans: ``studies``, ``plan``, ``check``."""
+"""Commands about plans: ``plan``, ``check``."""
 
 from __future__ import annotations
 
@@ -15,47 +15,27 @@ from gridproof.federation.cli.options import (
     Quiet,
     StudyName,
     Why,
-    ask_why,
     note,
     print_json,
-    refuse_why,
     stdout,
 )
+from gridproof.federation.cli.why import ask_why, refuse_why
 from gridproof.federation.files import write_result
 from gridproof.federation.plain_text import shown
 from gridproof.federation.proof_words import proof_facts, scope_words
 from gridproof.federation.records.plan_report import CornerRedispatch, PlanReport
 from gridproof.federation.records.summary import about_plan
 from gridproof.federation.reports.terminal import plan_view, print_views, run_summary
-from gridproof.federation.studies.shipped import list_studies
 from gridproof.federation.studies.study import Study, load_study
-from gridproof.federation.tables.table import Table, prose, text
-from gridproof.federation.tables.terminal import TableView
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.recourse.cost import corner_redispatch_usd
 from gridproof.scenarios.audit import audit
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.plan_file import plan_to_json
 
-__all__ = ["check", "plan", "studies"]
+__all__ = ["check", "plan"]
 
 AUDIT_FAILED = 1
-
-
-def studies(as_json: AsJson = False) -> None:
-    """List the shipped studies."""
-    found = list_studies()
-    if as_json:
-        rows = [{"name": s.name, "title": s.title, "path": str(s.path)} for s in found]
-        print_json({"studies": rows})
-        return
-    table = Table(
-        name="studies",
-        title="",
-        columns=(text("study"), prose("what it is")),
-        rows=tuple((study.name, study.title) for study in found),
-    )
-    stdout().print(TableView(table))
 
 
 def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters)

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from gridproof.federation.campaigns.progress import summing_up
 from gridproof.federation.campaigns.steps import steps_summary
-from gridproof.federation.cli.options import AsJson, Why, note, print_json, refuse_why, stdout
+from gridproof.federation.cli.options import AsJson, Why, note, print_json, stdout
 from gridproof.federation.cli.show import keep_why, show
+from gridproof.federation.cli.why import refuse_why
 from gridproof.federation.records.campaign_report import CampaignReport
 from gridproof.federation.records.reading import read_campaign
 from gridproof.federation.records.report import StepsReport

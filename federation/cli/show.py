@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from gridproof.federation.campaigns.progress import summing_up
 from gridproof.federation.campaigns.steps import step_stores, steps_summary
-from gridproof.federation.cli.options import ask_why, print_json, stdout
+from gridproof.federation.cli.options import print_json, stdout
+from gridproof.federation.cli.why import ask_why
 from gridproof.federation.files import json_text, refuse_links
 from gridproof.federation.jsonable import json_value
 from gridproof.federation.records.answers import WHY, kept_why

@@ -1,0 +1,188 @@
+"""The commands there are, each imported when it is asked for: all together take seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+__all__ = ["COMMANDS", "Door", "LazyCommands", "LazyGroup"]
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where a command is, and its line in the list of commands.
+
+    Attributes
+    ----------
+    place
+        ``file:name`` in this folder: a function, or a `typer.Typer` of further commands.
+    help
+        The first line of its docstring.
+    """
+
+    place: str
+    help: str
+
+
+COMMANDS = {
+    "studies": Door("studies:studies", "List the shipped studies."),
+    "plan": Door("plan:plan", "Plan a study and say what was proven; nothing is simulated."),
+    "run": Door(
+        "run:run",
+        "Plan a study, try the plan against drawn realizations, and report both.",
+    ),
+    "campaign": Door(
+        "run:campaign",
+        "Try a given plan against drawn realizations; nothing is planned.",
+    ),
+    "resume": Door(
+        "run:resume",
+        "Go on with a campaign that was stopped or killed: whole parts stay, the rest is done.",
+    ),
+    "watch": Door(
+        "watch:watch",
+        "Watch a campaign that another program runs; ends when it is complete, or abandoned.",
+    ),
+    "report": Door(
+        "report:report",
+        "Show a campaign's plan and verdicts, whole or as far as it came, and write its page.",
+    ),
+    "compare": Door(
+        "report:compare",
+        "Compare two campaigns pair by pair on the realizations that both have.",
+    ),
+    "check": Door(
+        "plan:check",
+        "Audit a plan file as a graph; exit 1 with every fault if it has one.",
+    ),
+    "paper": Door(
+        "paper:paper",
+        "Run a publication's studies and set our figures beside the printed ones.",
+    ),
+    "sweep": Door(
+        "sweep:sweep",
+        "Try a study at several values of a key: feasible share with intervals, as a figure.",
+    ),
+    "modes": Door(
+        "modes:modes",
+        "Say what each event risks, which modes cover enough of it, and which is cheapest.",
+    ),
+    "adversary": Door(
+        "probe:adversary",
+        "Search for the realization of the set with the worst margin under a plan.",
+    ),
+    "rare": Door(
+        "probe:rare",
+        "Estimate how rare a failure is, by subset simulation; for shares below 0.001.",
+    ),
+    "storm": Door(
+        "storm:storm",
+        "Draw failures, plan and audit each restoration, try it under AC: restored share.",
+    ),
+    "harden": Door(
+        "harden:hardening",
+        "Plan again with wider AC margins until a feasible share is shown; exit 3 if it is not.",
+    ),
+    "launch": Door(
+        "launch:launch",
+        "Run broker, planner and feeder as processes; or write a script for another runner.",
+    ),
+    "federate": Door(
+        "run:federate",
+        "Run one federate of a federation whose broker is somewhere else.",
+    ),
+    "device": Door(
+        "device:device",
+        "DERs as devices of their own: an emulator, and a look at one.",
+    ),
+    "oedisi": Door(
+        "oedisi:oedisi",
+        "Planner and feeder as components of an OEDISI system.",
+    ),
+}
+"""In the order of the list."""
+
+
+class LazyCommands(MutableMapping[str, Any]):
+    """Commands by name; one is made when it is taken out, `listing` hands out their lines alone."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+        self._own: dict[str, Any] = {}
+        self._listing = False
+
+    @contextmanager
+    def listing(self) -> Iterator[None]:
+        """Hand out stand-ins that have a name and a help line, which import nothing."""
+        self._listing = True
+        try:
+            yield
+        finally:
+            self._listing = False
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self._own:
+            return self._own[name]
+        door = COMMANDS[name]
+        if self._listing:
+            return TyperCommand(name, help=door.help, rich_markup_mode="rich")
+        if name not in self._made:
+            self._made[name] = _behind(name, door)
+        return self._made[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._own[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._own[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from COMMANDS
+        yield from self._own
+
+    def __len__(self) -> int:
+        return len(COMMANDS) + len(self._own)
+
+
+class LazyGroup(TyperGroup):
+    """A group whose list and completion of names open no door."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**{**attributes, "commands": None})
+        self.doors = LazyCommands()
+        self.commands = self.doors
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """Return the names, in their order."""
+        return list(self.doors)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the list of commands."""
+        with self.doors.listing():
+            super().format_help(ctx, formatter)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Complete a command's name."""
+        with self.doors.listing():
+            return super().shell_complete(ctx, incomplete)
+
+
+def _behind(name: str, door: Door) -> Any:
+    """Import what a door leads to, as typer makes a command of it."""
+    file, attribute = door.place.split(":")
+    found = getattr(import_module(f"{__package__}.{file}"), attribute)
+    command: Any
+    if isinstance(found, typer.Typer):
+        command = typer.main.get_group(found)
+    else:
+        alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        alone.command(name)(found)
+        command = typer.main.get_command(alone)
+    command.name = name
+    return command

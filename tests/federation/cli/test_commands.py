@@ -1,0 +1,40 @@
+"""Commands are imported when they are asked for, and their list says what they say themselves."""
+
+import subprocess
+import sys
+
+import pytest
+from gridproof.federation.cli.commands import COMMANDS, LazyCommands
+from gridproof.federation.cli.main import app
+from typer.testing import CliRunner
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_says_what_the_command_says(name):
+    command = LazyCommands()[name]
+    assert command.name == name
+    assert command.help.partition("\n\n")[0].replace("\n", " ") == COMMANDS[name].help
+
+
+@pytest.mark.parametrize("asked", ["--version", "--help"])
+def test_what_needs_no_command_imports_none(asked):
+    code = (
+        "import sys\n"
+        "from gridproof.federation.cli.main import app\n"
+        "try:\n"
+        f"    app(['{asked}'], prog_name='gridproof')\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "print([name for name in ('numpy', 'scipy', 'pyarrow', 'opendssdirect', 'helics',\n"
+        "                         'gridproof.federation.cli.run') if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]", done.stdout
+
+
+def test_a_name_that_was_mistyped_is_answered_with_one_that_is_there():
+    done = CliRunner().invoke(app, ["reprot"])
+    assert done.exit_code == 2
+    assert "report" in done.output
