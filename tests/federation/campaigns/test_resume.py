@@ -142,7 +142,16 @@ def forked(tmp_path_factory, write_toy):
         parent.communicate(timeout=30)
 
 
-@pytest.mark.parametrize("moment", MOMENTS[3:], ids="{:.3f}".format)
+FEW = 4  # every day; all of them take a minute
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(one, marks=() if k < FEW else pytest.mark.slow, id=f"{one:.3f}")
+        for k, one in enumerate(MOMENTS[3:])
+    ],
+)
 def test_killed_at_more_moments(whole, forked, tmp_path, moment):
     toy, begin, end, took_s = forked
     pid = begin(tmp_path / "c")
