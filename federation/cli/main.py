@@ -27,6 +27,7 @@ from gridproof.federation.cli.oedisi import oedisi
 from gridproof.federation.cli.paper import paper
 from gridproof.federation.cli.plan import check, plan, studies
 from gridproof.federation.cli.probe import adversary, rare
+from gridproof.federation.cli.prove import proving
 from gridproof.federation.cli.report import compare, report
 from gridproof.federation.cli.run import campaign, federate, resume, run
 from gridproof.federation.cli.storm import storm
@@ -152,6 +153,7 @@ for command in (studies, plan, run, campaign, resume, watch, report, compare, ch
 app.command()(modes)
 app.command()(adversary)
 app.command()(rare)
+app.command("prove")(proving)
 app.command()(storm)
 app.add_typer(device, name="device")
 app.add_typer(oedisi, name="oedisi")

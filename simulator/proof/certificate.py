@@ -17,7 +17,7 @@ from gridproof.simulator.proof.reach import ComplexArray, Reach
 from gridproof.simulator.proof.tangent import Tangent, nominal_state
 from gridproof.simulator.proof.tube import Tube, reach_of_rows, tube_of
 
-__all__ = ["Certificate", "KindBound", "certify"]
+__all__ = ["MOST_NODES", "Certificate", "KindBound", "certify", "state_at"]
 
 MOST_NODES = 4000
 """Live nodes of an island up to which dense factors are taken."""
@@ -154,6 +154,18 @@ def certify(
         state=y,
         seconds=perf_counter() - begun,
     )
+
+
+def state_at(
+    network: IslandNetwork,
+    scenario: Scenario,
+    answer: AffineAnswer,
+    zeta: FloatArray,
+    time: int = 0,
+) -> ComplexArray | None:
+    """(unknown,) state of an island at one draw; None if Newton's method finds none."""
+    point = Reach(centre=zeta, spread=np.zeros((len(zeta), 0)))
+    return nominal_state(network, powers_of(network, scenario, answer, point, time))
 
 
 def _bounds(margins: tuple[Margins, ...], reach: Reach, tolerance: float) -> list[KindBound]:

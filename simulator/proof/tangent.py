@@ -19,7 +19,8 @@ from gridproof.scenarios.arrays import FloatArray
 from gridproof.simulator.opendss.network import IslandNetwork
 from gridproof.simulator.proof.powers import Powers
 from gridproof.simulator.proof.reach import UP, ComplexArray, Reach
-from scipy import linalg, sparse
+from scipy import sparse
+from scipy.sparse.linalg import splu
 
 __all__ = ["ROUNDING", "Rows", "Tangent", "nominal_state"]
 
@@ -131,8 +132,10 @@ def nominal_state(
         mismatch = equations.M @ y - equations.C.T @ current - equations.emf
         A = _tangent(equations, by_u, by_conjugate)
         try:
-            step = linalg.solve(A.toarray(), np.concatenate([mismatch.real, mismatch.imag]))
-        except linalg.LinAlgError:
+            step = splu(sparse.csc_array(A)).solve(
+                np.concatenate([mismatch.real, mismatch.imag])
+            )
+        except RuntimeError:  # exactly singular
             return None
         y = y - (step[: len(y)] + 1j * step[len(y) :])
         moved = float(np.abs(step).max(initial=0.0))
@@ -189,7 +192,8 @@ class Tangent:
         self._abs_A = abs(A)
         per_row = max(np.diff(A.indptr).max(initial=0), np.diff(A.tocsc().indptr).max(initial=0))
         self._few = (int(per_row) + 8) * 2.0**-52
-        self._lu = linalg.lu_factor(A.toarray())
+        # whose error every row carries in `rest`
+        self._inverse = splu(sparse.csc_array(A)).solve(np.eye(A.shape[0]))
         C = equations.C
         of_powers = self._of_powers()
         B = C.T @ of_powers
@@ -226,7 +230,7 @@ class Tangent:
     def rows(self, functions: sparse.csr_array) -> Rows:
         """Express complex-linear functions of the state by what changes it."""
         F = realified(sparse.csr_array(functions.astype(complex)))
-        W = linalg.lu_solve(self._lu, F.toarray().T, trans=1).T
+        W = F @ self._inverse
         size = np.abs(W)
         rest = np.abs(F - self._A.T.dot(W.T).T)
         rest += self._few * (abs(F) + self._abs_A.T.dot(size.T).T)
