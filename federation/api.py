@@ -160,7 +160,7 @@ def prove(
     depth: int = 8,
     seconds: float = 20.0,
 ) -> CertificateReport:
-    """Prove that a plan holds for every load of a set, limit by limit, or name a load that breaks it.
+    """Prove that a plan holds for every load of a set, or name a load that breaks it.
 
     Parameters
     ----------

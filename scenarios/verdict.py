@@ -215,9 +215,7 @@ def breaches(
     """
     own = element_margins(snapshots, plan, scenario, time)
     tolerance = scenario.limits.tolerance
-    return {
-        kind: np.asarray((values < -tolerance).any(axis=2)) for kind, values in own.items()
-    }
+    return {kind: np.asarray((values < -tolerance).any(axis=2)) for kind, values in own.items()}
 
 
 def element_margins(

@@ -67,7 +67,7 @@ class Search:
     ran_out: bool = False
 
     def least(self, kind: MarginKind) -> float:
-        """What no margin of a kind is below."""
+        """Return what no margin of a kind is below."""
         return min(leaf.least(kind) for leaf in self.leaves)
 
 
@@ -113,9 +113,7 @@ def island_claim(
     )
 
 
-def _kind_claim(
-    scenario: Scenario, search: Search, kind: MarginKind, missing: str
-) -> KindClaim:
+def _kind_claim(scenario: Scenario, search: Search, kind: MarginKind, missing: str) -> KindClaim:
     witness = search.witnesses.get(kind)
     bounds = [(leaf, b) for leaf in search.leaves for b in leaf.bounds if b.kind is kind]
     worst = min((b for _, b in bounds), key=lambda b: (b.least, b.worst), default=None)
@@ -152,8 +150,8 @@ def _missing(search: Search, worst: KindBound | None, missing: str) -> str:
     short = -worst.least
     ended = "for want of time" if search.ran_out else f"at depth {search.depth}"
     return (
-        f"the worst margin is known between {worst.least:.3g} and {worst.worst:.3g}; {short:.2g} is "
-        f"lacking, and cutting the set ended {ended}"
+        f"the worst margin is known between {worst.least:.3g} and {worst.worst:.3g}; {short:.2g} "
+        f"is lacking, and cutting the set ended {ended}"
     )
 
 
@@ -171,9 +169,7 @@ def report_of(
 ) -> CertificateReport:
     """Put the islands together."""
     limits = study.scenario.limits
-    claims = [
-        (island, kind, claim) for island in islands for kind, claim in island.kinds.items()
-    ]
+    claims = [(island, kind, claim) for island in islands for kind, claim in island.kinds.items()]
     ranked = [one for one in claims if one[2].worst is not None]
     least = min(ranked, key=lambda one: _relative(one[1], _low(one[2]), limits), default=None)
     remainders = [

@@ -23,7 +23,7 @@ from gridproof.federation.inquiries.claims import (
 from gridproof.federation.records.certificate_report import CertificateReport, IslandClaim
 from gridproof.federation.studies.study import Study
 from gridproof.optimizer.recourse.policies import Recourse, make_recourse
-from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import realize
 from gridproof.scenarios.scenario import Scenario
@@ -148,9 +148,7 @@ class _Step:
             )
         found = []
         for network in self._engine.networks():
-            whole = certify(
-                network, scenario, plan, self._answer, reach, time=self._step
-            )
+            whole = certify(network, scenario, plan, self._answer, reach, time=self._step)
             own = missing or self._differs(network, nominal)
             search = Search(whole=whole, leaves=[whole])
             if not own:
@@ -240,7 +238,7 @@ class _Step:
         self,
         network: IslandNetwork,
         bound: KindBound,
-        seen: tuple[FloatArray, BoolArray],
+        seen: tuple[FloatArray, IntArray],
         search: Search,
     ) -> None:
         margins, outcome = seen
@@ -252,17 +250,16 @@ class _Step:
             element, phase = divmod(place, inside.shape[2])
             margin = float(inside[row].ravel()[place])
             search.attained[bound.kind] = min(search.attained.get(bound.kind, np.inf), margin)
-            belongs = self._set.contains(bound.zeta[row], 1e-9)
             known = search.witnesses.get(bound.kind)
-            if margin < -self._scenario.limits.tolerance and belongs:
-                if known is None or margin < known.margin:
-                    search.witnesses[bound.kind] = Witness(
-                        zeta=bound.zeta[row], margin=margin, element=element, phase=phase
-                    )
+            deepest = -self._scenario.limits.tolerance if known is None else known.margin
+            if margin < deepest and self._set.contains(bound.zeta[row], 1e-9):
+                search.witnesses[bound.kind] = Witness(
+                    zeta=bound.zeta[row], margin=margin, element=element, phase=phase
+                )
 
     def _solved(
         self, zeta: FloatArray
-    ) -> tuple[dict[MarginKind, FloatArray], FloatArray, BoolArray]:
+    ) -> tuple[dict[MarginKind, FloatArray], FloatArray, IntArray]:
         """Margins by element, first row's voltages, and outcomes of points of the set."""
         drawn = realize(self._scenario, zeta, step=self._step)
         told = self._recourse.respond(drawn)
@@ -287,9 +284,7 @@ def _of_island(scenario: Scenario, network: IslandNetwork, kind: MarginKind) -> 
     }[kind]
 
 
-def _inside(
-    own: dict[MarginKind, FloatArray], network: IslandNetwork, scenario: Scenario
-) -> bool:
+def _inside(own: dict[MarginKind, FloatArray], network: IslandNetwork, scenario: Scenario) -> bool:
     """Whether the nominal state of an island is inside every limit."""
     worst = min(
         float(own[kind][0][_of_island(scenario, network, kind)].min(initial=np.inf))
@@ -329,5 +324,7 @@ def _beside(study: Study, load_set: UncertaintySet) -> list[str]:
     ]
     named = [name for name, declared in left_out if declared()]
     if named:
-        said.append(f"{', '.join(named)} of the study: every set-point is taken to act, and in time")
+        said.append(
+            f"{', '.join(named)} of the study: every set-point is taken to act, and in time"
+        )
     return said

@@ -143,7 +143,9 @@ def table_of(
     for kind in kinds_of(scenario):
         k = list(MarginKind).index(kind)
         columns[f"margin_{kind.value}"] = pa.array(verdicts.margin[:, k], from_pandas=True)
-        columns[f"element_{kind.value}"] = _named(element_names(scenario, kind), verdicts.element[:, k])
+        columns[f"element_{kind.value}"] = _named(
+            element_names(scenario, kind), verdicts.element[:, k]
+        )
         columns[f"phase_{kind.value}"] = _named(slot_names(scenario, kind), verdicts.phase[:, k])
     columns["served_kw"] = physical(snapshots.delivered_kw)
     columns["forming_kw"] = physical(_row_sums(snapshots.der_p_kw[:, forming]))
@@ -246,6 +248,7 @@ def _align(wanted: Any, have: Any) -> tuple[Any, Any]:
 
 
 def element_names(scenario: Scenario, kind: MarginKind) -> tuple[str, ...]:
+    """Names of what a kind of limit is measured at, by position."""
     feeder = scenario.feeder
     ids = {
         MarginKind.VOLTAGE: feeder.buses.ids,
@@ -261,6 +264,7 @@ def element_names(scenario: Scenario, kind: MarginKind) -> tuple[str, ...]:
 
 
 def slot_names(scenario: Scenario, kind: MarginKind) -> tuple[str, ...]:
+    """Phases, or pairs of them where voltages are judged line to line."""
     pairs = scenario.limits.voltage_test is VoltageTest.LINE_TO_LINE
     return _PAIRS if kind is MarginKind.VOLTAGE and pairs else _PHASES
 

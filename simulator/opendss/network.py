@@ -159,7 +159,7 @@ class _Part:
         return all(node == 0 or self.place[node] >= 0 for node in nodes)
 
 
-def networks_of(
+def networks_of(  # noqa: PLR0917
     circuit: DssCircuit,
     scenario: Scenario,
     elements: Elements,
@@ -222,7 +222,7 @@ def _forming(
     return Forming(der=np.array(rows, np.int64), node=node, z_pu=z, emf_pu=emf)
 
 
-def _drawing(
+def _drawing(  # noqa: PLR0917
     scenario: Scenario,
     elements: Elements,
     held: Held,

@@ -93,7 +93,7 @@ class Certificate:
     seconds: float
 
     def least(self, kind: MarginKind) -> float:
-        """What no margin of a kind is below; ``inf`` for a kind that the island has not."""
+        """Return what no margin of a kind is below; ``inf`` for a kind the island has not."""
         if self.missing:
             return -np.inf
         return min((bound.least for bound in self.bounds if bound.kind is kind), default=np.inf)

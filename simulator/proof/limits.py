@@ -1,4 +1,4 @@
-"""From the tube to the limits that a verdict knows: margins, worst over the set, and their remainder.
+"""From the tube to the limits that a verdict knows: worst margins over a set, and remainders.
 
 Margins are those of `scenarios.verdict`: voltage in pu, the rest as a share of rating. What is
 linear in the state has its exact worst over the tangent; magnitudes are furthest from a centre, or
@@ -21,6 +21,7 @@ from gridproof.simulator.proof.powers import AffineAnswer
 from gridproof.simulator.proof.reach import UP, ComplexArray, Reach
 from gridproof.simulator.proof.tangent import ROUNDING, Rows
 from gridproof.simulator.proof.tube import Tube, reach_of_rows
+from scipy import sparse
 
 __all__ = ["KINDS", "Margins", "margins_of"]
 
@@ -66,20 +67,29 @@ class Margins:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Real:
+    """Real functions of ω: ``centre + slope ω``, within ``error``."""
+
+    centre: FloatArray
+    slope: FloatArray
+    error: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Quantity:
-    """Complex or real functions of ω: ``centre + slope ω``, within ``error``."""
+    """Complex functions of ω: ``centre + slope ω``, within ``error``."""
 
     centre: ComplexArray
     slope: ComplexArray
     error: FloatArray
 
     @property
-    def real(self) -> _Quantity:
-        return _Quantity(centre=self.centre.real, slope=self.slope.real, error=self.error)
+    def real(self) -> _Real:
+        return _Real(centre=self.centre.real, slope=self.slope.real, error=self.error)
 
     @property
-    def imag(self) -> _Quantity:
-        return _Quantity(centre=self.centre.imag, slope=self.slope.imag, error=self.error)
+    def imag(self) -> _Real:
+        return _Real(centre=self.centre.imag, slope=self.slope.imag, error=self.error)
 
 
 def margins_of(
@@ -108,8 +118,8 @@ def margins_of(
 # ------------------------------------------------------------------ margins of quantities
 
 
-def _at_least(
-    kind: MarginKind, at: IntArray, quantity: _Quantity, room: FloatArray, scale: FloatArray,
+def _at_least(  # noqa: PLR0917
+    kind: MarginKind, at: IntArray, quantity: _Real, room: FloatArray, scale: FloatArray,
     reach: Reach, sign: float,
 ) -> Margins:  # fmt: skip
     """Margins ``(room + sign · q) / scale`` of real quantities."""
@@ -129,7 +139,7 @@ def _at_least(
     )
 
 
-def _within(
+def _within(  # noqa: PLR0917
     kind: MarginKind, at: IntArray, quantity: _Quantity, limit: FloatArray, scale: FloatArray,
     reach: Reach,
 ) -> Margins:  # fmt: skip
@@ -190,9 +200,7 @@ def _voltage(tube: Tube, scenario: Scenario) -> Iterator[Margins]:
     quantity = _quantity(tube, tangent.rows(wide), wide @ tangent.y)
     ones = np.ones(len(at))
     yield _beyond(at, quantity, limits.v_min_pu, tangent.reach)
-    yield _within(
-        MarginKind.VOLTAGE, at, quantity, limits.v_max_pu * ones, ones, tangent.reach
-    )
+    yield _within(MarginKind.VOLTAGE, at, quantity, limits.v_max_pu * ones, ones, tangent.reach)
 
 
 def _current(tube: Tube) -> Iterator[Margins]:
@@ -201,9 +209,7 @@ def _current(tube: Tube) -> Iterator[Margins]:
         wide = tangent.on_nodes(measured.current)
         quantity = _quantity(tube, tangent.rows(wide), wide @ tangent.y)
         ones = np.ones(len(measured.current_at))
-        yield _within(
-            MarginKind.CURRENT, measured.current_at, quantity, ones, ones, tangent.reach
-        )
+        yield _within(MarginKind.CURRENT, measured.current_at, quantity, ones, ones, tangent.reach)
 
 
 def _transformer(tube: Tube) -> Iterator[Margins]:
@@ -211,7 +217,9 @@ def _transformer(tube: Tube) -> Iterator[Margins]:
     if not len(measured.winding_node):
         return
     power = _product(
-        tube, tangent.on_nodes(_picked(tube, measured.winding_node)), tangent.on_nodes(measured.winding)
+        tube,
+        tangent.on_nodes(_picked(tube, measured.winding_node)),
+        tangent.on_nodes(measured.winding),
     )
     sides, which = np.unique(measured.winding_side, return_inverse=True)
     total = _summed(power, which, len(sides))
@@ -221,16 +229,14 @@ def _transformer(tube: Tube) -> Iterator[Margins]:
     yield _within(MarginKind.TRANSFORMER, at, total, rating, rating, tangent.reach)
 
 
-def _picked(tube: Tube, nodes: IntArray):  # type: ignore[no-untyped-def]
-    from scipy import sparse  # noqa: PLC0415
-
+def _picked(tube: Tube, nodes: IntArray) -> sparse.csr_array:
     size = len(tube.tangent.network.node_at)
     return sparse.csr_array(
         (np.ones(len(nodes)), (np.arange(len(nodes)), nodes)), shape=(len(nodes), size)
     )
 
 
-def _product(tube: Tube, voltages, currents) -> _Quantity:  # type: ignore[no-untyped-def]
+def _product(tube: Tube, voltages: sparse.csr_array, currents: sparse.csr_array) -> _Quantity:
     """``v conj(i)`` of pairs of functions; what is of second order is bounded."""
     tangent = tube.tangent
     v_rows, i_rows = tangent.rows(voltages), tangent.rows(currents)
@@ -246,8 +252,8 @@ def _product(tube: Tube, voltages, currents) -> _Quantity:  # type: ignore[no-un
 
 
 def _summed(quantity: _Quantity, group: IntArray, count: int) -> _Quantity:
-    centre = np.zeros(count, quantity.centre.dtype)
-    slope = np.zeros((count, quantity.slope.shape[1]), quantity.slope.dtype)
+    centre = np.zeros(count, complex)
+    slope = np.zeros((count, quantity.slope.shape[1]), complex)
     error = np.zeros(count)
     np.add.at(centre, group, quantity.centre)
     np.add.at(slope, group, quantity.slope)
@@ -312,7 +318,7 @@ def _ders(
         yield _within(MarginKind.CAPABILITY, at[limited], part, most, scale[limited], reach)
     if ders.total_max_kw is not None and ders.total_min_kw is not None:
         which, group = np.unique(at[:, 0], return_inverse=True)
-        whole = _summed(power.real, group, len(which))
+        whole = _summed(power, group, len(which)).real
         least_scale = np.full(len(which), np.inf)
         np.minimum.at(least_scale, group, scale)
         limits = ders.total_min_kw[which], ders.total_max_kw[which]
@@ -324,14 +330,14 @@ def _about(middle: FloatArray, by: FloatArray) -> tuple[FloatArray, FloatArray]:
     return middle - by, middle + by
 
 
-def _between(
-    kind: MarginKind, at: IntArray, quantity: _Quantity, limits: tuple[FloatArray, FloatArray],
+def _between(  # noqa: PLR0917
+    kind: MarginKind, at: IntArray, quantity: _Real, limits: tuple[FloatArray, FloatArray],
     scale: FloatArray, reach: Reach,
 ) -> Iterator[Margins]:  # fmt: skip
     for limit, sign in zip(limits, (1.0, -1.0), strict=True):
         real = np.flatnonzero(np.isfinite(limit))
         if len(real):
-            part = _Quantity(
+            part = _Real(
                 centre=quantity.centre[real], slope=quantity.slope[real], error=quantity.error[real]
             )
             yield _at_least(kind, at[real], part, -sign * limit[real], scale[real], reach, sign)

@@ -82,7 +82,10 @@ def powers_of(
     base = demand * (1.0 + moves @ reach.centre)
     slope = demand[:, None] * (moves @ reach.spread)
     p_of, q_of = drawing.exponents[:, 0], drawing.exponents[:, 1]
-    every, all_slopes = np.zeros((3, elements), complex), np.zeros((3, elements, reach.width), complex)
+    every, all_slopes = (
+        np.zeros((3, elements), complex),
+        np.zeros((3, elements, reach.width), complex),
+    )
     rows = np.arange(loads)
     every[p_of, rows] += base.real
     every[q_of, rows] += 1j * base.imag
@@ -90,9 +93,7 @@ def powers_of(
     all_slopes[q_of, rows] += 1j * slope.imag
     set_base, set_slope = answer.over(reach)
     every[0, loads:] = (drawing.of_phase * set_base[drawing.der]).sum(axis=1) * _KVA
-    all_slopes[0, loads:] = (
-        np.einsum("gp,gpk->gk", drawing.of_phase, set_slope[drawing.der]) * _KVA
-    )
+    all_slopes[0, loads:] = np.einsum("gp,gpk->gk", drawing.of_phase, set_slope[drawing.der]) * _KVA
     return Powers(
         base=every,
         slope=all_slopes,

@@ -95,7 +95,9 @@ class _Equations:
         self.nodes = nodes
 
 
-def realified(linear: sparse.csr_array, conjugate: sparse.csr_array | None = None) -> sparse.csr_array:
+def realified(
+    linear: sparse.csr_array, conjugate: sparse.csr_array | None = None
+) -> sparse.csr_array:
     """``x ↦ L x + K conj(x)`` on real and imaginary parts."""
     found = sparse.block_array([[linear.real, -linear.imag], [linear.imag, linear.real]])
     if conjugate is not None:
@@ -132,9 +134,7 @@ def nominal_state(
         mismatch = equations.M @ y - equations.C.T @ current - equations.emf
         A = _tangent(equations, by_u, by_conjugate)
         try:
-            step = splu(sparse.csc_array(A)).solve(
-                np.concatenate([mismatch.real, mismatch.imag])
-            )
+            step = splu(sparse.csc_array(A)).solve(np.concatenate([mismatch.real, mismatch.imag]))
         except RuntimeError:  # exactly singular
             return None
         y = y - (step[: len(y)] + 1j * step[len(y) :])
@@ -192,8 +192,7 @@ class Tangent:
         self._abs_A = abs(A)
         per_row = max(np.diff(A.indptr).max(initial=0), np.diff(A.tocsc().indptr).max(initial=0))
         self._few = (int(per_row) + 8) * 2.0**-52
-        # whose error every row carries in `rest`
-        self._inverse = splu(sparse.csc_array(A)).solve(np.eye(A.shape[0]))
+        self._lu = splu(sparse.csc_array(A))  # every row carries its error in `rest`
         C = equations.C
         of_powers = self._of_powers()
         B = C.T @ of_powers
@@ -225,12 +224,14 @@ class Tangent:
 
     def on_currents(self) -> sparse.csr_array:
         """(former·3, unknown) rows of the source currents."""
-        return sparse.csr_array(sparse.eye_array(self.unknowns, format="csr")[self._equations.nodes :])
+        return sparse.csr_array(
+            sparse.eye_array(self.unknowns, format="csr")[self._equations.nodes :]
+        )
 
     def rows(self, functions: sparse.csr_array) -> Rows:
         """Express complex-linear functions of the state by what changes it."""
         F = realified(sparse.csr_array(functions.astype(complex)))
-        W = F @ self._inverse
+        W = self._lu.solve(F.toarray().T, "T").T
         size = np.abs(W)
         rest = np.abs(F - self._A.T.dot(W.T).T)
         rest += self._few * (abs(F) + self._abs_A.T.dot(size.T).T)

@@ -49,7 +49,7 @@ class Tube:
     unique: bool
 
     def error(self, rows: Rows) -> FloatArray:
-        """(function,) bound on how far each complex function is from its tangent."""
+        """Bound how far each complex function is from its tangent, (function,)."""
         return _error(rows, self.rho, self.residual, self.x)
 
 
@@ -61,7 +61,7 @@ def tube_of(tangent: Tangent) -> Tube | str:
     Tube or str
         A string is what is missing.
     """
-    unknowns, powers = tangent.unknowns, tangent.powers
+    unknowns = tangent.unknowns
     state = tangent.rows(sparse.csr_array(sparse.eye_array(unknowns, format="csr")))
     reach_x, reach_u = reach_of_rows(tangent, state), reach_of_rows(tangent, tangent.voltage)
     spill = _Spill(state)
@@ -96,7 +96,7 @@ def tube_of(tangent: Tangent) -> Tube | str:
 
 
 def reach_of_rows(tangent: Tangent, rows: Rows) -> FloatArray:
-    """(function,) bound on the largest change over the set by the tangent alone."""
+    """Bound the largest change of each function over the set by the tangent alone, (function,)."""
     return (tangent.reach.largest(rows.slope) + rows.slope_error) * UP
 
 
@@ -144,13 +144,11 @@ def _error(rows: Rows, rho: FloatArray, residual: FloatArray, x: FloatArray) -> 
     plain = rows.size @ residual + rows.rest @ np.tile(x, 2)
     half = len(plain) // 2
     through = _norms(rows.gain) @ rho
-    return np.asarray(
-        (through + np.hypot(plain[:half], plain[half:])) * UP + rows.slope_error * UP
-    )
+    return np.asarray((through + np.hypot(plain[:half], plain[half:])) * UP + rows.slope_error * UP)
 
 
 def _norms(gain: FloatArray) -> FloatArray:
-    """(function, element) spectral norms of the 2x2 blocks; by how much |ρ| can move |f|."""
+    """Take spectral norms of the 2x2 blocks, (function, element): by how much |ρ| moves |f|."""
     rows, columns = gain.shape[0] // 2, gain.shape[1] // 2
     a, b = gain[:rows, :columns], gain[:rows, columns:]
     c, d = gain[rows:, :columns], gain[rows:, columns:]
