@@ -137,12 +137,13 @@ def certify(
     tangent = Tangent(network, powers, reach, y)
     closed = tube_of(tangent)
     missing = closed if isinstance(closed, str) else ""
+    v_rows = tangent.rows(tangent.on_nodes(network.measured.neutral))
     tube = _open_tube(tangent) if isinstance(closed, str) else closed
-    margins = margins_of(tube, scenario, plan, answer, time)
+    with np.errstate(invalid="ignore"):  # without a tube remainders are infinite, or no number
+        margins = margins_of(tube, scenario, plan, answer, time)
+        apart = tube.error(v_rows)
     change = np.abs(tangent.voltage.slope)
     moving = change.max(axis=0, initial=0.0) if reach.width else np.zeros(0)
-    v_rows = tangent.rows(tangent.on_nodes(network.measured.neutral))
-    apart = tube.error(v_rows)
     return Certificate(
         island=network.number,
         missing=missing,
@@ -176,6 +177,7 @@ def _bounds(margins: tuple[Margins, ...], reach: Reach, tolerance: float) -> lis
             continue
         worst = np.concatenate([one.worst for one in own])
         remainder = np.concatenate([one.remainder for one in own])
+        remainder[np.isnan(remainder)] = np.inf
         omega = np.concatenate([one.omega for one in own])
         least = worst - remainder
         place = int(np.lexsort((worst, least))[0])
