@@ -19,7 +19,7 @@ from gridproof.scenarios.verdict import MarginKind
 from gridproof.simulator.opendss.network import BASE_VA
 from gridproof.simulator.proof.powers import AffineAnswer
 from gridproof.simulator.proof.reach import UP, ComplexArray, Reach
-from gridproof.simulator.proof.tangent import ROUNDING, Rows
+from gridproof.simulator.proof.tangent import ROUNDING
 from gridproof.simulator.proof.tube import Tube, reach_of_rows
 from scipy import sparse
 
@@ -183,8 +183,10 @@ def _beyond(at: IntArray, quantity: _Quantity, least: float, reach: Reach) -> Ma
 # ------------------------------------------------------------------ quantities of a tube
 
 
-def _quantity(tube: Tube, rows: Rows, centre: ComplexArray) -> _Quantity:
-    return _Quantity(centre=centre, slope=rows.slope, error=tube.error(rows))
+def _quantity(tube: Tube, functions: sparse.csr_array) -> _Quantity:
+    rows = tube.tangent.rows(functions)
+    centre, rounded = tube.tangent.value(functions)
+    return _Quantity(centre=centre, slope=rows.slope, error=(tube.error(rows) + rounded) * UP)
 
 
 def _voltage(tube: Tube, scenario: Scenario) -> Iterator[Margins]:
@@ -196,8 +198,7 @@ def _voltage(tube: Tube, scenario: Scenario) -> Iterator[Margins]:
     )
     if not len(at):
         return
-    wide = tangent.on_nodes(functions)
-    quantity = _quantity(tube, tangent.rows(wide), wide @ tangent.y)
+    quantity = _quantity(tube, tangent.on_nodes(functions))
     ones = np.ones(len(at))
     yield _beyond(at, quantity, limits.v_min_pu, tangent.reach)
     yield _within(MarginKind.VOLTAGE, at, quantity, limits.v_max_pu * ones, ones, tangent.reach)
@@ -206,8 +207,7 @@ def _voltage(tube: Tube, scenario: Scenario) -> Iterator[Margins]:
 def _current(tube: Tube) -> Iterator[Margins]:
     tangent, measured = tube.tangent, tube.tangent.network.measured
     if len(measured.current_at):
-        wide = tangent.on_nodes(measured.current)
-        quantity = _quantity(tube, tangent.rows(wide), wide @ tangent.y)
+        quantity = _quantity(tube, tangent.on_nodes(measured.current))
         ones = np.ones(len(measured.current_at))
         yield _within(MarginKind.CURRENT, measured.current_at, quantity, ones, ones, tangent.reach)
 
@@ -240,8 +240,8 @@ def _product(tube: Tube, voltages: sparse.csr_array, currents: sparse.csr_array)
     """``v conj(i)`` of pairs of functions; what is of second order is bounded."""
     tangent = tube.tangent
     v_rows, i_rows = tangent.rows(voltages), tangent.rows(currents)
-    v, i = voltages @ tangent.y, currents @ tangent.y
-    v_error, i_error = tube.error(v_rows), tube.error(i_rows)
+    (v, v_rounded), (i, i_rounded) = tangent.value(voltages), tangent.value(currents)
+    v_error, i_error = tube.error(v_rows) + v_rounded, tube.error(i_rows) + i_rounded
     v_moves = reach_of_rows(tangent, v_rows) + v_error
     i_moves = reach_of_rows(tangent, i_rows) + i_error
     return _Quantity(

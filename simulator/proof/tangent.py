@@ -228,6 +228,14 @@ class Tangent:
             sparse.eye_array(self.unknowns, format="csr")[self._equations.nodes :]
         )
 
+    def value(self, functions: sparse.csr_array) -> tuple[ComplexArray, FloatArray]:
+        """Evaluate complex functions of the state at the set's centre, and bound the rounding.
+
+        Currents are small differences of voltages times large admittances.
+        """
+        size = abs(functions) @ np.abs(self.y)
+        return functions @ self.y, self._few * size
+
     def rows(self, functions: sparse.csr_array) -> Rows:
         """Express complex-linear functions of the state by what changes it."""
         F = realified(sparse.csr_array(functions.astype(complex)))

@@ -1,7 +1,7 @@
 """Certificates against models that share no line with them.
 
-The islands are those of `ac_network`, built from the feeder's columns. Three checks: a power flow of
-every corner of the set; a tube computed densely, with derivatives by differences; and Ipopt as an
+The islands are those of `ac_network`, built from the feeder's columns. Three checks: a power flow
+of every corner of the set; a tube computed densely, with derivatives by differences; Ipopt as an
 adversary, which looks for a worse load inside the set than the one that is proven to be the worst.
 """
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import gridproof as gp
 import numpy as np
 import pytest
 from gridproof.federation.cli.main import app
@@ -19,6 +18,8 @@ from gridproof.scenarios.sets import Budget, Wasserstein
 from gridproof.scenarios.verdict import Outcome, judge, least_margin
 from gridproof.simulator.opendss.engine import OpenDssEngine
 from typer.testing import CliRunner
+
+import gridproof as gp
 
 FIXED = ["campaign.recourse=fixed"]
 

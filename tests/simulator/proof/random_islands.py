@@ -28,7 +28,7 @@ class Made:
     reach: Reach
 
 
-def make_island(seed: int, *, kw: float = 60.0, weak: bool = False) -> Made:
+def make_island(seed: int, *, kw: float = 60.0, weak: bool = False) -> Made:  # noqa: PLR0915
     """A tree of 3 to 10 buses of one to three phases, loads of every kind, DERs, a shunt or two."""
     rng = np.random.default_rng(seed)
     buses = int(rng.integers(3, 11))

@@ -72,9 +72,7 @@ def certificate(
 
 def replace_box(study: Study) -> UncertaintySet:
     ids = study.scenario.direction_ids
-    return replace(
-        study.scenario.uncertainty, load_ids=ids, spread=study.scenario.direction_spread
-    )
+    return replace(study.scenario.uncertainty, load_ids=ids, spread=study.scenario.direction_spread)
 
 
 def margins(study: Study, plan: Plan, engine: OpenDssEngine, zeta: np.ndarray) -> dict:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from gridproof.scenarios.sets import Budget
@@ -58,9 +60,7 @@ def test_every_load_of_the_set_is_in_the_tube(seed: int, weak: bool) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(seed=SEEDS, by=st.floats(1.0, 60.0), kw=st.floats(100.0, 900.0))
-def test_a_set_up_to_collapse_is_covered_or_not_spoken_of(
-    seed: int, by: float, kw: float
-) -> None:
+def test_a_set_up_to_collapse_is_covered_or_not_spoken_of(seed: int, by: float, kw: float) -> None:
     made = scaled(make_island(seed, kw=kw, weak=True), by)
     tube = closed(made)
     if tube is None:
@@ -104,15 +104,11 @@ def test_a_budget_is_inside_its_box(seed: int) -> None:
     if made.reach.width < 2:
         pytest.skip("one direction has no budget")
     budget = Budget.over(made.reach.width, 1.3)
-    from dataclasses import replace  # noqa: PLC0415
-
     reach = replace(made.reach, budget=budget)
     own = replace(
         made,
         reach=reach,
-        powers=replace(
-            made.powers, reach=np.stack([reach.largest(s) for s in made.powers.slope])
-        ),
+        powers=replace(made.powers, reach=np.stack([reach.largest(s) for s in made.powers.slope])),
     )
     whole, part = closed(made), closed(own)
     assert whole is not None
