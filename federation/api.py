@@ -7,6 +7,7 @@
     study = gp.load("ieee37-networked", {"uncertainty.spread": 0.25})
     plan = gp.plan(study)
     seen = gp.try_plan(study, plan, samples=500)         # in memory, leaves no directory
+    sure = gp.prove(study, plan)                         # every load of the set, without sampling
     run = gp.run(study, plan=plan, out="campaigns/demo", workers=2)  # resumable
     run.report.feasible_share, run.report.interval
 
@@ -35,10 +36,12 @@ from gridproof.scenarios.sampling import sample
 if TYPE_CHECKING:
     import pyarrow as pa
     from gridproof.federation.campaigns.campaign import Spread
+    from gridproof.federation.records.certificate_report import CertificateReport
     from gridproof.federation.records.report import Report
     from gridproof.federation.records.store import CampaignStore
+    from gridproof.scenarios.sets import UncertaintySet
 
-__all__ = ["Run", "draw", "load", "plan", "report", "run", "try_plan"]
+__all__ = ["Run", "draw", "load", "plan", "prove", "report", "run", "try_plan"]
 
 Overrides = Mapping[str, Any] | Sequence[str]
 SomePlan = Plan | str | Path | Mapping[str, Any]
@@ -147,6 +150,38 @@ def try_plan(study: Study, plan: SomePlan, *, samples: int = 500) -> Run:
     with TemporaryDirectory(prefix="gridproof-") as folder:
         done = run(shorter, plan=made, out=Path(folder) / "trial", mode="local")
         return Run(plan=done.plan, report=done.report, rows=done.frame())
+
+
+def prove(
+    study: Study,
+    plan: SomePlan,
+    *,
+    load_set: UncertaintySet | None = None,
+    depth: int = 8,
+    seconds: float = 20.0,
+) -> CertificateReport:
+    """Prove that a plan holds for every load of a set, or name a load that breaks it.
+
+    Parameters
+    ----------
+    study, plan
+        Where, and what is proven, as `try_plan` takes it.
+    load_set
+        A box, budget or parallelotope over the study's directions (`scenarios.sets`); the study's
+        own box if not given.
+    depth, seconds
+        How often the set may be cut in two, and for how long, per island.
+
+    Raises
+    ------
+    ConfigError
+        If the plan is not one for the study; with every fault.
+    """
+    from gridproof.federation.inquiries.proving import ProofSettings  # noqa: PLC0415
+    from gridproof.federation.inquiries.proving import prove as certified  # noqa: PLC0415
+
+    settings = ProofSettings(depth=depth, seconds=seconds)
+    return certified(study, _plan_for(study, plan), load_set=load_set, settings=settings)
 
 
 def run(

@@ -140,6 +140,11 @@ class Budget:
         if len(self.group) and (self.group.max() >= len(self.gamma) or self.group.min() < -1):
             raise ValueError(f"groups are numbered up to {len(self.gamma) - 1}, -1 for none")
 
+    @classmethod
+    def over(cls, size: int, gamma: float) -> Budget:
+        """Put one budget over all coordinates."""
+        return cls(group=np.zeros(size, np.int64), gamma=np.array([gamma]))
+
     @property
     def size(self) -> int:
         """Number of coordinates."""

@@ -25,6 +25,7 @@ __all__ = [
     "Outcome",
     "Verdicts",
     "breaches",
+    "element_margins",
     "judge",
     "kinds_of",
     "least_margin",
@@ -212,9 +213,24 @@ def breaches(
     plan, scenario, time
         As in `judge`, whose *violated* is a breach of any kind by any element.
     """
+    own = element_margins(snapshots, plan, scenario, time)
+    tolerance = scenario.limits.tolerance
+    return {kind: np.asarray((values < -tolerance).any(axis=2)) for kind, values in own.items()}
+
+
+def element_margins(
+    snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int = 0
+) -> dict[MarginKind, FloatArray]:
+    """Return every margin that a snapshot shows: (realization, element, slot), by kind.
+
+    Parameters
+    ----------
+    snapshots, plan, scenario, time
+        As in `breaches`.
+    """
     parts = _all_margins(snapshots, plan, scenario, time, None)
     return {
-        kind: np.asarray((values < -scenario.limits.tolerance).any(axis=2))
+        kind: values
         for kind, values in zip(MarginKind, parts, strict=True)
         if kind not in _PASSING  # what was carried is not in a snapshot
     }

@@ -38,7 +38,7 @@ STOREYS = {
         ("solver",), ("network",), ("separation",), ("recourse",),
         ("partitioning", "restoration", "policy_mode", "resiliency"),
     ),
-    "simulator": (("opendss",), ("reader", "linear")),
+    "simulator": (("opendss",), ("reader", "linear", "proof")),
     "federation": (
         ("statistics", "config", "wire", "tables"), ("trial", "families"), ("field",), ("members",),
         ("studies",), ("adapters", "records"), ("campaigns",), ("inquiries",), ("reports",),

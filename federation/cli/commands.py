@@ -81,6 +81,10 @@ COMMANDS = {
         "probe:rare",
         "Estimate how rare a failure is, by subset simulation; for shares below 0.001.",
     ),
+    "prove": Door(
+        "prove:proving",
+        "Prove that a plan holds for every load of the set, or name a load that it does not hold for.",
+    ),
     "storm": Door(
         "storm:storm",
         "Draw failures, plan and audit each restoration, try it under AC: restored share.",

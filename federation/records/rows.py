@@ -22,8 +22,10 @@ __all__ = [
     "OUTCOME_NAMES",
     "STEP",
     "counted",
+    "element_names",
     "joint_outcome",
     "row_schema",
+    "slot_names",
     "table_of",
     "with_kinds",
     "with_trace",
@@ -141,8 +143,10 @@ def table_of(
     for kind in kinds_of(scenario):
         k = list(MarginKind).index(kind)
         columns[f"margin_{kind.value}"] = pa.array(verdicts.margin[:, k], from_pandas=True)
-        columns[f"element_{kind.value}"] = _named(_elements(scenario, kind), verdicts.element[:, k])
-        columns[f"phase_{kind.value}"] = _named(_slots(scenario, kind), verdicts.phase[:, k])
+        columns[f"element_{kind.value}"] = _named(
+            element_names(scenario, kind), verdicts.element[:, k]
+        )
+        columns[f"phase_{kind.value}"] = _named(slot_names(scenario, kind), verdicts.phase[:, k])
     columns["served_kw"] = physical(snapshots.delivered_kw)
     columns["forming_kw"] = physical(_row_sums(snapshots.der_p_kw[:, forming]))
     columns["forming_kvar"] = physical(_row_sums(snapshots.der_q_kvar[:, forming]))
@@ -243,7 +247,8 @@ def _align(wanted: Any, have: Any) -> tuple[Any, Any]:
     return np.where(present, order, 0), present
 
 
-def _elements(scenario: Scenario, kind: MarginKind) -> tuple[str, ...]:
+def element_names(scenario: Scenario, kind: MarginKind) -> tuple[str, ...]:
+    """Names of what a kind of limit is measured at, by position."""
     feeder = scenario.feeder
     ids = {
         MarginKind.VOLTAGE: feeder.buses.ids,
@@ -258,7 +263,8 @@ def _elements(scenario: Scenario, kind: MarginKind) -> tuple[str, ...]:
     return ids[kind]
 
 
-def _slots(scenario: Scenario, kind: MarginKind) -> tuple[str, ...]:
+def slot_names(scenario: Scenario, kind: MarginKind) -> tuple[str, ...]:
+    """Phases, or pairs of them where voltages are judged line to line."""
     pairs = scenario.limits.voltage_test is VoltageTest.LINE_TO_LINE
     return _PAIRS if kind is MarginKind.VOLTAGE and pairs else _PHASES
 

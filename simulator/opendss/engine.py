@@ -28,6 +28,7 @@ from gridproof.simulator.opendss.engine_thread import on_engine_thread
 from gridproof.simulator.opendss.explain import furthest_from_told
 from gridproof.simulator.opendss.injections import Injections
 from gridproof.simulator.opendss.measure import Meter
+from gridproof.simulator.opendss.network import IslandNetwork, networks_of
 from gridproof.simulator.opendss.newton import SecondTry
 from gridproof.simulator.opendss.snapshot import Flows, Held, Record
 from gridproof.simulator.opendss.sources import Kirchhoff, moves
@@ -232,6 +233,8 @@ class OpenDssEngine:
         )
         return Held(
             time=time,
+            closed=islands.closed,
+            island_of_bus=islands.of_bus,
             live_nodes=live,
             live_phases=islands.live,
             formers=np.flatnonzero(forming),
@@ -242,6 +245,15 @@ class OpenDssEngine:
             kirchhoff=kirchhoff,
             centres=floating_centres(self._scenario.feeder, islands.closed, kirchhoff.buses),
         )
+
+    @on_engine_thread
+    def networks(self) -> tuple[IslandNetwork, ...]:
+        """Return the held circuit as matrices, island by island, solved at its nominal state."""
+        if self._held is None or self._writers is None:
+            raise EngineError("no plan is held; call hold(plan) first")
+        self._circuit.solve_cold()
+        injections, known = self._writers.injections, (self._circuit, self._scenario)
+        return networks_of(*known, self._elements, self._held, injections, self._split)
 
     @on_engine_thread
     def observe(self, realizations: Realizations, setpoints: Setpoints) -> Snapshots:

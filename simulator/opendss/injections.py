@@ -17,6 +17,7 @@ from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.lindist import DELTA_ACTIVE, DELTA_REACTIVE
 from gridproof.scenarios.zero_sequence import galvanic_parts, unit_maps
+from gridproof.simulator.opendss.circuit import ComplexArray
 
 __all__ = ["Injections", "may_float"]
 
@@ -90,6 +91,11 @@ class Injections:
             chosen=np.where(paired[places[:, 0]], generators[1][at], generators[0][at]),
             paired=paired[places[:, 0]],
         )
+
+    @staticmethod
+    def pair_shares() -> ComplexArray:
+        """(pair, phase) complex share of each phase's power that a generator on a pair takes."""
+        return np.asarray(_TO_PAIRS)
 
     def told(self, p: FloatArray, q: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Powers of the generators, (..., generator), from those asked of phases."""

@@ -18,14 +18,15 @@ from gridproof.simulator.opendss.circuit import ComplexArray, DssCircuit
 from numpy.typing import NDArray
 from scipy import sparse
 
-__all__ = ["Conductors", "LoadTable", "Meter"]
+__all__ = ["EXPONENTS", "Conductors", "LoadTable", "Meter"]
 
-_EXPONENTS = {
+EXPONENTS = {
     LoadModel.CONSTANT_POWER: (0, 0),
     LoadModel.CONSTANT_CURRENT: (1, 1),
     LoadModel.CONSTANT_IMPEDANCE: (2, 2),
     LoadModel.VOLTAGE_REDUCTION: (1, 2),
 }
+"""By which active and reactive power of a load follow the voltage across it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -136,7 +137,7 @@ class LoadTable:
         if not self.follows_voltage:
             return (kw[at] + 1j * kvar[at])[:, None, :] * share
         across = np.abs(x[self.plus[at]] - x[self.minus[at]]) / self.rated_v[at, None, None]
-        powers = np.array([_EXPONENTS[self.model[k]] for k in at]).reshape(-1, 2)
+        powers = np.array([EXPONENTS[self.model[k]] for k in at]).reshape(-1, 2)
         p = _follow(kw[at][:, None, :], across, powers[:, 0])
         q = _follow(kvar[at][:, None, :], across, powers[:, 1])
         return (p + 1j * q) * share

@@ -29,6 +29,10 @@ class Held:
     ----------
     time
         The step.
+    closed
+        (line,) lines in service.
+    island_of_bus
+        (bus,) as `simulator.islands.live_components` numbers them, -1 where dead.
     live_nodes, live_phases
         (1 + node,) and (bus, 3) what is energised.
     formers
@@ -46,6 +50,8 @@ class Held:
     """
 
     time: int
+    closed: BoolArray
+    island_of_bus: IntArray
     live_nodes: BoolArray
     live_phases: BoolArray
     formers: IntArray

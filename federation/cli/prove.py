@@ -1,0 +1,104 @@
+"""The command ``prove``: certificates over the whole load set, in place of samples."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from gridproof.federation.adapters.plan_files import read_plan, refuse_faulty
+from gridproof.federation.cli.options import (
+    AsJson,
+    FeederFile,
+    Overrides,
+    PlanFile,
+    StudyName,
+    print_json,
+    stdout,
+)
+from gridproof.federation.inquiries.proving import ProofSettings, prove
+from gridproof.federation.records.certificate_report import CertificateReport, Claim
+from gridproof.federation.reports.certificate_tables import certificate_table, missing_lines
+from gridproof.federation.studies.study import load_study
+from gridproof.federation.studies.trust import Trust
+from gridproof.federation.tables.terminal import TableView, facts_view
+from gridproof.federation.wording import decimals
+from gridproof.optimizer.planner import make_planner
+from gridproof.scenarios.sets import Budget
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+__all__ = ["proving"]
+
+
+def proving(  # noqa: PLR0917  (typer reads a command's options from its parameters)
+    study_name: StudyName,
+    overrides: Overrides = None,
+    plan_file: PlanFile = None,
+    feeder: FeederFile = None,
+    gamma: Annotated[
+        float | None,
+        typer.Option(
+            "--budget",
+            min=0.0,
+            metavar="GAMMA",
+            help="Only so many loads at an end of their range at once, in place of the whole box.",
+        ),
+    ] = None,
+    depth: Annotated[
+        int, typer.Option("--depth", min=0, max=30, help="How often the set may be cut in two.")
+    ] = 8,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0.0, help="For cutting, per island.")
+    ] = 20.0,
+    as_json: AsJson = False,
+) -> None:
+    """Prove that a plan holds for every load of the set, or name a load that it does not hold for.
+
+    AC power flow, every limit of a verdict; no sampling. A limit is proven, refuted by a load that
+    OpenDSS solved, or undecided, with what is missing.
+    """
+    study = load_study(study_name, overrides or (), Trust(feeder=feeder))
+    if plan_file is not None:
+        plan = read_plan(plan_file, study.scenario)
+        refuse_faulty(plan, study.scenario, plan_file)
+    else:
+        planner = make_planner(study.config.planner.family, study.config.planner.options)
+        plan = planner.plan(study.scenario)
+    answer = prove(
+        study,
+        plan,
+        load_set=None if gamma is None else Budget.over(len(study.scenario.direction_ids), gamma),
+        settings=ProofSettings(depth=depth, seconds=seconds),
+    )
+    if as_json:
+        print_json(answer)
+    else:
+        stdout().print(_view(answer))
+
+
+def _view(answer: CertificateReport) -> RenderableType:
+    size = len(answer.load_set.directions)
+    budget = "" if answer.load_set.gamma is None else f", budget {answer.load_set.gamma:g}"
+    facts = [
+        ("verdict", answer.verdict.value),
+        ("set", f"{answer.load_set.kind} of {size} directions{budget}, recourse {answer.recourse}"),
+    ]
+    worst = answer.worst
+    if worst is not None:
+        loads = ", ".join(f"{name} {decimals(z, 3, sign=True)}" for name, z in worst.zeta.items())
+        facts += [("worst load", loads or "none moves")]
+    closed = [island for island in answer.islands if island.width_pu is not None]
+    if closed:
+        widest = max(island.width_pu or 0.0 for island in closed)
+        apart = max(island.remainder_pu or 0.0 for island in closed)
+        facts.append(("tube", f"{widest:.2e} pu wide, within {apart:.1e} pu of the tangent"))
+    facts.append(("solved", f"{answer.evaluations} power flows in OpenDSS"))
+    parts: list[RenderableType] = [
+        Text("Certificate", style="bold underline"),
+        facts_view(facts),
+        Text(),
+        TableView(certificate_table(answer)),
+    ]
+    if answer.verdict is Claim.UNDECIDED or missing_lines(answer):
+        parts += [Text(f"missing: {line}") for line in missing_lines(answer)]
+    return Group(*parts, *(Text(f"note: {line}") for line in answer.said))

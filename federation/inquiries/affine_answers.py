@@ -1,0 +1,55 @@
+"""A recourse's answer as an affine function of the draw, where it is one."""
+
+from __future__ import annotations
+
+import numpy as np
+from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.realization import realize
+from gridproof.scenarios.scenario import Scenario
+from gridproof.simulator.proof.powers import AffineAnswer
+
+__all__ = ["affine_answer", "affine_policy"]
+
+_AFFINE = ("fixed", "participation", "rule")
+
+
+def affine_policy(policy: str, plan: Plan) -> tuple[str, str]:
+    """Choose the recourse that a proof is made with.
+
+    Returns
+    -------
+    policy, said
+        The policy itself where its answer is affine in the draw, else ``fixed`` and why.
+    """
+    rule = plan.rule
+    if policy == "rule" and rule is not None and (rule.gain_down is not None or rule.load_ids):
+        return "fixed", (
+            "the plan's rule answers up and down by different gains, or cuts loads: it is not "
+            "affine; what is said holds for set-points that stay"
+        )
+    if policy in _AFFINE:
+        return policy, ""
+    return "fixed", (
+        f"the recourse {policy} is not affine in the loads; what is said holds for set-points that "
+        "stay, and says nothing of that recourse"
+    )
+
+
+def affine_answer(policy: str, plan: Plan, scenario: Scenario, time: int = 0) -> AffineAnswer:
+    """Read ``s(ζ) = base + slope ζ`` off an affine recourse, at the centre and along each axis.
+
+    Parameters
+    ----------
+    policy
+        One whose answer is affine (`affine_policy`).
+    plan, scenario, time
+        What is held.
+    """
+    width = len(scenario.direction_ids)
+    points = np.concatenate([np.zeros((1, width)), np.eye(width)])
+    told = make_recourse(policy, plan, scenario, time).respond(realize(scenario, points, step=time))
+    power = told.p_kw + 1j * told.q_kvar
+    return AffineAnswer(
+        base_kva=power[0], slope_kva=np.moveaxis(power[1:] - power[0], 0, -1).copy()
+    )

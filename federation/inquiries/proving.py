@@ -1,0 +1,330 @@
+"""What holds of a plan for every load of a set, proven, and what does not, refuted by a load.
+
+An island's certificate (`simulator.proof`) is asked first. A limit that it does not prove is put to
+OpenDSS at the loads that the tangent names; what neither proves nor refutes is decided on parts of
+the set, down to a stated depth and time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+from gridproof.federation.inquiries.affine_answers import affine_answer, affine_policy
+from gridproof.federation.inquiries.claims import (
+    Search,
+    Witness,
+    island_claim,
+    report_of,
+    set_words,
+)
+from gridproof.federation.records.certificate_report import CertificateReport, IslandClaim
+from gridproof.federation.studies.study import Study
+from gridproof.optimizer.recourse.policies import Recourse, make_recourse
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.realization import realize
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.sets import Box, UncertaintySet
+from gridproof.scenarios.verdict import MarginKind, Outcome, element_margins, judge
+from gridproof.simulator.opendss.engine import OpenDssEngine
+from gridproof.simulator.opendss.network import IslandNetwork
+from gridproof.simulator.proof.certificate import Certificate, KindBound, certify, state_at
+from gridproof.simulator.proof.limits import KINDS
+from gridproof.simulator.proof.powers import AffineAnswer
+from gridproof.simulator.proof.reach import Reach, reach_of
+
+__all__ = ["ProofSettings", "prove"]
+
+_SAME_STATE = 1e-6  # pu, between the certificate's nominal state and the engine's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofSettings:
+    """How far to go.
+
+    Attributes
+    ----------
+    depth
+        How often a part of the set may be cut in two.
+    seconds
+        For cutting, per island.
+    """
+
+    depth: int = 8
+    seconds: float = 20.0
+
+
+def prove(
+    study: Study,
+    plan: Plan,
+    *,
+    load_set: UncertaintySet | None = None,
+    settings: ProofSettings | None = None,
+) -> CertificateReport:
+    """Say of every island and kind of limit what is known over a whole load set.
+
+    Parameters
+    ----------
+    study, plan
+        The plan and where; every step that the study tries.
+    load_set
+        Over the study's directions; its box if not given.
+    settings
+        How far to go.
+    """
+    begun = perf_counter()
+    scenario, asked = study.scenario, settings or ProofSettings()
+    uncertain = _box(scenario) if load_set is None else load_set
+    if uncertain.size != len(scenario.direction_ids):
+        raise ValueError(
+            f"the set has {uncertain.size} coordinates; {study.name} draws "
+            f"{len(scenario.direction_ids)}"
+        )
+    policy, why = affine_policy(study.config.campaign.recourse, plan)
+    engine = OpenDssEngine(scenario)
+    islands: list[IslandClaim] = []
+    evaluations, damaged = 0, list[str]()
+    try:
+        for step in study.steps:
+            proving = _Step(engine, scenario, plan, policy, uncertain, step, asked)
+            islands += proving.islands()
+            evaluations += proving.evaluations
+            damaged += [scenario.step_names[step]] if proving.damaged else []
+    finally:
+        engine.close()
+    return report_of(
+        study,
+        plan,
+        tuple(islands),
+        load_set=set_words(scenario, uncertain),
+        recourse=policy,
+        said=(*([why] if why else ()), *_beside(study, uncertain)),
+        damaged=tuple(damaged),
+        evaluations=evaluations,
+        seconds=perf_counter() - begun,
+    )
+
+
+def _box(scenario: Scenario) -> Box:
+    ids = scenario.direction_ids
+    return Box(load_ids=ids, spread=scenario.direction_spread)
+
+
+class _Step:
+    """One step of a plan: its engine, its recourse, and what OpenDSS was asked."""
+
+    def __init__(  # noqa: PLR0917
+        self,
+        engine: OpenDssEngine,
+        scenario: Scenario,
+        plan: Plan,
+        policy: str,
+        load_set: UncertaintySet,
+        step: int,
+        settings: ProofSettings,
+    ) -> None:
+        self._engine, self._scenario, self._plan, self._step = engine, scenario, plan, step
+        self._set, self._settings = load_set, settings
+        self._recourse: Recourse = make_recourse(policy, plan, scenario, step)
+        self._answer: AffineAnswer = affine_answer(policy, plan, scenario, step)
+        engine.hold(plan, step)
+        self.evaluations, self.damaged = 0, False
+
+    def islands(self) -> list[IslandClaim]:
+        """Decide on every island of the step."""
+        scenario, plan = self._scenario, self._plan
+        centre = np.zeros((1, len(scenario.direction_ids)))
+        told, nominal, outcome = self._solved(centre)
+        damage = told.get(MarginKind.DAMAGE)
+        self.damaged = damage is not None and bool((damage < 0.0).any())
+        reach = reach_of(self._set)
+        missing = _not_covered(scenario, plan)
+        if outcome[0] in (Outcome.NO_SOLUTION, Outcome.ERRED):
+            missing = missing or (
+                "OpenDSS finds no power flow with the plan's set-points at nominal load"
+            )
+        found = []
+        for network in self._engine.networks():
+            whole = certify(network, scenario, plan, self._answer, reach, time=self._step)
+            own = missing or self._differs(network, nominal)
+            search = Search(whole=whole, leaves=[whole])
+            if not own:
+                self._decide(network, reach, search)
+            found.append(
+                island_claim(
+                    scenario,
+                    network,
+                    search,
+                    missing=own,
+                    step=self._step,
+                    inside=_inside(told, network, scenario),
+                )
+            )
+        return found
+
+    def _differs(self, network: IslandNetwork, nominal: FloatArray) -> str:
+        """Say so where the certificate's own nominal state is not the engine's."""
+        scenario, nodes = self._scenario, len(network.node_at)
+        buses = scenario.ders.bus[network.forming.der]
+        if len(np.unique(buses)) < len(buses):
+            return "several DERs form at one bus, and how they share is no part of a certificate"
+        zero = np.zeros(len(scenario.direction_ids))
+        state = state_at(network, scenario, self._answer, zero, self._step)
+        if state is None:
+            return "no power flow was found at nominal load"
+        seen = nominal[tuple(network.node_at.T)]
+        own = np.abs(network.measured.neutral @ state[:nodes])
+        apart = float(np.nanmax(np.abs(own - seen), initial=0.0))
+        if not apart <= _SAME_STATE:
+            return (
+                f"the certificate's nominal state is {apart:.2g} pu from OpenDSS's: the circuit "
+                "holds something that the certificate does not know"
+            )
+        return ""
+
+    # ------------------------------------------------------------------ deciding
+    def _decide(self, network: IslandNetwork, reach: Reach, search: Search) -> None:
+        tolerance = self._scenario.limits.tolerance
+        self._witness(network, search.whole, search)
+        stack = [(search.whole, reach, 0)]
+        search.leaves = []
+        until = perf_counter() + self._settings.seconds
+        while stack:
+            leaf, part, depth = stack.pop()
+            open_kinds = [
+                kind
+                for kind in KINDS
+                if kind not in search.witnesses and leaf.least(kind) < -tolerance
+            ]
+            if open_kinds and depth:
+                self._witness(network, leaf, search)
+                open_kinds = [kind for kind in open_kinds if kind not in search.witnesses]
+            cuts = leaf.split >= 0 and part.budget is None and depth < self._settings.depth
+            late = perf_counter() > until
+            if not open_kinds or not cuts or late:
+                search.ran_out |= bool(open_kinds) and cuts and late
+                search.leaves.append(leaf)
+                continue
+            search.depth = max(search.depth, depth + 1)
+            for half in part.halves(leaf.split):
+                certificate = certify(
+                    network,
+                    self._scenario,
+                    self._plan,
+                    self._answer,
+                    half,
+                    time=self._step,
+                    start=leaf.state,
+                )
+                stack.append((certificate, half, depth + 1))
+
+    def _witness(self, network: IslandNetwork, certificate: Certificate, search: Search) -> None:
+        """Put the loads that the tangent names to OpenDSS, and keep those that are outside."""
+        bounds = [one for one in certificate.bounds if one.kind not in search.witnesses]
+        points = [point for one in bounds for point in one.zeta]
+        if not points:
+            return
+        own, _, outcome = self._solved(np.stack(points))
+        first = 0
+        for one in bounds:
+            rows = slice(first, first + len(one.zeta))
+            first += len(one.zeta)
+            self._keep(network, one, (own[one.kind][rows], outcome[rows]), search)
+
+    def _keep(
+        self,
+        network: IslandNetwork,
+        bound: KindBound,
+        seen: tuple[FloatArray, IntArray],
+        search: Search,
+    ) -> None:
+        margins, outcome = seen
+        here = _of_island(self._scenario, network, bound.kind)
+        inside = np.where(here[None, :, None], margins, np.inf)
+        solved = ~np.isin(outcome, (Outcome.NO_SOLUTION, Outcome.ERRED))
+        for row in np.flatnonzero(solved):
+            place = int(inside[row].argmin())
+            element, phase = divmod(place, inside.shape[2])
+            margin = float(inside[row].ravel()[place])
+            search.attained[bound.kind] = min(search.attained.get(bound.kind, np.inf), margin)
+            known = search.witnesses.get(bound.kind)
+            deepest = -self._scenario.limits.tolerance if known is None else known.margin
+            if margin < deepest and self._set.contains(bound.zeta[row], 1e-9):
+                search.witnesses[bound.kind] = Witness(
+                    zeta=bound.zeta[row], margin=margin, element=element, phase=phase
+                )
+
+    def _solved(
+        self, zeta: FloatArray
+    ) -> tuple[dict[MarginKind, FloatArray], FloatArray, IntArray]:
+        """Margins by element, first row's voltages, and outcomes of points of the set."""
+        drawn = realize(self._scenario, zeta, step=self._step)
+        told = self._recourse.respond(drawn)
+        seen = self._engine.observe(drawn, told)
+        self.evaluations += len(zeta)
+        verdicts = judge(seen, self._plan, self._scenario, self._step)
+        own = element_margins(seen, self._plan, self._scenario, self._step)
+        return own, seen.v_pu[0], verdicts.outcome
+
+
+def _of_island(scenario: Scenario, network: IslandNetwork, kind: MarginKind) -> BoolArray:
+    """(element,) which elements of a kind stand in an island."""
+    feeder = scenario.feeder
+    buses = np.zeros(len(feeder.buses.ids), bool)
+    buses[network.node_at[:, 0]] = True
+    return {
+        MarginKind.VOLTAGE: buses,
+        MarginKind.CURRENT: buses[feeder.lines.from_bus],
+        MarginKind.TRANSFORMER: buses[feeder.transformers.from_bus],
+        MarginKind.CAPABILITY: buses[scenario.ders.bus],
+        MarginKind.RAMP: buses[scenario.ders.bus],
+    }[kind]
+
+
+def _inside(own: dict[MarginKind, FloatArray], network: IslandNetwork, scenario: Scenario) -> bool:
+    """Whether the nominal state of an island is inside every limit."""
+    worst = min(
+        float(own[kind][0][_of_island(scenario, network, kind)].min(initial=np.inf))
+        for kind in KINDS
+    )
+    return worst >= -scenario.limits.tolerance
+
+
+def _not_covered(scenario: Scenario, plan: Plan) -> str:
+    """Name what moves a scenario's state and is no part of a certificate."""
+    if not scenario.disturbances.empty:
+        return "disturbances take power by realization, which certificates do not cover"
+    if not scenario.fleet.empty:
+        return "storages, renewables or CHPs may not give what they are told, which is not covered"
+    if scenario.ders.ramp_kw_per_h is not None and len(plan.closed) > 1:
+        return "ramps from step to step depend on what came before, which is not covered"
+    return ""
+
+
+def _beside(study: Study, load_set: UncertaintySet) -> list[str]:
+    """Say what the set is, beside what the campaign draws, and what no certificate speaks of."""
+    config, said = study.config, []
+    sampler = config.campaign.sampler
+    if sampler == "truncated_normal":
+        said.append(
+            "the campaign draws normal errors cut off at the ends of the set: what is proven holds "
+            "on the truncation, and says nothing of the tails beyond it"
+        )
+    elif sampler == "empirical":
+        said.append("the campaign draws rows of a history; the set holds all between its ends, too")
+    if not isinstance(load_set, Box):
+        said.append("the set is smaller than the box that the campaign draws from")
+    left_out: list[tuple[str, Callable[[], bool]]] = [
+        ("[faults]", lambda: config.faults.declared),
+        ("[realtime]", lambda: config.realtime.step_s is not None),
+        ("[devices]", lambda: bool(config.devices.at)),
+    ]
+    named = [name for name, declared in left_out if declared()]
+    if named:
+        said.append(
+            f"{', '.join(named)} of the study: every set-point is taken to act, and in time"
+        )
+    return said

@@ -1,0 +1,160 @@
+"""Certificates against OpenDSS: no draw is worse than what is proven, and the worst is attained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from gridproof.federation.inquiries.affine_answers import affine_answer
+from gridproof.federation.studies.study import Study
+from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.scenarios.plan import Plan
+from gridproof.scenarios.realization import realize
+from gridproof.scenarios.sets import Budget, UncertaintySet, Wasserstein
+from gridproof.scenarios.verdict import element_margins
+from gridproof.simulator.opendss.engine import OpenDssEngine
+from gridproof.simulator.proof.certificate import Certificate, certify
+from gridproof.simulator.proof.limits import KINDS
+from gridproof.simulator.proof.reach import reach_of
+from gridproof.simulator.proof.tangent import Tangent
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from random_feeders import write_feeder
+
+ENGINE = 2e-7
+"""OpenDSS's own error at a tolerance of 1e-10 pu, in any margin: a stiff source's current is a
+voltage drop of 1e-6 pu times its admittance."""
+
+WITHIN = settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+SEEDS = st.integers(0, 100_000)
+
+
+@pytest.fixture
+def held(tiny_plan, tmp_path):
+    """Write a feeder and a plan that energises all of it; hold the plan."""
+    engines = []
+
+    def make(seed: int, **study: str) -> tuple[Study, Plan, OpenDssEngine]:
+        written = write_feeder(tmp_path, seed, **study)
+        scenario = written.scenario
+        ders = scenario.ders
+        forming = ders.is_substation if ders.is_substation.any() else ders.can_form
+        shut = ~scenario.locked
+        live = np.ones(len(scenario.feeder.blocks.ids), bool)
+        if scenario.locked.any():
+            head = scenario.feeder.buses.ids.index("head")
+            live[scenario.feeder.blocks.of_bus[head]] = False
+        plan = tiny_plan(scenario, shut, live, forming, p_kw=5.0, q_kvar=1.0, v_pu=1.01)
+        engine = OpenDssEngine(scenario, tolerance=1e-10)
+        engines.append(engine)
+        engine.hold(plan)
+        return written, plan, engine
+
+    yield make
+    for engine in engines:
+        engine.close()
+
+
+def certificate(
+    study: Study, plan: Plan, engine: OpenDssEngine, asked: UncertaintySet | None = None
+) -> Certificate:
+    policy = study.config.campaign.recourse
+    answer = affine_answer(policy, plan, study.scenario)
+    (network,) = engine.networks()
+    reach = reach_of(study.scenario.uncertainty if asked is None else asked)
+    if study.scenario.draws_per_phase:
+        reach = reach_of(replace_box(study))
+    return certify(network, study.scenario, plan, answer, reach)
+
+
+def replace_box(study: Study) -> UncertaintySet:
+    ids = study.scenario.direction_ids
+    return replace(study.scenario.uncertainty, load_ids=ids, spread=study.scenario.direction_spread)
+
+
+def margins(study: Study, plan: Plan, engine: OpenDssEngine, zeta: np.ndarray) -> dict:
+    drawn = realize(study.scenario, zeta)
+    recourse = make_recourse(study.config.campaign.recourse, plan, study.scenario)
+    seen = engine.observe(drawn, recourse.respond(drawn))
+    assert seen.converged.all()
+    return element_margins(seen, plan, study.scenario)
+
+
+def holds(study, plan, engine, found: Certificate, zeta: np.ndarray) -> None:
+    """No margin at any of these points is below what is proven; the worst is at its point."""
+    assert not found.missing
+    seen = margins(study, plan, engine, zeta)
+    for kind in KINDS:
+        worst = seen[kind].reshape(len(zeta), -1).min(axis=1, initial=np.inf)
+        assert worst.min() >= found.least(kind) - ENGINE, kind.value
+    for bound in found.bounds:
+        there = margins(study, plan, engine, bound.zeta)[bound.kind]
+        least = there.reshape(len(bound.zeta), -1).min()
+        assert least >= bound.least - ENGINE
+        at = there[:, bound.element, max(bound.phase, 0)].min()
+        assert at <= bound.worst + bound.remainder + ENGINE, bound.kind
+
+
+@WITHIN
+@given(seed=SEEDS)
+def test_no_draw_is_worse_than_what_is_proven(held, seed: int) -> None:
+    study, plan, engine = held(seed)
+    found = certificate(study, plan, engine)
+    width = study.scenario.uncertainty.size
+    zeta = np.random.default_rng(seed).uniform(-1.0, 1.0, (60, width))
+    holds(study, plan, engine, found, np.concatenate([zeta, np.sign(zeta)]))
+
+
+@WITHIN
+@given(seed=SEEDS, recourse=st.sampled_from(["participation", "fixed"]), phases=st.booleans())
+def test_set_points_that_move_and_phases_that_move_apart(held, seed, recourse, phases) -> None:
+    text = f'recourse = "{recourse}"\nper_phase = {str(phases).lower()}'
+    study, plan, engine = held(seed, campaign=text)
+    found = certificate(study, plan, engine)
+    width = len(study.scenario.direction_ids)
+    zeta = np.random.default_rng(seed).uniform(-1.0, 1.0, (30, width))
+    holds(study, plan, engine, found, np.concatenate([zeta, np.sign(zeta)]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_budgets_and_parallelotopes(held, seed: int) -> None:
+    study, plan, engine = held(seed)
+    width = study.scenario.uncertainty.size
+    rng = np.random.default_rng(seed)
+    root = 0.3 * np.eye(width) + 0.1 * np.ones((width, width))
+    for asked in (
+        Budget.over(width, 1.5),
+        Wasserstein(mean=rng.uniform(-0.1, 0.1, width), root=root, sigma=1.2),
+    ):
+        found = certificate(study, plan, engine, asked)
+        zeta = asked.draw(rng.uniform(size=(40, asked.width)))
+        holds(study, plan, engine, found, np.concatenate([zeta, list(asked.vertices())]))
+
+
+@WITHIN
+@given(seed=SEEDS)
+def test_line_to_line_and_apparent_power(held, seed: int) -> None:
+    limits = 'v_min_pu = 0.94\nv_max_pu = 1.06\nvoltage_test = "line_to_line"'
+    study, plan, engine = held(seed, limits=limits)
+    ders = study.scenario.ders
+    scenario = replace(study.scenario, ders=replace(ders, s_max_kva=1.1 * ders.p_max_kw))
+    study = replace(study, scenario=scenario)
+    found = certificate(study, plan, engine)
+    width = study.scenario.uncertainty.size
+    zeta = np.random.default_rng(seed).uniform(-1.0, 1.0, (30, width))
+    holds(study, plan, engine, found, np.concatenate([zeta, np.sign(zeta)]))
+
+
+def test_a_slope_of_the_wrong_sign_is_seen(held, monkeypatch) -> None:
+    """The comparison above can fail."""
+    study, plan, engine = held(3)
+    right = Tangent._of_powers
+    monkeypatch.setattr(Tangent, "_of_powers", lambda self: -right(self))
+    found = certificate(study, plan, engine)
+    assert not found.missing
+    everyone = np.ones((1, study.scenario.uncertainty.size))
+    with pytest.raises(AssertionError, match=r"voltage|capability"):
+        holds(study, plan, engine, found, np.concatenate([everyone, -everyone]))
