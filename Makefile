@@ -20,13 +20,15 @@ $(BIN)/python:
 	  { echo 'gridproof needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
-	$(PIP) install -r requirements.lock
-	$(PIP) install --no-deps -e .
+# Every file that is installed has the digest that its lock says. What builds gridproof itself is locked, too,
+# since pip would else fetch it anew, into a place of its own, by no lock.
+$(VENV)/.runtime: requirements.lock requirements-build.lock pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes -r requirements.lock -r requirements-build.lock
+	$(PIP) install --no-index --no-build-isolation --no-deps -e .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
-	$(PIP) install -r requirements-dev.lock
+	$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
 
 demo: $(VENV)/.runtime
@@ -49,9 +51,13 @@ bench: $(VENV)/.dev
 paper: $(VENV)/.dev
 	$(BIN)/python -m pytest -m paper
 
-lock:
-	uv pip compile pyproject.toml --universal --python-version 3.11 --no-header --no-emit-index-url -o requirements.lock
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-header --no-emit-index-url -c requirements.lock -o requirements-dev.lock
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras \
+          --no-header --no-emit-index-url --quiet
+lock: | $(BIN)/python
+	$(LOCK) pyproject.toml -o requirements.lock
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
+	  $(LOCK) - -c requirements.lock -o requirements-build.lock
+	$(LOCK) pyproject.toml --extra dev -c requirements.lock -c requirements-build.lock -o requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .types build dist

@@ -21,6 +21,7 @@ from gridproof.scenarios.strict_json import load_json
 __all__ = [
     "MOST_BYTES",
     "UNFINISHED",
+    "append_whole",
     "folder_name",
     "json_text",
     "read_bytes",
@@ -43,6 +44,10 @@ UNFINISHED = re.compile(r"\..+\.\d+\.tmp")
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)  # follows no link
+_OLD = (
+    os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+)  # fmt: skip
 _NO_PART = re.compile(r"[/\\\x00-\x1f\x7f\ud800-\udfff]")
 _LONGEST_BYTES = 180
 
@@ -76,6 +81,32 @@ def write_whole(path: Path, content: str | bytes, *, mode: int | None = None) ->
                 "again with the same --out to go on"
             ) from error
         raise StoreError(f"{path} cannot be written: {error}") from error
+
+
+def append_whole(path: Path, line: bytes) -> None:
+    """Add a line to a file of a directory of ours; when this returns, it is on the disk.
+
+    A line that a killed writer left half is ended first, so that it spoils no other.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses, or what lies there is a link, has another name elsewhere, or is no
+        regular file: the directory may be somebody else's.
+    """
+    try:
+        handle = os.open(path, _OLD, 0o666)
+        with os.fdopen(handle, "r+b", buffering=0) as file:
+            about = os.fstat(handle)
+            if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
+                raise StoreError(f"{path} is no plain file, and nothing is added to it; remove it")
+            if about.st_size and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+                line = b"\n" + line
+            file.write(line)
+            os.fsync(handle)
+    except OSError as error:
+        full = "the disk is full" if error.errno in _FULL else f"cannot be written: {error}"
+        raise StoreError(f"{path}: {full}; finished parts are whole") from error
 
 
 def write_result(path: Path, content: str | bytes, *, mode: int | None = None) -> None:

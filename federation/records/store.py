@@ -8,6 +8,7 @@
       plan.json           the plan that was tried
       scenario.json       what it was tried on: feeder, DERs, loads, limits; no report needs more
       parts/part-00000000.parquet   realizations 0 … 2047, and so on
+      parts.sha256        the digest of each part as it was finished (`digests`)
       begun/part-00000001.parquet   what a run that stopped had done of the next (`begun`)
       logs/                         what federates wrote that ran as processes of their own
 
@@ -30,6 +31,7 @@ from gridproof.federation.config.foreign import FOREIGN, own_word
 from gridproof.federation.files import UNFINISHED, json_text, read_json, read_text, write_whole
 from gridproof.federation.records.bounded import opened, read_table, refuse_odd
 from gridproof.federation.records.campaign_report import FirstCause
+from gridproof.federation.records.digests import note_part, refuse_changed
 from gridproof.federation.records.footers import torn
 from gridproof.federation.records.lock import LOCK_NAME
 from gridproof.federation.records.parts import (
@@ -280,20 +282,21 @@ class CampaignStore:
 
     def keep_part(self, chunk: int, data: bytes) -> None:
         """Write a part that is encoded already; raises `StoreError` as `write_part` does."""
+        note_part(self.part_path(chunk), data)  # first: a part that is there has its digest
         write_whole(self.part_path(chunk), data)
 
     def finished(
         self, plan_digest: str | None = None, *, besides: Collection[int] = ()
     ) -> tuple[int, ...]:
-        """Chunks whose parts are whole, in order; the footer of every part is read.
+        """Chunks whose parts are whole and as they were finished, in order.
 
         Those ``besides`` which one asks are left out, and not read again.
 
         Raises
         ------
         StoreError
-            For a torn or foreign file, or one of another fingerprint or plan; names it and
-            says what to do.
+            For a torn, foreign or changed file, or one of another fingerprint or plan; names it
+            and says what to do.
         """
         folder = self.root / "parts"
         chunks = []
@@ -308,6 +311,7 @@ class CampaignStore:
                 continue
             check_part(self, path, chunk, plan_digest)
             chunks.append(chunk)
+        refuse_changed(self.root, map(self.part_path, chunks))
         return tuple(chunks)
 
     def missing_ranges(self, batch: int, finished: Sequence[int]) -> tuple[tuple[int, int], ...]:

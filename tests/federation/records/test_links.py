@@ -44,6 +44,7 @@ def untouched(sent):
     [
         ("parts/part-00000001.parquet", "part-00000000.parquet"),
         ("writer.lock", "page.csv"), ("environment.json", "page.csv"), ("begun", "."),
+        ("parts.sha256", "page.csv"),
         ("logs", "."), ("report", "."), ("report/report.html", "report.html"),
         ("report/tables", "."), ("report/figures/shares.svg", "page.csv"), ("older", "."),
         (".study.json.9.tmp", ".x.7.tmp"), ("dangling", "nowhere"),
