@@ -86,6 +86,7 @@ def resiliency_scenario(
             np.flatnonzero(net.damaged), case.horizon.step_h * (case.outage.hour - 1)
         ),
         supply=_supply(own, case),
+        step_labels=tuple(f"hour {k + 1}" for k in range(hours)),
     )
 
 
