@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.optimizer.policy_mode.options import PolicyModeOptions
+from gridproof.optimizer.resiliency.options import ResiliencyOptions
 from gridproof.optimizer.restoration.options import RestorationOptions
 from gridproof.optimizer.solver.decomposition import PlanProgress
 from gridproof.scenarios.errors import ConfigError
@@ -60,11 +61,18 @@ def _policy_mode(options: PolicyModeOptions) -> Planner:
     return PolicyModePlanner(options=options)
 
 
+def _resiliency(options: ResiliencyOptions) -> Planner:
+    from gridproof.optimizer.resiliency.planner import ResiliencyPlanner  # noqa: PLC0415
+
+    return ResiliencyPlanner(options=options)
+
+
 FAMILIES: Mapping[str, tuple[type[Any], Callable[[Any], Planner]]] = MappingProxyType(
     {
         "partitioning": (PartitioningOptions, _partitioning),
         "restoration": (RestorationOptions, _restoration),
         "policy_mode": (PolicyModeOptions, _policy_mode),
+        "resiliency": (ResiliencyOptions, _resiliency),
     }
 )
 """Options of each family, and what makes its planner of them, by the name a study gives."""

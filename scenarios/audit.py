@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from gridproof.scenarios.commitment import running
 from gridproof.scenarios.graph import connected_components, has_cycle
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.restoration import outage_of
@@ -82,7 +83,7 @@ def _graph_faults(plan: Plan, scenario: Scenario, time: int) -> list[str]:
 
 
 def _der_faults(plan: Plan, scenario: Scenario, time: int) -> list[str]:
-    ders, step = scenario.ders, f"step {time}"
+    ders, step = running(plan, scenario, time).ders, f"step {time}"
     live = plan.energized[time][scenario.feeder.blocks.of_bus[ders.bus]]
     slack = 1e-6  # kW; a solver's feasibility tolerance, not a limit's
     own_v_pu = _substation_v_pu(scenario)

@@ -164,6 +164,12 @@ class Chps:
         (chp,) shortest time it runs once started.
     heat_kw_per_kw
         (chp,) heat that comes with an electric kW.
+    efficiency
+        (chp,) share of the gas' energy that becomes electric; 1 if left out.
+    least_kw
+        (chp,) output below which it cannot run; 0 if left out.
+    runs_before
+        (chp,) 1 where it runs before the first step, else 0; 0 if left out.
     """
 
     ids: tuple[str, ...] = ()
@@ -174,8 +180,14 @@ class Chps:
     stop_usd: FloatArray = field(default_factory=_none)
     minimum_up_h: FloatArray = field(default_factory=_none)
     heat_kw_per_kw: FloatArray = field(default_factory=_none)
+    efficiency: FloatArray = field(default_factory=_none)
+    least_kw: FloatArray = field(default_factory=_none)
+    runs_before: FloatArray = field(default_factory=_none)
 
     def __post_init__(self) -> None:
+        for name, value in (("efficiency", 1.0), ("least_kw", 0.0), ("runs_before", 0.0)):
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.full(len(self.ids), value))
         _columns(self)
 
 
@@ -265,12 +277,17 @@ class Crews:
         Names.
     switchings
         (crew,) how many switches each can operate within the horizon.
+    ready_h
+        (crew,) hour from which a switch closed by it stands; 0 if left out.
     """
 
     ids: tuple[str, ...] = ()
     switchings: FloatArray = field(default_factory=_none)
+    ready_h: FloatArray = field(default_factory=_none)
 
     def __post_init__(self) -> None:
+        if not len(self.ready_h):
+            object.__setattr__(self, "ready_h", np.zeros(len(self.ids)))
         _columns(self)
 
 

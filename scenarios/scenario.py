@@ -26,6 +26,7 @@ from gridproof.scenarios.limits import Limits
 from gridproof.scenarios.prices import Prices
 from gridproof.scenarios.resources import Fleet
 from gridproof.scenarios.sets import Box
+from gridproof.scenarios.supply import Supply
 
 __all__ = ["Scenario"]
 
@@ -73,6 +74,8 @@ class Scenario:
         What each line is and how it is switched; None where the feeder's switches say it all.
     prices
         What a loss is worth, where more than dead blocks and energy is priced.
+    supply
+        What energy and its lack cost over the steps; None where loads are priced by block alone.
     step_labels
         (time,) what people call each step; its hour if left out. Nothing depends on it.
 
@@ -104,6 +107,7 @@ class Scenario:
     events: Events = field(default_factory=Events, metadata={SILENT: lambda events: events.empty})
     devices: LineDevices | None = field(default=None, metadata={SILENT: True})
     prices: Prices = field(default=Prices(), metadata={SILENT: True})
+    supply: Supply | None = field(default=None, metadata={SILENT: True})
     step_labels: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
@@ -290,6 +294,8 @@ def _table_faults(scenario: Scenario) -> list[str]:
             f"devices are given for {len(devices.line_ids)} lines, not for the feeder's "
             f"{len(feeder.lines.ids)} in its order; give one row per line"
         )
+    if scenario.supply is not None:
+        faults += scenario.supply.faults(steps, loads)
     labels = scenario.step_labels
     if len(labels) not in (0, steps):
         faults.append(f"{len(labels)} labels are given for {steps} steps; give one each, or none")

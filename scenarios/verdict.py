@@ -13,6 +13,7 @@ from enum import IntEnum, StrEnum
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray, frozen
 from gridproof.scenarios.carried import Passage
+from gridproof.scenarios.commitment import idle, running
 from gridproof.scenarios.limits import Limits, VoltageTest
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.restoration_live import damage_margin
@@ -300,7 +301,7 @@ def _der_margins(
 
     What an event took of a DER comes off its active limits, too: it is added back here.
     """
-    ders = scenario.ders
+    ders = running(plan, scenario, time).ders
     block = scenario.feeder.blocks.of_bus[ders.bus]
     live = plan.energized[time][block][:, None] & ders.phases
     rating = np.maximum(np.abs(ders.p_max_kw), np.abs(ders.p_min_kw))
@@ -328,9 +329,22 @@ def _der_margins(
         moved = np.where(np.isnan(before), -np.inf, np.abs(p - before))  # nothing came before
         np.minimum(ramp, ders.ramp_kw_per_h * hours - moved, out=ramp)
     return (
-        np.where(live, capability / scale, np.inf),
+        _idle_margins(np.where(live, capability / scale, np.inf), snapshots, plan, scenario, time),
         np.where(live, ramp / scale, np.inf),
     )
+
+
+def _idle_margins(
+    capability: FloatArray, snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int
+) -> FloatArray:
+    """Put in what a machine that stands still gives all the same, as a share of its capacity."""
+    off = idle(plan, time)
+    if not off.any():
+        return capability
+    given = np.hypot(snapshots.der_p_kw, snapshots.der_q_kvar)
+    scale = np.maximum(scenario.ders.p_max_kw, 1.0)
+    wrong = off[:, None] & (given > 0.0)
+    return np.where(wrong, -given / scale, capability)
 
 
 def _energy_margins(

@@ -76,10 +76,18 @@ class CampaignConfig(Section):
         description="the draw's seed; realization i is a function of (seed, i) alone",
     )
     sampler: Literal[
-        "uniform", "vertices", "latin_hypercube", "sobol", "truncated_normal", "empirical", "events"
+        "uniform",
+        "vertices",
+        "latin_hypercube",
+        "sobol",
+        "truncated_normal",
+        "empirical",
+        "events",
+        "budgeted",
     ] = Field(
         default="uniform",
-        description='how realizations are drawn; "events" is for studies with [events]',
+        description='how realizations are drawn; "events" is for studies with [events], '
+        '"budgeted", anew each hour within a budget of hours, for [resiliency]',
     )
     per_phase: bool = Field(
         default=False,

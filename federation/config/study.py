@@ -15,6 +15,7 @@ from gridproof.federation.config.campaign import CampaignConfig, StopConfig
 from gridproof.federation.config.ders import DersConfig
 from gridproof.federation.config.events import EventsConfig, FlexibleLoadsConfig
 from gridproof.federation.config.faults import DevicesConfig, FaultsConfig, RealtimeConfig
+from gridproof.federation.config.resiliency import ResiliencyConfig
 from gridproof.federation.config.restoration import RestorationConfig
 from gridproof.federation.files import folder_name
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
@@ -268,6 +269,10 @@ class StudyConfig(Section):
     restoration: RestorationConfig = Field(
         default_factory=RestorationConfig,
         description="what failed and how lines are switched, for the restoration family",
+    )
+    resiliency: ResiliencyConfig = Field(
+        default_factory=ResiliencyConfig,
+        description="a day with an outage and what may answer it, for the resiliency family",
     )
     campaign: CampaignConfig = Field(
         default_factory=CampaignConfig, description="how the plan is tried"

@@ -15,7 +15,12 @@ from typing import Protocol
 
 from gridproof.federation.config.study import PlannerConfig
 from gridproof.federation.config.study_file import Origin
-from gridproof.federation.families import restoration_facts, restoration_study
+from gridproof.federation.families import (
+    resiliency_facts,
+    resiliency_study,
+    restoration_facts,
+    restoration_study,
+)
 from gridproof.federation.proof_words import PlanFigures
 from gridproof.scenarios.feeder import Feeder, LoadModel
 from gridproof.scenarios.plan import Plan
@@ -96,6 +101,14 @@ FAMILIES = (
         read=restoration_study.read_damage,
         figures=restoration_facts.RestorationFigures,
         summary=restoration_facts.restoration_summary,
+    ),
+    Family(
+        name=resiliency_study.FAMILY,
+        tables=("day",),
+        knows=lambda scenario: scenario.supply is not None,
+        read=resiliency_study.read_day,
+        figures=resiliency_facts.ResiliencyFigures,
+        summary=resiliency_facts.resiliency_summary,
     ),
 )
 """Every family that adds something, the most particular first."""

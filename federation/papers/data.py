@@ -151,6 +151,9 @@ def load_paper(name: str) -> Paper:
     raw = read_toml(shipped_root() / "papers" / f"{name}.toml", f"papers/{name}.toml")
     try:
         kind = raw.get("paper", {}).get("kind")
+        if "day" in raw:
+            path = shipped_root() / "feeders" / str(raw["day"])
+            raw = {**raw, "instance": read_toml(path, f"feeders/{raw['day']}")}
         return _KINDS[kind].model_validate(raw) if kind in _KINDS else PaperData.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(

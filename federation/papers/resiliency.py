@@ -17,8 +17,8 @@ from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
+from gridproof.federation.families.resiliency_case import Asked, resiliency_case
 from gridproof.federation.files import json_text, read_json, write_whole
-from gridproof.federation.papers.resiliency_case import Asked, resiliency_case
 from gridproof.federation.papers.resiliency_data import (
     TERMS,
     ResiliencyPaper,

@@ -20,6 +20,7 @@ from gridproof.federation.config.study import (
     UncertaintyConfig,
 )
 from gridproof.federation.config.study_file import Origin, did_you_mean
+from gridproof.federation.config.substation_rows import with_substations
 from gridproof.federation.families.policy_mode_faults import event_faults
 from gridproof.federation.families.policy_mode_selection import select_mode
 from gridproof.federation.families.policy_mode_study import (
@@ -30,11 +31,7 @@ from gridproof.federation.families.policy_mode_study import (
     shapes_of,
 )
 from gridproof.federation.families.registry import Builder
-from gridproof.federation.studies.substation import (
-    feeding_sources,
-    substation_faults,
-    with_substations,
-)
+from gridproof.federation.studies.substation import feeding_sources, substation_faults
 from gridproof.scenarios.arrays import PHASES, BoolArray, FloatArray, index_of
 from gridproof.scenarios.disturbances import Disturbances
 from gridproof.scenarios.feeder import Feeder, LoadModel

@@ -14,6 +14,7 @@ from gridproof.federation.config.study_file import Origin, did_you_mean
 from gridproof.federation.families.policy_mode_study import event_sampler
 from gridproof.federation.files import table_text
 from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.budget_sampling import Budgeted
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.sampling import (
     Empirical,
@@ -85,7 +86,22 @@ def sampler_of(config: StudyConfig, scenario: Scenario, folder: Path, origin: Or
     if config.campaign.sampler == "events" and not scenario.disturbances.empty:
         seed = config.campaign.seed
         return event_sampler(config.events, config.ders, scenario, seed, folder)
+    if config.campaign.sampler == "budgeted":
+        return _budgeted(config.campaign, scenario, origin)
     return make_sampler(config.campaign, scenario, folder, origin)
+
+
+def _budgeted(config: CampaignConfig, scenario: Scenario, origin: Origin) -> Budgeted:
+    if scenario.supply is None or config.per_phase:
+        wrong = "draws whole loads of a study that states a budget of hours"
+        remedy = "leave per_phase out" if config.per_phase else 'choose "uniform"'
+        raise ConfigError(origin.fault(("campaign", "sampler"), "budgeted", wrong, remedy))
+    return Budgeted(
+        seed=config.seed,
+        width=len(scenario.direction_ids),
+        steps=len(scenario.hours),
+        gamma=float(scenario.supply.load_gamma),
+    )
 
 
 def make_sampler(

@@ -21,6 +21,7 @@ from gridproof.optimizer.separation.island_recourse import uncertain_directions
 from gridproof.optimizer.separation.region import gray_signs
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.carried import Carried
+from gridproof.scenarios.commitment import running
 from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.lindist import load_shares
 from gridproof.scenarios.realization import Realizations, realize, uniforms
@@ -50,10 +51,12 @@ class LinearRecourse:
     """
 
     def __init__(self, plan: Plan, scenario: Scenario, time: int = 0) -> None:
-        self.plan, self.scenario, self.time = plan, scenario, time
-        self.network = Network.of(scenario, time)
+        self.plan, self.scenario, self.time = plan, running(plan, scenario, time), time
+        self.network = Network.of(self.scenario, time)
         stage = FirstStage.of(plan, time)
-        self.islands = [Island(self.network, stage, blocks) for blocks in stage.islands(scenario)]
+        self.islands = [
+            Island(self.network, stage, blocks) for blocks in stage.islands(self.scenario)
+        ]
 
     def respond(self, realizations: Realizations, carried: Carried | None = None) -> Setpoints:  # noqa: ARG002
         """Return re-dispatched set-points; the base's where no re-dispatch exists.

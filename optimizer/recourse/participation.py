@@ -20,6 +20,7 @@ import numpy as np
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.audit import islands
 from gridproof.scenarios.carried import Carried
+from gridproof.scenarios.commitment import running
 from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.setpoints import Setpoints
@@ -53,7 +54,7 @@ class ParticipationRecourse:
         self, plan: Plan, scenario: Scenario, time: int = 0, *, weight: FloatArray | None = None
     ) -> None:
         self._plan, self._scenario, self._time = plan, scenario, time
-        ders, feeder = scenario.ders, scenario.feeder
+        ders, feeder = running(plan, scenario, time).ders, scenario.feeder
         live = plan.energized[time]
         label = islands(plan, scenario, time)
         der_block, load_block = feeder.blocks.of_bus[ders.bus], feeder.block_of_load

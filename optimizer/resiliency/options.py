@@ -24,6 +24,12 @@ class ResiliencyOptions:
         Masters solved at most.
     forming_margin_pu
         Kept free above the lowest voltage of an island when its forming magnitude is published.
+    v_margin_pu
+        Kept free at either end of the voltage band by the day that is published.
+    headroom_share
+        Kept free of CHPs and mobile generators by the day that is published, for losses.
+    ramp_kept
+        Share of the CHPs' ramps that the published day uses; the rest follows the loads.
 
     Raises
     ------
@@ -36,6 +42,9 @@ class ResiliencyOptions:
     proof_s: float = 20.0
     max_iterations: int = 20
     forming_margin_pu: float = 0.01
+    v_margin_pu: float = 0.01
+    headroom_share: float = 0.05
+    ramp_kept: float = 0.7
 
     def __post_init__(self) -> None:
         faults = []
@@ -44,8 +53,12 @@ class ResiliencyOptions:
         for name in ("time_limit_s", "max_iterations"):
             if not getattr(self, name) > 0:
                 faults.append(f"{name} = {getattr(self, name)} must be positive")
-        for name in ("proof_s", "forming_margin_pu"):
+        for name in ("proof_s", "forming_margin_pu", "v_margin_pu"):
             if not getattr(self, name) >= 0.0:
                 faults.append(f"{name} = {getattr(self, name)} must be at least 0")
+        if not 0.0 <= self.headroom_share < 1.0:
+            faults.append(f"headroom_share = {self.headroom_share} must lie in [0, 1)")
+        if not 0.0 < self.ramp_kept <= 1.0:
+            faults.append(f"ramp_kept = {self.ramp_kept} must lie in (0, 1]")
         if faults:
             raise ValueError("; ".join(faults))

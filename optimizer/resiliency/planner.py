@@ -11,16 +11,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import numpy as np
 from gridproof.optimizer.resiliency.adversary import Adversary
 from gridproof.optimizer.resiliency.case import ResiliencyCase
 from gridproof.optimizer.resiliency.decision import Decision, idle
 from gridproof.optimizer.resiliency.grid import Grid, grid_of
+from gridproof.optimizer.resiliency.guarded import guarded_day
 from gridproof.optimizer.resiliency.master import ResiliencyMaster
+from gridproof.optimizer.resiliency.of_scenario import ACTS_ON, case_of
 from gridproof.optimizer.resiliency.options import ResiliencyOptions
-from gridproof.optimizer.resiliency.publish import publish
+from gridproof.optimizer.resiliency.publish import on_scenario, publish
 from gridproof.optimizer.resiliency.recourse import Operated, Recourse
 from gridproof.optimizer.resiliency.terms import terms_kusd
 from gridproof.optimizer.solver.decomposition import PlanProgress, decompose
@@ -28,8 +29,9 @@ from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.errors import NoPlanExists, PlanNotFound
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.proof import Proof, Termination
+from gridproof.scenarios.scenario import Scenario
 
-__all__ = ["Solution", "plan", "solve"]
+__all__ = ["ACTS_ON", "ResiliencyPlanner", "Solution", "plan", "solve"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -125,7 +127,7 @@ def plan(
     *,
     progress: Callable[[PlanProgress], None] | None = None,
 ) -> Plan:
-    """Plan a case as every engine holds it: `solve`, then set-points at the nominal loads.
+    """Plan a case as every engine holds it: `solve`, then the day of `guarded_day`.
 
     Raises
     ------
@@ -134,12 +136,32 @@ def plan(
     """
     asked = options or ResiliencyOptions()
     found = solve(case, asked, progress=progress)
-    found.recourse.hold(found.decision)
-    nominal = found.recourse.operate(np.zeros(case.demand.p_kw.shape))
+    day = guarded_day(case, found.grid, found.decision, asked)
     return publish(
-        case, found.grid, found.decision, nominal, found.recourse.operation, proof=found.proof,
-        terms=found.terms, worst_found=found.worst_found, margin_pu=asked.forming_margin_pu,
+        case, found.grid, found.decision, day, proof=found.proof, terms=found.terms,
+        worst_found=found.worst_found, margin_pu=asked.forming_margin_pu,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResiliencyPlanner:
+    """Plans a scenario with a day's supply: all hours at once, against the worst loads."""
+
+    options: ResiliencyOptions = field(default_factory=ResiliencyOptions)
+
+    def plan(
+        self, scenario: Scenario, *, progress: Callable[[PlanProgress], None] | None = None
+    ) -> Plan:
+        """Plan the case that a scenario states.
+
+        Raises
+        ------
+        NoPlanExists, PlanNotFound
+            As `solve`.
+        ScenarioError
+            If the scenario is none of this family.
+        """
+        return on_scenario(plan(case_of(scenario), self.options, progress=progress), scenario)
 
 
 def _without_plan(case: ResiliencyCase, proof: Proof) -> NoPlanExists | PlanNotFound:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 from gridproof.optimizer.resiliency.case import ResiliencyCase
 from gridproof.optimizer.resiliency.decision import Decision
 from gridproof.optimizer.resiliency.grid import Grid
+from gridproof.optimizer.resiliency.guarded import GuardedDay
 from gridproof.optimizer.resiliency.operation import Operation
-from gridproof.optimizer.resiliency.recourse import Operated
-from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray, index_of
 from gridproof.scenarios.graph import connected_components
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.proof import Proof
+from gridproof.scenarios.provenance import facts_of
+from gridproof.scenarios.scenario import Scenario
 
-__all__ = ["der_ids", "publish"]
+__all__ = ["der_ids", "on_scenario", "publish"]
 
 _WHOLE = 1e-6  # of a load's demand: less than that is not shed
 
@@ -34,8 +37,7 @@ def publish(
     case: ResiliencyCase,
     grid: Grid,
     decision: Decision,
-    day: Operated,
-    at: Operation,
+    day: GuardedDay,
     *,
     proof: Proof,
     terms: dict[str, float],
@@ -45,17 +47,21 @@ def publish(
     """Make the plan.
 
     Switches are the damaged lines and the ties, in the network's order; blocks bear the name of
-    their first bus. Forming magnitudes are `forming_pu`. Loads bear their bus' name: a share
-    below 1 is what shedding and demand response leave of the nominal load.
+    their first bus. Loads bear their bus' name: a share below 1 is what shedding and demand
+    response leave of the load that there is.
+
+    Parameters
+    ----------
+    day
+        As `guarded_day` tells.
     """
-    net, x = case.network, day.point
+    net, x, at, share = case.network, day.nominal.point, day.columns, day.share
     moving = np.flatnonzero(net.tie | net.damaged)
     closed = grid.lasting.copy()
     closed[:, grid.ties] = decision.closed
     forming, hosts = _forming(case, grid, decision, closed)
     p, q = _powers(case, at, x)
     first = [int(np.argmax(grid.block_of_bus == b)) for b in range(grid.blocks)]
-    share = _served(case, x[at.served])
     partial = np.flatnonzero((share < 1.0 - _WHOLE).any(axis=0))
     running = np.ones(p.shape, bool)
     running[:, 1 : 1 + len(case.chps.ids)] = decision.running
@@ -78,6 +84,7 @@ def publish(
         costs=MappingProxyType({
             **{name: 1e3 * value for name, value in terms.items()},
             "worst_found": 1e3 * worst_found,
+            "published": 1e3 * day.most_kusd,
             "objective": 1e3 * proof.incumbent,
         }),
         proof=_in_usd(proof),
@@ -85,6 +92,42 @@ def publish(
         served_share=share[:, partial],
         committed=running,
     )  # fmt: skip
+
+
+def on_scenario(made: Plan, scenario: Scenario) -> Plan:
+    """Put a plan on the axes of the scenario that its case was read from.
+
+    The grid is the substation there, loads and blocks bear the feeder's names, and sites where no
+    generator may stand have no DER.
+    """
+    feeder, ders = scenario.feeder, scenario.ders
+    told = index_of(made.der_ids)
+    names = np.where(ders.is_substation, "grid", np.array(ders.ids, dtype=object))
+    at = [told[name] for name in names.tolist()]
+    own = index_of(made.block_ids)
+    heads = [feeder.buses.ids[k] for k in range(len(feeder.buses.ids))]
+    block = np.zeros(len(feeder.blocks.ids), np.int64)
+    for bus, name in enumerate(heads):
+        if name in own:
+            block[feeder.blocks.of_bus[bus]] = own[name]
+    column = index_of(made.partial_ids)
+    cut = [(k, column[feeder.buses.ids[bus]]) for k, bus in enumerate(feeder.loads.bus.tolist())
+           if feeder.buses.ids[bus] in column]  # fmt: skip
+    return replace(
+        made,
+        scenario_digest=scenario.digest(),
+        made_for=MappingProxyType(facts_of(scenario)),
+        block_ids=feeder.blocks.ids,
+        der_ids=ders.ids,
+        energized=made.energized[:, block],
+        grid_forming=made.grid_forming[:, at],
+        source_v_pu=ders.held_pu(made.source_v_pu[:, at]),
+        p_kw=made.p_kw[:, at],
+        q_kvar=made.q_kvar[:, at],
+        partial_ids=tuple(feeder.loads.ids[k] for k, _ in cut),
+        served_share=made.served_share[:, [k for _, k in cut]],
+        committed=None if made.committed is None else made.committed[:, at],
+    )
 
 
 def _in_usd(proof: Proof) -> Proof:
@@ -99,13 +142,6 @@ def _in_usd(proof: Proof) -> Proof:
         seconds=proof.seconds,
         over="loads within their budgets, and prices within theirs, under the linear model",
     )
-
-
-def _served(case: ResiliencyCase, served_mw: FloatArray) -> FloatArray:
-    """(hour, bus) share of the nominal load that is supplied; 1 where nothing is asked."""
-    asked = case.demand.p_kw / 1e3
-    share = np.divide(served_mw, asked, out=np.ones_like(asked), where=asked > 0.0)
-    return np.asarray(np.clip(share, 0.0, 1.0))
 
 
 def _powers(case: ResiliencyCase, at: Operation, x: FloatArray) -> tuple[FloatArray, FloatArray]:

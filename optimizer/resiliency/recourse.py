@@ -57,15 +57,26 @@ def held_stage(m: Program, case: ResiliencyCase, grid: Grid) -> FirstStage:
 
 
 class Recourse:
-    """Operation of a case, for any first stage and any realization."""
+    """Operation of a case, for any first stage and any realization.
 
-    def __init__(self, case: ResiliencyCase, grid: Grid) -> None:
+    Parameters
+    ----------
+    spilled_usd_per_kwh
+        Price of what load banks take; the model has none.
+    """
+
+    def __init__(
+        self, case: ResiliencyCase, grid: Grid, *, spilled_usd_per_kwh: float = 0.0
+    ) -> None:
         self.case, self.grid = case, grid
         m = Program()
         self.stage = held_stage(m, case, grid)
         nominal = load_mw(case, np.zeros(case.demand.p_kw.shape))
         self.operation: Operation = add_operation(m, case, grid, self.stage, nominal)
         m.charge(self.operation.columns, self.operation.cost)
+        if spilled_usd_per_kwh:
+            columns = self.operation.spilled.ravel()
+            m.charge(columns, np.full(len(columns), spilled_usd_per_kwh))
         self.arrays: Arrays = m.arrays()
         self._program = LinearProgram(self.arrays)
         self._held: Decision | None = None
@@ -76,6 +87,11 @@ class Recourse:
             columns, values = decision.values(self.case, self.grid, self.stage)
             self._program.set_columns(columns, values, values)
             self._held = decision
+
+    def fix(self, columns: IntArray, values: FloatArray) -> None:
+        """Hold columns of the operation at values."""
+        told = values.ravel()
+        self._program.set_columns(columns.ravel(), told, told)
 
     def operate(self, up: FloatArray, *, time_limit_s: float = 60.0) -> Operated:
         """Operate at the held first stage.

@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 from gridproof.federation.cli.main import app
+from gridproof.federation.config.resiliency_day import Instance
+from gridproof.federation.families.resiliency_case import Asked, resiliency_case
 from gridproof.federation.papers import resiliency
 from gridproof.federation.papers.data import load_paper
 from gridproof.federation.papers.resiliency import run_resiliency
-from gridproof.federation.papers.resiliency_case import Asked, resiliency_case
-from gridproof.federation.papers.resiliency_data import TERMS, Instance, ResiliencyPaper
+from gridproof.federation.papers.resiliency_data import TERMS, ResiliencyPaper
 from gridproof.federation.papers.resiliency_figures import resiliency_pictures
 from gridproof.federation.papers.resiliency_tables import resiliency_tables
 from gridproof.federation.studies.shipped import shipped_root

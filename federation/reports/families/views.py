@@ -9,6 +9,11 @@ from typing import Any, Generic, TypeVar
 
 from gridproof.federation.families.registry import family_of, family_of_figures
 from gridproof.federation.proof_words import PlanFigures
+from gridproof.federation.reports.families.resiliency_tables import (
+    resiliency_facts,
+    resiliency_tables,
+    resiliency_view,
+)
 from gridproof.federation.reports.families.restoration_tables import (
     restoration_facts,
     restoration_tables,
@@ -54,6 +59,10 @@ def _stages(plan: Plan, scenario: Scenario, folder: Path) -> tuple[PageFigure, .
     return (stages(plan, scenario, folder),)
 
 
+def _no_pictures(plan: Plan, scenario: Scenario, folder: Path) -> tuple[PageFigure, ...]:  # noqa: ARG001
+    return ()
+
+
 _VIEWS: Mapping[str, FamilyView[Any]] = {
     "restoration": FamilyView(
         source="source",
@@ -61,7 +70,14 @@ _VIEWS: Mapping[str, FamilyView[Any]] = {
         facts=restoration_facts,
         tables=restoration_tables,
         pictures=_stages,
-    )
+    ),
+    "resiliency": FamilyView(
+        source="forming source",
+        terminal=resiliency_view,
+        facts=resiliency_facts,
+        tables=resiliency_tables,
+        pictures=_no_pictures,
+    ),
 }
 
 

@@ -36,6 +36,7 @@ def test_every_quantity_bears_its_unit_or_is_a_share_or_a_count():
         "alpha", "beta", "unserved", "lost_bus", "switching", "buried", "step",
         "log_samples", "log_seed", "probability", "uniform", "support", "deviation", "cut", "bias",
         "probability_factor", "uniform_factor", "deviation_factor",
+        "crews", "mobile", "gamma", "outage_hour",
         "load_profile", "polygon_sides", "profile", "charge_efficiency", "discharge_efficiency",
     }  # fmt: skip
     for model in models():

@@ -1,4 +1,4 @@
-"""From the declared instance of the resiliency publication and a row of it to a case.
+"""From a declared day with an outage, and what is asked of it, to a case.
 
 Bus by bus and hour by hour: ``d_it = p_scale · P_i · profile_k(i),t``, reactive power at the bus'
 own ratio, heat ``share · peak`` with its own profile; an interruption costs what the customer's
@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from gridproof.federation.config.resiliency_day import Instance
 from gridproof.federation.config.study_file import did_you_mean
-from gridproof.federation.papers.resiliency_data import Instance
 from gridproof.optimizer.resiliency.case import (
     CASES,
     Budgets,
@@ -27,6 +27,7 @@ from gridproof.optimizer.resiliency.case import (
     Response,
 )
 from gridproof.optimizer.resiliency.network import Network
+from gridproof.optimizer.resiliency.of_scenario import positive_sequence
 from gridproof.optimizer.resiliency.units import (
     BoilerUnits,
     ChpUnits,
@@ -176,8 +177,8 @@ def _network(instance: Instance, feeder: Feeder) -> Network:
         line_ids=lines.ids,
         from_bus=lines.from_bus,
         to_bus=lines.to_bus,
-        r_ohm=_positive(lines.r_ohm),
-        x_ohm=_positive(lines.x_ohm),
+        r_ohm=positive_sequence(lines.r_ohm),
+        x_ohm=positive_sequence(lines.x_ohm),
         p_max_kw=np.full(len(lines.ids), own.line_p_max_kw),
         q_max_kvar=np.full(len(lines.ids), own.line_q_max_kvar),
         tie=np.isin(lines.ids, own.ties),
@@ -188,12 +189,6 @@ def _network(instance: Instance, feeder: Feeder) -> Network:
         v_min_pu=own.v_min_pu,
         v_max_pu=own.v_max_pu,
     )
-
-
-def _positive(z: FloatArray) -> FloatArray:
-    """(line,) positive-sequence value of (line, 3, 3): mean of the own less that of the mutual."""
-    own = np.trace(z, axis1=1, axis2=2) / 3.0
-    return np.asarray(own - (z.sum(axis=(1, 2)) - 3.0 * own) / 6.0)
 
 
 def _demand(instance: Instance, feeder: Feeder) -> Demand:

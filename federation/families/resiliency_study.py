@@ -1,0 +1,161 @@
+"""From ``[resiliency]`` and its day to a scenario, with every fault found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gridproof.federation.config.resiliency import ResiliencyConfig
+from gridproof.federation.config.resiliency_day import Instance
+from gridproof.federation.config.scenario_parts import limits_of
+from gridproof.federation.config.study import LimitsConfig, SubstationConfig
+from gridproof.federation.config.study_file import Origin, read_toml
+from gridproof.federation.families.resiliency_case import Asked, resiliency_case
+from gridproof.federation.families.resiliency_scenario import resiliency_scenario
+from gridproof.optimizer.resiliency.case import ResiliencyCase
+from gridproof.scenarios.errors import ConfigError, ScenarioError
+from gridproof.scenarios.feeder import Feeder, LoadModel
+from gridproof.scenarios.scenario import Scenario
+from gridproof.scenarios.sets import Box
+from pydantic import BaseModel, ValidationError
+
+__all__ = ["FAMILY", "Day", "load_day", "read_day"]
+
+FAMILY = "resiliency"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Day:
+    """What a study says of a day with an outage, held against its feeder."""
+
+    config: ResiliencyConfig
+    case: ResiliencyCase
+
+    def scenario(
+        self,
+        name: str,
+        feeder: Feeder,
+        sections: Mapping[str, BaseModel],
+        *,
+        uncertainty: Box,
+        load_model: tuple[LoadModel, ...],
+        draws_per_phase: bool,
+    ) -> Scenario:
+        """Put the scenario together; its switches are the ties and the damaged lines.
+
+        Where ``[uncertainty]`` names no load, all of them move by the day's own share.
+
+        Raises
+        ------
+        ScenarioError
+            With every contradiction between the pieces.
+        """
+        limits, substation = sections.get("limits"), sections.get("substation")
+        assert isinstance(limits, LimitsConfig)
+        assert isinstance(substation, SubstationConfig)
+        loads = feeder.loads.ids
+        own = Box(load_ids=loads, spread=np.full(len(loads), self.case.budgets.load_share))
+        made = resiliency_scenario(
+            name,
+            feeder,
+            self.case,
+            limits=limits_of(limits),
+            rated=limits.line_rating_a is not None,
+            redispatch_share=self.config.redispatch_share,
+        )
+        return replace(
+            made,
+            uncertainty=uncertainty if uncertainty.load_ids else own,
+            load_model=load_model,
+            draws_per_phase=draws_per_phase,
+        )
+
+
+def read_day(
+    sections: Mapping[str, BaseModel], feeder: Feeder, folders: Sequence[Path], origin: Origin
+) -> tuple[Day | None, list[str]]:
+    """Read the section's table and hold it against the feeder.
+
+    Parameters
+    ----------
+    sections
+        The readable parts of the study.
+    feeder
+        As its file has it.
+    folders
+        Where the table is looked for: the study's folder, then that of the feeder's file.
+    origin
+        Names the study in messages.
+
+    Returns
+    -------
+    day, faults
+        None where something is wrong.
+    """
+    config = sections.get(FAMILY)
+    if not isinstance(config, ResiliencyConfig):
+        return None, []
+    place = (FAMILY, "day")
+    if config.day is None:
+        none = 'names no table of the day; give one with day = "resiliency-day.toml"'
+        return None, [f"{origin.place(place)} {none}"]
+    given = Path(config.day)
+    tried = [given] if given.is_absolute() else [folder / given for folder in folders]
+    path = next((one for one in tried if one.is_file()), None)
+    if path is None:
+        wrong = "is no file beside the study or the feeder's file"
+        return None, [origin.fault(place, config.day, wrong, "give the path of a TOML table")]
+    try:
+        return Day(config=config, case=_case(config, load_day(path), feeder)), []
+    except ConfigError as error:
+        return None, [f"{origin.place(place)}: {fault}" for fault in error.faults]
+    except ScenarioError as error:
+        return None, [f"{origin.place((FAMILY,))}: {fault}" for fault in error.faults]
+
+
+def _case(config: ResiliencyConfig, day: Instance, feeder: Feeder) -> ResiliencyCase:
+    held = float(feeder.sources.v_pu[0])
+    if abs(held - day.feeder.root_v_pu) > 1e-6:
+        raise ConfigError(
+            f"feeder.root_v_pu = {day.feeder.root_v_pu:g}; the feeder's source holds {held:g}: "
+            "make them one"
+        )
+    if config.gamma > len(day.prices.electricity_usd_per_mwh):
+        hours = len(day.prices.electricity_usd_per_mwh)
+        raise ConfigError(f"gamma = {config.gamma} must lie in 0 to {hours}, the hours of the day")
+    return resiliency_case(
+        day,
+        Asked(
+            case=config.case,
+            crews=config.crews,
+            mobile=config.mobile,
+            gamma=config.gamma,
+            outage_hour=config.outage_hour,
+            gated=config.gated,
+        ),
+        feeder,
+    )
+
+
+def load_day(path: Path) -> Instance:
+    """Read a day's table.
+
+    Raises
+    ------
+    ConfigError
+        With every fault: the file, the key, what is wrong.
+    """
+    raw: dict[str, Any] = read_toml(path, path.name)
+    try:
+        return Instance.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(
+            [
+                f"{path.name}: {'.'.join(map(str, one['loc'])) or 'file'}: "
+                f"{one['msg'].removeprefix('Value error, ')}"
+                for one in error.errors()
+            ]
+        ) from error
