@@ -17,7 +17,8 @@ from gridproof.federation.config.study import PlannerConfig
 from gridproof.federation.config.study_file import Origin
 from gridproof.federation.families import restoration_facts, restoration_study
 from gridproof.federation.proof_words import PlanFigures
-from gridproof.scenarios.feeder import Feeder, LoadModel
+from gridproof.scenarios.feeder import Feeder
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.sets import Box
