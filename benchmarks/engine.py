@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from gridproof.scenarios.feeder import Feeder, LoadModel
+from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.realization import Realizations, draw

@@ -12,11 +12,11 @@ from gridproof.scenarios.feeder import (
     Connection,
     Feeder,
     Lines,
-    LoadModel,
     Loads,
     Sources,
     Transformers,
 )
+from gridproof.scenarios.load_models import LoadModel
 
 __all__ = ["BalancedRows", "balanced_feeder"]
 

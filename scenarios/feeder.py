@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
-from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray, frozen
+from gridproof.scenarios.arrays import SILENT, BoolArray, FloatArray, IntArray, frozen
 from gridproof.scenarios.graph import connected_components
+from gridproof.scenarios.load_models import LoadModel
+from numpy.typing import NDArray
 
 __all__ = [
     "Blocks",
@@ -22,7 +25,6 @@ __all__ = [
     "Connection",
     "Feeder",
     "Lines",
-    "LoadModel",
     "Loads",
     "Sources",
     "Transformers",
@@ -34,15 +36,6 @@ class Connection(StrEnum):
 
     WYE = "wye"
     DELTA = "delta"
-
-
-class LoadModel(StrEnum):
-    """How a load's power follows its voltage (ZIP corner cases)."""
-
-    CONSTANT_POWER = "constant_power"
-    CONSTANT_IMPEDANCE = "constant_impedance"
-    CONSTANT_CURRENT = "constant_current"
-    VOLTAGE_REDUCTION = "voltage_reduction"  # p follows |v|, q follows |v|²: OpenDSS model 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,17 +52,44 @@ class Buses:
         (bus, 3) which phases the bus has.
     xy
         (bus, 2) drawing coordinates; NaN where unknown.
+    phasor
+        (bus, 3) nominal voltage of each slot, of magnitude 1: balanced phases if not given. The
+        two legs of a split-phase service stand against each other, and a service may bring
+        phase c to a slot a.
     """
 
     ids: tuple[str, ...]
     base_kv: FloatArray
     phases: BoolArray
     xy: FloatArray
+    phasor: NDArray[np.complex128] = field(
+        default_factory=lambda: np.zeros((0, 3), complex),
+        metadata={SILENT: lambda value: not _is_turned(value).any()},
+    )
 
     def __post_init__(self) -> None:
         n = len(self.ids)
-        _set(self, base_kv=frozen(self.base_kv, float, (n,)))
+        given = self.phasor if len(self.phasor) else np.tile(_BALANCED, (n, 1))
+        _set(self, phasor=frozen(given, complex, (n, 3)), base_kv=frozen(self.base_kv, float, (n,)))
         _set(self, phases=frozen(self.phases, bool, (n, 3)), xy=frozen(self.xy, float, (n, 2)))
+
+    @property
+    def turned(self) -> BoolArray:
+        """(bus,) whether a bus's slots are something else than balanced phases."""
+        return _is_turned(self.phasor)
+
+    @property
+    def pair_base(self) -> FloatArray:
+        """(bus, 3) nominal voltage across pairs ab, bc, ca, on the base to neutral."""
+        across = np.abs(self.phasor - np.roll(self.phasor, -1, axis=1))
+        return np.where(self.turned[:, None] & (across > 1e-6), across, np.sqrt(3.0))
+
+
+_BALANCED = np.exp(-2j * np.pi / 3 * np.arange(3))
+
+
+def _is_turned(phasor: NDArray[np.complex128]) -> BoolArray:
+    return np.asarray((np.abs(phasor - _BALANCED) > 1e-9).any(axis=1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -143,6 +163,12 @@ class Transformers:
     lagging
         (transformer,) of a delta-wye unit: slot ``k`` pairs the wye's phase ``k`` with the
         delta's pair (k, k-1), not (k, k+1); false everywhere if not given.
+    primary
+        (transformer,) of a service transformer, the phase (of a delta connection, the pair)
+        that its one primary winding stands on, while ``windings`` has the slots of its legs; -1
+        for every other unit, and everywhere if not given.
+    r_shared_pu, x_shared_pu
+        (transformer,) part of a service transformer's series impedance that its legs share.
     """
 
     ids: tuple[str, ...]
@@ -159,9 +185,22 @@ class Transformers:
     rating_kva: FloatArray
     regulating: BoolArray
     lagging: BoolArray = field(default_factory=lambda: np.zeros(0, bool))
+    primary: IntArray = field(
+        default_factory=lambda: np.zeros(0, np.int64),
+        metadata={SILENT: lambda value: bool((value < 0).all())},
+    )
+    r_shared_pu: FloatArray = field(
+        default_factory=lambda: np.zeros(0), metadata={SILENT: lambda value: not value.any()}
+    )
+    x_shared_pu: FloatArray = field(
+        default_factory=lambda: np.zeros(0), metadata={SILENT: lambda value: not value.any()}
+    )
 
     def __post_init__(self) -> None:
         n = len(self.ids)
+        _set(self, primary=_filled(self.primary, -1, n))
+        for name in ("r_shared_pu", "x_shared_pu"):
+            _set(self, **{name: _filled(getattr(self, name), 0.0, n)})
         lagging = self.lagging if len(self.lagging) else np.zeros(n, bool)
         _set(self, lagging=frozen(lagging, bool, (n,)))
         for name in ("from_bus", "to_bus"):
@@ -213,7 +252,7 @@ class Loads:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Capacitors:
-    """Shunt capacitors that are switched in.
+    """Shunt impedances: capacitors that are switched in, reactors, magnetising branches.
 
     Attributes
     ----------
@@ -221,6 +260,8 @@ class Capacitors:
         (capacitor, 3) produced per slot at rated voltage.
     v_rated_pu
         (capacitor,) rated voltage across a slot on the base of its bus; 1 if not given.
+    p_kw
+        (capacitor, 3) consumed per slot at rated voltage; 0 if not given.
     """
 
     ids: tuple[str, ...]
@@ -228,10 +269,14 @@ class Capacitors:
     connection: tuple[Connection, ...]
     q_kvar: FloatArray
     v_rated_pu: FloatArray = field(default_factory=lambda: np.zeros(0))
+    p_kw: FloatArray = field(
+        default_factory=lambda: np.zeros((0, 3)), metadata={SILENT: lambda value: not value.any()}
+    )
 
     def __post_init__(self) -> None:
         n = len(self.ids)
         rated = self.v_rated_pu if len(self.v_rated_pu) else np.ones(n)
+        _set(self, p_kw=frozen(self.p_kw if len(self.p_kw) else np.zeros((n, 3)), float, (n, 3)))
         _set(self, v_rated_pu=frozen(rated, float, (n,)))
         _set(self, bus=frozen(self.bus, np.int64, (n,)))
         _set(self, q_kvar=frozen(self.q_kvar, float, (n, 3)))
@@ -343,6 +388,11 @@ def _blocks(feeder: Feeder) -> Blocks:
     )
     first = [int(np.argmax(labels == block)) for block in range(int(labels.max(initial=-1)) + 1)]
     return Blocks(ids=tuple(feeder.buses.ids[bus] for bus in first), of_bus=labels)
+
+
+def _filled(given: NDArray[Any], default: float, count: int) -> NDArray[Any]:
+    values = given if len(given) else np.full(count, default, given.dtype)
+    return frozen(values, given.dtype, (count,))
 
 
 def _set(owner: object, **values: object) -> None:

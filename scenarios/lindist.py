@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, frozen
-from gridproof.scenarios.feeder import Connection, LoadModel
-from numpy.typing import ArrayLike
+from gridproof.scenarios.feeder import Connection
+from gridproof.scenarios.load_models import LoadModel
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "DELTA_ACTIVE",
@@ -29,7 +30,9 @@ __all__ = [
     "delta_to_phase",
     "line_matrices",
     "load_shares",
+    "pair_shares",
     "polygon",
+    "service_maps",
     "transformer_maps",
 ]
 
@@ -53,7 +56,9 @@ PAIR_W: FloatArray = frozen((_FROM + _TO) / 2.0, float)
 """
 
 
-def line_matrices(r: ArrayLike, x: ArrayLike) -> tuple[FloatArray, FloatArray]:
+def line_matrices(
+    r: ArrayLike, x: ArrayLike, phasor: NDArray[np.complex128] | None = None
+) -> tuple[FloatArray, FloatArray]:
     """Voltage drop of a branch as two real matrices, (16d) of the partitioning paper.
 
     ``w_j = w_i - 2 Re((Γ ∘ Z) conj(s_ij)) = w_i + Mp p_ij + Mq q_ij`` where
@@ -63,13 +68,16 @@ def line_matrices(r: ArrayLike, x: ArrayLike) -> tuple[FloatArray, FloatArray]:
     ----------
     r, x
         (..., 3, 3) series resistance and reactance; zero where a phase is missing.
+    phasor
+        (3,) nominal voltages ``v`` of the slots, of one magnitude; balanced phases if not given.
 
     Returns
     -------
     tuple of two ndarrays of shape (..., 3, 3)
         ``Mp`` and ``Mq``, in the unit of the impedance.
     """
-    turned = _ROTATION * (np.asarray(r, float) + 1j * np.asarray(x, float))
+    rotation = _ROTATION if phasor is None else np.conj(phasor)[:, None] * phasor[None, :]
+    turned = rotation * (np.asarray(r, float) + 1j * np.asarray(x, float))
     return -2.0 * turned.real, -2.0 * turned.imag
 
 
@@ -91,6 +99,31 @@ def delta_to_phase(p_pair: ArrayLike, q_pair: ArrayLike) -> tuple[FloatArray, Fl
     p, q = np.asarray(p_pair, float), np.asarray(q_pair, float)
     active, reactive = DELTA_ACTIVE.T, DELTA_REACTIVE.T
     return p @ active + q @ reactive, q @ active - p @ reactive
+
+
+def pair_shares(phasor: NDArray[np.complex128]) -> tuple[FloatArray, FloatArray]:
+    """Return ``D`` and ``E`` of `delta_to_phase` at other voltages than three balanced phases.
+
+    A pair's power ``s`` between slots m and n shows as ``s v_m/(v_m - v_n)`` at m and as
+    ``-s v_n/(v_m - v_n)`` at n.
+
+    Parameters
+    ----------
+    phasor
+        (3,) nominal voltages of the slots. Between two that are alike no power flows.
+
+    Returns
+    -------
+    tuple of two ndarrays of shape (3, 3)
+        `DELTA_ACTIVE` and `DELTA_REACTIVE` where the phases are balanced.
+    """
+    share = np.zeros((3, 3), complex)
+    for pair in range(3):
+        m, n = pair, (pair + 1) % 3
+        across = phasor[m] - phasor[n]
+        if abs(across) > 1e-6:
+            share[m, pair], share[n, pair] = phasor[m] / across, -phasor[n] / across
+    return np.asarray(share.real), np.asarray(-share.imag)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -116,6 +149,31 @@ class WindingMaps:
     from_reactive: FloatArray
     to_active: FloatArray
     to_reactive: FloatArray
+
+
+def service_maps(primary: int, legs: BoolArray, connection: Connection) -> WindingMaps:
+    """Return the maps of a service transformer, whose one winding feeds one leg or two.
+
+    Parameters
+    ----------
+    primary
+        Phase, or pair, that the primary winding stands on.
+    legs
+        (3,) slots of the secondary's bus that hold a leg.
+    connection
+        Of the primary; legs stand between a slot and the grounded centre.
+    """
+    held = np.flatnonzero(legs)
+    from_w, from_active, from_reactive = _side(connection, False)
+    at = [primary] * len(held)
+    return WindingMaps(
+        from_w=from_w[at],
+        to_w=np.eye(3)[held],
+        from_active=from_active[:, at],
+        from_reactive=from_reactive[:, at],
+        to_active=np.eye(3)[:, held],
+        to_reactive=np.zeros((3, len(held))),
+    )
 
 
 def transformer_maps(
@@ -179,21 +237,19 @@ class LoadShares(NamedTuple):
     q_per_w: float
 
 
-_SHARES = {
-    LoadModel.CONSTANT_POWER: LoadShares(1.0, 0.0, 1.0, 0.0),
-    LoadModel.CONSTANT_IMPEDANCE: LoadShares(0.0, 1.0, 0.0, 1.0),
-    LoadModel.CONSTANT_CURRENT: LoadShares(0.5, 0.5, 0.5, 0.5),
-    LoadModel.VOLTAGE_REDUCTION: LoadShares(0.5, 0.5, 0.0, 1.0),
-}
-
-
 def load_shares(model: LoadModel) -> LoadShares:
     """How a load follows ``w`` (per unit of its rated voltage, squared).
 
     Constant power does not; constant impedance is ``P·w`` exactly; constant current is
-    ``P·√w ≈ P (w + 1)/2``.
+    ``P·√w ≈ P (w + 1)/2``, and any exponent ``e`` is ``P (1 + e (w - 1)/2)``: the tangent at
+    the rated voltage.
     """
-    return _SHARES[model]
+    per_w = [
+        sum(share * exponent for share, exponent in terms) / 2.0
+        for terms in (model.active, model.reactive)
+    ]
+    whole = [sum(share for share, _ in terms) for terms in (model.active, model.reactive)]
+    return LoadShares(whole[0] - per_w[0], per_w[0], whole[1] - per_w[1], per_w[1])
 
 
 def polygon(sides: int = 16) -> FloatArray:

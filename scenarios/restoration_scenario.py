@@ -14,9 +14,10 @@ from gridproof.scenarios.arrays import FloatArray, index_of
 from gridproof.scenarios.devices import LineDevices
 from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.events import Events
-from gridproof.scenarios.feeder import Feeder, LoadModel
+from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.prices import Prices, Unit
 from gridproof.scenarios.restoration import PHASE_NAMES
 from gridproof.scenarios.restoration_faults import restoration_faults

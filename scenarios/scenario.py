@@ -20,9 +20,10 @@ from gridproof.scenarios.devices import LineDevices
 from gridproof.scenarios.disturbances import Disturbances
 from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.events import EventKind, Events
-from gridproof.scenarios.feeder import Connection, Feeder, LoadModel
+from gridproof.scenarios.feeder import Connection, Feeder
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.prices import Prices
 from gridproof.scenarios.resources import Fleet
 from gridproof.scenarios.sets import Box

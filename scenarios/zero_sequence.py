@@ -32,7 +32,13 @@ from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.banks import open_delta_banks
 from gridproof.scenarios.feeder import Connection, Feeder
 from gridproof.scenarios.graph import connected_components
-from gridproof.scenarios.lindist import PAIR_W, PHASOR, WindingMaps, transformer_maps
+from gridproof.scenarios.lindist import (
+    PAIR_W,
+    PHASOR,
+    WindingMaps,
+    service_maps,
+    transformer_maps,
+)
 
 __all__ = [
     "DeltaRing",
@@ -190,7 +196,7 @@ def _banks(feeder: Feeder) -> dict[_Key, dict[int, list[int]]]:
     """Units by what they join (bus and connection of either side) and slot."""
     table = feeder.transformers
     banks: dict[_Key, dict[int, list[int]]] = {}
-    for k in range(len(table.ids)):
+    for k in np.flatnonzero(table.primary < 0).tolist():  # a service shares no zero sequence
         ends = (
             (int(table.from_bus[k]), table.from_connection[k]),
             (int(table.to_bus[k]), table.to_connection[k]),
@@ -279,7 +285,9 @@ def unit_maps(feeder: Feeder) -> list[WindingMaps]:
         for k in units
     }
     return [
-        transformer_maps(
+        service_maps(int(table.primary[k]), table.windings[k], table.from_connection[k])
+        if table.primary[k] >= 0
+        else transformer_maps(
             Connection.WYE if k in closed else table.from_connection[k],
             Connection.WYE if k in closed else table.to_connection[k],
             table.windings[k],

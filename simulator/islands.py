@@ -130,6 +130,13 @@ def _winding_couplings(feeder: Feeder) -> Iterable[tuple[_Nodes, _Nodes]]:
             (int(units.from_bus[k]), units.from_connection[k]),
             (int(units.to_bus[k]), units.to_connection[k]),
         )
+        if units.primary[k] >= 0:
+            near = int(units.primary[k])
+            feeding: _Nodes = ((ends[0][0], near), (ends[0][0], (near + 1) % 3))
+            feeding = feeding[: 1 if units.from_connection[k] is Connection.WYE else 2]
+            for leg in np.flatnonzero(units.windings[k]).tolist():
+                yield feeding, ((ends[1][0], leg),)
+            continue
         mixed = units.from_connection[k] is not units.to_connection[k]
         back = -1 if mixed and units.lagging[k] else 1
         for slot in np.flatnonzero(units.windings[k]).tolist():

@@ -20,13 +20,13 @@ from gridproof.scenarios.feeder import (
     Connection,
     Feeder,
     Lines,
-    LoadModel,
     Loads,
     Sources,
     Transformers,
 )
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.scenario import Scenario

@@ -22,7 +22,8 @@ from gridproof.federation.families import (
     restoration_study,
 )
 from gridproof.federation.proof_words import PlanFigures
-from gridproof.scenarios.feeder import Feeder, LoadModel
+from gridproof.scenarios.feeder import Feeder
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.sets import Box

@@ -15,7 +15,8 @@ from gridproof.federation.config.study_file import Origin, did_you_mean
 from gridproof.federation.families.restoration_files import read_devices, read_failures
 from gridproof.scenarios.devices import Device, LineDevices
 from gridproof.scenarios.errors import ConfigError
-from gridproof.scenarios.feeder import Feeder, LoadModel
+from gridproof.scenarios.feeder import Feeder
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.restoration_scenario import restoration_scenario, weighted_prices
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.sets import Box

@@ -34,8 +34,9 @@ from gridproof.federation.families.registry import Builder
 from gridproof.federation.studies.substation import feeding_sources, substation_faults
 from gridproof.scenarios.arrays import PHASES, BoolArray, FloatArray, index_of
 from gridproof.scenarios.disturbances import Disturbances
-from gridproof.scenarios.feeder import Feeder, LoadModel
+from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.fleet import Ders
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.loops import unswitchable_loops
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.sets import Box

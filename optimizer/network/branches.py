@@ -69,13 +69,15 @@ class Branch:
     @property
     def joins_like_phases(self) -> bool:
         """Whether each channel stands on one phase, the same on both sides."""
-        return all((np.count_nonzero(w, axis=1) == 1).all() for w in (self.from_w, self.to_w))
+        like = np.array_equal(self.from_w != 0.0, self.to_w != 0.0)
+        return like and bool((np.count_nonzero(self.from_w, axis=1) == 1).all())
 
 
 def lines_of(scenario: Scenario, insets: Insets) -> list[Branch]:
     """Take the lines that are closed or may be, with limits drawn in."""
     feeder = scenario.feeder
     lines, buses = feeder.lines, feeder.buses
+    turned = buses.turned
     switch_of = {int(line): k for k, line in enumerate(feeder.switches)}
     branches = []
     jumpers = {bank.jumper for bank in _banks(scenario)}
@@ -85,7 +87,8 @@ def lines_of(scenario: Scenario, insets: Insets) -> list[Branch]:
         held = np.flatnonzero(lines.phases[k])
         base_kv = buses.base_kv[lines.from_bus[k]]
         z_base = base_kv**2 / (BASE_KVA / 1000.0)
-        drop_p, drop_q = line_matrices(lines.r_ohm[k] / z_base, lines.x_ohm[k] / z_base)
+        near = buses.phasor[lines.from_bus[k]] if turned[lines.from_bus[k]] else None
+        drop_p, drop_q = line_matrices(lines.r_ohm[k] / z_base, lines.x_ohm[k] / z_base, near)
         grid, one = np.ix_(held, held), np.eye(3)[held]
         # amperes at the lowest admitted voltage: the model never admits more than the rating
         rating = lines.rating_a[k] * base_kv * scenario.limits.v_min_pu / BASE_KVA
@@ -123,6 +126,7 @@ def transformers_of(scenario: Scenario, insets: Insets) -> list[Branch]:
         maps = maps_of[k]
         windings = int(units.windings[k].sum())
         series = 2.0 * _winding_scale(scenario, k) * np.eye(windings)
+        shared = 2.0 * _winding_scale(scenario, k) * (1.0 - np.eye(windings))
         branches.append(
             Branch(
                 name=f"transformer {name}",
@@ -130,8 +134,8 @@ def transformers_of(scenario: Scenario, insets: Insets) -> list[Branch]:
                 end=int(units.to_bus[k]),
                 from_w=maps.from_w,
                 to_w=maps.to_w * units.ratio[k] ** 2,
-                drop_p=-units.r_pu[k] * series,
-                drop_q=-units.x_pu[k] * series,
+                drop_p=-units.r_pu[k] * series - units.r_shared_pu[k] * shared,
+                drop_q=-units.x_pu[k] * series - units.x_shared_pu[k] * shared,
                 from_active=maps.from_active,
                 from_reactive=maps.from_reactive,
                 to_active=maps.to_active,
@@ -239,7 +243,7 @@ def _kept_rating(scenario: Scenario, k: int, insets: Insets) -> float:
 def _winding_scale(scenario: Scenario, k: int) -> float:
     """Bring a winding's impedance from its own rating to the power base and the bus's base."""
     units, buses = scenario.feeder.transformers, scenario.feeder.buses
-    windings = int(units.windings[k].sum())
+    windings = 1 if units.primary[k] >= 0 else int(units.windings[k].sum())
     rated = units.from_kv[k] / buses.base_kv[units.from_bus[k]]
     if windings > 1 or units.from_connection[k] is Connection.DELTA:
         rated /= np.sqrt(3.0)

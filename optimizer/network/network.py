@@ -25,18 +25,16 @@ from gridproof.optimizer.network.branches import (
     transformers_of,
 )
 from gridproof.optimizer.network.insets import Insets, MarginsAt
+from gridproof.optimizer.network.voltage_dependent import voltage_dependent
 from gridproof.optimizer.network.zero_sequence import ZeroSequence
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
-from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.feeder import Connection
 from gridproof.scenarios.limits import VoltageTest
 from gridproof.scenarios.lindist import (
-    DELTA_ACTIVE,
-    DELTA_REACTIVE,
-    PAIR_W,
     delta_to_phase,
     line_matrices,
     load_shares,
+    pair_shares,
 )
 
 if TYPE_CHECKING:
@@ -202,7 +200,7 @@ class Network:
         """
         feeder, limits = scenario.feeder, scenario.limits
         insets = Insets.of(scenario, ac_margin, ac_margin_at)
-        per_w_p, per_w_q = _voltage_dependent(scenario, time)
+        per_w_p, per_w_q = voltage_dependent(scenario, time)
         branches = (*lines_of(scenario, insets), *transformers_of(scenario, insets))
         idle = idle_branches(scenario, branches)
         return cls(
@@ -307,6 +305,12 @@ class Network:
         q = q_kvar * (np.array([s.q_constant for s in shares]) / BASE_KVA)[:, None]
         delta = np.array([c is Connection.DELTA for c in loads.connection], dtype=bool)[:, None]
         p_phase, q_phase = delta_to_phase(p, q)
+        turned = self.scenario.feeder.buses.turned[loads.bus] & delta[:, 0]
+        for k in np.flatnonzero(turned).tolist():
+            active, reactive = pair_shares(self.scenario.feeder.buses.phasor[loads.bus[k]])
+            p_pair, q_pair = p[..., k, :], q[..., k, :]
+            p_phase[..., k, :] = p_pair @ active.T + q_pair @ reactive.T
+            q_phase[..., k, :] = q_pair @ active.T - p_pair @ reactive.T
         return np.where(delta, p_phase, p), np.where(delta, q_phase, q)
 
 
@@ -316,44 +320,6 @@ def _at_buses(powers: FloatArray, bus: IntArray, buses: int) -> FloatArray:
     for k, at in enumerate(bus.tolist()):
         out[..., at, :] += powers[..., k, :]
     return out
-
-
-def _voltage_dependent(scenario: Scenario, time: int) -> tuple[FloatArray, FloatArray]:
-    """(bus, 3, 3) phase powers per phase ``w``: nominal loads, and capacitors ``q = -b w``."""
-    feeder = scenario.feeder
-    p = np.zeros((len(feeder.buses.ids), 3, 3))
-    q = np.zeros_like(p)
-
-    def add(bus: int, connection: Connection, p_slot: FloatArray, q_slot: FloatArray) -> None:
-        if connection is Connection.DELTA:
-            p[bus] += (DELTA_ACTIVE * p_slot + DELTA_REACTIVE * q_slot) @ PAIR_W
-            q[bus] += (DELTA_ACTIVE * q_slot - DELTA_REACTIVE * p_slot) @ PAIR_W
-        else:
-            p[bus] += np.diag(p_slot)
-            q[bus] += np.diag(q_slot)
-
-    uncertain = set(scenario.uncertainty.load_ids)
-    for k, name in enumerate(feeder.loads.ids):
-        share = load_shares(scenario.load_model[k])
-        if share.p_per_w or share.q_per_w:
-            if name in uncertain:
-                raise ScenarioError(
-                    f"load {name} is uncertain and follows its voltage "
-                    f"({scenario.load_model[k]}); a robust plan needs uncertain loads of "
-                    'constant power: set the load model to "constant_power"'
-                )
-            per_rated = 1.0 / (BASE_KVA * feeder.loads.v_rated_pu[k] ** 2)
-            add(
-                int(feeder.loads.bus[k]),
-                feeder.loads.connection[k],
-                scenario.load_p_kw[time, k] * share.p_per_w * per_rated,
-                scenario.load_q_kvar[time, k] * share.q_per_w * per_rated,
-            )
-    for k in range(len(feeder.capacitors.ids)):
-        rated = feeder.capacitors.v_rated_pu[k]
-        produced = feeder.capacitors.q_kvar[k] / (BASE_KVA * rated**2)
-        add(int(feeder.capacitors.bus[k]), feeder.capacitors.connection[k], 0 * produced, -produced)
-    return p, q
 
 
 def _substations(scenario: Scenario) -> Mapping[int, Substation]:

@@ -9,8 +9,9 @@ from types import MappingProxyType
 import numpy as np
 import scipy.sparse as sp
 from gridproof.scenarios.arrays import BoolArray, FloatArray
-from gridproof.scenarios.feeder import Connection, Feeder, LoadModel
-from gridproof.scenarios.lindist import DELTA_ACTIVE, DELTA_REACTIVE, PAIR_W, load_shares
+from gridproof.scenarios.feeder import Connection, Feeder
+from gridproof.scenarios.lindist import PAIR_W, load_shares
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.simulator.linear.network import LinearNetwork
 from gridproof.simulator.linear.unknowns import KVA_PER_UNIT
 
@@ -96,7 +97,7 @@ class LinearFlow:
         maps: list[list[tuple[int, int, float]]] = [[], [], []]
         for k in range(len(loads.ids)):
             bus, delta = int(loads.bus[k]), loads.connection[k] is Connection.DELTA
-            blocks = (DELTA_ACTIVE, DELTA_REACTIVE, PAIR_W.T) if delta else (
+            blocks = (*network.pair_shares_at(bus), PAIR_W.T) if delta else (
                 np.eye(3), np.zeros((3, 3)), np.eye(3),
             )  # fmt: skip
             rated = (1.0, 1.0, float(loads.v_rated_pu[k] ** 2))
@@ -164,7 +165,7 @@ class LinearFlow:
         return FlowSolution(
             converged=converged,
             v_pu=v,
-            v_ll_pu=np.sqrt((v**2 + following**2 + v * following) / 3.0),
+            v_ll_pu=self._across(v, following),
             line_kw=padded[network.line_p],
             line_kvar=padded[network.line_q],
             transformer_kva=np.hypot(*unit),
@@ -172,6 +173,17 @@ class LinearFlow:
             held_kvar=padded[network.held_q],
             load_kw=load_kw,
         )
+
+    def _across(self, v: FloatArray, following: FloatArray) -> FloatArray:
+        """(bus, 3) magnitudes of pairs, at the nominal angles between their slots."""
+        across = np.sqrt((v**2 + following**2 + v * following) / 3.0)
+        buses = self.feeder.buses
+        turned = buses.turned
+        if turned.any():
+            angle = buses.phasor * np.conj(np.roll(buses.phasor, -1, axis=1))
+            sides = v**2 + following**2 - 2.0 * angle.real * v * following
+            across[turned] = (np.sqrt(sides) / buses.pair_base)[turned]
+        return across
 
     def current_a(self, solution: FlowSolution) -> FloatArray:
         """(line, 3) ``|s| / |v|`` at the end of the lower voltage; 0 where dead."""

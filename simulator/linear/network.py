@@ -21,8 +21,6 @@ from gridproof.scenarios.banks import OpenDelta, open_delta_banks
 from gridproof.scenarios.errors import EngineError
 from gridproof.scenarios.feeder import Connection, Feeder
 from gridproof.scenarios.lindist import (
-    DELTA_ACTIVE,
-    DELTA_REACTIVE,
     PAIR_W,
     line_matrices,
 )
@@ -89,7 +87,9 @@ class LinearNetwork(Unknowns):
             on = self.line_p[k] >= 0
             here, count = np.flatnonzero(on), int(on.sum())
             base = self.base_kv[lines.from_bus[k]] ** 2  # ohm of one per unit
-            Mp, Mq = line_matrices(lines.r_ohm[k] / base, lines.x_ohm[k] / base)
+            Mp, Mq = line_matrices(
+                lines.r_ohm[k] / base, lines.x_ohm[k] / base, self.phasor_at(lines.from_bus[k])
+            )
             rows = row + np.arange(count)
             self.put(rows, self.node[lines.to_bus[k], here], 1.0)
             self.put(rows, self.node[lines.from_bus[k], here], -1.0)
@@ -109,6 +109,10 @@ class LinearNetwork(Unknowns):
             self._put_where(rows[:, None], other[None], -(units.ratio[k] ** 2) * maps.to_w)
             self.put(rows, self.unit_p[k, slots], -2.0 * r)
             self.put(rows, self.unit_q[k, slots], -2.0 * x)
+            if units.primary[k] >= 0 and len(slots) > 1:
+                r, x = self.shared_impedance(k)
+                self.put(rows, self.unit_p[k, slots[::-1]], -2.0 * r)
+                self.put(rows, self.unit_q[k, slots[::-1]], -2.0 * x)
             row += len(slots)
         return row
 
@@ -162,15 +166,20 @@ class LinearNetwork(Unknowns):
         return row + 2 * buses
 
     def _capacitors(self, p_row: int, q_row: int) -> None:
-        """``q = -b w``: a capacitor's production rises with the square of its voltage."""
+        """``p + jq = (g - jb) w``: what a shunt takes and gives rises with its voltage's square."""
         table = self.feeder.capacitors
         for k in range(len(table.ids)):
             at = self.node[table.bus[k]]
-            made = np.diag(table.q_kvar[k] / KVA_PER_UNIT / table.v_rated_pu[k] ** 2)
+            made, used = (
+                np.diag(power / KVA_PER_UNIT / table.v_rated_pu[k] ** 2)
+                for power in (table.q_kvar[k], table.p_kw[k])
+            )
             if table.connection[k] is Connection.WYE:
-                p_part, q_part = np.zeros((3, 3)), made
+                p_part, q_part = -used, made
             else:
-                p_part, q_part = DELTA_REACTIVE @ made @ PAIR_W, DELTA_ACTIVE @ made @ PAIR_W
+                active, reactive = self.pair_shares_at(table.bus[k])
+                p_part = (reactive @ made - active @ used) @ PAIR_W
+                q_part = (active @ made + reactive @ used) @ PAIR_W
             for base, part in ((p_row, p_part), (q_row, q_part)):
                 alive = at >= 0
                 self._put_where(

@@ -12,7 +12,9 @@ import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.banks import OpenDelta
 from gridproof.scenarios.feeder import Connection, Feeder
+from gridproof.scenarios.lindist import DELTA_ACTIVE, DELTA_REACTIVE, pair_shares
 from gridproof.scenarios.zero_sequence import unit_maps
+from numpy.typing import NDArray
 
 __all__ = ["KVA_PER_UNIT", "Unknowns"]
 
@@ -45,6 +47,7 @@ class Unknowns:
         self.node[live] = np.arange(int(live.sum()))
         self.nodes = int(live.sum())
         self.base_kv = feeder.buses.base_kv
+        self._turned = feeder.buses.turned
         self.lines = [
             int(k) for k in np.flatnonzero(closed) if live[feeder.lines.from_bus[k]].any()
         ]
@@ -83,6 +86,15 @@ class Unknowns:
         self.held_q = top + count + np.arange(count)
         return top + 2 * count
 
+    def phasor_at(self, bus: int) -> NDArray[np.complex128] | None:
+        """Nominal voltages of a bus's slots; None where they are balanced phases."""
+        return self.feeder.buses.phasor[bus] if self._turned[bus] else None
+
+    def pair_shares_at(self, bus: int) -> tuple[FloatArray, FloatArray]:
+        """Return the maps of a pair's power onto the slots of a bus."""
+        phasor = self.phasor_at(bus)
+        return (DELTA_ACTIVE, DELTA_REACTIVE) if phasor is None else pair_shares(phasor)
+
     def put(self, rows: object, columns: object, values: object) -> None:
         """Put entries of the matrix; shapes are broadcast against each other."""
         row, column, value = np.broadcast_arrays(
@@ -111,14 +123,22 @@ class Unknowns:
     def winding_impedance(self, k: int) -> tuple[float, float]:
         """Series impedance of one winding, per unit of 1 MVA and the from bus's base."""
         units = self.feeder.transformers
-        count = int(units.windings[k].sum())
+        service = units.primary[k] >= 0  # whose legs share one winding
+        count = 1 if service else int(units.windings[k].sum())
         rated = units.from_kv[k] / self.base_kv[units.from_bus[k]]
         if count > 1 or units.from_connection[k] is Connection.DELTA:
             rated /= np.sqrt(3.0)
         scale = rated**2 * KVA_PER_UNIT * count / units.rating_kva[k]
         return float(units.r_pu[k] * scale), float(units.x_pu[k] * scale)
 
+    def shared_impedance(self, k: int) -> tuple[float, float]:
+        """Part of `winding_impedance` that the legs of a service transformer share."""
+        units, (r, x) = self.feeder.transformers, self.winding_impedance(k)
+        r_pu, x_pu = units.r_shared_pu[k], units.x_shared_pu[k]
+        return r * float(r_pu / units.r_pu[k] if r_pu else 0.0), x * float(x_pu / units.x_pu[k])
+
     def joins_like_phases(self, k: int) -> bool:
         """Whether a unit's windings are written as wye on both sides."""
         maps = self._maps[k]
-        return not (maps.from_reactive.any() or maps.to_reactive.any())
+        service = self.feeder.transformers.primary[k] >= 0
+        return not (service or maps.from_reactive.any() or maps.to_reactive.any())

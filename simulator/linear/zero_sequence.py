@@ -116,7 +116,9 @@ class ZeroSequence:
             if not self._angled[i] or k in jumpers:
                 continue
             base = network.base_kv[i] ** 2
-            Mp, Mq = line_matrices(lines.r_ohm[k] / base, lines.x_ohm[k] / base)
+            Mp, Mq = line_matrices(
+                lines.r_ohm[k] / base, lines.x_ohm[k] / base, network.phasor_at(i)
+            )
             rows, grid = row + np.arange(len(here)), np.ix_(here, here)
             network.put(rows, self.angle[j, here], 1.0)
             network.put(rows, self.angle[i, here], -1.0)

@@ -8,7 +8,7 @@ which may hold anything that OpenDSS can read between quotes, go through handles
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +172,12 @@ class DssCircuit:
         """Set an integer property and read it back."""
         self.raw.Obj_SetInt32(handle, position, value, 0)
         self._read_back(self.integer(handle, position), value, handle, position)
+
+    def set_numbers(self, handle: Any, position: int, values: Sequence[float]) -> None:
+        """Set a property that is a row of numbers."""
+        row = self.ffi.new("double[]", list(values))
+        self.raw.Obj_SetFloat64Array(handle, position, row, len(values), 0)
+        self.check(f"setting property {position} of {self._name(handle)}")
 
     def _read_back(self, found: float, wanted: float, handle: Any, position: int) -> None:
         name = self._name(handle)

@@ -16,7 +16,21 @@ from gridproof.scenarios.errors import ConfigError
 from gridproof.simulator.opendss.dss_files import circle_of_redirects
 from gridproof.simulator.opendss.guard import refuse_programs
 
-__all__ = ["DEFAULT_FREQUENCY_HZ", "base_frequency_hz", "compile_feeder", "refuse_hopeless"]
+__all__ = [
+    "DEFAULT_FREQUENCY_HZ",
+    "DERS",
+    "base_frequency_hz",
+    "compile_feeder",
+    "refuse_hopeless",
+]
+
+DERS = ("generator", "pvsystem", "storage", "indmach012")
+"""Classes of machines: a study says what DERs there are, so those of the file are passed over."""
+
+_MORE_SOLVES = 4
+_THEIR_CONTROLS = (
+    "invcontrol", "expcontrol", "storagecontroller", "storagecontroller2", "gendispatcher",
+)  # fmt: skip
 
 DEFAULT_FREQUENCY_HZ = 60.0
 """What a context starts with."""
@@ -49,6 +63,9 @@ def refuse_hopeless(path: Path) -> None:
 def compile_feeder(context: Any, path: Path) -> None:
     """Compile a file in a context that was lent, and solve; again if its frequency moved.
 
+    Machines that the file holds are disabled then, and what is left is solved anew, so that taps
+    are those of the feeder without them.
+
     Parameters
     ----------
     context
@@ -73,6 +90,30 @@ def _compile(context: Any, path: Path) -> None:
     context.Text.Command("Clear")
     context.Text.Command(f'Compile "{path.resolve()}"')
     context.Solution.Solve()  # files need not solve themselves; taps have to be settled
+    moved = _disable(context)
+    for _ in range(_MORE_SOLVES):  # a file's own limits may end before its regulators are settled
+        if not moved and _settled(context):
+            break
+        context.Solution.Solve()
+        moved = False
+
+
+def _settled(context: Any) -> bool:
+    return not int(context.Basic.NumCircuits()) or bool(context.Solution.Converged())
+
+
+def _disable(context: Any) -> bool:
+    """Disable the file's machines; whether there were any."""
+    if not int(context.Basic.NumCircuits()):
+        return False
+    elements, found = context.to_dss_python().ActiveCircuit.CktElements, False
+    kinds = tuple(f"{kind}." for kind in (*DERS, *_THEIR_CONTROLS))
+    for k, name in enumerate(context.Circuit.AllElementNames()):
+        if str(name).lower().startswith(kinds):
+            element = elements(k)
+            found |= bool(element.Enabled)
+            element.Enabled = False
+    return found
 
 
 def base_frequency_hz(context: Any) -> float:

@@ -15,27 +15,16 @@ from typing import Any
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.errors import EngineError
-from gridproof.scenarios.feeder import LoadModel
 from gridproof.scenarios.scenario import Scenario
 from gridproof.simulator.opendss.circuit import DssCircuit
 from gridproof.simulator.opendss.injections import may_float
+from gridproof.simulator.opendss.loads import V_MAX_PU, V_MIN_PU, load_table, shape_loads
 from gridproof.simulator.opendss.measure import Conductors, LoadTable
 
-__all__ = ["V_MAX_PU", "V_MIN_PU", "Elements", "ends_live"]
+__all__ = ["Elements", "ends_live"]
 
-V_MIN_PU, V_MAX_PU = 0.5, 1.5
-"""Loads and generators keep their model inside this band; at OpenDSS's own 0.95 a
-constant-power load would turn into an impedance and hide that nothing can serve it."""
-
-_V_LOW_PU = 0.4  # below: impedance; must stay under V_MIN_PU, between them is interpolated
 _SOURCE_PU = 1e-6  # impedance of a forming source on 1 MVA per phase: 1e-6 pu of droop
 _WYE, _DELTA = 0, 1  # of the choice "conn"
-_MODEL_NUMBERS = {
-    LoadModel.CONSTANT_POWER: 1,
-    LoadModel.CONSTANT_IMPEDANCE: 2,
-    LoadModel.VOLTAGE_REDUCTION: 4,
-    LoadModel.CONSTANT_CURRENT: 5,
-}
 _KNOWN = {
     "vsource", "line", "transformer", "capacitor", "reactor", "load", "regcontrol", "capcontrol",
     "swtcontrol", "relay", "recloser", "fuse", "energymeter", "monitor", "sensor",
@@ -69,6 +58,8 @@ class Elements:
         (bus, 3) position of each phase in the voltage vector; 0 where the bus has it not.
     base_v
         (bus,) line-to-neutral voltage base of the intact circuit, volt.
+    pair_base
+        (bus, 3) nominal voltage across pairs on that base.
     conductors, line_slots, transformer_count, load_table
         What the measurements need.
     shunts
@@ -90,6 +81,7 @@ class Elements:
     nodes: tuple[str, ...]
     bus_nodes: IntArray
     base_v: FloatArray
+    pair_base: FloatArray
     conductors: Conductors
     line_slots: IntArray
     transformer_count: int
@@ -122,12 +114,12 @@ class Elements:
         _refuse_unknown(circuit)
         base_v = _bases(circuit, scenario)
         sources = circuit.handles("vsource")
-        lines = _named(circuit, "line", scenario.feeder.lines.ids)
+        lines = _series(circuit, scenario.feeder.lines.ids)
         loads = _named(circuit, "load", scenario.feeder.loads.ids)
         _add_ders(circuit, scenario, base_v)
         former_of, generator_of = circuit.handles("vsource"), circuit.handles("generator")
         formers = _formers(scenario, former_of)
-        _shape_loads(circuit, scenario, loads)
+        shape_loads(circuit, scenario, loads)
         for position in scenario.feeder.switches:
             circuit.switch(lines[position], closed=True, what=f"line {_line(scenario, position)}")
         circuit.solve_cold()
@@ -140,6 +132,7 @@ class Elements:
             f"{kind}.{name}": handle
             for kind in ("capacitor", "reactor")
             for name, handle in circuit.handles(kind).items()
+            if f"{kind}.{name}" not in scenario.feeder.lines.ids
         }
         elements = (*lines, *transformers, *shunts.values())
         conductors = Conductors.of(circuit, elements, len(nodes))
@@ -161,10 +154,11 @@ class Elements:
                 ]
             ),
             base_v=base_v,
+            pair_base=scenario.feeder.buses.pair_base,
             conductors=conductors,
             line_slots=_line_slots(conductors, slot_of_node, len(lines)),
             transformer_count=len(transformers),
-            load_table=_load_table(circuit, scenario, loads),
+            load_table=load_table(circuit, scenario, loads),
             shunts=tuple(shunts),
             load_columns=_power_columns(circuit, "load", loads),
             generator_columns=_power_columns(circuit, "generator", tuple(generator_of.values())),
@@ -193,6 +187,18 @@ def _named(circuit: DssCircuit, kind: str, ids: tuple[str, ...]) -> tuple[Any, .
     missing = [name for name in ids if name not in found]
     if missing:
         raise EngineError(f"the compiled circuit has no {kind} named {', '.join(missing)}")
+    return tuple(found[name] for name in ids)
+
+
+def _series(circuit: DssCircuit, ids: tuple[str, ...]) -> tuple[Any, ...]:
+    """Return lines, and the reactors and capacitors that stand in series as lines do."""
+    found = circuit.handles("line")
+    for kind in ("reactor", "capacitor"):
+        if any(name.startswith(f"{kind}.") and name not in found for name in ids):
+            found = {**{f"{kind}.{k}": one for k, one in circuit.handles(kind).items()}, **found}
+    missing = [name for name in ids if name not in found]
+    if missing:
+        raise EngineError(f"the compiled circuit has no line named {', '.join(missing)}")
     return tuple(found[name] for name in ids)
 
 
@@ -323,17 +329,6 @@ def _angle(circuit: DssCircuit, bus: str) -> float:
     return 30.0 * round(float(np.degrees(np.angle(positive))) / 30.0)
 
 
-def _shape_loads(circuit: DssCircuit, scenario: Scenario, loads: tuple[Any, ...]) -> None:
-    """Give each load the scenario's model and a wide voltage band."""
-    for handle, model in zip(loads, scenario.load_model, strict=True):
-        circuit.set_integer(handle, circuit.property_number("load", "model"), _MODEL_NUMBERS[model])
-        values = {"vlowpu": _V_LOW_PU, "vminpu": V_MIN_PU, "vmaxpu": V_MAX_PU}
-        if model is LoadModel.VOLTAGE_REDUCTION:
-            values |= {"cvrwatts": 1.0, "cvrvars": 2.0}
-        for key, value in values.items():
-            circuit.set_number(handle, circuit.property_number("load", key), value)
-
-
 def _power_columns(circuit: DssCircuit, kind: str, handles: tuple[Any, ...]) -> tuple[int, int]:
     if not handles:
         return 0, 0
@@ -358,26 +353,3 @@ def _line_slots(conductors: Conductors, slot_of_node: IntArray, lines: int) -> I
         if 0 <= slot < 3:
             slots[conductors.element[row], conductors.terminal[row], slot] = row
     return slots
-
-
-def _load_table(circuit: DssCircuit, scenario: Scenario, loads: tuple[Any, ...]) -> LoadTable:
-    ids, slots = scenario.feeder.loads.ids, scenario.feeder.loads.slots
-    count = len(ids)
-    plus, minus = np.zeros((count, 3), np.int64), np.zeros((count, 3), np.int64)
-    share, rated = np.zeros((count, 3)), np.ones(count)
-    for k, (name, handle) in enumerate(zip(ids, loads, strict=True)):
-        refs = circuit.node_refs(handle)
-        phases = circuit.integer(handle, circuit.property_number("load", "phases"))
-        delta = circuit.integer(handle, circuit.property_number("load", "conn")) == 1
-        if phases != slots[k].sum():
-            raise EngineError(
-                f"load {name} has {phases} phases in the circuit, {slots[k].sum()} in the study"
-            )
-        plus[k, :phases] = refs[:phases]
-        minus[k, :phases] = np.roll(refs, -1)[:phases] if delta else refs[-1]
-        share[k, :phases] = 1.0 / phases
-        kv = circuit.number(handle, circuit.property_number("load", "kv"))
-        rated[k] = 1000.0 * (kv / np.sqrt(3.0) if phases > 1 and not delta else kv)
-    return LoadTable(
-        plus=plus, minus=minus, share=share, rated_v=rated, model=tuple(scenario.load_model)
-    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from gridproof.scenarios.scenario import Scenario
 from gridproof.simulator.opendss.circuit import DssCircuit
-from gridproof.simulator.opendss.elements import V_MAX_PU, V_MIN_PU, Elements
+from gridproof.simulator.opendss.elements import Elements
+from gridproof.simulator.opendss.loads import V_MAX_PU, V_MIN_PU
 from gridproof.simulator.opendss.snapshot import Flows, Held
 
 __all__ = ["furthest_from_told"]

@@ -33,6 +33,8 @@ _WRITES = (
     "calcincmatrix_o", "closedi", "top",
 )  # fmt: skip
 """Commands that write files, start something or listen; no feeder needs one to be read."""
+_WHOLE = ("close",)
+"""Commands that begin as one of those does: OpenDSS takes a word that is whole for itself."""
 _SETTINGS = (
     "demandinterval", "diverbose", "overloadreport", "voltexceptionreport", "tracecontrol",
     "log", "logfile", "datapath", "editor", "recorder", "dssvisualizationtool", "casename",
@@ -106,7 +108,7 @@ def _wrong(line: str, places: tuple[Path, ...], near: set[str]) -> Iterator[str]
         yield f"{word} stands for a command that nobody can read here"
     elif line.lstrip()[:1] in _QUOTES and _shortens(word, _LEADS) and leads_to(line) is None:
         yield f"{word} leads to a file that nobody can read here"
-    elif _shortens(word, _WRITES):
+    elif word not in _WHOLE and _shortens(word, _WRITES):
         yield f"{word} writes files, or starts something, while the feeder is read"
     for match in _NAMED.finditer(line):
         name, value = match["name"].lower().rpartition(".")[2], match["value"].lower()

@@ -13,20 +13,12 @@ from typing import Any
 
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
-from gridproof.scenarios.feeder import LoadModel
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.simulator.opendss.circuit import ComplexArray, DssCircuit
 from numpy.typing import NDArray
 from scipy import sparse
 
-__all__ = ["EXPONENTS", "Conductors", "LoadTable", "Meter"]
-
-EXPONENTS = {
-    LoadModel.CONSTANT_POWER: (0, 0),
-    LoadModel.CONSTANT_CURRENT: (1, 1),
-    LoadModel.CONSTANT_IMPEDANCE: (2, 2),
-    LoadModel.VOLTAGE_REDUCTION: (1, 2),
-}
-"""By which active and reactive power of a load follow the voltage across it."""
+__all__ = ["Conductors", "LoadTable", "Meter"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,7 +35,7 @@ class Conductors:
     element
         (conductor,) running number of its element: lines first, then transformers, then shunts.
     terminal
-        (conductor,) 0 or 1.
+        (conductor,) 0 or 1; of a service transformer's second leg 2.
     """
 
     admittance: sparse.csr_array
@@ -121,8 +113,7 @@ class LoadTable:
     def asked_kva(self, x: ComplexArray, kw: FloatArray, kvar: FloatArray, at: IntArray) -> Any:
         """(load in ``at``, slot, realization) complex power asked for at the solved voltages.
 
-        ``p = p0·(|v|/v0)^a``, ``q = q0·(|v|/v0)^b``; (a, b) is (0, 0), (1, 1), (2, 2) or
-        (1, 2) for constant power, current, impedance, and voltage-reduction loads.
+        ``p = p0·Σ c (|v|/v0)^a``, ``q = q0·Σ d (|v|/v0)^b`` with the load model's own terms.
 
         Parameters
         ----------
@@ -137,16 +128,25 @@ class LoadTable:
         if not self.follows_voltage:
             return (kw[at] + 1j * kvar[at])[:, None, :] * share
         across = np.abs(x[self.plus[at]] - x[self.minus[at]]) / self.rated_v[at, None, None]
-        powers = np.array([EXPONENTS[self.model[k]] for k in at]).reshape(-1, 2)
-        p = _follow(kw[at][:, None, :], across, powers[:, 0])
-        q = _follow(kvar[at][:, None, :], across, powers[:, 1])
+        models = [self.model[k] for k in at]
+        p = _follow(kw[at][:, None, :], across, [model.active for model in models])
+        q = _follow(kvar[at][:, None, :], across, [model.reactive for model in models])
         return (p + 1j * q) * share
 
 
-def _follow(nominal: FloatArray, across: FloatArray, exponent: IntArray) -> FloatArray:
-    e = exponent[:, None, None]
-    factor = np.where(e == 0, 1.0, np.where(e == 1, across, across * across))
-    return np.asarray(nominal * factor)
+def _follow(
+    nominal: FloatArray, across: FloatArray, terms: Sequence[Sequence[tuple[float, float]]]
+) -> FloatArray:
+    """``nominal · Σ share · across^exponent``, the terms of every load."""
+    total = np.zeros(across.shape)
+    for n in range(max(map(len, terms), default=0)):
+        share, exponent = np.array([row[n] if n < len(row) else (0.0, 0.0) for row in terms]).T
+        e = exponent[:, None, None]
+        factor = np.where(e == 0, 1.0, np.where(e == 1, across, across * across))
+        other = np.flatnonzero(~np.isin(exponent, (0.0, 1.0, 2.0)))
+        factor[other] = across[other] ** e[other]
+        total += share[:, None, None] * factor
+    return np.asarray(nominal * total)
 
 
 def _joined(parts: Sequence[NDArray[Any]]) -> IntArray:
@@ -195,8 +195,9 @@ class Meter:
         self._net = sparse.csr_array(into_nodes @ admittance)
         self._net.sum_duplicates()
         self._wound = conductors.node[wound]
-        side = 2 * unit[wound] + conductors.terminal[wound]
-        self._sides = _pick(np.ones(len(wound), complex), side, 2 * transformers)
+        self._most = max(2, int(conductors.terminal[wound].max(initial=0)) + 1)
+        side = self._most * unit[wound] + conductors.terminal[wound]
+        self._sides = _pick(np.ones(len(wound), complex), side, self._most * transformers)
         self._source = source_nodes.ravel()
         free = live.copy()
         free[self._source] = False
@@ -222,7 +223,7 @@ class Meter:
         larger = np.abs(self._ends[0] @ x)  # one small product after another: the
         np.maximum(larger, np.abs(self._ends[1] @ x), out=larger)  # memory is used again
         power = x[self._wound] * np.conj(self._winding @ x)
-        sides = np.abs(self._sides @ power).reshape(-1, 2, x.shape[1])
+        sides = np.abs(self._sides @ power).reshape(-1, self._most, x.shape[1]).max(axis=1)
         into = self._net @ x
         np.conj(into, out=into)
         into *= x
@@ -230,7 +231,7 @@ class Meter:
         totals = self._totals @ np.ascontiguousarray(into.real)
         return {
             "current_a": larger.T.reshape(x.shape[1], -1, 3),
-            "transformer_kva": np.ascontiguousarray(np.maximum(sides[:, 0], sides[:, 1]).T) / 1e3,
+            "transformer_kva": np.ascontiguousarray(sides.T) / 1e3,
             "source_kva": into[self._source],
             "losses_kw": totals[0].copy(),
             "consumed_kw": -totals[1],

@@ -7,15 +7,17 @@ is its electromotive force behind its impedance; what loads and DERs draw is no 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.scenario import Scenario
 from gridproof.simulator.opendss.circuit import ComplexArray, DssCircuit
 from gridproof.simulator.opendss.elements import Elements
 from gridproof.simulator.opendss.injections import Injections
-from gridproof.simulator.opendss.measure import EXPONENTS
 from gridproof.simulator.opendss.snapshot import Held
 from gridproof.simulator.opendss.split import SplitLoads
 from scipy import sparse
@@ -63,8 +65,9 @@ class Drawing:
         has a load for each slot, else -1.
     share
         (load slot,) share of the load's power, all slots together, that it takes.
-    exponents
-        (load slot, 2) by which active and reactive power follow the voltage.
+    terms
+        (load slot, 2, 3) shares of active and reactive power that follow the voltage by the
+        exponents 0, 1 and 2.
     der
         (generator,) positions of the DERs.
     of_phase
@@ -76,7 +79,7 @@ class Drawing:
     load: IntArray
     slot: IntArray
     share: FloatArray
-    exponents: IntArray
+    terms: FloatArray
     der: IntArray
     of_phase: ComplexArray
 
@@ -257,10 +260,32 @@ def _drawing(  # noqa: PLR0917
         load=original,
         slot=slots,
         share=loads.share[chosen[:, 0], chosen[:, 1]],
-        exponents=np.array([EXPONENTS[loads.model[k]] for k in chosen[:, 0]]).reshape(-1, 2),
+        terms=_terms(scenario, original, [loads.model[k] for k in chosen[:, 0]]),
         der=np.array(ders, np.int64),
         of_phase=np.array(shares, complex).reshape(-1, 3),
     )
+
+
+def _terms(scenario: Scenario, loads: IntArray, models: Sequence[LoadModel]) -> FloatArray:
+    """(load slot, 2, 3) shares by exponent.
+
+    Raises
+    ------
+    ConfigError
+        If a load follows its voltage by another power than 0, 1 or 2.
+    """
+    found = np.zeros((len(models), 2, 3))
+    for k, model in enumerate(models):
+        for side, told in enumerate((model.active, model.reactive)):
+            for share, exponent in told:
+                if exponent not in (0.0, 1.0, 2.0):
+                    raise ConfigError(
+                        f"load {scenario.feeder.loads.ids[loads[k]]} follows its voltage by the "
+                        f"power {exponent:g}; a certificate knows 0, 1 and 2: gridproof run tries "
+                        "it on samples"
+                    )
+                found[k, side, int(exponent)] += share
+    return found
 
 
 def _measured(

@@ -20,7 +20,8 @@ import numpy as np
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.scenario import Scenario
 from gridproof.simulator.opendss.circuit import ComplexArray, DssCircuit
-from gridproof.simulator.opendss.elements import V_MAX_PU, V_MIN_PU, Elements
+from gridproof.simulator.opendss.elements import Elements
+from gridproof.simulator.opendss.loads import V_MAX_PU, V_MIN_PU
 from gridproof.simulator.opendss.snapshot import Held
 
 __all__ = ["EVALUATIONS", "Newton", "SecondTry"]

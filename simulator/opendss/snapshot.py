@@ -195,7 +195,7 @@ def _voltages(elements: Elements, held: Held, x: ComplexArray) -> tuple[FloatArr
         neutral[centres.bus] = around * centres.scale[:, None, None]
     neutral /= base
     neutral[~live] = np.nan
-    across /= base * np.sqrt(3.0)
+    across /= base * elements.pair_base[:, :, None]
     across[~(live & live[:, _NEXT])] = np.nan
     return np.moveaxis(neutral, -1, 0), np.moveaxis(across, -1, 0)
 

@@ -81,16 +81,17 @@ def powers_of(
     moves = _moves(network, scenario)
     base = demand * (1.0 + moves @ reach.centre)
     slope = demand[:, None] * (moves @ reach.spread)
-    p_of, q_of = drawing.exponents[:, 0], drawing.exponents[:, 1]
     every, all_slopes = (
         np.zeros((3, elements), complex),
         np.zeros((3, elements, reach.width), complex),
     )
     rows = np.arange(loads)
-    every[p_of, rows] += base.real
-    every[q_of, rows] += 1j * base.imag
-    all_slopes[p_of, rows] += slope.real
-    all_slopes[q_of, rows] += 1j * slope.imag
+    for exponent in range(3):
+        active, reactive = drawing.terms[:, 0, exponent], drawing.terms[:, 1, exponent]
+        every[exponent, rows] = active * base.real + 1j * reactive * base.imag
+        all_slopes[exponent, rows] = (
+            active[:, None] * slope.real + 1j * reactive[:, None] * slope.imag
+        )
     set_base, set_slope = answer.over(reach)
     every[0, loads:] = (drawing.of_phase * set_base[drawing.der]).sum(axis=1) * _KVA
     all_slopes[0, loads:] = np.einsum("gp,gpk->gk", drawing.of_phase, set_slope[drawing.der]) * _KVA

@@ -7,16 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from gridproof.simulator.reader.elements import active_terminals, elements_of
+from gridproof.simulator.reader.elements import active_terminals, elements_of, in_series
 
 __all__ = ["raw_faults"]
 
-_READ = {"line", "transformer", "load", "capacitor", "vsource"}
+_READ = {"line", "transformer", "load", "capacitor", "reactor", "vsource"}
 _PASSED_OVER = {
     "regcontrol", "capcontrol", "swtcontrol", "energymeter", "monitor", "sensor",
     "fuse", "relay", "recloser",
 }  # fmt: skip
-_DERS = {"generator", "pvsystem", "storage", "indmach012"}
 
 
 def raw_faults(context: Any, where: str) -> list[str]:
@@ -58,12 +57,10 @@ def _unknown_elements(context: Any) -> Iterator[str]:
         kind = name.split(".")[0].lower()
         if kind in _READ or kind in _PASSED_OVER:
             continue
-        advice = (
-            "declare it as a DER of the study"
-            if kind in _DERS
-            else "replace it by lines, transformers, loads or shunt capacitors, or disable it"
+        yield (
+            f"{name} is an element the feeder's columns cannot hold; replace it by lines, "
+            "transformers, loads, reactors or capacitors, or disable it"
         )
-        yield f"{name} is an element the feeder's columns cannot hold; {advice}"
 
 
 def _duplicates(context: Any) -> Iterator[str]:
@@ -119,11 +116,12 @@ def _transformer_faults(context: Any) -> Iterator[str]:
     transformers = context.Transformers
     for name in elements_of(context, "Transformers"):
         owner, count = f"Transformer.{name}", int(transformers.NumWindings())
-        if count != 2:
-            yield f"{owner}: has {count} windings; only two can be held, split it"
+        service = count == 3 and int(context.CktElement.NumPhases()) == 1
+        if count != 2 and not service:
+            yield f"{owner}: has {count} windings; two can be held, or one phase with two legs"
             continue
         rated = []
-        for winding in (1, 2):
+        for winding in range(1, count + 1):
             transformers.Wdg(winding)
             yield from _not_positive(owner, f"kV of winding {winding}", transformers.kV(), "rated")
             yield from _not_positive(
@@ -134,8 +132,9 @@ def _transformer_faults(context: Any) -> Iterator[str]:
             if not resistance >= 0.0:
                 yield f"{owner}: %R of winding {winding} = {resistance:g} must not be negative"
             rated.append(float(transformers.kVA()))
-        if rated[0] != rated[1]:
-            yield f"{owner}: kVA {rated[0]:g} and {rated[1]:g} of its windings must be equal"
+        if len(set(rated)) > 1:
+            shown = " and ".join(f"{kva:g}" for kva in rated)
+            yield f"{owner}: kVA {shown} of its windings must be equal"
         yield from _not_positive(owner, "Xhl", transformers.Xhl(), "its reactance in percent")
 
 
@@ -149,17 +148,17 @@ def _shunt_faults(context: Any) -> Iterator[str]:
         capacitors, owner = context.Capacitors, f"Capacitor.{name}"
         yield from _not_positive(owner, "kV", capacitors.kV(), "its rated voltage")
         yield from _not_positive(owner, "kvar", capacitors.kvar(), "its size")
-        ends = active_terminals(context)
-        if len(ends) > 1 and any(node != 0 for node in ends[1][1]):
-            yield f"{owner}: is in series between two buses; only shunt capacitors can be held"
 
 
 def _unfed(context: Any) -> Iterator[str]:
     """Name loads and capacitors on a bus phase that no line, transformer or source has."""
     fed: set[tuple[str, int]] = set()
-    for family in ("Lines", "Transformers", "Vsources"):
+    for family in ("Lines", "Transformers", "Vsources", "Reactors", "Capacitors"):
         for _ in elements_of(context, family):
-            for bus, nodes in active_terminals(context):
+            ends = active_terminals(context)
+            if family in {"Reactors", "Capacitors"} and not in_series(context):
+                continue
+            for bus, nodes in ends:
                 fed |= {(bus, node) for node in nodes}
     buses = {bus for bus, _ in fed}
     for family, kind in (("Loads", "Load"), ("Capacitors", "Capacitor")):

@@ -28,11 +28,12 @@ from gridproof.simulator.reader.elements import (
     active_admittance,
     elements_of,
     lines_table,
-    transformers_table,
 )
 from gridproof.simulator.reader.faults import raw_faults
+from gridproof.simulator.reader.services import slot_phasors
 from gridproof.simulator.reader.settings import rated_faults, setting_faults
 from gridproof.simulator.reader.shunts import capacitors_table, loads_table
+from gridproof.simulator.reader.transformers import transformers_table
 from numpy.typing import NDArray
 
 __all__ = ["read_feeder"]
@@ -169,7 +170,15 @@ def _buses_table(reading: Reading) -> Buses:
         if context.Bus.Coorddefined():
             xy[k] = context.Bus.X(), context.Bus.Y()
     reading.base_kv = base
-    return Buses(ids=tuple(reading.buses), base_kv=base, phases=phases, xy=xy)
+    buses = Buses(
+        ids=tuple(reading.buses),
+        base_kv=base,
+        phases=phases,
+        xy=xy,
+        phasor=slot_phasors(reading),
+    )
+    reading.pair_base = buses.pair_base
+    return buses
 
 
 def _sources_table(reading: Reading) -> Sources:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from gridproof.scenarios.feeder import Capacitors, Connection, LoadModel, Loads
-from gridproof.simulator.reader.elements import Reading, elements_of, pair_slot
+from gridproof.scenarios.feeder import Capacitors, Connection, Loads
+from gridproof.scenarios.load_models import LoadModel
+from gridproof.simulator.reader.elements import (
+    Reading,
+    active_admittance,
+    active_terminals,
+    elements_of,
+    in_series,
+    pair_slot,
+)
+from numpy.typing import NDArray
 
 __all__ = ["capacitors_table", "loads_table"]
 
-_MODELS = {
-    1: LoadModel.CONSTANT_POWER,
-    2: LoadModel.CONSTANT_IMPEDANCE,
-    5: LoadModel.CONSTANT_CURRENT,
-}
-# OpenDSS model 4: p = p0·|v|^CVRwatts, q = q0·|v|^CVRvars
 _EXPONENTS = {
-    (0.0, 0.0): LoadModel.CONSTANT_POWER,
-    (1.0, 1.0): LoadModel.CONSTANT_CURRENT,
-    (2.0, 2.0): LoadModel.CONSTANT_IMPEDANCE,
-    (1.0, 2.0): LoadModel.VOLTAGE_REDUCTION,
-}
+    1: (0.0, 0.0), 2: (2.0, 2.0), 3: (0.0, 2.0), 5: (1.0, 1.0), 6: (0.0, 0.0), 7: (0.0, 2.0),
+}  # fmt: skip
+"""OpenDSS's models by number: ``p = p0·|v|^a``, ``q = q0·|v|^b``. 6 and 7 are 1 and 3 whose
+reactive power no multiplier moves, and there is none here."""
+_CVR, _ZIP = 4, 8  # exponents, or ZIP shares, of the load's own
 
 
 def loads_table(reading: Reading) -> Loads:
@@ -31,13 +35,12 @@ def loads_table(reading: Reading) -> Loads:
     rows: list[tuple[list[int], float, float, float]] = []
     for name in elements_of(context, "Loads"):
         placed = _placed(reading, f"Load.{name}", bool(context.Loads.IsDelta()), context.Loads.kV())
-        model = _model(reading, name)
-        if placed is None or model is None:
+        if placed is None:
             continue
         bus, connection, slots, rated = placed
         ids.append(name)
         buses.append(bus)
-        models.append(model)
+        models.append(_model(reading))
         connections.append(connection)
         rows.append((slots, float(context.Loads.kW()), float(context.Loads.kvar()), rated))
     occupied = np.zeros((len(ids), 3), bool)
@@ -63,6 +66,8 @@ def capacitors_table(reading: Reading) -> Capacitors:
     ids, buses, connections, rated_pu = [], [], [], []
     rows: list[tuple[list[int], float]] = []
     for name in elements_of(context, "Capacitors"):
+        if in_series(context):
+            continue
         delta = bool(context.Capacitors.IsDelta())
         placed = _placed(reading, f"Capacitor.{name}", delta, context.Capacitors.kV())
         states = np.asarray(context.Capacitors.States(), float)
@@ -75,16 +80,98 @@ def capacitors_table(reading: Reading) -> Capacitors:
         connections.append(connection)
         rated_pu.append(rated)
         rows.append((slots, float(context.Capacitors.kvar()) * share))
-    q = np.zeros((len(ids), 3))
+    p, q = np.zeros((len(ids), 3)), np.zeros((len(ids), 3))
     for k, (slots, q_kvar) in enumerate(rows):
         q[k, slots] = q_kvar / len(slots)
+    for name, row in (*_reactors(reading), *_magnetising(reading)):
+        ids.append(name)
+        buses.append(row[0])
+        connections.append(row[1])
+        rated_pu.append(1.0)
+        p, q = np.vstack([p, row[2].real]), np.vstack([q, -row[2].imag])
     return Capacitors(
         ids=tuple(ids),
         bus=np.array(buses, np.int64),
         connection=tuple(connections),
         q_kvar=q,
         v_rated_pu=np.array(rated_pu),
+        p_kw=p,
     )
+
+
+_Shunt = tuple[int, Connection, NDArray[np.complex128]]  # bus, connection, kVA per slot at 1 pu
+
+
+def _reactors(reading: Reading) -> Iterator[tuple[str, _Shunt]]:
+    """Reactors that are no line: from a phase to earth, or from a phase to another."""
+    context = reading.context
+    for name in elements_of(context, "Reactors"):
+        if in_series(context) or context.CktElement.IsOpen(1, 0):
+            continue
+        owner, Y = f"Reactor.{name}", active_admittance(context)
+        ends = active_terminals(context)
+        nodes = [(bus, node) for bus, own in ends for node in own]
+        shunt = _shunt(reading, nodes, Y)
+        if shunt is None:
+            shown = " and ".join(f"{bus}{own}" for bus, own in ends)
+            reading.fault(
+                owner, f"joins {shown}; a line's place, a phase to earth, or phases can be held"
+            )
+            continue
+        yield f"reactor.{name}", shunt
+
+
+def _shunt(
+    reading: Reading, nodes: Sequence[tuple[str, int]], Y: NDArray[np.complex128]
+) -> _Shunt | None:
+    """Admittance of an element on phases of one bus and earth, slot by slot; None if it is not."""
+    held = [(bus, node, k) for k, (bus, node) in enumerate(nodes) if node]
+    buses = {bus for bus, _, _ in held}
+    if len(buses) != 1 or any(node > 3 for _, node, _ in held):
+        return None
+    total = np.zeros((3, 3), complex)
+    for _, m, row in held:
+        for _, n, column in held:
+            total[m - 1, n - 1] += Y[row, column]
+    bus = reading.buses[buses.pop()]
+    coupled = total - np.diag(np.diag(total))
+    if not np.abs(coupled).max() > 1e-9 * np.abs(total).max():
+        volts = 1e3 * reading.base_kv[bus]
+        return bus, Connection.WYE, np.conj(np.diag(total)) * volts**2 / 1e3
+    if np.abs(total.sum(axis=1)).max() > 1e-6 * np.abs(total).max():
+        return None  # both between phases and to earth
+    volts = 1e3 * reading.base_kv[bus] * reading.pair_base[bus]
+    pairs = -np.array([total[k, (k + 1) % 3] for k in range(3)])
+    return bus, Connection.DELTA, np.conj(pairs) * volts**2 / 1e3
+
+
+def _magnetising(reading: Reading) -> Iterator[tuple[str, _Shunt]]:
+    """Core losses and magnetising currents: OpenDSS puts both across the second winding."""
+    context = reading.context
+    units, names = context.Transformers, list(reading.buses)
+    for name in elements_of(context, "Transformers"):
+        values = context.to_dss_python().ActiveCircuit.ActiveCktElement.Properties
+        loss, current = (float(values(key).Val) / 100.0 for key in ("%noloadloss", "%imag"))
+        if not (loss or current):
+            continue
+        units.Wdg(2)
+        bus, nodes = reading.terminal(1)
+        phases, delta = int(context.CktElement.NumPhases()), bool(units.IsDelta())
+        ends = [(nodes[k], nodes[(k + 1) % len(nodes)]) for k in range(phases)]
+        if not delta or phases == 1:
+            ends = [(nodes[k], nodes[-1]) for k in range(phases)]
+        one = complex(loss, -current) * float(units.kVA()) / phases  # siemens at 1 kV² a winding
+        across = float(units.kV()) * float(units.Tap())
+        one /= (across if delta or phases == 1 else across / np.sqrt(3.0)) ** 2
+        Y = np.zeros((4, 4), complex)
+        for plus, minus in ends:
+            if max(plus, minus) > 3:
+                break  # its neutral is a fault of its own
+            Y[np.ix_((plus, minus), (plus, minus))] += one / 1e3 * np.array([[1, -1], [-1, 1]])
+        bus_name = names[bus]
+        shunt = _shunt(reading, [(bus_name, node) for node in range(4)], Y)
+        if shunt is not None:
+            yield f"transformer.{name}", shunt
 
 
 def _placed(
@@ -107,7 +194,7 @@ def _placed(
         )
         return None
     across = rated_kv / np.sqrt(3.0) if count > 1 and not delta else rated_kv
-    base = reading.base_kv[bus] * (np.sqrt(3.0) if delta else 1.0) or np.nan
+    base = reading.base_kv[bus] * (reading.pair_base[bus, slots[0]] if delta else 1.0) or np.nan
     return bus, Connection.DELTA if delta else Connection.WYE, slots, float(across / base)
 
 
@@ -119,16 +206,13 @@ def _pairs(nodes: tuple[int, ...], count: int) -> list[int] | None:
     return None if None in around or len(set(around)) < count else around
 
 
-def _model(reading: Reading, name: str) -> LoadModel | None:
+def _model(reading: Reading) -> LoadModel:
+    """Model of the active load; OpenDSS itself refuses a number that it does not know."""
     loads = reading.context.Loads
     number = int(loads.Model())
-    exponents = (float(loads.CVRwatts()), float(loads.CVRvars()))
-    found = _EXPONENTS.get(exponents) if number == 4 else _MODELS.get(number)
-    if found is None:
-        shown = f"4 with exponents {exponents}" if number == 4 else str(number)
-        reading.fault(
-            f"Load.{name}",
-            f"model = {shown} cannot be held; use 1 (power), 2 (impedance), 5 (current), or 4 "
-            "with CVRwatts, CVRvars = 1, 2",
-        )
-    return found
+    if number == _CVR:
+        return LoadModel.exponential(float(loads.CVRwatts()), float(loads.CVRvars()))
+    if number == _ZIP:
+        shares = [float(share) for share in loads.ZipV()]
+        return LoadModel.polynomial(shares[:3], shares[3:6])
+    return LoadModel.exponential(*_EXPONENTS[number])

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import opendssdirect
 import pytest
-from gridproof.scenarios.feeder import Connection, Feeder, LoadModel
+from gridproof.scenarios.feeder import Connection, Feeder
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.loops import unswitchable_loops
 from gridproof.simulator.opendss.engine_thread import on_engine_thread
 from gridproof.simulator.reader.feeder import read_feeder

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gridproof.scenarios.errors import EngineError
-from gridproof.scenarios.feeder import LoadModel
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.realization import Realizations, draw

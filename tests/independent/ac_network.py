@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from gridproof.scenarios.feeder import Connection, Feeder, LoadModel
+from gridproof.scenarios.feeder import Connection, Feeder
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.scenario import Scenario
 from numpy.typing import NDArray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gridproof.scenarios.feeder import Connection, LoadModel
+from gridproof.scenarios.feeder import Connection
 from gridproof.scenarios.lindist import (
     PHASOR,
     delta_to_phase,
@@ -13,6 +13,7 @@ from gridproof.scenarios.lindist import (
     polygon,
     transformer_maps,
 )
+from gridproof.scenarios.load_models import LoadModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -24,9 +24,9 @@ from gridproof.optimizer.partitioning.planner import PartitioningPlanner
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.optimizer.recourse.slopes import with_slopes
 from gridproof.scenarios.errors import ScenarioError
-from gridproof.scenarios.feeder import LoadModel
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.realization import draw, realize
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.setpoints import Setpoints

@@ -8,7 +8,7 @@ import pytest
 from gridproof.federation.studies.shipped import list_studies, shipped_root
 from gridproof.federation.studies.study import load_study, resolved_text, write_resolved
 from gridproof.scenarios.errors import ConfigError
-from gridproof.scenarios.feeder import LoadModel
+from gridproof.scenarios.load_models import LoadModel
 
 
 def faults(*args) -> tuple[str, ...]:

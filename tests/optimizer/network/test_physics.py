@@ -8,9 +8,9 @@ from gridproof.optimizer.network.branches import BASE_KVA
 from gridproof.optimizer.network.first_stage import FirstStage
 from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.network.statemap import island_state
-from gridproof.scenarios.feeder import LoadModel
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits, VoltageTest
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.realization import realize

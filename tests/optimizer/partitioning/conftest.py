@@ -21,13 +21,13 @@ from gridproof.scenarios.feeder import (
     Connection,
     Feeder,
     Lines,
-    LoadModel,
     Loads,
     Sources,
     Transformers,
 )
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits, VoltageTest
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.proof import Termination
 from gridproof.scenarios.realization import realize
 from gridproof.scenarios.scenario import Scenario

@@ -22,7 +22,8 @@ from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.optimizer.partitioning.planner import PartitioningPlanner
 from gridproof.optimizer.solver.pyomo_model import solve
 from gridproof.scenarios.errors import NoPlanExists
-from gridproof.scenarios.feeder import Connection, Feeder, LoadModel, Loads
+from gridproof.scenarios.feeder import Connection, Feeder, Loads
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.proof import Termination
 from gridproof.scenarios.realization import realize
 from gridproof.scenarios.sets import Box

@@ -12,8 +12,9 @@ from gridproof.optimizer.recourse.dispatch import Dispatch
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.optimizer.separation.region import gray_signs
 from gridproof.scenarios.errors import ConfigError, ScenarioError
-from gridproof.scenarios.feeder import Feeder, LoadModel, Loads
+from gridproof.scenarios.feeder import Feeder, Loads
 from gridproof.scenarios.limits import Limits, VoltageTest
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.realization import Realizations, draw, realize
 from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.sets import Box

@@ -20,7 +20,6 @@ from gridproof.scenarios.feeder import (
     Connection,
     Feeder,
     Lines,
-    LoadModel,
     Loads,
     Sources,
     Transformers,
@@ -28,6 +27,7 @@ from gridproof.scenarios.feeder import (
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.graph import connected_components
 from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.sets import Box
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from gridproof.scenarios.errors import EngineError
-from gridproof.scenarios.feeder import Capacitors, Connection, LoadModel
+from gridproof.scenarios.feeder import Capacitors, Connection
 from gridproof.scenarios.lindist import line_matrices
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.realization import draw, realize
 from gridproof.scenarios.setpoints import Setpoints
 from gridproof.simulator.engine import Engine

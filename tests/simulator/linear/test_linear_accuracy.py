@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gridproof.scenarios.feeder import LoadModel
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.simulator.reader.feeder import read_feeder
 
 OUR_37 = Path(__file__).parents[3] / "configs" / "feeders" / "ieee37" / "ieee37.dss"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import opendssdirect
 import pytest
-from gridproof.scenarios.feeder import LoadModel
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.realization import Realizations
 from gridproof.simulator.opendss.engine import OpenDssEngine
 

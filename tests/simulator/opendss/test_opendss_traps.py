@@ -284,14 +284,16 @@ def test_bases_found_after_switching_give_themselves_away(ieee37, tmp_path: Path
 
 
 def test_what_cannot_be_measured_is_refused(ieee37, tmp_path: Path) -> None:
-    path = tmp_path / "with_generator.dss"
+    path = tmp_path / "with_source.dss"
     path.write_text(
-        f'redirect "{ieee37.feeder_path}"\nnew generator.own bus1=701 kv=4.8 kw=10\nsolve\n'
+        f'redirect "{ieee37.feeder_path}"\nnew generator.own bus1=701 kv=4.8 kw=10\n'
+        "new isource.own bus1=701 phases=3 amps=1\nsolve\n"
     )
     circuit = DssCircuit(str(path), tolerance=1e-6, max_iterations=50)
-    assert "generator" in circuit.kinds()
+    assert "isource" in circuit.kinds()
+    assert "generator" not in circuit.kinds()  # the file's machines do nothing
     scenario = replace(ieee37.scenario, feeder=_moved(ieee37.scenario.feeder, str(path)))
-    with pytest.raises(EngineError, match="class generator"):
+    with pytest.raises(EngineError, match="class isource"):
         OpenDssEngine(scenario)
 
 

@@ -102,7 +102,7 @@ def make_island(seed: int, *, kw: float = 60.0, weak: bool = False) -> Made:  # 
             load=np.arange(loads),
             slot=np.full(loads, -1),
             share=np.ones(loads),
-            exponents=np.array(exponents[:loads]).reshape(-1, 2),
+            terms=np.eye(3)[np.array(exponents[:loads], int).reshape(-1, 2)],
             der=np.zeros(ders, np.int64),
             of_phase=np.zeros((ders, 3), complex),
         ),

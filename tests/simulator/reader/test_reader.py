@@ -9,7 +9,8 @@ import opendssdirect
 import pytest
 from gridproof.scenarios.arrays import content_digest
 from gridproof.scenarios.errors import ConfigError
-from gridproof.scenarios.feeder import Connection, LoadModel
+from gridproof.scenarios.feeder import Connection
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.simulator.reader.feeder import read_feeder
 
 GOOD = """
@@ -164,19 +165,16 @@ New Load.lost bus1=nowhere.1 phases=1 kv=2.4 kw=5 kvar=1
 New Load.nan bus1=m.1 phases=1 kv=2.4 kw=nan kvar=1
 New Line.weak bus1=m bus2=w r1=-0.1 x1=0.2 r0=-0.1 x0=0.2 normamps=-10
 New Line.turned bus1=m.1.2.3 bus2=t.2.3.1 r1=0.1 x1=0.2 r0=0.1 x0=0.2
-New Reactor.deep bus1=m phases=3 kv=4.16 kvar=10
-New Generator.g bus1=m kv=4.16 kw=10
-New Load.far bus1=w.1 phases=1 kv=2.4 kw=5 kvar=1 model=7
+New Reactor.deep bus1=m.1.2.3 bus2=t.2.3.1 phases=3 kv=4.16 kvar=10
+New Fault.g bus1=m phases=3 r=1000
 """
         )
     )
     for expected in (
         "Load.lost: bus nowhere", "Load.nan: kW = nan", "Line.weak: normamps = -10",
-        "Line.weak: a self resistance", "Line.turned: joins", "Reactor.deep", "Generator.g",
+        "Line.weak: a self resistance", "Line.turned: joins", "Reactor.deep", "Fault.g",
     ):  # fmt: skip
         assert expected in text, text
-    assert text.count("Load.far") == 1  # its bus is fed; its model is the fault
-    assert "Load.far: model = 7" in text
 
 
 def test_zero_impedance_is_a_fault_that_names_the_line(written):
@@ -195,7 +193,7 @@ def test_a_phase_nothing_brings_is_a_fault(written):
     assert "Load.off: nothing brings phase c to bus l" in text
 
 
-def test_duplicate_names_and_strange_models_are_faults(written):
+def test_duplicate_names_are_faults(written):
     text = faults_of(
         written(
             "Set AllowDuplicates=yes\n"
@@ -203,14 +201,6 @@ def test_duplicate_names_and_strange_models_are_faults(written):
         )
     )
     assert "line.two is defined 2 times" in text
-    text = faults_of(
-        written(
-            "New Load.odd bus1=m.1 phases=1 kv=2.4 kw=5 kvar=1 model=3\n"
-            "New Load.cvr bus1=m.1 phases=1 kv=2.4 kw=5 kvar=1 model=4 cvrwatts=0.8 cvrvars=3"
-        )
-    )
-    assert "Load.odd: model = 3" in text
-    assert "Load.cvr: model = 4 with exponents (0.8, 3.0)" in text
 
 
 def test_taps_of_a_flow_that_does_not_converge_are_not_read(written):
@@ -231,7 +221,12 @@ def test_missing_voltage_bases_are_a_fault(written):
     assert "Bus s: has no voltage base" in text
 
 
-def test_what_columns_cannot_hold_is_named(reference):
-    text = faults_of(reference("ieee8500"))
-    assert "Reactor.hvmv_sub_hsb" in text
-    assert "has 3 windings" in text
+def test_what_columns_cannot_hold_is_named(written):
+    text = faults_of(
+        written(
+            "New Transformer.three phases=3 windings=3 buses=(m x y) kvs=(4.16 0.48 0.24)\n"
+            "New Isource.i bus1=m phases=3 amps=1"
+        )
+    )
+    assert "Isource.i is an element the feeder's columns cannot hold" in text
+    assert "Transformer.three: has 3 windings" in text

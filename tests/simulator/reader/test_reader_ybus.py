@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gridproof.scenarios.feeder import Connection, Feeder, LoadModel
+from gridproof.scenarios.feeder import Connection, Feeder
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.simulator.reader.feeder import read_feeder
 
 ROOT3 = np.sqrt(3.0)
