@@ -83,7 +83,7 @@ COMMANDS = {
     ),
     "prove": Door(
         "prove:proving",
-        "Prove that a plan holds for every load of the set, or name a load that it does not hold for.",
+        "Prove that a plan holds for every load of its set, or name one that it fails for.",
     ),
     "storm": Door(
         "storm:storm",

@@ -52,7 +52,7 @@ def proving(  # noqa: PLR0917  (typer reads a command's options from its paramet
     ] = 20.0,
     as_json: AsJson = False,
 ) -> None:
-    """Prove that a plan holds for every load of the set, or name a load that it does not hold for.
+    """Prove that a plan holds for every load of its set, or name one that it fails for.
 
     AC power flow, every limit of a verdict; no sampling. A limit is proven, refuted by a load that
     OpenDSS solved, or undecided, with what is missing.

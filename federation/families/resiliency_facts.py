@@ -108,9 +108,9 @@ def resiliency_summary(plan: Plan, scenario: Scenario) -> ResiliencyFigures:
     """Say what a plan does at every hour, and what is proven about it."""
     proof, lines = plan.proof, scenario.feeder.lines
     ties = [k for k, n in enumerate(plan.switch_ids) if not lines.closed[lines.ids.index(n)]]
-    used = [False] * len(plan.der_ids)
+    used: list[bool] = [False] * len(plan.der_ids)
     if plan.committed is not None:
-        used = plan.committed.any(axis=0).tolist()
+        used = np.asarray(plan.committed.any(axis=0), dtype=bool).tolist()
     return ResiliencyFigures(
         family=plan.family,
         proof=proof_facts(plan, scenario),

@@ -11,9 +11,10 @@ from gridproof.federation.config.substation_rows import with_substations
 from gridproof.optimizer.resiliency.case import ResiliencyCase
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.events import Events
-from gridproof.scenarios.feeder import Feeder, LoadModel
+from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.resources import (
     Boilers,
     Chps,

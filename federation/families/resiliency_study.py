@@ -17,7 +17,8 @@ from gridproof.federation.families.resiliency_case import Asked, resiliency_case
 from gridproof.federation.families.resiliency_scenario import resiliency_scenario
 from gridproof.optimizer.resiliency.case import ResiliencyCase
 from gridproof.scenarios.errors import ConfigError, ScenarioError
-from gridproof.scenarios.feeder import Feeder, LoadModel
+from gridproof.scenarios.feeder import Feeder
+from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.sets import Box
 from pydantic import BaseModel, ValidationError

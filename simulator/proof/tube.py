@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from gridproof.scenarios.arrays import FloatArray
-from gridproof.simulator.opendss.elements import V_MAX_PU, V_MIN_PU
+from gridproof.simulator.opendss.loads import V_MAX_PU, V_MIN_PU
 from gridproof.simulator.proof.reach import UP
 from gridproof.simulator.proof.tangent import Rows, Tangent
 from scipy import sparse
