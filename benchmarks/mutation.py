@@ -41,7 +41,13 @@ from benchmarks._mutants import Mutant, mutants_of
 __all__ = ["SCOPE", "Bench", "main", "wilson"]
 
 ROOT = Path(__file__).resolve().parents[1]
-SCOPE = ("optimizer", "simulator", "scenarios/verdict.py", "federation/statistics")
+SCOPE = (
+    "optimizer",
+    "simulator",
+    "scenarios/verdict.py",
+    "scenarios/margins.py",
+    "federation/statistics",
+)
 """What is broken if nothing is named."""
 
 TRIED_BY = (

@@ -13,10 +13,9 @@ from enum import IntEnum, StrEnum
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray, frozen
 from gridproof.scenarios.carried import Passage
-from gridproof.scenarios.commitment import idle, running
-from gridproof.scenarios.limits import Limits, VoltageTest
+from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.margins import margins_of
 from gridproof.scenarios.plan import Plan
-from gridproof.scenarios.restoration_live import damage_margin
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.snapshot import Snapshots
 
@@ -178,7 +177,7 @@ def judge(
         planned-live bus dead; ``erred`` where the physics served another load than asked.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # a diverged state may hold anything
-        parts = _all_margins(snapshots, plan, scenario, time, passage)
+        parts = margins_of(snapshots, plan, scenario, time, passage)
     worst = [_worst(values) for values in parts]
     margin = np.stack([w[0] for w in worst], axis=1)
     element = np.stack([w[1] for w in worst], axis=1)
@@ -229,27 +228,12 @@ def element_margins(
     snapshots, plan, scenario, time
         As in `breaches`.
     """
-    parts = _all_margins(snapshots, plan, scenario, time, None)
+    parts = margins_of(snapshots, plan, scenario, time, None)
     return {
         kind: values
         for kind, values in zip(MarginKind, parts, strict=True)
         if kind not in _PASSING  # what was carried is not in a snapshot
     }
-
-
-def _all_margins(
-    snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int, passage: Passage | None
-) -> list[FloatArray]:
-    """Margins (realization, element, slot) of every kind, in the order of `MarginKind`."""
-    return [
-        _voltage_margins(snapshots, plan, scenario, time),
-        _current_margins(snapshots, scenario),
-        _transformer_margins(snapshots, scenario),
-        *_der_margins(snapshots, plan, scenario, time, passage),
-        _damage_margins(snapshots, plan, scenario, time),
-        _energy_margins(snapshots, scenario, time, passage),
-        _reserve_margins(snapshots, plan, scenario, time, passage),
-    ]
 
 
 def _worst(values: FloatArray) -> tuple[FloatArray, IntArray, IntArray]:
@@ -262,140 +246,3 @@ def _worst(values: FloatArray) -> tuple[FloatArray, IntArray, IntArray]:
     place = flat.argmin(axis=1)
     slot = place % slots if slots > 1 else np.full(count, -1)
     return flat[np.arange(count), place], place // slots, slot
-
-
-def _voltage_margins(snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int) -> FloatArray:
-    feeder, limits = scenario.feeder, scenario.limits
-    has = feeder.buses.phases
-    if limits.voltage_test is VoltageTest.LINE_TO_LINE:
-        magnitude = snapshots.v_ll_pu
-        has = has & np.roll(has, -1, axis=1)  # pairs ab, bc, ca
-    else:
-        magnitude = snapshots.v_pu
-    live = plan.energized[time][feeder.blocks.of_bus][:, None] & has
-    inside = np.minimum(magnitude - limits.v_min_pu, limits.v_max_pu - magnitude)
-    return np.where(live, inside, np.inf)
-
-
-def _current_margins(snapshots: Snapshots, scenario: Scenario) -> FloatArray:
-    lines = scenario.feeder.lines
-    share = snapshots.current_a / lines.rating_a[:, None]
-    return np.where(lines.phases, 1.0 - share, np.inf)
-
-
-def _transformer_margins(snapshots: Snapshots, scenario: Scenario) -> FloatArray:
-    rating = scenario.feeder.transformers.rating_kva
-    return np.asarray((1.0 - snapshots.transformer_kva / rating)[:, :, None])
-
-
-def _damage_margins(snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int) -> FloatArray:
-    """Say of what failed whether it is live: in every realization of a switch state, or none."""
-    margin = damage_margin(plan, scenario, time)
-    return np.broadcast_to(margin[:, None], (len(snapshots.index), len(margin), 1))
-
-
-def _der_margins(
-    snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int, passage: Passage | None
-) -> tuple[FloatArray, FloatArray]:
-    """Capability and ramp margins, both as a share of the phase's active rating.
-
-    What an event took of a DER comes off its active limits, too: it is added back here.
-    """
-    ders = running(plan, scenario, time).ders
-    block = scenario.feeder.blocks.of_bus[ders.bus]
-    live = plan.energized[time][block][:, None] & ders.phases
-    rating = np.maximum(np.abs(ders.p_max_kw), np.abs(ders.p_min_kw))
-    scale = np.where(rating > 0.0, rating, 1.0)
-    p, q = snapshots.der_p_kw, snapshots.der_q_kvar
-    able = p
-    if passage is not None and not scenario.disturbances.empty:
-        able = p + passage.lost_kw[:, :, None] * ders.phase_share
-    capability = np.minimum(ders.p_max_kw - able, able - ders.p_min_kw)
-    np.minimum(capability, ders.q_max_kvar - q, out=capability)
-    np.minimum(capability, q - ders.q_min_kvar, out=capability)
-    if ders.total_max_kw is not None and ders.total_min_kw is not None:
-        whole = able[..., 0] + able[..., 1] + able[..., 2]
-        room = np.minimum(ders.total_max_kw - whole, whole - ders.total_min_kw)
-        np.minimum(capability, room[:, :, None], out=capability)
-    if not np.isinf(ders.s_max_kva).all():
-        apparent = np.where(np.isinf(ders.s_max_kva), np.inf, ders.s_max_kva - np.hypot(p, q))
-        np.minimum(capability, apparent, out=capability)
-    ramp = np.minimum(
-        ders.ramp_kw - np.abs(able - plan.p_kw[time]),
-        ders.ramp_kvar - np.abs(q - plan.q_kvar[time]),
-    )
-    if passage is not None and ders.ramp_kw_per_h is not None:
-        before, hours = passage.before.p_kw, float(scenario.duration_h[time])
-        moved = np.where(np.isnan(before), -np.inf, np.abs(p - before))  # nothing came before
-        np.minimum(ramp, ders.ramp_kw_per_h * hours - moved, out=ramp)
-    return (
-        _idle_margins(np.where(live, capability / scale, np.inf), snapshots, plan, scenario, time),
-        np.where(live, ramp / scale, np.inf),
-    )
-
-
-def _idle_margins(
-    capability: FloatArray, snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int
-) -> FloatArray:
-    """Put in what a machine that stands still gives all the same, as a share of its capacity."""
-    off = idle(plan, time)
-    if not off.any():
-        return capability
-    given = np.hypot(snapshots.der_p_kw, snapshots.der_q_kvar)
-    scale = np.maximum(scenario.ders.p_max_kw, 1.0)
-    wrong = off[:, None] & (given > 0.0)
-    return np.where(wrong, -given / scale, capability)
-
-
-def _energy_margins(
-    snapshots: Snapshots, scenario: Scenario, time: int, passage: Passage | None
-) -> FloatArray:
-    """(realization, der, 1) distance from the energy band's edges, or what was not there.
-
-    As a share of what a storage holds between its edges; of a renewable as a share of its
-    capability, and only where it was asked for more than there was.
-    """
-    fleet, count = scenario.fleet, len(snapshots)
-    margin = np.full((count, len(scenario.ders.ids)), np.inf)
-    if passage is None:
-        return margin[:, :, None]
-    storages, hours = fleet.storages, float(scenario.duration_h[time])
-    band = storages.energy_max_kwh - storages.energy_min_kwh
-    after = passage.after.energy_kwh
-    least = storages.energy_min_kwh
-    # what reserves gave is bought back after the horizon: its end is then the plan's to meet
-    if time == len(scenario.hours) - 1 and scenario.disturbances.empty:
-        least = np.maximum(least, storages.end_min_kwh)
-    inside = np.minimum(after - least, storages.energy_max_kwh - after) / band
-    lacking = np.abs(passage.missing_kw)
-    short = -lacking[:, storages.der] * hours / band
-    margin[:, storages.der] = np.where(short < 0.0, np.minimum(inside, short), inside)
-    capability = np.maximum(scenario.ders.p_max_kw.sum(axis=1), 1.0)[fleet.renewables.der]
-    short = -lacking[:, fleet.renewables.der] / capability
-    margin[:, fleet.renewables.der] = np.where(short < 0.0, short, np.inf)
-    return margin[:, :, None]
-
-
-def _reserve_margins(
-    snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int, passage: Passage | None
-) -> FloatArray:
-    """(realization, der, 1) distance from set-point plus and minus reserve, share of capability.
-
-    ``p⁰ - r↓ ≤ p + l - losses ≤ p⁰ + r↑`` with ``l`` the output that events took; losses count
-    for the forming DER where there is one, as no plan of a lossless model buys a reserve for
-    them. ``inf`` where a plan states no reserves.
-    """
-    ders = scenario.ders
-    margin = np.full((len(snapshots), len(ders.ids)), np.inf)
-    bought = plan.reserves
-    if passage is None or bought is None:
-        return margin[:, :, None]
-    p = snapshots.der_p_kw.sum(axis=2) + passage.lost_kw
-    formers = np.flatnonzero(plan.grid_forming[time])
-    if len(formers) == 1:
-        p[:, formers[0]] -= snapshots.losses_kw
-    base = plan.p_kw[time].sum(axis=1)
-    room = np.minimum(base + bought.up_kw[time] - p, p - base + bought.down_kw[time])
-    scale = np.maximum(np.abs(ders.p_max_kw).sum(axis=1), 1.0)
-    live = plan.energized[time][scenario.feeder.blocks.of_bus[ders.bus]]
-    return np.where(live, room / scale, np.inf)[:, :, None]
