@@ -74,7 +74,7 @@ def test_who_takes_a_member_s_name_first_keeps_the_member_out(processes, tmp_pat
 
     feeder = processes.command(tmp_path / "v", "feeder", "never joins", SETTINGS)
     try:
-        with pytest.raises(FederateLost, match="planner could not join .*[Dd]uplicate"):
+        with pytest.raises(FederateLost, match=r"planner could not join .*[Dd]uplicate"):
             supervise({"planner": planner, "feeder": feeder}, SETTINGS)
     finally:
         for link in links:
