@@ -1,11 +1,12 @@
 """A planner in plain helics: publishes a plan file, then scales its set-points with the demand.
 
-    python planner_plain_helics.py PLAN.json HOST:PORT KEY
+    GRIDPROOF_KEY=KEY python planner_plain_helics.py PLAN.json HOST:PORT
 
 Nothing of gridproof is imported; docs/wire.md is all it takes to write this.
 """
 
 import json
+import os
 import struct
 import sys
 import time
@@ -14,13 +15,14 @@ import helics as h
 import numpy as np
 
 HEADER = struct.Struct("<4sHHQQIIdII")  # magic, version, kind, sequence, first, count, round, …
-plan_file, (host, port), key = sys.argv[1], sys.argv[2].rsplit(":", 1), sys.argv[3]
+plan_file, (host, port) = sys.argv[1], sys.argv[2].rsplit(":", 1)
+key = os.environ["GRIDPROOF_KEY"]
 with open(plan_file, encoding="utf-8") as file:  # noqa: PTH123
     plan = json.load(file)
 
 info = h.helicsCreateFederateInfo()
 h.helicsFederateInfoSetCoreTypeFromString(info, "zmq")
-h.helicsFederateInfoSetCoreName(info, f"{key}-planner")
+h.helicsFederateInfoSetCoreName(info, f"planner-{os.getpid()}")
 core = f"--federates=1 --brokerkey={key} --broker_address=tcp://{host} --brokerport={port}"
 h.helicsFederateInfoSetCoreInitString(info, core)
 h.helicsFederateInfoSetTimeProperty(info, h.HELICS_PROPERTY_TIME_PERIOD, 1.0)

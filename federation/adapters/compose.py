@@ -16,7 +16,11 @@ _HEAD = """\
 """
 
 
-def compose_text(name: str, commands: Mapping[str, Sequence[str]]) -> str:
+def compose_text(
+    name: str,
+    commands: Mapping[str, Sequence[str]],
+    environments: Mapping[str, Mapping[str, str]],
+) -> str:
     """Return the text of a compose file.
 
     Parameters
@@ -26,11 +30,15 @@ def compose_text(name: str, commands: Mapping[str, Sequence[str]]) -> str:
     commands
         By service, in their order; a service other than ``broker`` starts after it and works in
         the folder that the file lies in.
+    environments
+        By service, what it finds in its environment.
     """
     document = {
         "name": _Said(name),
         "networks": {"federation": {"internal": True}},
-        "services": {key: _service(key, command) for key, command in commands.items()},
+        "services": {
+            key: _service(key, command, environments[key]) for key, command in commands.items()
+        },
     }
     text: str = yaml.dump(
         document, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True,
@@ -39,11 +47,14 @@ def compose_text(name: str, commands: Mapping[str, Sequence[str]]) -> str:
     return _HEAD + text
 
 
-def _service(name: str, command: Sequence[str]) -> dict[str, object]:
+def _service(
+    name: str, command: Sequence[str], environment: Mapping[str, str]
+) -> dict[str, object]:
     held: dict[str, object] = {
         "image": _Said("${GRIDPROOF_IMAGE:?name an image with gridproof installed}"),
         "networks": ["federation"],
         "working_dir": "/work",
+        "environment": {key: _Said(value) for key, value in environment.items()},
         "command": [_Said(word.replace("$", "$$")) for word in command],  # $ names a variable
     }
     return held if name == "broker" else held | {

@@ -1,7 +1,8 @@
 """Launch scripts for other runners: HELICS' own, containers, and batch systems.
 
 Every script starts three programs: ``helics_broker`` and the two federates, each by the command
-one would type on a machine of its own. The broker listens on loopback, unless told otherwise,
+one would type on a machine of its own. The key comes to them by the environment, since the words of
+a command are seen by everybody. The broker listens on loopback, unless told otherwise,
 or where a container network stands around it.
 """
 
@@ -16,13 +17,16 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from gridproof.federation.members.children import KEY
 from gridproof.federation.members.launch import program
 from gridproof.federation.wire.broker_address import BrokerAddress
 
-__all__ = ["LaunchPlan", "Runner", "broker_command", "emit"]
+__all__ = ["LaunchPlan", "Runner", "broker_command", "emit", "environment_of"]
 
 
 ROLES = ("planner", "feeder")
+_BROKER_KEY = "HELICS_BROKER_KEY"
+"""Where HELICS' own broker takes its key from, if no word says it."""
 
 
 class Runner(StrEnum):
@@ -62,7 +66,7 @@ class LaunchPlan:
         address = self.address
         return [
             *(*gridproof, "federate", role, self.study),
-            *("--broker", f"{address.host}:{address.port}", "--key", address.key),
+            *("--broker", f"{address.host}:{address.port}"),
             *("--out", self.campaign),
             *(word for entry in self.overrides for word in ("--set", entry)),
         ]
@@ -82,7 +86,7 @@ def emit(runner: Runner, plan: LaunchPlan) -> str:
 
 
 def broker_command(address: BrokerAddress, *, listen: str | None = None) -> list[str]:
-    """Return the command of HELICS' own broker for one federation.
+    """Return the command of HELICS' own broker for one federation; see `environment_of`.
 
     Parameters
     ----------
@@ -92,11 +96,16 @@ def broker_command(address: BrokerAddress, *, listen: str | None = None) -> list
         Another interface.
     """
     return [
-        *("helics_broker", "-f2", "--coretype=zmq", f"--name={address.key}"),
-        *(f"--brokerkey={address.key}", f"--port={address.port}"),
+        *("helics_broker", "-f2", "--coretype=zmq", f"--name={address.name}"),
+        f"--port={address.port}",
         f"--local_interface=tcp://{listen or address.host}",
         *("--tick=500ms", "--terminate_on_error", "--error_on_unmatched", "--loglevel=no_print"),
     ]
+
+
+def environment_of(program: str, key: str) -> dict[str, str]:
+    """Return what a program of a federation finds its key by."""
+    return {_BROKER_KEY if program == "broker" else KEY: key}
 
 
 def _helics(plan: LaunchPlan) -> str:
@@ -109,7 +118,13 @@ def _helics(plan: LaunchPlan) -> str:
     commands = {"broker": [broker, *options]}
     commands |= {role: plan.federate(role, gridproof) for role in ROLES}
     federates = [
-        {"name": name, "directory": ".", "host": "localhost", "exec": shlex.join(command)}
+        {
+            "name": name,
+            "directory": ".",
+            "host": "localhost",
+            "exec": shlex.join(command),
+            "env": environment_of(name, plan.address.key),
+        }
         for name, command in commands.items()
     ]
     document = {"name": f"gridproof-{plan.name}", "broker": False, "federates": federates}
@@ -123,7 +138,11 @@ def _compose(plan: LaunchPlan) -> str:
     commands |= {role: inside.federate(role, ["gridproof"]) for role in ROLES}
     from gridproof.federation.adapters.compose import compose_text  # noqa: PLC0415  (PyYAML is slow)
 
-    return compose_text(_word(f"gridproof-{plan.name}".lower()), commands)
+    return compose_text(
+        _word(f"gridproof-{plan.name}".lower()),
+        commands,
+        {name: environment_of(name, plan.address.key) for name in commands},
+    )
 
 
 def _slurm(plan: LaunchPlan) -> str:
@@ -134,10 +153,8 @@ def _slurm(plan: LaunchPlan) -> str:
     def line(command: Sequence[str]) -> str:
         words = [shlex.quote(word) for word in command]
         ours = {
-            "--name=KEY": '"--name=$KEY"',
-            "--brokerkey=KEY": '"--brokerkey=$KEY"',
+            f"--name={address.name}": '"--name=gridproof-$SLURM_JOB_ID"',
             "--port=1": '"--port=$PORT"',
-            "KEY": '"$KEY"',
             f"{address.host}:1": f'"{address.host}:$PORT"',
         }
         return " ".join(ours.get(word, word) for word in words)
@@ -159,7 +176,9 @@ def _slurm(plan: LaunchPlan) -> str:
                 'for name in "${!HELICS_@}"; do',
                 '  [[ "$name" == HELICS_ENCRYPTION* ]] || unset "$name"',
                 "done",
-                'KEY="gridproof-$SLURM_JOB_ID-$(od -An -N8 -tx8 /dev/urandom | tr -d " ")"',
+                "# By the environment: the words of a command are seen by everybody.",
+                f'export {KEY}="gridproof-$(od -An -N8 -tx8 /dev/urandom | tr -d " ")"',
+                f'export {_BROKER_KEY}="${KEY}"',
                 "PORT=$((20000 + SLURM_JOB_ID % 20000 / 2 * 2))",
                 f"{step} {line(broker_command(address))} &",
                 *roles,

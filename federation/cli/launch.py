@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
@@ -25,6 +26,7 @@ from gridproof.federation.cli.run import ERRED, run, told_if_lost
 from gridproof.federation.cli.show import show
 from gridproof.federation.config.foreign import ForeignPlanner
 from gridproof.federation.files import write_result
+from gridproof.federation.members.children import KEY
 from gridproof.federation.members.launch import federate_command, supervise
 from gridproof.federation.records.lock import writing
 from gridproof.federation.records.run_record import recorded
@@ -59,7 +61,7 @@ def launch(  # noqa: PLR0917
         typer.Option(
             "--planner",
             metavar="COMMAND",
-            help="A planner of your own; {broker} and {key} are filled in.",
+            help=f"A planner of your own; {{broker}} is filled in, its key is in {KEY}.",
         ),
     ] = None,
     emitted: Annotated[
@@ -69,9 +71,6 @@ def launch(  # noqa: PLR0917
         str, typer.Option("--host", help="With --emit: where the broker listens.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="With --emit: its port.")] = _PORT,
-    key: Annotated[
-        str | None, typer.Option("--key", help="With --emit: its key; drawn if left out.")
-    ] = None,
     campaign: Annotated[
         Path | None,
         typer.Option("--campaign", metavar="DIR", help="With --emit: the campaign directory."),
@@ -86,7 +85,7 @@ def launch(  # noqa: PLR0917
         if planner is not None or plan_file is not None:
             raise ConfigError(_NO_PLANNER_IN_A_SCRIPT)
         loaded = load_study(study, overrides or (), trust)
-        address = _address(host, port, key)
+        address = _address(host, port, os.environ.get(KEY))
         text = emit(emitted, _plan(loaded, study, overrides or (), campaign, address))
         _write(text, out)
     elif planner is not None:
@@ -107,7 +106,7 @@ def launch(  # noqa: PLR0917
 
 
 def _address(host: str, port: int, key: str | None) -> BrokerAddress:
-    chosen = f"gridproof-{uuid4().hex[:16]}" if key is None else key
+    chosen = key or f"gridproof-{uuid4().hex[:16]}"
     if not _is_loopback(host):
         note(
             f"the broker will listen on {host}: the wire is not encrypted, so keep it inside a "
@@ -177,14 +176,19 @@ def _with_planner(study: Study, planner: str, out: Path | None, *, as_json: bool
 
 def _filled(planner: str) -> Callable[[BrokerAddress], Sequence[str]]:
     words = shlex.split(planner)
-    if not words or not {"{broker}", "{key}"} <= set(words):
+    if "{key}" in planner:
         raise ConfigError(
-            f"--planner {planner!r} must be a command with the words {{broker}} and {{key}}, such "
-            "as 'python my_planner.py plan.json {broker} {key}'"
+            f"--planner {planner!r}: {{key}} would show the broker's key to everybody on the "
+            f"machine; leave it out, your planner finds the key in the environment, {KEY}"
+        )
+    if not words or "{broker}" not in words:
+        raise ConfigError(
+            f"--planner {planner!r} must be a command with the word {{broker}}, such as "
+            f"'python my_planner.py plan.json {{broker}}'; the key is in the environment, {KEY}"
         )
 
     def command(address: BrokerAddress) -> list[str]:
-        known = {"{broker}": f"{address.host}:{address.port}", "{key}": address.key}
-        return [known.get(word, word) for word in words]
+        broker = f"{address.host}:{address.port}"
+        return [broker if word == "{broker}" else word for word in words]
 
     return command

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -30,6 +31,7 @@ from gridproof.federation.campaigns.study_jobs import (
 from gridproof.federation.cli.options import Overrides, StudyName, note
 from gridproof.federation.cli.run import Role
 from gridproof.federation.files import write_result
+from gridproof.federation.members.children import KEY
 from gridproof.federation.members.jobs import FeederJob, PlannerJob
 from gridproof.federation.members.launch import run_wired_process
 from gridproof.federation.studies.shipped import list_studies
@@ -60,7 +62,7 @@ def component(
 
 
 @oedisi.command()
-def system(  # noqa: PLR0917
+def system(
     study: StudyName,
     out: Out,
     overrides: Overrides = None,
@@ -69,9 +71,6 @@ def system(  # noqa: PLR0917
         typer.Option("--campaign", metavar="DIR", help="The feeder's campaign directory."),
     ] = None,
     port: Annotated[int, typer.Option("--port", help="The broker's port.")] = 23500,
-    key: Annotated[
-        str | None, typer.Option("--key", help="The broker's key; drawn if left out.")
-    ] = None,
 ) -> None:
     """Write a system of both federates that oedisi build takes; add components as you like."""
     loaded = load_study(study, overrides or ())
@@ -85,7 +84,7 @@ def system(  # noqa: PLR0917
     parameters = {"planner": told, "feeder": told | {"campaign": str(kept)}}
     broker = {
         "port": port,
-        "key": key or f"gridproof-{uuid4().hex[:16]}",
+        "key": os.environ.get(KEY) or f"gridproof-{uuid4().hex[:16]}",
         "initString": _BROKER_WORDS,
     }
     address = StaticInputs.model_validate({"name": "x", "study": study, "broker": broker})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -179,16 +180,6 @@ def federate(  # noqa: PLR0917
     role: Annotated[Role, typer.Argument(help="Which federate.")],
     study: StudyName,
     broker: Annotated[str, typer.Option("--broker", metavar="HOST:PORT", help="Its address.")],
-    key: Annotated[
-        str,
-        typer.Option(
-            "--key",
-            metavar="KEY",
-            envvar=KEY,
-            help="The broker's key; everybody on the machine sees it here, and in the environment "
-            "only you.",
-        ),
-    ],
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Campaign directory; the feeder needs one."),
@@ -203,6 +194,12 @@ def federate(  # noqa: PLR0917
     trust_study: TrustStudy = False,
 ) -> None:
     """Run one federate of a federation whose broker is somewhere else."""
+    key = os.environ.get(KEY, "")
+    if not key:
+        raise ConfigError(
+            f"the broker's key is not there: set {KEY}; it is no word of the command, which "
+            "everybody on the machine may read"
+        )
     trust = Trust(feeder=feeder, devices=devices or (), whole=trust_study)
     loaded = load_study(study, overrides or (), trust)
     chosen = (

@@ -30,7 +30,7 @@ class ForeignPlanner:
     Attributes
     ----------
     command
-        Its words, the broker's place left open (``{broker}``, ``{key}``).
+        Its words, the broker's place left open (``{broker}``).
     digest
         SHA-256 over the words and the content of each file they name.
     """

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gridproof.federation.members.intruders import ENDED_BY_NO_MEMBER, watch_for_intruders
 from gridproof.federation.members.session import MEMBERS, SessionSettings
 from gridproof.federation.wire.helics_environment import without_helics
 from gridproof.scenarios.errors import ConfigError, DeadlinePassed, FederateLost, FederationError
@@ -20,12 +21,14 @@ import gridproof
 if TYPE_CHECKING:
     from gridproof.federation.wire.helics_broker import HelicsBroker
 
-__all__ = ["KEY", "RECEIPT", "SUPERVISOR", "Child", "watch"]
+__all__ = ["HEARD", "KEY", "RECEIPT", "SUPERVISOR", "Child", "watch"]
 
 KEY = "GRIDPROOF_KEY"
 """Environment variable with the broker's key: the words of a command are seen by everybody."""
 SUPERVISOR, RECEIPT = "GRIDPROOF_SUPERVISOR", "GRIDPROOF_RECEIPT"
 """Environment variables that tell a child who supervises it and where its receipt goes."""
+HEARD = "GRIDPROOF_HEARD"
+"""Environment variable: where a child notes that the federation was ended, and not by it."""
 _LOOK_EVERY_S, _JOIN_LOOK_S, _GRACE_S = 0.05, 0.25, 2.0
 _TAIL_CHARACTERS = 4000
 _KNOWN_CODES = (1, 2, 3, 4)  # the command line's own; anything else is a lost federate
@@ -46,11 +49,13 @@ class Child:
         self.name, self.ours = name, receipt
         folder, logs = places
         self._output, self._receipt = logs / f"{name}.log", folder / f"{name}.receipt"
+        self._heard = folder / f"{name}.heard"
         root = Path(gridproof.__file__).parents[1]
         paths = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = without_helics(os.environ) | {
             SUPERVISOR: str(os.getpid()),
             RECEIPT: str(self._receipt),
+            HEARD: str(self._heard),
             KEY: key,
             "PYTHONPATH": os.pathsep.join(paths),
         }
@@ -77,6 +82,11 @@ class Child:
     def finished_its_work(self) -> bool:
         """Whether it ended with code 0 and, if it is ours, left its receipt."""
         return self.code() == 0 and (self._receipt.exists() or not self.ours)
+
+    @property
+    def only_heard_of_the_end(self) -> bool:
+        """Whether it ended because the federation did, by somebody else's word."""
+        return self._heard.exists()
 
     def ask_to_end(self) -> None:
         """Send it SIGTERM if it still runs."""
@@ -125,10 +135,12 @@ def watch(children: Sequence[Child], broker: HelicsBroker, settings: SessionSett
     """Return when all children have finished their work; raise as soon as one cannot."""
     started = time.monotonic()
     next_look_s, awaits_members = 0.0, True
+    look = watch_for_intruders(broker, [child.name for child in children])
     while not all(child.finished_its_work for child in children):
         waited = time.monotonic() - started
         if any(_has_failed(child) for child in children):
             raise _cause(children)
+        look()
         if awaits_members and waited >= next_look_s:
             next_look_s = waited + _JOIN_LOOK_S
             absent = broker.missing()
@@ -157,6 +169,9 @@ def _cause(children: Sequence[Child]) -> FederateLost:
     silent = [child.name for child in children if child.code() is None]
     if silent and _rank(failed[0]) in (3, 4):  # HELICS' own words name its peer by a number
         more = FederateLost(f"{error}\nthe {' and '.join(silent)} still ran and did not answer")
+        more.exit_code, error = error.exit_code, more
+    if all(child.only_heard_of_the_end for child in children):
+        more = FederateLost(f"{error}\n{ENDED_BY_NO_MEMBER}")
         more.exit_code, error = error.exit_code, more
     for other in failed[1:]:
         if not other.ours and other.said():  # its own words say more than ours about it

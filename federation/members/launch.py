@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gridproof.federation.members.children import RECEIPT, SUPERVISOR, Child, watch
+from gridproof.federation.members.children import HEARD, RECEIPT, SUPERVISOR, Child, watch
 from gridproof.federation.members.jobs import FeederJob, PlannerJob
 from gridproof.federation.members.session import MEMBERS, SessionSettings, run_feeder, run_planner
 from gridproof.federation.members.threads import Note, run_members
@@ -42,8 +42,8 @@ def run_planner_process(
 ) -> Plan:
     """Be the planner of a federation whose broker is elsewhere, until the feeder says done.
 
-    The command ``federate planner STUDY --broker HOST:PORT --key KEY --settings JSON`` makes
-    the job of its study and calls this.
+    The command ``federate planner STUDY --broker HOST:PORT --settings JSON`` makes the job of its
+    study, takes the key from ``GRIDPROOF_KEY``, and calls this.
 
     Parameters
     ----------
@@ -69,9 +69,9 @@ def run_feeder_process(
 ) -> Plan:
     """Be the feeder of a federation whose broker is elsewhere, until N of N are judged.
 
-    The command ``federate feeder STUDY --broker HOST:PORT --key KEY --out DIR --settings
-    JSON`` makes the job of its study and directory and calls this. Parameters, return value
-    and errors are those of `run_planner_process`.
+    The command ``federate feeder STUDY --broker HOST:PORT --out DIR --settings JSON`` makes the job
+    of its study and directory and calls this. Parameters, return value and errors are those of
+    `run_planner_process`.
     """
     return run_wired_process(job, BrokerAddress.parse(broker, key), settings)
 
@@ -134,12 +134,22 @@ def run_wired_process(
         for link in links:
             link.end_from_outside(reason)
 
-    results = run_members({role: body}, end, wall_deadline_s=chosen.wall_deadline_s, look=look)
+    try:
+        results = run_members({role: body}, end, wall_deadline_s=chosen.wall_deadline_s, look=look)
+    except BaseException:
+        if any(link.heard_the_end for link in links):
+            _note(HEARD)
+        raise
     close_library()
-    receipt = os.environ.get(RECEIPT)
-    if receipt:
-        Path(receipt).write_text("done\n", encoding="utf-8")
+    _note(RECEIPT)
     return results[role]
+
+
+def _note(place: str) -> None:
+    """Tell the supervisor, if there is one, by a file that it named."""
+    path = os.environ.get(place)
+    if path:
+        Path(path).write_text("done\n", encoding="utf-8")
 
 
 def is_supervised() -> bool:

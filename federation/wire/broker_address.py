@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 import socket
 from dataclasses import dataclass
@@ -25,11 +26,11 @@ class BrokerAddress:
     transport
         HELICS core type: ``inproc`` within one process, ``zmq`` between processes.
     key
-        Only cores that bear it are let in; also the name of a broker of ours.
+        Only cores that bear it are let in.
     host, port
         Where it listens; not used by ``inproc``.
     cores
-        What the names of cores begin with; the key if empty.
+        What the names of cores begin with; `name` if empty.
     more
         Further words of a core's init string, for somebody else's broker.
     keyless
@@ -75,6 +76,11 @@ class BrokerAddress:
             )
         return cls(transport="zmq", key=key, host=host, port=port)
 
+    @property
+    def name(self) -> str:
+        """Name of a broker of ours, and of its cores: as unique as the key, and not the key."""
+        return f"gridproof-{hashlib.sha256(self.key.encode()).hexdigest()[:12]}"
+
     def core_arguments(self) -> str:
         """Return the init string of a core that joins this broker.
 
@@ -85,7 +91,7 @@ class BrokerAddress:
         key = f"--brokerkey={self.key} " if self.key else ""
         own = f"--federates=1 {key}--terminate_on_error {SILENT} {self.more}".rstrip()
         if self.transport == "inproc":
-            return f"{own} --broker={self.key}"
+            return f"{own} --broker={self.name}"
         at = f"--broker_address=tcp://{self.host} --brokerport={self.port}"
         return f"{own} {at} --port={free_port()}"
 

@@ -87,7 +87,7 @@ class HelicsBroker:
                 arguments += f" --port={address.port}"
             broker = within(
                 _START_S,
-                partial(h.helicsCreateBroker, transport, address.key, arguments),
+                partial(h.helicsCreateBroker, transport, address.name, arguments),
                 awaited="a broker's start",
                 whom=f"HELICS ({transport})",
             )

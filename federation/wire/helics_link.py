@@ -61,6 +61,11 @@ class HelicsLink:
         If no broker answers at the address.
     FederationError
         If the broker refuses: another key, a name taken, a federation that has begun.
+
+    Attributes
+    ----------
+    heard_the_end
+        Whether the federation was ended by another than this federate.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class HelicsLink:
     ) -> None:
         refuse_encryption()
         self._name, self._closed, self._once = name, False, once or EndOnce()
+        self.heard_the_end = False
         self._outputs: dict[str, tuple[PortKind, object]] = {}
         self._inputs: dict[str, tuple[PortKind, object]] = {}
         self._last: dict[str, bytes] = {}
@@ -118,6 +124,7 @@ class HelicsLink:
         with self._guarded(deadline_s, awaited, whom):
             granted = h.helicsFederateRequestTime(self._federate, time_s)
         if granted != time_s:
+            self.heard_the_end = True
             beyond = granted >= h.HELICS_TIME_MAXTIME
             raise FederateLost(
                 f"federate {self._name} asked for time {time_s} and was granted "
@@ -190,7 +197,8 @@ class HelicsLink:
         if fired:
             raise late from cause
         if cause is not None:
-            self._once.claim()  # somebody has ended it already
+            # somebody has ended it already; unless it was us
+            self.heard_the_end = self._once.claim() or self.heard_the_end
             raise FederateLost(_text(cause)) from cause
 
 
@@ -221,7 +229,7 @@ def _info(
     with own_environment():
         info = h.helicsCreateFederateInfo()
     h.helicsFederateInfoSetCoreTypeFromString(info, address.transport)
-    prefix = address.cores or address.key or "gridproof"
+    prefix = address.cores or address.name
     h.helicsFederateInfoSetCoreName(info, f"{prefix}-{name}-{attempt}")
     # else 30 s, where something listens that is no broker
     words = f"{address.core_arguments()} --timeout={math.ceil(1000 * deadline_s)}ms"

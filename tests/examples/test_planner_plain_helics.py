@@ -47,7 +47,7 @@ def study(tmp_path_factory):
 
 
 def launched(study, out: Path, plan: Path) -> subprocess.CompletedProcess:
-    planner = f"{sys.executable} {EXAMPLE} {plan} {{broker}} {{key}}"
+    planner = f"{sys.executable} {EXAMPLE} {plan} {{broker}}"
     return subprocess.run(
         [
             *(sys.executable, "-m", "gridproof", "launch", study.path),

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.modules["pytest"] = SimpleNamespace(fixture=lambda *_, **__: lambda function: function)
 
 import fakes
+import helics
 from gridproof.federation.members.launch import run_wired_process
 from gridproof.federation.members.session import SessionSettings
 from gridproof.federation.wire.broker_address import BrokerAddress
@@ -79,6 +80,9 @@ class SpoiltLink:
             self._sent.append(payload)
             if len(self._sent) == 2:
                 note_fault(self._out)
+                if self._how == "is spoken for":  # as one who replays its error, without its key
+                    helics.helicsCoreGlobalError(self._link._core, 4, b"planner failed: replayed")
+                    return
                 payload = SPOILED[self._how](payload, self._sent[0])
         if port == "plan" and self._how == "another plan":
             note_fault(self._out)
@@ -135,7 +139,7 @@ def main(role: str, broker: str, key: str, settings: str, out: str, behaviour: s
         return fakes.ShareRecourse(scenario, plan).respond(realizations)
 
     def wire(link):
-        spoils = behaviour in SPOILED or behaviour == "another plan"
+        spoils = behaviour in SPOILED or behaviour in ("another plan", "is spoken for")
         return SpoiltLink(link, behaviour, out) if spoils else link
 
     address = BrokerAddress.parse(broker, key)

@@ -24,7 +24,7 @@ from pathlib import Path
 import helics
 import numpy as np
 import pytest
-from gridproof.federation.adapters.emit import broker_command
+from gridproof.federation.adapters.emit import broker_command, environment_of
 from gridproof.federation.members.launch import supervise
 from gridproof.federation.members.session import SessionSettings
 from gridproof.federation.wire.broker_address import BrokerAddress, free_port
@@ -107,7 +107,7 @@ def commands(out: Path, row: Row, processes):
         mistyped.write_text(EXAMPLE.read_text().replace('"setpoints": raw', '"set_points": raw'))
         plan = out.with_suffix(".json")
         plan.write_text("{}")
-        bad = lambda at: [sys.executable, str(mistyped), str(plan), f"{at.host}:{at.port}", at.key]  # noqa: E731
+        bad = lambda at: [sys.executable, str(mistyped), str(plan), f"{at.host}:{at.port}"]  # noqa: E731
     else:
         key = "another-key" if row.how == "another key" else None
         bad = processes.command(out, row.role, row.how, row.settings, key)
@@ -197,7 +197,8 @@ def test_a_killed_broker_of_its_own_is_missed_in_seconds(processes, tmp_path) ->
     """As `helics run` or a batch system starts it; HELICS by itself takes 30 s."""
     address = BrokerAddress(transport="zmq", key="a-key", port=free_port())
     program = Path(helics.__file__).parent / "install" / "bin" / "helics_broker"
-    broker = subprocess.Popen([program, *broker_command(address)[1:]])
+    keyed = os.environ | environment_of("broker", address.key)
+    broker = subprocess.Popen([program, *broker_command(address)[1:]], env=keyed)
     out, federates = tmp_path / "v", []
     try:
         for role in ("planner", "feeder"):

@@ -20,8 +20,8 @@ TOOLS = Path(sys.executable).parent
 DEADLINE_S = 120
 
 
-def say(*args, code=0):
-    result = CliRunner().invoke(app, [str(arg) for arg in args])
+def say(*args, code=0, **environment):
+    result = CliRunner().invoke(app, [str(arg) for arg in args], env=environment)
     assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
     return result
 
@@ -78,25 +78,28 @@ def test_helics_run_accepts_and_runs_the_file(toy, tmp_path) -> None:
 
 
 def test_the_runner_file_has_what_helics_reads(toy, tmp_path) -> None:
-    document = json.loads(say("launch", toy, "--emit", "helics", "--key", "k1").stdout)
+    document = json.loads(say("launch", toy, "--emit", "helics", GRIDPROOF_KEY="k1").stdout)
     assert document["broker"] is False  # ours is a federate: HELICS' own would have no key
     assert [one["name"] for one in document["federates"]] == ["broker", "planner", "feeder"]
     for one in document["federates"]:
-        assert set(one) == {"name", "directory", "host", "exec"}
-        assert "k1" in one["exec"]
+        assert set(one) == {"name", "directory", "host", "exec", "env"}
+        assert "k1" not in one["exec"]  # which anybody may read
+        assert list(one["env"].values()) == ["k1"]
     broker, _, feeder = (shlex.split(one["exec"]) for one in document["federates"])
     assert "--local_interface=tcp://127.0.0.1" in broker
-    assert feeder[-3:] == ["k1", "--out", "campaigns/toy-launched"]
+    assert feeder[-2:] == ["--out", "campaigns/toy-launched"]
 
 
 def test_the_compose_file_keeps_the_broker_inside(toy) -> None:
-    text = say("launch", toy, "--emit", "compose", "--key", "k1").stdout
+    text = say("launch", toy, "--emit", "compose", GRIDPROOF_KEY="k1").stdout
     assert "networks:\n  federation: {internal: true}\n" in text
     found = yaml.safe_load(text)["services"]
     assert set(found) == {"broker", "planner", "feeder"}
     for service in found.values():
         assert service["networks"] == ["federation"]
         assert "ports" not in service
+        assert not any("k1" in word for word in service["command"])
+        assert list(service["environment"].values()) == ["k1"]
     planner = found["planner"]["command"]
     assert planner[:3] == ["gridproof", "federate", "planner"]
     assert planner[planner.index("--broker") + 1] == "broker:23500"
@@ -137,16 +140,37 @@ def test_the_batch_script_fails_with_its_federate(toy, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--planner", "python mine.py"), "with the words {broker} and {key}"),
-        (("--planner", "p {broker} {key}", "--plan", "x.json"), "exclude one another"),
+        (("--planner", "python mine.py"), "with the word {broker}"),
+        (("--planner", "p {broker} {key}"), "your planner finds the key in the environment"),
+        (("--planner", "p {broker}", "--plan", "x.json"), "exclude one another"),
         (("--emit", "helics", "--plan", "x.json"), "leave out --planner"),
         (("--emit", "helics", "--port", "0"), "is not HOST:PORT"),
         (("--emit", "helics", "--host", "a b"), "is not HOST:PORT"),
-        (("--emit", "helics", "--key", "a;b"), "may hold letters, digits"),
     ],
 )
 def test_what_cannot_be_launched_is_refused(toy, flags, message) -> None:
     assert message in say("launch", toy, *flags, code=2).stderr
+
+
+def test_a_key_that_is_none_is_refused(toy) -> None:
+    said = say("launch", toy, "--emit", "helics", code=2, GRIDPROOF_KEY="a;b").stderr
+    assert "may hold letters, digits" in said
+
+
+def test_the_batch_script_shows_its_key_to_nobody(toy) -> None:
+    script = say("launch", toy, "--emit", "slurm").stdout.splitlines()
+    started = [line for line in script if line.startswith("srun")]
+    assert len(started) == 3
+    assert not any("KEY" in line for line in started)
+    assert [line for line in script if line.startswith("export")][1:] == [
+        'export HELICS_BROKER_KEY="$GRIDPROOF_KEY"'
+    ]
+
+
+def test_a_federate_takes_its_key_from_the_environment_only(toy) -> None:
+    command = ("federate", "planner", toy, "--broker", "127.0.0.1:23500")
+    assert "set GRIDPROOF_KEY" in say(*command, code=2, GRIDPROOF_KEY=None).stderr
+    say(*command, "--key", "k1", code=2)
 
 
 def test_another_interface_than_loopback_is_said_aloud(toy) -> None:

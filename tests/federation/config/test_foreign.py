@@ -37,7 +37,7 @@ def gridproof(*words, code=0):
 
 
 def command(script, plan):
-    return f"{sys.executable} {script} {plan} {{broker}} {{key}}"
+    return f"{sys.executable} {script} {plan} {{broker}}"
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_the_same_goes_on_as_the_refusal_says(stopped):
 def test_a_foreign_planner_does_not_go_on_with_ours(toy, tmp_path):
     study = load_study(toy, ["campaign.samples=8"])
     root = run_campaign(study, tmp_path / "c", mode="local").out
-    foreign = study.answered_by(ForeignPlanner.of(["./mine", "{broker}", "{key}"]))
+    foreign = study.answered_by(ForeignPlanner.of(["./mine", "{broker}"]))
     with pytest.raises(StoreError, match=r"by our own .*not by a foreign one, \"\./mine"):
         open_store(foreign, root)
 
@@ -122,8 +122,8 @@ def test_no_inquiry_takes_our_recourse_for_its(launched):
 
 def test_who_answers_is_part_of_the_fingerprint_and_survives_its_file(toy, tmp_path):
     study = load_study(toy)
-    one = study.answered_by(ForeignPlanner.of(["./mine", "{broker}", "{key}"]))
-    other = study.answered_by(ForeignPlanner.of(["./yours", "{broker}", "{key}"]))
+    one = study.answered_by(ForeignPlanner.of(["./mine", "{broker}"]))
+    other = study.answered_by(ForeignPlanner.of(["./yours", "{broker}"]))
     assert len({study.fingerprint, one.fingerprint, other.fingerprint}) == 3
     path = tmp_path / "study.json"
     path.write_text(resolved_text(one))

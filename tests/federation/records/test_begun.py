@@ -12,6 +12,7 @@ from gridproof.federation.cli.main import app
 from gridproof.federation.field.realtime import Pace
 from gridproof.federation.records import sink as sinks
 from gridproof.federation.records.begun import begun_chunks, begun_path, missing_ranges, read_begun
+from gridproof.federation.records.digests import DIGESTS
 from gridproof.federation.records.environment import environment_record
 from gridproof.federation.records.keeper import Keeper
 from gridproof.federation.records.parts import CHUNK_ROWS
@@ -171,8 +172,9 @@ def test_begun_rows_of_another_plan_or_campaign_are_refused(stopped, tmp_path):
 
 
 def test_a_part_damaged_inside_is_found_before_going_on(stopped):
-    """The footer of such a part is whole: nothing but reading it through tells."""
+    """The footer of such a part is whole: without a digest, nothing but reading it tells."""
     study, store, result = stopped
+    (store.root / DIGESTS).unlink()
     inside(store.part_path(0))
     assert store.finished() == (0,)
     with pytest.raises(StoreError, match=r"part-00000000\.parquet is torn.*delete it and run"):

@@ -211,7 +211,7 @@ def test_the_name_of_a_study_is_never_a_path(toy, tmp_path, monkeypatch, name) -
     study, before = str(toy), sorted(tmp_path.rglob("*"))
     for words in (
         ["run", study], ["campaign", study, "--plan", study], ["launch", study],
-        ["launch", study, "--planner", "x {broker} {key}"], ["storm", study],
+        ["launch", study, "--planner", "x {broker}"], ["storm", study],
         *(["launch", study, "--emit", form] for form in ("helics", "compose", "slurm")),
         ["harden", study, "--share", "0.5"], ["oedisi", "system", study, "--out", "o"],
     ):  # fmt: skip
