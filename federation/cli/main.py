@@ -20,6 +20,7 @@ from typing import Annotated, Any
 
 import typer
 from gridproof.federation.cli.device import device
+from gridproof.federation.cli.feeder import feeder, init
 from gridproof.federation.cli.harden import hardening
 from gridproof.federation.cli.launch import launch
 from gridproof.federation.cli.modes import modes
@@ -149,6 +150,8 @@ def _options(
 
 for command in (studies, plan, run, campaign, resume, watch, report, compare, check, paper, sweep):
     app.command()(command)
+app.command()(feeder)
+app.command()(init)
 app.command()(modes)
 app.command()(adversary)
 app.command()(rare)
