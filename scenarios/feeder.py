@@ -52,44 +52,50 @@ class Buses:
         (bus, 3) which phases the bus has.
     xy
         (bus, 2) drawing coordinates; NaN where unknown.
-    phasor
-        (bus, 3) nominal voltage of each slot, of magnitude 1: balanced phases if not given. The
-        two legs of a split-phase service stand against each other, and a service may bring
-        phase c to a slot a.
+    angle_rad
+        (bus, 3) nominal angle of each slot: that of balanced phases if not given. The two legs of
+        a split-phase service stand against each other, and a service may bring phase c to a
+        slot a.
     """
 
     ids: tuple[str, ...]
     base_kv: FloatArray
     phases: BoolArray
     xy: FloatArray
-    phasor: NDArray[np.complex128] = field(
-        default_factory=lambda: np.zeros((0, 3), complex),
+    angle_rad: FloatArray = field(
+        default_factory=lambda: np.zeros((0, 3)),
         metadata={SILENT: lambda value: not _is_turned(value).any()},
     )
 
     def __post_init__(self) -> None:
         n = len(self.ids)
-        given = self.phasor if len(self.phasor) else np.tile(_BALANCED, (n, 1))
-        _set(self, phasor=frozen(given, complex, (n, 3)), base_kv=frozen(self.base_kv, float, (n,)))
+        given = self.angle_rad if len(self.angle_rad) else np.tile(_BALANCED, (n, 1))
+        _set(self, angle_rad=frozen(given, float, (n, 3)))
+        _set(self, base_kv=frozen(self.base_kv, float, (n,)))
         _set(self, phases=frozen(self.phases, bool, (n, 3)), xy=frozen(self.xy, float, (n, 2)))
 
     @property
     def turned(self) -> BoolArray:
         """(bus,) whether a bus's slots are something else than balanced phases."""
-        return _is_turned(self.phasor)
+        return _is_turned(self.angle_rad)
+
+    @property
+    def phasor(self) -> NDArray[np.complex128]:
+        """(bus, 3) nominal voltages, of magnitude 1."""
+        return np.asarray(np.exp(1j * self.angle_rad), complex)
 
     @property
     def pair_base(self) -> FloatArray:
         """(bus, 3) nominal voltage across pairs ab, bc, ca, on the base to neutral."""
-        across = np.abs(self.phasor - np.roll(self.phasor, -1, axis=1))
+        across = 2.0 * np.abs(np.sin((self.angle_rad - np.roll(self.angle_rad, -1, axis=1)) / 2.0))
         return np.where(self.turned[:, None] & (across > 1e-6), across, np.sqrt(3.0))
 
 
-_BALANCED = np.exp(-2j * np.pi / 3 * np.arange(3))
+_BALANCED = -2.0 * np.pi / 3.0 * np.arange(3)
 
 
-def _is_turned(phasor: NDArray[np.complex128]) -> BoolArray:
-    return np.asarray((np.abs(phasor - _BALANCED) > 1e-9).any(axis=1))
+def _is_turned(angle: FloatArray) -> BoolArray:
+    return np.asarray((np.abs(angle - _BALANCED) > 1e-9).any(axis=1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

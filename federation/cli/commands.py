@@ -32,6 +32,14 @@ class Door:
 
 COMMANDS = {
     "studies": Door("studies:studies", "List the shipped studies."),
+    "feeder": Door(
+        "feeder:feeder",
+        "Say what is in a feeder file, and how far what is read of it can be trusted.",
+    ),
+    "init": Door(
+        "feeder:init",
+        "Write a study for a feeder file: switches, DERs and limits proposed from the file itself.",
+    ),
     "plan": Door("plan:plan", "Plan a study and say what was proven; nothing is simulated."),
     "run": Door(
         "run:run",

@@ -77,7 +77,7 @@ def lines_of(scenario: Scenario, insets: Insets) -> list[Branch]:
     """Take the lines that are closed or may be, with limits drawn in."""
     feeder = scenario.feeder
     lines, buses = feeder.lines, feeder.buses
-    turned = buses.turned
+    turned, phasor = buses.turned, buses.phasor
     switch_of = {int(line): k for k, line in enumerate(feeder.switches)}
     branches = []
     jumpers = {bank.jumper for bank in _banks(scenario)}
@@ -87,7 +87,7 @@ def lines_of(scenario: Scenario, insets: Insets) -> list[Branch]:
         held = np.flatnonzero(lines.phases[k])
         base_kv = buses.base_kv[lines.from_bus[k]]
         z_base = base_kv**2 / (BASE_KVA / 1000.0)
-        near = buses.phasor[lines.from_bus[k]] if turned[lines.from_bus[k]] else None
+        near = phasor[lines.from_bus[k]] if turned[lines.from_bus[k]] else None
         drop_p, drop_q = line_matrices(lines.r_ohm[k] / z_base, lines.x_ohm[k] / z_base, near)
         grid, one = np.ix_(held, held), np.eye(3)[held]
         # amperes at the lowest admitted voltage: the model never admits more than the rating

@@ -305,9 +305,10 @@ class Network:
         q = q_kvar * (np.array([s.q_constant for s in shares]) / BASE_KVA)[:, None]
         delta = np.array([c is Connection.DELTA for c in loads.connection], dtype=bool)[:, None]
         p_phase, q_phase = delta_to_phase(p, q)
-        turned = self.scenario.feeder.buses.turned[loads.bus] & delta[:, 0]
+        buses = self.scenario.feeder.buses
+        turned, phasor = buses.turned[loads.bus] & delta[:, 0], buses.phasor
         for k in np.flatnonzero(turned).tolist():
-            active, reactive = pair_shares(self.scenario.feeder.buses.phasor[loads.bus[k]])
+            active, reactive = pair_shares(phasor[loads.bus[k]])
             p_pair, q_pair = p[..., k, :], q[..., k, :]
             p_phase[..., k, :] = p_pair @ active.T + q_pair @ reactive.T
             q_phase[..., k, :] = q_pair @ active.T - p_pair @ reactive.T

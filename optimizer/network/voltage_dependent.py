@@ -29,13 +29,13 @@ def voltage_dependent(scenario: Scenario, time: int) -> tuple[FloatArray, FloatA
     p = np.zeros((len(feeder.buses.ids), 3, 3))
     q = np.zeros_like(p)
 
-    turned = feeder.buses.turned
+    turned, phasor = feeder.buses.turned, feeder.buses.phasor
 
     def add(bus: int, connection: Connection, p_slot: FloatArray, q_slot: FloatArray) -> None:
         if connection is Connection.DELTA:
             active, reactive = DELTA_ACTIVE, DELTA_REACTIVE
             if turned[bus]:
-                active, reactive = pair_shares(feeder.buses.phasor[bus])
+                active, reactive = pair_shares(phasor[bus])
             p[bus] += (active * p_slot + reactive * q_slot) @ PAIR_W
             q[bus] += (active * q_slot - reactive * p_slot) @ PAIR_W
         else:

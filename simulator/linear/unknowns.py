@@ -47,7 +47,7 @@ class Unknowns:
         self.node[live] = np.arange(int(live.sum()))
         self.nodes = int(live.sum())
         self.base_kv = feeder.buses.base_kv
-        self._turned = feeder.buses.turned
+        self._turned, self._phasor = feeder.buses.turned, feeder.buses.phasor
         self.lines = [
             int(k) for k in np.flatnonzero(closed) if live[feeder.lines.from_bus[k]].any()
         ]
@@ -88,7 +88,7 @@ class Unknowns:
 
     def phasor_at(self, bus: int) -> NDArray[np.complex128] | None:
         """Nominal voltages of a bus's slots; None where they are balanced phases."""
-        return self.feeder.buses.phasor[bus] if self._turned[bus] else None
+        return self._phasor[bus] if self._turned[bus] else None
 
     def pair_shares_at(self, bus: int) -> tuple[FloatArray, FloatArray]:
         """Return the maps of a pair's power onto the slots of a bus."""

@@ -60,7 +60,7 @@ def refuse_hopeless(path: Path) -> None:
     refuse_programs(path)
 
 
-def compile_feeder(context: Any, path: Path) -> None:
+def compile_feeder(context: Any, path: Path, *, machines: bool = False) -> None:
     """Compile a file in a context that was lent, and solve; again if its frequency moved.
 
     Machines that the file holds are disabled then, and what is left is solved anew, so that taps
@@ -72,6 +72,8 @@ def compile_feeder(context: Any, path: Path) -> None:
         Its default base frequency is `DEFAULT_FREQUENCY_HZ`.
     path
         The main file.
+    machines
+        Leave the file's machines as they are.
 
     Raises
     ------
@@ -81,16 +83,16 @@ def compile_feeder(context: Any, path: Path) -> None:
         What OpenDSS says of the file.
     """
     refuse_hopeless(path)
-    _compile(context, path)
-    if base_frequency_hz(context) != DEFAULT_FREQUENCY_HZ:
-        _compile(context, path)  # `Clear` leaves the setting: now all elements are made with it
+    _compile(context, path, machines)
+    if base_frequency_hz(context) != DEFAULT_FREQUENCY_HZ:  # `Clear` leaves it: all have it now
+        _compile(context, path, machines)
 
 
-def _compile(context: Any, path: Path) -> None:
+def _compile(context: Any, path: Path, machines: bool) -> None:
     context.Text.Command("Clear")
     context.Text.Command(f'Compile "{path.resolve()}"')
     context.Solution.Solve()  # files need not solve themselves; taps have to be settled
-    moved = _disable(context)
+    moved = not machines and _disable(context)
     for _ in range(_MORE_SOLVES):  # a file's own limits may end before its regulators are settled
         if not moved and _settled(context):
             break

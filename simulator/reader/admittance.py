@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from gridproof.scenarios.feeder import Connection, Feeder
+from numpy.typing import NDArray
 from scipy import sparse
 
 __all__ = ["across", "admittance", "sparse_of"]
@@ -67,7 +68,7 @@ def _add_lines(feeder: Feeder, entries: list[tuple[int, int, complex]]) -> None:
 def _add_units(feeder: Feeder, entries: list[tuple[int, int, complex]]) -> None:
     """Windings: each channel's voltage is the from side's less ``turns`` times the to side's."""
     units = feeder.transformers
-    base = feeder.buses.base_kv * 1e3
+    base, phasor = feeder.buses.base_kv * 1e3, feeder.buses.phasor
     for k in range(len(units.ids)):
         slots = np.flatnonzero(units.windings[k])
         service, ends = (
@@ -92,7 +93,7 @@ def _add_units(feeder: Feeder, entries: list[tuple[int, int, complex]]) -> None:
         channels = []
         for slot in slots.tolist():
             near = int(units.primary[k]) if service else slot
-            sign = _leg_sign(feeder, k, slot) if service else 1.0
+            sign = _leg_sign(feeder, phasor, k, slot) if service else 1.0
             channels.append(
                 [(3 * i + at, one) for at, one in across(near, ends[0], back=back)]
                 + [
@@ -109,9 +110,9 @@ def _add_units(feeder: Feeder, entries: list[tuple[int, int, complex]]) -> None:
                 )
 
 
-def _leg_sign(feeder: Feeder, k: int, slot: int) -> float:
+def _leg_sign(feeder: Feeder, phasor: NDArray[np.complex128], k: int, slot: int) -> float:
     """Whether a leg of a service transformer stands with or against what feeds it."""
-    phasor, units = feeder.buses.phasor, feeder.transformers
+    units = feeder.transformers
     near, at = int(units.primary[k]), int(units.from_bus[k])
     fed = phasor[at, near]
     if units.from_connection[k] is Connection.DELTA:

@@ -30,7 +30,7 @@ from gridproof.simulator.reader.elements import (
     lines_table,
 )
 from gridproof.simulator.reader.faults import raw_faults
-from gridproof.simulator.reader.services import slot_phasors
+from gridproof.simulator.reader.services import slot_angles
 from gridproof.simulator.reader.settings import rated_faults, setting_faults
 from gridproof.simulator.reader.shunts import capacitors_table, loads_table
 from gridproof.simulator.reader.transformers import transformers_table
@@ -175,7 +175,7 @@ def _buses_table(reading: Reading) -> Buses:
         base_kv=base,
         phases=phases,
         xy=xy,
-        phasor=slot_phasors(reading),
+        angle_rad=slot_angles(reading),
     )
     reading.pair_base = buses.pair_base
     return buses

@@ -3,7 +3,7 @@
 A centre-tapped unit is a T of three impedances whose two legs share the primary's:
 ``z_shared`` is the primary's own, and each leg's row has ``z_shared + z_leg``. With its legs
 counted outward from the grounded centre, the second stands against the first, which the bus's
-phasors say (`slot_phasors`).
+phasors say (`slot_angles`).
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.feeder import Connection
 from gridproof.scenarios.lindist import PHASOR
 from gridproof.simulator.reader.elements import Reading, active_terminals, elements_of, pair_slot
-from numpy.typing import NDArray
 
-__all__ = ["is_service", "service_row", "slot_phasors"]
+__all__ = ["is_service", "service_row", "slot_angles"]
 
 _EVEN = 1e-6  # by which two legs may differ, as a share
 
@@ -127,27 +127,11 @@ def _wrong(reading: Reading, plate: list[dict[str, Any]]) -> str:
     return "its two legs differ; give them one kV, %R and Xhl = Xht" if max(unlike) > _EVEN else ""
 
 
-def slot_phasors(reading: Reading) -> NDArray[np.complex128]:
-    """(bus, 3) nominal voltages of slots, followed from the service transformers over lines."""
-    context = reading.context
-    found = np.tile(PHASOR, (len(reading.buses), 1))
-    told: dict[tuple[int, int], complex] = {}
-    for _ in elements_of(context, "Transformers"):
-        if not is_service(reading):
-            continue
-        ends = [(reading.buses[bus], _place(nodes)) for bus, nodes in active_terminals(context)]
-        if any(place is None for _, place in ends):
-            continue
-        slot, connection, sign = ends[0][1]  # type: ignore[misc]
-        own = PHASOR[slot] * sign
-        if connection is Connection.DELTA:
-            own = (PHASOR[slot] - PHASOR[(slot + 1) % 3]) / np.sqrt(3.0) * sign
-        for bus, place in ends[1:]:
-            told[bus, place[0]] = own * place[2]  # type: ignore[index]
-    if not told:
-        return found
+def slot_angles(reading: Reading) -> FloatArray:
+    """(bus, 3) nominal angles of slots, rad, followed from the service transformers over lines."""
+    context, told = reading.context, _at_legs(reading)
     beside: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for _ in elements_of(context, "Lines"):
+    for _ in elements_of(context, "Lines") if told else ():
         (one, nodes), (other, _) = (reading.terminal(side) for side in (0, 1))
         for node in nodes:
             beside.setdefault((one, node - 1), []).append((other, node - 1))
@@ -159,6 +143,30 @@ def slot_phasors(reading: Reading) -> NDArray[np.complex128]:
             if there not in told:
                 told[there] = told[here]
                 front.append(there)
+    found = np.tile(-2.0 * np.pi / 3.0 * np.arange(3), (len(reading.buses), 1))
     for (bus, slot), value in told.items():
-        found[bus, slot] = value
+        if slot < 3 and abs(value - PHASOR[slot]) > 1e-9:
+            found[bus, slot] = np.angle(value)
     return found
+
+
+def _at_legs(reading: Reading) -> dict[tuple[int, int], complex]:
+    """Nominal voltages of the nodes (counted from 0) that service transformers feed."""
+    context, told = reading.context, dict[tuple[int, int], complex]()
+    for _ in elements_of(context, "Transformers"):
+        if not is_service(reading):
+            continue
+        places = [
+            (reading.buses[bus], place)
+            for bus, nodes in active_terminals(context)
+            if (place := _place(nodes)) is not None
+        ]
+        if len(places) < len(active_terminals(context)):
+            continue  # a fault of its own
+        slot, connection, sign = places[0][1]
+        own = PHASOR[slot] * sign
+        if connection is Connection.DELTA:
+            own = (PHASOR[slot] - PHASOR[(slot + 1) % 3]) / np.sqrt(3.0) * sign
+        for bus, (leg, _, direction) in places[1:]:
+            told[bus, leg] = own * direction
+    return told

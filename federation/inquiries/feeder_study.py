@@ -1,0 +1,374 @@
+"""A study for a feeder that has none: proposed from the file, every assumption told beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from gridproof.federation.config.study_file import did_you_mean
+from gridproof.federation.inquiries.feeder_facts import FeederFacts
+from gridproof.federation.jsonable import Jsonable
+from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.feeder import Feeder
+from gridproof.scenarios.graph import connected_components
+from gridproof.simulator.reader.machines import Machine
+
+__all__ = ["Proposal", "ProposedDer", "propose", "study_text"]
+
+_MOST_DERS, _MOST_LOADS, _MOST_SPLITS = 12, 6, 3
+_LEAST_SHARE = 0.12  # of all load: what a proposed switch has at least to either side
+_SPARE = 1.3  # capacity of a proposed DER by its block's load
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposedDer(Jsonable):
+    """A DER of the proposed study.
+
+    Attributes
+    ----------
+    origin
+        Machine of the file that it is taken from; empty for one that is assumed.
+    """
+
+    name: str
+    bus: str
+    phases: str
+    capacity_kw: float
+    rating_kva: float
+    can_form: bool
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal(Jsonable):
+    """What a new study says.
+
+    Attributes
+    ----------
+    lost
+        Switch that stands open for good; empty where the grid is there.
+    switches
+        Lines a plan may move; ``assumed_switches`` of them are no switches of the file.
+    doubts
+        What whoever runs the study should look at.
+    """
+
+    feeder: str
+    lost: str
+    switches: tuple[str, ...]
+    assumed_switches: tuple[str, ...]
+    ders: tuple[ProposedDer, ...]
+    uncertain_loads: tuple[str, ...]
+    v_min_pu: float
+    v_max_pu: float
+    doubts: tuple[str, ...]
+
+
+def propose(
+    feeder: Feeder, facts: FeederFacts, machines: tuple[Machine, ...], lost: str = ""
+) -> Proposal:
+    """Propose a study of a feeder.
+
+    Parameters
+    ----------
+    feeder, facts, machines
+        What was read of its file.
+    lost
+        Line whose opening loses the grid.
+
+    Raises
+    ------
+    ConfigError
+        If the feeder has no such line.
+    """
+    lost = lost.lower().removeprefix("line.")
+    if lost and lost not in feeder.lines.ids:
+        near = did_you_mean(lost, feeder.lines.ids, "lines")
+        raise ConfigError(f"--lost {lost}: is no line of feeder {feeder.name}; {near}")
+    doubts: list[str] = []
+    own = feeder.switch_ids
+    assumed = () if set(own) - {lost} else _splits(feeder, lost)
+    if assumed:
+        doubts.append(
+            f"the file has no switch; proposed because it divides the load: {', '.join(assumed)}"
+        )
+    switches = tuple(dict.fromkeys((*own, *assumed, *((lost,) if lost else ()))))
+    block = _blocks(feeder, switches)
+    ders = _from_machines(feeder, machines, doubts)
+    if lost and not any(der.can_form for der in ders):
+        ders = (*ders, _assumed_der(feeder, block, doubts))
+    low, high = _band(facts, doubts)
+    doubts += _more_doubts(feeder, facts)
+    largest = np.argsort(-feeder.loads.p_kw.sum(axis=1), kind="stable")[:_MOST_LOADS]
+    return Proposal(
+        feeder=feeder.path,
+        lost=lost,
+        switches=switches,
+        assumed_switches=assumed,
+        ders=ders,
+        uncertain_loads=tuple(feeder.loads.ids[k] for k in largest),
+        v_min_pu=low,
+        v_max_pu=high,
+        doubts=tuple(doubts),
+    )
+
+
+def _blocks(feeder: Feeder, switches: tuple[str, ...]) -> FloatArray:
+    """(bus,) blocks with these lines as switches."""
+    lines, units = feeder.lines, feeder.transformers
+    fixed = lines.closed & ~np.isin(lines.ids, switches)
+    return np.asarray(
+        connected_components(
+            len(feeder.buses.ids),
+            np.concatenate([lines.from_bus[fixed], units.from_bus]),
+            np.concatenate([lines.to_bus[fixed], units.to_bus]),
+        )
+    )
+
+
+def _splits(feeder: Feeder, lost: str) -> tuple[str, ...]:
+    """Three-phase lines of a tree that divide its load into like parts."""
+    lines = feeder.lines
+    three = np.flatnonzero(lines.closed & lines.phases.all(axis=1) & ~np.isin(lines.ids, [lost]))
+    below = _load_below(feeder)
+    total = max(float(feeder.loads.p_kw.sum()), 1e-9)
+    chosen: list[int] = []
+    for part in range(1, _MOST_SPLITS + 1):
+        wanted = total * part / (_MOST_SPLITS + 1)
+        able = [
+            k
+            for k in three.tolist()
+            if np.isfinite(below[k])
+            and _LEAST_SHARE * total <= below[k] <= (1.0 - _LEAST_SHARE) * total
+            and all(abs(below[k] - below[j]) >= _LEAST_SHARE * total for j in chosen)
+        ]
+        if able:
+            chosen.append(min(able, key=lambda k: abs(below[k] - wanted)))
+    return tuple(lines.ids[k] for k in chosen)
+
+
+def _load_below(feeder: Feeder) -> FloatArray:
+    """(line,) load that a line alone feeds, kW; NaN where it is part of a loop or dead."""
+    lines, units, count = feeder.lines, feeder.transformers, len(feeder.buses.ids)
+    own = np.bincount(feeder.loads.bus, feeder.loads.p_kw.sum(axis=1), minlength=count)
+    beside: list[list[tuple[int, int]]] = [[] for _ in range(count)]
+    for k in np.flatnonzero(lines.closed).tolist():
+        beside[lines.from_bus[k]].append((int(lines.to_bus[k]), k))
+        beside[lines.to_bus[k]].append((int(lines.from_bus[k]), k))
+    for k in range(len(units.ids)):
+        beside[units.from_bus[k]].append((int(units.to_bus[k]), -1))
+        beside[units.to_bus[k]].append((int(units.from_bus[k]), -1))
+    below = np.full(len(lines.ids), np.nan)
+    seen, order = np.zeros(count, bool), []
+    for source in feeder.sources.bus.tolist():
+        front = [(source, -1, -1)]
+        while front:
+            bus, above, line = front.pop()
+            if seen[bus]:
+                continue
+            seen[bus] = True
+            order.append((bus, above, line))
+            front += [(there, bus, k) for there, k in beside[bus] if not seen[there]]
+    depth = {bus: n for n, (bus, _, _) in enumerate(order)}
+    parent = {bus: above for bus, above, _ in order}
+    looped: BoolArray = np.zeros(count, bool)
+    tree = {(bus, line) for bus, _, line in order}
+    for bus, neighbours in enumerate(beside):
+        for there, k in neighbours:
+            if k >= 0 and seen[bus] and (bus, k) not in tree and (there, k) not in tree:
+                one, other = bus, there
+                while one != other:
+                    deeper = one if depth[one] > depth[other] else other
+                    looped[deeper] = True
+                    one, other = (parent[one], other) if deeper == one else (one, parent[other])
+    carried = own.copy()
+    for bus, above, line in reversed(order):
+        if line >= 0 and not looped[bus]:
+            below[line] = carried[bus]
+        if above >= 0:
+            carried[above] += carried[bus]
+    return below
+
+
+def _from_machines(
+    feeder: Feeder, machines: tuple[Machine, ...], doubts: list[str]
+) -> tuple[ProposedDer, ...]:
+    place = {name: k for k, name in enumerate(feeder.buses.ids)}
+    turned, found, names = feeder.buses.turned, list[ProposedDer](), set[str]()
+    able = sorted(machines, key=lambda one: -one.capacity_kw)
+    for one in able:
+        at = place.get(one.bus, -1)
+        if at < 0 or not one.phases or one.capacity_kw <= 0.0 or turned[at]:
+            continue
+        if len(found) == _MOST_DERS:
+            break
+        name = one.name if one.name not in names | set(place) else f"{one.kind}-{one.name}"
+        names.add(name)
+        three = one.phases == "abc"
+        found.append(
+            ProposedDer(
+                name=name,
+                bus=one.bus,
+                phases=one.phases,
+                capacity_kw=one.capacity_kw,
+                rating_kva=one.rating_kva,
+                can_form=three and one.kind in {"generator", "storage"},
+                origin=f"{one.kind}.{one.name}",
+            )
+        )
+    left = len(machines) - len(found)
+    if left:
+        doubts.append(
+            f"{left} of the file's {len(machines)} machines are left out: the smaller ones, and "
+            "those on split-phase services or on no phase"
+        )
+    return tuple(found)
+
+
+def _assumed_der(feeder: Feeder, block: FloatArray, doubts: list[str]) -> ProposedDer:
+    """Return a DER that could carry the block with the most load, but for the source's."""
+    load = np.bincount(block[feeder.loads.bus], feeder.loads.p_kw.sum(axis=1))
+    load = np.append(load, np.zeros(int(block.max()) + 1 - len(load)))
+    three = feeder.buses.phases.all(axis=1) & ~feeder.buses.turned
+    three[feeder.sources.bus] = False
+    if not three.any():
+        raise ConfigError(
+            f"{feeder.path}: no bus but the source's has three phases, so nothing can form an "
+            "island; leave --lost out"
+        )
+    home = max(np.flatnonzero(three).tolist(), key=lambda bus: (load[block[bus]], -bus))
+    medium = feeder.buses.base_kv[three].max()
+    near = np.flatnonzero(three & (block == block[home]) & (feeder.buses.base_kv == medium))
+    bus = int(near[0]) if len(near) else int(home)
+    kw = float(np.ceil(max(_SPARE * load[block[bus]], 1.0)))
+    doubts.append(
+        f"no machine of the file could form an island; battery at bus {feeder.buses.ids[bus]} is "
+        f"assumed, {kw:g} kW, {_SPARE:g} times the load of its block"
+    )
+    return ProposedDer(
+        name="battery",
+        bus=feeder.buses.ids[bus],
+        phases="abc",
+        capacity_kw=kw,
+        rating_kva=kw,
+        can_form=True,
+        origin="",
+    )
+
+
+def _band(facts: FeederFacts, doubts: list[str]) -> tuple[float, float]:
+    low, high = 0.95, 1.05
+    if facts.v_min_pu is not None and facts.v_max_pu is not None:
+        wider = (
+            min(low, np.floor(facts.v_min_pu * 100.0 - 1.0) / 100.0),
+            max(high, np.ceil(facts.v_max_pu * 100.0 + 1.0) / 100.0),
+        )
+        if wider != (low, high):
+            doubts.append(
+                f"the file as it stands has {facts.v_min_pu:.4f} pu at bus {facts.v_min_bus} and "
+                f"{facts.v_max_pu:.4f} at {facts.v_max_bus}; the band is as wide"
+            )
+        low, high = float(max(wider[0], 0.5)), float(min(wider[1], 1.5))
+    return low, high
+
+
+def _more_doubts(feeder: Feeder, facts: FeederFacts) -> list[str]:
+    found = list(facts.agreement.remarks)
+    rated = np.isclose(feeder.lines.rating_a, 400.0).sum()
+    if rated:
+        found.append(
+            f"{rated} lines are rated 400 A, which OpenDSS takes where a file says nothing"
+        )
+    if facts.agreement.linear_pu is not None and facts.agreement.linear_pu > 0.01:
+        found.append(
+            f"the linear model is {facts.agreement.linear_pu:.1e} pu from AC on the file as it "
+            "stands: plans may be infeasible in AC by as much; see [planner] ac_margin"
+        )
+    found += [
+        f"loop without a switch: {', '.join(loop[:6])}{', …' * (len(loop) > 6)}"
+        for loop in facts.loops[:3]
+    ]
+    return found
+
+
+def study_text(proposal: Proposal, feeder_path: str, facts: FeederFacts) -> str:
+    """Set a proposal as a study file.
+
+    Parameters
+    ----------
+    proposal
+        What it says.
+    feeder_path
+        The feeder's file, as the study names it.
+    facts
+        What is in that file; told as comments.
+    """
+    fed = "the grid is lost" if proposal.lost else "the grid feeds it"
+    lines = [
+        f"# Proposed from {Path(feeder_path).name}: {facts.nodes} nodes, {facts.load_kw:.0f} kW in "
+        f"{len(facts.blocks)} blocks; {fed}.",
+        "# What follows was assumed; change what you know better.",
+        *(f"# doubt: {_plain(doubt)}" for doubt in proposal.doubts),
+        "",
+        "[study]",
+        f"title = {_quoted(f'{facts.name}: {fed}')}",
+        "",
+        "[feeder]",
+        f"path = {_quoted(feeder_path)}",
+        f"switches = {_listed(proposal.switches)}",
+        *([f"locked_open = {_listed((proposal.lost,))}"] if proposal.lost else []),
+        'load_model = "constant_power"  # "as_modelled": as the file has them',
+        "",
+        "[limits]",
+        f"v_min_pu = {proposal.v_min_pu:g}",
+        f"v_max_pu = {proposal.v_max_pu:g}",
+        "",
+        "[substation]",
+        f"lost = {str(bool(proposal.lost)).lower()}",
+        "",
+        "[ders.defaults]",
+        "reactive_limit = 0.75  # |q| of a phase, as a share of its active capacity",
+        "ramp = 0.30            # re-dispatch of a phase, as a share of its active capacity",
+        "",
+        "[ders.fleet]",
+        *(_der_line(der) for der in proposal.ders),
+        "",
+        "[uncertainty]  # the largest loads",
+        f"loads = {_listed(proposal.uncertain_loads)}",
+        "spread = 0.10",
+        "",
+        "[campaign]",
+        "samples = 200",
+        "seed = 1",
+        'recourse = "linear"',
+        'judge = "ac"',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _der_line(der: ProposedDer) -> str:
+    keys = [f"bus = {_quoted(der.bus)}", f"capacity_kw = {der.capacity_kw:g}"]
+    if der.rating_kva > der.capacity_kw:
+        keys.append(f"rating_kva = {der.rating_kva:g}")
+    if der.phases != "abc":
+        keys.append(f"phases = {_quoted(der.phases)}")
+    keys.append(f"can_form = {str(der.can_form).lower()}")
+    told = _plain(der.origin) or "assumed"
+    return f"{_quoted(der.name)} = {{ {', '.join(keys)} }}  # {told}"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return "[" + ", ".join(_quoted(name) for name in names) + "]"
+
+
+def _quoted(text: str) -> str:
+    """Text as a TOML string; JSON's escapes are TOML's, once its own control characters are."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _plain(text: str) -> str:
+    """Text that a comment can hold."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
