@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 from gridproof.scenarios.arrays import SILENT, BoolArray, FloatArray, IntArray, frozen
-from gridproof.scenarios.graph import connected_components
+from gridproof.scenarios.blocks import Blocks, joined
 from gridproof.scenarios.load_models import LoadModel
 from numpy.typing import NDArray
 
 __all__ = [
-    "Blocks",
     "Buses",
     "Capacitors",
     "Connection",
@@ -317,25 +316,6 @@ class Sources:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Blocks:
-    """Connected components of the feeder with every switch open.
-
-    Attributes
-    ----------
-    ids
-        Each block bears the name of its first bus.
-    of_bus
-        (bus,) block position of each bus.
-    """
-
-    ids: tuple[str, ...]
-    of_bus: IntArray
-
-    def __post_init__(self) -> None:
-        _set(self, of_bus=frozen(self.of_bus, np.int64))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Feeder:
     """A distribution feeder, derived from the circuit that the simulator compiled.
 
@@ -387,13 +367,11 @@ class Feeder:
 def _blocks(feeder: Feeder) -> Blocks:
     lines, transformers = feeder.lines, feeder.transformers
     fixed = lines.closed & ~lines.switchable
-    labels = connected_components(
-        len(feeder.buses.ids),
+    return joined(
+        feeder.buses.ids,
         np.concatenate([lines.from_bus[fixed], transformers.from_bus]),
         np.concatenate([lines.to_bus[fixed], transformers.to_bus]),
     )
-    first = [int(np.argmax(labels == block)) for block in range(int(labels.max(initial=-1)) + 1)]
-    return Blocks(ids=tuple(feeder.buses.ids[bus] for bus in first), of_bus=labels)
 
 
 def _filled(given: NDArray[Any], default: float, count: int) -> NDArray[Any]:
