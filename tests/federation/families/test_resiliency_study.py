@@ -130,7 +130,7 @@ def test_a_short_day_is_lived_through_over_helics(day: Day, tmp_path: Path) -> N
         assert one["campaign"]["outcomes"]["erred"] == 0
         assert one["campaign"]["feasible_share"] == 1.0
     assert found["joint"]["feasible_share"] == 1.0  # the whole day, realization by realization
-    assert [len(one["islands"]) for one in found["plan"]["hours"]][0] == 1
+    assert len(found["plan"]["hours"][0]["islands"]) == 1
 
 
 def test_an_island_without_any_source_stays_dark_and_is_no_error(day: Day) -> None:
