@@ -16,6 +16,8 @@ from gridproof.federation.families.resiliency_case import Asked, resiliency_case
 from gridproof.federation.families.resiliency_facts import resiliency_summary
 from gridproof.federation.papers.data import load_paper
 from gridproof.federation.papers.resiliency_data import ResiliencyPaper
+from gridproof.federation.reports.families.resiliency_figures import supply_by_hour
+from gridproof.federation.reports.families.views import view_of
 from gridproof.federation.studies.shipped import shipped_root
 from gridproof.federation.studies.study import load_study
 from gridproof.optimizer.planner import make_planner
@@ -102,7 +104,7 @@ def test_a_day_is_known_by_its_supply() -> None:
     assert study.scenario.step_names[12] == "hour 13"
 
 
-def test_a_short_day_is_planned_audited_and_told(day: Day) -> None:
+def test_a_short_day_is_planned_audited_and_told(day: Day, tmp_path: Path) -> None:
     scenario = load_study(day()).scenario
     plan = make_planner("resiliency", {}).plan(scenario)
     assert audit(plan, scenario) == ()
@@ -114,6 +116,14 @@ def test_a_short_day_is_planned_audited_and_told(day: Day) -> None:
     assert set(told.hours[2].closed) == set(told.crews_close)
     assert len(told.crews_close) <= 2
     assert len(told.generators_at) <= 2
+    parts = supply_by_hour(told.hours)
+    np.testing.assert_allclose(sum(parts.values()), [one.supplied_kw for one in told.hours])
+    view = view_of(scenario)
+    assert view is not None
+    (picture,) = view.pictures(plan, scenario, tmp_path / "figures")
+    assert "hour 2" in picture.description
+    assert (tmp_path / "figures" / "supply.png").stat().st_size > 5000
+    assert set(view.tables(told)) == {"hours", "islands"}
     off = ~plan.committed
     assert np.abs(plan.p_kw[off]).max() == 0.0
 
