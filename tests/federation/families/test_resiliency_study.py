@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -201,6 +202,10 @@ def test_a_fault_of_the_day_is_told_with_its_place(
         ("resiliency.outage_hour=0", "[resiliency] outage_hour"),
         ("resiliency.case=V", "[resiliency] case"),
         ("resiliency.day=elsewhere.toml", "is no file beside the study"),
+        ("horizon.start_h=3", "[horizon] is the day's to say"),
+        ("ders.fleet.x={bus='8', capacity_kw=10}", "[ders] is the day's to say"),
+        ("substation.lost=false", "[substation] is the day's to say"),
+        ('feeder.switches=["1-2"]', "its ties and damaged lines"),
         ("planner.ramp_kept=0", "ramp_kept"),
         ("planner.headroom_share=1", "headroom_share"),
         ("campaign.per_phase=true", "budgeted"),
@@ -209,7 +214,7 @@ def test_a_fault_of_the_day_is_told_with_its_place(
 def test_a_fault_of_the_section_is_told(day: Day, override: str, said: str) -> None:
     with pytest.raises(ConfigError) as told:
         load_study(day(), [override])
-    text = str(told.value).replace("--set resiliency.", "[resiliency] ")
+    text = re.sub(r"--set (\w+)\.", r"[\1] ", str(told.value))
     assert said in text
 
 
