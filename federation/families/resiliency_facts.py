@@ -108,9 +108,8 @@ def resiliency_summary(plan: Plan, scenario: Scenario) -> ResiliencyFigures:
     """Say what a plan does at every hour, and what is proven about it."""
     proof, lines = plan.proof, scenario.feeder.lines
     ties = [k for k, n in enumerate(plan.switch_ids) if not lines.closed[lines.ids.index(n)]]
-    used: list[bool] = [False] * len(plan.der_ids)
-    if plan.committed is not None:
-        used = np.asarray(plan.committed.any(axis=0), dtype=bool).tolist()
+    committed = plan.committed
+    used = [committed is not None and bool(committed[:, k].any()) for k in range(len(plan.der_ids))]
     return ResiliencyFigures(
         family=plan.family,
         proof=proof_facts(plan, scenario),

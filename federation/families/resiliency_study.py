@@ -11,7 +11,7 @@ import numpy as np
 from gridproof.federation.config.resiliency import ResiliencyConfig
 from gridproof.federation.config.resiliency_day import Instance
 from gridproof.federation.config.scenario_parts import limits_of
-from gridproof.federation.config.study import LimitsConfig, SubstationConfig
+from gridproof.federation.config.study import FeederConfig, LimitsConfig
 from gridproof.federation.config.study_file import Origin, read_toml
 from gridproof.federation.families.resiliency_case import Asked, resiliency_case
 from gridproof.federation.families.resiliency_scenario import resiliency_scenario
@@ -26,6 +26,9 @@ from pydantic import BaseModel, ValidationError
 __all__ = ["FAMILY", "Day", "load_day", "read_day"]
 
 FAMILY = "resiliency"
+
+_THE_DAYS = ("horizon", "ders", "events", "flexible_loads", "substation")
+"""Sections of a study that the day's table stands for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,9 +57,8 @@ class Day:
         ScenarioError
             With every contradiction between the pieces.
         """
-        limits, substation = sections.get("limits"), sections.get("substation")
+        limits = sections.get("limits")
         assert isinstance(limits, LimitsConfig)
-        assert isinstance(substation, SubstationConfig)
         loads = feeder.loads.ids
         own = Box(load_ids=loads, spread=np.full(len(loads), self.case.budgets.load_share))
         made = resiliency_scenario(
@@ -100,21 +102,49 @@ def read_day(
     if not isinstance(config, ResiliencyConfig):
         return None, []
     place = (FAMILY, "day")
-    if config.day is None:
+    unread = _unread(sections, origin)
+    path = _day_path(config, folders)
+    if unread or config.day is None or path is None:
         none = 'names no table of the day; give one with day = "resiliency-day.toml"'
-        return None, [f"{origin.place(place)} {none}"]
-    given = Path(config.day)
-    tried = [given] if given.is_absolute() else [folder / given for folder in folders]
-    path = next((one for one in tried if one.is_file()), None)
-    if path is None:
         wrong = "is no file beside the study or the feeder's file"
-        return None, [origin.fault(place, config.day, wrong, "give the path of a TOML table")]
+        lost = (
+            f"{origin.place(place)} {none}"
+            if config.day is None
+            else origin.fault(place, config.day, wrong, "give the path of a TOML table")
+        )
+        return None, unread + [lost] * (path is None)
     try:
         return Day(config=config, case=_case(config, load_day(path), feeder)), []
     except ConfigError as error:
         return None, [f"{origin.place(place)}: {fault}" for fault in error.faults]
     except ScenarioError as error:
         return None, [f"{origin.place((FAMILY,))}: {fault}" for fault in error.faults]
+
+
+def _day_path(config: ResiliencyConfig, folders: Sequence[Path]) -> Path | None:
+    if config.day is None:
+        return None
+    given = Path(config.day)
+    tried = [given] if given.is_absolute() else [folder / given for folder in folders]
+    return next((one for one in tried if one.is_file()), None)
+
+
+def _unread(sections: Mapping[str, BaseModel], origin: Origin) -> list[str]:
+    """Find what the study says and the day decides: nothing that is written goes unread."""
+    faults = [
+        f"{origin.place((name,))} is the day's to say in this family; leave the section out"
+        for name in _THE_DAYS
+        if name in sections and sections[name] != type(sections[name])()
+    ]
+    feeder = sections.get("feeder")
+    if isinstance(feeder, FeederConfig):
+        faults += [
+            f"{origin.place(('feeder', key))} is the day's to say: its ties and damaged lines are "
+            "the switches; leave it out"
+            for key in ("switches", "locked_open", "locked_closed")
+            if getattr(feeder, key)
+        ]
+    return faults
 
 
 def _case(config: ResiliencyConfig, day: Instance, feeder: Feeder) -> ResiliencyCase:

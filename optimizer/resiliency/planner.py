@@ -99,7 +99,7 @@ def solve(
     first, _ = adversary.climbed(idle(case, grid))
     adversary.earlier.append(first)
     outcome = decompose(
-        ResiliencyMaster(case, grid, first), adversary, gap=asked.gap,
+        ResiliencyMaster(case, grid, first, adversary.recourse), adversary, gap=asked.gap,
         time_limit_s=asked.time_limit_s, max_iterations=asked.max_iterations, progress=progress,
     )  # fmt: skip
     if outcome.candidate is None or outcome.worst is None:

@@ -59,8 +59,10 @@ def _stages(plan: Plan, scenario: Scenario, folder: Path) -> tuple[PageFigure, .
     return (stages(plan, scenario, folder),)
 
 
-def _no_pictures(plan: Plan, scenario: Scenario, folder: Path) -> tuple[PageFigure, ...]:  # noqa: ARG001
-    return ()
+def _supply(plan: Plan, scenario: Scenario, folder: Path) -> tuple[PageFigure, ...]:
+    from gridproof.federation.reports.families.resiliency_figures import supply_figure  # noqa: PLC0415  (matplotlib is slow)
+
+    return (supply_figure(plan, scenario, folder),)
 
 
 _VIEWS: Mapping[str, FamilyView[Any]] = {
@@ -76,7 +78,7 @@ _VIEWS: Mapping[str, FamilyView[Any]] = {
         terminal=resiliency_view,
         facts=resiliency_facts,
         tables=resiliency_tables,
-        pictures=_no_pictures,
+        pictures=_supply,
     ),
 }
 

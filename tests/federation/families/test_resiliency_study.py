@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ from gridproof.federation.families.resiliency_case import Asked, resiliency_case
 from gridproof.federation.families.resiliency_facts import resiliency_summary
 from gridproof.federation.papers.data import load_paper
 from gridproof.federation.papers.resiliency_data import ResiliencyPaper
+from gridproof.federation.reports.families.resiliency_figures import supply_by_hour
+from gridproof.federation.reports.families.views import view_of
 from gridproof.federation.studies.shipped import shipped_root
 from gridproof.federation.studies.study import load_study
 from gridproof.optimizer.planner import make_planner
@@ -102,7 +105,7 @@ def test_a_day_is_known_by_its_supply() -> None:
     assert study.scenario.step_names[12] == "hour 13"
 
 
-def test_a_short_day_is_planned_audited_and_told(day: Day) -> None:
+def test_a_short_day_is_planned_audited_and_told(day: Day, tmp_path: Path) -> None:
     scenario = load_study(day()).scenario
     plan = make_planner("resiliency", {}).plan(scenario)
     assert audit(plan, scenario) == ()
@@ -114,6 +117,14 @@ def test_a_short_day_is_planned_audited_and_told(day: Day) -> None:
     assert set(told.hours[2].closed) == set(told.crews_close)
     assert len(told.crews_close) <= 2
     assert len(told.generators_at) <= 2
+    parts = supply_by_hour(told.hours)
+    np.testing.assert_allclose(sum(parts.values()), [one.supplied_kw for one in told.hours])
+    view = view_of(scenario)
+    assert view is not None
+    (picture,) = view.pictures(plan, scenario, tmp_path / "figures")
+    assert "hour 2" in picture.description
+    assert (tmp_path / "figures" / "supply.png").stat().st_size > 5000
+    assert set(view.tables(told)) == {"hours", "islands"}
     off = ~plan.committed
     assert np.abs(plan.p_kw[off]).max() == 0.0
 
@@ -191,6 +202,10 @@ def test_a_fault_of_the_day_is_told_with_its_place(
         ("resiliency.outage_hour=0", "[resiliency] outage_hour"),
         ("resiliency.case=V", "[resiliency] case"),
         ("resiliency.day=elsewhere.toml", "is no file beside the study"),
+        ("horizon.start_h=3", "[horizon] is the day's to say"),
+        ("ders.fleet.x={bus='8', capacity_kw=10}", "[ders] is the day's to say"),
+        ("substation.lost=false", "[substation] is the day's to say"),
+        ('feeder.switches=["1-2"]', "its ties and damaged lines"),
         ("planner.ramp_kept=0", "ramp_kept"),
         ("planner.headroom_share=1", "headroom_share"),
         ("campaign.per_phase=true", "budgeted"),
@@ -199,7 +214,7 @@ def test_a_fault_of_the_day_is_told_with_its_place(
 def test_a_fault_of_the_section_is_told(day: Day, override: str, said: str) -> None:
     with pytest.raises(ConfigError) as told:
         load_study(day(), [override])
-    text = str(told.value).replace("--set resiliency.", "[resiliency] ")
+    text = re.sub(r"--set (\w+)\.", r"[\1] ", str(told.value))
     assert said in text
 
 

@@ -8,11 +8,12 @@ from itertools import combinations, pairwise, product
 
 import numpy as np
 import pytest
+from gridproof.optimizer.resiliency import master as master_module
 from gridproof.optimizer.resiliency.adversary import Adversary, build_dual
 from gridproof.optimizer.resiliency.case import CASES, Budgets, ResiliencyCase
 from gridproof.optimizer.resiliency.decision import Decision, idle, load_mw
 from gridproof.optimizer.resiliency.grid import energised, grid_of
-from gridproof.optimizer.resiliency.master import build_master
+from gridproof.optimizer.resiliency.master import ResiliencyMaster, build_master
 from gridproof.optimizer.resiliency.options import ResiliencyOptions
 from gridproof.optimizer.resiliency.planner import solve
 from gridproof.optimizer.resiliency.terms import exposure, worst_price
@@ -237,3 +238,24 @@ def test_nothing_charges_and_discharges_or_buys_and_sells_at_once(small: Small) 
     x, at = found.operated.point, found.recourse.operation
     assert np.minimum(x[at.charged], x[at.discharged]).max() < 1e-9
     assert np.minimum(x[at.bought], x[at.sold]).max() < 1e-9
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_realizations_alone_bound_what_they_cost_together(
+    small: Small, joined: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if joined:  # whatever realizations alone have shown
+        monkeypatch.setattr(master_module, "_ALONE", -np.inf)
+    case = small()
+    grid, some = grid_of(case), list(realizations(case))[::17][:4]
+    arrays, _ = build_master(case, grid, some, plain=True)
+    joint, _ = solve_arrays(arrays, gap=1e-8, time_limit_s=60.0)
+    master = ResiliencyMaster(case, grid, some[0])
+    for up in some[1:]:
+        master.solve(gap=1e-7, time_limit_s=60.0)
+        assert master.add(up)
+    answer, decision = master.solve(gap=1e-7, time_limit_s=60.0)
+    assert decision is not None
+    assert answer.bound <= joint.incumbent + 1e-6
+    assert answer.incumbent == pytest.approx(joint.incumbent, rel=1e-6)
+    assert (master.joined > 0) == joined
