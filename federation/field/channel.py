@@ -49,12 +49,15 @@ class DeviceReading:
         Wall-clock age of the oldest measurement among them.
     lost
         Devices that did not answer.
+    loop_s
+        Wall-clock time from the first command written to the last measurement read.
     """
 
     p_kw: FloatArray
     q_kvar: FloatArray
     age_s: float
     lost: int
+    loop_s: float
 
 
 class Devices(Protocol):
@@ -123,7 +126,11 @@ class Channel:
             "switches_stuck",
             *(f"commanded_kw_{name}" for name in ids),
             *(f"applied_kw_{name}" for name in ids),
-            *(("device_age_s", "devices_lost") if self._devices is not None else ()),
+            *(
+                ("device_age_s", "device_loop_s", "devices_lost")
+                if self._devices is not None
+                else ()
+            ),
         )
 
     def start(self, plan: Plan) -> None:
@@ -234,6 +241,7 @@ class Channel:
             np.array([one.q_kvar for one in readings]),
             {
                 "device_age_s": np.array([one.age_s for one in readings], float),
+                "device_loop_s": np.array([one.loop_s for one in readings], float),
                 "devices_lost": np.array([one.lost for one in readings], float),
             },
         )

@@ -109,7 +109,7 @@ class ModbusDevices:
         DeviceReading
             Where a device was lost or refused, its last good output; ``lost`` counts both.
         """
-        p, q = p_kw.copy(), q_kvar.copy()
+        p, q, began_s = p_kw.copy(), q_kvar.copy(), self._clock()
         lost = 0
         for kept in self._kept:
             lost += not self._exchange(kept, p_kw[kept.der], q_kvar[kept.der])
@@ -117,7 +117,13 @@ class ModbusDevices:
         ages = [
             np.inf if kept.seen_s is None else self._clock() - kept.seen_s for kept in self._kept
         ]
-        return DeviceReading(p_kw=p, q_kvar=q, age_s=max(ages, default=0.0), lost=lost)
+        return DeviceReading(
+            p_kw=p,
+            q_kvar=q,
+            age_s=max(ages, default=0.0),
+            lost=lost,
+            loop_s=self._clock() - began_s,
+        )
 
     def close(self) -> None:
         """Let go of every connection."""

@@ -283,6 +283,43 @@ def test_a_device_never_there_costs_verdicts_not_the_run(toy, tmp_path):
     np.testing.assert_allclose(np.array(rows(result.out)["applied_kw_west"]), base)
 
 
+SLOW_S = 0.3
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Every device takes its time to be measured."""
+    measure = SunspecDevice.measure
+
+    def later(self):
+        time.sleep(SLOW_S)
+        return measure(self)
+
+    monkeypatch.setattr(SunspecDevice, "measure", later)
+
+
+def test_the_time_a_device_takes_is_in_the_age_of_what_is_applied(study, slow, tmp_path):
+    """At ten times the clock: what takes 0.3 s is 3 s old in the feeder's world."""
+    paced = ["realtime.step_s=2.0", "realtime.factor=10", "campaign.samples=3"]
+    at = [f"devices.at.west={study.config.devices.at['west']}"]
+    result = run_campaign(load_study(study.path, [*at, *paced]), tmp_path / "c", mode="in_process")
+    table = rows(result.out)
+    loop, age, own = (
+        np.array(table[name]) for name in ("device_loop_s", "loads_age_s", "setpoints_age_s")
+    )
+    assert (loop >= SLOW_S).all()
+    assert (age >= 10 * loop).all()
+    assert (own >= 10 * loop).all()
+    assert set(table["outcome"].to_pylist()) == {"stale"}
+
+
+def test_strict_does_not_pass_a_device_that_is_too_slow(study, slow, tmp_path):
+    strict = ["realtime.step_s=0.25", "realtime.strict=true", "realtime.late_after_s=60"]
+    at = [f"devices.at.west={study.config.devices.at['west']}"]
+    with pytest.raises(FederationError, match=r"s old, .* s of it devices'; strict allows 0\.25 s"):
+        run_campaign(load_study(study.path, [*at, *strict]), tmp_path / "c", mode="in_process")
+
+
 class Lying(SunspecDevice):
     """A device that measures what nobody can believe."""
 
