@@ -144,6 +144,8 @@ class EmulatedDer:
             most = self.rating.ramp_kw_per_s * (now_s - self._seen_s)
         self._seen_s = now_s
         p, q = self.commanded(registers)
+        p = max(0.0, min(self.rating.p_kw, p))  # whatever its registers say, it can do no more
+        q = max(-self.rating.q_kvar, min(self.rating.q_kvar, q))
         self._p_kw += max(-most, min(most, p - self._p_kw))
         self._q_kvar += max(-most, min(most, q - self._q_kvar))
         outputs = {"W": self._p_kw, "Var": self._q_kvar, "VA": math.hypot(self._p_kw, self._q_kvar)}
