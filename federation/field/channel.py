@@ -13,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 from gridproof.federation.config.faults import FaultsConfig
+from gridproof.federation.field.device_faults import FAULT_COLUMN, DeviceFault
 from gridproof.federation.field.faults import (
     Commands,
     check_faults,
@@ -36,6 +37,9 @@ from gridproof.scenarios.verdict import Outcome, Verdicts
 
 __all__ = ["Channel", "DeviceReading", "Devices"]
 
+_POWERS = ("commanded_kw", "applied_kw", "commanded_kvar", "applied_kvar")
+_OF_DEVICES = ("device_age_s", "device_loop_s", "devices_lost")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DeviceReading:
@@ -49,16 +53,27 @@ class DeviceReading:
         Wall-clock age of the oldest measurement among them.
     lost
         Devices that did not answer.
+    loop_s
+        Wall-clock time from the first command written to the last measurement read.
+    faults
+        What is wrong with each device, in the order of `Devices.ids`.
     """
 
     p_kw: FloatArray
     q_kvar: FloatArray
     age_s: float
     lost: int
+    loop_s: float
+    faults: tuple[DeviceFault, ...] = ()
 
 
 class Devices(Protocol):
     """Real or emulated devices behind some of the DERs."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """DERs that are devices."""
+        ...
 
     def start(self, plan: Plan) -> None:
         """Take up a plan; refuses one that gives a device a role it cannot have."""
@@ -104,6 +119,7 @@ class Channel:
         check_faults(faults, scenario)
         self._scenario, self._faults, self._seed = scenario, faults, seed
         self._draw, self._devices = draw, devices
+        self._device_ids = () if devices is None else devices.ids
         self._plan: Plan | None = None
         self._instants_s = instants(faults, scenario.ders)
         self._now = ride_instants(faults)  # position of a realization's own time
@@ -121,9 +137,9 @@ class Channel:
             "age_s",
             "outside_s",
             "switches_stuck",
-            *(f"commanded_kw_{name}" for name in ids),
-            *(f"applied_kw_{name}" for name in ids),
-            *(("device_age_s", "devices_lost") if self._devices is not None else ()),
+            *(f"{stem}_{name}" for stem in _POWERS for name in ids),
+            *(_OF_DEVICES if self._devices is not None else ()),
+            *(f"{FAULT_COLUMN}{name}" for name in self._device_ids),
         )
 
     def start(self, plan: Plan) -> None:
@@ -180,9 +196,10 @@ class Channel:
             "outside_s": outside_s,
             "switches_stuck": seen.switches_stuck.astype(float),
         }
-        for name, values in (("commanded", commanded[0][:, now]), ("applied", p)):
+        powers = (commanded[0][:, now], p, commanded[1][:, now], q)
+        for name, values in zip(_POWERS, powers, strict=True):
             for k, der in enumerate(self._scenario.ders.ids):
-                trace[f"{name}_kw_{der}"] = values[:, k, 0] + values[:, k, 1] + values[:, k, 2]
+                trace[f"{name}_{der}"] = values[:, k, 0] + values[:, k, 1] + values[:, k, 2]
         return Settled(
             setpoints=given, snapshots=seen.snapshots, verdicts=verdicts, trace={**trace, **device}
         )
@@ -234,7 +251,12 @@ class Channel:
             np.array([one.q_kvar for one in readings]),
             {
                 "device_age_s": np.array([one.age_s for one in readings], float),
+                "device_loop_s": np.array([one.loop_s for one in readings], float),
                 "devices_lost": np.array([one.lost for one in readings], float),
+                **{
+                    f"{FAULT_COLUMN}{name}": np.array([one.faults[k] for one in readings], float)
+                    for k, name in enumerate(self._device_ids)
+                },
             },
         )
 

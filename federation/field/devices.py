@@ -15,6 +15,7 @@ import numpy as np
 from gridproof.federation.addresses import host_and_port
 from gridproof.federation.config.faults import DevicesConfig
 from gridproof.federation.field.channel import DeviceReading
+from gridproof.federation.field.device_faults import DeviceFault
 from gridproof.federation.field.modbus_client import (
     DeviceLostError,
     DeviceRefusedError,
@@ -40,7 +41,8 @@ class _Kept:
     q_kvar: FloatArray
     seen_s: float | None = None
     try_after_s: float = 0.0
-    fault: str = ""
+    said: str = ""
+    fault: DeviceFault = DeviceFault.NONE
 
 
 class ModbusDevices:
@@ -69,9 +71,14 @@ class ModbusDevices:
         self._kept: list[_Kept] = []
 
     @property
-    def faults(self) -> Sequence[str]:
-        """The last thing that went wrong with each device; empty where nothing did."""
-        return tuple(kept.fault for kept in self._kept)
+    def ids(self) -> tuple[str, ...]:
+        """DERs that are devices."""
+        return tuple(self._config.at)
+
+    @property
+    def said(self) -> Sequence[str]:
+        """What is wrong with each device in words; empty where nothing is."""
+        return tuple(kept.said for kept in self._kept)
 
     def start(self, plan: Plan) -> None:
         """Take up a plan; until a device is seen, its output is taken to be the base's.
@@ -109,7 +116,7 @@ class ModbusDevices:
         DeviceReading
             Where a device was lost or refused, its last good output; ``lost`` counts both.
         """
-        p, q = p_kw.copy(), q_kvar.copy()
+        p, q, began_s = p_kw.copy(), q_kvar.copy(), self._clock()
         lost = 0
         for kept in self._kept:
             lost += not self._exchange(kept, p_kw[kept.der], q_kvar[kept.der])
@@ -117,7 +124,14 @@ class ModbusDevices:
         ages = [
             np.inf if kept.seen_s is None else self._clock() - kept.seen_s for kept in self._kept
         ]
-        return DeviceReading(p_kw=p, q_kvar=q, age_s=max(ages, default=0.0), lost=lost)
+        return DeviceReading(
+            p_kw=p,
+            q_kvar=q,
+            age_s=max(ages, default=0.0),
+            lost=lost,
+            loop_s=self._clock() - began_s,
+            faults=tuple(kept.fault for kept in self._kept),
+        )
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -134,14 +148,15 @@ class ModbusDevices:
             measured_p, measured_q = kept.device.measure()
             self._inside(kept.der, measured_p, measured_q, "the measurement", whole=False)
         except DeviceLostError as error:
-            kept.fault, kept.try_after_s = str(error), self._clock() + _RETRY_AFTER_S
+            kept.said, kept.try_after_s = str(error), self._clock() + _RETRY_AFTER_S
+            kept.fault = DeviceFault.LOST
             return False
         except DeviceRefusedError as error:
-            kept.fault = str(error)
+            kept.said, kept.fault = str(error), error.fault
             return False
         feeds = self._scenario.ders.phases[kept.der]  # the rest is the meter's own error
         kept.p_kw, kept.q_kvar = np.where(feeds, measured_p, 0.0), np.where(feeds, measured_q, 0.0)
-        kept.seen_s, kept.fault = self._clock(), ""
+        kept.seen_s, kept.said, kept.fault = self._clock(), "", DeviceFault.NONE
         return True
 
     def _inside(
@@ -160,7 +175,8 @@ class ModbusDevices:
                 bad = _outside(values, low - slack, high + slack)
             if np.any(bad):
                 raise DeviceRefusedError(
-                    f"{name}: {what} is {values} {unit}; it can do {low} to {high}"
+                    f"{name}: {what} is {values} {unit}; it can do {low} to {high}",
+                    DeviceFault.COMMAND_OUT_OF_RANGE if whole else DeviceFault.READING_OUT_OF_RANGE,
                 )
 
 

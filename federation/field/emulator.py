@@ -2,7 +2,8 @@
 
 It accepts active and reactive set-points (model 704), follows them at once or at a ramp, splits
 them evenly over its phases, and reports what it does (model 701). It refuses set-points beyond
-its rating and writes to anything but its set-points, as a device should.
+its rating, modes that it does not have, and writes to anything but its set-points, as a device
+should.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from gridproof.federation.field.sunspec import (
     MEASUREMENT,
     SIGNATURE,
     TABLES,
+    VARS,
     WATTS,
     WRITABLE,
     decode,
@@ -41,6 +43,7 @@ logging.getLogger("pymodbus").addHandler(logging.NullHandler())
 
 _BASE = 40000
 _FIT = 0x7FFF  # largest reading of a 16-bit measurement
+_PF_SF = -3
 _START_S = 10.0
 
 
@@ -99,7 +102,7 @@ class EmulatedDer:
         for name, text in {"Mn": "gridproof", "Md": "emulated DER", "SN": "1", "Vr": "1"}.items():
             self._put_text(registers, name, text)
         fixed = {"ACType": 2 if len(self.rating.phases) == 3 else 0, "St": 1, "ConnSt": 1}
-        fixed |= dict.fromkeys(("W_SF", "VA_SF", "Var_SF"), self._measured_sf)
+        fixed |= dict.fromkeys(("W_SF", "VA_SF", "Var_SF"), self._measured_sf) | {"PF_SF": _PF_SF}
         for name, value in {**fixed, "DERMode": 1, "Alrm": 0}.items():
             self._put(registers, MEASUREMENT, name, value)
         for name in ("WSetEna", "VarSetEna", "WSet", "VarSet", "WSet_SF", "VarSet_SF"):
@@ -141,9 +144,13 @@ class EmulatedDer:
             most = self.rating.ramp_kw_per_s * (now_s - self._seen_s)
         self._seen_s = now_s
         p, q = self.commanded(registers)
+        p = max(0.0, min(self.rating.p_kw, p))  # whatever its registers say, it can do no more
+        q = max(-self.rating.q_kvar, min(self.rating.q_kvar, q))
         self._p_kw += max(-most, min(most, p - self._p_kw))
         self._q_kvar += max(-most, min(most, q - self._q_kvar))
         outputs = {"W": self._p_kw, "Var": self._q_kvar, "VA": math.hypot(self._p_kw, self._q_kvar)}
+        lead = 1.0 if not outputs["VA"] else self._p_kw / outputs["VA"]
+        self._put(registers, MEASUREMENT, "PF", unscaled(lead, _PF_SF))
         for name, value in outputs.items():
             each = value / len(self.rating.phases)
             self._measure(registers, name, value)
@@ -163,8 +170,13 @@ class EmulatedDer:
             return ExcCodes.ILLEGAL_ADDRESS
         after = list(self.registers)
         after[at : at + len(values)] = values
-        if self._get(after, "WSetEna") == 1 and self._get(after, "WSetMod") != WATTS:
-            return ExcCodes.ILLEGAL_VALUE
+        for name in WRITABLE:  # what no published device takes: a mode that is not in its model
+            known, value = points[name].symbols, self._get(after, name)
+            if known and value is not None and value not in known.values():
+                return ExcCodes.ILLEGAL_VALUE
+        for kind, mode in (("WSet", WATTS), ("VarSet", VARS)):  # of percentages it has none
+            if self._get(after, f"{kind}Ena") == 1 and self._get(after, f"{kind}Mod") != mode:
+                return ExcCodes.ILLEGAL_VALUE
         p, q = self.commanded(after)
         slack = 1.0 + 1e-9
         inside = -1e-9 <= p <= self.rating.p_kw * slack and abs(q) <= self.rating.q_kvar * slack

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from gridproof.federation.addresses import host_and_port
+from gridproof.federation.field.device_faults import DeviceFault
 from gridproof.federation.field.sunspec import (
     BASES,
     CONTROLS,
@@ -51,7 +52,19 @@ class DeviceLostError(Exception):
 
 
 class DeviceRefusedError(Exception):
-    """An answer that cannot be taken, or a command that may not be sent; the run goes on."""
+    """An answer that cannot be taken, or a command that may not be sent; the run goes on.
+
+    Parameters
+    ----------
+    said
+        What is wrong, with the device's address.
+    fault
+        Its name.
+    """
+
+    def __init__(self, said: str, fault: DeviceFault = DeviceFault.REFUSED) -> None:
+        super().__init__(said)
+        self.fault = fault
 
 
 class SunspecDevice:
@@ -93,7 +106,9 @@ class SunspecDevice:
             if model not in starts:
                 self.close()
                 raise DeviceRefusedError(
-                    f"{self.address}: no SunSpec model {model}; found {', '.join(map(str, starts))}"
+                    f"{self.address}: no SunSpec model {model}; found "
+                    f"{', '.join(map(str, starts))}",
+                    DeviceFault.NO_MODELS,
                 )
         self._starts = starts
         self._factors = self._read_factors()
@@ -114,6 +129,7 @@ class SunspecDevice:
             If it does not take them.
         """
         self.connect()
+        self._refuse_changed(CONTROLS, ("WSet_SF", "VarSet_SF"))
         watts = unscaled(1000.0 * p_kw, self._factors["WSet_SF"])
         volt_amperes = unscaled(1000.0 * q_kvar, self._factors["VarSet_SF"])
         self._write({"WSetEna": 1, "WSetMod": WATTS, "WSet": watts})
@@ -123,8 +139,10 @@ class SunspecDevice:
         """Read the (3,) outputs of phases a, b, c, kW and kvar; raises as `command`."""
         self.connect()
         points = TABLES[MEASUREMENT].points
-        first, last = points["WL1"].offset, points["VarL3"].offset
+        first, last = points["WL1"].offset, points["Var_SF"].offset
         registers = self._read(self._starts[MEASUREMENT] + first, last - first + 1)
+        for name in ("W_SF", "Var_SF"):  # of the same answer as the numbers they scale
+            self._same_factor(name, registers[points[name].offset - first])
         found = []
         for quantity in ("W", "Var"):
             values = []
@@ -132,12 +150,32 @@ class SunspecDevice:
                 point = points[quantity + slot]
                 number = decode(point.kind, registers[point.offset - first :][: point.words])
                 if number is None:
-                    raise DeviceRefusedError(f"{self.address}: {point.name} is not implemented")
+                    raise DeviceRefusedError(
+                        f"{self.address}: {point.name} is not implemented", DeviceFault.NO_NUMBER
+                    )
                 values.append(scaled(number, self._factors[f"{quantity}_SF"]))
             found.append(np.array(values, float) / 1000.0)
         return found[0], found[1]
 
     # -------------------------------------------------------------------------- registers
+    def _refuse_changed(self, model: int, names: tuple[str, ...]) -> None:
+        """Refuse to scale by factors that a model no longer has."""
+        points = [TABLES[model].points[name] for name in names]
+        first = min(point.offset for point in points)
+        count = max(point.offset for point in points) - first + 1
+        registers = self._read(self._starts[model] + first, count)
+        for point in points:
+            self._same_factor(point.name, registers[point.offset - first])
+
+    def _same_factor(self, name: str, register: int) -> None:
+        held, found = self._factors[name], decode("sf", [register])
+        if found != held:
+            self.close()  # the next connection reads all of them anew
+            raise DeviceRefusedError(
+                f"{self.address}: scale factor {name} was {held} and is {found}",
+                DeviceFault.SCALE_CHANGED,
+            )
+
     def _scan(self) -> dict[int, int]:
         """Find each model's first point, walking the chain from its signature."""
         for base in BASES:
@@ -148,7 +186,10 @@ class SunspecDevice:
             if tuple(found) == SIGNATURE:
                 return self._chain(base + 2)
         self.close()
-        raise DeviceRefusedError(f"{self.address}: no SunSpec signature at {BASES}")
+        raise DeviceRefusedError(
+            f"{self.address}: no SunSpec signature at {BASES} under unit {self._unit}",
+            DeviceFault.NO_SUCH_UNIT,
+        )
 
     def _chain(self, at: int) -> dict[int, int]:
         starts: dict[int, int] = {}
@@ -163,7 +204,9 @@ class SunspecDevice:
             if at > 0xFFFD:
                 break
         self.close()
-        raise DeviceRefusedError(f"{self.address}: the chain of SunSpec models has no end")
+        raise DeviceRefusedError(
+            f"{self.address}: the chain of SunSpec models has no end", DeviceFault.NO_MODELS
+        )
 
     def _read_factors(self) -> dict[str, int]:
         factors = {}
@@ -177,7 +220,8 @@ class SunspecDevice:
                 if value is None or not -10 <= value <= 10:
                     self.close()
                     raise DeviceRefusedError(
-                        f"{self.address}: {name} is {value}; a scale factor is -10 to 10"
+                        f"{self.address}: {name} is {value}; a scale factor is -10 to 10",
+                        DeviceFault.NO_NUMBER,
                     )
                 factors[name] = value
         return factors

@@ -16,6 +16,7 @@ import numpy as np
 from gridproof.federation.config.faults import RealtimeConfig
 from gridproof.federation.trial.trial import Trace, as_stale
 from gridproof.federation.wire.frames import now
+from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.errors import FederationError
 from gridproof.scenarios.verdict import Verdicts
 
@@ -23,7 +24,8 @@ __all__ = ["PACE_COLUMNS", "Pace"]
 
 PACE_COLUMNS = ("lateness_s", "loads_age_s", "setpoints_age_s")
 """Kept beside each verdict, s of the feeder's world: how late its step began, and how old
-the loads that were answered and the set-points were when the physics took them."""
+the loads that were answered and the set-points were when the physics took them: what devices
+took of the time is part of it."""
 
 
 class Pace:
@@ -83,29 +85,63 @@ class Pace:
                 f"{most_s:g} s. Lower [realtime] factor, raise step_s, or leave strict out"
             )
 
-    def arrived(self, published_s: float, sent_s: float) -> Trace:
+    def asked(self) -> float:
+        """Return the time at which loads are published, on the clock that ages are counted by."""
+        return self._monotonic()
+
+    def arrived(self, asked_s: float, sent_s: float) -> Trace:
         """Say how old an answer is, now that it is about to be applied.
 
         Parameters
         ----------
-        published_s, sent_s
-            When the loads were published, and their answer sent, seconds since 1970.
+        asked_s
+            When the loads were published, by `asked`.
+        sent_s
+            When their answer was sent, seconds since 1970: the clock of whoever sent it.
 
         Raises
         ------
         FederationError
             If it is stale and the run is strict.
         """
-        at, factor = self._wall(), self._config.factor
-        age_s = (at - published_s) * factor
+        factor = self._config.factor
+        age_s = (self._monotonic() - asked_s) * factor
+        self._refuse_old(age_s, "")
+        values = (self._lateness_s, age_s, (self._wall() - sent_s) * factor)
+        return {name: np.array([value]) for name, value in zip(PACE_COLUMNS, values, strict=True)}
+
+    def through_devices(self, trace: Trace, took_s: FloatArray | None) -> Trace:
+        """Add what devices took of the time until the physics had their outputs.
+
+        Parameters
+        ----------
+        trace
+            As `arrived` left it.
+        took_s
+            (realization,) wall-clock time from the first command to the last measurement; None
+            where no DER is a device.
+
+        Raises
+        ------
+        FederationError
+            If the set-points are stale by then, and the run is strict.
+        """
+        if took_s is None:
+            return trace
+        more_s = took_s * self._config.factor
+        older = {name: trace[name] + more_s for name in ("loads_age_s", "setpoints_age_s")}
+        self._refuse_old(
+            float(older["loads_age_s"].max()), f", {more_s.max():.3f} s of it devices'"
+        )
+        return {**trace, **older}
+
+    def _refuse_old(self, age_s: float, of_it: str) -> None:
         if self._config.strict and age_s > self.stale_after_s:
             raise FederationError(
-                f"real time: the set-points of step {self._steps} are {age_s:.3f} s old; strict "
-                f"allows {self.stale_after_s:g} s. Lower [realtime] factor, raise stale_after_s, "
-                "or leave strict out"
+                f"real time: the set-points of step {self._steps} are {age_s:.3f} s old{of_it}; "
+                f"strict allows {self.stale_after_s:g} s. Lower [realtime] factor, raise "
+                "stale_after_s, or leave strict out"
             )
-        values = (self._lateness_s, age_s, (at - sent_s) * factor)
-        return {name: np.array([value]) for name, value in zip(PACE_COLUMNS, values, strict=True)}
 
     def judged(self, verdicts: Verdicts, trace: Trace) -> Verdicts:
         """Judge as *stale* what was applied beyond the stated age."""

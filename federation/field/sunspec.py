@@ -3,14 +3,20 @@
 A SunSpec device holds, from register 40000 (or 50000, or 0), the two registers ``SunS``, then
 models one after another, each an id, a length and its points, then the id 0xFFFF. Numbers are
 big-endian; a number with a scale factor ``s`` means ``value · 10^s``; each type has one value
-that says *not implemented*. The tables below are the point lists of the published models.
+that says *not implemented*. The tables are read from the published models' own files, which come
+with pysunspec2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from types import MappingProxyType
+from typing import Any
+
+from gridproof.scenarios.errors import ConfigError
 
 __all__ = [
     "BASES",
@@ -36,9 +42,11 @@ BASES = (40000, 50000, 0)
 SIGNATURE = (0x5375, 0x6E53)  # "SunS"
 END = 0xFFFF
 COMMON, MEASUREMENT, CONTROLS = 1, 701, 704
-WATTS, VARS = 1, 3  # of WSetMod and VarSetMod: the set-point is in W, in var
 
-_WORDS = {"i16": 1, "u16": 1, "e16": 1, "sf": 1, "pad": 1, "i32": 2, "u32": 2, "b32": 2, "u64": 4}
+_KINDS = {
+    "int16": "i16", "uint16": "u16", "enum16": "e16", "sunssf": "sf", "pad": "pad", "int32": "i32",
+    "uint32": "u32", "bitfield32": "b32", "uint64": "u64", "string": "string",
+}  # fmt: skip
 NOT_IMPLEMENTED: Mapping[str, int] = MappingProxyType(
     {
         "i16": -0x8000, "u16": 0xFFFF, "e16": 0xFFFF, "sf": -0x8000, "pad": -0x8000,
@@ -47,55 +55,23 @@ NOT_IMPLEMENTED: Mapping[str, int] = MappingProxyType(
 )  # fmt: skip
 _SIGNED = ("i16", "i32", "sf", "pad")
 
-_PHASE = (
-    "W{0}:i16*W_SF VA{0}:i16*VA_SF Var{0}:i16*Var_SF PF{0}:u16*PF_SF A{0}:i16*A_SF "
-    "V{1}:u16*V_SF V{0}:u16*V_SF TotWhInj{0}:u64*TotWh_SF TotWhAbs{0}:u64*TotWh_SF "
-    "TotVarhInj{0}:u64*TotVarh_SF TotVarhAbs{0}:u64*TotVarh_SF "
-)
-_POINTS = {
-    COMMON: "Mn:s16 Md:s16 Opt:s8 Vr:s8 SN:s16 DA:u16 Pad:pad",
-    MEASUREMENT: (
-        "ACType:e16 St:e16 InvSt:e16 ConnSt:e16 Alrm:b32 DERMode:b32 "
-        "W:i16*W_SF VA:i16*VA_SF Var:i16*Var_SF PF:u16*PF_SF A:i16*A_SF LLV:u16*V_SF "
-        "LNV:u16*V_SF Hz:u32*Hz_SF TotWhInj:u64*TotWh_SF TotWhAbs:u64*TotWh_SF "
-        "TotVarhInj:u64*TotVarh_SF TotVarhAbs:u64*TotVarh_SF TmpAmb:i16*Tmp_SF "
-        "TmpCab:i16*Tmp_SF TmpSnk:i16*Tmp_SF TmpTrns:i16*Tmp_SF TmpSw:i16*Tmp_SF "
-        "TmpOt:i16*Tmp_SF "
-        + _PHASE.format("L1", "L1L2")
-        + _PHASE.format("L2", "L2L3")
-        + _PHASE.format("L3", "L3L1")
-        + "ThrotPct:u16 ThrotSrc:b32 A_SF:sf V_SF:sf Hz_SF:sf W_SF:sf PF_SF:sf VA_SF:sf "
-        "Var_SF:sf TotWh_SF:sf TotVarh_SF:sf Tmp_SF:sf MnAlrmInfo:s32"
-    ),
-    CONTROLS: (
-        "PFWInjEna:e16 PFWInjEnaRvrt:e16 PFWInjRvrtTms:u32 PFWInjRvrtRem:u32 "
-        "PFWAbsEna:e16 PFWAbsEnaRvrt:e16 PFWAbsRvrtTms:u32 PFWAbsRvrtRem:u32 "
-        "WMaxLimPctEna:e16 WMaxLimPct:u16*WMaxLimPct_SF WMaxLimPctRvrt:u16*WMaxLimPct_SF "
-        "WMaxLimPctEnaRvrt:e16 WMaxLimPctRvrtTms:u32 WMaxLimPctRvrtRem:u32 "
-        "WSetEna:e16 WSetMod:e16 WSet:i32*WSet_SF WSetRvrt:i32*WSet_SF WSetPct:i16*WSetPct_SF "
-        "WSetPctRvrt:i16*WSetPct_SF WSetEnaRvrt:e16 WSetRvrtTms:u32 WSetRvrtRem:u32 "
-        "VarSetEna:e16 VarSetMod:e16 VarSetPri:e16 VarSet:i32*VarSet_SF VarSetRvrt:i32*VarSet_SF "
-        "VarSetPct:i16*VarSetPct_SF VarSetPctRvrt:i16*VarSetPct_SF VarSetEnaRvrt:e16 "
-        "VarSetRvrtTms:u32 VarSetRvrtRem:u32 WRmp:u16 WRmpRef:e16 VarRmp:u16 AntiIslEna:e16 "
-        "PF_SF:sf WMaxLimPct_SF:sf WSet_SF:sf WSetPct_SF:sf VarSet_SF:sf VarSetPct_SF:sf "
-        "PFWInj_PF:u16*PF_SF PFWInj_Ext:e16 PFWInjRvrt_PF:u16*PF_SF PFWInjRvrt_Ext:e16 "
-        "PFWAbs_PF:u16*PF_SF PFWAbs_Ext:e16 PFWAbsRvrt_PF:u16*PF_SF PFWAbsRvrt_Ext:e16"
-    ),
-}
-
 WRITABLE = ("WSetEna", "WSetMod", "WSet", "VarSetEna", "VarSetMod", "VarSetPri", "VarSet")
 """The only points of model 704 that are ever written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One point of a model: ``offset`` registers behind the model's length, ``words`` long."""
+    """One point of a model: ``offset`` registers behind the model's length, ``words`` long.
+
+    ``symbols`` are the values that an enumeration may have, by name.
+    """
 
     name: str
     kind: str
     offset: int
     words: int
     scale: str | None
+    symbols: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,22 +83,52 @@ class Table:
     points: Mapping[str, Point]
 
 
-def _table(model: int, text: str) -> Table:
+def _table(model: int) -> Table:
+    """Read a published model; points of a group within it are called ``Group_Point``."""
     points: dict[str, Point] = {}
-    offset = 0
-    for item in text.split():
-        name, _, rest = item.partition(":")
-        kind, _, scale = rest.partition("*")
-        words = int(kind[1:]) if kind.startswith("s") and kind != "sf" else _WORDS[kind]
-        kind = "string" if kind not in _WORDS else kind
-        points[name] = Point(name=name, kind=kind, offset=offset, words=words, scale=scale or None)
+    offset = -2  # its id and its length come first
+    for prefix, given in _listed(_published(model)["group"]):
+        name, words = prefix + given["name"], int(given["size"])
+        points[name] = Point(
+            name=name,
+            kind=_KINDS[given["type"]],
+            offset=offset,
+            words=words,
+            scale=given.get("sf"),
+            symbols=MappingProxyType(
+                {one["name"]: int(one["value"]) for one in given.get("symbols", ())}
+            ),
+        )
         offset += words
-    return Table(model=model, length=offset, points=MappingProxyType(points))
+    held = {name: point for name, point in points.items() if point.offset >= 0}
+    return Table(model=model, length=offset, points=MappingProxyType(held))
+
+
+def _published(model: int) -> dict[str, Any]:
+    try:
+        place = files("sunspec2") / "models" / "json" / f"model_{model}.json"
+    except ModuleNotFoundError as missing:  # an optional dependency
+        raise ConfigError(
+            "[devices] needs the published SunSpec models, which are not installed; "
+            "pip install 'gridproof[device]'"
+        ) from missing
+    found: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+    return found
+
+
+def _listed(group: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    for point in group["points"]:
+        yield prefix, point
+    for inner in group.get("groups", ()):
+        yield from _listed(inner, f"{prefix}{inner['name']}_")
 
 
 TABLES: Mapping[int, Table] = MappingProxyType(
-    {model: _table(model, text) for model, text in _POINTS.items()}
+    {model: _table(model) for model in (COMMON, MEASUREMENT, CONTROLS)}
 )
+WATTS = TABLES[CONTROLS].points["WSetMod"].symbols["WATTS"]
+VARS = TABLES[CONTROLS].points["VarSetMod"].symbols["VARS"]
+"""Of ``WSetMod`` and ``VarSetMod``: the set-point is in W, in var."""
 
 
 def encode(kind: str, value: int | None, words: int) -> tuple[int, ...]:

@@ -189,7 +189,8 @@ class FeederFederate(Federate):
         self, batch: Realizations, turn: _Batch, carried: Carried | None
     ) -> tuple[Setpoints, tuple[float, float]]:
         """Ask the planner; returns its set-points, when they were asked for and when sent."""
-        channel, asked_s = self._job.channel, self._clock()
+        channel, pace = self._job.channel, self._job.pace
+        asked_s = self._clock() if pace is None else pace.asked()
         question = batch if channel is None else channel.question(batch)
         if carried is not None and len(question) != len(carried):
             carried = carried.take(np.arange(len(question)) // (len(question) // len(carried)))
@@ -223,6 +224,7 @@ class FeederFederate(Federate):
             settled = Settled(setpoints=answer, snapshots=snapshots, verdicts=verdicts, trace={})
         if pace is None:
             return settled
+        trace = pace.through_devices(trace, settled.trace.get("device_loop_s"))
         verdicts = pace.judged(settled.verdicts, trace)
         return replace(settled, verdicts=verdicts, trace={**settled.trace, **trace})
 

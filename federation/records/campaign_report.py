@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gridproof.federation.jsonable import IF_KNOWN, UNWRITTEN, Interval, Jsonable
+from gridproof.federation.records.device_report import DevicesReport
 from gridproof.federation.records.probe_report import AdversaryReport, RareReport
 from gridproof.federation.statistics.paired import PairedDifference
 
@@ -249,6 +250,8 @@ class CampaignReport(Jsonable):
         What it took; two reports are equal that say the same of the plan, whatever it took.
     adversary, rare
         What else was asked of the campaign.
+    devices
+        Of a campaign with devices: what was wrong with each, and how long they took.
     """
 
     samples: int
@@ -278,3 +281,4 @@ class CampaignReport(Jsonable):
     samples_per_s: float | None = field(compare=False)
     adversary: AdversaryReport | None = field(default=None, metadata=IF_KNOWN)
     rare: RareReport | None = field(default=None, metadata=IF_KNOWN)
+    devices: DevicesReport | None = field(default=None, metadata=IF_KNOWN)

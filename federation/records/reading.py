@@ -17,6 +17,7 @@ from gridproof.federation.records.campaign_report import (
     WorstMargin,
 )
 from gridproof.federation.records.crossed import CrossedOutcomes
+from gridproof.federation.records.device_figures import device_figures
 from gridproof.federation.records.intervals import Intervals
 from gridproof.federation.records.losses import KindCounts, TriedRedispatch, UnservedEnergy
 from gridproof.federation.records.parts import CHUNK_ROWS
@@ -200,6 +201,7 @@ def _report(
         samples_per_s=recorded / seconds if seconds > 0 else None,
         adversary=adversary,
         rare=rare,
+        devices=device_figures(store, chunks),
     )
 
 

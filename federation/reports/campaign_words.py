@@ -38,6 +38,8 @@ def sentences(campaign: CampaignReport) -> list[str]:
     stopping, energy = campaign.stopping, campaign.energy
     if campaign.outcomes["erred"]:
         lines.append(erred_words(campaign))
+    if campaign.devices is not None:
+        lines += campaign.devices.words()
     if stopping:
         lines.append(why_stopped(stopping))
     if not campaign.independent_draws:
