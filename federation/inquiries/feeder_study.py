@@ -20,7 +20,7 @@ __all__ = ["Proposal", "ProposedDer", "propose", "study_text"]
 
 _MOST_DERS, _MOST_LOADS, _MOST_SPLITS = 12, 6, 3
 _LEAST_SHARE = 0.12  # of all load: what a proposed switch has at least to either side
-_SPARE = 1.3  # capacity of a proposed DER by its block's load
+_SPARE = 1.3  # capacity of a proposed DER by thrice the largest phase of its block's load
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,8 +230,9 @@ def _from_machines(
 
 def _assumed_der(feeder: Feeder, block: FloatArray, doubts: list[str]) -> ProposedDer:
     """Return a DER that could carry the block with the most load, but for the source's."""
-    load = np.bincount(block[feeder.loads.bus], feeder.loads.p_kw.sum(axis=1))
-    load = np.append(load, np.zeros(int(block.max()) + 1 - len(load)))
+    load = np.zeros((int(block.max()) + 1, 3))
+    np.add.at(load, block[feeder.loads.bus], feeder.loads.p_kw)
+    load = 3.0 * load.max(axis=1)  # each phase carries an equal part of a DER
     three = feeder.buses.phases.all(axis=1) & ~feeder.buses.turned
     three[feeder.sources.bus] = False
     if not three.any():
@@ -246,7 +247,7 @@ def _assumed_der(feeder: Feeder, block: FloatArray, doubts: list[str]) -> Propos
     kw = float(np.ceil(max(_SPARE * load[block[bus]], 1.0)))
     doubts.append(
         f"no machine of the file could form an island; battery at bus {feeder.buses.ids[bus]} is "
-        f"assumed, {kw:g} kW, {_SPARE:g} times the load of its block"
+        f"assumed, {kw:g} kW, {_SPARE:g} times thrice its block's largest phase"
     )
     return ProposedDer(
         name="battery",

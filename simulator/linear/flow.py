@@ -18,7 +18,8 @@ from gridproof.simulator.linear.unknowns import KVA_PER_UNIT
 __all__ = ["FlowSolution", "LinearFlow"]
 
 _STEP_TOLERANCE = 1e-12  # largest change of w that ends the iteration over load models, pu
-_MOST_STEPS = 60
+_MOST_STEPS = 200
+_DAMPED_FROM = 40  # steps after which two that swing about the solution are met halfway
 _STRAY_PU = 1e-4  # 0.1 kW a phase; set-points of a plan are balanced to less
 
 
@@ -134,7 +135,7 @@ class LinearFlow:
         supply = injected[:, live] / KVA_PER_UNIT
         w_slots = np.ones(demand.shape[1])
         unknown, w, settled = np.zeros(network.size), np.ones(network.nodes), False
-        for _ in range(_MOST_STEPS):
+        for step in range(_MOST_STEPS):
             p = demand[0] * (self._shares[:, 0] + self._shares[:, 1] * w_slots)
             q = demand[1] * (self._shares[:, 2] + self._shares[:, 3] * w_slots)
             unknown = network.solve(
@@ -144,7 +145,8 @@ class LinearFlow:
             )
             change = np.abs(unknown[: network.nodes] - w).max(initial=0.0)
             w = unknown[: network.nodes]
-            w_slots = self._slot_w @ w
+            found = self._slot_w @ w
+            w_slots = found if step < _DAMPED_FROM else (found + w_slots) / 2.0
             settled = not self._follows_voltage or change < _STEP_TOLERANCE
             if settled:
                 break
