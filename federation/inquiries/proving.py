@@ -8,11 +8,11 @@ the set, down to a stated depth and time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
-from gridproof.federation.inquiries.affine_answers import affine_answer, affine_policy
+from gridproof.federation.certificates.affine_answers import affine_answer, affine_policy
 from gridproof.federation.inquiries.claims import (
     Search,
     Witness,
@@ -130,6 +130,7 @@ class _Step:
         self._set, self._settings = load_set, settings
         self._recourse: Recourse = make_recourse(policy, plan, scenario, step)
         self._answer: AffineAnswer = affine_answer(policy, plan, scenario, step)
+        self._asked = _as_asked(plan, scenario)
         engine.hold(plan, step)
         self.evaluations, self.damaged = 0, False
 
@@ -148,7 +149,7 @@ class _Step:
             )
         found = []
         for network in self._engine.networks():
-            whole = certify(network, scenario, plan, self._answer, reach, time=self._step)
+            whole = certify(network, self._asked, plan, self._answer, reach, time=self._step)
             own = missing or self._differs(network, nominal)
             search = Search(whole=whole, leaves=[whole])
             if not own:
@@ -172,7 +173,7 @@ class _Step:
         if len(np.unique(buses)) < len(buses):
             return "several DERs form at one bus, and how they share is no part of a certificate"
         zero = np.zeros(len(scenario.direction_ids))
-        state = state_at(network, scenario, self._answer, zero, self._step)
+        state = state_at(network, self._asked, self._answer, zero, self._step)
         if state is None:
             return "no power flow was found at nominal load"
         seen = nominal[tuple(network.node_at.T)]
@@ -212,7 +213,7 @@ class _Step:
             for half in part.halves(leaf.split):
                 certificate = certify(
                     network,
-                    self._scenario,
+                    self._asked,
                     self._plan,
                     self._answer,
                     half,
@@ -261,13 +262,22 @@ class _Step:
         self, zeta: FloatArray
     ) -> tuple[dict[MarginKind, FloatArray], FloatArray, IntArray]:
         """Margins by element, first row's voltages, and outcomes of points of the set."""
-        drawn = realize(self._scenario, zeta, step=self._step)
+        drawn = self._plan.asked(realize(self._scenario, zeta, step=self._step), self._scenario)
         told = self._recourse.respond(drawn)
         seen = self._engine.observe(drawn, told)
         self.evaluations += len(zeta)
         verdicts = judge(seen, self._plan, self._scenario, self._step)
         own = element_margins(seen, self._plan, self._scenario, self._step)
         return own, seen.v_pu[0], verdicts.outcome
+
+
+def _as_asked(plan: Plan, scenario: Scenario) -> Scenario:
+    """Return the scenario with the share of each load that the plan asks for."""
+    if not plan.partial_ids:
+        return scenario
+    share = plan.share_of(scenario.feeder.loads.ids)[:, :, None]
+    p_kw, q_kvar = scenario.load_p_kw * share, scenario.load_q_kvar * share
+    return replace(scenario, load_p_kw=p_kw, load_q_kvar=q_kvar)
 
 
 def _of_island(scenario: Scenario, network: IslandNetwork, kind: MarginKind) -> BoolArray:
@@ -299,6 +309,8 @@ def _not_covered(scenario: Scenario, plan: Plan) -> str:
         return "disturbances take power by realization, which certificates do not cover"
     if not scenario.fleet.empty:
         return "storages, renewables or CHPs may not give what they are told, which is not covered"
+    if plan.rule is not None and plan.rule.load_ids:
+        return "the plan's rule cuts loads by what a draw lacks, which is not covered"
     if scenario.ders.ramp_kw_per_h is not None and len(plan.closed) > 1:
         return "ramps from step to step depend on what came before, which is not covered"
     return ""

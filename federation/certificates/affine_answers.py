@@ -48,7 +48,8 @@ def affine_answer(policy: str, plan: Plan, scenario: Scenario, time: int = 0) ->
     """
     width = len(scenario.direction_ids)
     points = np.concatenate([np.zeros((1, width)), np.eye(width)])
-    told = make_recourse(policy, plan, scenario, time).respond(realize(scenario, points, step=time))
+    drawn = plan.asked(realize(scenario, points, step=time), scenario)
+    told = make_recourse(policy, plan, scenario, time).respond(drawn)
     power = told.p_kw + 1j * told.q_kvar
     return AffineAnswer(
         base_kva=power[0], slope_kva=np.moveaxis(power[1:] - power[0], 0, -1).copy()
