@@ -25,7 +25,7 @@ from gridproof.simulator.proof.limits import KINDS, Margins
 from gridproof.simulator.proof.powers import AffineAnswer
 from gridproof.simulator.proof.reach import Reach
 
-__all__ = ["with_affine_rule"]
+__all__ = ["with_affine_rule", "with_what_it_needs"]
 
 _ROUNDS = 4
 _ROWS = 120  # limits of a kind, the nearest first, that a rule is chosen for
@@ -78,6 +78,21 @@ def with_affine_rule(plan: Plan, scenario: Scenario) -> Plan:
             gain_q_kvar=gain.imag,
         ),
     )
+
+
+def with_what_it_needs(plan: Plan, scenario: Scenario, policy: str) -> Plan:
+    """Return a plan that brings what its recourse asks for: for ``affine`` a rule, if it has none.
+
+    Parameters
+    ----------
+    plan, scenario
+        What is held, and where.
+    policy
+        The campaign's recourse.
+    """
+    if policy != "affine" or plan.affine is not None:
+        return plan
+    return with_affine_rule(plan, scenario)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

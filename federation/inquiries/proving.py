@@ -13,6 +13,7 @@ from time import perf_counter
 
 import numpy as np
 from gridproof.federation.certificates.affine_answers import affine_answer, affine_policy
+from gridproof.federation.certificates.affine_rules import with_what_it_needs
 from gridproof.federation.inquiries.claims import (
     Search,
     Witness,
@@ -84,6 +85,10 @@ def prove(
             f"{len(scenario.direction_ids)}"
         )
     policy, why = affine_policy(study.config.campaign.recourse, plan)
+    if not _not_covered(scenario, plan):
+        plan = with_what_it_needs(plan, scenario, policy)
+    elif policy == "affine" and plan.affine is None:
+        policy = "fixed"
     engine = OpenDssEngine(scenario)
     islands: list[IslandClaim] = []
     evaluations, damaged = 0, list[str]()

@@ -159,8 +159,8 @@ def test_what_a_certificate_is_not_about_is_said(toy, toy_plan) -> None:
     assert any("truncation" in line for line in gp.prove(study, plan).said)
     linear = load_study(toy)
     found = gp.prove(linear, plan)
-    assert found.recourse == "fixed"
-    assert any("not affine" in line for line in found.said)
+    assert found.recourse == "affine"
+    assert any("is not affine" in line for line in found.said)
     shared = load_study(toy, ["campaign.recourse=participation"])
     assert gp.prove(shared, plan).recourse == "participation"
 
