@@ -112,8 +112,8 @@ def plan_from_json(text: str, scenario: Scenario, where: str = "plan") -> Plan:
     text
         JSON as ``plan_to_json`` writes it; a plan made elsewhere may leave out
         ``scenario_digest``, ``served_share``, ``reserves``, ``rule``, ``affine``, ``committed``,
-        ``costs``, ``cost_unit``, ``proof``, ``made_for`` and ``digest``, and a substation that forms
-        nothing. Files of format 1 are read, too.
+        ``costs``, ``cost_unit``, ``proof``, ``made_for`` and ``digest``, and a substation that
+        forms nothing. Files of format 1 are read, too.
     scenario
         What the plan is tried on; ids not in it, or missing from the file, are faults, and so
         is another network than the one it was made for (`scenarios.provenance.NEEDED`).

@@ -337,7 +337,8 @@ def _affine_faults(where: str, rule: AffineFile | None, scenario: Scenario) -> l
             rows = getattr(der, key)
             if len(rows) != steps:
                 faults.append(
-                    f"{where}: affine.ders.{name}.{key} has {len(rows)} steps; the study has {steps}"
+                    f"{where}: affine.ders.{name}.{key} has {len(rows)} steps; the study has "
+                    f"{steps}"
                 )
         wrong = {len(row) for gain in (der.gain_p_kw, der.gain_q_kvar) for s in gain for row in s}
         if wrong - {width}:

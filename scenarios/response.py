@@ -128,11 +128,12 @@ class AffineRule:
     def change(self, zeta: FloatArray, time: int) -> tuple[FloatArray, FloatArray]:
         """(realization, der, 3) kW and kvar beside the base; each row as if it were alone."""
         shape, width = self.offset_p_kw.shape[1:], len(self.direction_ids)
-        p, q = (
-            offset[time] + ordered_product(zeta, gain[time].reshape(-1, width).T).reshape(-1, *shape)
-            for offset, gain in (
-                (self.offset_p_kw, self.gain_p_kw),
-                (self.offset_q_kvar, self.gain_q_kvar),
-            )
+
+        def answer(offset: FloatArray, gain: FloatArray) -> FloatArray:
+            moved = ordered_product(zeta, gain[time].reshape(-1, width).T)
+            return np.asarray(offset[time] + moved.reshape(-1, *shape))
+
+        return (
+            answer(self.offset_p_kw, self.gain_p_kw),
+            answer(self.offset_q_kvar, self.gain_q_kvar),
         )
-        return p, q

@@ -32,8 +32,8 @@ def affine_policy(policy: str, plan: Plan) -> tuple[str, str]:
     if policy in _AFFINE:
         return policy, ""
     return "affine", (
-        f"the recourse {policy} solves a program for each draw and is not affine; what is said holds "
-        "for the affine rule of recourse affine, and says nothing of that recourse"
+        f"the recourse {policy} solves a program for each draw and is not affine; what is said "
+        "holds for the affine rule of recourse affine, and says nothing of that recourse"
     )
 
 

@@ -146,9 +146,7 @@ class _Search:
             box,
             time=self._step,
         )
-        return _Rule(
-            controls=self._controls, offset=offset, gain=gain, least=self._least(found)
-        )
+        return _Rule(controls=self._controls, offset=offset, gain=gain, least=self._least(found))
 
     def _answer(self, offset: FloatArray, slope: FloatArray) -> AffineAnswer:
         base = self._base.copy()
@@ -166,7 +164,7 @@ class _Search:
         return band if kind is MarginKind.VOLTAGE else 1.0
 
     def _limits(self, offset: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Margins at nominal load, and their slopes by load and by control (kW first, then kvar)."""
+        """Margins at nominal load, and slopes by load and by control (kW first, then kvar)."""
         count = len(self._controls)
         own = np.hstack([np.zeros((count, self._width)), np.eye(count), 1j * np.eye(count)])
         everything = self._width + 2 * count

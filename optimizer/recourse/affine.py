@@ -1,8 +1,8 @@
 """Recourse by an affine rule of every phase: matrix products, no solver.
 
-``s(ζ) = s⁰ + r_t + R_t ζ`` of `scenarios.response.AffineRule`, active and reactive power alike; held
-magnitudes stay as planned. A rule is made to keep every limit over the AC tangent, and certified
-(docs/proof.md); the plan carries it.
+``s(ζ) = s⁰ + r_t + R_t ζ`` of `scenarios.response.AffineRule`, active and reactive power alike;
+held magnitudes stay as planned. A rule is made to keep every limit over the AC tangent, and
+certified (docs/proof.md); the plan carries it.
 """
 
 from __future__ import annotations

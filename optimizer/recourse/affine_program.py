@@ -44,7 +44,9 @@ class AffineChoice:
     gain: FloatArray
 
 
-def best_affine_rule(margin: FloatArray, by_load: FloatArray, by_control: FloatArray) -> AffineChoice:
+def best_affine_rule(
+    margin: FloatArray, by_load: FloatArray, by_control: FloatArray
+) -> AffineChoice:
     """Choose offsets and gains of the controls.
 
     Parameters
@@ -54,8 +56,7 @@ def best_affine_rule(margin: FloatArray, by_load: FloatArray, by_control: FloatA
     by_load, by_control
         (limit, coordinate) ``a`` and (limit, control) ``k``.
     """
-    limits, width = by_load.shape
-    controls = by_control.shape[1]
+    width, controls = by_load.shape[1], by_control.shape[1]
     if not controls:
         least = margin - np.abs(by_load).sum(axis=1)
         return AffineChoice(
