@@ -37,8 +37,9 @@ from gridproof.simulator.proof.limits import KINDS
 from gridproof.simulator.proof.powers import AffineAnswer
 from gridproof.simulator.proof.reach import Reach, reach_of
 
-__all__ = ["ProofSettings", "prove"]
+__all__ = ["ProofSettings", "prove", "worst_of_the_box"]
 
+_NOTHING = (Outcome.NO_SOLUTION, Outcome.ERRED)
 _SAME_STATE = 1e-6  # pu, between the certificate's nominal state and the engine's
 
 
@@ -113,6 +114,43 @@ def prove(
     )
 
 
+def worst_of_the_box(study: Study, plan: Plan, step: int) -> tuple[FloatArray, float] | None:
+    """Name the loads of the study's box that can be the worst, and bound the least margin by them.
+
+    Parameters
+    ----------
+    study, plan, step
+        The campaign's own recourse must be affine, and OpenDSS its judge.
+
+    Returns
+    -------
+    points, bound
+        (point, direction) worst loads by kind of limit and island, and a scaled margin
+        (`scenarios.verdict.least_margin`) that no load of the box is below. None where a
+        certificate does not close, or cannot speak of all that is judged.
+    """
+    scenario, policy = study.scenario, study.config.campaign.recourse
+    if affine_policy(policy, plan)[0] != policy or scenario.devices is not None:
+        return None
+    if study.config.campaign.judge == "linear" or (policy == "affine" and plan.affine is None):
+        return None
+    limits, settings = scenario.limits, ProofSettings()
+    engine = OpenDssEngine(scenario)
+    try:
+        found = _Step(engine, scenario, plan, policy, _box(scenario), step, settings).certificates()
+    finally:
+        engine.close()
+    bounds = [bound for one in found or () for bound in one.bounds]
+    if not bounds:
+        return None
+    band = (limits.v_max_pu - limits.v_min_pu) / 2.0
+    least = min(
+        (bound.least + limits.tolerance) / (band if bound.kind is MarginKind.VOLTAGE else 1.0)
+        for bound in bounds
+    )
+    return np.concatenate([bound.zeta for bound in bounds]), float(least)
+
+
 def _box(scenario: Scenario) -> Box:
     ids = scenario.direction_ids
     return Box(load_ids=ids, spread=scenario.direction_spread)
@@ -139,6 +177,21 @@ class _Step:
         engine.hold(plan, step)
         self.evaluations, self.damaged = 0, False
 
+    def certificates(self) -> tuple[Certificate, ...] | None:
+        """Certify every island over the whole set; None where one of them says nothing."""
+        zero = np.zeros((1, len(self._scenario.direction_ids)))
+        _, nominal, outcome = self._solved(zero)
+        if _not_covered(self._scenario, self._plan) or outcome[0] in _NOTHING:
+            return None
+        found = []
+        for network in self._engine.networks():
+            reach = reach_of(self._set)
+            one = certify(network, self._asked, self._plan, self._answer, reach, time=self._step)
+            if one.missing or self._differs(network, nominal):
+                return None
+            found.append(one)
+        return tuple(found)
+
     def islands(self) -> list[IslandClaim]:
         """Decide on every island of the step."""
         scenario, plan = self._scenario, self._plan
@@ -148,7 +201,7 @@ class _Step:
         self.damaged = damage is not None and bool((damage < 0.0).any())
         reach = reach_of(self._set)
         missing = _not_covered(scenario, plan)
-        if outcome[0] in (Outcome.NO_SOLUTION, Outcome.ERRED):
+        if outcome[0] in _NOTHING:
             missing = missing or (
                 "OpenDSS finds no power flow with the plan's set-points at nominal load"
             )
@@ -250,7 +303,7 @@ class _Step:
         margins, outcome = seen
         here = _of_island(self._scenario, network, bound.kind)
         inside = np.where(here[None, :, None], margins, np.inf)
-        solved = ~np.isin(outcome, (Outcome.NO_SOLUTION, Outcome.ERRED))
+        solved = ~np.isin(outcome, _NOTHING)
         for row in np.flatnonzero(solved):
             place = int(inside[row].argmin())
             element, phase = divmod(place, inside.shape[2])
