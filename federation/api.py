@@ -119,7 +119,12 @@ def plan(study: Study) -> Plan:
     from gridproof.optimizer.planner import make_planner  # noqa: PLC0415
 
     asked = study.config.planner
-    return make_planner(asked.family, asked.options).plan(study.scenario)
+    from gridproof.federation.certificates.affine_rules import (  # noqa: PLC0415
+        with_what_it_needs,
+    )
+
+    made = make_planner(asked.family, asked.options).plan(study.scenario)
+    return with_what_it_needs(made, study.scenario, study.config.campaign.recourse)
 
 
 def draw(study: Study, samples: int, *, first: int = 0) -> Realizations:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, content_digest, frozen, index_of
 from gridproof.scenarios.proof import Proof
-from gridproof.scenarios.response import Reserves, ResponseRule
+from gridproof.scenarios.response import AffineRule, Reserves, ResponseRule
 
 if TYPE_CHECKING:
     from gridproof.scenarios.realization import Realizations
@@ -54,6 +54,9 @@ class Plan:
         Room bought about the base set-points; None where the family buys none.
     rule
         How set-points follow a draw without a solver; None where the family has no rule.
+    affine
+        How set-points of every phase follow a draw under the recourse ``affine``; None where the
+        plan brings none.
     committed
         (time, der) which machines run; None where a plan does not say.
     cost_unit
@@ -81,6 +84,7 @@ class Plan:
     remark: str = ""
     reserves: Reserves | None = None
     rule: ResponseRule | None = None
+    affine: AffineRule | None = None
     committed: BoolArray | None = None
     cost_unit: str = "USD"
 
@@ -106,6 +110,8 @@ class Plan:
             held.append(("reserves", self.reserves.up_kw.shape))
         if self.rule is not None:
             held.append(("rule", self.rule.gain.shape[:2]))
+        if self.affine is not None:
+            held.append(("affine", self.affine.offset_p_kw.shape[:2]))
         for name, shape in held:
             if shape != (times, len(self.der_ids)):
                 raise ValueError(
@@ -181,7 +187,7 @@ def plan_digest(plan: Plan) -> str:
     )
     if plan.partial_ids:  # left out otherwise: what sheds no load is the plan it always was
         decided += (plan.partial_ids, plan.served_share)
-    for more in (plan.reserves, plan.rule, plan.committed):
+    for more in (plan.reserves, plan.rule, plan.affine, plan.committed):
         if more is not None:
             decided += (more,)
     return content_digest(decided)

@@ -16,6 +16,8 @@ from gridproof.scenarios.costs import counted_costs
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.plan_schema import (
+    AffineDerFile,
+    AffineFile,
     DerFile,
     PlanFile,
     ProofFile,
@@ -26,7 +28,7 @@ from gridproof.scenarios.plan_schema import (
     parse_plan_file,
 )
 from gridproof.scenarios.proof import Proof, Termination
-from gridproof.scenarios.response import Reserves, ResponseRule
+from gridproof.scenarios.response import AffineRule, Reserves, ResponseRule
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["plan_from_json", "plan_schema", "plan_to_json"]
 
 
-_MAY_BE_ABSENT = ("served_share", "reserves", "rule", "committed", "made_for", "remark")
+_MAY_BE_ABSENT = ("served_share", "reserves", "rule", "affine", "committed", "made_for", "remark")
 
 _ROUNDING = 1e-6
 """Relative difference of two sums of the same costs."""
@@ -72,6 +74,7 @@ def plan_to_json(plan: Plan) -> str:
         },
         reserves=_reserves_out(plan),
         rule=_rule_out(plan),
+        affine=_affine_out(plan),
         committed={}
         if plan.committed is None
         else {name: plan.committed[:, k].tolist() for k, name in enumerate(plan.der_ids)},
@@ -108,9 +111,9 @@ def plan_from_json(text: str, scenario: Scenario, where: str = "plan") -> Plan:
     ----------
     text
         JSON as ``plan_to_json`` writes it; a plan made elsewhere may leave out
-        ``scenario_digest``, ``served_share``, ``reserves``, ``rule``, ``committed``, ``costs``,
-        ``cost_unit``, ``proof``, ``made_for`` and ``digest``, and a substation that forms
-        nothing. Files of format 1 are read, too.
+        ``scenario_digest``, ``served_share``, ``reserves``, ``rule``, ``affine``, ``committed``,
+        ``costs``, ``cost_unit``, ``proof``, ``made_for`` and ``digest``, and a substation that
+        forms nothing. Files of format 1 are read, too.
     scenario
         What the plan is tried on; ids not in it, or missing from the file, are faults, and so
         is another network than the one it was made for (`scenarios.provenance.NEEDED`).
@@ -158,6 +161,7 @@ def plan_from_json(text: str, scenario: Scenario, where: str = "plan") -> Plan:
         remark=file.remark,
         reserves=_reserves_in(file, scenario.ders.ids, steps),
         rule=_rule_in(file.rule, scenario.ders.ids, steps),
+        affine=_affine_in(file.affine, scenario.ders.ids, steps),
         committed=_committed_in(file, scenario.ders.ids, steps),
     )
     why = _disbelief(plan, file, scenario)
@@ -270,6 +274,55 @@ def _rule_in(file: RuleFile | None, der_ids: Sequence[str], steps: int) -> Respo
         load_gain=np.array(list(file.load_gain.values()), float)
         .reshape(len(file.load_gain), steps, width)
         .swapaxes(0, 1),
+    )
+
+
+def _affine_out(plan: Plan) -> AffineFile | None:
+    rule = plan.affine
+    if rule is None:
+        return None
+    moves = [
+        np.any([part[:, k].any() for part in _affine_parts(rule).values()])
+        for k in range(len(plan.der_ids))
+    ]
+    return AffineFile(
+        directions=list(rule.direction_ids),
+        ders={
+            name: AffineDerFile(
+                **{key: (part[:, k] + 0.0).tolist() for key, part in _affine_parts(rule).items()}
+            )
+            for k, name in enumerate(plan.der_ids)
+            if moves[k]
+        },
+    )
+
+
+def _affine_parts(rule: AffineRule) -> dict[str, NDArray[Any]]:
+    names = ("offset_p_kw", "offset_q_kvar", "gain_p_kw", "gain_q_kvar")
+    return {name: getattr(rule, name) for name in names}
+
+
+def _affine_in(file: AffineFile | None, der_ids: Sequence[str], steps: int) -> AffineRule | None:
+    if file is None:
+        return None
+    width = len(file.directions)
+
+    def table(key: str, *more: int) -> NDArray[Any]:
+        still = np.zeros((steps, 3, *more))
+        rows = [
+            np.array(getattr(file.ders[name], key), float).reshape(still.shape)
+            if name in file.ders
+            else still
+            for name in der_ids
+        ]
+        return np.stack(rows, axis=1) if rows else np.zeros((steps, 0, 3, *more))
+
+    return AffineRule(
+        direction_ids=tuple(file.directions),
+        offset_p_kw=table("offset_p_kw"),
+        offset_q_kvar=table("offset_q_kvar"),
+        gain_p_kw=table("gain_p_kw", width),
+        gain_q_kvar=table("gain_q_kvar", width),
     )
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from gridproof.scenarios.scenario import Scenario
 
 __all__ = [
+    "AffineDerFile",
+    "AffineFile",
     "DerFile",
     "PlanFile",
     "ProofFile",
@@ -80,6 +82,24 @@ class RuleFile(BaseModel):
     load_gain: dict[str, list[list[float]]] = Field(default_factory=dict)
 
 
+class AffineDerFile(BaseModel):
+    """How one DER follows a draw: by step and phase, and of the gains by direction."""
+
+    model_config = _STRICT
+    offset_p_kw: list[Triple]
+    offset_q_kvar: list[Triple]
+    gain_p_kw: list[Annotated[list[list[float]], Field(min_length=3, max_length=3)]]
+    gain_q_kvar: list[Annotated[list[list[float]], Field(min_length=3, max_length=3)]]
+
+
+class AffineFile(BaseModel):
+    """How active and reactive power of every phase follow a draw; DERs left out stay."""
+
+    model_config = _STRICT
+    directions: list[str]
+    ders: dict[str, AffineDerFile]
+
+
 _DIGEST = Field(
     default="",
     description="SHA-256 that binds proof and costs to the decisions; without it, or with "
@@ -111,6 +131,7 @@ class PlanFile(_Sealed):
     served_share: dict[str, list[Share]] = Field(default_factory=dict)
     reserves: dict[str, ReserveFile] = Field(default_factory=dict)
     rule: RuleFile | None = None
+    affine: AffineFile | None = None
     committed: dict[str, list[bool]] = Field(default_factory=dict)
     costs: dict[str, float] = Field(default_factory=dict)
     cost_unit: str = "USD"
@@ -206,6 +227,7 @@ def faults_of(file: PlanFile, scenario: Scenario, where: str) -> list[str]:
         *_unknown(where, "committed", file.committed, scenario.ders.ids),
         *_step_faults(where, file, len(scenario.hours)),
         *_rule_faults(where, file.rule, scenario),
+        *_affine_faults(where, file.affine, scenario),
         *_bound_faults(where, file),
     ]
     return faults or _network_faults(where, file, scenario)
@@ -299,6 +321,29 @@ def _rule_faults(where: str, rule: RuleFile | None, scenario: Scenario) -> list[
             faults.append(
                 f"{where}: rule.{name} has {len(rows)} rows of "
                 f"{sorted({len(row) for row in rows})} numbers; it needs {steps}, one a step, of "
+                f"{width}, one a direction"
+            )
+    return faults
+
+
+def _affine_faults(where: str, rule: AffineFile | None, scenario: Scenario) -> list[str]:
+    """Find what keeps an affine rule from being one of the study's steps."""
+    if rule is None:
+        return []
+    steps, width = len(scenario.hours), len(rule.directions)
+    faults = _unknown(where, "affine.ders", rule.ders, scenario.ders.ids)
+    for name, der in rule.ders.items():
+        for key in ("offset_p_kw", "offset_q_kvar", "gain_p_kw", "gain_q_kvar"):
+            rows = getattr(der, key)
+            if len(rows) != steps:
+                faults.append(
+                    f"{where}: affine.ders.{name}.{key} has {len(rows)} steps; the study has "
+                    f"{steps}"
+                )
+        wrong = {len(row) for gain in (der.gain_p_kw, der.gain_q_kvar) for s in gain for row in s}
+        if wrong - {width}:
+            faults.append(
+                f"{where}: affine.ders.{name} has gains of {sorted(wrong)} numbers; it needs "
                 f"{width}, one a direction"
             )
     return faults

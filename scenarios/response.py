@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from gridproof.scenarios.arrays import FloatArray, frozen, ordered_product
 
-__all__ = ["Reserves", "ResponseRule"]
+__all__ = ["AffineRule", "Reserves", "ResponseRule"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,3 +95,45 @@ class ResponseRule:
         lacking = ordered_product(zeta, self.weight[time][:, None])[:, 0]
         cut = ordered_product(zeta, self.load_gain[time].T)
         return np.where(lacking[:, None] > 0.0, np.maximum(cut, 0.0), 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AffineRule:
+    """How active and reactive power of every phase follow a draw: ``s(ζ) = s⁰ + r_t + R_t ζ``.
+
+    Attributes
+    ----------
+    direction_ids
+        What each coordinate of a draw moves, in the scenario's order.
+    offset_p_kw, offset_q_kvar
+        (time, der, 3) ``r``, whatever the draw; ramps are counted from the plan's own ``s⁰``.
+    gain_p_kw, gain_q_kvar
+        (time, der, 3, direction) ``R``, per unit of the coordinate.
+    """
+
+    direction_ids: tuple[str, ...]
+    offset_p_kw: FloatArray
+    offset_q_kvar: FloatArray
+    gain_p_kw: FloatArray
+    gain_q_kvar: FloatArray
+
+    def __post_init__(self) -> None:
+        m = len(self.direction_ids)
+        object.__setattr__(self, "offset_p_kw", frozen(self.offset_p_kw, float, (-1, -1, 3)))
+        shape = self.offset_p_kw.shape
+        object.__setattr__(self, "offset_q_kvar", frozen(self.offset_q_kvar, float, shape))
+        for name in ("gain_p_kw", "gain_q_kvar"):
+            object.__setattr__(self, name, frozen(getattr(self, name), float, (*shape, m)))
+
+    def change(self, zeta: FloatArray, time: int) -> tuple[FloatArray, FloatArray]:
+        """(realization, der, 3) kW and kvar beside the base; each row as if it were alone."""
+        shape, width = self.offset_p_kw.shape[1:], len(self.direction_ids)
+
+        def answer(offset: FloatArray, gain: FloatArray) -> FloatArray:
+            moved = ordered_product(zeta, gain[time].reshape(-1, width).T)
+            return np.asarray(offset[time] + moved.reshape(-1, *shape))
+
+        return (
+            answer(self.offset_p_kw, self.gain_p_kw),
+            answer(self.offset_q_kvar, self.gain_q_kvar),
+        )

@@ -40,7 +40,8 @@ STOREYS = {
     ),
     "simulator": (("opendss",), ("reader", "linear", "proof")),
     "federation": (
-        ("statistics", "config", "wire", "tables"), ("trial", "families"), ("field",), ("members",),
+        ("statistics", "config", "wire", "tables"), ("trial", "families", "certificates"),
+        ("field",), ("members",),
         ("studies",), ("adapters", "records"), ("campaigns",), ("inquiries",), ("reports",),
         ("papers",), ("cli",),
     ),

@@ -17,6 +17,7 @@ from gridproof.federation.campaigns.study_jobs import (
     make_feeder_job,
     make_planner_job,
     open_store,
+    ready_plan,
     session_settings,
 )
 from gridproof.federation.config.foreign import refuse_ours
@@ -137,6 +138,7 @@ def run_campaign(
     started = time.monotonic()
     with writing(out):
         store = open_store(study, out)
+        plan = None if plan is None else ready_plan(plan, study)
         resumed = _resumable(store, study, plan)
         if not resumed or stopper_of(store).missing(store.finished()):
             _try_missing(study, store, plan, progress, planning, mode=mode, spread=spread)

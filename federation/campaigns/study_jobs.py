@@ -44,6 +44,7 @@ __all__ = [
     "make_feeder_job",
     "make_planner_job",
     "open_store",
+    "ready_plan",
     "session_settings",
     "slow_words",
 ]
@@ -92,13 +93,13 @@ def make_planner_job(
 
     def make_plan() -> Plan:
         if plan is not None:
-            return plan
+            return ready_plan(plan, study)
         if out is not None and (out / "study.json").exists():
             kept = stored_plan(CampaignStore.open(out), scenario)
             if kept is not None:
                 return kept
         planner = make_planner(config.planner.family, config.planner.options)
-        return planner.plan(scenario, progress=progress)
+        return ready_plan(planner.plan(scenario, progress=progress), study)
 
     return PlannerJob(
         scenario=scenario,
@@ -107,6 +108,17 @@ def make_planner_job(
         steps=study.steps,
         word=own_word({"config": config.model_dump(mode="json")}),
     )
+
+
+def ready_plan(plan: Plan, study: Study) -> Plan:
+    """Return the plan with what the study's recourse asks of it: an affine rule, for one."""
+    if study.config.campaign.recourse != "affine":
+        return plan
+    from gridproof.federation.certificates.affine_rules import (  # noqa: PLC0415  (optimizer)
+        with_what_it_needs,
+    )
+
+    return with_what_it_needs(plan, study.scenario, "affine")
 
 
 def recourse_of(study: Study, plan: Plan) -> Recourse:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from gridproof.federation.adapters.plan_files import read_plan
 from gridproof.federation.campaigns.progress import watching_plan
+from gridproof.federation.certificates.affine_rules import with_what_it_needs
 from gridproof.federation.cli.options import (
     AsJson,
     Overrides,
@@ -55,6 +56,7 @@ def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters
     planner = make_planner(loaded.config.planner.family, loaded.config.planner.options)
     with watching_plan(quiet=quiet) as progress:
         made = planner.plan(loaded.scenario, progress=progress)
+        made = with_what_it_needs(made, loaded.scenario, loaded.config.campaign.recourse)
     summary = about_plan(made, loaded.scenario)
     if isinstance(summary, PlanReport):
         summary = replace(summary, redispatch_tried=_tried_redispatch(loaded, made))

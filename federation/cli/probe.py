@@ -99,6 +99,11 @@ def _worst_view(answer: AdversaryReport) -> RenderableType:
         ("least margin", _scaled(least)),
         *(
             []
+            if answer.bound is None
+            else [("proven", f"no load of the set is below {_scaled(answer.bound)}")]
+        ),
+        *(
+            []
             if drawn is None
             else [
                 (
@@ -121,7 +126,10 @@ def _worst_view(answer: AdversaryReport) -> RenderableType:
         ),
     ]
     parts: list[RenderableType] = [
-        Text("Worst realization found", style="bold underline"),
+        Text(
+            "Worst realization found" if answer.bound is None else "Worst realization there is",
+            style="bold underline",
+        ),
         facts_view(facts),
     ]
     if answer.margins:

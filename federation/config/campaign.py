@@ -145,10 +145,11 @@ class CampaignConfig(Section):
         gt=0.0,
         description="how long a realization is taken to last, h; scales energies, no verdict",
     )
-    recourse: Literal["fixed", "participation", "rule", "linear", "ac"] = Field(
+    recourse: Literal["fixed", "participation", "rule", "affine", "linear", "ac"] = Field(
         default="linear",
         description="who moves once the load is known: nobody but the grid-forming DER, every "
-        "DER of an island by its capacity, every DER within its ramp as the linear model has it, "
+        "DER of an island by its capacity, every DER by an affine rule that is certified in AC, "
+        "every DER within its ramp as the linear model has it, "
         "or that corrected by what the physics showed",
     )
     ac_rounds: int = Field(

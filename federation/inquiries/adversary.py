@@ -16,7 +16,7 @@ import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.realization import uniforms
 
-__all__ = ["ENUMERATED", "Found", "Stage", "worst_realization"]
+__all__ = ["ENUMERATED", "Found", "Stage", "worst_of", "worst_realization"]
 
 ENUMERATED = 12
 """Most moving directions whose corners are all tried in the linear model: 4096."""
@@ -105,6 +105,28 @@ def worst_realization(
         at_corner=bool((np.abs(zeta[moving]) == 1.0).all()),
         stages=tuple(search.stages),
         linear_evaluations=linear_evaluations,
+    )
+
+
+def worst_of(margin: Margin, moving: BoolArray, points: FloatArray) -> Found:
+    """Put given points to the physics and keep the worst: those that certificates name.
+
+    Parameters
+    ----------
+    margin, moving
+        As in `worst_realization`.
+    points
+        (point, direction).
+    """
+    search = _Search(margin, moving, len(points))
+    search.ask("certificate", np.unique(points, axis=0))
+    zeta = search.best
+    return Found(
+        zeta=zeta,
+        least=search.least if search.least > _LOST else -np.inf,
+        at_corner=bool((np.abs(zeta[moving]) == 1.0).all()),
+        stages=tuple(search.stages),
+        linear_evaluations=0,
     )
 
 

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from gridproof.federation.config.foreign import FOREIGN
 from gridproof.federation.files import json_text, refuse_links
-from gridproof.federation.inquiries.adversary import worst_realization
+from gridproof.federation.inquiries.adversary import worst_of, worst_realization
 from gridproof.federation.inquiries.limit_state import LimitState, lost_or_least
+from gridproof.federation.inquiries.proving import worst_of_the_box
 from gridproof.federation.inquiries.rare import RareEvent, subset_simulation
 from gridproof.federation.jsonable import Jsonable
 from gridproof.federation.records.answers import ADVERSARY, RARE
@@ -115,7 +116,10 @@ class Target:
 
 
 def ask_adversary(target: Target, *, budget: int = 2000, seed: int = 1) -> AdversaryReport:
-    """Search for the worst realization and say what fails there, as figures.
+    """Say which realization is the worst and what fails there, as figures.
+
+    Where certificates close, their worst loads are all that is put to the judge, and the bound is
+    told that no load of the set is below; else it is searched for.
 
     Parameters
     ----------
@@ -131,7 +135,11 @@ def ask_adversary(target: Target, *, budget: int = 2000, seed: int = 1) -> Adver
         physics = open_.enter_context(target.limit_state())
         linear = open_.enter_context(target.limit_state(LinearEngine))
         moving = scenario.direction_spread > 0.0
-        found = worst_realization(physics, linear, moving, budget=budget, seed=seed)
+        proven = worst_of_the_box(target.study, target.plan, target.study.step)
+        if proven is None:
+            found = worst_realization(physics, linear, moving, budget=budget, seed=seed)
+        else:
+            found = worst_of(physics, moving, proven[0])
         row = physics.row(found.zeta)
         erred = physics.erred
     answer = AdversaryReport(
@@ -155,6 +163,7 @@ def ask_adversary(target: Target, *, budget: int = 2000, seed: int = 1) -> Adver
             for stage in found.stages
         ),
         monte_carlo=_monte_carlo(target),
+        bound=None if proven is None else proven[1],
     )
     target.keep(ADVERSARY, answer)
     return answer

@@ -8,11 +8,12 @@ the set, down to a stated depth and time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
-from gridproof.federation.inquiries.affine_answers import affine_answer, affine_policy
+from gridproof.federation.certificates.affine_answers import affine_answer, affine_policy
+from gridproof.federation.certificates.affine_rules import with_what_it_needs
 from gridproof.federation.inquiries.claims import (
     Search,
     Witness,
@@ -36,8 +37,9 @@ from gridproof.simulator.proof.limits import KINDS
 from gridproof.simulator.proof.powers import AffineAnswer
 from gridproof.simulator.proof.reach import Reach, reach_of
 
-__all__ = ["ProofSettings", "prove"]
+__all__ = ["ProofSettings", "prove", "worst_of_the_box"]
 
+_NOTHING = (Outcome.NO_SOLUTION, Outcome.ERRED)
 _SAME_STATE = 1e-6  # pu, between the certificate's nominal state and the engine's
 
 
@@ -84,6 +86,10 @@ def prove(
             f"{len(scenario.direction_ids)}"
         )
     policy, why = affine_policy(study.config.campaign.recourse, plan)
+    if not _not_covered(scenario, plan):
+        plan = with_what_it_needs(plan, scenario, policy)
+    elif policy == "affine" and plan.affine is None:
+        policy = "fixed"
     engine = OpenDssEngine(scenario)
     islands: list[IslandClaim] = []
     evaluations, damaged = 0, list[str]()
@@ -108,6 +114,43 @@ def prove(
     )
 
 
+def worst_of_the_box(study: Study, plan: Plan, step: int) -> tuple[FloatArray, float] | None:
+    """Name the loads of the study's box that can be the worst, and bound the least margin by them.
+
+    Parameters
+    ----------
+    study, plan, step
+        The campaign's own recourse must be affine, and OpenDSS its judge.
+
+    Returns
+    -------
+    points, bound
+        (point, direction) worst loads by kind of limit and island, and a scaled margin
+        (`scenarios.verdict.least_margin`) that no load of the box is below. None where a
+        certificate does not close, or cannot speak of all that is judged.
+    """
+    scenario, policy = study.scenario, study.config.campaign.recourse
+    if affine_policy(policy, plan)[0] != policy or scenario.devices is not None:
+        return None
+    if study.config.campaign.judge == "linear" or (policy == "affine" and plan.affine is None):
+        return None
+    limits, settings = scenario.limits, ProofSettings()
+    engine = OpenDssEngine(scenario)
+    try:
+        found = _Step(engine, scenario, plan, policy, _box(scenario), step, settings).certificates()
+    finally:
+        engine.close()
+    bounds = [bound for one in found or () for bound in one.bounds]
+    if not bounds:
+        return None
+    band = (limits.v_max_pu - limits.v_min_pu) / 2.0
+    least = min(
+        (bound.least + limits.tolerance) / (band if bound.kind is MarginKind.VOLTAGE else 1.0)
+        for bound in bounds
+    )
+    return np.concatenate([bound.zeta for bound in bounds]), float(least)
+
+
 def _box(scenario: Scenario) -> Box:
     ids = scenario.direction_ids
     return Box(load_ids=ids, spread=scenario.direction_spread)
@@ -130,8 +173,24 @@ class _Step:
         self._set, self._settings = load_set, settings
         self._recourse: Recourse = make_recourse(policy, plan, scenario, step)
         self._answer: AffineAnswer = affine_answer(policy, plan, scenario, step)
+        self._asked = _as_asked(plan, scenario)
         engine.hold(plan, step)
         self.evaluations, self.damaged = 0, False
+
+    def certificates(self) -> tuple[Certificate, ...] | None:
+        """Certify every island over the whole set; None where one of them says nothing."""
+        zero = np.zeros((1, len(self._scenario.direction_ids)))
+        _, nominal, outcome = self._solved(zero)
+        if _not_covered(self._scenario, self._plan) or outcome[0] in _NOTHING:
+            return None
+        found = []
+        for network in self._engine.networks():
+            reach = reach_of(self._set)
+            one = certify(network, self._asked, self._plan, self._answer, reach, time=self._step)
+            if one.missing or self._differs(network, nominal):
+                return None
+            found.append(one)
+        return tuple(found)
 
     def islands(self) -> list[IslandClaim]:
         """Decide on every island of the step."""
@@ -142,13 +201,13 @@ class _Step:
         self.damaged = damage is not None and bool((damage < 0.0).any())
         reach = reach_of(self._set)
         missing = _not_covered(scenario, plan)
-        if outcome[0] in (Outcome.NO_SOLUTION, Outcome.ERRED):
+        if outcome[0] in _NOTHING:
             missing = missing or (
                 "OpenDSS finds no power flow with the plan's set-points at nominal load"
             )
         found = []
         for network in self._engine.networks():
-            whole = certify(network, scenario, plan, self._answer, reach, time=self._step)
+            whole = certify(network, self._asked, plan, self._answer, reach, time=self._step)
             own = missing or self._differs(network, nominal)
             search = Search(whole=whole, leaves=[whole])
             if not own:
@@ -172,7 +231,7 @@ class _Step:
         if len(np.unique(buses)) < len(buses):
             return "several DERs form at one bus, and how they share is no part of a certificate"
         zero = np.zeros(len(scenario.direction_ids))
-        state = state_at(network, scenario, self._answer, zero, self._step)
+        state = state_at(network, self._asked, self._answer, zero, self._step)
         if state is None:
             return "no power flow was found at nominal load"
         seen = nominal[tuple(network.node_at.T)]
@@ -212,7 +271,7 @@ class _Step:
             for half in part.halves(leaf.split):
                 certificate = certify(
                     network,
-                    self._scenario,
+                    self._asked,
                     self._plan,
                     self._answer,
                     half,
@@ -244,7 +303,7 @@ class _Step:
         margins, outcome = seen
         here = _of_island(self._scenario, network, bound.kind)
         inside = np.where(here[None, :, None], margins, np.inf)
-        solved = ~np.isin(outcome, (Outcome.NO_SOLUTION, Outcome.ERRED))
+        solved = ~np.isin(outcome, _NOTHING)
         for row in np.flatnonzero(solved):
             place = int(inside[row].argmin())
             element, phase = divmod(place, inside.shape[2])
@@ -261,13 +320,22 @@ class _Step:
         self, zeta: FloatArray
     ) -> tuple[dict[MarginKind, FloatArray], FloatArray, IntArray]:
         """Margins by element, first row's voltages, and outcomes of points of the set."""
-        drawn = realize(self._scenario, zeta, step=self._step)
+        drawn = self._plan.asked(realize(self._scenario, zeta, step=self._step), self._scenario)
         told = self._recourse.respond(drawn)
         seen = self._engine.observe(drawn, told)
         self.evaluations += len(zeta)
         verdicts = judge(seen, self._plan, self._scenario, self._step)
         own = element_margins(seen, self._plan, self._scenario, self._step)
         return own, seen.v_pu[0], verdicts.outcome
+
+
+def _as_asked(plan: Plan, scenario: Scenario) -> Scenario:
+    """Return the scenario with the share of each load that the plan asks for."""
+    if not plan.partial_ids:
+        return scenario
+    share = plan.share_of(scenario.feeder.loads.ids)[:, :, None]
+    p_kw, q_kvar = scenario.load_p_kw * share, scenario.load_q_kvar * share
+    return replace(scenario, load_p_kw=p_kw, load_q_kvar=q_kvar)
 
 
 def _of_island(scenario: Scenario, network: IslandNetwork, kind: MarginKind) -> BoolArray:
@@ -299,6 +367,8 @@ def _not_covered(scenario: Scenario, plan: Plan) -> str:
         return "disturbances take power by realization, which certificates do not cover"
     if not scenario.fleet.empty:
         return "storages, renewables or CHPs may not give what they are told, which is not covered"
+    if plan.rule is not None and plan.rule.load_ids:
+        return "the plan's rule cuts loads by what a draw lacks, which is not covered"
     if scenario.ders.ramp_kw_per_h is not None and len(plan.closed) > 1:
         return "ramps from step to step depend on what came before, which is not covered"
     return ""

@@ -65,6 +65,9 @@ class AdversaryReport(Jsonable):
         What the search took.
     monte_carlo
         The worst that the campaign itself drew.
+    bound
+        No load of the set has a least margin below, proven by certificates; None where the worst
+        was searched for.
     """
 
     judge: str
@@ -80,6 +83,7 @@ class AdversaryReport(Jsonable):
     erred: int
     stages: tuple[SearchStage, ...]
     monte_carlo: DrawnLeast | None
+    bound: float | None = field(default=None, metadata=IF_KNOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,8 +72,9 @@ def sentences(campaign: CampaignReport) -> list[str]:
         drawn = None if worst.monte_carlo is None else worst.monte_carlo.least_margin
         beside = "" if drawn is None else f"; least drawn {decimals(drawn, 5)}"
         found = "nothing solved" if least is None else decimals(least, 5)
+        how = "found by search" if worst.bound is None else "certified"
         lines.append(
-            f"worst realization found by search: least scaled margin {found} "
+            f"worst realization {how}: least scaled margin {found} "
             f"({worst.outcome.replace('_', ' ')}){beside}"
         )
     if rare and rare.reached:

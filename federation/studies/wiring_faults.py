@@ -52,7 +52,7 @@ def wiring_faults(config: StudyConfig, scenario: Scenario) -> list[str]:
             "[campaign] stop needs independent realizations; late set-points tie each to the one "
             "before, so leave stop out"
         )
-    again = config.campaign.recourse not in ("fixed", "participation", "rule", "linear")
+    again = config.campaign.recourse not in ("fixed", "participation", "rule", "affine", "linear")
     if again and (between or config.realtime.step_s is not None):
         found.append(
             f'[campaign] recourse = "{config.campaign.recourse}" corrects by measuring again, '

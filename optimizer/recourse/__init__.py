@@ -1,1 +1,1 @@
-"""The second stage at a fixed plan: fixed, participation, linear and AC re-dispatch."""
+"""The second stage at a fixed plan: fixed, participation, affine, linear and AC re-dispatch."""

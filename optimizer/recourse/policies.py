@@ -12,6 +12,9 @@ Policies, by name:
 ``rule``
     What the plan's own response rule says: shared or affine, matrix products
     (`optimizer.recourse.rule`).
+``affine``
+    What the plan's affine rule says, active and reactive power of every phase: products
+    (`optimizer.recourse.affine`).
 ``ac``
     As ``linear``, then corrected by what the physics showed, round by round
     (`optimizer.recourse.ac`).
@@ -26,6 +29,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from gridproof.optimizer.recourse.affine import AffineRecourse
 from gridproof.optimizer.recourse.fixed import FixedRecourse
 from gridproof.optimizer.recourse.rule import RuleRecourse
 from gridproof.scenarios.errors import ConfigError, FederationError
@@ -92,6 +96,7 @@ POLICIES: Mapping[str, Callable[[Plan, Scenario, int], Recourse]] = MappingProxy
         "fixed": FixedRecourse,
         "participation": _participation,
         "rule": RuleRecourse,
+        "affine": AffineRecourse,
         "linear": _linear,
         "ac": _ac,
     }

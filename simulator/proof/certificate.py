@@ -17,7 +17,7 @@ from gridproof.simulator.proof.reach import ComplexArray, Reach
 from gridproof.simulator.proof.tangent import Tangent, nominal_state
 from gridproof.simulator.proof.tube import Tube, reach_of_rows, tube_of
 
-__all__ = ["MOST_NODES", "Certificate", "KindBound", "certify", "state_at"]
+__all__ = ["MOST_NODES", "Certificate", "KindBound", "certify", "linearised", "state_at"]
 
 MOST_NODES = 4000
 """Live nodes of an island up to which dense factors are taken."""
@@ -167,6 +167,37 @@ def state_at(
     """(unknown,) state of an island at one draw; None if Newton's method finds none."""
     point = Reach(centre=zeta, spread=np.zeros((len(zeta), 0)))
     return nominal_state(network, powers_of(network, scenario, answer, point, time))
+
+
+def linearised(
+    network: IslandNetwork,
+    scenario: Scenario,
+    plan: Plan,
+    answer: AffineAnswer,
+    reach: Reach,
+    *,
+    time: int = 0,
+) -> tuple[Margins, ...]:
+    """Linearise every margin at a set's centre; nothing is bounded, and remainders are infinite.
+
+    Parameters
+    ----------
+    network, scenario, plan, answer, reach, time
+        As in `certify`; coordinates past the scenario's directions stand for set-points, by the
+        slopes of ``answer``.
+
+    Returns
+    -------
+    tuple of Margins
+        Empty where no power flow was found at the centre.
+    """
+    powers = powers_of(network, scenario, answer, reach, time)
+    y = nominal_state(network, powers)
+    if y is None:
+        return ()
+    tube = _open_tube(Tangent(network, powers, reach, y))
+    with np.errstate(invalid="ignore"):
+        return margins_of(tube, scenario, plan, answer, time)
 
 
 def _bounds(margins: tuple[Margins, ...], reach: Reach, tolerance: float) -> list[KindBound]:

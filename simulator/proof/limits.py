@@ -47,8 +47,8 @@ class Margins:
         Which limit.
     element, phase
         (row,) as in `scenarios.verdict.Verdicts`; phase -1 for none.
-    centre
-        (row,) margin at the set's centre.
+    centre, slope
+        (row,) margin at the set's centre, and (row, coordinate) its derivative there.
     worst
         (row,) least margin over the set by the tangent, attained there at ``omega``.
     omega
@@ -61,6 +61,7 @@ class Margins:
     element: IntArray
     phase: IntArray
     centre: FloatArray
+    slope: FloatArray
     worst: FloatArray
     omega: FloatArray
     remainder: FloatArray
@@ -133,6 +134,7 @@ def _at_least(  # noqa: PLR0917
         element=at[:, 0],
         phase=at[:, 1],
         centre=centre,
+        slope=slope,
         worst=centre - gone,
         omega=against,
         remainder=remainder * UP,
@@ -151,6 +153,7 @@ def _within(  # noqa: PLR0917
         element=at[:, 0],
         phase=at[:, 1],
         centre=(limit - np.abs(quantity.centre)) / scale,
+        slope=-_along(quantity) / scale[:, None],
         worst=(limit - value) / scale,
         omega=omega,
         remainder=remainder * UP,
@@ -163,9 +166,8 @@ def _beyond(at: IntArray, quantity: _Quantity, least: float, reach: Reach) -> Ma
     ``|c + z| ≥ |c| + Re(conj(c/|c|) z)``: the linear worst is a bound, and the magnitude at its
     maximiser is attained; what is between them is remainder.
     """
-    size = np.abs(quantity.centre)
-    towards = np.conj(quantity.centre / size)[:, None] * quantity.slope
-    gone, omega = reach.support(-towards.real)
+    size, towards = np.abs(quantity.centre), _along(quantity)
+    gone, omega = reach.support(-towards)
     there = np.abs(quantity.centre + (quantity.slope * omega).sum(axis=1))
     bound = size - gone
     remainder = quantity.error + np.maximum(there - bound, 0.0) + ROUNDING * (size + least + gone)
@@ -174,10 +176,18 @@ def _beyond(at: IntArray, quantity: _Quantity, least: float, reach: Reach) -> Ma
         element=at[:, 0],
         phase=at[:, 1],
         centre=size - least,
+        slope=towards,
         worst=there - least,
         omega=omega,
         remainder=remainder * UP,
     )
+
+
+def _along(quantity: _Quantity) -> FloatArray:
+    """(row, coordinate) derivative of the magnitude; 0 where the centre is."""
+    size = np.abs(quantity.centre)
+    unit = np.divide(quantity.centre, size, out=np.zeros_like(quantity.centre), where=size > 0.0)
+    return np.asarray((np.conj(unit)[:, None] * quantity.slope).real)
 
 
 # ------------------------------------------------------------------ quantities of a tube

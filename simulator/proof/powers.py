@@ -79,8 +79,9 @@ def powers_of(
         told = nominal[drawing.load]
     demand = -told * drawing.share * _KVA
     moves = _moves(network, scenario)
-    base = demand * (1.0 + moves @ reach.centre)
-    slope = demand[:, None] * (moves @ reach.spread)
+    drawn = slice(0, moves.shape[1])  # further coordinates may stand for set-points
+    base = demand * (1.0 + moves @ reach.centre[drawn])
+    slope = demand[:, None] * (moves @ reach.spread[drawn])
     every, all_slopes = (
         np.zeros((3, elements), complex),
         np.zeros((3, elements, reach.width), complex),

@@ -19,7 +19,7 @@ import casadi as ca
 from ac_comparison import networked
 from ac_feasibility import AcFeasibility
 from ac_network import Island, islands_of
-from gridproof.federation.inquiries.affine_answers import affine_answer
+from gridproof.federation.certificates.affine_answers import affine_answer
 from gridproof.federation.studies.study import Study
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import realize

@@ -43,6 +43,9 @@ def test_the_search_ends_at_or_below_the_least_that_was_drawn(tried):
     assert listed.index == answer["monte_carlo"]["index"]
     assert listed.relative == answer["monte_carlo"]["least_margin"]
     assert answer["outcome"] == "violated"
+    assert answer["bound"] <= answer["least_margin"] <= answer["bound"] + 1e-4
+    assert answer["bound"] <= answer["monte_carlo"]["least_margin"]
+    assert [stage["name"] for stage in answer["stages"]] == ["certificate"]
     assert answer["zeta"] == {"lb": 1.0, "lc": 1.0}
     assert answer["at_corner"]
     worst = min(answer["margins"].items(), key=lambda item: item[1]["margin"])
@@ -51,8 +54,8 @@ def test_the_search_ends_at_or_below_the_least_that_was_drawn(tried):
     kept = campaign_summary(CampaignStore.open(tried.out)).adversary
     assert kept.to_json() == answer
     text = said("report", tried.out)
-    assert "worst realization found by search" in text
-    assert "Worst realization found" in said("adversary", tried.out, "--budget", 50)
+    assert "worst realization certified" in text
+    assert "Worst realization there is" in said("adversary", tried.out, "--budget", 50)
 
 
 def test_the_rare_estimate_is_that_of_plain_counting(tried):

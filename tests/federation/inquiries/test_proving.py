@@ -132,6 +132,24 @@ def test_a_budget_and_a_parallelotope(toy, toy_plan) -> None:
         gp.prove(study, plan, load_set=Budget.over(3, 1.0))
 
 
+def test_loads_that_are_served_in_part_are_proven_as_they_are_asked(toy, toy_plan) -> None:
+    study = load_study(toy, FIXED)
+    plan = toy_plan(study.scenario)
+    half = replace(plan, partial_ids=("lb",), served_share=np.array([[0.5]]))
+    found = prove(study, half)
+    claim = found.islands[0].kinds["ramp"]
+    assert claim.verdict is not Claim.UNDECIDED
+    assert abs(claim.worst - prove(study, plan).islands[0].kinds["ramp"].worst) > 0.01
+    zeta = np.array([[claim.zeta["lb"], claim.zeta["lc"]]])
+    engine = OpenDssEngine(study.scenario)
+    engine.hold(half)
+    drawn = half.asked(realize(study.scenario, zeta), study.scenario)
+    told = make_recourse("fixed", half, study.scenario).respond(drawn)
+    seen = judge(engine.observe(drawn, told), half, study.scenario)
+    engine.close()
+    assert seen.margin[0, 4] == pytest.approx(claim.worst, abs=claim.remainder + 1e-6)
+
+
 def test_what_a_certificate_is_not_about_is_said(toy, toy_plan) -> None:
     normal = [
         *FIXED, 'campaign.sampler="truncated_normal"', "campaign.std_share=0.3",
@@ -141,8 +159,8 @@ def test_what_a_certificate_is_not_about_is_said(toy, toy_plan) -> None:
     assert any("truncation" in line for line in gp.prove(study, plan).said)
     linear = load_study(toy)
     found = gp.prove(linear, plan)
-    assert found.recourse == "fixed"
-    assert any("not affine" in line for line in found.said)
+    assert found.recourse == "affine"
+    assert any("is not affine" in line for line in found.said)
     shared = load_study(toy, ["campaign.recourse=participation"])
     assert gp.prove(shared, plan).recourse == "participation"
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from gridproof.federation.inquiries.affine_answers import affine_answer
+from gridproof.federation.certificates.affine_answers import affine_answer
 from gridproof.federation.studies.study import Study
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.plan import Plan

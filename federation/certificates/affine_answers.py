@@ -11,7 +11,7 @@ from gridproof.simulator.proof.powers import AffineAnswer
 
 __all__ = ["affine_answer", "affine_policy"]
 
-_AFFINE = ("fixed", "participation", "rule")
+_AFFINE = ("fixed", "participation", "rule", "affine")
 
 
 def affine_policy(policy: str, plan: Plan) -> tuple[str, str]:
@@ -20,7 +20,8 @@ def affine_policy(policy: str, plan: Plan) -> tuple[str, str]:
     Returns
     -------
     policy, said
-        The policy itself where its answer is affine in the draw, else ``fixed`` and why.
+        The policy itself where its answer is affine in the draw, else another and why: of those
+        that solve a program for each draw, ``affine``.
     """
     rule = plan.rule
     if policy == "rule" and rule is not None and (rule.gain_down is not None or rule.load_ids):
@@ -30,9 +31,9 @@ def affine_policy(policy: str, plan: Plan) -> tuple[str, str]:
         )
     if policy in _AFFINE:
         return policy, ""
-    return "fixed", (
-        f"the recourse {policy} is not affine in the loads; what is said holds for set-points that "
-        "stay, and says nothing of that recourse"
+    return "affine", (
+        f"the recourse {policy} solves a program for each draw and is not affine; what is said "
+        "holds for the affine rule of recourse affine, and says nothing of that recourse"
     )
 
 
@@ -48,7 +49,8 @@ def affine_answer(policy: str, plan: Plan, scenario: Scenario, time: int = 0) ->
     """
     width = len(scenario.direction_ids)
     points = np.concatenate([np.zeros((1, width)), np.eye(width)])
-    told = make_recourse(policy, plan, scenario, time).respond(realize(scenario, points, step=time))
+    drawn = plan.asked(realize(scenario, points, step=time), scenario)
+    told = make_recourse(policy, plan, scenario, time).respond(drawn)
     power = told.p_kw + 1j * told.q_kvar
     return AffineAnswer(
         base_kva=power[0], slope_kva=np.moveaxis(power[1:] - power[0], 0, -1).copy()

@@ -1,0 +1,1 @@
+"""What is composed of proofs and recourses: affine answers, and the rules that a plan carries."""
