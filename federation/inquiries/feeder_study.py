@@ -116,7 +116,7 @@ def propose(
     )
 
 
-def _blocks(feeder: Feeder, switches: tuple[str, ...]) -> FloatArray:
+def _blocks(feeder: Feeder, switches: tuple[str, ...]) -> IntArray:
     """(bus,) blocks with these lines as switches."""
     lines, units = feeder.lines, feeder.transformers
     fixed = lines.closed & ~np.isin(lines.ids, switches)
