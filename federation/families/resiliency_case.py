@@ -92,12 +92,7 @@ def resiliency_case(instance: Instance, asked: Asked, feeder: Feeder) -> Resilie
         network=_network(instance, feeder),
         outage=Outage(hour=asked.outage_hour),
         demand=demand,
-        market=Market(
-            price_usd_per_kwh=np.array(prices.electricity_usd_per_mwh) * _KWH,
-            sell_share=prices.sell_share,
-            buy_max_kw=prices.buy_max_kw,
-            sell_max_kw=prices.sell_max_kw,
-        ),
+        market=_market(instance),
         budgets=Budgets(
             load_share=instance.uncertainty.load_share,
             price_share=instance.uncertainty.price_share,
@@ -105,12 +100,7 @@ def resiliency_case(instance: Instance, asked: Asked, feeder: Feeder) -> Resilie
             price_gamma=asked.gamma,
         ),
         gas=Gas(usd_per_m3=prices.gas_usd_per_m3, kwh_per_m3=prices.gas_kwh_per_m3),
-        emissions=Emissions(
-            usd_per_t=prices.emission_usd_per_t,
-            grid_t_per_mwh=prices.emission_grid_t_per_mwh,
-            chp_t_per_mwh=prices.emission_chp_t_per_mwh,
-            boiler_t_per_mwh=prices.emission_boiler_t_per_mwh,
-        ),
+        emissions=_emissions(instance),
         response=Response(
             electric_share=response.electric_share,
             heat_share=response.heat_share,
@@ -131,6 +121,26 @@ def resiliency_case(instance: Instance, asked: Asked, feeder: Feeder) -> Resilie
             delay_h=answers.mobile_delay_h,
         ),
         actions=CASES[asked.case],
+    )
+
+
+def _market(instance: Instance) -> Market:
+    own = instance.prices
+    return Market(
+        price_usd_per_kwh=np.array(own.electricity_usd_per_mwh) * _KWH,
+        sell_share=own.sell_share,
+        buy_max_kw=own.buy_max_kw,
+        sell_max_kw=own.sell_max_kw,
+    )
+
+
+def _emissions(instance: Instance) -> Emissions:
+    own = instance.prices
+    return Emissions(
+        usd_per_t=own.emission_usd_per_t,
+        grid_t_per_mwh=own.emission_grid_t_per_mwh,
+        chp_t_per_mwh=own.emission_chp_t_per_mwh,
+        boiler_t_per_mwh=own.emission_boiler_t_per_mwh,
     )
 
 

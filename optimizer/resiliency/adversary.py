@@ -8,6 +8,7 @@ says both. Between, the bound is that of the dual program with its exact M (`bui
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter
 
 import numpy as np
@@ -25,6 +26,7 @@ __all__ = ["Adversary", "build_dual", "most"]
 
 _STEPS = 12  # a climb ends long before: each step is dearer than the last
 _CLIMBS = 1e-9
+_SHORT = 0.25  # of the time for a proof
 
 
 def most(case: ResiliencyCase, gain: FloatArray) -> FloatArray:
@@ -46,11 +48,18 @@ class Adversary:
         nothing is proven of budgets between.
     gap
         How close the proven bound need come to what is found.
+
+    Attributes
+    ----------
+    floor
+        Tells what no plan undercuts, and the relative gap asked for: a first stage that already
+        costs more than the two allow is dropped sooner, as no proof of it would end the search.
     """
 
     def __init__(
         self, case: ResiliencyCase, grid: Grid, *, proof_s: float = 30.0, gap: float = 1e-4
     ) -> None:
+        self.floor: Callable[[], tuple[float, float]] | None = None
         self.case, self.grid, self.gap, self.proof_s = case, grid, gap, proof_s
         self.recourse = Recourse(case, grid)
         self.earlier: list[FloatArray] = []
@@ -96,7 +105,8 @@ class Adversary:
         up, at = self.climbed(candidate)
         if self.settled:
             return Worst(zeta=up.ravel(), cost_usd=at.cost, violation=0.0)
-        left = min(self.proof_s, time_limit_s - (perf_counter() - began))
+        worth = self._worth(candidate.cost(self.case) + at.cost)
+        left = min(worth * self.proof_s, time_limit_s - (perf_counter() - began))
         bound, better = self._proven(candidate, at.cost, max(0.0, left))
         if better is not None:
             up, at = self._climb(better)
@@ -106,6 +116,13 @@ class Adversary:
             zeta=up.ravel(), cost_usd=at.cost, violation=0.0, bound_usd=max(bound, at.cost),
             complete=bool(np.isfinite(bound)),
         )  # fmt: skip
+
+    def _worth(self, cost: float) -> float:
+        """Share of the time for a proof that a first stage of this cost is worth."""
+        if self.floor is None:
+            return 1.0
+        bound, gap = self.floor()
+        return 1.0 if cost - bound <= gap * max(1.0, abs(cost)) else _SHORT
 
     def _proven(
         self, decision: Decision, found: float, time_limit_s: float

@@ -112,6 +112,11 @@ class ResiliencyMaster:
         self.searches, self.joined = 0, 0
 
     @property
+    def bound(self) -> float:
+        """What no plan undercuts, as far as searches have shown."""
+        return self._bound
+
+    @property
     def realizations(self) -> int:
         """How many realizations it holds."""
         return len(self._held)

@@ -98,8 +98,10 @@ def solve(
     adversary = Adversary(case, grid, proof_s=asked.proof_s, gap=0.1 * asked.gap)
     first, _ = adversary.climbed(idle(case, grid))
     adversary.earlier.append(first)
+    master = ResiliencyMaster(case, grid, first, adversary.recourse)
+    adversary.floor = lambda: (master.bound, asked.gap)
     outcome = decompose(
-        ResiliencyMaster(case, grid, first, adversary.recourse), adversary, gap=asked.gap,
+        master, adversary, gap=asked.gap,
         time_limit_s=asked.time_limit_s, max_iterations=asked.max_iterations, progress=progress,
     )  # fmt: skip
     if outcome.candidate is None or outcome.worst is None:

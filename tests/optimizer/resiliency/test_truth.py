@@ -259,3 +259,22 @@ def test_realizations_alone_bound_what_they_cost_together(
     assert answer.bound <= joint.incumbent + 1e-6
     assert answer.incumbent == pytest.approx(joint.incumbent, rel=1e-6)
     assert (master.joined > 0) == joined
+
+
+def test_a_proof_that_cannot_end_the_search_gets_less_time(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, given = small(), list[float]()
+
+    def proven(_: Adversary, __: Decision, found: float, time_limit_s: float) -> tuple[float, None]:
+        given.append(time_limit_s)
+        return found, None
+
+    monkeypatch.setattr(Adversary, "_proven", proven)
+    adversary = Adversary(case, grid_of(case), proof_s=8.0)
+    start = idle(case, adversary.grid)
+    adversary.worst(start, time_limit_s=100.0)
+    for below in (0.0, 1e6):  # the best there is, and a cost that a better plan undercuts
+        adversary.floor = lambda below=below: (1e6 - 2.0 * below, 1e-3)
+        adversary.worst(start, time_limit_s=100.0)
+    assert given == [8.0, 8.0, 2.0]
