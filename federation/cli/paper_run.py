@@ -222,7 +222,7 @@ def _one_lines(run: PaperRun, root: Path) -> dict[str, Picture]:
             caption=_caption(row),
         )
         for row in run.plans
-        if row.rows.printed
+        if "costs" in row.rows.tables
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from gridproof.federation.config.base import Ids, Money, Section, Share, remedy
+from gridproof.federation.config.base import Id, Ids, Money, Section, Share, remedy
 from gridproof.federation.config.campaign import CampaignConfig, StopConfig
 from gridproof.federation.config.ders import DersConfig
 from gridproof.federation.config.events import EventsConfig, FlexibleLoadsConfig
@@ -182,6 +182,14 @@ class ObjectiveConfig(Section):
     load_weight_usd: Money = Field(
         default=10.0, description="cost added for each load of a de-energised block"
     )
+    block_weights_usd: dict[Id, Money] = Field(
+        default_factory=dict,
+        description="cost of leaving one block de-energised, by its id; in place of either above",
+    )
+    load_weights_usd: dict[Id, Money] = Field(
+        default_factory=dict,
+        description="cost added for one load, by its id; in place of load_weight_usd",
+    )
     slack_usd_per_kw: Money = Field(
         default=705.0, description="price of a kW of power-balance violation inside cuts"
     )
@@ -200,6 +208,11 @@ class UncertaintyConfig(Section):
         default=0.0,
         description="half-width of the set as a share of nominal load; P, Q and all phases of a "
         "load move together",
+        json_schema_extra=remedy("0.25 means ±25 %"),
+    )
+    spreads: dict[Id, Share] = Field(
+        default_factory=dict,
+        description="half-width of single uncertain loads, by id; in place of spread",
         json_schema_extra=remedy("0.25 means ±25 %"),
     )
 

@@ -25,7 +25,8 @@ Texts = Annotated[tuple[str, ...], Field(strict=False)]
 Levels = Annotated[
     tuple[Annotated[float, Field(ge=0.0, le=100.0)], ...], Field(strict=False, min_length=1)
 ]
-Table = Literal["out_of_sample", "ac_robustness", "mended", "crossed"]
+Table = Literal["out_of_sample", "ac_robustness", "mended", "crossed", "centring"]
+PlanTable = Literal["costs", "search", "unpartitioned"]
 
 
 class _Paper(Section):
@@ -48,6 +49,10 @@ class PlanRows(Section):
         Overrides of the study.
     levels_percent
         Spread of the uncertain loads, %.
+    tables
+        Where they stand; nowhere if left out.
+    twin_of
+        Key of the plans that differ from these by one setting alone, with which they are compared.
     printed
         Figures of the publication by the name of ours, one for each level.
     """
@@ -56,6 +61,8 @@ class PlanRows(Section):
     about: str
     set: Texts
     levels_percent: Levels
+    tables: Annotated[tuple[PlanTable, ...], Field(strict=False)] = ()
+    twin_of: str | None = None
     printed: dict[str, Numbers] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -119,6 +126,9 @@ class PaperData(Section):
                     f"campaigns of {rows.table} try plan {rows.plan} at {sorted(missing)} %, "
                     "which [[plans]] does not make"
                 )
+        for twin in self.plans:
+            if twin.twin_of is not None and twin.twin_of not in levels:
+                raise ValueError(f"plans {twin.key} are twins of {twin.twin_of}, which is no key")
         return self
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gridproof.federation.papers.centring_table import centring_table
 from gridproof.federation.papers.data import CampaignRows
 from gridproof.federation.papers.paper_table import paper_table
 from gridproof.federation.papers.partitioning import CampaignRow, PaperRun, PlanRow
@@ -16,8 +17,15 @@ __all__ = ["paper_tables"]
 
 def paper_tables(run: PaperRun) -> tuple[Table, ...]:
     """Make every table that the publication's rows fill."""
-    printed = [row for row in run.plans if row.rows.printed]
-    tables = [_costs(printed)] if printed else []
+    planned: Mapping[str, Callable[[Sequence[PlanRow]], Table]] = {
+        "costs": _costs,
+        "search": _search,
+        "unpartitioned": _unpartitioned,
+    }
+    tables = []
+    for key, show in planned.items():
+        plans = [row for row in run.plans if key in row.rows.tables]
+        tables += [show(plans)] if plans else []
     makers: Mapping[str, Callable[[Sequence[CampaignRow]], Table]] = {
         "out_of_sample": _out_of_sample,
         "ac_robustness": _ac_robustness,
@@ -27,7 +35,8 @@ def paper_tables(run: PaperRun) -> tuple[Table, ...]:
     for key, make in makers.items():
         rows = [row for row in run.campaigns if row.rows.table == key]
         tables += [make(rows)] if rows else []
-    return tuple(tables)
+    twins = centring_table(run)
+    return (*tables, twins) if twins is not None else tuple(tables)
 
 
 _COSTS = (
@@ -67,6 +76,57 @@ def _cost_row(row: PlanRow) -> dict[str, Any]:
         "live": " ".join(row.summary.blocks_that_are("live")),
         "grid_forming": " ".join(row.summary.grid_forming),
     }
+
+
+def _search(rows: Sequence[PlanRow]) -> Table:
+    return paper_table(
+        name="search",
+        title="Search: time, and when it held the plan it ended with: ours/printed (Table I)",
+        columns=(
+            ("plan", "plan", 0),
+            ("level_percent", "±%", 0),
+            ("iterations", "iterations", 0),
+            ("seconds", "s", 1),
+            ("seconds_to_best", "s to best", 1),
+            ("best_percent", "of the whole %", 0),
+        ),
+        rows=tuple(_search_row(row) for row in rows),
+    )
+
+
+def _search_row(row: PlanRow) -> dict[str, Any]:
+    """Tell a search's times, and the share of it after which its last plan was known."""
+    seconds, printed = row.summary.seconds, row.rows.printed
+    found: dict[str, Any] = {
+        "plan": row.rows.key,
+        "level_percent": row.level_percent,
+        "iterations": row.summary.iterations,
+        "seconds": seconds,
+        "seconds_to_best": row.seconds_to_best,
+        "best_percent": 100.0 * row.seconds_to_best / seconds if seconds else None,
+        "certified": row.summary.proof.certified,
+        "objective_usd": row.summary.objective_usd,
+    }
+    if {"seconds", "seconds_to_best"} <= printed.keys():
+        whole, best = printed["seconds"][row.position], printed["seconds_to_best"][row.position]
+        found |= {"printed_seconds": whole, "printed_seconds_to_best": best}
+        found["printed_best_percent"] = 100.0 * best / whole
+    return found
+
+
+def _unpartitioned(rows: Sequence[PlanRow]) -> Table:
+    return paper_table(
+        name="unpartitioned",
+        title="Without partitioning, every switch as it stands: served kW, ours/printed (IV-C)",
+        columns=(
+            ("level_percent", "±%", 0),
+            ("served_kw", "served kW", 0),
+            ("energized_blocks", "live blocks", 0),
+            ("shed_cost_usd", "shed USD", 0),
+            ("certified", "certified", 0),
+        ),
+        rows=tuple(_cost_row(row) for row in rows),
+    )
 
 
 _SHARE: tuple[tuple[str, str, int], ...] = (

@@ -32,14 +32,14 @@ from gridproof.federation.families.policy_mode_study import (
 )
 from gridproof.federation.families.registry import Builder
 from gridproof.federation.studies.substation import feeding_sources, substation_faults
-from gridproof.scenarios.arrays import PHASES, BoolArray, FloatArray, index_of
+from gridproof.federation.studies.weights import box_of, shed_usd, spread_faults
+from gridproof.scenarios.arrays import PHASES, BoolArray, index_of
 from gridproof.scenarios.disturbances import Disturbances
 from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.loops import unswitchable_loops
 from gridproof.scenarios.scenario import Scenario
-from gridproof.scenarios.sets import Box
 from pydantic import BaseModel
 
 __all__ = [
@@ -89,6 +89,7 @@ def contradictions(sections: Mapping[str, BaseModel], feeder: Feeder, origin: Or
                 faults += event_faults(events, section, feeder, origin)
         elif isinstance(section, UncertaintyConfig):
             faults += _uncertainty_faults(section, feeder, origin)
+            faults += spread_faults(section, feeder, origin)
     return faults
 
 
@@ -261,8 +262,7 @@ def build_scenario(
         if config.feeder.load_model == "as_modelled"
         else (LoadModel.CONSTANT_POWER,) * len(loads.ids)
     )
-    uncertain = config.uncertainty.of(loads.ids)
-    box = Box(load_ids=uncertain, spread=np.full(len(uncertain), config.uncertainty.spread))
+    box = box_of(config.uncertainty, loads.ids)
     if own is not None:
         return own.scenario(
             name,
@@ -297,7 +297,7 @@ def build_scenario(
         uncertainty=box,
         limits=limits_of(config.limits),
         locked=locked_switches(config.feeder, feeder),
-        shed_usd=_shed_usd(config, feeder),
+        shed_usd=shed_usd(config.objective, feeder),
         draws_per_phase=config.campaign.per_phase,
     )
 
@@ -314,15 +314,6 @@ def _disturbances(
     return disturbances_of(
         config.events, events, chosen, feeder, ders, shapes=shapes, folder=folder
     )
-
-
-def _shed_usd(config: StudyConfig, feeder: Feeder) -> FloatArray:
-    """``α_l``: a weight per block, less for the substation's, and one per load."""
-    blocks, objective = len(feeder.blocks.ids), config.objective
-    weight = np.full(blocks, objective.block_weight_usd)
-    weight[feeder.blocks.of_bus[feeder.sources.bus]] = objective.substation_block_weight_usd
-    loads = np.bincount(feeder.block_of_load, minlength=blocks)
-    return np.asarray(weight + objective.load_weight_usd * loads)
 
 
 def with_mode(name: str, config: StudyConfig, feeder: Feeder, folder: Path | None) -> StudyConfig:

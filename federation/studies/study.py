@@ -59,6 +59,7 @@ from gridproof.federation.studies.trust import (
     own_feeder,
     remember_feeder,
 )
+from gridproof.federation.studies.weights import objective_faults
 from gridproof.federation.studies.wiring_faults import wiring_faults
 from gridproof.scenarios.arrays import content_digest
 from gridproof.scenarios.errors import ConfigError, ScenarioError
@@ -355,6 +356,9 @@ def _feeder(
     faults += section_faults(sections, origin)
     family = family_named(sections)
     if family is None:
+        objective = sections.get("objective")
+        if isinstance(objective, ObjectiveConfig):  # blocks are what switches make of a feeder
+            faults += objective_faults(objective, switched, origin)
         return switched, None, faults + loop_faults(config, switched, origin)
     # whose own checks say what a loop is
     own, more = family.read(sections, feeder, _folders(folder, path), origin)

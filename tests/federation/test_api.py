@@ -41,8 +41,9 @@ def test_tried_in_memory_and_run_in_a_directory_are_one_verdict(study, plan, tmp
 
 def test_a_plan_that_is_none_is_refused_with_every_fault(study, plan):
     told = json.loads(plan_to_json(plan))
-    told["ders"]["der730"]["grid_forming"] = [False]
-    told["ders"]["der730"]["source_v_pu"] = [None]
+    (former,) = np.array(plan.der_ids)[plan.grid_forming[0]].tolist()
+    told["ders"][former]["grid_forming"] = [False]
+    told["ders"][former]["source_v_pu"] = [None]
     with pytest.raises(ConfigError, match=r"plan: step 0: island .* holds 0 grid-forming DERs"):
         gp.try_plan(study, told, samples=1)
     del told["switches"]["703-727"]

@@ -10,8 +10,9 @@ For one plan and one load realization, island by island, in rectangular voltages
 with the margins of a verdict in a verdict's own units: voltage in pu, current and kVA as a
 share of rating, capability and ramp as a share of the DER phase's active rating. Ipopt's word
 is not taken for an answer: its point is put back into the equations in plain numpy, and
-counts only if it solves them. A point with ``t ≥ -tolerance`` proves feasibility. That there
-is none is Ipopt's local optimum from every start tried, so strictly a strong hint.
+counts only if it solves them. With ``free_voltage`` the held magnitude is a variable too, within
+the band. A point with ``t ≥ -tolerance`` proves feasibility. That there is none is Ipopt's local
+optimum from every start tried, so strictly a strong hint.
 """
 
 from __future__ import annotations
@@ -125,11 +126,17 @@ class AcFeasibility:
     ----------
     scenario, plan, time
         What is fixed: switches, roles, held voltages, base set-points, limits.
+    free_voltage
+        Whether the held voltage may follow the realization.
     """
 
-    def __init__(self, scenario: Scenario, plan: Plan, time: int = 0) -> None:
+    def __init__(
+        self, scenario: Scenario, plan: Plan, time: int = 0, *, free_voltage: bool = False
+    ) -> None:
         self.islands = islands_of(scenario, plan, time)
-        self._problems = [_Problem(scenario, plan, time, island) for island in self.islands]
+        self._problems = [
+            _Problem(scenario, plan, time, island, free_voltage) for island in self.islands
+        ]
         self._base: Start = (plan.p_kw[time], plan.q_kvar[time])
         self._tolerance = scenario.limits.tolerance
 
@@ -171,8 +178,10 @@ class AcFeasibility:
 class _Problem:
     """One island: symbols once, numbers per realization."""
 
-    def __init__(self, scenario: Scenario, plan: Plan, time: int, island: Island) -> None:
-        self._scenario, self._island = scenario, island
+    def __init__(
+        self, scenario: Scenario, plan: Plan, time: int, island: Island, free_voltage: bool
+    ) -> None:
+        self._scenario, self._island, self._free_voltage = scenario, island, free_voltage
         ders, at = scenario.ders, (island.der, island.der_phase)
         rating = np.maximum(np.abs(ders.p_max_kw[at]), np.abs(ders.p_min_kw[at]))
         self._scale = np.where(rating > 0.0, rating, 1.0)
@@ -194,6 +203,7 @@ class _Problem:
         n, g, m = len(island.nodes), len(island.der), len(island.load)
         e, f, p, q = (ca.SX.sym(name, k) for name, k in (("e", n), ("f", n), ("p", g), ("q", g)))
         t, demand = ca.SX.sym("t"), ca.SX.sym("s", 2 * m)
+        held = ca.SX.sym("held", int(self._free_voltage))
         current = _product(island.Y, e, f)
         drawn = self._load_current(e, f, demand[:m], demand[m:])
         re, im = current[0] + drawn[0], current[1] + drawn[1]
@@ -212,10 +222,15 @@ class _Problem:
             (f * re - e * im)[fed] - gather @ q,
         ]
         margins = self._margins_symbolic(e, f, p, q, t)
+        if self._free_voltage:
+            at, phasor = self._held_nodes, np.exp(-2j * np.pi / 3.0 * np.arange(3))
+            balance += [e[at] - held * phasor.real, f[at] - held * phasor.imag]
+            margins += [held - self._scenario.limits.v_min_pu - t]
+            margins += [self._scenario.limits.v_max_pu - held - t]
         equalities, inequalities = ca.vertcat(*balance), ca.vertcat(*margins)
         self._equalities, self._inequalities = equalities.numel(), inequalities.numel()
         problem = {
-            "x": ca.vertcat(e, f, p, q, t),
+            "x": ca.vertcat(e, f, p, q, t, held),
             "p": demand,
             "f": -t,
             "g": ca.vertcat(equalities, inequalities),
@@ -298,16 +313,19 @@ class _Problem:
         at, phase = (island.der, island.der_phase), np.array([k for _, k in island.nodes])
         p0, q0 = start[0][at] / 1000.0, start[1][at] / 1000.0
         flat = self._held * np.exp(-2j * np.pi / 3.0 * phase)
-        x0 = np.concatenate([flat.real, flat.imag, p0, q0, [0.0]])
+        x0 = np.concatenate([flat.real, flat.imag, p0, q0, [0.0, self._held]])
+        x0 = x0[: len(x0) - (not self._free_voltage)]
         low, high = np.full(len(x0), -np.inf), np.full(len(x0), np.inf)
         n, g = len(flat), len(p0)
-        for node in self._held_nodes:
-            for k in (node, n + node):
-                low[k] = high[k] = x0[k]
+        if not self._free_voltage:
+            fixed = [k for node in self._held_nodes for k in (node, n + node)]
+            low[fixed] = high[fixed] = x0[fixed]
         if not free:
             follows = 2 * n + np.flatnonzero(np.tile(~self._forms, 2))
             low[follows] = high[follows] = x0[follows]
-        high[-1] = 1.0  # beyond, a squared margin would turn round; no margin can be larger
+        high[2 * n + 2 * g] = (
+            1.0  # beyond, a squared margin would turn round; no margin can be larger
+        )
         slots = island.load, island.slot
         demand = np.concatenate([p_kw[slots], q_kvar[slots]]) / 1000.0
         solved = self._solver(
@@ -321,7 +339,7 @@ class _Problem:
         status = str(self._solver.stats()["return_status"])
         x = np.asarray(solved["x"]).ravel()
         v = x[:n] + 1j * x[n : 2 * n]
-        flow = self._read(v, x[2 * n : 2 * n + g], x[2 * n + g : -1], demand)
+        flow = self._read(v, x[2 * n : 2 * n + g], x[2 * n + g : 2 * n + 2 * g], demand)
         good = status in ("Solve_Succeeded", "Solved_To_Acceptable_Level")
         accepted = good and flow.residual <= RESIDUAL
         return (flow if accepted else None), status

@@ -17,7 +17,8 @@ from gridproof.federation.studies.study import load_study
 from scipy.stats import binom
 from typer.testing import CliRunner
 
-CASE = "ieee37-networked"
+CASE = str(Path(__file__).parents[2] / "configs" / "ieee37_first.toml")
+"""The first reconstruction: rounds of margins end there in a plan that is shown."""
 FIXED = ["--set", "campaign.recourse=fixed", "--set", "federation.mode=local"]
 
 

@@ -9,6 +9,7 @@ from gridproof.federation.studies.shipped import list_studies, shipped_root
 from gridproof.federation.studies.study import load_study, resolved_text, write_resolved
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.load_models import LoadModel
+from gridproof.scenarios.realization import draw
 
 
 def faults(*args) -> tuple[str, ...]:
@@ -45,6 +46,33 @@ def test_a_sound_study_becomes_its_scenario(toy):
     assert scenario.ders.q_min_kvar[east].tolist() == [-60.0] * 3
     assert scenario.ders.ramp_kw[east].tolist() == pytest.approx([24.0] * 3)
     assert set(scenario.load_model) == {LoadModel.CONSTANT_POWER}
+
+
+def test_blocks_and_loads_weigh_what_a_study_says_of_them(toy):
+    plain = load_study(toy).scenario
+    asked = [
+        "objective.block_weights_usd={b=500, src=7}",
+        "objective.load_weights_usd={lc=250}",
+    ]
+    weighed = load_study(toy, asked).scenario
+    ids, load_ids = plain.feeder.blocks.ids, plain.feeder.loads.ids
+    wanted = dict(zip(ids, plain.shed_usd.tolist(), strict=True))
+    home = ids[plain.feeder.block_of_load[load_ids.index("lc")]]
+    wanted["b"] += 500.0 - 10_000.0
+    wanted["src"] += 7.0 - 1000.0
+    wanted[home] += 250.0 - 10.0
+    assert dict(zip(ids, weighed.shed_usd.tolist(), strict=True)) == wanted
+
+
+def test_a_load_may_have_a_spread_of_its_own(toy):
+    box = load_study(toy, ["uncertainty.spreads={lc=0.4}"]).scenario.uncertainty
+    assert dict(zip(box.load_ids, box.spread.tolist(), strict=True)) == {"lb": 0.1, "lc": 0.4}
+    drawn = draw(load_study(toy, ["uncertainty.spreads={lc=0.4}"]).scenario, 1, 0, 400)
+    scenario = load_study(toy).scenario
+    for name, half in (("lb", 0.1), ("lc", 0.4)):
+        k = scenario.feeder.loads.ids.index(name)
+        share = drawn.p_kw[:, 0, k].sum(axis=1) / scenario.load_p_kw[0, k].sum() - 1.0
+        assert 0.95 * half < np.abs(share).max() <= half + 1e-12
 
 
 def test_a_der_on_one_phase_carries_all_its_capacity_there(toy):
@@ -192,7 +220,9 @@ def test_what_cannot_change_a_verdict_keeps_the_fingerprint(toy, entry):
     [
         "uncertainty.spread=0.11", "campaign.seed=2", "campaign.recourse=fixed",
         "campaign.judge=linear", "limits.v_min_pu=0.94", "ders.fleet.east.capacity_kw=241",
-        "objective.load_weight_usd=11", "planner.gap=1e-3", "campaign.samples=41",
+        "objective.load_weight_usd=11", "objective.block_weights_usd.b=9",
+        "uncertainty.spreads.lb=0.2",
+        "planner.gap=1e-3", "campaign.samples=41",
     ],
 )  # fmt: skip
 def test_what_can_change_a_verdict_changes_the_fingerprint(toy, entry):
@@ -236,6 +266,17 @@ BAD = [
      ["[ders] fleet holds no DER that can form an island", 'feeds "b" only', "all three phases"]),
     ("unknown load", 'uncertainty.loads=["lbb"]',
      ['= "lbb" is not a load of feeder toy; did you mean lb?']),
+    ("spread of no load", "uncertainty.spreads.lbb=0.2",
+     ["uncertainty.spreads.lbb = 0.2", "no load of feeder toy; did you mean lb?"]),
+    ("spread of a certain load", "uncertainty.spreads.ld=0.2",
+     ["uncertainty.spreads.ld = 0.2", "not uncertain; list it in [uncertainty] loads"]),
+    ("spread of a load above 1", "uncertainty.spreads.lb=1.2",
+     ["uncertainty.spreads.lb = 1.2 must be at most 1"]),
+    ("weight of no block", "objective.block_weights_usd.c=9",
+     ["objective.block_weights_usd.c = 9", "no block of feeder toy", "blocks:"]),
+    ("weight of no load", "objective.load_weights_usd.lx=9",
+     ["objective.load_weights_usd.lx = 9", "no load of feeder toy"]),
+    ("negative weight", "objective.block_weights_usd.b=-9", ["block_weights_usd.b = -9"]),
     ("load twice", 'uncertainty.loads=["lb", "lb"]', ['"lb" is listed 2 times; list it once']),
     ("unknown switch", 'feeder.switches=["b-e"]', ['= "b-e" is not a line of feeder toy']),
     ("unknown locked", 'feeder.locked_open=["src_a"]', ['"src_a"', "did you mean src-a?"]),
