@@ -30,6 +30,7 @@ SUPERVISOR, RECEIPT = "GRIDPROOF_SUPERVISOR", "GRIDPROOF_RECEIPT"
 HEARD = "GRIDPROOF_HEARD"
 """Environment variable: where a child notes that the federation was ended, and not by it."""
 _LOOK_EVERY_S, _JOIN_LOOK_S, _GRACE_S = 0.05, 0.25, 2.0
+_LONGER_S = 10.0
 _TAIL_CHARACTERS = 4000
 _KNOWN_CODES = (1, 2, 3, 4)  # the command line's own; anything else is a lost federate
 
@@ -159,9 +160,12 @@ def _has_failed(child: Child) -> bool:
 
 def _cause(children: Sequence[Child]) -> FederateLost:
     """Return the failure the others follow from: they only lost their peer, code 4."""
-    until = time.monotonic() + _GRACE_S
-    while any(child.code() is None for child in children) and time.monotonic() < until:
-        if any(_has_failed(child) and _rank(child) < 2 for child in children):
+    began = time.monotonic()
+    while any(child.code() is None for child in children):
+        ranks = [_rank(child) for child in children if _has_failed(child)]
+        # who was heard to fail is on its way out, and knows why: it is worth waiting for
+        patience_s = _LONGER_S if min(ranks) == 4 else _GRACE_S
+        if min(ranks) < 2 or time.monotonic() - began > patience_s:
             break
         time.sleep(_LOOK_EVERY_S)
     failed = sorted((child for child in children if _has_failed(child)), key=_rank)
