@@ -10,7 +10,7 @@ import numpy as np
 from gridproof.federation.config.study_file import did_you_mean
 from gridproof.federation.inquiries.feeder_facts import FeederFacts
 from gridproof.federation.jsonable import Jsonable
-from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.graph import connected_components
@@ -116,16 +116,14 @@ def propose(
     )
 
 
-def _blocks(feeder: Feeder, switches: tuple[str, ...]) -> FloatArray:
+def _blocks(feeder: Feeder, switches: tuple[str, ...]) -> IntArray:
     """(bus,) blocks with these lines as switches."""
     lines, units = feeder.lines, feeder.transformers
     fixed = lines.closed & ~np.isin(lines.ids, switches)
-    return np.asarray(
-        connected_components(
-            len(feeder.buses.ids),
-            np.concatenate([lines.from_bus[fixed], units.from_bus]),
-            np.concatenate([lines.to_bus[fixed], units.to_bus]),
-        )
+    return connected_components(
+        len(feeder.buses.ids),
+        np.concatenate([lines.from_bus[fixed], units.from_bus]),
+        np.concatenate([lines.to_bus[fixed], units.to_bus]),
     )
 
 
@@ -228,7 +226,7 @@ def _from_machines(
     return tuple(found)
 
 
-def _assumed_der(feeder: Feeder, block: FloatArray, doubts: list[str]) -> ProposedDer:
+def _assumed_der(feeder: Feeder, block: IntArray, doubts: list[str]) -> ProposedDer:
     """Return a DER that could carry the block with the most load, but for the source's."""
     load = np.zeros((int(block.max()) + 1, 3))
     np.add.at(load, block[feeder.loads.bus], feeder.loads.p_kw)
