@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 from gridproof.scenarios.arrays import SILENT, BoolArray, FloatArray, IntArray, frozen
@@ -52,9 +51,8 @@ class Buses:
     xy
         (bus, 2) drawing coordinates; NaN where unknown.
     angle_rad
-        (bus, 3) nominal angle of each slot: that of balanced phases if not given. The two legs of
-        a split-phase service stand against each other, and a service may bring phase c to a
-        slot a.
+        (bus, 3) nominal angle of each slot; balanced phases if not given. The legs of a service
+        stand against each other, and it may bring phase c to slot a.
     """
 
     ids: tuple[str, ...]
@@ -68,8 +66,8 @@ class Buses:
 
     def __post_init__(self) -> None:
         n = len(self.ids)
-        given = self.angle_rad if len(self.angle_rad) else np.tile(_BALANCED, (n, 1))
-        _set(self, angle_rad=frozen(given, float, (n, 3)))
+        angle = self.angle_rad if len(self.angle_rad) else np.tile(_BALANCED, (n, 1))
+        _set(self, angle_rad=frozen(angle, float, (n, 3)))
         _set(self, base_kv=frozen(self.base_kv, float, (n,)))
         _set(self, phases=frozen(self.phases, bool, (n, 3)), xy=frozen(self.xy, float, (n, 2)))
 
@@ -142,6 +140,9 @@ class Lines:
         _set(self, rating_a=frozen(self.rating_a, float, (n,)))
 
 
+_SHARED = (("r_shared_pu", float, 0.0), ("x_shared_pu", float, 0.0))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Transformers:
     """Two-winding transformers and regulators, each with a stated, constant tap.
@@ -169,11 +170,9 @@ class Transformers:
         (transformer,) of a delta-wye unit: slot ``k`` pairs the wye's phase ``k`` with the
         delta's pair (k, k-1), not (k, k+1); false everywhere if not given.
     primary
-        (transformer,) of a service transformer, the phase (of a delta connection, the pair)
-        that its one primary winding stands on, while ``windings`` has the slots of its legs; -1
-        for every other unit, and everywhere if not given.
-    r_shared_pu, x_shared_pu
-        (transformer,) part of a service transformer's series impedance that its legs share.
+        (transformer,) of a service, the phase (of a delta connection, the pair) its primary
+        stands on, ``windings`` being the slots of its legs; -1 of others.
+    r_shared_pu, x_shared_pu  (transformer,) part of a service's impedance that its legs share.
     """
 
     ids: tuple[str, ...]
@@ -203,9 +202,9 @@ class Transformers:
 
     def __post_init__(self) -> None:
         n = len(self.ids)
-        _set(self, primary=_filled(self.primary, -1, n))
-        for name in ("r_shared_pu", "x_shared_pu"):
-            _set(self, **{name: _filled(getattr(self, name), 0.0, n)})
+        for name, kind, none in (("primary", np.int64, -1), *_SHARED):
+            given = getattr(self, name)
+            _set(self, **{name: frozen(given if len(given) else np.full(n, none), kind, (n,))})
         lagging = self.lagging if len(self.lagging) else np.zeros(n, bool)
         _set(self, lagging=frozen(lagging, bool, (n,)))
         for name in ("from_bus", "to_bus"):
@@ -372,11 +371,6 @@ def _blocks(feeder: Feeder) -> Blocks:
         np.concatenate([lines.from_bus[fixed], transformers.from_bus]),
         np.concatenate([lines.to_bus[fixed], transformers.to_bus]),
     )
-
-
-def _filled(given: NDArray[Any], default: float, count: int) -> NDArray[Any]:
-    values = given if len(given) else np.full(count, default, given.dtype)
-    return frozen(values, given.dtype, (count,))
 
 
 def _set(owner: object, **values: object) -> None:

@@ -1,4 +1,9 @@
-"""Loops that nobody can open: a radial plan cannot exist on such a feeder."""
+"""Loops that nobody can open.
+
+Power in a loop of lines divides by their impedances: magnitudes and angles round it close, which
+the linear model states where a part holds one (`looped_buses`). A loop over transformers that turn
+phases it cannot state.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +11,72 @@ from collections.abc import Iterator
 
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray
-from gridproof.scenarios.feeder import Feeder
+from gridproof.scenarios.feeder import Connection, Feeder
+from gridproof.scenarios.graph import connected_components
+from gridproof.scenarios.zero_sequence import galvanic_parts
 
-__all__ = ["unswitchable_loops"]
+__all__ = ["looped_buses", "turning_blocks", "turning_units", "unswitchable_loops"]
 
 Edge = tuple[int, int, str]
+
+
+def looped_buses(feeder: Feeder, closed: BoolArray) -> BoolArray:
+    """(bus,) buses of galvanic parts in which lines that are no switches close a loop.
+
+    Parameters
+    ----------
+    feeder
+        The feeder.
+    closed
+        (line,) lines that conduct.
+    """
+    lines, units = feeder.lines, feeder.transformers
+    fixed, part = closed & ~lines.switchable, galvanic_parts(feeder, closed)
+    wye = [
+        k
+        for k in range(len(units.ids))
+        if units.from_connection[k] is units.to_connection[k] is Connection.WYE
+        and units.primary[k] < 0
+    ]
+    found = np.zeros(len(feeder.buses.ids), bool)
+    for phase in range(3):
+        own = np.flatnonzero(fixed & lines.phases[:, phase])
+        banks = {
+            (int(units.from_bus[k]), int(units.to_bus[k])) for k in wye if units.windings[k, phase]
+        }
+        ends = [
+            *zip(lines.from_bus[own].tolist(), lines.to_bus[own].tolist(), strict=True),
+            *{(min(pair), max(pair)) for pair in banks},
+        ]
+        tails, heads = np.array(ends, np.int64).reshape(-1, 2).T
+        label = connected_components(len(found), tails, heads)
+        edges = np.bincount(label[tails], minlength=len(found))
+        buses = np.bincount(label, minlength=len(found))
+        found |= (edges >= buses)[label]
+    return np.asarray(np.isin(part, part[found]))
+
+
+def turning_units(feeder: Feeder) -> BoolArray:
+    """Tell which transformers turn phases: delta-wye ones, and services."""
+    units = feeder.transformers
+    ends = zip(units.from_connection, units.to_connection, strict=True)
+    return np.array([one is not other for one, other in ends], bool) | (units.primary >= 0)
+
+
+def turning_blocks(feeder: Feeder) -> tuple[str, ...]:
+    """Name blocks that hold a loop over transformers that turn phases."""
+    fixed = feeder.lines.closed & ~feeder.lines.switchable
+    part, units = galvanic_parts(feeder, fixed), feeder.transformers
+    turns = turning_units(feeder)
+    ends = np.stack([units.from_bus[turns], units.to_bus[turns]], axis=1)
+    across = part[np.unique(np.sort(ends, axis=1), axis=0)].reshape(-1, 2)
+    tails, heads = across.T
+    label = connected_components(int(part.max(initial=-1)) + 1, tails, heads)
+    looped = np.bincount(label[tails], minlength=len(label)) >= np.bincount(
+        label, minlength=len(label)
+    )
+    blocks = np.unique(feeder.blocks.of_bus[looped[label[part]]])
+    return tuple(feeder.blocks.ids[block] for block in blocks)
 
 
 def unswitchable_loops(feeder: Feeder, locked: BoolArray | None = None) -> list[tuple[str, ...]]:

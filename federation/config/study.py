@@ -110,6 +110,11 @@ class LimitsConfig(Section):
     grid_forming_per_island: int = Field(
         default=1, ge=1, description="most grid-forming DERs in an energised island"
     )
+    radial_blocks: bool = Field(
+        default=False,
+        description="refuse loops of lines inside a block; if not, their flows are what impedances "
+        "make them, and radiality is a rule on switches alone",
+    )
     line_rating_a: float | None = Field(
         default=None,
         gt=0.0,

@@ -120,12 +120,10 @@ def _blocks(feeder: Feeder, switches: tuple[str, ...]) -> IntArray:
     """(bus,) blocks with these lines as switches."""
     lines, units = feeder.lines, feeder.transformers
     fixed = lines.closed & ~np.isin(lines.ids, switches)
-    return np.asarray(
-        connected_components(
-            len(feeder.buses.ids),
-            np.concatenate([lines.from_bus[fixed], units.from_bus]),
-            np.concatenate([lines.to_bus[fixed], units.to_bus]),
-        )
+    return connected_components(
+        len(feeder.buses.ids),
+        np.concatenate([lines.from_bus[fixed], units.from_bus]),
+        np.concatenate([lines.to_bus[fixed], units.to_bus]),
     )
 
 

@@ -38,7 +38,7 @@ from gridproof.scenarios.disturbances import Disturbances
 from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.load_models import LoadModel
-from gridproof.scenarios.loops import unswitchable_loops
+from gridproof.scenarios.loops import turning_units, unswitchable_loops
 from gridproof.scenarios.scenario import Scenario
 from pydantic import BaseModel
 
@@ -109,12 +109,21 @@ def _switch_faults(config: FeederConfig, feeder: Feeder, origin: Origin) -> list
     return faults
 
 
-def loop_faults(config: FeederConfig, feeder: Feeder, origin: Origin) -> list[str]:
-    """Find loops that no switch of the study can open; ``feeder`` has the study's switches."""
+def loop_faults(
+    config: FeederConfig, feeder: Feeder, origin: Origin, *, radial: bool = False
+) -> list[str]:
+    """Find loops that no switch of the study can open; ``feeder`` has the study's switches.
+
+    Loops of lines are faults where blocks are to be ``radial``, and where they hold a switch that
+    is locked closed; loops over transformers that turn phases always are.
+    """
+    turning = {feeder.transformers.ids[k] for k in np.flatnonzero(turning_units(feeder))}
+    turning |= set(feeder.switch_ids)
     return [
         f"{origin.place(('feeder', 'switches'))} leaves a loop that no switch can open: "
         f"{', '.join(loop)}; add one of its lines, or open it in the feeder file"
         for loop in unswitchable_loops(feeder, locked_switches(config, feeder))
+        if radial or turning.intersection(loop)
     ]
 
 

@@ -359,7 +359,8 @@ def _feeder(
         objective = sections.get("objective")
         if isinstance(objective, ObjectiveConfig):  # blocks are what switches make of a feeder
             faults += objective_faults(objective, switched, origin)
-        return switched, None, faults + loop_faults(config, switched, origin)
+        radial = known is not None and known.radial_blocks
+        return switched, None, faults + loop_faults(config, switched, origin, radial=radial)
     # whose own checks say what a loop is
     own, more = family.read(sections, feeder, _folders(folder, path), origin)
     return switched, own, faults + more
@@ -378,6 +379,7 @@ _NEVER_DECIDES: dict[str, Any] = {
     "federation": True,
     "feeder": {"path"},
     "substation": True,  # all it says is in the scenario, and so in its digest
+    "limits": {"radial_blocks"},  # it refuses, and decides nothing
     "campaign": {"batch", "horizon_h", "history"},
     **{family.name: set(family.tables) for family in FAMILIES},
 }

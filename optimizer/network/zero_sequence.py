@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from gridproof.optimizer.network.branches import Branch
 from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.loops import looped_buses
 from gridproof.scenarios.zero_sequence import (
     DeltaRing,
     EarthedBank,
@@ -38,7 +39,8 @@ class ZeroSequence:
     Attributes
     ----------
     angled
-        (bus,) whether the bus can share its zero sequence with an earthed wye-delta bank.
+        (bus,) whether the bus can share its zero sequence with an earthed wye-delta bank, or
+        stands in a part in which lines close a loop.
     along
         Branch, channel and phase of every channel along which an angle falls.
     closures
@@ -91,7 +93,8 @@ class ZeroSequence:
         rings = [rows_of(ring) for ring in delta_rings(feeder)]
         twins = twin_windings(feeder)
         seconds = {at[twin.second] for twin in twins}
-        angled = np.isin(part, part[[wye for wye, _, _ in closures]])
+        looped = looped_buses(feeder, feeder.lines.closed & ~feeder.lines.switchable)
+        angled = np.isin(part, part[[wye for wye, _, _ in closures]]) | np.isin(part, part[looped])
         along = [
             (e, c, int(np.argmax(branch.from_w[c])))
             for e, branch in enumerate(branches)

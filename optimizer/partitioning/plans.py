@@ -12,6 +12,7 @@ from gridproof.optimizer.network.first_stage import FirstStage
 from gridproof.optimizer.solver.decomposition import Outcome
 from gridproof.scenarios.errors import NoPlanExists, PlanError, PlanNotFound, ScenarioError
 from gridproof.scenarios.events import EventKind
+from gridproof.scenarios.loops import turning_blocks
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.provenance import facts_of
@@ -121,35 +122,21 @@ def refuse_fleet(scenario: Scenario) -> None:
 
 
 def refuse_loops(scenario: Scenario) -> None:
-    """Refuse a feeder with a loop that no switch opens: LinDist3Flow leaves its flows free.
+    """Refuse a loop that no switch opens, over transformers that turn phases.
 
-    Lines and transformers in parallel between two buses count once (single-phase units of a
-    bank stand so).
+    Loops of lines are stated by their angles; transformers beside each other between two buses
+    count once (single-phase units of a bank stand so).
 
     Raises
     ------
     ScenarioError
         Naming the blocks.
     """
-    feeder = scenario.feeder
-    fixed = feeder.lines.closed & ~feeder.lines.switchable
-    ends = np.concatenate(
-        [
-            np.stack([feeder.lines.from_bus[fixed], feeder.lines.to_bus[fixed]], axis=1),
-            np.stack([feeder.transformers.from_bus, feeder.transformers.to_bus], axis=1),
-        ]
-    )
-    ends = np.unique(np.sort(ends, axis=1), axis=0)
-    looped = [
-        name
-        for block, name in enumerate(feeder.blocks.ids)
-        if (feeder.blocks.of_bus[ends[:, 0]] == block).sum()
-        >= (feeder.blocks.of_bus == block).sum()
-    ]
+    looped = turning_blocks(scenario.feeder)
     if looped:
         raise ScenarioError(
-            f"block {', '.join(looped)} holds a loop of lines that no switch can open; the linear "
-            "model does not determine flows in a loop: make one of its lines a switch"
+            f"block {', '.join(looped)} holds a loop over transformers that no switch can open; "
+            "the linear model does not determine flows in it: make one of its lines a switch"
         )
 
 

@@ -1,15 +1,18 @@
 """What magnitudes alone do not fix, for `LinearNetwork`: see `scenarios.zero_sequence`.
 
-Angles stand only where an earthed wye closes a delta, so that a feeder without one has the
-system it had.
+Angles stand only where an earthed wye closes a delta, or lines a loop, so that a feeder without
+one has the system it had.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
-from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.banks import open_delta_banks
 from gridproof.scenarios.lindist import line_matrices
+from gridproof.scenarios.loops import looped_buses
 from gridproof.scenarios.zero_sequence import (
     EarthedBank,
     delta_rings,
@@ -50,7 +53,8 @@ class ZeroSequence:
             if network.live[side.bus, list(side.phases)].all()
         ]
         part = galvanic_parts(feeder, closed)
-        self._angled = np.isin(part, part[[bank.wye for bank in self._banks]])
+        banked = np.isin(part, part[[bank.wye for bank in self._banks]])
+        self._angled = banked | looped_buses(feeder, closed)
         self.angle = np.full(network.live.shape, -1)
         on = network.live & self._angled[:, None]
         self.angle[on] = first + np.arange(int(on.sum()))
@@ -60,11 +64,20 @@ class ZeroSequence:
         self._pins = [
             *(node for node in network.held if self.angle[node] >= 0),
             *((bus, 0) for there, bus in loose.items() if there not in anchored),
+            *self._first_of(part, anchored | set(loose)),
         ]
         unearthed = [side for side in self._floating if side.unearthed]
         self.neutral = first + np.arange(2 * len(unearthed)).reshape(-1, 2)
         self.size = first + self.neutral.size
         self.constants: list[tuple[int, float]] = []
+
+    def _first_of(self, part: IntArray, settled: set[int]) -> Iterator[tuple[int, int]]:
+        """Yield a node of each phase of every part in which nothing else says an angle."""
+        for there in dict.fromkeys(part[self._angled].tolist()):
+            if there not in settled:
+                for phase in range(3):
+                    at = np.flatnonzero((part == there) & (self.angle[:, phase] >= 0))
+                    yield from ((int(bus), phase) for bus in at[:1])
 
     def equations(self, row: int) -> int:
         """Put every equation that is no balance; return the next row."""

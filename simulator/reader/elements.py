@@ -110,9 +110,9 @@ def lines_table(reading: Reading, switches: Sequence[str] | None) -> Lines:
         context.CktElement.Close(2, 0)
     context.Solution.BuildYMatrix(1, 1)
     for k, _ in enumerate(_series_elements(context)):
-        place = np.array(ends[k][2]) - 1
+        place, admittance = _folded(np.array(ends[k][2]) - 1, active_admittance(context))
         phases[k, place] = True
-        impedance, susceptance = _series_and_shunt(active_admittance(context))
+        impedance, susceptance = _series_and_shunt(admittance)
         here = (k, place[:, None], place[None, :])
         r[here], x[here], b[here] = impedance.real, impedance.imag, susceptance
     return Lines(
@@ -149,6 +149,18 @@ def _is_closed(reading: Reading, name: str) -> bool:
     if len(states) > 1:
         reading.fault(f"Line.{name}", "is open in some phases only; open or close all of them")
     return states == {True}
+
+
+def _folded(
+    place: NDArray[Any], Y: NDArray[np.complex128]
+) -> tuple[NDArray[Any], NDArray[np.complex128]]:
+    """Join conductors that end on one node: a line code of more phases than its line has nodes."""
+    own = np.array(list(dict.fromkeys(place.tolist())), np.int64)
+    if len(own) == len(place):
+        return place, Y
+    one = (place[:, None] == own[None, :]).astype(float)
+    both = np.kron(np.eye(2), one)
+    return own, both.T @ Y @ both
 
 
 def _series_and_shunt(Y: NDArray[np.complex128]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -69,6 +69,12 @@ New Transformer.a phases=3 buses=(n l) conns=(delta wye) kvs=(12.47 0.48) kvas=(
 New Transformer.b phases=3 buses=(n l) conns=(delta wye) kvs=(12.47 0.48) kvas=(300 300) xhl=5
 New Load.l bus1=l kv=0.48 kw=400 kvar=100
 """,
+    "two_conductors_on_a_node": """
+New LineCode.two nphases=2 rmatrix=(0.8 | 0.2 0.9) xmatrix=(0.9 | 0.3 0.8) cmatrix=(9 | -2 9)
+~ units=km
+New Line.l phases=1 bus1=m.2 bus2=n.2 linecode=two length=2 units=km
+New Load.n bus1=n.2 phases=1 kv=7.2 kw=200 kvar=50
+""",
     "machines": """
 New Generator.g bus1=m kv=12.47 kw=400 pf=0.9
 New PVSystem.p bus1=m kv=12.47 kva=300 pmpp=300
