@@ -103,7 +103,7 @@ def _ac_robustness(rows: Sequence[CampaignRow]) -> Table:
 
 
 def _certificate(row: CampaignRow) -> dict[str, Any]:
-    """Say what is proven of the plan over its whole box, with the affine rule, beside the sample."""
+    """Say what is proven of the plan over its whole box, with the affine rule."""
     found = row.certificate
     if found is None or found.worst is None:
         return {"certificate": None, "certified_margin": None}

@@ -108,7 +108,7 @@ def test_a_feasible_verdict_stands_on_a_solution_inside_every_limit(quarter) -> 
 
 
 def test_what_is_proven_stands_beside_what_was_sampled(quarter) -> None:
-    out, data, run, _ = quarter
+    out, _, run, _ = quarter
     table = _tables(run)["ac_robustness"]
     row = table.records()[0]
     (tried,) = (one for one in run.campaigns if one.rows.table == "ac_robustness")
