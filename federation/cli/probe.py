@@ -26,7 +26,7 @@ from gridproof.optimizer.planner import make_planner
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-__all__ = ["adversary", "rare"]
+__all__ = ["Probed", "adversary", "rare", "target_of"]
 
 Probed = Annotated[
     str,
@@ -50,7 +50,9 @@ def adversary(  # noqa: PLR0917  (typer reads a command's options from its param
     as_json: AsJson = False,
 ) -> None:
     """Search for the realization of the set with the worst margin under a plan."""
-    answer = ask_adversary(_target(target, overrides, plan_file, feeder), budget=budget, seed=seed)
+    answer = ask_adversary(
+        target_of(target, overrides, plan_file, feeder), budget=budget, seed=seed
+    )
     if as_json:
         print_json(answer)
     else:
@@ -69,16 +71,17 @@ def rare(  # noqa: PLR0917
     as_json: AsJson = False,
 ) -> None:
     """Estimate how rare a failure is, by subset simulation; for shares below 0.001."""
-    answer = ask_rare(_target(target, overrides, plan_file, feeder), samples=samples, seed=seed)
+    answer = ask_rare(target_of(target, overrides, plan_file, feeder), samples=samples, seed=seed)
     if as_json:
         print_json(answer)
     else:
         stdout().print(_rare_view(answer))
 
 
-def _target(
+def target_of(
     given: str, overrides: list[str] | None, plan_file: Path | None, feeder: Path | None
 ) -> Target:
+    """Return what a command asks about: a campaign directory, or a study with its plan."""
     trust = Trust(feeder=feeder)
     if Path(given).is_dir() and plan_file is None:
         return Target.of_directory(Path(given), overrides or (), trust)

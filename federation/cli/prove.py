@@ -5,24 +5,21 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from gridproof.federation.adapters.plan_files import read_plan, refuse_faulty
 from gridproof.federation.cli.options import (
     AsJson,
     FeederFile,
     Overrides,
     PlanFile,
-    StudyName,
     print_json,
     stdout,
 )
+from gridproof.federation.cli.probe import Probed, target_of
 from gridproof.federation.inquiries.proving import ProofSettings, prove
+from gridproof.federation.records.answers import PROVE
 from gridproof.federation.records.certificate_report import CertificateReport, Claim
 from gridproof.federation.reports.certificate_tables import certificate_table, missing_lines
-from gridproof.federation.studies.study import load_study
-from gridproof.federation.studies.trust import Trust
 from gridproof.federation.tables.terminal import TableView, facts_view
 from gridproof.federation.wording import decimals
-from gridproof.optimizer.planner import make_planner
 from gridproof.scenarios.sets import Budget
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -31,7 +28,7 @@ __all__ = ["proving"]
 
 
 def proving(  # noqa: PLR0917  (typer reads a command's options from its parameters)
-    study_name: StudyName,
+    target: Probed,
     overrides: Overrides = None,
     plan_file: PlanFile = None,
     feeder: FeederFile = None,
@@ -55,21 +52,19 @@ def proving(  # noqa: PLR0917  (typer reads a command's options from its paramet
     """Prove that a plan holds for every load of its set, or name one that it fails for.
 
     AC power flow, every limit of a verdict; no sampling. A limit is proven, refuted by a load that
-    OpenDSS solved, or undecided, with what is missing.
+    OpenDSS solved, or undecided, with what is missing. Of a campaign directory its plan is proven,
+    and the answer about its whole set is kept for its report.
     """
-    study = load_study(study_name, overrides or (), Trust(feeder=feeder))
-    if plan_file is not None:
-        plan = read_plan(plan_file, study.scenario)
-        refuse_faulty(plan, study.scenario, plan_file)
-    else:
-        planner = make_planner(study.config.planner.family, study.config.planner.options)
-        plan = planner.plan(study.scenario)
+    asked = target_of(target, overrides, plan_file, feeder)
+    width = len(asked.study.scenario.direction_ids)
     answer = prove(
-        study,
-        plan,
-        load_set=None if gamma is None else Budget.over(len(study.scenario.direction_ids), gamma),
+        asked.study,
+        asked.plan,
+        load_set=None if gamma is None else Budget.over(width, gamma),
         settings=ProofSettings(depth=depth, seconds=seconds),
     )
+    if gamma is None:
+        asked.keep(PROVE, answer)
     if as_json:
         print_json(answer)
     else:

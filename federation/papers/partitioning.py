@@ -3,6 +3,7 @@
 ::
 
     DIR/plans/robust-10/                 study.json, plan.json, search.json
+    DIR/plans/robust-10/certificate.json what is proven of the plan, with an affine rule
     DIR/campaigns/robust-10-ac-ac/       a campaign directory
 
 A row that is there whole is only read, so a run that was stopped goes on where it was, and
@@ -20,9 +21,12 @@ from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.campaigns.progress import CampaignBar
 from gridproof.federation.campaigns.study_jobs import open_store
 from gridproof.federation.files import json_text, read_json
+from gridproof.federation.inquiries.proving import prove
+from gridproof.federation.jsonable import read_as
 from gridproof.federation.papers.backing import backed_by_solutions, correction_rounds
 from gridproof.federation.papers.data import CampaignRows, PaperData, PlanRows
 from gridproof.federation.records.campaign_report import CampaignReport
+from gridproof.federation.records.certificate_report import CertificateReport
 from gridproof.federation.records.keeper import stored_plan
 from gridproof.federation.records.plan_report import PlanReport
 from gridproof.federation.records.summary import campaign_summary, plan_summary
@@ -93,6 +97,9 @@ class CampaignRow:
         that took one of them; None where the recourse measures nothing.
     command
         The same campaign by hand.
+    certificate
+        What is proven of the plan over the whole set, with the affine rule; None for tables that
+        are not about AC robustness.
     """
 
     rows: CampaignRows
@@ -102,6 +109,7 @@ class CampaignRow:
     corrected: int | None
     most_rounds: int | None
     command: str
+    certificate: CertificateReport | None = None
 
     @property
     def level_percent(self) -> float:
@@ -229,6 +237,7 @@ class _Desk:
         root = self.out / "campaigns" / f"{plan.name}-{group.recourse}-{group.judge}"
         with self.watch() as bar:
             store = run_campaign(study, root, plan=plan.plan, progress=bar).store
+        proven = self._certificate(plan) if group.table == "ac_robustness" else None
         corrected, most_rounds = correction_rounds(store) or (None, None)
         return CampaignRow(
             rows=group,
@@ -240,4 +249,17 @@ class _Desk:
             command=" ".join(
                 ["gridproof run", self.data.paper.study, *(f"--set {one}" for one in overrides)]
             ),
+            certificate=proven,
         )
+
+    def _certificate(self, plan: PlanRow) -> CertificateReport:
+        """Prove the plan over its box, or read what was proven."""
+        overrides = [*_overrides(plan.rows, plan.position), "campaign.recourse=affine"]
+        study = load_study(self.data.paper.study, overrides)
+        path = self.out / "plans" / plan.name / "certificate.json"
+        if path.exists():
+            remedy = "delete it and run again: that plan is proven anew"
+            return read_as(CertificateReport, read_json(path, remedy))
+        found = prove(study, plan.plan)
+        path.write_text(json_text(found.to_json()), encoding="utf-8")
+        return found

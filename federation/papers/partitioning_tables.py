@@ -155,9 +155,20 @@ def _ac_robustness(rows: Sequence[CampaignRow]) -> Table:
             *(column for column in _SHARE if column[0] != "feasible"),
             ("at_least_printed", "met", 0),
             *_CORRECTIONS,
+            ("certificate", "every load, by a rule", 0),
+            ("certified_margin", "at least", 4),
         ),
-        rows=tuple(_share_row(row) for row in rows),
+        rows=tuple({**_share_row(row), **_certificate(row)} for row in rows),
     )
+
+
+def _certificate(row: CampaignRow) -> dict[str, Any]:
+    """Say what is proven of the plan over its whole box, with the affine rule."""
+    found = row.certificate
+    if found is None or found.worst is None:
+        return {"certificate": None, "certified_margin": None}
+    least = None if found.remainder is None else found.worst.relative - found.remainder
+    return {"certificate": found.verdict.value, "certified_margin": least}
 
 
 def _mended(rows: Sequence[CampaignRow]) -> Table:

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from gridproof.federation.files import read_json
 from gridproof.federation.jsonable import Jsonable, read_as
+from gridproof.federation.records.certificate_report import CertificateReport
 from gridproof.federation.records.plan_report import BlockAnswer
 from gridproof.federation.records.probe_report import AdversaryReport, RareReport
 from gridproof.federation.records.store import CampaignStore
@@ -13,9 +14,9 @@ from gridproof.scenarios.errors import StoreError
 from gridproof.scenarios.plan import Plan, plan_digest
 from gridproof.scenarios.strict_json import load_json
 
-__all__ = ["ADVERSARY", "RARE", "WHY", "kept_answers", "kept_why"]
+__all__ = ["ADVERSARY", "PROVE", "RARE", "WHY", "kept_answers", "kept_certificate", "kept_why"]
 
-ADVERSARY, RARE, WHY = "adversary.json", "rare.json", "why.json"
+ADVERSARY, RARE, WHY, PROVE = "adversary.json", "rare.json", "why.json", "prove.json"
 """Where a campaign directory keeps the answers."""
 
 _T = TypeVar("_T", bound=Jsonable)
@@ -32,6 +33,17 @@ def kept_answers(store: CampaignStore) -> tuple[AdversaryReport | None, RareRepo
     if store.only is not None:
         return None, None  # asked of one step's campaign, never of all that this is a view on
     return _kept(store, ADVERSARY, AdversaryReport), _kept(store, RARE, RareReport)
+
+
+def kept_certificate(store: CampaignStore) -> CertificateReport | None:
+    """Read what was proven of a campaign's plan; None if it was not asked.
+
+    Raises
+    ------
+    StoreError
+        If the answer is torn or no answer; names it, and the command that gives it anew.
+    """
+    return None if store.only is not None else _kept(store, PROVE, CertificateReport)
 
 
 def _kept(store: CampaignStore, name: str, kind: type[_T]) -> _T | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gridproof.federation.jsonable import IF_KNOWN, UNWRITTEN, Interval, Jsonable
+from gridproof.federation.records.certificate_report import CertificateReport
 from gridproof.federation.records.device_report import DevicesReport
 from gridproof.federation.records.probe_report import AdversaryReport, RareReport
 from gridproof.federation.statistics.paired import PairedDifference
@@ -248,6 +249,8 @@ class CampaignReport(Jsonable):
         Of a campaign before both judges.
     seconds, samples_per_s
         What it took; two reports are equal that say the same of the plan, whatever it took.
+    certificate
+        What was proven of the plan over its whole load set, where that was asked.
     adversary, rare
         What else was asked of the campaign.
     devices
@@ -280,5 +283,6 @@ class CampaignReport(Jsonable):
     seconds: float = field(compare=False)
     samples_per_s: float | None = field(compare=False)
     adversary: AdversaryReport | None = field(default=None, metadata=IF_KNOWN)
+    certificate: CertificateReport | None = field(default=None, metadata=IF_KNOWN)
     rare: RareReport | None = field(default=None, metadata=IF_KNOWN)
     devices: DevicesReport | None = field(default=None, metadata=IF_KNOWN)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 from gridproof.federation.config.campaign import DESIGNS
-from gridproof.federation.records.answers import kept_answers
+from gridproof.federation.records.answers import kept_answers, kept_certificate
 from gridproof.federation.records.campaign_report import (
     CampaignReport,
     MarginReport,
@@ -200,6 +200,7 @@ def _report(
         seconds=seconds,
         samples_per_s=recorded / seconds if seconds > 0 else None,
         adversary=adversary,
+        certificate=kept_certificate(store),
         rare=rare,
         devices=device_figures(store, chunks),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gridproof.federation.records.campaign_report import Bounded, CampaignReport, StoppingReport
+from gridproof.federation.records.certificate_report import CertificateReport, Claim
 from gridproof.federation.records.intervals import WIDENED
 from gridproof.federation.wording import decimals, fixed
 
@@ -66,6 +67,7 @@ def sentences(campaign: CampaignReport) -> list[str]:
             f"at most {moved.most_usd:,.2f} USD; the plan's figure is the cheapest re-dispatch "
             "there is, and what this recourse costs is its own"
         )
+    lines += _proven(campaign.certificate)
     worst, rare = campaign.adversary, campaign.rare
     if worst:
         least = worst.least_margin
@@ -86,6 +88,20 @@ def sentences(campaign: CampaignReport) -> list[str]:
     elif rare:
         lines.append(f"failure by subset simulation: rarer than about {rare.below:.0e}")
     return lines
+
+
+def _proven(found: CertificateReport | None) -> list[str]:
+    """Say what is known of every load of the set, which no share of a sample says."""
+    if found is None:
+        return []
+    over = f"every load of the {found.load_set.kind}, recourse {found.recourse}"
+    if found.verdict is Claim.PROVEN and found.worst is not None and found.remainder is not None:
+        least = decimals(found.worst.relative - found.remainder, 5)
+        return [f"proven for {over}: no least scaled margin is below {least}"]
+    if found.verdict is Claim.REFUTED and found.worst is not None:
+        loads = ", ".join(f"{k} {decimals(z, 2, sign=True)}" for k, z in found.worst.zeta.items())
+        return [f"refuted for {over}: outside at {loads}"]
+    return [f"undecided for {over}; gridproof prove says what is missing"]
 
 
 def why_stopped(stopping: StoppingReport) -> str:

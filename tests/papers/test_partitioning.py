@@ -11,6 +11,7 @@ from gridproof.federation.cli.main import app
 from gridproof.federation.papers.data import PaperData, load_paper
 from gridproof.federation.papers.partitioning import run_paper
 from gridproof.federation.papers.partitioning_tables import paper_tables
+from gridproof.federation.records.certificate_report import Claim
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.tables.files import csv_text, markdown_text
 from gridproof.scenarios.errors import ConfigError, StoreError
@@ -104,6 +105,22 @@ def test_a_feasible_verdict_stands_on_a_solution_inside_every_limit(quarter) -> 
     row = _tables(quarter[2])["ac_robustness"].records()[0]
     assert (row["recourse"], row["judge"]) == ("ac", "ac")
     assert row["backed"] == row["feasible"] > 0
+
+
+def test_what_is_proven_stands_beside_what_was_sampled(quarter) -> None:
+    out, _, run, _ = quarter
+    table = _tables(run)["ac_robustness"]
+    row = table.records()[0]
+    (tried,) = (one for one in run.campaigns if one.rows.table == "ac_robustness")
+    found = tried.certificate
+    assert row["certificate"] == found.verdict.value
+    if found.verdict is Claim.PROVEN:
+        assert row["certified_margin"] >= -1e-4
+        assert all(island.unique for island in found.islands)
+    assert row["certificate"] in markdown_text(table)
+    kept = json.loads((out / "plans" / "robust-25" / "certificate.json").read_text())
+    assert kept == found.to_json()
+    assert all(one.certificate is None for one in run.campaigns if one is not tried)
 
 
 def test_the_crossed_table_speaks_of_the_same_realizations(quarter) -> None:

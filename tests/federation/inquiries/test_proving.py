@@ -183,6 +183,19 @@ def test_nothing_live_is_nothing_outside(toy, toy_plan, tiny_plan) -> None:
     assert found.worst is None
 
 
+def test_a_directory_keeps_what_is_proven_and_its_report_says_so(toy, toy_plan, tmp_path) -> None:
+    study = load_study(toy, [*FIXED, "campaign.samples=20"])
+    out = tmp_path / "campaign"
+    gp.run(study, plan=toy_plan(study.scenario), out=out, mode="local")
+    assert gp.report(out).report.figures.certificate is None
+    told = CliRunner().invoke(app, ["prove", str(out), "--json"])
+    assert told.exit_code == 0, told.output
+    kept = gp.report(out).report.figures.certificate
+    assert kept.to_json() == json.loads(told.stdout)
+    shown = CliRunner().invoke(app, ["report", str(out)])
+    assert "proven for every load of the box, recourse fixed" in " ".join(shown.output.split())
+
+
 def test_the_command_prints_and_gives_json(toy, toy_plan, tmp_path) -> None:
     study = load_study(toy, FIXED)
     plan = tmp_path / "plan.json"
