@@ -11,7 +11,7 @@ from gridproof.optimizer.partitioning.planner import PartitioningPlanner
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.separation.islands import IslandSeparation
 from gridproof.scenarios.audit import audit
-from gridproof.scenarios.errors import ConfigError, NoPlanExists, PlanNotFound, ScenarioError
+from gridproof.scenarios.errors import ConfigError, NoPlanExists, PlanNotFound
 from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
 from gridproof.scenarios.proof import Termination
 from gridproof.scenarios.sets import Box
@@ -130,7 +130,7 @@ def replace_feeder(feeder, lines):
     return Feeder(lines=lines, **{name: getattr(feeder, name) for name in names})
 
 
-def test_a_loop_without_a_switch_is_refused_by_name(random_scenario):
+def test_a_loop_of_lines_without_a_switch_is_planned(random_scenario):
     scenario = random_scenario(0)
     lines = replace(scenario.feeder.lines, switchable=np.zeros(9, bool), closed=np.ones(9, bool))
     meshed = replace(
@@ -139,8 +139,9 @@ def test_a_loop_without_a_switch_is_refused_by_name(random_scenario):
         locked=np.zeros(0, bool),
         shed_usd=np.zeros(1),
     )
-    with pytest.raises(ScenarioError, match="block b0 holds a loop"):
-        _plan(meshed)
+    plan = _plan(meshed)
+    assert plan.block_ids == ("b0",)
+    assert plan.proof.certified
 
 
 def test_no_time_is_not_read_as_infeasible(random_scenario):
