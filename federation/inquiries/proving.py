@@ -222,6 +222,8 @@ class _Step:
                     inside=_inside(told, network, scenario),
                 )
             )
+        # what no island has: a DER that is called live and is not in service
+        self.damaged |= outcome[0] == Outcome.VIOLATED and all(one.nominal_inside for one in found)
         return found
 
     def _differs(self, network: IslandNetwork, nominal: FloatArray) -> str:
