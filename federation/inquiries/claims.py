@@ -184,7 +184,11 @@ def report_of(
             f"{'; '.join(outside)})",
         )
     if damaged:
-        said = (*said, f"something that failed is live, whatever the loads ({', '.join(damaged)})")
+        said = (
+            *said,
+            "outside a limit whatever the loads: something that failed is live, or a DER that is "
+            f"called live is not in service ({', '.join(damaged)})",
+        )
     if not islands:
         said = (*said, "the plan energises nothing: there is nothing that could be outside a limit")
     verdicts = [island.verdict for island in islands] + [Claim.REFUTED] * bool(damaged)

@@ -7,8 +7,7 @@ the set, down to a stated depth and time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
@@ -21,10 +20,17 @@ from gridproof.federation.inquiries.claims import (
     report_of,
     set_words,
 )
+from gridproof.federation.inquiries.proof_scope import (
+    as_asked,
+    beside,
+    inside,
+    not_covered,
+    of_island,
+)
 from gridproof.federation.records.certificate_report import CertificateReport, IslandClaim
 from gridproof.federation.studies.study import Study
 from gridproof.optimizer.recourse.policies import Recourse, make_recourse
-from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import realize
 from gridproof.scenarios.scenario import Scenario
@@ -86,7 +92,7 @@ def prove(
             f"{len(scenario.direction_ids)}"
         )
     policy, why = affine_policy(study.config.campaign.recourse, plan)
-    if not _not_covered(scenario, plan):
+    if not not_covered(scenario, plan):
         plan = with_what_it_needs(plan, scenario, policy)
     elif policy == "affine" and plan.affine is None:
         policy = "fixed"
@@ -107,7 +113,7 @@ def prove(
         tuple(islands),
         load_set=set_words(scenario, uncertain),
         recourse=policy,
-        said=(*([why] if why else ()), *_beside(study, uncertain)),
+        said=(*([why] if why else ()), *beside(study, uncertain)),
         damaged=tuple(damaged),
         evaluations=evaluations,
         seconds=perf_counter() - begun,
@@ -173,7 +179,7 @@ class _Step:
         self._set, self._settings = load_set, settings
         self._recourse: Recourse = make_recourse(policy, plan, scenario, step)
         self._answer: AffineAnswer = affine_answer(policy, plan, scenario, step)
-        self._asked = _as_asked(plan, scenario)
+        self._asked = as_asked(plan, scenario)
         engine.hold(plan, step)
         self.evaluations, self.damaged = 0, False
 
@@ -181,7 +187,7 @@ class _Step:
         """Certify every island over the whole set; None where one of them says nothing."""
         zero = np.zeros((1, len(self._scenario.direction_ids)))
         _, nominal, outcome = self._solved(zero)
-        if _not_covered(self._scenario, self._plan) or outcome[0] in _NOTHING:
+        if not_covered(self._scenario, self._plan) or outcome[0] in _NOTHING:
             return None
         found = []
         for network in self._engine.networks():
@@ -200,7 +206,7 @@ class _Step:
         damage = told.get(MarginKind.DAMAGE)
         self.damaged = damage is not None and bool((damage < 0.0).any())
         reach = reach_of(self._set)
-        missing = _not_covered(scenario, plan)
+        missing = not_covered(scenario, plan)
         if outcome[0] in _NOTHING:
             missing = missing or (
                 "OpenDSS finds no power flow with the plan's set-points at nominal load"
@@ -219,9 +225,11 @@ class _Step:
                     search,
                     missing=own,
                     step=self._step,
-                    inside=_inside(told, network, scenario),
+                    inside=inside(told, network, scenario),
                 )
             )
+        # what no island has: a DER that is called live and is not in service
+        self.damaged |= outcome[0] == Outcome.VIOLATED and all(one.nominal_inside for one in found)
         return found
 
     def _differs(self, network: IslandNetwork, nominal: FloatArray) -> str:
@@ -301,13 +309,13 @@ class _Step:
         search: Search,
     ) -> None:
         margins, outcome = seen
-        here = _of_island(self._scenario, network, bound.kind)
-        inside = np.where(here[None, :, None], margins, np.inf)
+        here = of_island(self._scenario, network, bound.kind)
+        own = np.where(here[None, :, None], margins, np.inf)
         solved = ~np.isin(outcome, _NOTHING)
         for row in np.flatnonzero(solved):
-            place = int(inside[row].argmin())
-            element, phase = divmod(place, inside.shape[2])
-            margin = float(inside[row].ravel()[place])
+            place = int(own[row].argmin())
+            element, phase = divmod(place, own.shape[2])
+            margin = float(own[row].ravel()[place])
             search.attained[bound.kind] = min(search.attained.get(bound.kind, np.inf), margin)
             known = search.witnesses.get(bound.kind)
             deepest = -self._scenario.limits.tolerance if known is None else known.margin
@@ -327,74 +335,3 @@ class _Step:
         verdicts = judge(seen, self._plan, self._scenario, self._step)
         own = element_margins(seen, self._plan, self._scenario, self._step)
         return own, seen.v_pu[0], verdicts.outcome
-
-
-def _as_asked(plan: Plan, scenario: Scenario) -> Scenario:
-    """Return the scenario with the share of each load that the plan asks for."""
-    if not plan.partial_ids:
-        return scenario
-    share = plan.share_of(scenario.feeder.loads.ids)[:, :, None]
-    p_kw, q_kvar = scenario.load_p_kw * share, scenario.load_q_kvar * share
-    return replace(scenario, load_p_kw=p_kw, load_q_kvar=q_kvar)
-
-
-def _of_island(scenario: Scenario, network: IslandNetwork, kind: MarginKind) -> BoolArray:
-    """(element,) which elements of a kind stand in an island."""
-    feeder = scenario.feeder
-    buses = np.zeros(len(feeder.buses.ids), bool)
-    buses[network.node_at[:, 0]] = True
-    return {
-        MarginKind.VOLTAGE: buses,
-        MarginKind.CURRENT: buses[feeder.lines.from_bus],
-        MarginKind.TRANSFORMER: buses[feeder.transformers.from_bus],
-        MarginKind.CAPABILITY: buses[scenario.ders.bus],
-        MarginKind.RAMP: buses[scenario.ders.bus],
-    }[kind]
-
-
-def _inside(own: dict[MarginKind, FloatArray], network: IslandNetwork, scenario: Scenario) -> bool:
-    """Whether the nominal state of an island is inside every limit."""
-    worst = min(
-        float(own[kind][0][_of_island(scenario, network, kind)].min(initial=np.inf))
-        for kind in KINDS
-    )
-    return worst >= -scenario.limits.tolerance
-
-
-def _not_covered(scenario: Scenario, plan: Plan) -> str:
-    """Name what moves a scenario's state and is no part of a certificate."""
-    if not scenario.disturbances.empty:
-        return "disturbances take power by realization, which certificates do not cover"
-    if not scenario.fleet.empty:
-        return "storages, renewables or CHPs may not give what they are told, which is not covered"
-    if plan.rule is not None and plan.rule.load_ids:
-        return "the plan's rule cuts loads by what a draw lacks, which is not covered"
-    if scenario.ders.ramp_kw_per_h is not None and len(plan.closed) > 1:
-        return "ramps from step to step depend on what came before, which is not covered"
-    return ""
-
-
-def _beside(study: Study, load_set: UncertaintySet) -> list[str]:
-    """Say what the set is, beside what the campaign draws, and what no certificate speaks of."""
-    config, said = study.config, []
-    sampler = config.campaign.sampler
-    if sampler == "truncated_normal":
-        said.append(
-            "the campaign draws normal errors cut off at the ends of the set: what is proven holds "
-            "on the truncation, and says nothing of the tails beyond it"
-        )
-    elif sampler == "empirical":
-        said.append("the campaign draws rows of a history; the set holds all between its ends, too")
-    if not isinstance(load_set, Box):
-        said.append("the set is smaller than the box that the campaign draws from")
-    left_out: list[tuple[str, Callable[[], bool]]] = [
-        ("[faults]", lambda: config.faults.declared),
-        ("[realtime]", lambda: config.realtime.step_s is not None),
-        ("[devices]", lambda: bool(config.devices.at)),
-    ]
-    named = [name for name, declared in left_out if declared()]
-    if named:
-        said.append(
-            f"{', '.join(named)} of the study: every set-point is taken to act, and in time"
-        )
-    return said
