@@ -13,6 +13,7 @@ from gridproof.federation.inquiries.feeder_facts import FeederFacts, feeder_fact
 from gridproof.federation.inquiries.feeder_study import Proposal, propose, study_text
 from gridproof.federation.tables.table import Table, count, number, prose, text
 from gridproof.federation.tables.terminal import TableView
+from gridproof.federation.wording import decimals
 from gridproof.scenarios.errors import ConfigError
 from gridproof.simulator.reader.feeder import read_feeder
 from gridproof.simulator.reader.machines import machines_of
@@ -81,21 +82,22 @@ def _read(file: Path, every: bool) -> Any:
 
 
 def _about(facts: FeederFacts) -> Table:
-    solved, apart = facts.v_min_pu is not None, facts.agreement
+    apart = facts.agreement
     rows: list[tuple[str, str]] = [
         ("nodes", f"{facts.nodes} at {facts.buses} buses"),
-        ("load", f"{facts.load_kw:.1f} kW, {facts.load_kvar:.1f} kvar"),
+        ("load", f"{decimals(facts.load_kw, 1)} kW, {decimals(facts.load_kvar, 1)} kvar"),
         *((kind, str(number_of)) for kind, number_of in facts.elements.items()),
         ("switches", _switches(facts)),
         ("voltage bases", ", ".join(f"{kv:g}" for kv in facts.bases_kv) + " kV to neutral"),
         ("loops that no switch opens", str(len(facts.loops))),
     ]
-    if solved:
-        rows += [
-            ("losses", f"{facts.losses_kw:.1f} kW"),
-            ("lowest voltage", f"{facts.v_min_pu:.4f} pu at {facts.v_min_bus}"),
-            ("highest voltage", f"{facts.v_max_pu:.4f} pu at {facts.v_max_bus}"),
-        ]
+    for what, value, rest, digits in (
+        ("losses", facts.losses_kw, "kW", 1),
+        ("lowest voltage", facts.v_min_pu, f"pu at {facts.v_min_bus}", 4),
+        ("highest voltage", facts.v_max_pu, f"pu at {facts.v_max_bus}", 4),
+    ):
+        if value is not None:
+            rows.append((what, f"{decimals(value, digits)} {rest}"))
     for what, value in (
         ("columns against OpenDSS", apart.columns_pu),
         ("AC engine against OpenDSS", apart.engine_pu),

@@ -307,6 +307,7 @@ def test_hostile_files_of_a_campaign_are_refused_unread(campaign, tmp_path, monk
         store = CampaignStore.open(campaign)
         with pytest.raises(StoreError):
             list(store.tables(table.column_names, store.finished()))
+    (campaign / "parts.sha256").unlink()  # whoever made a directory can leave it out
     hostile = table.replace_schema_metadata(
         {**stamped, b"pandas": bomb, b"ARROW:extension:metadata": bomb, b"PANDAS_ATTRS": bomb}
     )

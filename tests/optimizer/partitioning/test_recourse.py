@@ -264,7 +264,9 @@ def test_a_plan_without_a_source_is_refused(random_scenario):
 
 
 def test_unknown_policy_is_named():
-    with pytest.raises(ConfigError, match=r"recourse = 'hope'.*fixed, participation, rule, linear"):
+    with pytest.raises(
+        ConfigError, match=r"recourse = 'hope'.*fixed, participation, rule, affine, linear"
+    ):
         make_recourse("hope", None, None)  # type: ignore[arg-type]
 
 
