@@ -15,6 +15,7 @@ from gridproof.federation.records.parts import CHUNK_ROWS
 from gridproof.federation.records.rows import STEP, counted, outcome_codes
 from gridproof.federation.records.sink import CampaignSink
 from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.reports import drawing
 from gridproof.federation.reports.compare_steps import compare_steps
 from gridproof.federation.studies.study import load_study
 from gridproof.federation.wording import percent
@@ -344,7 +345,17 @@ def test_a_directory_of_an_earlier_version_says_the_same(whole, earlier):
     assert timeless(said[0]) == timeless(said[1])
 
 
-def test_the_page_of_an_earlier_version_has_the_same_tables(whole, earlier, tmp_path):
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Leave figures blank where a test reads tables alone: drawing them takes most of a report."""
+
+    def blank(_figure, path, **_settings):
+        path.write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"></svg>')
+
+    monkeypatch.setattr(drawing, "write_figure", blank)
+
+
+def test_the_page_of_an_earlier_version_has_the_same_tables(whole, earlier, tmp_path, undrawn):
     done, _ = whole
     for name, root in (("old", earlier.root), ("new", done.out)):
         gridproof("report", root, "--out", tmp_path / name)
