@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from gridproof.simulator.reader.elements import active_terminals, elements_of, in_series
+from gridproof.simulator.reader.ratings import unrated_elements
 
 __all__ = ["raw_faults"]
 
@@ -81,10 +82,11 @@ def _not_finite(owner: str, field: str, value: float, meaning: str) -> Iterator[
 
 
 def _line_faults(context: Any) -> Iterator[str]:
-    lines = context.Lines
+    lines, unrated = context.Lines, unrated_elements(context)
     for name in elements_of(context, "Lines"):
         owner = f"Line.{name}"
-        yield from _not_positive(owner, "normamps", lines.NormAmps(), "its rating in ampere")
+        if name not in unrated:
+            yield from _not_positive(owner, "normamps", lines.NormAmps(), "its rating in ampere")
         if not lines.Geometry() and not lines.Spacing():
             yield from _not_positive(owner, "length", lines.Length(), "in the line's own units")
         yield from _impedance_faults(owner, lines.RMatrix(), lines.XMatrix())
