@@ -15,6 +15,7 @@ from typing import Any
 from gridproof.scenarios.errors import ConfigError
 from gridproof.simulator.opendss.dss_files import circle_of_redirects
 from gridproof.simulator.opendss.guard import refuse_programs
+from gridproof.simulator.opendss.stiff import lengthen_stiff
 
 __all__ = [
     "DEFAULT_FREQUENCY_HZ",
@@ -60,7 +61,9 @@ def refuse_hopeless(path: Path) -> None:
     refuse_programs(path)
 
 
-def compile_feeder(context: Any, path: Path, *, machines: bool = False) -> None:
+def compile_feeder(
+    context: Any, path: Path, *, machines: bool = False, stiff: bool = False
+) -> None:
     """Compile a file in a context that was lent, and solve; again if its frequency moved.
 
     Machines that the file holds are disabled then, and what is left is solved anew, so that taps
@@ -74,6 +77,8 @@ def compile_feeder(context: Any, path: Path, *, machines: bool = False) -> None:
         The main file.
     machines
         Leave the file's machines as they are.
+    stiff
+        Leave lines of next to no impedance as they are (`simulator.opendss.stiff`).
 
     Raises
     ------
@@ -83,14 +88,16 @@ def compile_feeder(context: Any, path: Path, *, machines: bool = False) -> None:
         What OpenDSS says of the file.
     """
     refuse_hopeless(path)
-    _compile(context, path, machines)
+    _compile(context, path, machines, stiff)
     if base_frequency_hz(context) != DEFAULT_FREQUENCY_HZ:  # `Clear` leaves it: all have it now
-        _compile(context, path, machines)
+        _compile(context, path, machines, stiff)
 
 
-def _compile(context: Any, path: Path, machines: bool) -> None:
+def _compile(context: Any, path: Path, machines: bool, stiff: bool) -> None:
     context.Text.Command("Clear")
     context.Text.Command(f'Compile "{path.resolve()}"')
+    if not stiff:
+        lengthen_stiff(context)
     context.Solution.Solve()  # files need not solve themselves; taps have to be settled
     moved = not machines and _disable(context)
     for _ in range(_MORE_SOLVES):  # a file's own limits may end before its regulators are settled
