@@ -16,6 +16,7 @@ from gridproof.scenarios.errors import ConfigError
 from gridproof.simulator.opendss.dss_files import circle_of_redirects
 from gridproof.simulator.opendss.guard import refuse_programs
 from gridproof.simulator.opendss.stiff import lengthen_stiff
+from gridproof.simulator.opendss.ties import open_disabled_switches
 
 __all__ = [
     "DEFAULT_FREQUENCY_HZ",
@@ -62,7 +63,7 @@ def refuse_hopeless(path: Path) -> None:
 
 
 def compile_feeder(
-    context: Any, path: Path, *, machines: bool = False, stiff: bool = False
+    context: Any, path: Path, *, machines: bool = False, as_written: bool = False
 ) -> None:
     """Compile a file in a context that was lent, and solve; again if its frequency moved.
 
@@ -77,8 +78,9 @@ def compile_feeder(
         The main file.
     machines
         Leave the file's machines as they are.
-    stiff
-        Leave lines of next to no impedance as they are (`simulator.opendss.stiff`).
+    as_written
+        Leave lines of next to no impedance (`simulator.opendss.stiff`) and disabled switches
+        (`simulator.opendss.ties`) as they are.
 
     Raises
     ------
@@ -88,15 +90,16 @@ def compile_feeder(
         What OpenDSS says of the file.
     """
     refuse_hopeless(path)
-    _compile(context, path, machines, stiff)
+    _compile(context, path, machines, as_written)
     if base_frequency_hz(context) != DEFAULT_FREQUENCY_HZ:  # `Clear` leaves it: all have it now
-        _compile(context, path, machines, stiff)
+        _compile(context, path, machines, as_written)
 
 
-def _compile(context: Any, path: Path, machines: bool, stiff: bool) -> None:
+def _compile(context: Any, path: Path, machines: bool, as_written: bool) -> None:
     context.Text.Command("Clear")
     context.Text.Command(f'Compile "{path.resolve()}"')
-    if not stiff:
+    if not as_written:
+        open_disabled_switches(context)
         lengthen_stiff(context)
     context.Solution.Solve()  # files need not solve themselves; taps have to be settled
     moved = not machines and _disable(context)
