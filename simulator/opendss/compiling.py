@@ -21,6 +21,7 @@ from gridproof.simulator.opendss.ties import open_disabled_switches
 __all__ = [
     "DEFAULT_FREQUENCY_HZ",
     "DERS",
+    "THEIR_CONTROLS",
     "base_frequency_hz",
     "compile_feeder",
     "refuse_hopeless",
@@ -30,7 +31,7 @@ DERS = ("generator", "pvsystem", "storage", "indmach012")
 """Classes of machines: a study says what DERs there are, so those of the file are passed over."""
 
 _MORE_SOLVES = 4
-_THEIR_CONTROLS = (
+THEIR_CONTROLS = (
     "invcontrol", "expcontrol", "storagecontroller", "storagecontroller2", "gendispatcher",
 )  # fmt: skip
 
@@ -119,7 +120,7 @@ def _disable(context: Any) -> bool:
     if not int(context.Basic.NumCircuits()):
         return False
     elements, found = context.to_dss_python().ActiveCircuit.CktElements, False
-    kinds = tuple(f"{kind}." for kind in (*DERS, *_THEIR_CONTROLS))
+    kinds = tuple(f"{kind}." for kind in (*DERS, *THEIR_CONTROLS))
     for k, name in enumerate(context.Circuit.AllElementNames()):
         if str(name).lower().startswith(kinds):
             element = elements(k)

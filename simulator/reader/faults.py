@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from gridproof.simulator.opendss.compiling import DERS, THEIR_CONTROLS
 from gridproof.simulator.reader.elements import active_terminals, elements_of, in_series
 from gridproof.simulator.reader.ratings import unrated_elements
 
@@ -16,6 +17,7 @@ _READ = {"line", "transformer", "load", "capacitor", "reactor", "vsource"}
 _PASSED_OVER = {
     "regcontrol", "capcontrol", "swtcontrol", "energymeter", "monitor", "sensor",
     "fuse", "relay", "recloser",
+    *DERS, *THEIR_CONTROLS,  # disabled, but where OpenDSS refused the file before
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from gridproof.federation.inquiries.feeder_facts import as_it_stands, observed
+from gridproof.scenarios.errors import ConfigError
 from gridproof.simulator.opendss.engine import OpenDssEngine
 from gridproof.simulator.reader.agreement import columns_flow, farthest_apart, opendss_flow
 from gridproof.simulator.reader.feeder import read_feeder
@@ -93,3 +94,13 @@ def test_what_ties_nothing_stays_out(tmp_path, tie):
     assert "tie" not in feeder.lines.ids
     assert "nowhere" not in feeder.buses.ids
     assert feeder.buses.phases[feeder.buses.ids.index("d")].tolist() == [False, True, False]
+
+
+def test_of_a_file_with_a_switch_of_zero_impedance_only_that_is_told(tmp_path):
+    zero = "New Line.tie bus1=b bus2=c switch=yes r1=0 x1=0 r0=0 x0=0 c1=0 c0=0"
+    machine = "New Generator.g bus1=b kv=12.47 kw=90\nNew PVSystem.p bus1=b kv=12.47 kva=5 pmpp=5"
+    with pytest.raises(ConfigError) as caught:
+        read_feeder(written(tmp_path, f"{zero}\n{machine}"))
+    refused, told = caught.value.faults
+    assert "OpenDSS refused the file" in refused
+    assert "Line.tie: a self impedance is zero" in told
