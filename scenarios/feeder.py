@@ -110,7 +110,7 @@ class Lines:
     b_siemens
         (line, 3, 3) total shunt susceptance of the whole length.
     rating_a
-        (line,) current rating per phase, ampere.
+        (line,) current rating per phase, ampere; infinite where the file states none.
     switchable
         (line,) true where a plan may decide the state.
     closed
@@ -138,6 +138,11 @@ class Lines:
             _set(self, **{name: frozen(getattr(self, name), bool, (n,))})
         _set(self, phases=frozen(self.phases, bool, (n, 3)))
         _set(self, rating_a=frozen(self.rating_a, float, (n,)))
+
+    @property
+    def unrated_ids(self) -> tuple[str, ...]:
+        """Ids of the lines without a rating."""
+        return tuple(self.ids[k] for k in np.flatnonzero(np.isinf(self.rating_a)).tolist())
 
 
 _SHARED = (("r_shared_pu", float, 0.0), ("x_shared_pu", float, 0.0))

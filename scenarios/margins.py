@@ -50,7 +50,8 @@ def _voltage_margins(snapshots: Snapshots, plan: Plan, scenario: Scenario, time:
 def _current_margins(snapshots: Snapshots, scenario: Scenario) -> FloatArray:
     lines = scenario.feeder.lines
     share = snapshots.current_a / lines.rating_a[:, None]
-    return np.where(lines.phases, 1.0 - share, np.inf)
+    rated = lines.phases & np.isfinite(lines.rating_a)[:, None]
+    return np.where(rated, 1.0 - share, np.inf)
 
 
 def _transformer_margins(snapshots: Snapshots, scenario: Scenario) -> FloatArray:

@@ -163,7 +163,12 @@ class Outage:
         )
 
     def rating_mva(self) -> FloatArray:
-        """(line,) apparent power of all phases together at nominal voltage."""
+        """(line,) apparent power of all phases together at nominal voltage.
+
+        A line without a rating has twice the whole demand, which a tree never carries.
+        """
         lines, base = self.feeder.lines, self.feeder.buses.base_kv[self.feeder.lines.from_bus]
         rating: FloatArray = lines.phases.sum(axis=1) * base * lines.rating_a / 1e3
-        return rating
+        p, q = self.bus_demand()
+        ample = 2.0 * float(np.abs(p).sum() + np.abs(q).sum()) / 1e3
+        return np.where(np.isfinite(rating), rating, ample)

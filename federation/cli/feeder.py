@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -90,6 +91,7 @@ def _about(facts: FeederFacts) -> Table:
         ("switches", _switches(facts)),
         ("voltage bases", ", ".join(f"{kv:g}" for kv in facts.bases_kv) + " kV to neutral"),
         ("loops that no switch opens", str(len(facts.loops))),
+        ("lines without a rating", _named(facts.unrated_lines)),
     ]
     for what, value, rest, digits in (
         ("losses", facts.losses_kw, "kW", 1),
@@ -114,9 +116,12 @@ def _about(facts: FeederFacts) -> Table:
 
 
 def _switches(facts: FeederFacts) -> str:
-    shown = [f"{name}{'' if closed else ' (open)'}" for name, closed in facts.switches.items()]
-    more = f" and {len(shown) - 12} more" if len(shown) > 12 else ""
-    return ", ".join(shown[:12]) + more or "none"
+    return _named([f"{n}{'' if shut else ' (open)'}" for n, shut in facts.switches.items()])
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    return ", ".join(names[:12]) + more or "none"
 
 
 def _blocks(facts: FeederFacts) -> Table:

@@ -82,6 +82,8 @@ class FeederFacts(Jsonable):
         Line-to-neutral voltage bases.
     loops
         Loops that no switch opens, each by its elements.
+    unrated_lines
+        Lines whose file states no rating; none is held of them.
     losses_kw, v_min_pu, v_max_pu, v_min_bus, v_max_bus
         Of the file as it stands, its machines aside; None where it has no solution.
     """
@@ -97,6 +99,7 @@ class FeederFacts(Jsonable):
     switches: dict[str, bool]
     blocks: tuple[BlockFacts, ...]
     loops: tuple[tuple[str, ...], ...]
+    unrated_lines: tuple[str, ...]
     losses_kw: float | None
     v_min_pu: float | None
     v_min_bus: str
@@ -185,6 +188,7 @@ def feeder_facts(feeder: Feeder, machines: tuple[Machine, ...] | None = None) ->
         },
         blocks=_blocks(feeder, found),
         loops=tuple(unswitchable_loops(feeder)),
+        unrated_lines=feeder.lines.unrated_ids,
         losses_kw=float(seen.losses_kw[0]) if seen is not None and solved else None,
         v_min_pu=low[0],
         v_min_bus=low[1],

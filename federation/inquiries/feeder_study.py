@@ -276,10 +276,11 @@ def _band(facts: FeederFacts, doubts: list[str]) -> tuple[float, float]:
 
 def _more_doubts(feeder: Feeder, facts: FeederFacts) -> list[str]:
     found = list(facts.agreement.remarks)
-    rated = np.isclose(feeder.lines.rating_a, 400.0).sum()
-    if rated:
+    unrated = len(facts.unrated_lines)
+    if unrated:
         found.append(
-            f"{rated} lines are rated 400 A, which OpenDSS takes where a file says nothing"
+            f"{unrated} of {len(feeder.lines.ids)} lines have no rating in the file and are held "
+            "to none; [limits] line_rating_a gives every line one"
         )
     if facts.agreement.linear_pu is not None and facts.agreement.linear_pu > 0.01:
         found.append(

@@ -151,6 +151,8 @@ class PlanReport(PlanFigures):
         What the study's own recourse costs, where it can be told without physics.
     why
         What stands against each dead block, if that was asked.
+    unrated_lines
+        Lines that are held to no rating, the feeder's file stating none; None if there are none.
     """
 
     cost_terms: Mapping[str, float | None] | None = field(default=None, metadata=IF_KNOWN)
@@ -178,6 +180,7 @@ class PlanReport(PlanFigures):
     seconds: float | None
     redispatch_tried: CornerRedispatch | None = field(default=None, metadata=IF_KNOWN)
     why: tuple[BlockAnswer, ...] | None = field(default=None, metadata=IF_KNOWN)
+    unrated_lines: tuple[str, ...] | None = field(default=None, metadata=IF_KNOWN)
 
     def blocks_that_are(self, state: str) -> tuple[str, ...]:
         """Name the blocks that are ``live`` or ``dead``."""

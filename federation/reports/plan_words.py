@@ -7,7 +7,7 @@ from gridproof.federation.records.plan_report import PlanReport
 from gridproof.federation.wording import decimals
 from gridproof.scenarios.provenance import Scope
 
-__all__ = ["cost_words", "in_part_words", "proof_notes"]
+__all__ = ["cost_words", "in_part_words", "proof_notes", "unrated_words"]
 
 _LISTED = 12
 
@@ -34,6 +34,15 @@ def in_part_words(plan: PlanReport) -> str:
     named = [f"{name} {100.0 * share:g} %" for name, share in shares.items()]
     more = f" and {len(named) - _LISTED} more" if len(named) > _LISTED else ""
     return f", in part {', '.join(named[:_LISTED])}{more}"
+
+
+def unrated_words(plan: PlanReport) -> str:
+    """Name the lines that are held to no rating; empty where there are none."""
+    names = plan.unrated_lines or ()
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"{', '.join(names[:_LISTED])}{more}: the file states no rating, none is held" * bool(
+        names
+    )
 
 
 def proof_notes(facts: ProofFacts) -> list[str]:

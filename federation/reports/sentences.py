@@ -15,7 +15,12 @@ from gridproof.federation.reports.campaign_words import (
 from gridproof.federation.reports.data import ReportData, breach_table
 from gridproof.federation.reports.families.views import view_of
 from gridproof.federation.reports.page import Headline
-from gridproof.federation.reports.plan_words import cost_words, in_part_words, proof_notes
+from gridproof.federation.reports.plan_words import (
+    cost_words,
+    in_part_words,
+    proof_notes,
+    unrated_words,
+)
 from gridproof.federation.wording import fixed, percent, place_words, served_words, whole
 from gridproof.scenarios.scenario import Scenario
 
@@ -187,6 +192,7 @@ def plan_facts(data: ReportData) -> tuple[tuple[str, str], ...]:
             "closed switches",
             f"{len(shut)} of {len(plan.switches)}: {', '.join(shut) or 'none'}",
         ),
+        *([("unrated lines", unrated_words(plan))] if plan.unrated_lines else []),
     )
 
 

@@ -39,7 +39,7 @@ class Branch:
         (3, channel) phase powers from channel powers, at either side.
     limits
         Apparent power limits as (channel weights, ``S``): per phase for a line, the sum of
-        all windings for a transformer.
+        all windings for a transformer. Infinite where a line has no rating.
     switch
         Position among the feeder's switches, -1 if the branch is none.
     unit

@@ -243,17 +243,40 @@ def _add_apparent_limits(
     sides = polygon(network.sides)
     for weights, limit in branch.limits:
         along = np.flatnonzero(weights).tolist()
+        ample = _ample(network) if np.isinf(limit) else limit
         if not is_plain(closed, 1):
-            for flow, most in ((b.p, min(limit, reach[0])), (b.q, min(limit, reach[1]))):
+            for flow, most in ((b.p, min(ample, reach[0])), (b.q, min(ample, reach[1]))):
                 for c in along:
                     b.box.add(flow[e, c] <= most * closed)
                     b.box.add(flow[e, c] >= -most * closed)
+        if np.isinf(limit):
+            continue
         if is_plain(kept, 0) and len(along) * np.hypot(*reach) <= sides[0, 2] * limit:
             continue
         p = _dot(weights[along], [b.p[e, c] for c in along])
         q = _dot(weights[along], [b.q[e, c] for c in along])
         for cosine, sine, inner in sides.tolist():
             b.apparent.add(cosine * p + sine * q <= inner * limit * (closed - kept))
+
+
+def _ample(network: Network) -> float:
+    """Power that no channel carries: what closes an open switch that has no rating.
+
+    Over a switch flows what the side without the grid makes or uses, so no more than all demand and
+    all DERs with a limit. A transformer that mixes phases makes at most 2/√3 of what it is given;
+    twice is enough for four of them in a row.
+    """
+    (p_low, q_low), (p_high, q_high) = network.demand_range()
+    most = [
+        np.maximum(np.abs(low), np.abs(high)) for low, high in ((p_low, p_high), (q_low, q_high))
+    ]
+    top = network.phase_band[1]
+    total = sum(float(one.sum()) for one in most)
+    total += top * float(np.abs(network.per_w_p).sum() + np.abs(network.per_w_q).sum())
+    own = network.ders
+    for end in (own.p_min, own.p_max, own.q_min, own.q_max):
+        total += float(np.abs(end[np.isfinite(end)]).sum())
+    return 2.0 * total + 1e-3  # none of all may be there
 
 
 _Terms = dict[tuple[int, int], list[Any]]

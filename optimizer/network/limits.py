@@ -202,11 +202,12 @@ def pairs_at(network: Network, state: IslandState) -> IntArray:
 
 
 def flow_limits(network: Network, state: IslandState) -> list[tuple[int, FloatArray, float]]:
-    """Branch, channel weights and apparent power of every flow limit of an island."""
+    """Branch, channel weights and apparent power of every flow limit of an island; finite ones."""
     return [
         (e, weights, limit)
         for e in np.unique(state.channels[:, 0]).tolist()
         for weights, limit in network.branches[e].limits
+        if np.isfinite(limit)
     ]
 
 

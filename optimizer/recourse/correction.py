@@ -134,8 +134,10 @@ def _elements(
         if kind == "transformer":
             units.append(feeder.transformers.ids.index(name))
             continue
-        phases = np.flatnonzero(feeder.lines.phases[lines[name]]).tolist()
-        loads += [(lines[name], phase) for phase in phases]
+        line = lines[name]
+        if np.isfinite(feeder.lines.rating_a[line]):
+            phases = np.flatnonzero(feeder.lines.phases[line]).tolist()
+            loads += [(line, phase) for phase in phases]
     place = np.array(loads, dtype=np.int64).reshape(-1, 2)
     unit = np.array(units, dtype=np.int64)
     return (

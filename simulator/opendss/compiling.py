@@ -15,10 +15,13 @@ from typing import Any
 from gridproof.scenarios.errors import ConfigError
 from gridproof.simulator.opendss.dss_files import circle_of_redirects
 from gridproof.simulator.opendss.guard import refuse_programs
+from gridproof.simulator.opendss.stiff import lengthen_stiff
+from gridproof.simulator.opendss.ties import open_disabled_switches
 
 __all__ = [
     "DEFAULT_FREQUENCY_HZ",
     "DERS",
+    "THEIR_CONTROLS",
     "base_frequency_hz",
     "compile_feeder",
     "refuse_hopeless",
@@ -28,7 +31,7 @@ DERS = ("generator", "pvsystem", "storage", "indmach012")
 """Classes of machines: a study says what DERs there are, so those of the file are passed over."""
 
 _MORE_SOLVES = 4
-_THEIR_CONTROLS = (
+THEIR_CONTROLS = (
     "invcontrol", "expcontrol", "storagecontroller", "storagecontroller2", "gendispatcher",
 )  # fmt: skip
 
@@ -60,7 +63,9 @@ def refuse_hopeless(path: Path) -> None:
     refuse_programs(path)
 
 
-def compile_feeder(context: Any, path: Path, *, machines: bool = False) -> None:
+def compile_feeder(
+    context: Any, path: Path, *, machines: bool = False, as_written: bool = False
+) -> None:
     """Compile a file in a context that was lent, and solve; again if its frequency moved.
 
     Machines that the file holds are disabled then, and what is left is solved anew, so that taps
@@ -74,6 +79,9 @@ def compile_feeder(context: Any, path: Path, *, machines: bool = False) -> None:
         The main file.
     machines
         Leave the file's machines as they are.
+    as_written
+        Leave lines of next to no impedance (`simulator.opendss.stiff`) and disabled switches
+        (`simulator.opendss.ties`) as they are.
 
     Raises
     ------
@@ -83,14 +91,17 @@ def compile_feeder(context: Any, path: Path, *, machines: bool = False) -> None:
         What OpenDSS says of the file.
     """
     refuse_hopeless(path)
-    _compile(context, path, machines)
+    _compile(context, path, machines, as_written)
     if base_frequency_hz(context) != DEFAULT_FREQUENCY_HZ:  # `Clear` leaves it: all have it now
-        _compile(context, path, machines)
+        _compile(context, path, machines, as_written)
 
 
-def _compile(context: Any, path: Path, machines: bool) -> None:
+def _compile(context: Any, path: Path, machines: bool, as_written: bool) -> None:
     context.Text.Command("Clear")
     context.Text.Command(f'Compile "{path.resolve()}"')
+    if not as_written:
+        open_disabled_switches(context)
+        lengthen_stiff(context)
     context.Solution.Solve()  # files need not solve themselves; taps have to be settled
     moved = not machines and _disable(context)
     for _ in range(_MORE_SOLVES):  # a file's own limits may end before its regulators are settled
@@ -109,7 +120,7 @@ def _disable(context: Any) -> bool:
     if not int(context.Basic.NumCircuits()):
         return False
     elements, found = context.to_dss_python().ActiveCircuit.CktElements, False
-    kinds = tuple(f"{kind}." for kind in (*DERS, *_THEIR_CONTROLS))
+    kinds = tuple(f"{kind}." for kind in (*DERS, *THEIR_CONTROLS))
     for k, name in enumerate(context.Circuit.AllElementNames()):
         if str(name).lower().startswith(kinds):
             element = elements(k)

@@ -306,7 +306,8 @@ def _measured(
     back = np.full(len(works), -1)
     back[rows] = np.arange(len(rows))
     ends = elements.line_slots
-    present = np.argwhere((ends >= 0) & (back[ends] >= 0))  # line, end, phase
+    rated = np.isfinite(scenario.feeder.lines.rating_a)[:, None, None]
+    present = np.argwhere(rated & (ends >= 0) & (back[ends] >= 0))  # line, end, phase
     chosen = back[ends[tuple(present.T)]]
     rating = scenario.feeder.lines.rating_a[present[:, 0]]
     wound = np.flatnonzero((element >= lines) & (element < lines + elements.transformer_count))

@@ -46,7 +46,7 @@ def opendss_flow(path: Path, feeder: Feeder) -> ComplexArray | None:
     """
     context = borrow()
     try:
-        compile_feeder(context, path)
+        compile_feeder(context, path, as_written=True)
         for command in (
             "Set ControlMode=off", "BatchEdit Load..* vminpu=0.5 vlowpu=0.4 vmaxpu=1.5",
             "Set LoadMult=1", "Set Tolerance=1e-9", "Set MaxIterations=500",

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.feeder import Lines
+from gridproof.simulator.reader.ratings import unrated_elements
 from numpy.typing import NDArray
 
 __all__ = [
@@ -95,12 +96,13 @@ def lines_table(reading: Reading, switches: Sequence[str] | None) -> Lines:
         for _ in elements_of(context, "SwtControls")
     }
     ids, closed, own_switch, ratings, ends = [], [], [], [], []
+    unrated = unrated_elements(context)
     for family, name in _series_elements(context):
         ids.append(name)
         closed.append(_is_closed(reading, name))
         line = family == "Lines"
         own_switch.append(line and (bool(context.Lines.IsSwitch()) or name in controlled))
-        ratings.append(float(context.CktElement.NormalAmps()))
+        ratings.append(np.inf if name in unrated else float(context.CktElement.NormalAmps()))
         ends.append((reading.terminal(0)[0], *reading.terminal(1)))
     count = len(ids)
     r, x, b = (np.zeros((count, 3, 3)) for _ in range(3))

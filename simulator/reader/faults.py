@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from gridproof.simulator.opendss.compiling import DERS, THEIR_CONTROLS
 from gridproof.simulator.reader.elements import active_terminals, elements_of, in_series
+from gridproof.simulator.reader.ratings import unrated_elements
 
 __all__ = ["raw_faults"]
 
@@ -15,6 +17,7 @@ _READ = {"line", "transformer", "load", "capacitor", "reactor", "vsource"}
 _PASSED_OVER = {
     "regcontrol", "capcontrol", "swtcontrol", "energymeter", "monitor", "sensor",
     "fuse", "relay", "recloser",
+    *DERS, *THEIR_CONTROLS,  # disabled, but where OpenDSS refused the file before
 }  # fmt: skip
 
 
@@ -81,10 +84,11 @@ def _not_finite(owner: str, field: str, value: float, meaning: str) -> Iterator[
 
 
 def _line_faults(context: Any) -> Iterator[str]:
-    lines = context.Lines
+    lines, unrated = context.Lines, unrated_elements(context)
     for name in elements_of(context, "Lines"):
         owner = f"Line.{name}"
-        yield from _not_positive(owner, "normamps", lines.NormAmps(), "its rating in ampere")
+        if name not in unrated:
+            yield from _not_positive(owner, "normamps", lines.NormAmps(), "its rating in ampere")
         if not lines.Geometry() and not lines.Spacing():
             yield from _not_positive(owner, "length", lines.Length(), "in the line's own units")
         yield from _impedance_faults(owner, lines.RMatrix(), lines.XMatrix())

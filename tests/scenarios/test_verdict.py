@@ -87,6 +87,18 @@ def test_a_flawless_state_is_feasible_with_the_margins_worked_out_by_hand(case):
     assert margin[MarginKind.RAMP] == pytest.approx(12 / 40)  # at its base
 
 
+def test_a_line_without_a_rating_has_no_margin_to_one(case):
+    scenario, plan = case
+    place = KINDS.index(MarginKind.CURRENT)
+    for free, margin in (([4], 0.6), (range(5), np.inf)):
+        rating = np.where(np.isin(np.arange(5), free), np.inf, 100.0)
+        lines = replace(scenario.feeder.lines, rating_a=rating)
+        asked = replace(scenario, feeder=replace(scenario.feeder, lines=lines))
+        found = verdict(asked, plan, current_a={(4, 0): 9e4})
+        assert found.outcome.tolist() == [Outcome.FEASIBLE]
+        assert found.margin[0, place] == pytest.approx(margin)
+
+
 VIOLATIONS = {
     "low voltage": (MarginKind.VOLTAGE, {"v_pu": {(3, 1): 0.94}}, -0.01, 3, 1),
     "high voltage": (MarginKind.VOLTAGE, {"v_pu": {(5, 2): 1.08}}, -0.03, 5, 2),

@@ -160,3 +160,22 @@ def test_refusals_of_a_kind_are_one_line():
     assert "900 such, also Load.l1, Load.l2" in said[0]
     assert said[1:] == few
     assert condensed(many[:3]) == many[:3]
+
+
+def test_lines_without_a_rating_are_told_and_held_to_none(town, tmp_path, monkeypatch):
+    path = town()
+    facts = feeder_facts(read_feeder(path))
+    assert facts.unrated_lines == ("gate",)
+    proposal, _ = proposed(path)
+    assert any("1 of 3 lines have no rating in the file" in doubt for doubt in proposal.doubts)
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, ["init", str(path)]).exit_code == 0
+    asked = ["plan", "town.toml", "--set", "feeder.locked_open=[]"]
+    said = CliRunner().invoke(app, [*asked, "--json", "-q"])
+    assert said.exit_code == 0, said.output
+    assert json.loads(said.stdout)["plan"]["unrated_lines"] == ["gate"]
+    shown = CliRunner().invoke(app, [*asked, "-q"])
+    assert "gate: the file states no rating, none is held" in " ".join(shown.stdout.split())
+    rated = ["--set", "limits.line_rating_a=400", "--json", "-q"]
+    said = CliRunner().invoke(app, [*asked, *rated])
+    assert "unrated_lines" not in json.loads(said.stdout)["plan"]

@@ -133,6 +133,23 @@ def test_all_formulations_and_extents_agree_and_pass_the_audit(seed: int) -> Non
     assert max(costs.values()) == pytest.approx(min(costs.values()), abs=1e-5), costs
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_line_without_a_rating_carries_whatever_there_is(seed: int) -> None:
+    case = small_case(seed, buses=8, ties=3, generators=seed % 3)
+    costs = []
+    for amperes in (np.inf, 1e4):
+        lines = dataclasses.replace(
+            case.feeder.lines, rating_a=np.full(len(case.feeder.lines.ids), amperes)
+        )
+        feeder = dataclasses.replace(case.feeder, lines=lines)
+        asked = Outage.of(dataclasses.replace(case.scenario, feeder=feeder))
+        assert np.isfinite(asked.rating_mva()).all()
+        plan = planned(asked)
+        assert audit_restoration(asked, plan.states) == ()
+        costs.append(plan.costs["total"])
+    assert costs[0] == pytest.approx(costs[1], abs=1e-5)
+
+
 def test_the_random_cases_are_of_many_kinds() -> None:
     """Guard of the test above: they restore, isolate, shed, lose substations and form islands."""
     seen = dict.fromkeys(
