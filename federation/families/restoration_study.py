@@ -17,6 +17,7 @@ from gridproof.scenarios.devices import Device, LineDevices
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.load_models import LoadModel
+from gridproof.scenarios.prices import BusPrices
 from gridproof.scenarios.restoration_scenario import restoration_scenario, weighted_prices
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.sets import Box
@@ -64,10 +65,23 @@ class Damage:
             ders=ders_of(ders, feeder) if ders.fleet else None,
             limits=limits_of(limits),
             prices=weighted_prices(**self.config.weights.model_dump()),
+            bus_prices=_bus_prices(self.config, feeder),
             uncertainty=uncertainty,
             load_model=load_model,
             draws_per_phase=draws_per_phase,
         )
+
+
+def _bus_prices(config: RestorationConfig, feeder: Feeder) -> BusPrices | None:
+    """Weigh each bus by its own criticality, (2); None where all are alike."""
+    if not config.buses:
+        return None
+    weights, columns = config.weights, {}
+    for key, of_all in (("unserved", weights.unserved), ("lost_bus", weights.lost_bus)):
+        own = {name: getattr(one, key) for name, one in config.buses.items()}
+        worth = [of_all if own.get(name) is None else own[name] for name in feeder.buses.ids]
+        columns[key] = weights.alpha * np.array(worth, float)
+    return BusPrices(unserved_per_mw=columns["unserved"], lost_bus=columns["lost_bus"])
 
 
 def table_path(given: str, folders: Sequence[Path]) -> Path | None:
@@ -101,6 +115,12 @@ def read_damage(
     if not isinstance(config, RestorationConfig):
         return None, []
     devices, faults = _devices(config, feeder, folders, origin)
+    faults += [
+        f"{origin.place(('restoration', 'buses', name))} is not a bus of feeder {feeder.name}; "
+        f"{did_you_mean(name, feeder.buses.ids, 'buses')}"
+        for name in config.buses
+        if name not in feeder.buses.ids
+    ]
     failed, more = _failed(config, feeder, folders, origin)
     faults += more
     if not more and config.buried > len(failed):

@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gridproof.federation.records.scenario_store import scenario_from_json, scenario_to_json
 from gridproof.federation.studies.shipped import list_studies
 from gridproof.federation.studies.study import load_study, resolved_text, write_resolved
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.audit import audit
+from gridproof.scenarios.costs import counted_costs
 from gridproof.scenarios.devices import Device
 from gridproof.scenarios.errors import ConfigError, ScenarioError
 from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
@@ -58,6 +60,24 @@ def test_what_a_run_writes_is_read_back_elsewhere(storm, tmp_path):
     assert back.scenario.prices.switching == 0.2 * 0.1
 
 
+def test_a_bus_has_the_criticality_that_a_study_says(storm, tmp_path):
+    plain = load_study(storm)
+    asked = ["restoration.buses={b1={unserved=5}, b2={unserved=2, lost_bus=3}}"]
+    study = load_study(storm, asked)
+    ids, prices = study.scenario.feeder.buses.ids, study.scenario.bus_prices
+    one, two, rest = ids.index("b1"), ids.index("b2"), ids.index("b3")
+    assert prices.unserved_per_mw[[one, two, rest]].tolist() == [50.0, 20.0, 5.0]
+    assert prices.lost_bus[[one, two, rest]].tolist() == [10.0, 30.0, 10.0]
+    assert plain.scenario.bus_prices is None
+    assert study.fingerprint != plain.fingerprint
+    write_resolved(study, tmp_path / "study.json")
+    assert load_study(tmp_path / "study.json").fingerprint == study.fingerprint
+    kept = scenario_from_json(json.loads(scenario_to_json(study.scenario, "")))
+    assert kept.digest() == study.scenario.digest() != plain.scenario.digest()
+    plan = make_planner("restoration", {}).plan(study.scenario)
+    assert counted_costs(plan, kept) == pytest.approx(plan.costs)
+
+
 def test_one_step_is_a_study_of_its_own(storm):
     study = load_study(storm)
     with pytest.raises(ConfigError, match=r"4 steps \(0 before, .*campaign.step=3"):
@@ -85,6 +105,8 @@ def test_one_step_is_a_study_of_its_own(storm):
         ("restoration.lines.l1.device='magic'", "must be one of 'none', 'manual', 'remote'"),
         ("restoration.lines.t1.device='none'", "line t1 is open but has no switch"),
         ("restoration.weights.beta=-1", "weights.beta = -1 must be at least 0"),
+        ("restoration.buses.b1.lost_bus=-1", "buses.b1.lost_bus = -1 must be at least 0"),
+        ("restoration.buses.zz.unserved=2", "zz is not a bus of feeder storm; "),
         ("planner.radiality='star'", "must be one of directed_local_flow"),
         ("planner.family='partitioning'", 'is for [planner] family = "restoration"'),
         ("feeder.locked_open=['t1']", "has no use in a restoration"),

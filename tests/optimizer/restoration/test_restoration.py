@@ -24,7 +24,7 @@ from gridproof.scenarios.errors import NoPlanExists, PlanNotFound, ScenarioError
 from gridproof.scenarios.events import EventKind, Events
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
-from gridproof.scenarios.prices import Prices
+from gridproof.scenarios.prices import BusPrices, Prices
 from gridproof.scenarios.restoration import Outage
 from gridproof.scenarios.restoration_audit import audit_restoration
 from gridproof.scenarios.restoration_scenario import restoration_scenario, with_failures
@@ -86,6 +86,15 @@ def small_case(seed: int, *, buses: int = 7, ties: int = 3, generators: int = 0)
     own = _ders(rng.choice(np.arange(2, buses), generators), rng) if generators else None
     names = [feeder.lines.ids[k] for k in failed]
     return Outage.of(restoration_scenario(feeder.name, feeder, devices, names, ders=own))
+
+
+def critical(case: Outage, seed: int) -> Outage:
+    """Return the case with a criticality of its own at each bus; some are worth nothing."""
+    rng = np.random.default_rng(seed)
+    kinds = ([0.0, 1.0, 5.0, 40.0], [1.0, 10.0, 30.0])
+    unserved, lost = (rng.choice(k, len(case.feeder.buses.ids)) for k in kinds)
+    own = BusPrices(unserved_per_mw=unserved, lost_bus=lost)
+    return Outage.of(dataclasses.replace(case.scenario, bus_prices=own))
 
 
 def _ders(bus: np.ndarray, rng: np.random.Generator) -> Ders:
@@ -182,7 +191,7 @@ def reach(case: Outage, closed: np.ndarray, start: set[int]) -> set[int]:
 
 
 def most_served(case: Outage, closed: np.ndarray, roots: list[int]) -> float | None:
-    """Largest load (MW) that radial islands can serve; None if one is not radial.
+    """Most worth of load that radial islands can serve; None if one is not radial.
 
     Downstream sums over paths, not node balances; the rating is the same inner polygon.
     """
@@ -216,8 +225,19 @@ def most_served(case: Outage, closed: np.ndarray, roots: list[int]) -> float | N
     drop = 2.0 * (r[:, None] * through * p[live] + x[:, None] * through * q[live])
     rows.append(through.T @ drop)
     limits.append(np.full(len(live), 1.02**2 - case.limits.v_min_pu**2))
-    answer = linprog(-p[live], np.concatenate(rows), np.concatenate(limits), bounds=(0, 1))
+    answer = linprog(
+        -(worth_of(case)[0] * p)[live], np.concatenate(rows), np.concatenate(limits), bounds=(0, 1)
+    )
     return float(-answer.fun)
+
+
+def worth_of(case: Outage) -> tuple[np.ndarray, np.ndarray]:
+    """(bus,) price of a MW not supplied, and of the bus lost."""
+    of_all, own = case.scenario.prices, case.scenario.bus_prices
+    if own is not None:
+        return own.unserved_per_mw, own.lost_bus
+    each = np.ones(len(case.feeder.buses.ids))
+    return of_all.unserved_per_mw * each, of_all.lost_bus * each
 
 
 def brute_force(case: Outage) -> float:
@@ -227,10 +247,11 @@ def brute_force(case: Outage) -> float:
     all phases, by the test above.
     """
     w, demand = case.prices, case.bus_demand()[0] / 1e3
+    of_load, of_bus = worth_of(case)
     before = case.feeder.lines.closed
     plan = planned(case)  # for t <= 2 only, audited there
-    cost = w.unserved_per_mw * (demand.sum() - plan.served_kw[:3].sum(axis=1) / 1e3).sum()
-    cost += w.lost_bus * (~plan.available[:3]).sum()
+    cost = ((demand - plan.served_kw[:3] / 1e3) @ of_load).sum()
+    cost += (~plan.available[:3] @ of_bus).sum()
     cost += w.switching * np.abs(np.diff(plan.closed[:3].astype(int), axis=0)).sum()
     two = plan.end_closed[2]
     free = [(k, s) for k, s in np.argwhere(case.operable_end) if not _idle(case, k)]
@@ -253,7 +274,7 @@ def brute_force(case: Outage) -> float:
         if served is None:
             continue
         moved = np.abs(closed.astype(int) - plan.closed[2].astype(int)).sum()
-        here = w.unserved_per_mw * (demand.sum() - served) + w.lost_bus * len(lost)
+        here = demand @ of_load - served + of_bus[sorted(lost)].sum()
         best = min(best, here + w.switching * moved)
     return float(cost + best)
 
@@ -269,6 +290,39 @@ def test_the_optimum_is_what_trying_every_state_finds(seed: int) -> None:
     if case.operable_end.sum() > 13:
         pytest.skip("too many states to try")
     assert planned(case).proof.incumbent == pytest.approx(brute_force(case), abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(100, 130))
+def test_critical_buses_are_served_as_trying_every_state_finds(seed: int) -> None:
+    case = critical(small_case(seed, buses=6, ties=2), seed)
+    if case.operable_end.sum() > 13:
+        pytest.skip("too many states to try")
+    plan = planned(case)
+    assert plan.proof.incumbent == pytest.approx(brute_force(case), abs=1e-5)
+    assert plan.costs["total"] == pytest.approx(plan.proof.incumbent, abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_both_extents_weigh_buses_alike(seed: int) -> None:
+    case = critical(small_case(seed, generators=seed % 3), seed)
+    alone, whole = (planned(case, extent=one) for one in ("reconfiguration", "all_phases"))
+    assert alone.proof.incumbent == pytest.approx(whole.proof.incumbent, abs=1e-5)
+
+
+def test_one_price_for_every_bus_is_the_price_of_all() -> None:
+    changed = 0
+    for seed in range(25):
+        case = small_case(seed)
+        ones = np.ones(len(case.feeder.buses.ids))
+        same = BusPrices(
+            unserved_per_mw=case.prices.unserved_per_mw * ones,
+            lost_bus=case.prices.lost_bus * ones,
+        )
+        told = Outage.of(dataclasses.replace(case.scenario, bus_prices=same))
+        plain, critically = planned(case), planned(critical(case, seed))
+        assert planned(told).proof.incumbent == pytest.approx(plain.proof.incumbent, abs=1e-6)
+        changed += not np.allclose(critically.served_kw, plain.served_kw)
+    assert changed  # what a bus is worth moves supply from one to another
 
 
 # ------------------------------------------------------------------------------------- cascade
