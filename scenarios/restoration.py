@@ -128,6 +128,15 @@ class Outage:
         return np.stack([self.feeder.lines.from_bus, self.feeder.lines.to_bus], axis=1)
 
     @property
+    def strikes(self) -> BoolArray:
+        """(line,) overhead lines whose failure takes both ends down, (10).
+
+        Those closed before the event; with ``devices.open_strikes`` the open ones too.
+        """
+        closed = self.feeder.lines.closed | self.devices.open_strikes
+        return np.asarray(closed & ~self.devices.underground, bool)
+
+    @property
     def substation(self) -> BoolArray:
         """(bus,) true where the feeder meets the transmission grid: ``s_i``."""
         mask = np.zeros(len(self.feeder.buses.ids), bool)

@@ -103,6 +103,11 @@ class RestorationConfig(Section):
         description="whether the operator can move breakers and reclosers too; if not, one that "
         "opened by itself stays open",
     )
+    open_strikes: bool = Field(
+        default=False,
+        description="whether an overhead line that failed while open takes down the buses at its "
+        "ends, as one that was closed does",
+    )
     weights: WeightsConfig = Field(
         default_factory=WeightsConfig, description="what a loss and a switching are worth"
     )

@@ -59,7 +59,11 @@ class Damage:
         return restoration_scenario(
             name,
             feeder,
-            replace(self.devices, protection_remote=self.config.protection_remote),
+            replace(
+                self.devices,
+                protection_remote=self.config.protection_remote,
+                open_strikes=self.config.open_strikes,
+            ),
             self.failed,
             buried=self.config.buried,
             ders=ders_of(ders, feeder) if ders.fleet else None,

@@ -166,7 +166,7 @@ def _struck(case: Outage, end_closed: BoolArray) -> BoolArray:
     """(bus,) (10)-(11): what a failure takes down directly."""
     struck = np.zeros(len(case.feeder.buses.ids), bool)
     cable = case.devices.underground[case.failed]
-    wires = case.failed[~cable & case.feeder.lines.closed[case.failed]]
+    wires = case.failed[case.strikes[case.failed]]
     struck[case.ends[wires].ravel()] = True
     cables = case.failed[cable]
     struck[case.ends[cables][end_closed[cables]]] = True

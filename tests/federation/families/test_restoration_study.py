@@ -17,6 +17,7 @@ from gridproof.scenarios.errors import ConfigError, ScenarioError
 from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
 from gridproof.scenarios.realization import draw
 from gridproof.scenarios.restoration import PHASE_NAMES, Outage
+from gridproof.scenarios.restoration_states import states_of
 from gridproof.simulator.linear.engine import LinearEngine
 from gridproof.simulator.opendss.engine import OpenDssEngine
 
@@ -76,6 +77,33 @@ def test_a_bus_has_the_criticality_that_a_study_says(storm, tmp_path):
     assert kept.digest() == study.scenario.digest() != plain.scenario.digest()
     plan = make_planner("restoration", {}).plan(study.scenario)
     assert counted_costs(plan, kept) == pytest.approx(plan.costs)
+
+
+def test_lines_that_failed_while_open_strike_where_a_study_says_so(storm):
+    plain, struck = load_study(storm), load_study(storm, ["restoration.open_strikes=true"])
+    assert struck.scenario.devices.open_strikes
+    assert not plain.scenario.devices.open_strikes
+    assert struck.fingerprint != plain.fingerprint
+    silent = load_study(storm, ["restoration.open_strikes=false"])
+    assert silent.scenario.digest() == plain.scenario.digest() != struck.scenario.digest()
+
+
+def test_a_der_at_a_bus_may_carry_an_island(storm):
+    every = "restoration.weights={unserved=50}"
+    rows = (storm.parent / "lines.csv").read_text().splitlines()[1:]
+    plain = load_study(storm, [every])
+    states = states_of(make_planner("restoration", {}).plan(plain.scenario), plain.scenario)
+    dark = np.flatnonzero(states.available[3] & ~states.energized[3])
+    assert len(rows)
+    assert len(dark)  # safe, and nobody can feed it
+    bus = plain.scenario.feeder.buses.ids[dark[0]]
+    der = f"ders.fleet.own={{bus='{bus}', capacity_kw=5000}}"
+    study = load_study(storm, [every, der])
+    plan = make_planner("restoration", {}).plan(study.scenario)
+    own = study.scenario.ders.ids.index("own")
+    assert plan.grid_forming[:, own].tolist() == [False, False, False, True]
+    assert states_of(plan, study.scenario).energized[3, dark[0]]
+    assert audit(plan, study.scenario) == ()
 
 
 def test_one_step_is_a_study_of_its_own(storm):

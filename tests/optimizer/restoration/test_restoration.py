@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -86,6 +86,12 @@ def small_case(seed: int, *, buses: int = 7, ties: int = 3, generators: int = 0)
     own = _ders(rng.choice(np.arange(2, buses), generators), rng) if generators else None
     names = [feeder.lines.ids[k] for k in failed]
     return Outage.of(restoration_scenario(feeder.name, feeder, devices, names, ders=own))
+
+
+def open_striking(case: Outage) -> Outage:
+    """Return the case in which a line that failed while open strikes its ends too."""
+    devices = dataclasses.replace(case.devices, open_strikes=True)
+    return Outage.of(dataclasses.replace(case.scenario, devices=devices))
 
 
 def critical(case: Outage, seed: int) -> Outage:
@@ -199,13 +205,14 @@ def most_served(case: Outage, closed: np.ndarray, roots: list[int]) -> float | N
     base = 20.0
     r, x = (z / base**2 for z in case.impedance_ohm())
     above: dict[int, list[int]] = {}
+    island: dict[int, int] = {}
     for root in roots:
         stack = [(root, -1, [])]
         while stack:
             bus, came, path = stack.pop()
             if bus in above:
                 return None
-            above[bus] = path
+            above[bus], island[bus] = path, root
             for k in np.flatnonzero(closed):
                 if k != came and bus in case.ends[k]:
                     other = int(case.ends[k].sum() - bus)
@@ -224,7 +231,13 @@ def most_served(case: Outage, closed: np.ndarray, roots: list[int]) -> float | N
         limits.append(s_max * np.cos(np.pi / 16))
     drop = 2.0 * (r[:, None] * through * p[live] + x[:, None] * through * q[live])
     rows.append(through.T @ drop)
-    limits.append(np.full(len(live), 1.02**2 - case.limits.v_min_pu**2))
+    held = np.array([1.02 if island[i] < 2 else case.limits.v_max_pu for i in live])
+    limits.append(held**2 - case.limits.v_min_pu**2)  # a DER may hold any voltage of the band
+    for d in case.forming.tolist():
+        fed = np.array([island[i] == case.ders.bus[d] for i in live])
+        rows.append(np.stack([fed * p[live], fed * q[live]]))
+        most = (case.ders.p_max_kw[d], case.ders.q_max_kvar[d])
+        limits.append(np.array([one.sum() / 1e3 for one in most]))
     answer = linprog(
         -(worth_of(case)[0] * p)[live], np.concatenate(rows), np.concatenate(limits), bounds=(0, 1)
     )
@@ -248,7 +261,7 @@ def brute_force(case: Outage) -> float:
     """
     w, demand = case.prices, case.bus_demand()[0] / 1e3
     of_load, of_bus = worth_of(case)
-    before = case.feeder.lines.closed
+    before, strikes = case.feeder.lines.closed, case.devices.open_strikes
     plan = planned(case)  # for t <= 2 only, audited there
     cost = ((demand - plan.served_kw[:3] / 1e3) @ of_load).sum()
     cost += (~plan.available[:3] @ of_bus).sum()
@@ -266,11 +279,14 @@ def brute_force(case: Outage) -> float:
             int(case.ends[k, s])
             for k in case.failed
             for s in (0, 1)
-            if (ends[k, s] if case.devices.underground[k] else before[k])
+            if (ends[k, s] if case.devices.underground[k] else before[k] or strikes)
         } - {0, 1}
         lost = reach(case, closed, struck)
         roots = [i for i in (0, 1) if i not in lost]
-        served = most_served(case, closed, roots)
+        able = [i for i in case.ders.bus[case.forming].tolist() if i not in lost]
+        islands = [n for size in range(len(able) + 1) for n in combinations(able, size)]
+        tried = [most_served(case, closed, [*roots, *n]) for n in islands]
+        served = max((one for one in tried if one is not None), default=None)
         if served is None:
             continue
         moved = np.abs(closed.astype(int) - plan.closed[2].astype(int)).sum()
@@ -302,6 +318,41 @@ def test_critical_buses_are_served_as_trying_every_state_finds(seed: int) -> Non
     assert plan.costs["total"] == pytest.approx(plan.proof.incumbent, abs=1e-5)
 
 
+def test_ders_at_buses_carry_the_islands_that_trying_every_state_finds() -> None:
+    tried = carried = 0
+    for seed in range(100, 130):
+        case = critical(small_case(seed, buses=6, ties=2, generators=2), seed)
+        if case.operable_end.sum() > 10:
+            continue
+        plan = planned(case)
+        tried += 1
+        assert plan.proof.incumbent == pytest.approx(brute_force(case), abs=1e-5)
+        carried += plan.forming[3].any()
+    assert tried >= 10
+    assert carried >= 3
+
+
+def test_lines_that_failed_while_open_strike_as_trying_every_state_finds() -> None:
+    wider = tried = 0
+    for seed in range(100, 130):
+        case = small_case(seed, buses=6, ties=2)
+        struck = open_striking(case)
+        idle = [k for k in case.failed if _idle(case, k)]
+        if case.operable_end.sum() > 13 or not idle:
+            continue
+        plan = planned(struck)
+        whole = planned(struck, extent="all_phases")
+        tried += 1
+        assert plan.proof.incumbent == pytest.approx(brute_force(struck), abs=1e-5)
+        assert plan.proof.incumbent == pytest.approx(whole.proof.incumbent, abs=1e-5)
+        assert audit_restoration(struck, plan.states) == ()
+        ends = np.setdiff1d(case.ends[idle], case.feeder.sources.bus)
+        assert not plan.available[1:, ends].any()
+        wider += (~plan.available[3]).sum() > (~planned(case).available[3]).sum()
+    assert tried >= 3
+    assert wider
+
+
 @pytest.mark.parametrize("seed", range(25))
 def test_both_extents_weigh_buses_alike(seed: int) -> None:
     case = critical(small_case(seed, generators=seed % 3), seed)
@@ -331,10 +382,11 @@ def test_one_price_for_every_bus_is_the_price_of_all() -> None:
 def spread_by_fire(case: Outage, time: int, ends: np.ndarray) -> set[int]:
     """Damage as a fire: light the struck buses, burn along lines until nothing more catches."""
     before, guard = case.feeder.lines.closed, case.devices.protective
+    strikes = case.devices.open_strikes
     burning = set()
     for k in case.failed.tolist():
         for side in (0, 1):
-            hot = ends[k, side] if case.devices.underground[k] else before[k]
+            hot = ends[k, side] if case.devices.underground[k] else before[k] or strikes
             if hot and case.ends[k, side] not in case.feeder.sources.bus:
                 burning.add(int(case.ends[k, side]))
     carries = (before & ~guard) if time == 1 else ends.all(axis=1)
@@ -350,9 +402,11 @@ def spread_by_fire(case: Outage, time: int, ends: np.ndarray) -> set[int]:
         burning |= caught
 
 
+@pytest.mark.parametrize("strikes", [False, True])
 @pytest.mark.parametrize("seed", range(40))
-def test_damage_is_what_a_fire_along_closed_lines_burns(seed: int) -> None:
+def test_damage_is_what_a_fire_along_closed_lines_burns(seed: int, strikes: bool) -> None:
     case = small_case(seed, buses=12, ties=4)
+    case = open_striking(case) if strikes else case
     plan = planned(case, extent="all_phases")
     for time in (1, 2, 3):
         burnt = spread_by_fire(case, time, plan.end_closed[time])
