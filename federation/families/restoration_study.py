@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from gridproof.federation.config.ders import DersConfig
 from gridproof.federation.config.restoration import RestorationConfig
-from gridproof.federation.config.scenario_parts import ders_of, limits_of
+from gridproof.federation.config.scenario_parts import ders_of, limits_of, phases_short
 from gridproof.federation.config.study import FeederConfig, LimitsConfig
 from gridproof.federation.config.study_file import Origin, did_you_mean
 from gridproof.federation.families.restoration_files import read_devices, read_failures
@@ -130,6 +130,7 @@ def read_damage(
     if not more and config.buried > len(failed):
         wrong = f"is more than the {len(failed)} failed lines"
         faults.append(origin.fault(("restoration", "buried"), config.buried, wrong))
+    faults += _follower_faults(sections.get("ders"), origin)
     if devices is not None:
         faults += _switch_faults(sections.get("feeder"), devices, origin)
     if devices is None or faults:
@@ -218,6 +219,24 @@ def _unknown(
         keys = list(names)
         return [f"{origin.place((*key, keys[k]))} {wrong}; {text}" for k, text in near.items()]
     return [origin.fault((*key, k), names[k], wrong, text) for k, text in near.items()]
+
+
+def _follower_faults(config: BaseModel | None, origin: Origin) -> list[str]:
+    """Find DERs that cannot carry an island: a substation without a limit leaves them no use."""
+    if not isinstance(config, DersConfig):
+        return []
+    faults = []
+    no_use = "which no phase of a restoration has a use for"
+    remedy = "leave the DER out, or let it form on all three phases"
+    for name, given in config.fleet.items():
+        der, path = given.resolved(config.defaults), ("ders", "fleet", name)
+        if not der.can_form:
+            wrong = f"leaves a DER that follows, {no_use}"
+            faults.append(origin.fault((*path, "can_form"), der.can_form, wrong, remedy))
+        elif phases_short(der):
+            wrong = f"cannot carry an island, {no_use}"
+            faults.append(origin.fault((*path, "phases"), der.phases, wrong, remedy))
+    return faults
 
 
 def _switch_faults(config: BaseModel | None, devices: LineDevices, origin: Origin) -> list[str]:

@@ -147,6 +147,20 @@ def test_a_fault_names_its_place_and_what_to_do(faults, override, expected):
     assert expected in faults(override)
 
 
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("can_form=false", "own.can_form = false leaves a DER that follows, which no phase of a"),
+        ("phases='b'", 'own.phases = "b" cannot carry an island, which no phase of a restoration'),
+    ],
+)
+def test_a_der_that_cannot_carry_an_island_is_refused(faults, key, expected):
+    own = "ders.fleet.own."
+    found = faults(f"{own}bus='b1'", f"{own}capacity_kw=50", own + key)
+    assert expected in found
+    assert "leave the DER out, or let it form on all three phases" in found
+
+
 def test_a_failure_on_an_unknown_line_is_named_with_its_table(storm, faults):
     table = storm.parent / "failures.csv"
     table.write_text(table.read_text() + "l999\n")
