@@ -39,8 +39,8 @@ def loss_costs(case: Outage, states: PhaseStates) -> dict[str, float]:
     prices, demand = case.prices, case.bus_demand()[0]
     moved = np.abs(np.diff(states.closed.astype(int), axis=0)).sum()
     costs = {
-        "unserved": prices.unserved_per_mw * float((demand - states.served_kw).sum()) / 1e3,
-        "lost_buses": prices.lost_bus * float((~states.available).sum()),
+        "unserved": float(((demand - states.served_kw) @ case.unserved_per_mw).sum()) / 1e3,
+        "lost_buses": float((~states.available @ case.lost_bus).sum()),
         "switching": prices.switching * float(moved),
     }
     return {**costs, "total": sum(costs.values())}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
-from gridproof.scenarios.arrays import BoolArray, IntArray, frozen
+from gridproof.scenarios.arrays import SILENT, BoolArray, IntArray, frozen
 
 __all__ = ["Device", "LineDevices"]
 
@@ -36,12 +36,16 @@ class LineDevices:
     protection_remote
         Whether the operator can move breakers and reclosers too; if not, one that opened by
         itself stays open.
+    open_strikes
+        Whether an overhead line that failed while open takes its two ends down as a closed one
+        does: (10) of the restoration paper without ``sw_l,0``.
     """
 
     line_ids: tuple[str, ...]
     underground: BoolArray
     device: tuple[tuple[Device, Device], ...]
     protection_remote: bool = True
+    open_strikes: bool = field(default=False, metadata={SILENT: True})
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "underground", frozen(self.underground, bool, self._shape))

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
-__all__ = ["Prices", "Unit"]
+import numpy as np
+from gridproof.scenarios.arrays import FloatArray, frozen
+
+__all__ = ["BusPrices", "Prices", "Unit"]
 
 
 class Unit(StrEnum):
@@ -52,3 +55,40 @@ class Prices:
             if one.name != "unit"
             and not 0.0 <= (value := float(getattr(self, one.name))) < float("inf")
         ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BusPrices:
+    """Prices of what is lost where buses are not worth the same, in place of one for all.
+
+    Attributes
+    ----------
+    unserved_per_mw
+        (bus,) ``α C_i^ns`` of (2): per MW of the bus's load not supplied in one step.
+    lost_bus
+        (bus,) ``α C_i^e`` of (2): per step in which a failure takes the bus down.
+    """
+
+    unserved_per_mw: FloatArray
+    lost_bus: FloatArray
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            object.__setattr__(self, one.name, frozen(getattr(self, one.name), float, (-1,)))
+
+    def faults(self, bus_ids: tuple[str, ...]) -> list[str]:
+        """Every price that is no price, and a table that is not of these buses."""
+        faults = []
+        for one in fields(self):
+            values = getattr(self, one.name)
+            if len(values) != len(bus_ids):
+                faults.append(
+                    f"{one.name} is given for {len(values)} buses; the feeder has {len(bus_ids)}, "
+                    "so give one each"
+                )
+                continue
+            faults += [
+                f"{one.name} of bus {bus_ids[k]} = {values[k]:g} must be at least 0 and finite"
+                for k in np.flatnonzero(~((values >= 0.0) & np.isfinite(values))).tolist()
+            ]
+        return faults

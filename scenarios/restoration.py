@@ -96,6 +96,22 @@ class Outage:
         return self.scenario.prices
 
     @property
+    def unserved_per_mw(self) -> FloatArray:
+        """(bus,) ``α C_i^ns`` of (2): what a MW of load not supplied is worth in one phase."""
+        own = self.scenario.bus_prices
+        if own is not None:
+            return own.unserved_per_mw
+        return np.full(len(self.feeder.buses.ids), self.prices.unserved_per_mw)
+
+    @property
+    def lost_bus(self) -> FloatArray:
+        """(bus,) ``α C_i^e`` of (2): what a bus in the damaged zone is worth in one phase."""
+        own = self.scenario.bus_prices
+        if own is not None:
+            return own.lost_bus
+        return np.full(len(self.feeder.buses.ids), self.prices.lost_bus)
+
+    @property
     def ders(self) -> Ders:
         """The scenario's: the feeder's sources first."""
         return self.scenario.ders
@@ -110,6 +126,15 @@ class Outage:
     def ends(self) -> IntArray:
         """(line, 2) bus positions of each line's two ends."""
         return np.stack([self.feeder.lines.from_bus, self.feeder.lines.to_bus], axis=1)
+
+    @property
+    def strikes(self) -> BoolArray:
+        """(line,) overhead lines whose failure takes both ends down, (10).
+
+        Those closed before the event; with ``devices.open_strikes`` the open ones too.
+        """
+        closed = self.feeder.lines.closed | self.devices.open_strikes
+        return np.asarray(closed & ~self.devices.underground, bool)
 
     @property
     def substation(self) -> BoolArray:

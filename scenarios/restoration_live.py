@@ -42,7 +42,7 @@ def live_failures(plan: Plan, scenario: Scenario, time: int) -> BoolArray:
     failed, cable = case.failed, devices.underground[case.failed]
     ends = case.ends[failed]
     end_closed = states_of_ends(case, closed)[time, failed]
-    conducts = np.where(cable[:, None], end_closed, feeder.lines.closed[failed][:, None])
+    conducts = np.where(cable[:, None], end_closed, case.strikes[failed][:, None])
     substation = case.substation[ends]
     alive = (conducts & ~substation & fed[ends]).any(axis=1)
     if time >= 2:

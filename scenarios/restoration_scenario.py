@@ -18,7 +18,7 @@ from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits
 from gridproof.scenarios.load_models import LoadModel
-from gridproof.scenarios.prices import Prices, Unit
+from gridproof.scenarios.prices import BusPrices, Prices, Unit
 from gridproof.scenarios.restoration import PHASE_NAMES
 from gridproof.scenarios.restoration_faults import restoration_faults
 from gridproof.scenarios.scenario import Scenario
@@ -68,6 +68,7 @@ def restoration_scenario(
     ders: Ders | None = None,
     limits: Limits | None = None,
     prices: Prices | None = None,
+    bus_prices: BusPrices | None = None,
     uncertainty: Box | None = None,
     load_model: tuple[LoadModel, ...] | None = None,
     draws_per_phase: bool = False,
@@ -87,6 +88,8 @@ def restoration_scenario(
         Of these, those that can form may carry an island at t = 3.
     prices
         What a loss is worth; `weighted_prices` if left out.
+    bus_prices
+        What a loss is worth bus by bus; the same of all if left out.
     uncertainty
         Which loads move, and how far; none if left out.
     load_model
@@ -117,6 +120,7 @@ def restoration_scenario(
         draws_per_phase=draws_per_phase,
         devices=devices,
         prices=weighted_prices() if prices is None else prices,
+        bus_prices=bus_prices,
         step_labels=PHASE_NAMES,
     )
     return with_failures(bare, failed, buried=buried)

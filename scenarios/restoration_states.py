@@ -134,14 +134,14 @@ def states_of_ends(case: Outage, closed: BoolArray) -> BoolArray:
 def struck_buses(case: Outage, end_closed: BoolArray) -> BoolArray:
     """(bus,) buses a failure takes down directly, (10)-(11), given the ends' states (line, 2).
 
-    Both ends of an overhead line that was closed before the event; of a cable, each end whose
+    Both ends of an overhead line that `Outage.strikes` names; of a cable, each end whose
     switch is closed. A substation's own busbar withstands a failure of its line.
     """
     struck = np.zeros(len(case.feeder.buses.ids), bool)
     for k in case.failed.tolist():
         cable = case.devices.underground[k]
         for side in (0, 1):
-            conducts = end_closed[k, side] if cable else case.feeder.lines.closed[k]
+            conducts = end_closed[k, side] if cable else case.strikes[k]
             struck[case.ends[k, side]] |= bool(conducts)
     return struck & ~case.substation
 

@@ -24,7 +24,7 @@ from gridproof.scenarios.feeder import Connection, Feeder
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits
 from gridproof.scenarios.load_models import LoadModel
-from gridproof.scenarios.prices import Prices
+from gridproof.scenarios.prices import BusPrices, Prices
 from gridproof.scenarios.resources import Fleet
 from gridproof.scenarios.sets import Box
 from gridproof.scenarios.supply import Supply
@@ -75,6 +75,8 @@ class Scenario:
         What each line is and how it is switched; None where the feeder's switches say it all.
     prices
         What a loss is worth, where more than dead blocks and energy is priced.
+    bus_prices
+        What it is worth bus by bus; None where ``prices`` holds of all alike.
     supply
         What energy and its lack cost over the steps; None where loads are priced by block alone.
     step_labels
@@ -108,6 +110,7 @@ class Scenario:
     events: Events = field(default_factory=Events, metadata={SILENT: lambda events: events.empty})
     devices: LineDevices | None = field(default=None, metadata={SILENT: True})
     prices: Prices = field(default=Prices(), metadata={SILENT: True})
+    bus_prices: BusPrices | None = field(default=None, metadata={SILENT: True})
     supply: Supply | None = field(default=None, metadata={SILENT: True})
     step_labels: tuple[str, ...] = field(default=(), compare=False)
 
@@ -295,6 +298,8 @@ def _table_faults(scenario: Scenario) -> list[str]:
             f"devices are given for {len(devices.line_ids)} lines, not for the feeder's "
             f"{len(feeder.lines.ids)} in its order; give one row per line"
         )
+    if scenario.bus_prices is not None:
+        faults += scenario.bus_prices.faults(feeder.buses.ids)
     if scenario.supply is not None:
         faults += scenario.supply.faults(steps, loads)
     labels = scenario.step_labels

@@ -75,7 +75,8 @@ def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters
 def _tried_redispatch(study: Study, made: Plan) -> CornerRedispatch | None:
     """Say what the study's recourse costs at corners, where it can be told without physics."""
     policy = study.config.campaign.recourse
-    whole = study.config.planner.options.get("budget") is None
+    options = study.config.planner.options
+    whole = options.get("budget") is None and not options.get("per_phase")
     if not (made.proof.robust and whole and policy == "linear"):
         return None
     found = corner_redispatch_usd(made, study.scenario, policy)

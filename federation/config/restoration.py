@@ -7,6 +7,7 @@
     failures = "failures.csv"    # column line; or  failed = ["l17", "l142"]
     buried = 15                  # the first so many failed lines are remote cables
     lines.l20 = { kind = "overhead", device = "manual" }    # on top of the table
+    buses.b7 = { unserved = 5.0 }                           # a hospital: ten times the others
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Literal
 from gridproof.federation.config.base import Id, Ids, Section, remedy
 from pydantic import Field, model_validator
 
-__all__ = ["LineConfig", "RestorationConfig", "WeightsConfig"]
+__all__ = ["BusConfig", "LineConfig", "RestorationConfig", "WeightsConfig"]
 
 DeviceName = Literal["none", "manual", "remote", "recloser", "breaker"]
 
@@ -41,6 +42,19 @@ class LineConfig(Section):
                 "or device"
             )
         return self
+
+
+class BusConfig(Section):
+    """How critical one bus is; a key left out keeps the weight of all."""
+
+    unserved: float | None = Field(
+        default=None,
+        ge=0.0,
+        description="cost of a MW of this bus's load not supplied in one phase",
+    )
+    lost_bus: float | None = Field(
+        default=None, ge=0.0, description="cost of this bus in the damaged zone in one phase"
+    )
 
 
 class WeightsConfig(Section):
@@ -89,6 +103,15 @@ class RestorationConfig(Section):
         description="whether the operator can move breakers and reclosers too; if not, one that "
         "opened by itself stays open",
     )
+    open_strikes: bool = Field(
+        default=False,
+        description="whether an overhead line that failed while open takes down the buses at its "
+        "ends, as one that was closed does",
+    )
     weights: WeightsConfig = Field(
         default_factory=WeightsConfig, description="what a loss and a switching are worth"
+    )
+    buses: dict[Id, BusConfig] = Field(
+        default_factory=dict,
+        description="buses that are worth more or less than the weights say, by id",
     )

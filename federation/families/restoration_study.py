@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from gridproof.federation.config.ders import DersConfig
 from gridproof.federation.config.restoration import RestorationConfig
-from gridproof.federation.config.scenario_parts import ders_of, limits_of
+from gridproof.federation.config.scenario_parts import ders_of, limits_of, phases_short
 from gridproof.federation.config.study import FeederConfig, LimitsConfig
 from gridproof.federation.config.study_file import Origin, did_you_mean
 from gridproof.federation.families.restoration_files import read_devices, read_failures
@@ -17,6 +17,7 @@ from gridproof.scenarios.devices import Device, LineDevices
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.load_models import LoadModel
+from gridproof.scenarios.prices import BusPrices
 from gridproof.scenarios.restoration_scenario import restoration_scenario, weighted_prices
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.sets import Box
@@ -58,16 +59,33 @@ class Damage:
         return restoration_scenario(
             name,
             feeder,
-            replace(self.devices, protection_remote=self.config.protection_remote),
+            replace(
+                self.devices,
+                protection_remote=self.config.protection_remote,
+                open_strikes=self.config.open_strikes,
+            ),
             self.failed,
             buried=self.config.buried,
             ders=ders_of(ders, feeder) if ders.fleet else None,
             limits=limits_of(limits),
             prices=weighted_prices(**self.config.weights.model_dump()),
+            bus_prices=_bus_prices(self.config, feeder),
             uncertainty=uncertainty,
             load_model=load_model,
             draws_per_phase=draws_per_phase,
         )
+
+
+def _bus_prices(config: RestorationConfig, feeder: Feeder) -> BusPrices | None:
+    """Weigh each bus by its own criticality, (2); None where all are alike."""
+    if not config.buses:
+        return None
+    weights, columns = config.weights, {}
+    for key, of_all in (("unserved", weights.unserved), ("lost_bus", weights.lost_bus)):
+        own = {name: getattr(one, key) for name, one in config.buses.items()}
+        worth = [of_all if own.get(name) is None else own[name] for name in feeder.buses.ids]
+        columns[key] = weights.alpha * np.array(worth, float)
+    return BusPrices(unserved_per_mw=columns["unserved"], lost_bus=columns["lost_bus"])
 
 
 def table_path(given: str, folders: Sequence[Path]) -> Path | None:
@@ -101,11 +119,18 @@ def read_damage(
     if not isinstance(config, RestorationConfig):
         return None, []
     devices, faults = _devices(config, feeder, folders, origin)
+    faults += [
+        f"{origin.place(('restoration', 'buses', name))} is not a bus of feeder {feeder.name}; "
+        f"{did_you_mean(name, feeder.buses.ids, 'buses')}"
+        for name in config.buses
+        if name not in feeder.buses.ids
+    ]
     failed, more = _failed(config, feeder, folders, origin)
     faults += more
     if not more and config.buried > len(failed):
         wrong = f"is more than the {len(failed)} failed lines"
         faults.append(origin.fault(("restoration", "buried"), config.buried, wrong))
+    faults += _follower_faults(sections.get("ders"), origin)
     if devices is not None:
         faults += _switch_faults(sections.get("feeder"), devices, origin)
     if devices is None or faults:
@@ -194,6 +219,24 @@ def _unknown(
         keys = list(names)
         return [f"{origin.place((*key, keys[k]))} {wrong}; {text}" for k, text in near.items()]
     return [origin.fault((*key, k), names[k], wrong, text) for k, text in near.items()]
+
+
+def _follower_faults(config: BaseModel | None, origin: Origin) -> list[str]:
+    """Find DERs that cannot carry an island: a substation without a limit leaves them no use."""
+    if not isinstance(config, DersConfig):
+        return []
+    faults = []
+    no_use = "which no phase of a restoration has a use for"
+    remedy = "leave the DER out, or let it form on all three phases"
+    for name, given in config.fleet.items():
+        der, path = given.resolved(config.defaults), ("ders", "fleet", name)
+        if not der.can_form:
+            wrong = f"leaves a DER that follows, {no_use}"
+            faults.append(origin.fault((*path, "can_form"), der.can_form, wrong, remedy))
+        elif phases_short(der):
+            wrong = f"cannot carry an island, {no_use}"
+            faults.append(origin.fault((*path, "phases"), der.phases, wrong, remedy))
+    return faults
 
 
 def _switch_faults(config: BaseModel | None, devices: LineDevices, origin: Origin) -> list[str]:

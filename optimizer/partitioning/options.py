@@ -34,8 +34,12 @@ class PartitioningOptions:
         How the worst realization is found: ``auto``, ``enumeration``, ``dual_milp`` or
         ``affine``; see `optimizer.separation.islands`.
     budget
-        Most uncertain loads off nominal at once, Γ (a fraction counts as one load part of
-        its way); no limit if left out.
+        Most uncertain loads (with ``per_phase``, phases of them) off nominal at once, Γ (a
+        fraction counts as one load part of its way); no limit if left out.
+    per_phase
+        Whether each phase of an uncertain load (each pair, of a delta load) moves by itself in
+        the set that the plan is proven for: (1) of the paper as printed. All phases of a load
+        move together if not.
     radiality
         Formulation of the spanning-forest constraints.
     gap
@@ -73,6 +77,7 @@ class PartitioningOptions:
     method: str = "column_and_constraint"
     separation: str = "auto"
     budget: float | None = None
+    per_phase: bool = False
     radiality: str = "multi_commodity"
     gap: float = 1e-4
     time_limit_s: float = 600.0

@@ -44,6 +44,7 @@ from gridproof.optimizer.partitioning.subproblems import VertexSubproblems
 from gridproof.optimizer.separation.islands import IslandSeparation, check_budget
 from gridproof.optimizer.separation.region import Region
 from gridproof.optimizer.solver.decomposition import Outcome, PlanProgress, Worst, decompose
+from gridproof.scenarios.apart import taken_apart
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.event_faults import refuse_events
 
@@ -79,14 +80,16 @@ class PartitioningPlanner:
         refuse_fleet(scenario)
         refuse_events(scenario, "partitioning", ACTS_ON)
 
+        asked = taken_apart(scenario).scenario if self.options.per_phase else scenario
+
         def plan_step(one: Scenario, time: int) -> Outcome[FirstStage]:
             left = self.options.time_limit_s - (perf_counter() - began)
             return _plan_step(one, time, self.options, left, progress)
 
         if self.options.hold_configuration and len(scenario.hours) > 1:
-            steps, failed = plan_held(scenario, plan_step)
+            steps, failed = plan_held(asked, plan_step)
         else:
-            steps, failed = plan_each(scenario, plan_step)
+            steps, failed = plan_each(asked, plan_step)
         if failed is not None:
             raise no_plan(scenario, failed, self.options, steps[-1].proof)
         return assemble(scenario, steps, robust=self.options.method != "nominal")

@@ -35,6 +35,7 @@ from gridproof.optimizer.partitioning.topology import BlockGraph
 from gridproof.optimizer.separation.islands import IslandSeparation
 from gridproof.optimizer.separation.region import Region
 from gridproof.optimizer.solver.decomposition import decompose
+from gridproof.scenarios.apart import taken_apart
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.proof import Termination
 
@@ -142,6 +143,8 @@ def why_dead(
     tuple of DeadBlock
         In the order of steps and blocks.
     """
+    if options.per_phase:
+        scenario = taken_apart(scenario).scenario
     limit_s = options.time_limit_s if time_limit_s is None else time_limit_s
     deadline = perf_counter() + limit_s
     asked = [

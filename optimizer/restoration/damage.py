@@ -110,9 +110,10 @@ def add_cascade(m: Program, case: Outage, states: StateColumns, available: IntAr
 
         a_i = a_j                          closed before, no protection, t = 1     (8)
         a_i + sw_l,t - 1 ≤ a_j  both ways  t = 1, 2, 3                             (9)
-        a_i = 0                            ends of failed, closed overhead lines   (10)
+        a_i = 0                            ends of failed overhead lines           (10)
         a_i + sw_ij,t ≤ 1                  ends of failed cables                   (11)
 
+    (10) is of lines closed before the event, and of the open ones too where the case says so.
     Corrections: (9) is printed with ``a_i`` on both sides; it is asked at t = 1 as well,
     where it says that the protection which stopped a failure has opened. (10) and (11) hold
     from t = 1; t = 0 is before the event. Substations withstand a failure of their own line.
@@ -132,7 +133,7 @@ def add_cascade(m: Program, case: Outage, states: StateColumns, available: IntAr
         for i, j in (ends.T, ends.T[::-1]):
             m.rows("(9)", (1.0, a[i]), (1.0, sw), (-1.0, a[j]), upper=1.0)
     cable = devices.underground[case.failed]
-    wires = case.failed[~cable & case.feeder.lines.closed[case.failed]]
+    wires = case.failed[case.strikes[case.failed]]
     struck = np.setdiff1d(ends[wires], case.feeder.sources.bus)
     m.fix(available[1:, struck], 0.0)
     row = np.searchsorted(states.cables, case.failed[cable])

@@ -8,9 +8,9 @@ Graph searches therefore give both, and the damaged zone of t = 3 as well:
   as opening at t = 3.
 * Supply at t = 1 and 2 is all load still connected, if normal operation is within limits: in a
   lossless network with consuming loads, fewer loads mean lower flows and higher voltages.
-* Cutting off a safe part of b buses, held to the damage by k operable lines, saves
-  α C_e b in a phase and costs β C_sw k. `Isolation.certain` says whether the first exceeds
-  the second for every part; where it does not, the phases must be solved together.
+* Cutting off a safe part, held to the damage by k operable lines, saves
+  α Σ C_i^e over its buses in a phase and costs β C_sw k. `Isolation.certain` says whether the
+  first exceeds the second for every part; where it does not, the phases must be solved together.
 * Joining a safe bus to the damaged zone at t = 3 costs and gains nothing.
 
 The tests hold this against the program over all phases.
@@ -111,13 +111,11 @@ def _remote(case: Outage, one: BoolArray) -> tuple[BoolArray, BoolArray, bool]:
 
 
 def _worth_cutting(case: Outage, frozen: BoolArray, damaged: BoolArray, opens: BoolArray) -> bool:
-    prices = case.prices
     label = _labels(case, frozen)
-    buses = np.bincount(label)
+    gain = np.bincount(label, weights=case.lost_bus)
     safe_end = ~damaged[case.ends[opens]]
-    cuts = np.bincount(label[case.ends[opens][safe_end]], minlength=len(buses))
-    gain = prices.lost_bus * buses
-    return bool((gain >= 2.0 * prices.switching * cuts).all())
+    cuts = np.bincount(label[case.ends[opens][safe_end]], minlength=len(gain))
+    return bool((gain >= 2.0 * case.prices.switching * cuts).all())
 
 
 def _normal_within_limits(case: Outage, supplied: BoolArray) -> bool:
@@ -168,7 +166,7 @@ def _struck(case: Outage, end_closed: BoolArray) -> BoolArray:
     """(bus,) (10)-(11): what a failure takes down directly."""
     struck = np.zeros(len(case.feeder.buses.ids), bool)
     cable = case.devices.underground[case.failed]
-    wires = case.failed[~cable & case.feeder.lines.closed[case.failed]]
+    wires = case.failed[case.strikes[case.failed]]
     struck[case.ends[wires].ravel()] = True
     cables = case.failed[cable]
     struck[case.ends[cables][end_closed[cables]]] = True

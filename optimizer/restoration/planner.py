@@ -101,18 +101,18 @@ def build_all_phases(
 ) -> tuple[Program, PhaseColumns]:
     """State the paper's program (2)-(15) with linearised DistFlow at every phase.
 
-    ``min α Σ_t (Σ_i C_ns p_ns_i + Σ_i C_e (1 - a_i)) + β Σ_t Σ_l C_sw |Δsw_l|``   (2)
+    ``min α Σ_t (Σ_i C_i^ns p_ns_i + Σ_i C_i^e (1 - a_i)) + β Σ_t Σ_l C_sw |Δsw_l|``   (2)
 
     Parameters
     ----------
     free_response
         Leave states and damage at t = 1 to the solver, as printed; for comparison.
     """
-    m, prices = Program(), case.prices
+    m = Program()
     buses, lines = len(case.feeder.buses.ids), len(case.feeder.lines.ids)
     everything = LineData.of(case, np.arange(buses), np.arange(lines))
     states = add_states(m, case)
-    lost = prices.lost_bus
+    lost, unserved = case.lost_bus, case.unserved_per_mw
     available = np.stack([m.columns(buses, cost=-lost) for _ in range(4)])
     m.fix(available[0], 1.0)
     if not free_response:
@@ -120,7 +120,7 @@ def build_all_phases(
         m.fix(available[1], automatic.available[1])
         m.fix(states.closed[1], automatic.closed[1])
         m.fix(states.end_closed[1], automatic.end_closed[1][states.cables])
-    m.constant += 4 * lost * buses + 4 * prices.unserved_per_mw * everything.p.sum()
+    m.constant += 4 * float(lost.sum() + unserved @ everything.p)
     add_cascade(m, case, states, available)
     add_switching(m, case, states)
     forming = m.columns(len(case.forming), integer=True)
@@ -143,7 +143,7 @@ def build_all_phases(
             )
         )
         hold_source_voltage(m, case, flow[time], np.arange(buses))
-        m.charge(flow[time].share, -prices.unserved_per_mw * everything.p)
+        m.charge(flow[time].share, -unserved * everything.p)
         energized.append(y)
     columns = PhaseColumns(
         states=states,

@@ -82,7 +82,7 @@ def build_reconfiguration(
         Leave every line that is live closed, so that dead zones are joined to the feeders as
         they are. Its solutions are solutions of the whole, found far sooner on a large network.
     """
-    m, prices = Program(), case.prices
+    m = Program()
     safe = isolation.available[2]
     buses, switches, frozen = _parts(case, isolation, keep_live=keep_live)
     place = np.full(len(safe), -1, np.int64)
@@ -115,7 +115,7 @@ def build_reconfiguration(
         w_band=w_band(case),
     )
     hold_source_voltage(m, case, flow, place)
-    m.charge(flow.share, -prices.unserved_per_mw * net.p)
+    m.charge(flow.share, -case.unserved_per_mw[buses] * net.p)
     m.constant += _settled_cost(case, isolation)
     columns = ReconfigurationColumns(
         buses=buses,
@@ -169,13 +169,11 @@ def _safe_formers(case: Outage, safe: BoolArray) -> tuple[IntArray, IntArray]:
 
 def _settled_cost(case: Outage, isolation: Isolation) -> float:
     """Cost of t = 0 to 2, and at t = 3 of lost buses and of all load as if none were served."""
-    prices, demand = case.prices, case.bus_demand()[0] / 1e3
-    lost = (~isolation.available).sum() + (~isolation.available[2]).sum()
-    unserved = demand @ (~isolation.energized).sum(axis=0) + demand.sum()
+    worth = case.bus_demand()[0] / 1e3 * case.unserved_per_mw
+    lost = (~isolation.available).sum(axis=0) + ~isolation.available[2]
+    unserved = worth @ (~isolation.energized).sum(axis=0) + worth.sum()
     moves = np.abs(np.diff(isolation.closed.astype(int), axis=0)).sum()
-    return float(
-        prices.unserved_per_mw * unserved + prices.lost_bus * lost + prices.switching * moves
-    )
+    return float(unserved + case.lost_bus @ lost + case.prices.switching * moves)
 
 
 def starting_point(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from gridproof.scenarios.apart import taken_apart
 from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.feeder import Connection
 from gridproof.scenarios.realization import Realizations
@@ -42,39 +43,10 @@ class SplitLoads:
     @classmethod
     def of(cls, scenario: Scenario) -> SplitLoads:
         """Take apart what the scenario's draws move slot by slot."""
-        loads = scenario.feeder.loads
-        apart = np.isin(loads.ids, scenario.uncertainty.load_ids) & (loads.slots.sum(axis=1) > 1)
-        parts = [
-            (k, slot)
-            for k in range(len(loads.ids))
-            for slot in (np.flatnonzero(loads.slots[k]).tolist() if apart[k] else [-1])
-        ]
-        load = np.array([k for k, _ in parts], np.int64)
-        slot = np.array([s for _, s in parts], np.int64)
-        mine = (slot[:, None] < 0) | (np.arange(3) == slot[:, None])
-        split = replace(
-            loads,
-            ids=tuple(loads.ids[k] if s < 0 else _name(k, s) for k, s in parts),
-            bus=loads.bus[load],
-            connection=tuple(loads.connection[k] for k in load),
-            model=tuple(loads.model[k] for k in load),
-            slots=loads.slots[load] & mine,
-            p_kw=loads.p_kw[load] * mine,
-            q_kvar=loads.q_kvar[load] * mine,
-            v_rated_pu=loads.v_rated_pu[load],
-        )
+        apart = taken_apart(scenario, _name)
+        none = Box(load_ids=(), spread=np.zeros(0))  # its draws are made of the whole loads
         return cls(
-            scenario=replace(
-                scenario,
-                feeder=replace(scenario.feeder, loads=split),
-                load_p_kw=scenario.load_p_kw[:, load] * mine,
-                load_q_kvar=scenario.load_q_kvar[:, load] * mine,
-                load_model=tuple(scenario.load_model[k] for k in load),
-                uncertainty=Box(load_ids=(), spread=np.zeros(0)),
-                draws_per_phase=False,
-            ),
-            load=load,
-            slot=slot,
+            scenario=replace(apart.scenario, uncertainty=none), load=apart.load, slot=apart.slot
         )
 
     def apply(self, circuit: DssCircuit, loads: tuple[str, ...]) -> None:

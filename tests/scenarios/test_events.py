@@ -9,7 +9,7 @@ import pytest
 from gridproof.scenarios.devices import Device, LineDevices
 from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.events import EventKind, Events
-from gridproof.scenarios.prices import Prices, Unit
+from gridproof.scenarios.prices import BusPrices, Prices, Unit
 from gridproof.scenarios.provenance import facts_of
 
 
@@ -69,6 +69,10 @@ def test_tables_that_are_not_given_change_no_digest_and_those_that_are_do(tiny_s
         ({"events": replace(two(), probability=[1.0, 0.0])}, "probability = 0 must lie in (0, 1]"),
         ({"prices": Prices(lost_bus=-1.0)}, "lost_bus = -1 must be at least 0 and finite"),
         ({"prices": Prices(switching=np.inf)}, "switching = inf must be"),
+        (
+            {"bus_prices": BusPrices(unserved_per_mw=[1.0], lost_bus=[1.0])},
+            "unserved_per_mw is given for 1 buses; the feeder has",
+        ),
         ({"step_labels": ("a", "b")}, "2 labels are given for 1 steps"),
     ],
 )

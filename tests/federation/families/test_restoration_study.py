@@ -5,16 +5,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gridproof.federation.records.scenario_store import scenario_from_json, scenario_to_json
 from gridproof.federation.studies.shipped import list_studies
 from gridproof.federation.studies.study import load_study, resolved_text, write_resolved
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.audit import audit
+from gridproof.scenarios.costs import counted_costs
 from gridproof.scenarios.devices import Device
 from gridproof.scenarios.errors import ConfigError, ScenarioError
 from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
 from gridproof.scenarios.realization import draw
 from gridproof.scenarios.restoration import PHASE_NAMES, Outage
+from gridproof.scenarios.restoration_states import states_of
 from gridproof.simulator.linear.engine import LinearEngine
 from gridproof.simulator.opendss.engine import OpenDssEngine
 
@@ -58,6 +61,51 @@ def test_what_a_run_writes_is_read_back_elsewhere(storm, tmp_path):
     assert back.scenario.prices.switching == 0.2 * 0.1
 
 
+def test_a_bus_has_the_criticality_that_a_study_says(storm, tmp_path):
+    plain = load_study(storm)
+    asked = ["restoration.buses={b1={unserved=5}, b2={unserved=2, lost_bus=3}}"]
+    study = load_study(storm, asked)
+    ids, prices = study.scenario.feeder.buses.ids, study.scenario.bus_prices
+    one, two, rest = ids.index("b1"), ids.index("b2"), ids.index("b3")
+    assert prices.unserved_per_mw[[one, two, rest]].tolist() == [50.0, 20.0, 5.0]
+    assert prices.lost_bus[[one, two, rest]].tolist() == [10.0, 30.0, 10.0]
+    assert plain.scenario.bus_prices is None
+    assert study.fingerprint != plain.fingerprint
+    write_resolved(study, tmp_path / "study.json")
+    assert load_study(tmp_path / "study.json").fingerprint == study.fingerprint
+    kept = scenario_from_json(json.loads(scenario_to_json(study.scenario, "")))
+    assert kept.digest() == study.scenario.digest() != plain.scenario.digest()
+    plan = make_planner("restoration", {}).plan(study.scenario)
+    assert counted_costs(plan, kept) == pytest.approx(plan.costs)
+
+
+def test_lines_that_failed_while_open_strike_where_a_study_says_so(storm):
+    plain, struck = load_study(storm), load_study(storm, ["restoration.open_strikes=true"])
+    assert struck.scenario.devices.open_strikes
+    assert not plain.scenario.devices.open_strikes
+    assert struck.fingerprint != plain.fingerprint
+    silent = load_study(storm, ["restoration.open_strikes=false"])
+    assert silent.scenario.digest() == plain.scenario.digest() != struck.scenario.digest()
+
+
+def test_a_der_at_a_bus_may_carry_an_island(storm):
+    every = "restoration.weights={unserved=50}"
+    rows = (storm.parent / "lines.csv").read_text().splitlines()[1:]
+    plain = load_study(storm, [every])
+    states = states_of(make_planner("restoration", {}).plan(plain.scenario), plain.scenario)
+    dark = np.flatnonzero(states.available[3] & ~states.energized[3])
+    assert len(rows)
+    assert len(dark)  # safe, and nobody can feed it
+    bus = plain.scenario.feeder.buses.ids[dark[0]]
+    der = f"ders.fleet.own={{bus='{bus}', capacity_kw=5000}}"
+    study = load_study(storm, [every, der])
+    plan = make_planner("restoration", {}).plan(study.scenario)
+    own = study.scenario.ders.ids.index("own")
+    assert plan.grid_forming[:, own].tolist() == [False, False, False, True]
+    assert states_of(plan, study.scenario).energized[3, dark[0]]
+    assert audit(plan, study.scenario) == ()
+
+
 def test_one_step_is_a_study_of_its_own(storm):
     study = load_study(storm)
     with pytest.raises(ConfigError, match=r"4 steps \(0 before, .*campaign.step=3"):
@@ -85,6 +133,8 @@ def test_one_step_is_a_study_of_its_own(storm):
         ("restoration.lines.l1.device='magic'", "must be one of 'none', 'manual', 'remote'"),
         ("restoration.lines.t1.device='none'", "line t1 is open but has no switch"),
         ("restoration.weights.beta=-1", "weights.beta = -1 must be at least 0"),
+        ("restoration.buses.b1.lost_bus=-1", "buses.b1.lost_bus = -1 must be at least 0"),
+        ("restoration.buses.zz.unserved=2", "zz is not a bus of feeder storm; "),
         ("planner.radiality='star'", "must be one of directed_local_flow"),
         ("planner.family='partitioning'", 'is for [planner] family = "restoration"'),
         ("feeder.locked_open=['t1']", "has no use in a restoration"),
@@ -95,6 +145,20 @@ def test_one_step_is_a_study_of_its_own(storm):
 )
 def test_a_fault_names_its_place_and_what_to_do(faults, override, expected):
     assert expected in faults(override)
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("can_form=false", "own.can_form = false leaves a DER that follows, which no phase of a"),
+        ("phases='b'", 'own.phases = "b" cannot carry an island, which no phase of a restoration'),
+    ],
+)
+def test_a_der_that_cannot_carry_an_island_is_refused(faults, key, expected):
+    own = "ders.fleet.own."
+    found = faults(f"{own}bus='b1'", f"{own}capacity_kw=50", own + key)
+    assert expected in found
+    assert "leave the DER out, or let it form on all three phases" in found
 
 
 def test_a_failure_on_an_unknown_line_is_named_with_its_table(storm, faults):

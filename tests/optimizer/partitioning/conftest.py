@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,26 @@ def _second_stage(scenario: Scenario, stage: FirstStage, zeta: Any) -> float:
     answer = solve(m)
     assert answer.termination in (Termination.OPTIMAL, Termination.INFEASIBLE)
     return answer.incumbent
+
+
+def _swinging(scenario: Scenario) -> Scenario:
+    """Let one delta load swing by half, and give reactive power little room to follow.
+
+    A delta load's active power on one pair is reactive power of its phases, of either sign.
+    """
+    loads = scenario.feeder.loads
+    first = next(k for k, c in enumerate(loads.connection) if c is Connection.DELTA)
+    return replace(
+        scenario,
+        uncertainty=Box(load_ids=(loads.ids[first],), spread=np.array([0.5])),
+        ders=replace(scenario.ders, ramp_kvar=0.05 * scenario.ders.p_max_kw),
+    )
+
+
+@pytest.fixture(scope="session")
+def swinging_delta() -> Callable[[Scenario], Scenario]:
+    """Make a scenario in which phases that move apart ask for more than loads that move whole."""
+    return _swinging
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def _states(scenario):
             yield np.array(closed, bool), live, forming
 
 
-def _all_vertices(scenario, closed, live, forming, *, held=None, below=np.inf):
+def _all_vertices(scenario, closed, live, forming, *, held=None, below=np.inf, corners=None):
     """Least cost of one first-stage state with every vertex in one program.
 
     The heaviest vertex comes first: where it alone costs ``below`` or more, so do all together.
@@ -75,7 +75,9 @@ def _all_vertices(scenario, closed, live, forming, *, held=None, below=np.inf):
     price = scenario.ders.cost_usd_per_kw * BASE_KVA
     made = sum(float(price[g]) * v for (g, _), v in m.base.p.items())
     m.cost = pyo.Objective(expr=float(scenario.shed_usd[~live].sum()) + made + m.theta)
-    draws = realize(scenario, np.array(list(scenario.uncertainty.vertices())))
+    draws = realize(
+        scenario, np.array(list(scenario.uncertainty.vertices())) if corners is None else corners
+    )
     heaviest = np.argsort(-draws.p_kw.sum(axis=(1, 2, 3)), kind="stable").tolist()
     m.vertex = pyo.Block(range(len(draws)))
     for more in (heaviest[:1], heaviest[1:]):
@@ -92,7 +94,7 @@ def _all_vertices(scenario, closed, live, forming, *, held=None, below=np.inf):
     return answer.incumbent
 
 
-def _brute_force(scenario, held=None):
+def _brute_force(scenario, held=None, corners=None):
     home = scenario.feeder.blocks.of_bus[scenario.ders.bus]
     states = [s for s in _states(scenario) if all(s[2][g] == s[1][home[g]] for g in held or {})]
     states.sort(key=lambda s: scenario.shed_usd[~s[1]].sum())
@@ -101,7 +103,9 @@ def _brute_force(scenario, held=None):
         if scenario.shed_usd[~live].sum() >= best:
             break
         if live.any():
-            cost = _all_vertices(scenario, closed, live, forming, held=held, below=best)
+            cost = _all_vertices(
+                scenario, closed, live, forming, held=held, below=best, corners=corners
+            )
             best = min(best, cost)
     return best
 
@@ -113,6 +117,20 @@ def test_cost_is_that_of_enumerating_every_state_with_every_vertex(random_scenar
     assert plan.proof.certified
     assert plan.proof.incumbent == pytest.approx(_brute_force(scenario), rel=2e-6)
     assert plan.costs["objective"] == pytest.approx(plan.proof.incumbent, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_each_phase_by_itself_costs_what_enumerating_every_phase_does(
+    random_scenario, swinging_delta, seed
+):
+    """(1) as printed: the corners are drawn slot by slot of the loads as they are, whole."""
+    scenario = swinging_delta(random_scenario(seed))
+    corners = np.array(list(product((-1.0, 1.0), repeat=len(scenario.uncertain_slots))))
+    plan = _plan(scenario, gap=1e-6, per_phase=True)
+    assert plan.proof.certified
+    assert plan.proof.incumbent == pytest.approx(_brute_force(scenario, corners=corners), rel=2e-6)
+    assert plan.scenario_digest == scenario.digest()
+    assert audit(plan, scenario) == ()
 
 
 def test_the_random_cases_are_not_all_alike(random_scenario):

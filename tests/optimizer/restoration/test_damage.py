@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from gridproof.optimizer.restoration.options import RestorationOptions
 from gridproof.optimizer.restoration.planner import RestorationPlanner
+from gridproof.scenarios.audit import audit
 from gridproof.scenarios.balanced import BalancedRows, balanced_feeder
 from gridproof.scenarios.devices import Device, LineDevices
 from gridproof.scenarios.restoration import Outage
+from gridproof.scenarios.restoration_live import live_failures
 from gridproof.scenarios.restoration_scenario import restoration_scenario
 
 
@@ -50,3 +54,21 @@ def test_an_overhead_tie_that_failed_while_open_restores_nothing(extent, tie_fai
     assert states.available[3].tolist() == [True, False, False, True]  # c is sound either way
     assert states.closed[:, tie].tolist() == [False, False, False, not tie_fails]
     assert states.energized[3, c] == (not tie_fails)
+
+
+@pytest.mark.parametrize("extent", ["all_phases", "reconfiguration"])
+def test_an_overhead_tie_that_failed_while_open_may_take_its_ends_down(extent):
+    case = chain("tie")
+    devices = dataclasses.replace(case.devices, open_strikes=True)
+    struck = Outage.of(dataclasses.replace(case.scenario, devices=devices))
+    planner = RestorationPlanner(options=RestorationOptions(extent=extent))
+    assert planner.decide(case)[0].available.all()
+    states, _ = planner.decide(struck)
+    assert not states.available[1:, 3].any()  # c, an end of the tie
+    plan = planner.plan(struck.scenario)
+    assert audit(plan, struck.scenario) == ()
+    assert [live_failures(plan, struck.scenario, t).any() for t in range(4)] == [False] * 4
+    kept = dataclasses.replace(plan, closed=plan.closed[[0, 0, 0, 0]])
+    kept = dataclasses.replace(kept, energized=plan.energized[[0, 0, 0, 0]])
+    assert live_failures(kept, struck.scenario, 2).tolist() == [True]
+    assert live_failures(kept, case.scenario, 2).tolist() == [False]

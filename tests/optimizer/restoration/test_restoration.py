@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,7 +24,7 @@ from gridproof.scenarios.errors import NoPlanExists, PlanNotFound, ScenarioError
 from gridproof.scenarios.events import EventKind, Events
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
-from gridproof.scenarios.prices import Prices
+from gridproof.scenarios.prices import BusPrices, Prices
 from gridproof.scenarios.restoration import Outage
 from gridproof.scenarios.restoration_audit import audit_restoration
 from gridproof.scenarios.restoration_scenario import restoration_scenario, with_failures
@@ -86,6 +86,21 @@ def small_case(seed: int, *, buses: int = 7, ties: int = 3, generators: int = 0)
     own = _ders(rng.choice(np.arange(2, buses), generators), rng) if generators else None
     names = [feeder.lines.ids[k] for k in failed]
     return Outage.of(restoration_scenario(feeder.name, feeder, devices, names, ders=own))
+
+
+def open_striking(case: Outage) -> Outage:
+    """Return the case in which a line that failed while open strikes its ends too."""
+    devices = dataclasses.replace(case.devices, open_strikes=True)
+    return Outage.of(dataclasses.replace(case.scenario, devices=devices))
+
+
+def critical(case: Outage, seed: int) -> Outage:
+    """Return the case with a criticality of its own at each bus; some are worth nothing."""
+    rng = np.random.default_rng(seed)
+    kinds = ([0.0, 1.0, 5.0, 40.0], [1.0, 10.0, 30.0])
+    unserved, lost = (rng.choice(k, len(case.feeder.buses.ids)) for k in kinds)
+    own = BusPrices(unserved_per_mw=unserved, lost_bus=lost)
+    return Outage.of(dataclasses.replace(case.scenario, bus_prices=own))
 
 
 def _ders(bus: np.ndarray, rng: np.random.Generator) -> Ders:
@@ -199,7 +214,7 @@ def reach(case: Outage, closed: np.ndarray, start: set[int]) -> set[int]:
 
 
 def most_served(case: Outage, closed: np.ndarray, roots: list[int]) -> float | None:
-    """Largest load (MW) that radial islands can serve; None if one is not radial.
+    """Most worth of load that radial islands can serve; None if one is not radial.
 
     Downstream sums over paths, not node balances; the rating is the same inner polygon.
     """
@@ -207,13 +222,14 @@ def most_served(case: Outage, closed: np.ndarray, roots: list[int]) -> float | N
     base = 20.0
     r, x = (z / base**2 for z in case.impedance_ohm())
     above: dict[int, list[int]] = {}
+    island: dict[int, int] = {}
     for root in roots:
         stack = [(root, -1, [])]
         while stack:
             bus, came, path = stack.pop()
             if bus in above:
                 return None
-            above[bus] = path
+            above[bus], island[bus] = path, root
             for k in np.flatnonzero(closed):
                 if k != came and bus in case.ends[k]:
                     other = int(case.ends[k].sum() - bus)
@@ -232,9 +248,26 @@ def most_served(case: Outage, closed: np.ndarray, roots: list[int]) -> float | N
         limits.append(s_max * np.cos(np.pi / 16))
     drop = 2.0 * (r[:, None] * through * p[live] + x[:, None] * through * q[live])
     rows.append(through.T @ drop)
-    limits.append(np.full(len(live), 1.02**2 - case.limits.v_min_pu**2))
-    answer = linprog(-p[live], np.concatenate(rows), np.concatenate(limits), bounds=(0, 1))
+    held = np.array([1.02 if island[i] < 2 else case.limits.v_max_pu for i in live])
+    limits.append(held**2 - case.limits.v_min_pu**2)  # a DER may hold any voltage of the band
+    for d in case.forming.tolist():
+        fed = np.array([island[i] == case.ders.bus[d] for i in live])
+        rows.append(np.stack([fed * p[live], fed * q[live]]))
+        most = (case.ders.p_max_kw[d], case.ders.q_max_kvar[d])
+        limits.append(np.array([one.sum() / 1e3 for one in most]))
+    answer = linprog(
+        -(worth_of(case)[0] * p)[live], np.concatenate(rows), np.concatenate(limits), bounds=(0, 1)
+    )
     return float(-answer.fun)
+
+
+def worth_of(case: Outage) -> tuple[np.ndarray, np.ndarray]:
+    """(bus,) price of a MW not supplied, and of the bus lost."""
+    of_all, own = case.scenario.prices, case.scenario.bus_prices
+    if own is not None:
+        return own.unserved_per_mw, own.lost_bus
+    each = np.ones(len(case.feeder.buses.ids))
+    return of_all.unserved_per_mw * each, of_all.lost_bus * each
 
 
 def brute_force(case: Outage) -> float:
@@ -244,10 +277,11 @@ def brute_force(case: Outage) -> float:
     all phases, by the test above.
     """
     w, demand = case.prices, case.bus_demand()[0] / 1e3
-    before = case.feeder.lines.closed
+    of_load, of_bus = worth_of(case)
+    before, strikes = case.feeder.lines.closed, case.devices.open_strikes
     plan = planned(case)  # for t <= 2 only, audited there
-    cost = w.unserved_per_mw * (demand.sum() - plan.served_kw[:3].sum(axis=1) / 1e3).sum()
-    cost += w.lost_bus * (~plan.available[:3]).sum()
+    cost = ((demand - plan.served_kw[:3] / 1e3) @ of_load).sum()
+    cost += (~plan.available[:3] @ of_bus).sum()
     cost += w.switching * np.abs(np.diff(plan.closed[:3].astype(int), axis=0)).sum()
     two = plan.end_closed[2]
     free = [(k, s) for k, s in np.argwhere(case.operable_end) if not _idle(case, k)]
@@ -262,15 +296,18 @@ def brute_force(case: Outage) -> float:
             int(case.ends[k, s])
             for k in case.failed
             for s in (0, 1)
-            if (ends[k, s] if case.devices.underground[k] else before[k])
+            if (ends[k, s] if case.devices.underground[k] else before[k] or strikes)
         } - {0, 1}
         lost = reach(case, closed, struck)
         roots = [i for i in (0, 1) if i not in lost]
-        served = most_served(case, closed, roots)
+        able = [i for i in case.ders.bus[case.forming].tolist() if i not in lost]
+        islands = [n for size in range(len(able) + 1) for n in combinations(able, size)]
+        tried = [most_served(case, closed, [*roots, *n]) for n in islands]
+        served = max((one for one in tried if one is not None), default=None)
         if served is None:
             continue
         moved = np.abs(closed.astype(int) - plan.closed[2].astype(int)).sum()
-        here = w.unserved_per_mw * (demand.sum() - served) + w.lost_bus * len(lost)
+        here = demand @ of_load - served + of_bus[sorted(lost)].sum()
         best = min(best, here + w.switching * moved)
     return float(cost + best)
 
@@ -288,16 +325,85 @@ def test_the_optimum_is_what_trying_every_state_finds(seed: int) -> None:
     assert planned(case).proof.incumbent == pytest.approx(brute_force(case), abs=1e-5)
 
 
+@pytest.mark.parametrize("seed", range(100, 130))
+def test_critical_buses_are_served_as_trying_every_state_finds(seed: int) -> None:
+    case = critical(small_case(seed, buses=6, ties=2), seed)
+    if case.operable_end.sum() > 13:
+        pytest.skip("too many states to try")
+    plan = planned(case)
+    assert plan.proof.incumbent == pytest.approx(brute_force(case), abs=1e-5)
+    assert plan.costs["total"] == pytest.approx(plan.proof.incumbent, abs=1e-5)
+
+
+def test_ders_at_buses_carry_the_islands_that_trying_every_state_finds() -> None:
+    tried = carried = 0
+    for seed in range(100, 130):
+        case = critical(small_case(seed, buses=6, ties=2, generators=2), seed)
+        if case.operable_end.sum() > 10:
+            continue
+        plan = planned(case)
+        tried += 1
+        assert plan.proof.incumbent == pytest.approx(brute_force(case), abs=1e-5)
+        carried += plan.forming[3].any()
+    assert tried >= 10
+    assert carried >= 3
+
+
+def test_lines_that_failed_while_open_strike_as_trying_every_state_finds() -> None:
+    wider = tried = 0
+    for seed in range(100, 130):
+        case = small_case(seed, buses=6, ties=2)
+        struck = open_striking(case)
+        idle = [k for k in case.failed if _idle(case, k)]
+        if case.operable_end.sum() > 13 or not idle:
+            continue
+        plan = planned(struck)
+        whole = planned(struck, extent="all_phases")
+        tried += 1
+        assert plan.proof.incumbent == pytest.approx(brute_force(struck), abs=1e-5)
+        assert plan.proof.incumbent == pytest.approx(whole.proof.incumbent, abs=1e-5)
+        assert audit_restoration(struck, plan.states) == ()
+        ends = np.setdiff1d(case.ends[idle], case.feeder.sources.bus)
+        assert not plan.available[1:, ends].any()
+        wider += (~plan.available[3]).sum() > (~planned(case).available[3]).sum()
+    assert tried >= 3
+    assert wider
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_both_extents_weigh_buses_alike(seed: int) -> None:
+    case = critical(small_case(seed, generators=seed % 3), seed)
+    alone, whole = (planned(case, extent=one) for one in ("reconfiguration", "all_phases"))
+    assert alone.proof.incumbent == pytest.approx(whole.proof.incumbent, abs=1e-5)
+
+
+def test_one_price_for_every_bus_is_the_price_of_all() -> None:
+    changed = 0
+    for seed in range(25):
+        case = small_case(seed)
+        ones = np.ones(len(case.feeder.buses.ids))
+        same = BusPrices(
+            unserved_per_mw=case.prices.unserved_per_mw * ones,
+            lost_bus=case.prices.lost_bus * ones,
+        )
+        told = Outage.of(dataclasses.replace(case.scenario, bus_prices=same))
+        plain, critically = planned(case), planned(critical(case, seed))
+        assert planned(told).proof.incumbent == pytest.approx(plain.proof.incumbent, abs=1e-6)
+        changed += not np.allclose(critically.served_kw, plain.served_kw)
+    assert changed  # what a bus is worth moves supply from one to another
+
+
 # ------------------------------------------------------------------------------------- cascade
 
 
 def spread_by_fire(case: Outage, time: int, ends: np.ndarray) -> set[int]:
     """Damage as a fire: light the struck buses, burn along lines until nothing more catches."""
     before, guard = case.feeder.lines.closed, case.devices.protective
+    strikes = case.devices.open_strikes
     burning = set()
     for k in case.failed.tolist():
         for side in (0, 1):
-            hot = ends[k, side] if case.devices.underground[k] else before[k]
+            hot = ends[k, side] if case.devices.underground[k] else before[k] or strikes
             if hot and case.ends[k, side] not in case.feeder.sources.bus:
                 burning.add(int(case.ends[k, side]))
     carries = (before & ~guard) if time == 1 else ends.all(axis=1)
@@ -313,9 +419,11 @@ def spread_by_fire(case: Outage, time: int, ends: np.ndarray) -> set[int]:
         burning |= caught
 
 
+@pytest.mark.parametrize("strikes", [False, True])
 @pytest.mark.parametrize("seed", range(40))
-def test_damage_is_what_a_fire_along_closed_lines_burns(seed: int) -> None:
+def test_damage_is_what_a_fire_along_closed_lines_burns(seed: int, strikes: bool) -> None:
     case = small_case(seed, buses=12, ties=4)
+    case = open_striking(case) if strikes else case
     plan = planned(case, extent="all_phases")
     for time in (1, 2, 3):
         burnt = spread_by_fire(case, time, plan.end_closed[time])
