@@ -182,8 +182,8 @@ def prove(
     ConfigError
         If the plan is not one for the study; with every fault.
     """
-    from gridproof.federation.inquiries.proving import ProofSettings  # noqa: PLC0415
-    from gridproof.federation.inquiries.proving import prove as certified  # noqa: PLC0415
+    from gridproof.federation.proofs.proving import ProofSettings  # noqa: PLC0415
+    from gridproof.federation.proofs.proving import prove as certified  # noqa: PLC0415
 
     settings = ProofSettings(depth=depth, seconds=seconds)
     return certified(study, _plan_for(study, plan), load_set=load_set, settings=settings)
