@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gridproof.optimizer.planner import PlanProgress, make_planner
+from gridproof.federation.proofs.planned import Planned
+from gridproof.optimizer.planner import make_planner
+from gridproof.optimizer.solver.decomposition import PlanProgress
 
 if TYPE_CHECKING:
-    from gridproof.federation.records.ac_proof_report import AcProofReport
     from gridproof.federation.studies.study import Study
-    from gridproof.scenarios.plan import Plan
 
-__all__ = ["Planned", "plan_study"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
-    """A plan, and how it came to its AC proof if one was asked for."""
-
-    plan: Plan
-    ac_proof: AcProofReport | None = None
+__all__ = ["plan_study"]
 
 
 def plan_study(study: Study, *, progress: Callable[[PlanProgress], None] | None = None) -> Planned:

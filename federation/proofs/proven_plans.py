@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from gridproof.federation.certificates.affine_answers import affine_policy
 from gridproof.federation.certificates.affine_rules import with_what_it_needs
-from gridproof.federation.proofs.plans import Planned
+from gridproof.federation.proofs.planned import Planned
 from gridproof.federation.proofs.proof_scope import not_covered
 from gridproof.federation.proofs.proving import prove
 from gridproof.federation.records.ac_proof_report import AcProofReport, AcProofRound
@@ -34,9 +34,11 @@ from gridproof.federation.studies.planner_margins import (
 )
 from gridproof.optimizer.partitioning.ac_bound import AcBound, ac_cost_bound
 from gridproof.optimizer.partitioning.options import PartitioningOptions
-from gridproof.optimizer.planner import PlanProgress, make_planner
+from gridproof.optimizer.planner import make_planner
+from gridproof.optimizer.solver.decomposition import PlanProgress
 from gridproof.scenarios.errors import PlanError, PlanNotFound
 from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.proof import Proof, Termination
 from gridproof.scenarios.sets import Budget
 from gridproof.scenarios.verdict import MarginKind
 
@@ -75,23 +77,21 @@ def plan_proven(study: Study, *, progress: Callable[[PlanProgress], None] | None
         except PlanError as error:
             if not rounds:
                 raise
-            raise _not_proven(
-                study, rounds, f"no plan keeps wider margins: {error}", error
-            ) from error
+            raise _not_proven(study, rounds, f"no plan keeps wider margins: {error}") from error
         uncovered = not_covered(study.scenario, plan)
         if uncovered:
-            raise _not_proven(study, rounds, uncovered, plan)
+            raise _not_proven(study, rounds, uncovered)
         found = prove(study, plan, load_set=_set(study))
         rounds.append(_round(study, plan, margins, found))
         if rounds[-1].served_kw <= 0.0:
-            raise _not_proven(study, rounds, "it serves nothing, so a proof says nothing", plan)
+            raise _not_proven(study, rounds, "it serves nothing, so a proof says nothing")
         if found.verdict is Claim.PROVEN:
             return _proven(study, plan, found, tuple(rounds))
         if len(rounds) == MOST_ROUNDS:
-            raise _not_proven(study, rounds, "no round is left", plan)
+            raise _not_proven(study, rounds, "no round is left")
         raised = wider(margins, start, found, study.scenario.limits, formers)
         if raised == margins:
-            raise _not_proven(study, rounds, "no margin is left to raise", plan)
+            raise _not_proven(study, rounds, "no margin is left to raise")
         margins = raised
 
 
@@ -223,9 +223,7 @@ def _bound_words(bound: AcBound) -> str:
     )
 
 
-def _not_proven(
-    study: Study, rounds: list[AcProofRound], why: str, last: Plan | PlanError
-) -> PlanNotFound:
+def _not_proven(study: Study, rounds: list[AcProofRound], why: str) -> PlanNotFound:
     """Say why no plan is proven, and what is known of the last."""
     words = [
         f"{study.name}: no plan is proven under AC power flow for every load of its set: {why}"
@@ -247,4 +245,11 @@ def _not_proven(
         if not bound.why_not
         else _bound_words(bound)
     )
-    return PlanNotFound("; ".join(words), last.proof)
+    # nothing of the last search's own proof is of plans under AC
+    shown = Proof(
+        termination=Termination.ITERATION_LIMIT,
+        incumbent=float("inf"),
+        bound=bound.usd,
+        iterations=len(rounds),
+    )
+    return PlanNotFound("; ".join(words), shown)
