@@ -116,14 +116,12 @@ def plan(study: Study) -> Plan:
     PlanError
         `NoPlanExists` where that is proven, `PlanNotFound` where a limit came first.
     """
-    from gridproof.optimizer.planner import make_planner  # noqa: PLC0415
-
-    asked = study.config.planner
     from gridproof.federation.certificates.affine_rules import (  # noqa: PLC0415
         with_what_it_needs,
     )
+    from gridproof.federation.proofs.plans import plan_study  # noqa: PLC0415
 
-    made = make_planner(asked.family, asked.options).plan(study.scenario)
+    made = plan_study(study).plan
     return with_what_it_needs(made, study.scenario, study.config.campaign.recourse)
 
 
@@ -182,8 +180,8 @@ def prove(
     ConfigError
         If the plan is not one for the study; with every fault.
     """
-    from gridproof.federation.inquiries.proving import ProofSettings  # noqa: PLC0415
-    from gridproof.federation.inquiries.proving import prove as certified  # noqa: PLC0415
+    from gridproof.federation.proofs.proving import ProofSettings  # noqa: PLC0415
+    from gridproof.federation.proofs.proving import prove as certified  # noqa: PLC0415
 
     settings = ProofSettings(depth=depth, seconds=seconds)
     return certified(study, _plan_for(study, plan), load_set=load_set, settings=settings)

@@ -42,8 +42,8 @@ STOREYS = {
     "federation": (
         ("statistics", "config", "wire", "tables"), ("trial", "families", "certificates"),
         ("field",), ("members",),
-        ("studies",), ("adapters", "records"), ("campaigns",), ("inquiries",), ("reports",),
-        ("papers",), ("cli",),
+        ("studies",), ("adapters", "records"), ("proofs",), ("campaigns",), ("inquiries",),
+        ("reports",), ("papers",), ("cli",),
     ),
 }  # fmt: skip
 """Parts of a folder from the ground up: each imports its own and what lies below."""

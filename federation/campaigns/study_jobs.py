@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from gridproof.federation.config.foreign import own_word, refuse_ours
 from gridproof.federation.members.jobs import FeederJob, PlannerJob
 from gridproof.federation.members.session import SessionSettings
+from gridproof.federation.proofs.plans import plan_study
 from gridproof.federation.records.answered import keep_word
 from gridproof.federation.records.begun import missing_ranges
 from gridproof.federation.records.environment import environment_record
@@ -25,7 +26,6 @@ from gridproof.federation.records.stopping import until_enough
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import Study, write_resolved
 from gridproof.federation.studies.wiring import channel_of, pace_of, rounds_of, trace_columns
-from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.recourse.policies import Recourse, Stepwise, make_recourse
 from gridproof.optimizer.solver.decomposition import PlanProgress
 from gridproof.scenarios.errors import ConfigError
@@ -98,8 +98,7 @@ def make_planner_job(
             kept = stored_plan(CampaignStore.open(out), scenario)
             if kept is not None:
                 return kept
-        planner = make_planner(config.planner.family, config.planner.options)
-        return ready_plan(planner.plan(scenario, progress=progress), study)
+        return ready_plan(plan_study(study, progress=progress).plan, study)
 
     return PlannerJob(
         scenario=scenario,

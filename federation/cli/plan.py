@@ -24,11 +24,11 @@ from gridproof.federation.cli.why import ask_why, refuse_why
 from gridproof.federation.files import write_result
 from gridproof.federation.plain_text import shown
 from gridproof.federation.proof_words import proof_facts, scope_words
+from gridproof.federation.proofs.plans import plan_study
 from gridproof.federation.records.plan_report import CornerRedispatch, PlanReport
 from gridproof.federation.records.summary import about_plan
 from gridproof.federation.reports.terminal import plan_view, print_views, run_summary
 from gridproof.federation.studies.study import Study, load_study
-from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.recourse.cost import corner_redispatch_usd
 from gridproof.scenarios.audit import audit
 from gridproof.scenarios.plan import Plan
@@ -53,13 +53,13 @@ def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters
     loaded = load_study(study, overrides or ())
     if why:
         refuse_why(loaded.name, loaded.config.planner.family)
-    planner = make_planner(loaded.config.planner.family, loaded.config.planner.options)
     with watching_plan(quiet=quiet) as progress:
-        made = planner.plan(loaded.scenario, progress=progress)
-        made = with_what_it_needs(made, loaded.scenario, loaded.config.campaign.recourse)
+        planned = plan_study(loaded, progress=progress)
+        made = with_what_it_needs(planned.plan, loaded.scenario, loaded.config.campaign.recourse)
     summary = about_plan(made, loaded.scenario)
     if isinstance(summary, PlanReport):
-        summary = replace(summary, redispatch_tried=_tried_redispatch(loaded, made))
+        tried = _tried_redispatch(loaded, made)
+        summary = replace(summary, redispatch_tried=tried, ac_proof=planned.ac_proof)
         if why:
             asked = ask_why(made, loaded.scenario, loaded.config.planner.options, quiet=quiet)
             summary = replace(summary, why=asked)

@@ -16,13 +16,13 @@ from gridproof.federation.cli.options import (
     stdout,
 )
 from gridproof.federation.inquiries.probe import Target, ask_adversary, ask_rare
+from gridproof.federation.proofs.plans import plan_study
 from gridproof.federation.records.probe_report import AdversaryReport, RareReport
 from gridproof.federation.reports.answer_tables import level_table, worst_margin_table
 from gridproof.federation.studies.study import load_study
 from gridproof.federation.studies.trust import Trust
 from gridproof.federation.tables.terminal import TableView, facts_view
 from gridproof.federation.wording import decimals, fixed
-from gridproof.optimizer.planner import make_planner
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -90,8 +90,7 @@ def target_of(
         plan = read_plan(plan_file, study.scenario)
         refuse_faulty(plan, study.scenario, plan_file)
     else:
-        planner = make_planner(study.config.planner.family, study.config.planner.options)
-        plan = planner.plan(study.scenario)
+        plan = plan_study(study).plan
     return Target(study=study, plan=plan)
 
 

@@ -14,7 +14,7 @@ from gridproof.federation.cli.options import (
     stdout,
 )
 from gridproof.federation.cli.probe import Probed, target_of
-from gridproof.federation.inquiries.proving import ProofSettings, prove
+from gridproof.federation.proofs.proving import ProofSettings, prove
 from gridproof.federation.records.answers import PROVE
 from gridproof.federation.records.certificate_report import CertificateReport, Claim
 from gridproof.federation.reports.certificate_tables import certificate_table, missing_lines

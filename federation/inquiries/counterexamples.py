@@ -7,21 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.studies.planner_margins import ELEMENT_OF
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.limits import Limits
 from gridproof.scenarios.verdict import MarginKind
 
 __all__ = ["CounterExamples", "Place", "counter_examples"]
-
-_ELEMENT_OF = {
-    MarginKind.VOLTAGE: "bus",
-    MarginKind.CURRENT: "line",
-    MarginKind.TRANSFORMER: "transformer",
-    MarginKind.CAPABILITY: "der",
-    MarginKind.RAMP: "der",
-    MarginKind.DAMAGE: "line",
-}
-"""Kind of element that each limit belongs to, as ``ac_margin_at`` names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +109,7 @@ def counter_examples(store: CampaignStore, limits: Limits) -> CounterExamples:
             for row in outside.tolist():
                 place, value = (kind.value, str(element[row])), float(margin[row])
                 count[place] += 1
-                at = depths_at.setdefault((_ELEMENT_OF[kind], place[1]), [])
+                at = depths_at.setdefault((ELEMENT_OF[kind], place[1]), [])
                 at.append(-scale * value)
                 if place not in least or value < least[place][0]:
                     least[place] = (value, int(index[row]))

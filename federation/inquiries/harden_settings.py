@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from gridproof.federation.studies.planner_margins import MOST_MARGIN_PU
 from gridproof.scenarios.errors import ConfigError
 
 __all__ = ["HardenSettings", "spent"]
@@ -35,7 +36,7 @@ class HardenSettings:
     most_rounds: int = 12
     least_step_pu: float = 0.001
     greatest_step_pu: float = 0.01
-    most_margin_pu: float = 0.045
+    most_margin_pu: float = MOST_MARGIN_PU
     everywhere: bool = False
 
     def __post_init__(self) -> None:

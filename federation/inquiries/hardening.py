@@ -31,12 +31,13 @@ from gridproof.federation.campaigns.progress import CampaignBar
 from gridproof.federation.config.campaign import DESIGNS
 from gridproof.federation.inquiries.counterexamples import CounterExamples, counter_examples
 from gridproof.federation.inquiries.harden_settings import HardenSettings, spent
-from gridproof.federation.inquiries.margins import Margins
+from gridproof.federation.inquiries.margins import raised
 from gridproof.federation.records.intervals import Intervals
 from gridproof.federation.records.plan_report import PlanReport
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.records.summary import plan_summary
 from gridproof.federation.statistics.shares import Share, share_of
+from gridproof.federation.studies.planner_margins import Margins
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.optimizer.planner import FAMILIES
 from gridproof.scenarios.errors import ConfigError, PlanError
@@ -195,7 +196,7 @@ def harden(
             return _ended(settings, rounds, End.SHOWN, plan=plan, study=this)
         if rounds[-1].plan.served_kw <= 0.0:
             return _ended(settings, rounds, End.NOTHING_SERVED, plan=plan, study=this)
-        wider = margins.raised(rounds[-1].found, settings, _formers(this))
+        wider = raised(margins, rounds[-1].found, settings, _formers(this))
         if wider == margins:
             return _ended(settings, rounds, End.MARGIN_USED_UP, plan=plan, study=this)
         margins = wider

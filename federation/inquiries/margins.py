@@ -1,83 +1,30 @@
-"""The margins a planner keeps while a plan is hardened, and how far they rise after a campaign."""
+"""How far the margins that a planner keeps rise after a campaign."""
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from gridproof.federation.studies.planner_margins import Margins, bounded_step
 
 if TYPE_CHECKING:
     from gridproof.federation.inquiries.counterexamples import CounterExamples
     from gridproof.federation.inquiries.harden_settings import HardenSettings
-    from gridproof.federation.studies.study import Study
 
-__all__ = ["Margins", "wanted_step", "wanted_steps"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Margins:
-    """What the planner is told to keep clear.
-
-    Attributes
-    ----------
-    everywhere
-        ``ac_margin``, pu.
-    at
-        ``ac_margin_at``, pu, by ``(kind, id)``.
-    """
-
-    everywhere: float
-    at: dict[tuple[str, str], float]
-
-    @classmethod
-    def of(cls, study: Study) -> Margins:
-        """Take them from a study's planner options."""
-        options = study.config.planner.options
-        own = {
-            (kind, name): float(value)
-            for kind, table in options["ac_margin_at"].items()
-            for name, value in table.items()
-        }
-        return cls(everywhere=float(options["ac_margin"]), at=own)
-
-    def entries(self) -> list[str]:
-        """Say them as a study's overrides."""
-        tables: dict[str, list[str]] = {}
-        for (kind, name), value in self.at.items():
-            tables.setdefault(kind, []).append(f"{json.dumps(name)} = {value:.6g}")
-        inner = ", ".join(f"{kind} = {{{', '.join(own)}}}" for kind, own in tables.items())
-        return [
-            f"planner.ac_margin={self.everywhere:.6g}",
-            *([f"planner.ac_margin_at={{{inner}}}"] if inner else []),
-        ]
-
-    def raised(
-        self, found: CounterExamples, settings: HardenSettings, formers: tuple[str, ...] = ()
-    ) -> Margins:
-        """Widen where the counter-examples say; the same if nothing can be wider.
-
-        Plans of equal cost differ in who forms. What a DER that forms was found to need is
-        therefore asked of every DER that could (``formers``), or the role would move on to
-        the next, round after round, and fail there.
-        """
-        most = settings.most_margin_pu
-        if settings.everywhere or _allowed(found, settings) < 0 or not found.depths_at:
-            step = wanted_step(found, settings)
-            wider = min(round(self.everywhere + step, 6), most)
-            return replace(self, everywhere=max(wider, self.everywhere))
-        own = dict(self.at)
-        for at, step in wanted_steps(found, settings).items():
-            kept = max(own.get(at, 0.0), self.everywhere)
-            wider = max(min(round(kept + step, 6), most), kept)
-            everyone = [("der", name) for name in formers] if at in _roles(formers) else [at]
-            for one in everyone:
-                own[one] = max(own.get(one, 0.0), wider)
-        return replace(self, at=own)
+__all__ = ["raised", "wanted_step", "wanted_steps"]
 
 
-def _roles(formers: tuple[str, ...]) -> set[tuple[str, str]]:
-    return {("der", name) for name in formers}
+def raised(
+    margins: Margins,
+    found: CounterExamples,
+    settings: HardenSettings,
+    formers: tuple[str, ...] = (),
+) -> Margins:
+    """Widen where the counter-examples say; the same if nothing can be wider."""
+    most = settings.most_margin_pu
+    if settings.everywhere or _allowed(found, settings) < 0 or not found.depths_at:
+        return margins.wider_everywhere(wanted_step(found, settings), most)
+    return margins.wider_at(wanted_steps(found, settings), most, formers)
 
 
 def wanted_step(found: CounterExamples, settings: HardenSettings) -> float:
@@ -112,5 +59,4 @@ def _allowed(found: CounterExamples, settings: HardenSettings) -> int:
 
 def _step(depths_pu: tuple[float, ...], left: int, settings: HardenSettings) -> float:
     depth = depths_pu[left] if left < len(depths_pu) else 0.0
-    upwards = math.ceil(depth * 1e4 - 1e-9) / 1e4  # on 0.0001 pu, so that it reads well
-    return min(max(upwards, settings.least_step_pu), settings.greatest_step_pu)
+    return bounded_step(depth, settings.least_step_pu, settings.greatest_step_pu)

@@ -17,9 +17,9 @@ from gridproof.federation.config.foreign import FOREIGN
 from gridproof.federation.files import json_text, refuse_links
 from gridproof.federation.inquiries.adversary import worst_of, worst_realization
 from gridproof.federation.inquiries.limit_state import LimitState, lost_or_least
-from gridproof.federation.inquiries.proving import worst_of_the_box
 from gridproof.federation.inquiries.rare import RareEvent, subset_simulation
 from gridproof.federation.jsonable import Jsonable
+from gridproof.federation.proofs.proving import worst_of_the_box
 from gridproof.federation.records.answers import ADVERSARY, RARE
 from gridproof.federation.records.keeper import stored_plan
 from gridproof.federation.records.probe_report import (

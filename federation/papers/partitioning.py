@@ -21,10 +21,10 @@ from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.campaigns.progress import CampaignBar
 from gridproof.federation.campaigns.study_jobs import open_store
 from gridproof.federation.files import json_text, read_json
-from gridproof.federation.inquiries.proving import prove
 from gridproof.federation.jsonable import read_as
 from gridproof.federation.papers.backing import backed_by_solutions, correction_rounds
 from gridproof.federation.papers.data import CampaignRows, PaperData, PlanRows
+from gridproof.federation.proofs.proving import prove
 from gridproof.federation.records.campaign_report import CampaignReport
 from gridproof.federation.records.certificate_report import CertificateReport
 from gridproof.federation.records.keeper import stored_plan

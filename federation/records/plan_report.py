@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from gridproof.federation.jsonable import IF_KNOWN, Jsonable
 from gridproof.federation.proof_words import PlanFigures
+from gridproof.federation.records.ac_proof_report import AcProofReport
 
 __all__ = [
     "BlockAlternative",
@@ -153,6 +154,8 @@ class PlanReport(PlanFigures):
         What stands against each dead block, if that was asked.
     unrated_lines
         Lines that are held to no rating, the feeder's file stating none; None if there are none.
+    ac_proof
+        How the plan came to its proof under AC power flow, if that was asked.
     """
 
     cost_terms: Mapping[str, float | None] | None = field(default=None, metadata=IF_KNOWN)
@@ -181,6 +184,7 @@ class PlanReport(PlanFigures):
     redispatch_tried: CornerRedispatch | None = field(default=None, metadata=IF_KNOWN)
     why: tuple[BlockAnswer, ...] | None = field(default=None, metadata=IF_KNOWN)
     unrated_lines: tuple[str, ...] | None = field(default=None, metadata=IF_KNOWN)
+    ac_proof: AcProofReport | None = field(default=None, metadata=IF_KNOWN)
 
     def blocks_that_are(self, state: str) -> tuple[str, ...]:
         """Name the blocks that are ``live`` or ``dead``."""

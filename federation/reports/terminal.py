@@ -98,7 +98,7 @@ def _plan_facts(plan: PlanReport) -> list[tuple[str, RenderableType]]:
         if plan.proof.proof_holds is Scope.NOWHERE:
             proven = Text("not certified", _BAD)
         proven.append(f"\n{elsewhere}")
-    elif plan.proof.proven_over:
+    elif plan.proof.proven_over and plan.ac_proof is None:
         proven.append(f"\n{plan.proof.proven_over}")
     live, dead = plan.blocks_that_are("live"), plan.blocks_that_are("dead")
     shut, open_ = plan.switches_that_are("closed"), plan.switches_that_are("open")
@@ -118,6 +118,7 @@ def _plan_facts(plan: PlanReport) -> list[tuple[str, RenderableType]]:
         ("cost (USD)", Text(cost_words(plan))),
         ("of which", Text(", ".join(_terms(plan) or costs))),
         *_tried(plan),
+        *_under_ac(plan),
         ("live blocks", Text(_listed(live, len(plan.blocks)), style=_GOOD)),
         ("dead blocks", Text(_listed(dead, len(plan.blocks)), style=_DIM)),
         ("closed", Text(_listed(shut, len(plan.switches)), style=_LIVE)),
@@ -140,6 +141,24 @@ def _tried(plan: PlanReport) -> list[tuple[str, RenderableType]]:
         f"cost), at the dearest of {tried.corners} corners"
     )
     return [("as tried", Text(words))]
+
+
+def _under_ac(plan: PlanReport) -> list[tuple[str, RenderableType]]:
+    """Say what is proven under AC power flow, at what price, and what bound there is."""
+    told = plan.ac_proof
+    if told is None:
+        return []
+    least = "" if told.least_margin is None else f", least margin {decimals(told.least_margin, 4)}"
+    bound = "" if told.bound_usd is None else f"{_usd(told.bound_usd)} USD at least: "
+    text = Text.assemble(
+        ("proven", _GOOD),
+        f" for every load of the {told.load_set}, recourse {told.recourse}{least}",
+    )
+    text.append(
+        f"\nplan {len(told.rounds)}, {decimals(told.price_usd, 2, sign=True)} USD on the first"
+    )
+    text.append(f"\n{bound}{told.bound_words}")
+    return [("under AC", text)]
 
 
 def _served(plan: PlanReport) -> Text:

@@ -52,6 +52,10 @@ class PartitioningOptions:
     ac_margin_at
         Wider margins of single elements, pu: ``bus``, ``line``, ``transformer`` or ``der``, then
         the element's id.
+    ac_proof
+        Whether whoever plans a study goes on, with wider margins, until every load of the set is
+        proven to have an AC power flow inside every limit. This planner knows no physics to prove
+        it with and makes one plan: `federation.proofs.plans` does the rest.
     max_iterations
         Most master solves.
     min_energized_blocks
@@ -83,6 +87,7 @@ class PartitioningOptions:
     time_limit_s: float = 600.0
     ac_margin: float = 0.0
     ac_margin_at: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
+    ac_proof: bool = False
     max_iterations: int = 100
     min_energized_blocks: int = 0
     min_served_kw: float = 0.0

@@ -110,7 +110,7 @@ def test_a_finished_campaign_is_only_read(whole, load, monkeypatch):
 def test_taken_up_under_the_plan_it_was_begun_with(whole, load, tmp_path, monkeypatch):
     study = load()
     open_store(study, tmp_path / "c").write("plan.json", (whole.out / "plan.json").read_text())
-    monkeypatch.setattr(study_jobs, "make_planner", None)
+    monkeypatch.setattr(study_jobs, "plan_study", None)
     job = make_planner_job(study, out=tmp_path / "c")
     assert plan_digest(job.make_plan()) == plan_digest(whole.plan)
     run_campaign(study, tmp_path / "c", mode="local")
@@ -118,7 +118,7 @@ def test_taken_up_under_the_plan_it_was_begun_with(whole, load, tmp_path, monkey
 
 
 def test_a_given_plan_is_the_one_tried_and_another_refused(whole, load, tmp_path, monkeypatch):
-    monkeypatch.setattr(study_jobs, "make_planner", None)
+    monkeypatch.setattr(study_jobs, "plan_study", None)
     study = load("campaign.samples=100")
     given = replace(whole.plan, p_kw=whole.plan.p_kw * 0.99)
     run_campaign(study, tmp_path / "c", mode="local", plan=given)

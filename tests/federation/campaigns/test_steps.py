@@ -170,7 +170,7 @@ def test_a_stop_keeps_whole_chunks_and_begun_rows(long, whole, tmp_path, monkeyp
     assert [step.campaign.samples for step in about.steps] == [after] * 4
     assert about.joint.realizations == after
     # the plan there is used
-    monkeypatch.setattr("gridproof.federation.campaigns.study_jobs.make_planner", None)
+    monkeypatch.setattr("gridproof.federation.campaigns.study_jobs.plan_study", None)
     again = json.loads(gridproof("resume", out, "--json", "-q").stdout)
     assert [step["name"] for step in again["steps"]] == list(study.scenario.step_names)
     assert again["joint"]["realizations"] == CHUNK_ROWS + 100

@@ -12,7 +12,8 @@ from gridproof.federation.cli.main import app
 from gridproof.federation.inquiries.counterexamples import CounterExamples, counter_examples
 from gridproof.federation.inquiries.harden_settings import HardenSettings, spent
 from gridproof.federation.inquiries.hardening import lower_bound
-from gridproof.federation.inquiries.margins import Margins, wanted_step, wanted_steps
+from gridproof.federation.inquiries.margins import raised, wanted_step, wanted_steps
+from gridproof.federation.studies.planner_margins import Margins
 from gridproof.federation.studies.study import load_study
 from scipy.stats import binom
 from typer.testing import CliRunner
@@ -83,30 +84,32 @@ def test_each_failing_element_rises_by_its_own_depth_and_its_part_of_what_is_all
     assert steps[bus] == pytest.approx(math.ceil(at[bus][7] * 1e4) / 1e4)  # 7 of 10
     assert steps[line] == pytest.approx(math.ceil(at[line][2] * 1e4) / 1e4)  # 2 of 10
     kept = Margins(everywhere=0.001, at={bus: 0.004})
-    raised = kept.raised(_found(depths=at[bus] + at[line], at=at), settings)
-    assert raised.everywhere == 0.001
-    assert raised.at == pytest.approx({bus: 0.004 + steps[bus], line: 0.001 + steps[line]})
+    wider = raised(kept, _found(depths=at[bus] + at[line], at=at), settings)
+    assert wider.everywhere == 0.001
+    assert wider.at == pytest.approx({bus: 0.004 + steps[bus], line: 0.001 + steps[line]})
 
 
 def test_what_one_that_forms_needs_is_asked_of_all_that_could() -> None:
     settings, at = HardenSettings(share=0.99), {("der", "d1"): (0.004,) * 20}
     found = _found(depths=at["der", "d1"], at=at)
     start = Margins(everywhere=0.0, at={("der", "d2"): 0.02})
-    raised = start.raised(found, settings, formers=("d1", "d2", "d3"))
-    assert raised.at == {("der", "d1"): 0.004, ("der", "d2"): 0.02, ("der", "d3"): 0.004}
-    assert start.raised(found, settings).at == {("der", "d2"): 0.02, ("der", "d1"): 0.004}
+    wider = raised(start, found, settings, formers=("d1", "d2", "d3"))
+    assert wider.at == {("der", "d1"): 0.004, ("der", "d2"): 0.02, ("der", "d3"): 0.004}
+    assert raised(start, found, settings).at == {("der", "d2"): 0.02, ("der", "d1"): 0.004}
 
 
 def test_what_has_no_place_or_is_asked_for_everywhere_widens_every_limit() -> None:
     start, at = Margins(everywhere=0.002, at={}), {("bus", "b1"): (0.004,) * 20}
-    nowhere = start.raised(_found(without=20), HardenSettings(share=0.99))
+    nowhere = raised(start, _found(without=20), HardenSettings(share=0.99))
     assert nowhere == Margins(everywhere=0.012, at={})
-    alike = start.raised(
-        _found(depths=at["bus", "b1"], at=at), HardenSettings(share=0.99, everywhere=True)
+    alike = raised(
+        start,
+        _found(depths=at["bus", "b1"], at=at),
+        HardenSettings(share=0.99, everywhere=True),
     )
     assert alike == Margins(everywhere=0.006, at={})
     used_up = Margins(everywhere=0.0, at={("bus", "b1"): 0.045})
-    assert used_up.raised(_found(depths=at["bus", "b1"], at=at), HardenSettings(share=0.99)) == (
+    assert raised(used_up, _found(depths=at["bus", "b1"], at=at), HardenSettings(share=0.99)) == (
         used_up
     )
 

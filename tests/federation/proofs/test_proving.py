@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from gridproof.federation.cli.main import app
-from gridproof.federation.inquiries.proving import ProofSettings, prove
+from gridproof.federation.proofs.proving import ProofSettings, prove
 from gridproof.federation.records.certificate_report import Claim
 from gridproof.federation.studies.study import load_study
 from gridproof.optimizer.recourse.policies import make_recourse

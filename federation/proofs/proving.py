@@ -13,14 +13,14 @@ from time import perf_counter
 import numpy as np
 from gridproof.federation.certificates.affine_answers import affine_answer, affine_policy
 from gridproof.federation.certificates.affine_rules import with_what_it_needs
-from gridproof.federation.inquiries.claims import (
+from gridproof.federation.proofs.claims import (
     Search,
     Witness,
     island_claim,
     report_of,
     set_words,
 )
-from gridproof.federation.inquiries.proof_scope import (
+from gridproof.federation.proofs.proof_scope import (
     as_asked,
     beside,
     inside,
