@@ -46,6 +46,26 @@ _NO_PLANNER_IN_A_SCRIPT = (
 )
 
 
+Observers = Annotated[
+    int,
+    typer.Option(
+        "--observers",
+        metavar="N",
+        min=0,
+        max=64,
+        help=f"Seats for federates that only listen; they join at --port with {KEY}.",
+    ),
+]
+PlannerCommand = Annotated[
+    str | None,
+    typer.Option(
+        "--planner",
+        metavar="COMMAND",
+        help=f"A planner of your own; {{broker}} is filled in, its key is in {KEY}.",
+    ),
+]
+
+
 def launch(  # noqa: PLR0917
     study: StudyName,
     overrides: Overrides = None,
@@ -56,14 +76,7 @@ def launch(  # noqa: PLR0917
         ),
     ] = None,
     plan_file: PlanFile = None,
-    planner: Annotated[
-        str | None,
-        typer.Option(
-            "--planner",
-            metavar="COMMAND",
-            help=f"A planner of your own; {{broker}} is filled in, its key is in {KEY}.",
-        ),
-    ] = None,
+    planner: PlannerCommand = None,
     emitted: Annotated[
         Runner | None, typer.Option("--emit", help="Write a launch script instead of running.")
     ] = None,
@@ -77,16 +90,7 @@ def launch(  # noqa: PLR0917
         Path | None,
         typer.Option("--campaign", metavar="DIR", help="With --emit: the campaign directory."),
     ] = None,
-    observers: Annotated[
-        int,
-        typer.Option(
-            "--observers",
-            metavar="N",
-            min=0,
-            max=64,
-            help=f"Seats for federates that only listen; they join at --port with {KEY}.",
-        ),
-    ] = 0,
+    observers: Observers = 0,
     trust_study: TrustStudy = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
