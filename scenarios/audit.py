@@ -110,6 +110,11 @@ def _der_faults(plan: Plan, scenario: Scenario, time: int) -> list[str]:
             faults.append(
                 f"{step}: DER {name} set-point {p} kW, {q} kvar is outside its capability"
             )
+        alike = [] if plan.grid_forming[time, k] else ders.alike(k)
+        if alike and max(np.ptp(p[alike]), np.ptp(q[alike])) > slack:
+            faults.append(
+                f"{step}: DER {name} is balanced; its set-point {p} kW, {q} kvar is unlike by phase"
+            )
         faults += _role_faults(plan, scenario, time, k, own_v_pu.get(k))
     return faults
 

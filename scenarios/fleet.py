@@ -86,6 +86,9 @@ class Ders:
     reserve_up_usd_per_kw, reserve_down_usd_per_kw
         (der,) price of a kW held ready for a step; ``inf`` of a DER that holds none. None where
         no DER states one.
+    balanced
+        (der,) whether its phases are commanded alike, as a three-phase inverter's are: it then has
+        one set-point, shared evenly, unless it forms. None where none is.
     """
 
     ids: tuple[str, ...]
@@ -107,6 +110,7 @@ class Ders:
     total_max_kw: FloatArray | None = field(default=None, metadata={SILENT: True})
     reserve_up_usd_per_kw: FloatArray | None = field(default=None, metadata={SILENT: True})
     reserve_down_usd_per_kw: FloatArray | None = field(default=None, metadata={SILENT: True})
+    balanced: BoolArray | None = field(default=None, metadata={SILENT: True})
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -128,6 +132,8 @@ class Ders:
         ):  # fmt: skip
             if getattr(self, name) is not None:
                 shapes[name] = (float, (n,))
+        if self.balanced is not None:
+            shapes["balanced"] = (bool, (n,))
         for name, (kind, shape) in shapes.items():
             object.__setattr__(self, name, frozen(getattr(self, name), kind, shape))  # type: ignore[arg-type]
 
@@ -143,6 +149,12 @@ class Ders:
     def phase_share(self) -> FloatArray:
         """(der, 3) equal parts on the phases that each feeds; they add up to 1."""
         return np.asarray(self.phases / np.maximum(self.phases.sum(axis=1, keepdims=True), 1))
+
+    def alike(self, der: int) -> list[int]:
+        """Phases of a DER that are commanded alike; none where it is not balanced."""
+        if self.balanced is None or not self.balanced[der]:
+            return []
+        return np.flatnonzero(self.phases[der]).tolist()
 
     def held_pu(self, told: FloatArray) -> FloatArray:
         """(..., der) magnitudes that are held: as told, and a substation's own whatever it is told.

@@ -53,6 +53,8 @@ class LaunchPlan:
         Where the broker listens, and its key.
     overrides
         ``section.key=value`` entries for both federates.
+    observers
+        Seats for federates that only listen, which whoever runs the file starts.
     """
 
     name: str
@@ -60,6 +62,7 @@ class LaunchPlan:
     campaign: str
     address: BrokerAddress
     overrides: Sequence[str] = ()
+    observers: int = 0
 
     def federate(self, role: str, gridproof: Sequence[str]) -> list[str]:
         """Return one federate's command."""
@@ -85,7 +88,9 @@ def emit(runner: Runner, plan: LaunchPlan) -> str:
     return {Runner.HELICS: _helics, Runner.COMPOSE: _compose, Runner.SLURM: _slurm}[runner](plan)
 
 
-def broker_command(address: BrokerAddress, *, listen: str | None = None) -> list[str]:
+def broker_command(
+    address: BrokerAddress, *, listen: str | None = None, observers: int = 0
+) -> list[str]:
     """Return the command of HELICS' own broker for one federation; see `environment_of`.
 
     Parameters
@@ -94,9 +99,16 @@ def broker_command(address: BrokerAddress, *, listen: str | None = None) -> list
         Its port and key, and the interface it listens on.
     listen
         Another interface.
+    observers
+        Federates that are expected beside ours.
     """
     return [
-        *("helics_broker", "-f2", "--coretype=zmq", f"--name={address.name}"),
+        *(
+            "helics_broker",
+            f"-f{len(ROLES) + observers}",
+            "--coretype=zmq",
+            f"--name={address.name}",
+        ),
         f"--port={address.port}",
         f"--local_interface=tcp://{listen or address.host}",
         *("--tick=500ms", "--terminate_on_error", "--error_on_unmatched", "--loglevel=no_print"),
@@ -111,7 +123,7 @@ def environment_of(program: str, key: str) -> dict[str, str]:
 def _helics(plan: LaunchPlan) -> str:
     """JSON for ``helics run --path=FILE``; its programs are looked for on the PATH."""
     gridproof = ["gridproof"] if shutil.which("gridproof") else program()
-    broker, *options = broker_command(plan.address)
+    broker, *options = broker_command(plan.address, observers=plan.observers)
     beside = Path(sys.executable).with_name(broker)  # where no environment is activated
     if shutil.which(broker) is None and beside.is_file():
         broker = str(beside)
@@ -134,7 +146,7 @@ def _helics(plan: LaunchPlan) -> str:
 def _compose(plan: LaunchPlan) -> str:
     """Three services on a network that leads nowhere else."""
     inside = replace(plan, address=replace(plan.address, host="broker"))
-    commands = {"broker": broker_command(inside.address, listen="*")}
+    commands = {"broker": broker_command(inside.address, listen="*", observers=plan.observers)}
     commands |= {role: inside.federate(role, ["gridproof"]) for role in ROLES}
     from gridproof.federation.adapters.compose import compose_text  # noqa: PLC0415  (PyYAML is slow)
 
@@ -180,7 +192,7 @@ def _slurm(plan: LaunchPlan) -> str:
                 f'export {KEY}="gridproof-$(od -An -N8 -tx8 /dev/urandom | tr -d " ")"',
                 f'export {_BROKER_KEY}="${KEY}"',
                 "PORT=$((20000 + SLURM_JOB_ID % 20000 / 2 * 2))",
-                f"{step} {line(broker_command(address))} &",
+                f"{step} {line(broker_command(address, observers=plan.observers))} &",
                 *roles,
                 "# The first that fails ends all; the job fails with it.",
                 "code=0",

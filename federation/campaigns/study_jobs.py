@@ -275,4 +275,6 @@ def session_settings(study: Study, mode: str) -> SessionSettings:
         join_deadline_s=federation.join_deadline_s,
         plan_deadline_s=federation.plan_deadline_s,
         step_deadline_s=federation.step_deadline_s,
+        observers=federation.observers if mode == "processes" else 0,
+        port=federation.port if mode == "processes" else 0,
     )

@@ -105,6 +105,19 @@ class _Rule:
     least: float
 
 
+def _as_one(controls: IntArray, scenario: Scenario) -> FloatArray:
+    """(control, decision) 1 where a decision moves a control: a balanced DER's phases together."""
+    first: dict[tuple[int, int], int] = {}
+    for g, k in controls.tolist():
+        own = scenario.ders.alike(g)
+        first.setdefault((g, own[0] if own else k), len(first))
+    spread = np.zeros((len(controls), len(first)))
+    for row, (g, k) in enumerate(controls.tolist()):
+        own = scenario.ders.alike(g)
+        spread[row, first[g, own[0] if own else k]] = 1.0
+    return spread
+
+
 class _Search:
     """The rounds of one island."""
 
@@ -113,6 +126,7 @@ class _Search:
         ders = np.unique(network.drawing.der)
         at = [(g, k) for g in ders for k in np.flatnonzero(scenario.ders.phases[g])]
         self._controls = np.array(at, np.int64).reshape(-1, 2)
+        self._spread = _as_one(self._controls, scenario)
         self._width = len(scenario.direction_ids)
         self._base = plan.p_kw[step] + 1j * plan.q_kvar[step]
 
@@ -124,12 +138,14 @@ class _Search:
         offset = still[0]
         for _ in range(_ROUNDS if count else 0):
             margin, by_load, by_control = self._limits(offset)
-            choice = best_affine_rule(margin, by_load, by_control)
+            both = np.kron(np.eye(2), self._spread)  # active, then reactive
+            choice = best_affine_rule(margin, by_load, by_control @ both)
             if not np.isfinite(choice.margin):
                 break
-            p, q = choice.offset[:count], choice.offset[count:]
+            p, q = np.split(both @ choice.offset, 2)
             offset = offset + p + 1j * q
-            new = self._rule(offset, choice.gain[:count] + 1j * choice.gain[count:])
+            gain_p, gain_q = np.split(both @ choice.gain, 2)
+            new = self._rule(offset, gain_p + 1j * gain_q)
             if new.least > kept.least:
                 gained, kept = new.least - kept.least, new
                 if gained < _GAINED:

@@ -109,6 +109,10 @@ COMMANDS = {
         "run:federate",
         "Run one federate of a federation whose broker is somewhere else.",
     ),
+    "observe": Door(
+        "observe:observe",
+        "Sit in a federation and print set-points and verdicts as they cross the wire.",
+    ),
     "device": Door(
         "device:device",
         "DERs as devices of their own: an emulator, and a look at one.",

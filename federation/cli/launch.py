@@ -46,6 +46,26 @@ _NO_PLANNER_IN_A_SCRIPT = (
 )
 
 
+Observers = Annotated[
+    int,
+    typer.Option(
+        "--observers",
+        metavar="N",
+        min=0,
+        max=64,
+        help=f"Seats for federates that only listen; they join at --port with {KEY}.",
+    ),
+]
+PlannerCommand = Annotated[
+    str | None,
+    typer.Option(
+        "--planner",
+        metavar="COMMAND",
+        help=f"A planner of your own; {{broker}} is filled in, its key is in {KEY}.",
+    ),
+]
+
+
 def launch(  # noqa: PLR0917
     study: StudyName,
     overrides: Overrides = None,
@@ -56,25 +76,21 @@ def launch(  # noqa: PLR0917
         ),
     ] = None,
     plan_file: PlanFile = None,
-    planner: Annotated[
-        str | None,
-        typer.Option(
-            "--planner",
-            metavar="COMMAND",
-            help=f"A planner of your own; {{broker}} is filled in, its key is in {KEY}.",
-        ),
-    ] = None,
+    planner: PlannerCommand = None,
     emitted: Annotated[
         Runner | None, typer.Option("--emit", help="Write a launch script instead of running.")
     ] = None,
     host: Annotated[
         str, typer.Option("--host", help="With --emit: where the broker listens.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="With --emit: its port.")] = _PORT,
+    port: Annotated[
+        int, typer.Option("--port", help="The broker's port, with --emit or --observers.")
+    ] = _PORT,
     campaign: Annotated[
         Path | None,
         typer.Option("--campaign", metavar="DIR", help="With --emit: the campaign directory."),
     ] = None,
+    observers: Observers = 0,
     trust_study: TrustStudy = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -86,9 +102,14 @@ def launch(  # noqa: PLR0917
             raise ConfigError(_NO_PLANNER_IN_A_SCRIPT)
         loaded = load_study(study, overrides or (), trust)
         address = _address(host, port, os.environ.get(KEY))
-        text = emit(emitted, _plan(loaded, study, overrides or (), campaign, address))
+        text = emit(emitted, _plan(loaded, study, overrides or (), campaign, address, observers))
         _write(text, out)
-    elif planner is not None:
+        return
+    if observers:
+        overrides = [*(overrides or ()), f"federation.observers={observers}"]
+        overrides += [f"federation.port={port}"]
+        note(f"{observers} observers join at 127.0.0.1:{port}, with the key in {KEY}")
+    if planner is not None:
         if plan_file is not None:
             raise ConfigError("--planner and --plan exclude one another: who publishes the plan?")
         _with_planner(load_study(study, overrides or (), trust), planner, out, as_json=as_json)
@@ -122,12 +143,13 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _plan(
+def _plan(  # noqa: PLR0917
     loaded: Study,
     given: str,
     overrides: Sequence[str],
     campaign: Path | None,
     address: BrokerAddress,
+    observers: int = 0,
 ) -> LaunchPlan:
     shipped = {study.name for study in list_studies()}
     return LaunchPlan(
@@ -136,6 +158,7 @@ def _plan(
         campaign=str(campaign or Path("campaigns") / f"{loaded.name}-launched"),
         address=address,
         overrides=tuple(overrides),
+        observers=observers or loaded.config.federation.observers,
     )
 
 

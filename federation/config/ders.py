@@ -75,6 +75,11 @@ class DerDefaults(Section):
         description="whether it can hold voltage and frequency of an island; a DER that lacks a "
         "phase cannot",
     )
+    balanced: bool = Field(
+        default=False,
+        description="whether its phases are commanded alike: one set-point, shared evenly, as a "
+        "three-phase device takes it; one that forms an island gives what the island asks",
+    )
 
 
 class DerConfig(Section):
@@ -118,6 +123,7 @@ class DerConfig(Section):
     cost_usd_per_kw: Money | None = Field(default=None, description="see defaults")
     redispatch_cost_usd_per_kw: Money | None = Field(default=None, description="see defaults")
     can_form: bool | None = Field(default=None, description="see defaults")
+    balanced: bool | None = Field(default=None, description="see defaults")
     ramp_per_h: float | None = Field(
         default=None,
         gt=0.0,
@@ -144,6 +150,8 @@ class DerConfig(Section):
             )
         if self.unlike_phases and self.rating_kva is None:
             raise ValueError("has unlike_phases and no rating_kva to hold each phase to; state it")
+        if self.unlike_phases and self.balanced:
+            raise ValueError("is balanced and has unlike_phases; leave one of the two out")
         if self.minimum_kw and (self.storage is not None or self.renewable is not None):
             raise ValueError("has minimum_kw; a storage or a renewable has no least output")
         for name in ("storage", "renewable"):

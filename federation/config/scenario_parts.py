@@ -63,6 +63,9 @@ def ders_of(config: DersConfig, feeder: Feeder) -> Ders:
         total_max_kw=total if unlike.any() else None,
         reserve_up_usd_per_kw=_prices([row.reserve_up_usd_per_kw for row in rows]),
         reserve_down_usd_per_kw=_prices([row.reserve_down_usd_per_kw for row in rows]),
+        balanced=np.array([row.balanced for row in rows], bool)
+        if any(row.balanced for row in rows)
+        else None,
     )
 
 

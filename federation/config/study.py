@@ -256,6 +256,19 @@ class FederationConfig(Section):
     plan_deadline_s: float = Field(
         default=3600.0, gt=0.0, description="longest wait for the plan, s"
     )
+    observers: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="seats for federates that only listen, in processes; the run begins when all "
+        "are taken",
+    )
+    port: int = Field(
+        default=0,
+        ge=0,
+        le=65534,
+        description="the broker's port in processes, for observers to find; a free one if 0",
+    )
 
 
 class StudyConfig(Section):

@@ -66,7 +66,9 @@ def with_substations(
         held = getattr(ders, name)
         if held is not None:
             columns[name] = np.concatenate([held, value])
-    known = columns.keys() | {"substations", "ramp_kw_per_h", *optional}
+    if ders.balanced is not None:
+        columns["balanced"] = np.concatenate([ders.balanced, np.zeros(count, bool)])
+    known = columns.keys() | {"substations", "ramp_kw_per_h", "balanced", *optional}
     assert known == {field.name for field in fields(Ders)}
     return replace(ders, **columns, substations=own)
 

@@ -21,7 +21,7 @@ import gridproof
 if TYPE_CHECKING:
     from gridproof.federation.wire.helics_broker import HelicsBroker
 
-__all__ = ["HEARD", "KEY", "RECEIPT", "SUPERVISOR", "Child", "watch"]
+__all__ = ["HEARD", "KEY", "RECEIPT", "SUPERVISOR", "Child", "key_of_observers", "watch"]
 
 KEY = "GRIDPROOF_KEY"
 """Environment variable with the broker's key: the words of a command are seen by everybody."""
@@ -33,6 +33,26 @@ _LOOK_EVERY_S, _JOIN_LOOK_S, _GRACE_S = 0.05, 0.25, 2.0
 _LONGER_S = 10.0
 _TAIL_CHARACTERS = 4000
 _KNOWN_CODES = (1, 2, 3, 4)  # the command line's own; anything else is a lost federate
+
+
+def key_of_observers(settings: SessionSettings) -> str | None:
+    """Return the key that observers know; None where there are none, and a broker has its own.
+
+    Raises
+    ------
+    ConfigError
+        If there are seats for observers, and no key that they could have.
+    """
+    if not settings.observers:
+        return None
+    key = os.environ.get(KEY)
+    if not key:
+        raise ConfigError(
+            f"observers join with the broker's key, and none is set: export {KEY} as a word of "
+            "your own here and where they run; it is no word of the command, which everybody on "
+            "the machine may read"
+        )
+    return key
 
 
 class Child:
@@ -136,7 +156,8 @@ def watch(children: Sequence[Child], broker: HelicsBroker, settings: SessionSett
     """Return when all children have finished their work; raise as soon as one cannot."""
     started = time.monotonic()
     next_look_s, awaits_members = 0.0, True
-    look = watch_for_intruders(broker, [child.name for child in children])
+    names = [child.name for child in children]
+    look = watch_for_intruders(broker, names, observers=settings.observers)
     while not all(child.finished_its_work for child in children):
         waited = time.monotonic() - started
         if any(_has_failed(child) for child in children):

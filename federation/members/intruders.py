@@ -33,7 +33,7 @@ class Watched(Protocol):
 
 
 def watch_for_intruders(
-    broker: Watched, members: Collection[str], *, every_s: float = _EVERY_S
+    broker: Watched, members: Collection[str], *, observers: int = 0, every_s: float = _EVERY_S
 ) -> Callable[[], None]:
     """Return a look at the broker of a federation, to be called often.
 
@@ -44,6 +44,8 @@ def watch_for_intruders(
         to close it, by a message of somebody else's.
     members
         Names of the federates that belong there.
+    observers
+        How many more belong there, whatever their names.
     every_s
         How often it really looks.
 
@@ -61,10 +63,12 @@ def watch_for_intruders(
             return
         next_s = time.monotonic() + every_s
         strangers = sorted(set(broker.joined()) - set(members))
-        if strangers:
+        if len(strangers) > observers:
             raise FederateLost(
                 f"{' and '.join(map(repr, strangers))} joined this federation with its key, and is "
-                f"none of its members {', '.join(members)}; what it may have said is not trusted"
+                f"none of its members {', '.join(members)}"
+                + (f", and of {observers} seats for observers none was free" if observers else "")
+                + "; what it may have said is not trusted"
             )
         closed = closed + 1 if broker.alive and not _listens(broker.address) else 0
         if closed > 1:

@@ -14,7 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gridproof.federation.members.children import HEARD, RECEIPT, SUPERVISOR, Child, watch
+from gridproof.federation.members.children import (
+    HEARD,
+    RECEIPT,
+    SUPERVISOR,
+    Child,
+    key_of_observers,
+    watch,
+)
 from gridproof.federation.members.jobs import FeederJob, PlannerJob
 from gridproof.federation.members.session import MEMBERS, SessionSettings, run_feeder, run_planner
 from gridproof.federation.members.threads import Note, run_members
@@ -33,6 +40,8 @@ __all__ = [
     "run_wired_process",
     "supervise",
 ]
+
+_OBSERVERS_S = 5.0  # that they have to read the end and to leave
 
 # ------------------------------------------------------------------------ inside a child
 
@@ -264,7 +273,13 @@ def supervise(
     from gridproof.federation.wire.helics_broker import HelicsBroker  # noqa: PLC0415  (slow to load)
 
     with TemporaryDirectory(prefix="gridproof-") as folder:
-        broker = HelicsBroker("zmq", tuple(commands))
+        broker = HelicsBroker(
+            "zmq",
+            tuple(commands),
+            observers=settings.observers,
+            port=settings.port,
+            key=key_of_observers(settings),
+        )
         children: list[Child] = []
         try:
             for name, command in commands.items():
@@ -281,4 +296,4 @@ def supervise(
                 child.ask_to_end()
             for child in children:
                 child.reap()
-            broker.close()
+            broker.close(_OBSERVERS_S if settings.observers else 1.0)

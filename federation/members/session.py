@@ -59,6 +59,10 @@ class SessionSettings:
         Longest waits for the federates to join, for the plan, for one exchange, s.
     wall_deadline_s
         Longest time for the whole, s; ``None`` for no limit.
+    observers
+        Seats for federates that only listen, between processes.
+    port
+        The broker's, between processes; a free one if 0.
     measurements
         Whether solved states also cross the wire; costs more than everything else on it.
     """
@@ -69,6 +73,8 @@ class SessionSettings:
     plan_deadline_s: float = 3600.0
     step_deadline_s: float = 120.0
     wall_deadline_s: float | None = None
+    observers: int = 0
+    port: int = 0
     measurements: bool = False
 
     def __post_init__(self) -> None:

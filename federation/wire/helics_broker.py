@@ -68,19 +68,33 @@ class HelicsBroker:
         ``inproc`` or ``zmq``.
     members
         Names of the federates expected.
+    observers
+        Federates of any name that are expected, too.
+    port
+        Where it listens; a free port if 0.
+    key
+        That lets in; one of its own if left out.
     """
 
-    def __init__(self, transport: str, members: Sequence[str]) -> None:
+    def __init__(
+        self,
+        transport: str,
+        members: Sequence[str],
+        *,
+        observers: int = 0,
+        port: int = 0,
+        key: str | None = None,
+    ) -> None:
         refuse_encryption()
-        self._members = tuple(members)
+        self._members, self._observers = tuple(members), observers
         for attempt in range(5):  # another program may take the free port before HELICS does
             address = BrokerAddress(
                 transport=transport,
-                key=f"gridproof-{uuid4().hex[:16]}",
-                port=free_port() if transport == "zmq" else 0,
+                key=key or f"gridproof-{uuid4().hex[:16]}",
+                port=(port or free_port()) if transport == "zmq" else 0,
             )
             arguments = (
-                f"--federates={len(members)} --brokerkey={address.key} --tick=500ms "
+                f"--federates={len(members) + observers} --brokerkey={address.key} --tick=500ms "
                 f"--terminate_on_error --error_on_unmatched {SILENT}"
             )
             if transport == "zmq":
@@ -115,7 +129,9 @@ class HelicsBroker:
     def missing(self) -> tuple[str, ...]:
         """Names of the federates that have not joined yet."""
         here = self.joined()
-        return tuple(name for name in self._members if name not in here)
+        absent = tuple(name for name in self._members if name not in here)
+        free = self._observers - len([name for name in here if name not in self._members])
+        return (*absent, f"{free} of {self._observers} observers") if free > 0 else absent
 
     @property
     def alive(self) -> bool:

@@ -33,7 +33,7 @@ from gridproof.federation.wire.link import PortKind, Reading
 from gridproof.federation.wire.schedule import TimeGrid
 from gridproof.scenarios.errors import DeadlinePassed, FederateLost, FederationError
 
-__all__ = ["HelicsLink"]
+__all__ = ["HelicsLink", "ObserverLink"]
 
 _ATTEMPTS = 3
 _MORE_S = 5.0  # HELICS keeps the join deadline itself, if it can; this is for when it cannot
@@ -200,6 +200,17 @@ class HelicsLink:
             # somebody has ended it already; unless it was us
             self.heard_the_end = self._once.claim() or self.heard_the_end
             raise FederateLost(_text(cause)) from cause
+
+
+class ObserverLink(HelicsLink):
+    """A link of one who only listens: it leaves, and never ends the federation."""
+
+    def fail(self, reason: str) -> None:  # noqa: ARG002
+        """Leave."""
+        self.close()
+
+    def end_from_outside(self, reason: str) -> None:
+        """Do nothing: what is to be said is the members'."""
 
 
 def _join(name: str, grid: TimeGrid, address: BrokerAddress, deadline_s: float) -> Any:

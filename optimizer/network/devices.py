@@ -28,7 +28,7 @@ def add_base_setpoints(
     """Add ``m.base``: set-points that serve the nominal load without re-dispatch, (3).
 
     ``z_l s_min ≤ s_g ≤ z_l s_max`` per phase, apparent power by an inner polygon; a DER that
-    forms leaves its inset free.
+    forms leaves its inset free. The phases of a balanced one are alike unless it forms.
 
     Parameters
     ----------
@@ -55,6 +55,7 @@ def add_base_setpoints(
     for g, k in where:
         power = (b.p[g, k], b.q[g, k])
         _add_capability(b, network, decisions, (g, k), power=power, margin=margin)
+    _add_balance(b, network, decisions)
     return b
 
 
@@ -105,6 +106,7 @@ def add_redispatch(
         power = (r.p[g, k], r.q[g, k])
         _add_capability(r, network, decisions, (g, k), power=power, margin=margin)
         _add_ramp(r, network, decisions, (g, k), margin)
+    _add_balance(r, network, decisions)
     return r
 
 
@@ -126,6 +128,33 @@ def _phases(network: Network, decisions: Decisions) -> list[tuple[int, int]]:
         if not is_plain(decisions.energized[int(network.block[bus])], 0)
         for k in np.flatnonzero(network.der_phases[g]).tolist()
     ]
+
+
+def _add_balance(b: Any, network: Network, decisions: Decisions) -> None:
+    """``|p_a - p_k| ≤ g (p_max - p_min)`` and so for q, of each balanced DER's phases a, k.
+
+    What holds an island's voltage (g = 1) gives each phase what the island asks of it.
+    """
+    b.balance = pyo.ConstraintList()
+    limits = network.ders
+    live = {g for g, _ in b.p}
+    for g in sorted(live):
+        forming = decisions.forming[g]
+        alike = network.scenario.ders.alike(g)
+        if is_plain(forming, 1):
+            continue
+        for k in alike[1:]:
+            for power, low, high in (
+                (b.p, limits.p_min, limits.p_max),
+                (b.q, limits.q_min, limits.q_max),
+            ):
+                apart = power[g, alike[0]] - power[g, k]
+                if is_plain(forming, 0):
+                    b.balance.add(apart == 0.0)
+                    continue
+                most = float(high[g].max() - low[g].min())
+                b.balance.add(apart <= most * forming)
+                b.balance.add(apart >= -most * forming)
 
 
 def _inward(

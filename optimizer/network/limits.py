@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from gridproof.optimizer.network.alike import phases_apart
 from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.network.statemap import Affine, IslandState
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
@@ -159,29 +160,33 @@ def island_limits(network: Network, stage: FirstStage, state: IslandState) -> tu
         *_capability(network, stage, state, layout),
         *_apparent(network, stage, state, layout),
         *_ramps(network, stage, state, layout),
-        *_neutrals(state),
+        *_exact(network, stage, state),
     )
 
 
-def _neutrals(state: IslandState) -> tuple[Limit, ...]:
-    """No current to earth from a part that only deltas feed; keeps no margin.
+def _exact(network: Network, stage: FirstStage, state: IslandState) -> tuple[Limit, ...]:
+    """State that phases of a balanced DER are not apart, and that no current goes to earth.
 
-    Exactly none: the AC engine ties such a part to earth by shunts of 1 ppm, over which a watt
-    out of balance shifts the neutral by tens of per cent.
+    The latter of a part that only deltas feed: the AC engine ties such a part to earth by shunts
+    of 1 ppm, over which a watt out of balance shifts the neutral by tens of per cent.
     """
-    rows = len(state.neutral.constant)
-    if not rows:
-        return ()
-    return (
-        Limit(
-            kind="active",
-            expression=state.neutral,
-            lower=np.zeros(rows),
-            upper=np.zeros(rows),
-            scale=np.zeros(rows),
-            measured=np.zeros((rows, 2), np.int64),
-            weight=np.zeros((rows, 2)),
-        ),
+    apart = phases_apart(network, stage, state)
+    p, q = state.der_p.mixed(apart), state.der_q.mixed(apart)
+    rows = (("active", state.neutral), ("active", p), ("reactive", q))
+    return tuple(_nothing(kind, row) for kind, row in rows if len(row.constant))
+
+
+def _nothing(kind: str, expression: Affine) -> Limit:
+    """``expression = 0``, whatever is measured; keeps no margin."""
+    rows = len(expression.constant)
+    return Limit(
+        kind=kind,
+        expression=expression,
+        lower=np.zeros(rows),
+        upper=np.zeros(rows),
+        scale=np.zeros(rows),
+        measured=np.zeros((rows, 2), np.int64),
+        weight=np.zeros((rows, 2)),
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from gridproof.optimizer.network.alike import phases_apart
 from gridproof.optimizer.network.branches import BASE_KVA
 from gridproof.optimizer.network.limits import control_box, island_limits
 from gridproof.optimizer.network.network import Network
@@ -87,7 +88,7 @@ class IslandRecourse:
     rows
         How many of the limits are not the controls' own ranges.
     tied
-        Whether some limit is an equality: a second DER that holds a voltage.
+        Whether some limit is an equality: a second DER that holds a voltage, phases alike.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class IslandRecourse:
         self.crossed = float((low - high).max(initial=0.0))
         self.rows = sum(len(part) for part in b)
         self.tied = bool(np.any(stage.forming[state.controls[:, 0]]))
+        self.tied = self.tied or bool(len(phases_apart(network, stage, state)))
         eye, none = np.eye(len(low)), np.zeros((len(low), len(self.directions)))
         self.G = np.vstack([*g, eye, -eye])
         self.K = np.vstack([*k, none, none])

@@ -65,6 +65,21 @@ def test_a_rule_proves_what_set_points_that_stay_cannot(toy, toy_plan) -> None:
     assert run.report.feasible_share == 1.0
 
 
+def test_phases_of_a_balanced_der_are_answered_alike(toy, toy_plan) -> None:
+    loads = ['uncertainty.loads=["lc"]', "uncertainty.spread=0.3"]
+    free = load_study(toy, [*AFFINE[:1], *loads])
+    study = load_study(toy, [*AFFINE[:1], *loads, "ders.fleet.west.balanced=true"])
+    west = study.scenario.ders.ids.index("west")
+    apart = []
+    for one in (free, study):
+        rule = with_affine_rule(toy_plan(one.scenario), one.scenario).affine
+        parts = (rule.offset_p_kw, rule.offset_q_kvar), (rule.gain_p_kw, rule.gain_q_kvar)
+        for k, axis in ((0, -1), (1, -2)):
+            apart.append(max(float(np.ptp(part[0, west], axis=axis).max()) for part in parts[k]))
+    assert max(apart[:2]) > 1e-3
+    np.testing.assert_allclose(apart[2:], 0.0, atol=1e-9)
+
+
 def test_the_rule_is_in_the_plan_s_file_and_digest(toy, toy_plan) -> None:
     study = load_study(toy, AFFINE)
     plan = toy_plan(study.scenario)

@@ -1,0 +1,167 @@
+"""Federates that only listen, in seats that were left for them.
+
+::
+
+    gridproof launch --observers 2 ── broker ──┬── planner
+                                               ├── feeder
+                                               ├── gridproof observe
+                                               └── helics_recorder
+"""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from gridproof.federation.cli.main import app
+from gridproof.federation.members.intruders import watch_for_intruders
+from gridproof.federation.members.launch import program
+from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.records.summary import campaign_summary
+from gridproof.federation.wire.broker_address import free_port
+from gridproof.scenarios.errors import FederateLost
+from typer.testing import CliRunner
+
+ROOT = Path(__file__).parents[3]
+KEY = "a-word-of-theirs"
+
+
+def start(command, folder, **more):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "GRIDPROOF_KEY": KEY} | more
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, text=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0,
+    )  # fmt: skip
+
+
+def launch(toy, folder, port, seats, *settings):
+    more = [word for entry in settings for word in ("--set", entry)]
+    command = ["launch", str(toy), "--observers", str(seats), "--port", str(port), *more]
+    return start([*program(), *command, "--out", str(folder / "c")], folder)
+
+
+def observer(folder, port, *more):
+    return start([*program(), "observe", f"127.0.0.1:{port}", "--json", *more], folder)
+
+
+def recorder(folder, port):
+    """HELICS' own, by the command that docs/wire.md has."""
+    page = (ROOT / "docs" / "wire.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"```sh\n(HELICS_CORE_INIT_STRING.*?helics_recorder.*?)```", page, re.S)
+    command = command.replace("23500", str(port)).replace("23600", str(free_port()))
+    return start(["sh", "-c", f"exec env {command.strip()}"], folder)
+
+
+def end(*processes):
+    said = []
+    for one in processes:
+        try:
+            said.append(one.communicate(timeout=90))
+        finally:
+            one.kill()
+    return said
+
+
+def judged(folder):
+    return campaign_summary(CampaignStore.open(folder / "c")).outcomes
+
+
+def test_an_observer_and_helics_own_recorder_hear_the_whole_campaign(toy, tmp_path):
+    port = free_port()
+    launched = launch(toy, tmp_path, port, 2)
+    beside = observer(tmp_path, port), recorder(tmp_path, port)
+    (_, told), (heard, left), (logged, more) = end(launched, *beside)
+    assert [one.returncode for one in (launched, *beside)] == [0, 0, 0], (told, left, logged, more)
+    assert KEY not in told + heard + left
+    seen = [json.loads(line) for line in heard.splitlines()]
+    verdicts = [one for one in seen if one["what"] == "verdicts"]
+    counted = judged(tmp_path)
+    assert sum(counted.values()) == 40
+    for kind, count in counted.items():
+        assert sum(one["outcomes"][kind] for one in verdicts) == count
+    asked = [one for one in seen if one["what"] == "setpoints"]
+    assert [(one["exchange"], one["first"], one["count"]) for one in asked] == [
+        (1, 0, 16), (2, 16, 16), (3, 32, 8),
+    ]  # fmt: skip
+    assert set(asked[0]["mean_p_kw"]) == {"east", "west"}
+    kept = [line.split("\t") for line in (tmp_path / "wire.txt").read_text().splitlines()[1:]]
+    keys = [line[2] for line in kept]
+    assert keys.count("planner/plan") == 1
+    assert keys.count("feeder/verdicts") == keys.count("planner/setpoints") == 3
+    assert kept[-1][2] == "planner/status"
+    assert "done" in kept[-1][-1]
+
+
+def test_seats_are_waited_for_and_named(toy, tmp_path):
+    launched = launch(toy, tmp_path, free_port(), 2, "federation.join_deadline_s=6")
+    ((_, told),) = end(launched)
+    assert launched.returncode == 4
+    assert "2 of 2 observers" in told
+
+
+def test_without_a_key_they_could_not_join(toy, tmp_path, monkeypatch):
+    monkeypatch.delenv("GRIDPROOF_KEY", raising=False)
+    for command in (
+        ["launch", str(toy), "--observers", "1", "--out", str(tmp_path / "c")],
+        ["observe", "127.0.0.1:23500"],
+    ):
+        said = CliRunner().invoke(app, command)
+        assert said.exit_code == 2
+        assert "GRIDPROOF_KEY" in said.output
+
+
+class _Broker:
+    """A broker of which only its names are asked."""
+
+    def __init__(self, address, names):
+        self.address, self._names, self.alive = address, names, True
+
+    def joined(self):
+        return self._names
+
+
+@pytest.mark.parametrize(("seats", "others"), [(0, 0), (0, 1), (1, 1), (1, 2), (2, 1)])
+def test_more_than_the_seats_are_intruders(seats, others):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = type("Address", (), {"host": "127.0.0.1", "port": listener.getsockname()[1]})
+        names = ("planner", "feeder", *[f"eve{k}" for k in range(others)])
+        members = ("planner", "feeder")
+        look = watch_for_intruders(_Broker(address, names), members, observers=seats, every_s=-1.0)
+        if others <= seats:
+            look()
+            return
+        with pytest.raises(FederateLost, match="'eve0'"):
+            look()
+
+
+def test_an_emitted_file_leaves_seats(toy):
+    def broker(*more):
+        said = CliRunner().invoke(
+            app, ["launch", str(toy), "--emit", "helics", *more], env={"GRIDPROOF_KEY": KEY}
+        )
+        assert said.exit_code == 0, said.output
+        return json.loads(said.stdout)["federates"][0]["exec"].split()
+
+    assert "-f2" in broker()
+    assert "-f5" in broker("--observers", "3")
+
+
+def test_an_observer_that_leaves_leaves_the_run_alone(toy, tmp_path):
+    port = free_port()
+    launched = launch(toy, tmp_path, port, 1, "campaign.samples=800", "campaign.batch=8")
+    beside = observer(tmp_path, port)
+    first = beside.stdout.readline()
+    beside.send_signal(signal.SIGINT)
+    (heard, left), (_, told) = end(beside, launched)
+    assert json.loads(first)["exchange"] == 1
+    assert beside.returncode == 0, left
+    assert "the run goes on" in left
+    assert len(heard.splitlines()) < 2 * 800 // 8 - 2
+    assert launched.returncode == 0, told
+    assert sum(judged(tmp_path).values()) == 800
