@@ -54,7 +54,7 @@ def _service(
         "image": _Said("${GRIDPROOF_IMAGE:?name an image with gridproof installed}"),
         "networks": ["federation"],
         "working_dir": "/work",
-        "environment": {key: _Said(value) for key, value in environment.items()},
+        **({"environment": {k: _Said(v) for k, v in environment.items()}} if environment else {}),
         "command": [_Said(word.replace("$", "$$")) for word in command],  # $ names a variable
     }
     return held if name == "broker" else held | {

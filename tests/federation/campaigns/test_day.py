@@ -331,7 +331,7 @@ def test_a_planner_of_ones_own_answers_every_step(day, tmp_path):
     done, path = day
     asked = [word for entry in OVERRIDES for word in ("--set", entry)]
     own = [*program(), "federate", "planner", path, *asked]
-    command = f"{shlex.join(map(str, own))} --broker {{broker}} --key {{key}}"
+    command = f"{shlex.join(map(str, own))} --broker {{broker}}"
     told = CliRunner().invoke(
         app,
         ["launch", str(path), *asked, "--planner", command, "--out", str(tmp_path / "c"), "--json"],

@@ -131,7 +131,7 @@ def test_a_killed_feeder_is_recorded_and_what_to_do_is_said(toy, tmp_path) -> No
 def test_what_a_planner_of_one_s_own_wrote_is_kept_with_the_campaign(toy, tmp_path) -> None:
     out, mine = tmp_path / "c", tmp_path / "mine.py"
     mine.write_text("import sys\nprint('my planner fell over', file=sys.stderr)\nsys.exit(7)\n")
-    planner = f"{sys.executable} {mine} {{broker}} {{key}}"
+    planner = f"{sys.executable} {mine} {{broker}}"
     for run in (1, 2):
         code, said = ended(start(toy, out, "--planner", planner), out)
         assert code == 4
