@@ -20,7 +20,7 @@ from pathlib import Path
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.campaigns.progress import CampaignBar
 from gridproof.federation.campaigns.study_jobs import open_store
-from gridproof.federation.files import json_text, read_json
+from gridproof.federation.files import json_text, read_json, write_whole
 from gridproof.federation.jsonable import read_as
 from gridproof.federation.papers.backing import backed_by_solutions, correction_rounds
 from gridproof.federation.papers.data import CampaignRows, PaperData, PlanRows
@@ -261,5 +261,5 @@ class _Desk:
             remedy = "delete it and run again: that plan is proven anew"
             return read_as(CertificateReport, read_json(path, remedy))
         found = prove(study, plan.plan)
-        path.write_text(json_text(found.to_json()), encoding="utf-8")
+        write_whole(path, json_text(found.to_json()))
         return found

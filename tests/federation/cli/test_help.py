@@ -62,10 +62,11 @@ def test_commands_and_shipped_studies_are_completed():
 def test_completion_installs_itself_for_bash(tmp_path: Path):
     env = {**os.environ, "HOME": str(tmp_path), "SHELL": "/bin/bash"}
     code = "from gridproof.federation.cli.main import app; app(prog_name='gridproof')"
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code, "--install-completion", "bash"],
-        env=env, capture_output=True, timeout=60, check=True,
+        env=env, capture_output=True, timeout=60, text=True, check=False,
     )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
     (script,) = tmp_path.rglob("gridproof.sh")
     assert "complete_bash" in script.read_text(encoding="utf-8")
     assert str(script.name) in (tmp_path / ".bashrc").read_text(encoding="utf-8")
