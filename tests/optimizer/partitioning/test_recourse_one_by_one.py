@@ -65,6 +65,7 @@ def test_a_der_without_room_makes_everything_infeasible(random_scenario):
     assert not LinearRecourse(beyond, scenario).respond(draw(scenario, 1, 0, 3)).found.any()
 
 
+@pytest.mark.slow  # a minute; that a recourse which rested answers alike is the quick one
 def test_what_is_forgotten_is_found_again_to_the_last_bit(networked, monkeypatch):
     scenario = networked(0.25)
     plan = _plan(scenario, method="nominal")
