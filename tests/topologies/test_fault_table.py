@@ -167,8 +167,8 @@ def test_a_broker_that_leaves_ends_both(processes, tmp_path, monkeypatch) -> Non
     brokers = []
 
     class Noted(HelicsBroker):
-        def __init__(self, *args):
-            super().__init__(*args)
+        def __init__(self, *args, **named):
+            super().__init__(*args, **named)
             brokers.append(self)
 
     monkeypatch.setattr(helics_broker, "HelicsBroker", Noted)
