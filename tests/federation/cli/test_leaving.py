@@ -70,7 +70,7 @@ def await_work(process, seconds=6.0):
 
 
 def used_s(pid):
-    """Processor seconds of a process; where the system does not tell, those since it was asked first."""
+    """Processor seconds of a process; where the system does not tell, since it was asked."""
     try:
         told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
