@@ -29,6 +29,7 @@ __all__ = [
     "judge",
     "kinds_of",
     "least_margin",
+    "margin_scale",
 ]
 
 DELIVERY_TOLERANCE = 1e-3
@@ -141,9 +142,13 @@ def least_margin(margin: FloatArray, limits: Limits) -> FloatArray:
     FloatArray
         (...,); NaN where a margin is, since nothing was solved there.
     """
-    half_band = (limits.v_max_pu - limits.v_min_pu) / 2.0
-    scale = [half_band if kind is MarginKind.VOLTAGE else 1.0 for kind in MarginKind]
+    scale = [margin_scale(kind, limits) for kind in MarginKind]
     return np.asarray(((np.asarray(margin) + limits.tolerance) / scale).min(axis=-1))
+
+
+def margin_scale(kind: MarginKind, limits: Limits) -> float:
+    """Return what a margin of a kind is divided by, so that all kinds stand on one scale."""
+    return (limits.v_max_pu - limits.v_min_pu) / 2.0 if kind is MarginKind.VOLTAGE else 1.0
 
 
 def judge(

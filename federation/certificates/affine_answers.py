@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.plan import Plan
@@ -9,7 +11,7 @@ from gridproof.scenarios.realization import realize
 from gridproof.scenarios.scenario import Scenario
 from gridproof.simulator.proof.powers import AffineAnswer
 
-__all__ = ["affine_answer", "affine_policy"]
+__all__ = ["affine_answer", "affine_policy", "as_asked"]
 
 _AFFINE = ("fixed", "participation", "rule", "affine")
 
@@ -55,3 +57,12 @@ def affine_answer(policy: str, plan: Plan, scenario: Scenario, time: int = 0) ->
     return AffineAnswer(
         base_kva=power[0], slope_kva=np.moveaxis(power[1:] - power[0], 0, -1).copy()
     )
+
+
+def as_asked(plan: Plan, scenario: Scenario) -> Scenario:
+    """Return the scenario with the share of each load that the plan asks for."""
+    if not plan.partial_ids:
+        return scenario
+    share = plan.share_of(scenario.feeder.loads.ids)[:, :, None]
+    p_kw, q_kvar = scenario.load_p_kw * share, scenario.load_q_kvar * share
+    return replace(scenario, load_p_kw=p_kw, load_q_kvar=q_kvar)

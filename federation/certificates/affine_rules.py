@@ -11,13 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from gridproof.federation.certificates.affine_answers import as_asked
 from gridproof.optimizer.recourse.affine_program import best_affine_rule
 from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.response import AffineRule
 from gridproof.scenarios.scenario import Scenario
-from gridproof.scenarios.verdict import MarginKind
+from gridproof.scenarios.verdict import margin_scale
 from gridproof.simulator.opendss.engine import OpenDssEngine
 from gridproof.simulator.opendss.network import IslandNetwork
 from gridproof.simulator.proof.certificate import Certificate, certify, linearised
@@ -54,10 +55,7 @@ def with_affine_rule(plan: Plan, scenario: Scenario) -> Plan:
     steps, ders, width = len(plan.closed), len(plan.der_ids), len(scenario.direction_ids)
     offset = np.zeros((steps, ders, 3), complex)
     gain = np.zeros((steps, ders, 3, width), complex)
-    share = plan.share_of(scenario.feeder.loads.ids)[:, :, None]
-    asked = replace(
-        scenario, load_p_kw=scenario.load_p_kw * share, load_q_kvar=scenario.load_q_kvar * share
-    )
+    asked = as_asked(plan, scenario)
     engine = OpenDssEngine(scenario)
     try:
         for step in range(steps):
@@ -172,12 +170,8 @@ class _Search:
         return AffineAnswer(base_kva=base, slope_kva=slopes)
 
     def _least(self, found: Certificate) -> float:
-        return min(found.least(kind) / self._scale(kind) for kind in KINDS)
-
-    def _scale(self, kind: MarginKind) -> float:
         limits = self._scenario.limits
-        band = (limits.v_max_pu - limits.v_min_pu) / 2.0
-        return band if kind is MarginKind.VOLTAGE else 1.0
+        return min(found.least(kind) / margin_scale(kind, limits) for kind in KINDS)
 
     def _limits(self, offset: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Margins at nominal load, and slopes by load and by control (kW first, then kvar)."""
@@ -201,7 +195,7 @@ class _Search:
         return margin, slope[:, : self._width], slope[:, self._width :]
 
     def _nearest(self, margins: Margins) -> tuple[FloatArray, FloatArray]:
-        scale = self._scale(margins.kind)
+        scale = margin_scale(margins.kind, self._scenario.limits)
         centre, slope = margins.centre / scale, margins.slope / scale
         left = centre - np.abs(slope[:, : self._width]).sum(axis=1)
         order = np.argsort(left, kind="stable")[:_ROWS]

@@ -20,7 +20,7 @@ from gridproof.scenarios.limits import Limits
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.sets import Budget, UncertaintySet, Wasserstein
-from gridproof.scenarios.verdict import MarginKind
+from gridproof.scenarios.verdict import MarginKind, margin_scale
 from gridproof.simulator.opendss.network import IslandNetwork
 from gridproof.simulator.proof.certificate import Certificate, KindBound
 from gridproof.simulator.proof.limits import KINDS
@@ -173,7 +173,9 @@ def report_of(
     ranked = [one for one in claims if one[2].worst is not None]
     least = min(ranked, key=lambda one: _relative(one[1], _low(one[2]), limits), default=None)
     remainders = [
-        None if claim.remainder is None else claim.remainder / _scale(kind, limits)
+        None
+        if claim.remainder is None
+        else claim.remainder / margin_scale(MarginKind(kind), limits)
         for _, kind, claim in claims
     ]
     outside = [", ".join(one.formers) for one in islands if not one.nominal_inside]
@@ -231,12 +233,8 @@ def _low(claim: KindClaim) -> float:
     return claim.worst
 
 
-def _scale(kind: str, limits: Limits) -> float:
-    return (limits.v_max_pu - limits.v_min_pu) / 2.0 if kind == MarginKind.VOLTAGE else 1.0
-
-
 def _relative(kind: str, margin: float, limits: Limits) -> float:
-    return (margin + limits.tolerance) / _scale(kind, limits)
+    return (margin + limits.tolerance) / margin_scale(MarginKind(kind), limits)
 
 
 def _together(claims: list[Claim]) -> Claim:

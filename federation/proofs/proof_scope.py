@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from gridproof.federation.studies.study import Study
@@ -15,16 +14,7 @@ from gridproof.scenarios.verdict import MarginKind
 from gridproof.simulator.opendss.network import IslandNetwork
 from gridproof.simulator.proof.limits import KINDS
 
-__all__ = ["as_asked", "beside", "inside", "not_covered", "of_island"]
-
-
-def as_asked(plan: Plan, scenario: Scenario) -> Scenario:
-    """Return the scenario with the share of each load that the plan asks for."""
-    if not plan.partial_ids:
-        return scenario
-    share = plan.share_of(scenario.feeder.loads.ids)[:, :, None]
-    p_kw, q_kvar = scenario.load_p_kw * share, scenario.load_q_kvar * share
-    return replace(scenario, load_p_kw=p_kw, load_q_kvar=q_kvar)
+__all__ = ["beside", "inside", "not_covered", "of_island"]
 
 
 def of_island(scenario: Scenario, network: IslandNetwork, kind: MarginKind) -> BoolArray:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
-from gridproof.federation.certificates.affine_answers import affine_answer, affine_policy
+from gridproof.federation.certificates.affine_answers import affine_answer, affine_policy, as_asked
 from gridproof.federation.certificates.affine_rules import with_what_it_needs
 from gridproof.federation.proofs.claims import (
     Search,
@@ -21,7 +21,6 @@ from gridproof.federation.proofs.claims import (
     set_words,
 )
 from gridproof.federation.proofs.proof_scope import (
-    as_asked,
     beside,
     inside,
     not_covered,
@@ -35,7 +34,7 @@ from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import realize
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.sets import Box, UncertaintySet
-from gridproof.scenarios.verdict import MarginKind, Outcome, element_margins, judge
+from gridproof.scenarios.verdict import MarginKind, Outcome, element_margins, judge, margin_scale
 from gridproof.simulator.opendss.engine import OpenDssEngine
 from gridproof.simulator.opendss.network import IslandNetwork
 from gridproof.simulator.proof.certificate import Certificate, KindBound, certify, state_at
@@ -149,10 +148,8 @@ def worst_of_the_box(study: Study, plan: Plan, step: int) -> tuple[FloatArray, f
     bounds = [bound for one in found or () for bound in one.bounds]
     if not bounds:
         return None
-    band = (limits.v_max_pu - limits.v_min_pu) / 2.0
     least = min(
-        (bound.least + limits.tolerance) / (band if bound.kind is MarginKind.VOLTAGE else 1.0)
-        for bound in bounds
+        (bound.least + limits.tolerance) / margin_scale(bound.kind, limits) for bound in bounds
     )
     return np.concatenate([bound.zeta for bound in bounds]), float(least)
 

@@ -52,22 +52,31 @@ def wiring_faults(config: StudyConfig, scenario: Scenario) -> list[str]:
             "[campaign] stop needs independent realizations; late set-points tie each to the one "
             "before, so leave stop out"
         )
-    again = config.campaign.recourse not in ("fixed", "participation", "rule", "affine", "linear")
-    if again and (between or config.realtime.step_s is not None):
+    return found + _recourse_faults(config, between)
+
+
+def _recourse_faults(config: StudyConfig, between: bool) -> list[str]:
+    """Find what nothing corrects or proves; ``between``: something stands before the physics."""
+    found, campaign, planner = [], config.campaign, config.planner.options
+    if campaign.recourse == "ac" and (between or config.realtime.step_s is not None):
         found.append(
-            f'[campaign] recourse = "{config.campaign.recourse}" corrects by measuring again, '
-            "which [faults], [devices] and [realtime] do not model; use linear, participation "
-            "or fixed"
+            '[campaign] recourse = "ac" corrects by measuring again, which [faults], [devices] and '
+            "[realtime] do not model; use linear, participation or fixed"
         )
-    if config.campaign.recourse == "ac" and config.campaign.judge == "linear":
+    if campaign.recourse == "ac" and campaign.judge == "linear":
         found.append(
             '[campaign] recourse = "ac" corrects by AC measurements, judge = "linear" has none; '
             'use judge = "ac" or "both"'
         )
-    if config.campaign.recourse == "ac" and config.realtime.step_s is not None:
+    if campaign.recourse == "ac" and config.realtime.step_s is not None:
         found.append(
             '[campaign] recourse = "ac" takes further exchanges for a realization, [realtime] '
             'step_s gives it one; use recourse = "linear"'
+        )
+    if planner.get("ac_proof") and planner.get("per_phase") and not campaign.per_phase:
+        found.append(
+            "[planner] ac_proof proves the set that the campaign draws, whose loads move whole; the "
+            "planner's moves each phase: set [campaign] per_phase = true, too"
         )
     return found
 

@@ -14,7 +14,7 @@ from gridproof.federation.records.certificate_report import Claim
 from gridproof.federation.studies.planner_margins import MOST_MARGIN_PU, Margins
 from gridproof.federation.studies.study import load_study
 from gridproof.optimizer.recourse.policies import make_recourse
-from gridproof.scenarios.errors import PlanNotFound
+from gridproof.scenarios.errors import ConfigError, PlanNotFound
 from gridproof.scenarios.realization import realize
 from gridproof.scenarios.verdict import Outcome, judge
 from gridproof.simulator.opendss.engine import OpenDssEngine
@@ -132,3 +132,12 @@ def test_what_lacks_is_where_and_as_deep_as_opendss_finds_it(toy) -> None:
 def test_a_budget_is_proven_over_the_budget(toy) -> None:
     study = load_study(toy, [*PROVEN, "planner.budget=1.0"])
     assert plan_study(study).ac_proof.load_set == "budget"
+
+
+def test_what_is_proven_is_the_set_that_is_planned_for(toy) -> None:
+    apart = [*PROVEN, "planner.per_phase=true"]
+    with pytest.raises(
+        ConfigError, match=r"\[planner\] ac_proof .* set \[campaign\] per_phase = true"
+    ):
+        load_study(toy, apart)
+    assert load_study(toy, [*apart, "campaign.per_phase=true"]).scenario.draws_per_phase
