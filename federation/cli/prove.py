@@ -16,7 +16,7 @@ from gridproof.federation.cli.options import (
 from gridproof.federation.cli.probe import Probed, target_of
 from gridproof.federation.proofs.proving import ProofSettings, prove
 from gridproof.federation.records.answers import PROVE
-from gridproof.federation.records.certificate_report import CertificateReport, Claim
+from gridproof.federation.records.certificate_report import CertificateReport
 from gridproof.federation.reports.certificate_tables import certificate_table, missing_lines
 from gridproof.federation.tables.terminal import TableView, facts_view
 from gridproof.federation.wording import decimals
@@ -94,6 +94,5 @@ def _view(answer: CertificateReport) -> RenderableType:
         Text(),
         TableView(certificate_table(answer)),
     ]
-    if answer.verdict is Claim.UNDECIDED or missing_lines(answer):
-        parts += [Text(f"missing: {line}") for line in missing_lines(answer)]
+    parts += [Text(f"missing: {line}") for line in missing_lines(answer)]
     return Group(*parts, *(Text(f"note: {line}") for line in answer.said))

@@ -167,8 +167,7 @@ def _certificate(row: CampaignRow) -> dict[str, Any]:
     found = row.certificate
     if found is None or found.worst is None:
         return {"certificate": None, "certified_margin": None}
-    least = None if found.remainder is None else found.worst.relative - found.remainder
-    return {"certificate": found.verdict.value, "certified_margin": least}
+    return {"certificate": found.verdict.value, "certified_margin": found.least_margin}
 
 
 def _mended(rows: Sequence[CampaignRow]) -> Table:

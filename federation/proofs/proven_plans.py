@@ -188,14 +188,11 @@ def _proven(
     study: Study, plan: Plan, found: CertificateReport, rounds: tuple[AcProofRound, ...]
 ) -> Planned:
     bound = _bound(study)
-    least = None
-    if found.worst is not None and found.remainder is not None:
-        least = found.worst.relative - found.remainder
     told = AcProofReport(
         recourse=found.recourse,
         load_set=found.load_set.kind,
         rounds=rounds,
-        least_margin=least,
+        least_margin=found.least_margin,
         price_usd=rounds[-1].objective_usd - rounds[0].objective_usd,
         bound_usd=None if bound.why_not else bound.usd,
         bound_words=_bound_words(bound),

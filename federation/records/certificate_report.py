@@ -171,5 +171,12 @@ class CertificateReport(Jsonable):
     evaluations: int
     seconds: float
 
+    @property
+    def least_margin(self) -> float | None:
+        """Scaled margin that no load of the set is below; None where nothing bounds it."""
+        if self.worst is None or self.remainder is None:
+            return None
+        return self.worst.relative - self.remainder
+
     def __repr__(self) -> str:
         return f"<CertificateReport {self.study}: {self.verdict.value}>"

@@ -95,8 +95,8 @@ def _proven(found: CertificateReport | None) -> list[str]:
     if found is None:
         return []
     over = f"every load of the {found.load_set.kind}, recourse {found.recourse}"
-    if found.verdict is Claim.PROVEN and found.worst is not None and found.remainder is not None:
-        least = decimals(found.worst.relative - found.remainder, 5)
+    if found.verdict is Claim.PROVEN and found.least_margin is not None:
+        least = decimals(found.least_margin, 5)
         return [f"proven for {over}: no least scaled margin is below {least}"]
     if found.verdict is Claim.REFUTED and found.worst is not None:
         loads = ", ".join(f"{k} {decimals(z, 2, sign=True)}" for k, z in found.worst.zeta.items())

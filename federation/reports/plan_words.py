@@ -39,10 +39,10 @@ def in_part_words(plan: PlanReport) -> str:
 def unrated_words(plan: PlanReport) -> str:
     """Name the lines that are held to no rating; empty where there are none."""
     names = plan.unrated_lines or ()
+    if not names:
+        return ""
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return f"{', '.join(names[:_LISTED])}{more}: the file states no rating, none is held" * bool(
-        names
-    )
+    return f"{', '.join(names[:_LISTED])}{more}: the file states no rating, none is held"
 
 
 def proof_notes(facts: ProofFacts) -> list[str]:

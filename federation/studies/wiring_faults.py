@@ -75,8 +75,8 @@ def _recourse_faults(config: StudyConfig, between: bool) -> list[str]:
         )
     if planner.get("ac_proof") and planner.get("per_phase") and not campaign.per_phase:
         found.append(
-            "[planner] ac_proof proves the set that the campaign draws, whose loads move whole; the "
-            "planner's moves each phase: set [campaign] per_phase = true, too"
+            "[planner] ac_proof proves the set that the campaign draws, whose loads move whole; "
+            "the planner's moves each phase: set [campaign] per_phase = true, too"
         )
     return found
 
