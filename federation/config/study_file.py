@@ -32,6 +32,7 @@ __all__ = [
     "read_toml",
     "shown",
     "split_entry",
+    "table_path",
 ]
 
 KeyPath = tuple[str | int, ...]
@@ -381,3 +382,9 @@ def _bounds(field: FieldInfo | None, broken: Mapping[str, Any]) -> str:
 
 def _plain(number: float) -> str:
     return str(number) if isinstance(number, int) else f"{number:g}"
+
+
+def table_path(given: str, folders: Sequence[Path]) -> Path | None:
+    """Find a table in the first folder that has it; an absolute path is taken as it is."""
+    tried = [Path(given)] if Path(given).is_absolute() else [folder / given for folder in folders]
+    return next((path for path in tried if path.is_file()), None)

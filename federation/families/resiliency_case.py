@@ -27,7 +27,7 @@ from gridproof.optimizer.resiliency.case import (
     Response,
 )
 from gridproof.optimizer.resiliency.network import Network
-from gridproof.optimizer.resiliency.of_scenario import positive_sequence
+from gridproof.optimizer.resiliency.of_scenario import not_one_line, positive_sequence
 from gridproof.optimizer.resiliency.units import (
     BoilerUnits,
     ChpUnits,
@@ -154,7 +154,8 @@ def _unknown(instance: Instance, feeder: Feeder) -> list[str]:
         **{f"renewables.{key}.buses": one.buses for key, one in instance.renewables.items()},
     }
     lines = {"feeder.ties": instance.feeder.ties, "feeder.damaged": instance.feeder.damaged}
-    faults = [
+    faults = [f"feeder {feeder.name}: {one}" for one in not_one_line(feeder)]
+    faults += [
         f"[instance] {place} = {name!r} is not a {what} of feeder {feeder.name}; "
         f"{did_you_mean(name, known, f'{what}{plural}')}"
         for what, plural, known, named in (

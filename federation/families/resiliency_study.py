@@ -12,7 +12,7 @@ from gridproof.federation.config.resiliency import ResiliencyConfig
 from gridproof.federation.config.resiliency_day import Instance
 from gridproof.federation.config.scenario_parts import limits_of
 from gridproof.federation.config.study import FeederConfig, LimitsConfig
-from gridproof.federation.config.study_file import Origin, read_toml
+from gridproof.federation.config.study_file import Origin, read_toml, table_path
 from gridproof.federation.families.resiliency_case import Asked, resiliency_case
 from gridproof.federation.families.resiliency_scenario import resiliency_scenario
 from gridproof.optimizer.resiliency.case import ResiliencyCase
@@ -101,32 +101,57 @@ def read_day(
     config = sections.get(FAMILY)
     if not isinstance(config, ResiliencyConfig):
         return None, []
-    place = (FAMILY, "day")
-    unread = _unread(sections, origin)
-    path = _day_path(config, folders)
-    if unread or config.day is None or path is None:
-        none = 'names no table of the day; give one with day = "resiliency-day.toml"'
-        wrong = "is no file beside the study or the feeder's file"
-        lost = (
-            f"{origin.place(place)} {none}"
-            if config.day is None
-            else origin.fault(place, config.day, wrong, "give the path of a TOML table")
-        )
-        return None, unread + [lost] * (path is None)
-    try:
-        return Day(config=config, case=_case(config, load_day(path), feeder)), []
-    except ConfigError as error:
-        return None, [f"{origin.place(place)}: {fault}" for fault in error.faults]
-    except ScenarioError as error:
-        return None, [f"{origin.place((FAMILY,))}: {fault}" for fault in error.faults]
-
-
-def _day_path(config: ResiliencyConfig, folders: Sequence[Path]) -> Path | None:
+    place, faults = (FAMILY, "day"), _unread(sections, origin)
     if config.day is None:
-        return None
-    given = Path(config.day)
-    tried = [given] if given.is_absolute() else [folder / given for folder in folders]
-    return next((one for one in tried if one.is_file()), None)
+        none = 'names no table of the day; give one with day = "resiliency-day.toml"'
+        return None, [*faults, f"{origin.place(place)} {none}"]
+    path = table_path(config.day, folders)
+    if path is None:
+        wrong, remedy = (
+            "is no file beside the study or the feeder's file",
+            "give a TOML table's path",
+        )
+        return None, [*faults, origin.fault(place, config.day, wrong, remedy)]
+    case = None
+    try:
+        day = load_day(path)
+        faults += _apart(sections, day, feeder, origin)
+        case = _case(config, day, feeder)
+    except ConfigError as error:
+        faults += [f"{origin.place(place)}: {fault}" for fault in error.faults]
+    except ScenarioError as error:
+        faults += [f"{origin.place((FAMILY,))}: {fault}" for fault in error.faults]
+    return None if case is None or faults else Day(config=config, case=case), faults
+
+
+def _apart(
+    sections: Mapping[str, BaseModel], day: Instance, feeder: Feeder, origin: Origin
+) -> list[str]:
+    """Find what the study and its day state both, and not alike."""
+    config, limits, faults = sections[FAMILY], sections.get("limits"), []
+    assert isinstance(config, ResiliencyConfig)
+    held = float(feeder.sources.v_pu[0])
+    if abs(held - day.feeder.root_v_pu) > 1e-6:
+        faults.append(
+            f"{origin.place((FAMILY, 'day'))}: feeder.root_v_pu = {day.feeder.root_v_pu:g}; the "
+            f"feeder's source holds {held:g}: make them one"
+        )
+    hours = len(day.prices.electricity_usd_per_mwh)
+    if config.gamma > hours:
+        wrong = f"must lie in 0 to {hours}, the hours of the day"
+        faults.append(origin.fault((FAMILY, "gamma"), config.gamma, wrong, "give fewer hours"))
+    if isinstance(limits, LimitsConfig):
+        faults += [
+            origin.fault(
+                ("limits", key),
+                getattr(limits, key),
+                f"and the day's feeder.{key} is {getattr(day.feeder, key):g}",
+                "make them one",
+            )
+            for key in ("v_min_pu", "v_max_pu")
+            if getattr(limits, key) != getattr(day.feeder, key)
+        ]
+    return faults
 
 
 def _unread(sections: Mapping[str, BaseModel], origin: Origin) -> list[str]:
@@ -148,15 +173,6 @@ def _unread(sections: Mapping[str, BaseModel], origin: Origin) -> list[str]:
 
 
 def _case(config: ResiliencyConfig, day: Instance, feeder: Feeder) -> ResiliencyCase:
-    held = float(feeder.sources.v_pu[0])
-    if abs(held - day.feeder.root_v_pu) > 1e-6:
-        raise ConfigError(
-            f"feeder.root_v_pu = {day.feeder.root_v_pu:g}; the feeder's source holds {held:g}: "
-            "make them one"
-        )
-    if config.gamma > len(day.prices.electricity_usd_per_mwh):
-        hours = len(day.prices.electricity_usd_per_mwh)
-        raise ConfigError(f"gamma = {config.gamma} must lie in 0 to {hours}, the hours of the day")
     return resiliency_case(
         day,
         Asked(

@@ -11,7 +11,7 @@ from gridproof.federation.config.ders import DersConfig
 from gridproof.federation.config.restoration import RestorationConfig
 from gridproof.federation.config.scenario_parts import ders_of, limits_of, phases_short
 from gridproof.federation.config.study import FeederConfig, LimitsConfig
-from gridproof.federation.config.study_file import Origin, did_you_mean
+from gridproof.federation.config.study_file import Origin, did_you_mean, table_path
 from gridproof.federation.families.restoration_files import read_devices, read_failures
 from gridproof.scenarios.devices import Device, LineDevices
 from gridproof.scenarios.errors import ConfigError
@@ -23,7 +23,7 @@ from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.sets import Box
 from pydantic import BaseModel
 
-__all__ = ["FAMILY", "Damage", "read_damage", "table_path"]
+__all__ = ["FAMILY", "Damage", "read_damage"]
 
 FAMILY = "restoration"
 
@@ -86,12 +86,6 @@ def _bus_prices(config: RestorationConfig, feeder: Feeder) -> BusPrices | None:
         worth = [of_all if own.get(name) is None else own[name] for name in feeder.buses.ids]
         columns[key] = weights.alpha * np.array(worth, float)
     return BusPrices(unserved_per_mw=columns["unserved"], lost_bus=columns["lost_bus"])
-
-
-def table_path(given: str, folders: Sequence[Path]) -> Path | None:
-    """Find a table in the first folder that has it; an absolute path is taken as it is."""
-    tried = [Path(given)] if Path(given).is_absolute() else [folder / given for folder in folders]
-    return next((path for path in tried if path.is_file()), None)
 
 
 def read_damage(

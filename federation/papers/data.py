@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from gridproof.federation.config.base import Section
 from gridproof.federation.config.study_file import did_you_mean, read_toml
+from gridproof.federation.families.resiliency_study import load_day
 from gridproof.federation.papers.policy_modes import PolicyModePaper
 from gridproof.federation.papers.resiliency_data import ResiliencyPaper
 from gridproof.federation.papers.restoration_data import RestorationPaper
@@ -162,8 +163,7 @@ def load_paper(name: str) -> Paper:
     try:
         kind = raw.get("paper", {}).get("kind")
         if "day" in raw:
-            path = shipped_root() / "feeders" / str(raw["day"])
-            raw = {**raw, "instance": read_toml(path, f"feeders/{raw['day']}")}
+            raw = {**raw, "instance": load_day(shipped_root() / "feeders" / str(raw["day"]))}
         return _KINDS[kind].model_validate(raw) if kind in _KINDS else PaperData.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(

@@ -26,6 +26,7 @@ from gridproof.federation.config.study_file import (
     parse_sections,
     parse_toml,
     read_toml,
+    table_path,
 )
 from gridproof.federation.families.policy_mode_faults import spare_events
 from gridproof.federation.families.registry import (
@@ -34,7 +35,6 @@ from gridproof.federation.families.registry import (
     family_named,
     section_faults,
 )
-from gridproof.federation.families.restoration_study import table_path
 from gridproof.federation.files import folder_name, write_whole
 from gridproof.federation.studies.build import (
     apply_switching,

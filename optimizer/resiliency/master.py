@@ -108,6 +108,7 @@ class ResiliencyMaster:
         self._held: list[FloatArray] = [first]
         self._recourse = recourse
         self._known: list[Decision] = []
+        self._costs: list[list[float]] = []  # of each known plan, by held realization
         self._bound = -np.inf
         self.searches, self.joined = 0, 0
 
@@ -134,11 +135,10 @@ class ResiliencyMaster:
         began = perf_counter()
         answer, found = self._search(self._held[-1:], gap=gap, time_limit_s=time_limit_s)
         self._bound = max(self._bound, answer.bound)
-        if len(self._held) == 1:
-            self._known += [found] if found is not None else []
-            return answer, found
         if found is not None:
             self._known.append(found)
+        if len(self._held) == 1:
+            return answer, found
         best, cost = self._best_known()
         if not cost - self._bound <= _ALONE * gap * max(1.0, abs(cost)):
             left = time_limit_s - (perf_counter() - began)
@@ -161,9 +161,14 @@ class ResiliencyMaster:
         if self._recourse is None:
             self._recourse = Recourse(self.case, self.grid)
         best, least = None, np.inf
-        for one in self._known:
-            self._recourse.hold(one)
-            cost = one.cost(self.case) + max(self._recourse.operate(up).cost for up in self._held)
+        for k, one in enumerate(self._known):
+            if k == len(self._costs):
+                self._costs.append([])
+            known = self._costs[k]
+            if len(known) < len(self._held):
+                self._recourse.hold(one)
+                known += [self._recourse.operate(up).cost for up in self._held[len(known) :]]
+            cost = one.cost(self.case) + max(known)
             if cost < least:
                 best, least = one, cost
         return best, least

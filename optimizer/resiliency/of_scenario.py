@@ -29,10 +29,11 @@ from gridproof.scenarios.arrays import FloatArray, IntArray, index_of
 from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.event_faults import event_faults
 from gridproof.scenarios.events import EventKind
+from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.supply import Supply
 
-__all__ = ["ACTS_ON", "case_of", "positive_sequence"]
+__all__ = ["ACTS_ON", "case_of", "not_one_line", "positive_sequence"]
 
 ACTS_ON = (EventKind.LINE_FAILS,)
 """Kinds of event that this family plans for: lines that all fail at one hour, for good."""
@@ -104,6 +105,7 @@ def _beyond(scenario: Scenario) -> Iterator[str]:
             "nothing says what energy and its lack cost over the day; a study states [resiliency]"
         )
         return
+    yield from not_one_line(scenario.feeder)
     yield from event_faults(scenario, "resiliency", ACTS_ON)
     events = scenario.events
     if events.empty:
@@ -120,6 +122,25 @@ def _beyond(scenario: Scenario) -> Iterator[str]:
     own = scenario.ders.substations
     if own is None or len(own.source_ids) != 1:
         yield "the day begins on the main grid: one substation must feed, [substation] lost = false"
+
+
+def not_one_line(feeder: Feeder) -> Iterator[str]:
+    """Find what a balanced single line leaves out, one sentence each."""
+    tables = (("transformer", feeder.transformers.ids), ("capacitor", feeder.capacitors.ids))
+    for what, ids in tables:
+        if ids:
+            yield (
+                f"{what} {ids[0]} is in the feeder, which this family's lines leave out; use a "
+                f"feeder without a {what}"
+            )
+    short = np.flatnonzero(~feeder.lines.phases.all(axis=1))
+    if len(short):
+        yield (
+            f"line {feeder.lines.ids[short[0]]} lacks a phase; this family plans balanced lines: "
+            "give it three"
+        )
+    if len(np.unique(np.round(feeder.buses.base_kv, 9))) > 1:
+        yield "buses have different voltage bases; this family plans one: use a feeder of one level"
 
 
 def _network(scenario: Scenario, supply: Supply, *, squared_voltage: bool) -> Network:

@@ -23,7 +23,7 @@ class ResiliencyOptions:
     max_iterations
         Masters solved at most.
     forming_margin_pu
-        Kept free above the lowest voltage of an island when its forming magnitude is published.
+        Twice what the middle of an island's voltages is published above the middle of the band.
     v_margin_pu
         Kept free at either end of the voltage band by the day that is published.
     headroom_share

@@ -105,9 +105,8 @@ def on_scenario(made: Plan, scenario: Scenario) -> Plan:
     names = np.where(ders.is_substation, "grid", np.array(ders.ids, dtype=object))
     at = [told[name] for name in names.tolist()]
     own = index_of(made.block_ids)
-    heads = [feeder.buses.ids[k] for k in range(len(feeder.buses.ids))]
     block = np.zeros(len(feeder.blocks.ids), np.int64)
-    for bus, name in enumerate(heads):
+    for bus, name in enumerate(feeder.buses.ids):
         if name in own:
             block[feeder.blocks.of_bus[bus]] = own[name]
     column = index_of(made.partial_ids)
@@ -202,9 +201,9 @@ def _forming_pu(
     """(hour, der) magnitude held: the island's profile lifted off the band's ends.
 
     An island without a root floats: only differences of its linear voltages mean anything. They
-    are shifted so that the middle of the profile is the band's, or, losses pulling down what a
-    linear model leaves up, so that the lowest bus keeps a margin where there is room for it. The
-    main grid holds its own.
+    are shifted so that the middle of the profile stands half of ``margin_pu`` above the band's, as
+    far as the band has room: losses pull down what a linear model leaves up. The main grid holds
+    its own.
     """
     net = case.network
     told = np.sqrt(v) if net.squared_voltage else v

@@ -206,6 +206,8 @@ def test_a_fault_of_the_day_is_told_with_its_place(
         ("ders.fleet.x={bus='8', capacity_kw=10}", "[ders] is the day's to say"),
         ("substation.lost=false", "[substation] is the day's to say"),
         ('feeder.switches=["1-2"]', "its ties and damaged lines"),
+        ("limits.v_min_pu=0.9", "v_min_pu = 0.9 and the day's feeder.v_min_pu is 0.95"),
+        ("feeder.path=ieee13", "which this family's lines leave out"),
         ("planner.ramp_kept=0", "ramp_kept"),
         ("planner.headroom_share=1", "headroom_share"),
         ("campaign.per_phase=true", "budgeted"),
