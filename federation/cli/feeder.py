@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from gridproof.federation.cli.options import AsJson, print_json, stdout
@@ -16,6 +16,7 @@ from gridproof.federation.tables.table import Table, count, number, prose, text
 from gridproof.federation.tables.terminal import TableView
 from gridproof.federation.wording import decimals
 from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.feeder import Feeder
 from gridproof.simulator.reader.feeder import read_feeder
 from gridproof.simulator.reader.machines import machines_of
 from gridproof.simulator.reader.refusals import condensed
@@ -46,7 +47,11 @@ def init(  # noqa: PLR0917
     ] = "",
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="STUDY", help="Study to write; FILE with .toml if left out."),
+        typer.Option(
+            "--out",
+            metavar="STUDY",
+            help="Study to write; FILE's name with .toml, in this folder, if left out.",
+        ),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Write over a study that is there.")
@@ -74,7 +79,7 @@ def init(  # noqa: PLR0917
     typer.echo(f"{path} is written; next: gridproof run {path}")
 
 
-def _read(file: Path, every: bool) -> Any:
+def _read(file: Path, every: bool) -> Feeder:
     try:
         return read_feeder(file)
     except ConfigError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -236,9 +237,8 @@ def _seen(
 ) -> Snapshots | None:
     name = "AC engine" if kind is OpenDssEngine else "linear model"
     try:
-        engine = kind(scenario)
-        seen = observed(engine, scenario, plan)
-        engine.close()
+        with closing(kind(scenario)) as engine:
+            seen = observed(engine, scenario, plan)
     except EngineError as error:
         remarks.append(f"{name}: {error}")
         return None

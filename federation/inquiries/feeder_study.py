@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,6 @@ from gridproof.federation.jsonable import Jsonable
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.feeder import Feeder
-from gridproof.scenarios.graph import connected_components
 from gridproof.simulator.reader.machines import Machine
 
 __all__ = ["Proposal", "ProposedDer", "propose", "study_text"]
@@ -96,7 +95,8 @@ def propose(
             f"the file has no switch; proposed because it divides the load: {', '.join(assumed)}"
         )
     switches = tuple(dict.fromkeys((*own, *assumed, *((lost,) if lost else ()))))
-    block = _blocks(feeder, switches)
+    lines = replace(feeder.lines, switchable=np.isin(feeder.lines.ids, switches))
+    block = replace(feeder, lines=lines).blocks.of_bus
     ders = _from_machines(feeder, machines, doubts)
     if lost and not any(der.can_form for der in ders):
         ders = (*ders, _assumed_der(feeder, block, doubts))
@@ -113,17 +113,6 @@ def propose(
         v_min_pu=low,
         v_max_pu=high,
         doubts=tuple(doubts),
-    )
-
-
-def _blocks(feeder: Feeder, switches: tuple[str, ...]) -> IntArray:
-    """(bus,) blocks with these lines as switches."""
-    lines, units = feeder.lines, feeder.transformers
-    fixed = lines.closed & ~np.isin(lines.ids, switches)
-    return connected_components(
-        len(feeder.buses.ids),
-        np.concatenate([lines.from_bus[fixed], units.from_bus]),
-        np.concatenate([lines.to_bus[fixed], units.to_bus]),
     )
 
 

@@ -97,10 +97,13 @@ def add_flow(
         b.held_excess = pyo.Var(grid, ("over", "under"), bounds=(0.0, None))
     _add_voltage_band(b, network, decisions, margin)
     _add_drops(b, network, decisions, live)
+    switched = [network.branches[e] for e in carrying if network.branches[e].switch >= 0]
+    unrated = any(np.isinf(limit) for branch in switched for _, limit in branch.limits)
+    ample = _ample(network) if unrated else np.inf
     for e in carrying:
         block = int(network.block[network.branches[e].start])
         kept = 0 if margin is None else margin.kept["flow", block]
-        _add_apparent_limits(b, network, decisions, e, kept=kept, reach=most)
+        _add_apparent_limits(b, network, decisions, e, kept=kept, reach=most, ample=ample)
     made = _arrivals(b, network, nodes, carrying, injection)
     for node, terms in add_neutrals(b, network, held).items() if held else ():
         for arrivals, more in zip(made, terms, strict=True):
@@ -236,6 +239,7 @@ def _add_apparent_limits(
     *,
     kept: Any,
     reach: tuple[float, float],
+    ample: float,
 ) -> None:
     """(16e), (16f): polygons, left out where `reach` shows they cannot bind."""
     branch = network.branches[e]
@@ -243,9 +247,9 @@ def _add_apparent_limits(
     sides = polygon(network.sides)
     for weights, limit in branch.limits:
         along = np.flatnonzero(weights).tolist()
-        ample = _ample(network) if np.isinf(limit) else limit
         if not is_plain(closed, 1):
-            for flow, most in ((b.p, min(ample, reach[0])), (b.q, min(ample, reach[1]))):
+            bound = ample if np.isinf(limit) else limit
+            for flow, most in ((b.p, min(bound, reach[0])), (b.q, min(bound, reach[1]))):
                 for c in along:
                     b.box.add(flow[e, c] <= most * closed)
                     b.box.add(flow[e, c] >= -most * closed)

@@ -282,33 +282,27 @@ def _add_ders(circuit: DssCircuit, scenario: Scenario, base_v: FloatArray) -> No
         for phase in np.flatnonzero(ders.phases[k]).tolist():
             if not has[phase]:
                 raise EngineError(f"DER {ders.ids[k]} feeds a phase its bus lacks: {phase + 1}")
-            circuit.add(
-                "generator",
-                _generator_name(k, phase),
-                bus1=f"{name}.{phase + 1}",
-                phases=1,
-                conn=_WYE,
-                kv=_rounded(kv, 12),
-                model=1,
-                vminpu=V_MIN_PU,
-                vmaxpu=V_MAX_PU,
-                kw=0.0,
-                kvar=0.0,
-            )
+            _add_generator(circuit, _generator_name(k, phase), f"{name}.{phase + 1}", _WYE, kv)
         for phase in range(3 if floats[k] else 0):
-            circuit.add(
-                "generator",
-                _pair_name(k, phase),
-                bus1=f"{name}.{phase + 1}.{(phase + 1) % 3 + 1}",
-                phases=1,
-                conn=_DELTA,
-                kv=_rounded(kv * np.sqrt(3.0), 12),
-                model=1,
-                vminpu=V_MIN_PU,
-                vmaxpu=V_MAX_PU,
-                kw=0.0,
-                kvar=0.0,
-            )
+            ends = f"{name}.{phase + 1}.{(phase + 1) % 3 + 1}"
+            _add_generator(circuit, _pair_name(k, phase), ends, _DELTA, kv * np.sqrt(3.0))
+
+
+def _add_generator(circuit: DssCircuit, name: str, at: str, conn: int, kv: float) -> None:
+    """Add one phase or pair of a DER, which gives nothing until it is told."""
+    circuit.add(
+        "generator",
+        name,
+        bus1=at,
+        phases=1,
+        conn=conn,
+        kv=_rounded(kv, 12),
+        model=1,
+        vminpu=V_MIN_PU,
+        vmaxpu=V_MAX_PU,
+        kw=0.0,
+        kvar=0.0,
+    )
 
 
 def _rounded(value: float, digits: int) -> float:

@@ -22,7 +22,10 @@ from gridproof.simulator.opendss.snapshot import Held
 from gridproof.simulator.opendss.split import SplitLoads
 from scipy import sparse
 
-__all__ = ["BASE_VA", "Drawing", "Forming", "IslandNetwork", "Measured", "networks_of"]
+__all__ = ["BASE_VA", "SIDES", "Drawing", "Forming", "IslandNetwork", "Measured", "networks_of"]
+
+SIDES = 3
+"""Most sides of a transformer: a service has a primary and two legs."""
 
 BASE_VA = 1e6
 """Of one phase."""
@@ -99,7 +102,7 @@ class Measured:
         (line end, node) currents as a share of the line's rating, and (line end, 2) line and phase.
     winding, winding_node, winding_side
         (conductor, node) currents into transformers, per unit; the node each enters at; and
-        twice the transformer's position plus its side.
+        `SIDES` times the transformer's position plus its side.
     rating_pu
         (transformer,) of all the scenario's transformers.
     """
@@ -323,7 +326,7 @@ def _measured(
         current_at=present[:, [0, 2]],
         winding=sparse.csr_array(scaled),
         winding_node=at,
-        winding_side=2 * (element[wound] - lines) + conductors.terminal[rows[wound]],
+        winding_side=SIDES * (element[wound] - lines) + conductors.terminal[rows[wound]],
         rating_pu=scenario.feeder.transformers.rating_kva * 1000.0 / BASE_VA,
     )
     return measured, Y
@@ -348,7 +351,8 @@ def _voltages(
         neutral.append(row)
         following = int(part.place[nodes[bus, (phase + 1) % 3]])  # of ground, -1
         if following >= 0:
-            across.append({own: 1.0 / np.sqrt(3.0), following: -1.0 / np.sqrt(3.0)})
+            share = 1.0 / float(elements.pair_base[bus, phase])
+            across.append({own: share, following: -share})
             pairs.append((bus, phase))
     size = len(part.at)
     return (

@@ -16,7 +16,7 @@ from gridproof.scenarios.limits import VoltageTest
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.verdict import MarginKind
-from gridproof.simulator.opendss.network import BASE_VA
+from gridproof.simulator.opendss.network import BASE_VA, SIDES
 from gridproof.simulator.proof.powers import AffineAnswer
 from gridproof.simulator.proof.reach import UP, ComplexArray, Reach
 from gridproof.simulator.proof.tangent import ROUNDING
@@ -233,7 +233,7 @@ def _transformer(tube: Tube) -> Iterator[Margins]:
     )
     sides, which = np.unique(measured.winding_side, return_inverse=True)
     total = _summed(power, which, len(sides))
-    unit = sides // 2
+    unit = sides // SIDES
     rating = measured.rating_pu[unit]
     at = np.stack([unit, np.full(len(unit), -1)], axis=1)
     yield _within(MarginKind.TRANSFORMER, at, total, rating, rating, tangent.reach)

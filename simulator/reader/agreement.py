@@ -101,7 +101,8 @@ def columns_flow(feeder: Feeder, start: ComplexArray) -> ComplexArray | None:
     Y = admittance(feeder)
     held = np.zeros(start.shape, bool)
     held[feeder.sources.bus] = np.isfinite(start[feeder.sources.bus])
-    there = (np.abs(Y).sum(axis=1) > 0.0) | held.ravel()
+    part = connected_components(size, *(np.asarray(at, np.int64) for at in Y.nonzero()))
+    there = np.isin(part, part[held.ravel()])  # what no source reaches has no state
     free, known = np.flatnonzero(there & ~held.ravel()), np.flatnonzero(held.ravel())
     loads, power, volts, terms = _loads(feeder)
     v = np.where(np.isfinite(start), start, 0.0).ravel() * base

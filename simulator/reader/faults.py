@@ -152,6 +152,12 @@ def _shunt_faults(context: Any) -> Iterator[str]:
         capacitors, owner = context.Capacitors, f"Capacitor.{name}"
         yield from _not_positive(owner, "kV", capacitors.kV(), "its rated voltage")
         yield from _not_positive(owner, "kvar", capacitors.kvar(), "its size")
+        far = [node for _, nodes in active_terminals(context)[1:] for node in nodes]
+        if not in_series(context) and any(far):
+            yield (
+                f"{owner}: joins unlike phases, or two of one bus; like phases of two buses, a "
+                "phase to earth (leave bus2 out), or conn=delta can be held"
+            )
 
 
 def _unfed(context: Any) -> Iterator[str]:

@@ -65,14 +65,16 @@ def _machine(element: Any) -> Machine:
     bus = str(element.BusNames[0]).split(".")[0].lower()
     nodes = [int(node) for node in element.NodeOrder]
     letters = "".join("abc"[node - 1] for node in (1, 2, 3) if node in nodes)
-    capacity = _number(element, _ACTIVE[kind])
+    capacity, kva = _number(element, _ACTIVE[kind]), _number(element, "kva")
+    if kind == "pvsystem" and kva > 0.0:
+        capacity = min(capacity, kva)  # panels may be larger than their inverter
     return Machine(
         name=name,
         kind=kind,
         bus=bus,
         phases=letters,
         capacity_kw=capacity,
-        rating_kva=max(capacity, _number(element, "kva")),
+        rating_kva=max(capacity, kva),
         energy_kwh=_number(element, "kwhrated") if kind == "storage" else 0.0,
     )
 

@@ -179,3 +179,10 @@ def test_lines_without_a_rating_are_told_and_held_to_none(town, tmp_path, monkey
     rated = ["--set", "limits.line_rating_a=400", "--json", "-q"]
     said = CliRunner().invoke(app, [*asked, *rated])
     assert "unrated_lines" not in json.loads(said.stdout)["plan"]
+
+
+def test_a_pv_system_gives_no_more_than_its_inverter(town):
+    roof = "New PVSystem.roof bus1=h.1.2 phases=1 conn=delta kv=0.24 kva=5 pmpp=7"
+    (machine,) = machines_of(town(machines=roof))
+    assert machine.capacity_kw == 5.0
+    assert machine.rating_kva == 5.0

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from gridproof.federation.certificates.affine_answers import affine_answer
-from gridproof.federation.studies.study import Study
+from gridproof.federation.studies.study import Study, load_study
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import realize
@@ -146,6 +146,48 @@ def test_line_to_line_and_apparent_power(held, seed: int) -> None:
     width = study.scenario.uncertainty.size
     zeta = np.random.default_rng(seed).uniform(-1.0, 1.0, (30, width))
     holds(study, plan, engine, found, np.concatenate([zeta, np.sign(zeta)]))
+
+
+SERVICES = """Clear
+New Circuit.homes bus1=s basekv=12.47 pu=1.02 r1=0.2 x1=1.1 r0=0.3 x0=1.4
+New Line.main bus1=s bus2=m r1=0.3 x1=0.6 r0=0.8 x0=1.9 c1=9 c0=4 length=2 units=km normamps=400
+New Transformer.one phases=1 windings=3 buses=(m.2 h.1.0 h.0.2) kvs=(7.2 0.12 0.12)
+~ kvas=(25 25 25) %Rs=(0.6 1.2 1.2) xhl=2.04 xht=2.04 xlt=1.36
+New Transformer.two phases=1 windings=3 buses=(m.1 k.1.0 k.0.2) kvs=(7.2 0.12 0.12)
+~ kvas=(15 15 15) %Rs=(0.6 1.2 1.2) xhl=2.04 xht=2.04 xlt=1.36
+New Load.leg bus1=h.1 phases=1 kv=0.12 kw=5 kvar=1
+New Load.other bus1=h.2 phases=1 kv=0.12 kw=3 kvar=1
+New Load.home bus1=k.1.2 phases=1 conn=delta kv=0.24 kw=8 kvar=2
+New Load.rest bus1=m kv=12.47 kw=900 kvar=300
+Set VoltageBases=[12.47 0.208]
+CalcVoltageBases
+Solve
+"""
+
+
+@pytest.mark.parametrize("test", ["line_to_neutral", "line_to_line"])
+def test_services_of_two_legs(tiny_plan, tmp_path, test: str) -> None:
+    """Legs stand against each other, and a service has three sides: every margin is OpenDSS's."""
+    (tmp_path / "homes.dss").write_text(SERVICES)
+    (tmp_path / "homes.toml").write_text(
+        '[feeder]\npath = "homes.dss"\n[substation]\nlost = false\n[uncertainty]\nloads = "all"\n'
+        f'spread = 0.2\n[limits]\nvoltage_test = "{test}"\n[campaign]\nrecourse = "fixed"\n'
+    )
+    study = load_study(tmp_path / "homes.toml")
+    ders, blocks = study.scenario.ders, study.scenario.feeder.blocks
+    live = np.ones(len(blocks.ids), bool)
+    plan = tiny_plan(study.scenario, ~study.scenario.locked, live, ders.is_substation)
+    engine = OpenDssEngine(study.scenario, tolerance=1e-10)
+    engine.hold(plan)
+    found = certificate(study, plan, engine)
+    width = study.scenario.uncertainty.size
+    nominal = margins(study, plan, engine, np.zeros((1, width)))
+    for bound in found.bounds:
+        assert bound.centre == pytest.approx(nominal[bound.kind].min(), abs=1e-6), bound.kind
+    assert {bound.kind.value for bound in found.bounds} >= {"voltage", "transformer"}
+    zeta = np.random.default_rng(1).uniform(-1.0, 1.0, (40, width))
+    holds(study, plan, engine, found, np.concatenate([zeta, np.sign(zeta)]))
+    engine.close()
 
 
 def test_a_slope_of_the_wrong_sign_is_seen(held, monkeypatch) -> None:

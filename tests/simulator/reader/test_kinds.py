@@ -75,6 +75,12 @@ New LineCode.two nphases=2 rmatrix=(0.8 | 0.2 0.9) xmatrix=(0.9 | 0.3 0.8) cmatr
 New Line.l phases=1 bus1=m.2 bus2=n.2 linecode=two length=2 units=km
 New Load.n bus1=n.2 phases=1 kv=7.2 kw=200 kvar=50
 """,
+    "a_part_that_nothing_feeds": """
+New Line.gate bus1=m bus2=n switch=yes r1=0.01 x1=0.01 r0=0.01 x0=0.01 c1=0 c0=0 length=1
+New Line.dark bus1=n bus2=k r1=0.3 x1=0.6 r0=0.8 x0=1.9 c1=9 c0=4 length=2 units=km
+New Load.k bus1=k kv=12.47 kw=200 kvar=50
+Open Line.gate 1
+""",
     "machines": """
 New Generator.g bus1=m kv=12.47 kw=400 pf=0.9
 New PVSystem.p bus1=m kv=12.47 kva=300 pmpp=300

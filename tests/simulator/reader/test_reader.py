@@ -166,13 +166,15 @@ New Load.nan bus1=m.1 phases=1 kv=2.4 kw=nan kvar=1
 New Line.weak bus1=m bus2=w r1=-0.1 x1=0.2 r0=-0.1 x0=0.2 normamps=-10
 New Line.turned bus1=m.1.2.3 bus2=t.2.3.1 r1=0.1 x1=0.2 r0=0.1 x0=0.2
 New Reactor.deep bus1=m.1.2.3 bus2=t.2.3.1 phases=3 kv=4.16 kvar=10
+New Capacitor.odd bus1=m.1.2.3 bus2=t.2.3.1 phases=3 kv=4.16 kvar=10
 New Fault.g bus1=m phases=3 r=1000
 """
         )
     )
     for expected in (
         "Load.lost: bus nowhere", "Load.nan: kW = nan", "Line.weak: normamps = -10",
-        "Line.weak: a self resistance", "Line.turned: joins", "Reactor.deep", "Fault.g",
+        "Line.weak: a self resistance", "Line.turned: joins", "Reactor.deep", "Capacitor.odd",
+        "Fault.g",
     ):  # fmt: skip
         assert expected in text, text
 
