@@ -28,9 +28,42 @@ class Made:
     reach: Reach
 
 
-def make_island(seed: int, *, kw: float = 60.0, weak: bool = False) -> Made:  # noqa: PLR0915
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """A network without what is at it: nodes, admittances, and currents at the ends of lines."""
+
+    phases: list[np.ndarray]
+    place: dict[tuple[int, int], int]
+    Y: np.ndarray
+    ends: np.ndarray
+    ends_at: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """Loads, then DERs: voltages across them, rated ones, exponents, and how many are loads."""
+
+    across: np.ndarray
+    rated: np.ndarray
+    exponents: np.ndarray
+    loads: int
+
+
+def make_island(seed: int, *, kw: float = 60.0, weak: bool = False) -> Made:
     """A tree of 3 to 10 buses of one to three phases, loads of every kind, DERs, a shunt or two."""
     rng = np.random.default_rng(seed)
+    tree = _tree(rng)
+    drawn = _drawn(rng, tree)
+    width, emf = int(rng.integers(1, 6)), rng.uniform(0.97, 1.03)
+    made = Made(
+        network=_network(tree, drawn, emf=emf, x=0.05 if weak else 1e-6),
+        powers=_powers(rng, drawn, kw, width),
+        reach=Reach(centre=np.zeros(width), spread=np.eye(width)),
+    )
+    return scaled(made, 0.3)
+
+
+def _tree(rng: np.random.Generator) -> Tree:
     buses = int(rng.integers(3, 11))
     phases = [np.array([0, 1, 2])]
     nodes = [(0, k) for k in range(3)]
@@ -62,82 +95,92 @@ def make_island(seed: int, *, kw: float = 60.0, weak: bool = False) -> Made:  # 
             current[here] -= series[row]
             ends.append(current / 2.0)
             ends_at.append((bus - 1, int(phase)))
+    return Tree(phases=phases, place=place, Y=Y, ends=np.array(ends), ends_at=np.array(ends_at))
+
+
+def _drawn(rng: np.random.Generator, tree: Tree) -> Drawn:
+    phases, count = tree.phases, len(tree.place)
     rows, rated, exponents = [], [], []
     for _ in range(int(rng.integers(2, 7))):
-        bus = int(rng.integers(0, buses))
-        own, delta = phases[bus], rng.random() < 0.4
-        if delta and len(own) < 2:
-            delta = False
+        own = phases[bus := int(rng.integers(0, len(phases)))]
+        delta = rng.random() < 0.4 and len(own) > 1
         first = int(rng.integers(0, len(own)))
-        row = np.zeros(len(nodes))
-        row[place[bus, int(own[first])]] = 1.0
+        row = np.zeros(count)
+        row[tree.place[bus, int(own[first])]] = 1.0
         if delta:
-            row[place[bus, int(own[(first + 1) % len(own)])]] = -1.0
+            row[tree.place[bus, int(own[(first + 1) % len(own)])]] = -1.0
         rows.append(row)
         rated.append((np.sqrt(3.0) if delta else 1.0) * rng.uniform(0.98, 1.02))
         exponents.append(EXPONENTS[int(rng.integers(0, len(EXPONENTS)))])
-    loads, ders = len(rows), int(rng.integers(0, 3))
-    for _ in range(ders):
-        row = np.zeros(len(nodes))
-        row[int(rng.integers(3, len(nodes)))] = 1.0
+    loads = len(rows)
+    for _ in range(int(rng.integers(0, 3))):
+        row = np.zeros(count)
+        row[int(rng.integers(3, count))] = 1.0
         rows.append(row)
         rated.append(1.0)
         exponents.append((0, 0))
+    return Drawn(
+        across=np.array(rows),
+        rated=np.array(rated),
+        exponents=np.array(exponents, int).reshape(-1, 2),
+        loads=loads,
+    )
+
+
+def _network(tree: Tree, drawn: Drawn, *, emf: float, x: float) -> IslandNetwork:
+    nodes, loads = np.array(list(tree.place)), drawn.loads
     turned = np.exp(-2j * np.pi * np.arange(3) / 3)
-    z = 1j * (0.05 if weak else 1e-6) * np.eye(3)
-    width = int(rng.integers(1, 6))
-    network = IslandNetwork(
+    ders = len(drawn.rated) - loads
+    return IslandNetwork(
         number=0,
-        node_at=np.array(nodes),
-        Y=sparse.csr_array(Y),
+        node_at=nodes,
+        Y=sparse.csr_array(tree.Y),
         forming=Forming(
             der=np.array([0]),
             node=np.array([[0, 1, 2]]),
-            z_pu=z[None],
-            emf_pu=(rng.uniform(0.97, 1.03) * turned)[None],
+            z_pu=(1j * x * np.eye(3))[None],
+            emf_pu=(emf * turned)[None],
         ),
         drawing=Drawing(
-            across=sparse.csr_array(np.array(rows)),
-            rated_pu=np.array(rated),
+            across=sparse.csr_array(drawn.across),
+            rated_pu=drawn.rated,
             load=np.arange(loads),
             slot=np.full(loads, -1),
             share=np.ones(loads),
-            terms=np.eye(3)[np.array(exponents[:loads], int).reshape(-1, 2)],
+            terms=np.eye(3)[drawn.exponents[:loads]],
             der=np.zeros(ders, np.int64),
             of_phase=np.zeros((ders, 3), complex),
         ),
         measured=Measured(
             neutral=sparse.csr_array(np.eye(len(nodes))),
-            neutral_at=np.array(nodes),
+            neutral_at=nodes,
             across=sparse.csr_array((0, len(nodes))),
             across_at=np.zeros((0, 2), np.int64),
-            current=sparse.csr_array(np.array(ends)),
-            current_at=np.array(ends_at),
+            current=sparse.csr_array(tree.ends),
+            current_at=tree.ends_at,
             winding=sparse.csr_array((0, len(nodes))),
             winding_node=np.zeros(0, np.int64),
             winding_side=np.zeros(0, np.int64),
             rating_pu=np.zeros(0),
         ),
-        v_pu=np.array([turned[k] for _, k in nodes]),
+        v_pu=turned[nodes[:, 1]],
     )
-    sign = np.r_[-np.ones(loads), np.ones(ders)]
-    size = rng.uniform(0.2, 1.0, loads + ders) * kw / 1000.0
-    s = sign * size * np.exp(1j * rng.uniform(-0.2, 0.7, loads + ders))
-    D = s[:, None] * rng.uniform(-1.0, 1.0, (loads + ders, width))
-    base = np.zeros((3, loads + ders), complex)
-    slope = np.zeros((3, loads + ders, width), complex)
-    for k, (p, q) in enumerate(exponents):
+
+
+def _powers(rng: np.random.Generator, drawn: Drawn, kw: float, width: int) -> Powers:
+    count = len(drawn.rated)
+    sign = np.where(np.arange(count) < drawn.loads, -1.0, 1.0)
+    size = rng.uniform(0.2, 1.0, count) * kw / 1000.0
+    s = sign * size * np.exp(1j * rng.uniform(-0.2, 0.7, count))
+    D = s[:, None] * rng.uniform(-1.0, 1.0, (count, width))
+    base = np.zeros((3, count), complex)
+    slope = np.zeros((3, count, width), complex)
+    for k, (p, q) in enumerate(drawn.exponents.tolist()):
         base[p, k] += s[k].real
         base[q, k] += 1j * s[k].imag
         slope[p, k] += D[k].real
         slope[q, k] += 1j * D[k].imag
-    reach = Reach(centre=np.zeros(width), spread=np.eye(width))
-    made = Made(
-        network=network,
-        powers=Powers(base=base, slope=slope, reach=np.zeros((3, loads + ders))),
-        reach=reach,
-    )
-    return scaled(made, 0.3)
+    return Powers(base=base, slope=slope, reach=np.zeros((3, count)))
 
 
 def scaled(made: Made, by: float) -> Made:

@@ -158,7 +158,7 @@ New Transformer.two phases=1 windings=3 buses=(m.1 k.1.0 k.0.2) kvs=(7.2 0.12 0.
 New Load.leg bus1=h.1 phases=1 kv=0.12 kw=5 kvar=1
 New Load.other bus1=h.2 phases=1 kv=0.12 kw=3 kvar=1
 New Load.home bus1=k.1.2 phases=1 conn=delta kv=0.24 kw=8 kvar=2
-New Load.rest bus1=m kv=12.47 kw=900 kvar=300
+New Load.rest bus1=m kv=12.47 kw=900 kvar=300 model=8 zipv=(0.5 0.3 0.2 0.1 0.2 0.7 0)
 Set VoltageBases=[12.47 0.208]
 CalcVoltageBases
 Solve
@@ -167,11 +167,12 @@ Solve
 
 @pytest.mark.parametrize("test", ["line_to_neutral", "line_to_line"])
 def test_services_of_two_legs(tiny_plan, tmp_path, test: str) -> None:
-    """Legs stand against each other, and a service has three sides: every margin is OpenDSS's."""
+    """Legs against each other, three sides, a load of every exponent: margins are OpenDSS's."""
     (tmp_path / "homes.dss").write_text(SERVICES)
     (tmp_path / "homes.toml").write_text(
-        '[feeder]\npath = "homes.dss"\n[substation]\nlost = false\n[uncertainty]\nloads = "all"\n'
-        f'spread = 0.2\n[limits]\nvoltage_test = "{test}"\n[campaign]\nrecourse = "fixed"\n'
+        '[feeder]\npath = "homes.dss"\nload_model = "as_modelled"\n[substation]\nlost = false\n'
+        f'[uncertainty]\nloads = "all"\nspread = 0.2\n[limits]\nvoltage_test = "{test}"\n'
+        '[campaign]\nrecourse = "fixed"\n'
     )
     study = load_study(tmp_path / "homes.toml")
     ders, blocks = study.scenario.ders, study.scenario.feeder.blocks
