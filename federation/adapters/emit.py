@@ -171,7 +171,7 @@ def _slurm(plan: LaunchPlan) -> str:
         }
         return " ".join(ours.get(word, word) for word in words)
 
-    step = "srun --ntasks=1 --exact --kill-on-bad-exit=1"
+    step = "srun --export=ALL --ntasks=1 --exact --kill-on-bad-exit=1"
     roles = [f"{step} {line(held.federate(role, ['gridproof']))} &" for role in ROLES]
     return (
         "\n".join(

@@ -13,8 +13,8 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -25,6 +25,7 @@ from gridproof.federation.campaigns.worker import main
 from gridproof.federation.records.keeper import Tally
 from gridproof.federation.records.parts import EncodedPart
 from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.signals import held
 from gridproof.federation.studies.study import Study
 from gridproof.scenarios.errors import ConfigError, FederateLost
 from gridproof.scenarios.plan import Plan
@@ -109,7 +110,7 @@ class _Worker:
         self._process = _SPAWN.Process(
             target=main, args=(far, share, os.getpid(), idle_s), name="worker", daemon=True
         )
-        with _interrupts_held():
+        with held(signal.SIGINT):
             self._process.start()
         far.close()  # so that the worker's end is closed when the worker is gone
         self.pid = self._process.pid or 0
@@ -237,16 +238,3 @@ class _Pool:
                 f"{MAX_LOSSES} workers were lost at chunk {at}, the last one "
                 f"{worker.why or ended}; finished parts are whole: mend what ended them, and resume"
             )
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Start a process that Ctrl-C does not reach: who started it ends it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

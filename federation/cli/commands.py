@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-__all__ = ["COMMANDS", "Door", "LazyCommands", "LazyGroup"]
+__all__ = ["COMMANDS", "Door", "LazyGroup", "command"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +126,16 @@ COMMANDS = {
 """In the order of the list."""
 
 
-class LazyCommands(MutableMapping[str, Any]):
-    """Commands by name; one is made when it is taken out, `listing` hands out their lines alone."""
+class LazyGroup(TyperGroup):
+    """A group whose list and completion of names open no door."""
 
-    def __init__(self) -> None:
-        self._made: dict[str, Any] = {}
-        self._own: dict[str, Any] = {}
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands: Any = dict.fromkeys(COMMANDS)  # names, for what a mistyped one is near to
         self._listing = False
 
     @contextmanager
-    def listing(self) -> Iterator[None]:
+    def _only_lines(self) -> Iterator[None]:
         """Hand out stand-ins that have a name and a help line, which import nothing."""
         self._listing = True
         try:
@@ -142,63 +143,41 @@ class LazyCommands(MutableMapping[str, Any]):
         finally:
             self._listing = False
 
-    def __getitem__(self, name: str) -> Any:
-        if name in self._own:
-            return self._own[name]
-        door = COMMANDS[name]
-        if self._listing:
-            return TyperCommand(name, help=door.help, rich_markup_mode="rich")
-        if name not in self._made:
-            self._made[name] = _behind(name, door)
-        return self._made[name]
-
-    def __setitem__(self, name: str, command: Any) -> None:
-        self._own[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        del self._own[name]
-
-    def __iter__(self) -> Iterator[str]:
-        yield from COMMANDS
-        yield from self._own
-
-    def __len__(self) -> int:
-        return len(COMMANDS) + len(self._own)
-
-
-class LazyGroup(TyperGroup):
-    """A group whose list and completion of names open no door."""
-
-    def __init__(self, **attributes: Any) -> None:
-        super().__init__(**{**attributes, "commands": None})
-        self.doors = LazyCommands()
-        self.commands = self.doors
-
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """Return the names, in their order."""
-        return list(self.doors)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """Return a command, imported now; None if there is none of the name."""
+        door = COMMANDS.get(cmd_name)
+        if door is None:
+            return None
+        if self._listing:
+            return TyperCommand(cmd_name, help=door.help, rich_markup_mode="rich")
+        return command(cmd_name)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the list of commands."""
-        with self.doors.listing():
+        with self._only_lines():
             super().format_help(ctx, formatter)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
         """Complete a command's name."""
-        with self.doors.listing():
+        with self._only_lines():
             return super().shell_complete(ctx, incomplete)
 
 
-def _behind(name: str, door: Door) -> Any:
+@cache
+def command(name: str) -> Any:
     """Import what a door leads to, as typer makes a command of it."""
-    file, attribute = door.place.split(":")
+    file, attribute = COMMANDS[name].place.split(":")
     found = getattr(import_module(f"{__package__}.{file}"), attribute)
-    command: Any
+    made: Any
     if isinstance(found, typer.Typer):
-        command = typer.main.get_group(found)
+        made = typer.main.get_group(found)
     else:
         alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
         alone.command(name)(found)
-        command = typer.main.get_command(alone)
-    command.name = name
-    return command
+        made = typer.main.get_command(alone)
+    made.name = name
+    return made

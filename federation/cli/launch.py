@@ -26,7 +26,7 @@ from gridproof.federation.cli.run import ERRED, run, told_if_lost
 from gridproof.federation.cli.show import show
 from gridproof.federation.config.foreign import ForeignPlanner
 from gridproof.federation.files import write_result
-from gridproof.federation.members.children import KEY
+from gridproof.federation.members.children import KEY, broker_key
 from gridproof.federation.members.launch import federate_command, supervise
 from gridproof.federation.records.lock import writing
 from gridproof.federation.records.run_record import recorded
@@ -106,6 +106,7 @@ def launch(  # noqa: PLR0917
         _write(text, out)
         return
     if observers:
+        broker_key()  # asked for before anything begins
         overrides = [*(overrides or ()), f"federation.observers={observers}"]
         overrides += [f"federation.port={port}"]
         note(f"{observers} observers join at 127.0.0.1:{port}, with the key in {KEY}")

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 from gridproof.federation.cli.options import note
 from gridproof.federation.files import unsigned_zeros
-from gridproof.federation.members.children import KEY
+from gridproof.federation.members.children import broker_key
 from gridproof.federation.members.observer import Seen
 from gridproof.federation.members.observer import observe as listen
 from gridproof.federation.plain_text import shown
+from gridproof.federation.signals import held
 from gridproof.federation.wire.broker_address import BrokerAddress
 from gridproof.federation.wire.schedule import RECORDER_GRID
-from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.errors import FederateLost
 
 __all__ = ["observe"]
 
@@ -41,11 +40,7 @@ def observe(
     It takes a seat that ``launch --observers`` left. Ctrl-C leaves it at the next exchange, and the
     run goes on.
     """
-    key = os.environ.get(KEY, "")
-    if not key:
-        raise ConfigError(
-            f"the broker's key is not there: set {KEY}, to the word that launch was given"
-        )
+    key = broker_key()
 
     def tell(seen: Seen) -> None:
         line = json.dumps(unsigned_zeros(seen.to_json()), allow_nan=False) if as_json else ""
@@ -53,7 +48,9 @@ def observe(
 
     address = BrokerAddress.parse(broker, key)
     phase = _listen(address, name, join_deadline_s, tell)
-    note({"done": "the run is done", "left": "left; the run goes on"}.get(phase, f"it {phase}"))
+    if phase == "failed":
+        raise FederateLost("the feeder said that the run failed; its own terminal says why")
+    note("left; the run goes on" if phase == "left" else "the run is done")
 
 
 def _listen(
@@ -73,8 +70,8 @@ def _listen(
             ended.append(error)
         over.set()
 
-    thread = threading.Thread(target=body, name="observer", daemon=True)
-    with _deaf():
+    thread = threading.Thread(target=body, name="federate-observer", daemon=True)
+    with held(signal.SIGINT, signal.SIGTERM):  # one would end the HELICS core they serve
         link = ObserverLink(name, RECORDER_GRID, address, join_deadline_s=join_deadline_s)
         thread.start()
     look = watch_broker(address)
@@ -91,16 +88,3 @@ def _listen(
     if isinstance(ended[0], BaseException):
         raise ended[0]
     return ended[0]
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Let threads that begin here hear no signal: one would end the HELICS core they serve."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

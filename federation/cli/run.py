@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ from gridproof.federation.cli.options import (
     note,
 )
 from gridproof.federation.cli.show import show
-from gridproof.federation.members.children import KEY
+from gridproof.federation.members.children import broker_key
 from gridproof.federation.members.launch import (
     is_supervised,
     run_feeder_process,
@@ -194,12 +193,7 @@ def federate(  # noqa: PLR0917
     trust_study: TrustStudy = False,
 ) -> None:
     """Run one federate of a federation whose broker is somewhere else."""
-    key = os.environ.get(KEY, "")
-    if not key:
-        raise ConfigError(
-            f"the broker's key is not there: set {KEY}; it is no word of the command, which "
-            "everybody on the machine may read"
-        )
+    key = broker_key()
     trust = Trust(feeder=feeder, devices=devices or (), whole=trust_study)
     loaded = load_study(study, overrides or (), trust)
     chosen = (

@@ -270,6 +270,12 @@ class FederationConfig(Section):
         description="the broker's port in processes, for observers to find; a free one if 0",
     )
 
+    @model_validator(mode="after")
+    def _found_by_observers(self) -> FederationConfig:
+        if self.observers and not self.port:
+            raise ValueError("has observers and no port that they could find; state it")
+        return self
+
 
 class StudyConfig(Section):
     """A whole study file."""

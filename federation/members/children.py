@@ -21,7 +21,16 @@ import gridproof
 if TYPE_CHECKING:
     from gridproof.federation.wire.helics_broker import HelicsBroker
 
-__all__ = ["HEARD", "KEY", "RECEIPT", "SUPERVISOR", "Child", "key_of_observers", "watch"]
+__all__ = [
+    "HEARD",
+    "KEY",
+    "RECEIPT",
+    "SUPERVISOR",
+    "Child",
+    "broker_key",
+    "key_of_observers",
+    "watch",
+]
 
 KEY = "GRIDPROOF_KEY"
 """Environment variable with the broker's key: the words of a command are seen by everybody."""
@@ -35,24 +44,26 @@ _TAIL_CHARACTERS = 4000
 _KNOWN_CODES = (1, 2, 3, 4)  # the command line's own; anything else is a lost federate
 
 
-def key_of_observers(settings: SessionSettings) -> str | None:
-    """Return the key that observers know; None where there are none, and a broker has its own.
+def broker_key() -> str:
+    """Return the broker's key from the environment.
 
     Raises
     ------
     ConfigError
-        If there are seats for observers, and no key that they could have.
+        If there is none.
     """
-    if not settings.observers:
-        return None
     key = os.environ.get(KEY)
     if not key:
         raise ConfigError(
-            f"observers join with the broker's key, and none is set: export {KEY} as a word of "
-            "your own here and where they run; it is no word of the command, which everybody on "
-            "the machine may read"
+            f"the broker's key is not there: set {KEY}, to the same word here and where the others "
+            "run; it is no word of a command, which everybody on the machine may read"
         )
     return key
+
+
+def key_of_observers(settings: SessionSettings) -> str | None:
+    """Return the key that observers know; None where there are none, and a broker has its own."""
+    return broker_key() if settings.observers else None
 
 
 class Child:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Collection
 from typing import Protocol
@@ -70,7 +69,7 @@ def watch_for_intruders(
                 + (f", and of {observers} seats for observers none was free" if observers else "")
                 + "; what it may have said is not trusted"
             )
-        closed = closed + 1 if broker.alive and not _listens(broker.address) else 0
+        closed = closed + 1 if broker.alive and not broker.address.listens() else 0
         if closed > 1:
             raise FederateLost(
                 f"somebody closed port {broker.address.port} of the broker, which itself is well; "
@@ -78,13 +77,3 @@ def watch_for_intruders(
             )
 
     return look
-
-
-def _listens(address: BrokerAddress) -> bool:
-    try:
-        socket.create_connection((address.host, address.port), 0.2).close()
-    except ConnectionRefusedError:
-        return False
-    except OSError:  # slow: nothing is known
-        return True
-    return True

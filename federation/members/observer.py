@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
 from gridproof.federation.jsonable import Jsonable
+from gridproof.federation.wire.codec import split
 from gridproof.federation.wire.frames import FrameKind, Header, decode
 from gridproof.federation.wire.link import Link, PortKind
 from gridproof.federation.wire.messages import Catalogue, Column, Status, parse
@@ -151,9 +151,9 @@ def _of(what: str, header: Header) -> Seen:
 def _parts(
     payload: bytes, kind: FrameKind, columns: tuple[Column, ...], port: str
 ) -> tuple[Header, list[FloatArray]]:
-    widths = [column.width for column in columns]
-    frame = decode(payload, kind=kind, width=sum(widths), port=port)
-    return frame.header, np.split(frame.rows, np.cumsum(widths)[:-1], axis=1)
+    width = sum(column.width for column in columns)
+    frame = decode(payload, kind=kind, width=width, port=port)
+    return frame.header, split(frame.rows, columns)
 
 
 def _by_element(ids: tuple[str, ...], part: FloatArray) -> dict[str, float]:

@@ -81,6 +81,16 @@ class BrokerAddress:
         """Name of a broker of ours, and of its cores: as unique as the key, and not the key."""
         return f"gridproof-{hashlib.sha256(self.key.encode()).hexdigest()[:12]}"
 
+    def listens(self) -> bool:
+        """Knock at the port: False where nobody is there, True where nothing is known, too."""
+        try:
+            socket.create_connection((self.host, self.port), 0.2).close()
+        except ConnectionRefusedError:
+            return False
+        except OSError:  # slow, or filtered: HELICS' own time-outs decide
+            return True
+        return True
+
     def core_arguments(self) -> str:
         """Return the init string of a core that joins this broker.
 

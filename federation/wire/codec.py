@@ -20,7 +20,7 @@ from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts, kinds_of
 from numpy.typing import NDArray
 
-__all__ = ["Codec"]
+__all__ = ["Codec", "split"]
 
 Columns = tuple[Column, ...]
 
@@ -128,7 +128,7 @@ class Codec:
         """Read a batch; raises `FederationError` on anything but finite numbers."""
         columns = self.catalogue.realizations
         frame = self._frame(payload, FrameKind.REALIZATIONS, columns, port, strict=True)
-        zeta, p, q, *rest = _split(frame.rows, columns)
+        zeta, p, q, *rest = split(frame.rows, columns)
         held = self.scenario.feeder.loads.slots
         available = rest.pop(0) if self.scenario.fleet.renewables.ids else np.zeros((len(p), 0))
         if not self.scenario.disturbances.empty:
@@ -148,7 +148,7 @@ class Codec:
             return None
         columns = self.catalogue.realizations
         frame = self._frame(payload, FrameKind.REALIZATIONS, columns, port, strict=True)
-        energy, before = _split(frame.rows, columns)[-2:]
+        energy, before = split(frame.rows, columns)[-2:]
         p_kw = _placed(before, self.scenario.ders.phases)
         first = frame.header.step == self.catalogue.steps[0]
         return Carried(energy_kwh=energy, p_kw=np.full_like(p_kw, np.nan) if first else p_kw)
@@ -179,7 +179,7 @@ class Codec:
         """
         columns = self.catalogue.setpoints
         frame = self._frame(payload, FrameKind.SETPOINTS, columns, port, strict=True)
-        found, p, q, held = _split(frame.rows, columns)
+        found, p, q, held = split(frame.rows, columns)
         if not np.isin(found, (0.0, 1.0)).all():
             raise FederationError(f"{port}: found holds {np.unique(found)[:4]}; expected 0 or 1")
         has, able = self.scenario.ders.phases, self.scenario.ders.can_form
@@ -224,7 +224,7 @@ class Codec:
         """Read solved states; a number that was not solved for is NaN."""
         columns = self.catalogue.measurements
         frame = self._frame(payload, FrameKind.MEASUREMENTS, columns, port, strict=False)
-        index, solved, v, v_ll, current, kva, p, q, system = _split(frame.rows, columns)
+        index, solved, v, v_ll, current, kva, p, q, system = split(frame.rows, columns)
         feeder, ders = self.scenario.feeder, self.scenario.ders
         phases = feeder.buses.phases
         return frame.header, Snapshots(
@@ -261,7 +261,7 @@ class Codec:
         """Read verdicts; margins may be NaN or infinite, the rest are whole numbers."""
         columns = self.catalogue.verdicts
         frame = self._frame(payload, FrameKind.VERDICTS, columns, port, strict=False)
-        outcome, margin, element, phase = _split(frame.rows, columns)
+        outcome, margin, element, phase = split(frame.rows, columns)
         if not np.isin(outcome, list(Outcome)).all():
             raise FederationError(
                 f"{port}: outcome holds a code that is none of 0 to {max(Outcome)}"
@@ -332,7 +332,8 @@ def _whole(index: FloatArray, port: str) -> IntArray:
     return index.astype(np.int64)
 
 
-def _split(rows: FloatArray, columns: Columns) -> list[FloatArray]:
+def split(rows: FloatArray, columns: Columns) -> list[FloatArray]:
+    """Take (row, channel) apart by columns."""
     return np.split(rows, np.cumsum([column.width for column in columns])[:-1], axis=1)
 
 

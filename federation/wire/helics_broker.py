@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import threading
 import time
 import warnings
@@ -87,7 +86,8 @@ class HelicsBroker:
     ) -> None:
         refuse_encryption()
         self._members, self._observers = tuple(members), observers
-        for attempt in range(5):  # another program may take the free port before HELICS does
+        attempts = 1 if port else 5  # another program may take a free port before HELICS does
+        for attempt in range(attempts):
             address = BrokerAddress(
                 transport=transport,
                 key=key or f"gridproof-{uuid4().hex[:16]}",
@@ -108,10 +108,11 @@ class HelicsBroker:
             if h.helicsBrokerIsConnected(broker):
                 break
             h.helicsBrokerDisconnect(broker)
-            if attempt == 4:
+            if attempt == attempts - 1:
+                remedy = f": it or {port + 1} is taken; choose another [federation] port, --port"
                 raise FederationError(
                     f"no HELICS broker of type {transport} could be started on {LOOPBACK}; "
-                    f"the last port tried was {address.port}"
+                    f"the last port tried was {address.port}" + (remedy if port else "")
                 )
         self.address, self._broker = address, broker
         self._closed, self.once = False, EndOnce()
@@ -175,18 +176,11 @@ def watch_broker(address: BrokerAddress, *, every_s: float = 1.0) -> Callable[[]
         if time.monotonic() < next_s:
             return
         next_s = time.monotonic() + every_s
-        try:
-            socket.create_connection((address.host, address.port), 0.2).close()
-        except ConnectionRefusedError as error:
-            refused += 1
-            if refused > 1:
-                raise FederateLost(
-                    f"the broker at {address.host}:{address.port} is gone: nobody listens there"
-                ) from error
-        except OSError:  # slow, or filtered: HELICS' own time-outs decide
-            refused = 0
-        else:
-            refused = 0
+        refused = 0 if address.listens() else refused + 1
+        if refused > 1:
+            raise FederateLost(
+                f"the broker at {address.host}:{address.port} is gone: nobody listens there"
+            )
 
     return look
 

@@ -4,16 +4,16 @@ import subprocess
 import sys
 
 import pytest
-from gridproof.federation.cli.commands import COMMANDS, LazyCommands
+from gridproof.federation.cli.commands import COMMANDS, command
 from gridproof.federation.cli.main import app
 from typer.testing import CliRunner
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_list_says_what_the_command_says(name):
-    command = LazyCommands()[name]
-    assert command.name == name
-    assert command.help.partition("\n\n")[0].replace("\n", " ") == COMMANDS[name].help
+    made = command(name)
+    assert made.name == name
+    assert made.help.partition("\n\n")[0].replace("\n", " ") == COMMANDS[name].help
 
 
 @pytest.mark.parametrize("asked", ["--version", "--help"])

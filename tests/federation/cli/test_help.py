@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 def commands(command=None, path=()) -> Iterator[tuple[tuple[str, ...], object]]:
     command = command or get_command(app)
     yield path, command
-    for name, one in getattr(command, "commands", {}).items():
-        yield from commands(one, (*path, name))
+    for name in command.list_commands(None) if hasattr(command, "list_commands") else ():
+        yield from commands(command.get_command(None, name), (*path, name))
 
 
 COMMANDS = dict(commands())

@@ -23,8 +23,10 @@ from gridproof.federation.members.intruders import watch_for_intruders
 from gridproof.federation.members.launch import program
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.records.summary import campaign_summary
-from gridproof.federation.wire.broker_address import free_port
-from gridproof.scenarios.errors import FederateLost
+from gridproof.federation.studies.study import load_study
+from gridproof.federation.wire.broker_address import BrokerAddress, free_port
+from gridproof.federation.wire.helics_broker import HelicsBroker
+from gridproof.scenarios.errors import ConfigError, FederateLost, FederationError
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[3]
@@ -129,7 +131,7 @@ class _Broker:
 @pytest.mark.parametrize(("seats", "others"), [(0, 0), (0, 1), (1, 1), (1, 2), (2, 1)])
 def test_more_than_the_seats_are_intruders(seats, others):
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = type("Address", (), {"host": "127.0.0.1", "port": listener.getsockname()[1]})
+        address = BrokerAddress(transport="zmq", key="k", port=listener.getsockname()[1])
         names = ("planner", "feeder", *[f"eve{k}" for k in range(others)])
         members = ("planner", "feeder")
         look = watch_for_intruders(_Broker(address, names), members, observers=seats, every_s=-1.0)
@@ -165,3 +167,16 @@ def test_an_observer_that_leaves_leaves_the_run_alone(toy, tmp_path):
     assert len(heard.splitlines()) < 2 * 800 // 8 - 2
     assert launched.returncode == 0, told
     assert sum(judged(tmp_path).values()) == 800
+
+
+def test_observers_need_a_port_that_they_can_find(toy):
+    with pytest.raises(ConfigError, match="observers and no port"):
+        load_study(toy, ["federation.observers=2"])
+
+
+def test_a_port_that_is_taken_is_told_with_its_remedy():
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(FederationError, match=r"is taken; choose another \[federation\] port"),
+    ):
+        HelicsBroker("zmq", ("planner",), port=taken.getsockname()[1])

@@ -121,7 +121,7 @@ def test_only_a_plain_file_is_added_to(tmp_path, kind):
     assert other.read_text() == "somebody's\n"
 
 
-@pytest.mark.parametrize("command", ["report", "resume", "compare"])
+@pytest.mark.parametrize("command", ["report", "resume", "compare", "watch"])
 def test_every_command_says_which_part_is_not_what_the_record_says(command, write_toy, tmp_path):
     from gridproof.federation.campaigns.campaign import run_campaign
     from gridproof.federation.studies.study import load_study
