@@ -39,7 +39,7 @@ NOT_SHOWN = 3
 def hardening(  # noqa: PLR0917  (typer reads a command's options from its parameters)
     study: StudyName,
     share: Annotated[
-        float, typer.Option("--share", help="Feasible share to be shown, between 0 and 1.")
+        float, typer.Option("--share", help="Feasible share to be shown; 1 by a proof alone.")
     ] = 0.99,
     confidence: Annotated[
         float,
@@ -85,9 +85,8 @@ def hardening(  # noqa: PLR0917  (typer reads a command's options from its param
     summary = harden_summary(done, study, root)
     write_result(root / "hardening.json", json_text(summary.to_json()))
     write_result(root / "hardening.md", harden_markdown(summary))
-    if done.plan is not None:
-        write_result(root / "plan.json", plan_to_json(done.plan) + "\n")
-        _draw(done.plan, done.scenario, root)
+    write_result(root / "plan.json", plan_to_json(done.plan) + "\n")
+    _draw(done.plan, done.scenario, root)
     if as_json:
         print_json(summary)
     else:

@@ -68,6 +68,19 @@ class CounterExamples:
     without_depth: int
     places: tuple[Place, ...]
 
+    @classmethod
+    def none(cls) -> CounterExamples:
+        """Return those of a plan that was not tried."""
+        return cls(
+            samples=0,
+            feasible=0,
+            outcomes={},
+            depths_pu=(),
+            depths_at={},
+            without_depth=0,
+            places=(),
+        )
+
 
 def counter_examples(store: CampaignStore, limits: Limits) -> CounterExamples:
     """Read a campaign's failing realizations.

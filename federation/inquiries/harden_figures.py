@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gridproof.federation.jsonable import Interval, Jsonable
+from gridproof.federation.records.certificate_report import Claim, WorstClaim
 
 __all__ = ["FailingPlace", "HardenPrice", "HardenReport", "RoundReport"]
 
@@ -35,10 +36,15 @@ class RoundReport(Jsonable):
         Of its realizations.
     energized_blocks, served_kw, objective_usd, certified, grid_forming
         The plan.
+    certificate, worst
+        What is known of it over every load that can be drawn, and the load that says so; None where
+        draws or recourse are of a kind that certificates do not speak of.
     samples, feasible, feasible_share, interval
-        What became of it; the interval is two-sided.
+        What became of it; the interval is two-sided. A plan that is proven is not sampled, and no
+        plan is where only a proof will do: no share then.
     alpha, one_sided_bound, shown
-        The error the round may spend, the bound at it, and whether that reaches the share asked.
+        The error the round may spend, the bound at it (1 where proven), and whether that reaches
+        the share asked.
     failures, deepest_pu, fails_at
         Outcomes that are not feasible, the deepest margin, and where.
     """
@@ -53,10 +59,12 @@ class RoundReport(Jsonable):
     objective_usd: float | None
     certified: bool
     grid_forming: tuple[str, ...]
+    certificate: Claim | None
+    worst: WorstClaim | None
     samples: int
     feasible: int
-    feasible_share: float
-    interval: Interval
+    feasible_share: float | None
+    interval: Interval | None
     alpha: float
     one_sided_bound: float
     shown: bool

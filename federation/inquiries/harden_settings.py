@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from gridproof.federation.studies.planner_margins import MOST_MARGIN_PU
 from gridproof.scenarios.errors import ConfigError
+from scipy.special import betaincinv
 
-__all__ = ["HardenSettings", "spent"]
+__all__ = ["HardenSettings", "lower_bound", "spent"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +19,7 @@ class HardenSettings:
     Attributes
     ----------
     share
-        Feasible share to be shown, in (0, 1).
+        Feasible share to be shown, in (0, 1]; no sample shows 1, which only a proof does.
     confidence
         That no plan below the share is shown, over all rounds together, in (0, 1).
     most_rounds
@@ -41,7 +42,7 @@ class HardenSettings:
 
     def __post_init__(self) -> None:
         checks = (
-            (0.0 < self.share < 1.0, f"share {self.share} must lie strictly between 0 and 1"),
+            (0.0 < self.share <= 1.0, f"share {self.share} must lie above 0, and be at most 1"),
             (
                 0.0 < self.confidence < 1.0,
                 f"confidence {self.confidence} must lie strictly between 0 and 1",
@@ -62,11 +63,23 @@ class HardenSettings:
             raise ConfigError(faults)
 
     @property
+    def by_proof_alone(self) -> bool:
+        """Whether the share is one that no number of realizations shows."""
+        return self.share == 1.0
+
+    @property
     def least_samples(self) -> int:
         """Realizations that could show the share in the last round if every one is feasible."""
+        if self.by_proof_alone:
+            return 1
         return math.ceil(math.log(spent(self, self.most_rounds)) / math.log(self.share))
 
 
 def spent(settings: HardenSettings, number: int) -> float:
     """Error of round ``number``, ``α / (k (k + 1))``."""
     return (1.0 - settings.confidence) / (number * (number + 1))
+
+
+def lower_bound(feasible: int, samples: int, alpha: float) -> float:
+    """Exact one-sided bound, ``B(α; x, n - x + 1)``: a lesser share is excluded at ``1 - α``."""
+    return float(betaincinv(feasible, samples - feasible + 1, alpha)) if feasible else 0.0

@@ -11,6 +11,10 @@ that plan as for one chosen beforehand: the chance that any plan below the share
 is at most α, however many rounds there are. A realization that could not be judged counts
 against the plan.
 
+Before anything is drawn, a certificate is asked for (`federation.inquiries.harden_rounds`): what it
+proves holds for every realization, so the share is 1 and no error is spent. A share of 1 is shown
+in no other way; what the certificate lacks then says which margins rise.
+
 Not shown, the counter-examples say which of the planner's limits move, and how far: the margin
 kept at each element that failed (``ac_margin_at``) rises by the least depth that would have
 left no more than its part of the allowed share outside, within a least and a greatest step; of
@@ -21,37 +25,28 @@ What has no depth (nothing was solved) has no place either, and raises ``ac_marg
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from gridproof.federation.campaigns.campaign import run_campaign
-from gridproof.federation.campaigns.progress import CampaignBar
 from gridproof.federation.config.campaign import DESIGNS
-from gridproof.federation.inquiries.counterexamples import CounterExamples, counter_examples
-from gridproof.federation.inquiries.harden_settings import HardenSettings, spent
-from gridproof.federation.inquiries.margins import raised
+from gridproof.federation.inquiries.harden_rounds import (
+    HardenRound,
+    Watch,
+    try_round,
+    unprovable,
+    wider_after,
+)
+from gridproof.federation.inquiries.harden_settings import HardenSettings
 from gridproof.federation.records.intervals import Intervals
-from gridproof.federation.records.plan_report import PlanReport
-from gridproof.federation.records.store import CampaignStore
-from gridproof.federation.records.summary import plan_summary
-from gridproof.federation.statistics.shares import Share, share_of
 from gridproof.federation.studies.planner_margins import Margins
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.optimizer.planner import FAMILIES
 from gridproof.scenarios.errors import ConfigError, PlanError
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.scenario import Scenario
-from scipy.special import betaincinv
 
-__all__ = [
-    "End",
-    "HardenRound",
-    "Hardening",
-    "harden",
-    "lower_bound",
-]
+__all__ = ["End", "Hardening", "harden"]
 
 
 class End(StrEnum):
@@ -62,49 +57,7 @@ class End(StrEnum):
     MARGIN_USED_UP = "no margin left to raise"
     NOTHING_SERVED = "the plan serves nothing, so its verdicts say nothing"
     ROUNDS_USED_UP = "no round left"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HardenRound:
-    """One plan and what became of it.
-
-    Attributes
-    ----------
-    number
-        From 1.
-    ac_margin_pu
-        What the planner kept clear everywhere.
-    margins_at
-        What it kept clear at single elements, pu, by ``(kind, id)``.
-    seed
-        Of this round's realizations.
-    alpha
-        Error this round may spend.
-    plan
-        Its figures, `federation.records.summary.plan_summary`.
-    tried
-        Feasible among all realizations, with the two-sided interval at the asked confidence.
-    bound
-        One-sided lower bound of the share at ``1 - alpha``.
-    shown
-        Whether ``bound`` reaches the asked share.
-    found
-        What failed, where, and how deep.
-    out
-        Its campaign directory.
-    """
-
-    number: int
-    ac_margin_pu: float
-    margins_at: dict[tuple[str, str], float]
-    seed: int
-    alpha: float
-    plan: PlanReport
-    tried: Share
-    bound: float
-    shown: bool
-    found: CounterExamples
-    out: Path
+    NOT_TO_BE_PROVEN = "no proof speaks of the plan"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,13 +82,8 @@ class Hardening:
     rounds: tuple[HardenRound, ...]
     end: End
     why: str
-    plan: Plan | None
+    plan: Plan
     scenario: Scenario
-
-
-def lower_bound(feasible: int, samples: int, alpha: float) -> float:
-    """Exact one-sided bound, ``B(α; x, n - x + 1)``: a lesser share is excluded at ``1 - α``."""
-    return float(betaincinv(feasible, samples - feasible + 1, alpha)) if feasible else 0.0
 
 
 def harden(
@@ -145,7 +93,7 @@ def harden(
     out: Path,
     *,
     tell: Callable[[HardenRound], None],
-    watch: Callable[[], AbstractContextManager[CampaignBar]],
+    watch: Watch,
 ) -> Hardening:
     """Raise the planner's margins until the asked share is shown, or it cannot be.
 
@@ -172,69 +120,32 @@ def harden(
     """
     study = load_study(study_name, overrides)
     _refuse(study, settings)
-    margins = Margins.of(study)
+    start = margins = Margins.of(study)
     rounds: list[HardenRound] = []
-    plan: Plan | None = None
     for number in range(1, settings.most_rounds + 1):
         seed = (study.config.campaign.seed + number - 1) % 2**64
         entries = [*margins.entries(), f"campaign.seed={seed}"]
         this = load_study(study_name, [*overrides, *entries])
         root = out / f"round-{number:02d}"
         try:
-            with watch() as bar:
-                result = run_campaign(this, root, progress=bar, planning=bar.planning)
+            rounds.append(try_round(this, settings, margins, number=number, out=root, watch=watch))
         except PlanError as error:
             if not rounds:
                 raise
-            return _ended(settings, rounds, End.NO_PLAN, plan=plan, study=this, why=str(error))
-        plan = result.plan
-        rounds.append(
-            _weigh(this, result.store, plan, settings=settings, number=number, margins=margins)
-        )
+            return _ended(settings, rounds, End.NO_PLAN, study=this, why=str(error))
         tell(rounds[-1])
         if rounds[-1].shown:
-            return _ended(settings, rounds, End.SHOWN, plan=plan, study=this)
+            return _ended(settings, rounds, End.SHOWN, study=this)
         if rounds[-1].plan.served_kw <= 0.0:
-            return _ended(settings, rounds, End.NOTHING_SERVED, plan=plan, study=this)
-        wider = raised(margins, rounds[-1].found, settings, _formers(this))
+            return _ended(settings, rounds, End.NOTHING_SERVED, study=this)
+        if settings.by_proof_alone and rounds[-1].certificate is None:
+            why = unprovable(this, rounds[-1].made)
+            return _ended(settings, rounds, End.NOT_TO_BE_PROVEN, study=this, why=why)
+        wider = wider_after(rounds[-1], this, settings, start)
         if wider == margins:
-            return _ended(settings, rounds, End.MARGIN_USED_UP, plan=plan, study=this)
+            return _ended(settings, rounds, End.MARGIN_USED_UP, study=this)
         margins = wider
-    return _ended(settings, rounds, End.ROUNDS_USED_UP, plan=plan, study=study)
-
-
-def _weigh(
-    study: Study,
-    store: CampaignStore,
-    plan: Plan,
-    *,
-    settings: HardenSettings,
-    number: int,
-    margins: Margins,
-) -> HardenRound:
-    found = counter_examples(store, study.scenario.limits)
-    alpha = spent(settings, number)
-    good = found.feasible
-    bound = lower_bound(good, found.samples, alpha)
-    summary = plan_summary(plan, study.scenario)
-    return HardenRound(
-        number=number,
-        ac_margin_pu=margins.everywhere,
-        margins_at=margins.at,
-        seed=study.config.campaign.seed,
-        alpha=alpha,
-        plan=summary,
-        tried=share_of(good, found.samples, settings.confidence),
-        bound=bound,
-        shown=bound >= settings.share and summary.served_kw > 0.0,
-        found=found,
-        out=store.root,
-    )
-
-
-def _formers(study: Study) -> tuple[str, ...]:
-    ders = study.scenario.ders
-    return tuple(name for name, can in zip(ders.ids, ders.can_form, strict=True) if can)
+    return _ended(settings, rounds, End.ROUNDS_USED_UP, study=study)
 
 
 def _ended(
@@ -242,7 +153,6 @@ def _ended(
     rounds: list[HardenRound],
     end: End,
     *,
-    plan: Plan | None,
     study: Study,
     why: str = "",
 ) -> Hardening:
@@ -251,7 +161,7 @@ def _ended(
         rounds=tuple(rounds),
         end=end,
         why=why,
-        plan=plan,
+        plan=rounds[-1].made,
         scenario=study.scenario,
     )
 
@@ -262,6 +172,11 @@ def _refuse(study: Study, settings: HardenSettings) -> None:
     if "ac_margin" not in FAMILIES[family][0].__dataclass_fields__:
         faults.append(
             f"[planner] family = {family!r} keeps no ac_margin; harden a family that does"
+        )
+    if settings.by_proof_alone and unprovable(study):
+        faults.append(
+            f"share 1 is shown by a proof alone, and {unprovable(study)}; ask for a smaller share, "
+            'or choose [campaign] recourse = "affine"'
         )
     if campaign.sampler in DESIGNS:
         faults.append(

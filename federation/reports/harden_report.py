@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from gridproof.federation.inquiries.harden_figures import (
@@ -11,8 +10,9 @@ from gridproof.federation.inquiries.harden_figures import (
     HardenReport,
     RoundReport,
 )
+from gridproof.federation.inquiries.harden_rounds import HardenRound
 from gridproof.federation.inquiries.harden_settings import HardenSettings
-from gridproof.federation.inquiries.hardening import End, Hardening, HardenRound
+from gridproof.federation.inquiries.hardening import End, Hardening
 from gridproof.federation.records.environment import versions
 from gridproof.federation.tables.files import markdown_text
 from gridproof.federation.tables.table import (
@@ -37,11 +37,15 @@ _SHOWN_PLACES = 4
 def round_line(one: HardenRound, settings: HardenSettings) -> str:
     """Say in one line how a round ended."""
     verdict = "shown" if one.shown else "not shown"
+    told = "" if one.certificate is None else f"{one.certificate.verdict} over all loads"
+    if one.tried is not None:
+        told = (
+            f"{decimals(100.0 * one.tried.value, 2)} % feasible, at least "
+            f"{decimals(100.0 * one.bound, 2)} %"
+        )
     return (
         f"round {one.number}: ac_margin {_kept(_round(one, one.out.parent))} pu, "
-        f"{decimals(one.plan.served_kw, 0)} kW "
-        f"served, {decimals(100.0 * one.tried.value, 2)} % feasible, at least "
-        f"{decimals(100.0 * one.bound, 2)} %: "
+        f"{decimals(one.plan.served_kw, 0)} kW served, {told or 'not to be proven'}: "
         f"{100.0 * settings.share:g} % {verdict}"
     )
 
@@ -75,7 +79,8 @@ def harden_summary(done: Hardening, study: str, root: Path) -> HardenReport:
             f"round k draws realizations of its own (seed + k - 1) and may err with "
             f"{1.0 - settings.confidence:g} / (k (k + 1)), which sums to "
             f"{1.0 - settings.confidence:g} over any number of rounds; bounds are exact and "
-            "one-sided, and what could not be judged counts against the plan"
+            "one-sided, and what could not be judged counts against the plan; a plan that is "
+            "proven spends nothing"
         ),
         versions=versions(),
     )
@@ -102,18 +107,20 @@ def _round(one: HardenRound, root: Path) -> RoundReport:
     return RoundReport(
         round=one.number,
         directory=one.out.relative_to(root).as_posix(),
-        ac_margin_pu=one.ac_margin_pu,
-        margins_at_pu=_by_kind(one.margins_at),
+        ac_margin_pu=one.margins.everywhere,
+        margins_at_pu=one.margins.by_kind(),
         seed=one.seed,
         energized_blocks=one.plan.energized_blocks,
         served_kw=one.plan.served_kw,
         objective_usd=one.plan.objective_usd,
         certified=one.plan.proof.certified,
         grid_forming=one.plan.grid_forming,
-        samples=one.tried.trials,
-        feasible=one.tried.count,
-        feasible_share=one.tried.value,
-        interval=(one.tried.low, one.tried.high),
+        certificate=None if one.certificate is None else one.certificate.verdict,
+        worst=None if one.certificate is None else one.certificate.worst,
+        samples=one.found.samples,
+        feasible=one.found.feasible,
+        feasible_share=None if one.tried is None else one.tried.value,
+        interval=None if one.tried is None else (one.tried.low, one.tried.high),
         alpha=one.alpha,
         one_sided_bound=one.bound,
         shown=one.shown,
@@ -130,13 +137,6 @@ def _round(one: HardenRound, root: Path) -> RoundReport:
             for place in one.found.places
         ),
     )
-
-
-def _by_kind(margins: Mapping[tuple[str, str], float]) -> dict[str, dict[str, float]]:
-    tables: dict[str, dict[str, float]] = {}
-    for (kind, name), value in margins.items():
-        tables.setdefault(kind, {})[name] = value
-    return tables
 
 
 def _kept(one: RoundReport) -> str:
@@ -211,6 +211,7 @@ def rounds_table(summary: HardenReport) -> Table:
             count("live blocks", short="live"),
             number("served", 0, "kW"),
             number("cost", 0, "USD"),
+            Column(title="all loads"),
             share("share"),
             *interval("interval", share("from"), share("to"), unit=""),
             share("bound"),
@@ -222,8 +223,9 @@ def rounds_table(summary: HardenReport) -> Table:
                 one.energized_blocks,
                 one.served_kw,
                 one.objective_usd,
+                "" if one.certificate is None else one.certificate.value,
                 one.feasible_share,
-                *one.interval,
+                *(one.interval or (None, None)),
                 one.one_sided_bound,
             )
             for one in summary.rounds
@@ -234,6 +236,8 @@ def rounds_table(summary: HardenReport) -> Table:
 
 def _failures(one: RoundReport) -> str:
     """Say what failed in a round and, most frequent first, where."""
+    if not one.samples:
+        return f"round {one.round}: {_certified(one)}{_kept_where(one)}"
     if not one.failures:
         return f"round {one.round}: nothing fails{_kept_where(one)}"
     kinds = [f"{count} {name.replace('_', ' ')}" for name, count in one.failures.items()]
@@ -245,10 +249,23 @@ def _failures(one: RoundReport) -> str:
     return f"round {one.round}: {', '.join(kinds)}{where}{_kept_where(one)}"
 
 
+def _certified(one: RoundReport) -> str:
+    if one.certificate is None:
+        return "no proof speaks of it"
+    told = f"{one.certificate} over all loads that can be drawn"
+    worst = one.worst
+    if worst is None:
+        return told
+    margin = f"{decimals(worst.margin, 5)} {worst.unit}"
+    return f"{told}; least margin {margin}, {worst.kind} of {worst.element}"
+
+
 def _ending(summary: HardenReport) -> str:
     price, first, last = summary.price, summary.rounds[0], summary.rounds[-1]
     asked = f"{100.0 * summary.asked_share:g} %"
-    head = f"{asked} shown" if summary.shown else f"{asked} not shown: {summary.end}"
+    how = "" if last.samples else ", proven for every load that can be drawn,"
+    head = f"{asked} shown{how}" if summary.shown else f"{asked} not shown: {summary.end}"
+    head += f" ({summary.why})" if summary.why else ""
     cost = price.objective_usd
     words = (
         f"{head} after {len(summary.rounds)} rounds; served "

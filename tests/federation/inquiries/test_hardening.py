@@ -10,11 +10,12 @@ import pytest
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.cli.main import app
 from gridproof.federation.inquiries.counterexamples import CounterExamples, counter_examples
-from gridproof.federation.inquiries.harden_settings import HardenSettings, spent
-from gridproof.federation.inquiries.hardening import lower_bound
+from gridproof.federation.inquiries.harden_rounds import unprovable
+from gridproof.federation.inquiries.harden_settings import HardenSettings, lower_bound, spent
 from gridproof.federation.inquiries.margins import raised, wanted_step, wanted_steps
 from gridproof.federation.studies.planner_margins import Margins
 from gridproof.federation.studies.study import load_study
+from gridproof.scenarios.plan_file import plan_from_json
 from scipy.stats import binom
 from typer.testing import CliRunner
 
@@ -193,7 +194,8 @@ def test_rounds_used_up_end_in_three_and_name_the_failing_elements(tmp_path: Pat
 @pytest.mark.parametrize(
     ("extra", "said"),
     [
-        (["--share", "1.0"], "share 1.0 must lie strictly between 0 and 1"),
+        (["--share", "1.1"], "share 1.1 must lie above 0, and be at most 1"),
+        (["--share", "1.0"], "recourse linear is not affine in the draw; ask for a smaller share"),
         (["--confidence", "0"], "confidence 0.0 must lie"),
         (["--rounds", "0"], "rounds 0 must be at least 1"),
         (["--samples", "100"], "samples = 100 could not show a share of 0.99"),
@@ -209,3 +211,59 @@ def test_what_the_error_control_does_not_cover_is_refused(extra, said, tmp_path:
     assert ran.exit_code == 2
     assert said in " ".join(ran.stderr.split())
     assert not (tmp_path / "out").exists()
+
+
+UNFIT = ["campaign.recourse=fixed", "ders.fleet.east.capacity_kw=170", "federation.mode=local"]
+"""Of the toy: a plan that AC refutes, and that wider margins mend."""
+
+
+def hardening(study, out, *options, entries=UNFIT):
+    words = [word for entry in entries for word in ("--set", entry)]
+    return CliRunner().invoke(
+        app, ["harden", str(study), *words, *options, "--out", str(out), "--json"]
+    )
+
+
+def test_what_is_proven_is_not_sampled(toy, tmp_path) -> None:
+    out = tmp_path / "out"
+    ran = hardening(toy, out, "--samples", "900", entries=[UNFIT[0], UNFIT[2]])
+    assert ran.exit_code == 0, ran.stderr
+    (one,) = json.loads(ran.stdout)["rounds"]
+    assert (one["certificate"], one["one_sided_bound"], one["samples"]) == ("proven", 1.0, 0)
+    assert one["feasible_share"] is None
+    assert not list(out.rglob("*.parquet"))
+    assert plan_from_json((out / "round-01" / "plan.json").read_text(), load_study(toy).scenario)
+
+
+def test_a_share_of_one_is_shown_by_a_proof_that_margins_lead_to(toy, tmp_path) -> None:
+    ran = hardening(toy, tmp_path / "out", "--share", "1")
+    assert ran.exit_code == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    assert [one["shown"] for one in told["rounds"]][-2:] == [False, True]
+    assert [one["certificate"] for one in told["rounds"]][-2:] == ["refuted", "proven"]
+    assert told["rounds"][0]["worst"]["margin"] < 0.0 < told["rounds"][-1]["worst"]["margin"]
+    assert {one["samples"] for one in told["rounds"]} == {0}
+    again = hardening(toy, tmp_path / "out", "--share", "1")
+    assert json.loads(again.stdout)["rounds"][-1]["shown"]
+
+
+def test_what_is_not_proven_is_sampled(toy, tmp_path) -> None:
+    ran = hardening(toy, tmp_path / "out", "--rounds", "1", "--samples", "400")
+    assert ran.exit_code == 3, ran.stderr
+    (one,) = json.loads(ran.stdout)["rounds"]
+    assert one["certificate"] == "refuted"
+    assert one["samples"] == 400 > one["feasible"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("campaign.recourse=fixed", ""),
+        ("campaign.recourse=affine", ""),
+        ("campaign.recourse=linear", "recourse linear is not affine in the draw"),
+        ("campaign.recourse=ac", "recourse ac is not affine in the draw"),
+        ("campaign.judge=linear", "[campaign] judge = 'linear' asks no power flow"),
+    ],
+)
+def test_what_no_certificate_speaks_of_is_sampled(toy, entry, said) -> None:
+    assert unprovable(load_study(toy, ["campaign.recourse=fixed", entry])) == said
