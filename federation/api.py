@@ -37,11 +37,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from gridproof.federation.campaigns.campaign import Spread
     from gridproof.federation.records.certificate_report import CertificateReport
+    from gridproof.federation.records.replay_report import ReplayReport
     from gridproof.federation.records.report import Report
     from gridproof.federation.records.store import CampaignStore
     from gridproof.scenarios.sets import UncertaintySet
 
-__all__ = ["Run", "draw", "load", "plan", "prove", "report", "run", "try_plan"]
+__all__ = ["Run", "draw", "load", "plan", "prove", "replay", "report", "run", "try_plan"]
 
 Overrides = Mapping[str, Any] | Sequence[str]
 SomePlan = Plan | str | Path | Mapping[str, Any]
@@ -185,6 +186,26 @@ def prove(
 
     settings = ProofSettings(depth=depth, seconds=seconds)
     return certified(study, _plan_for(study, plan), load_set=load_set, settings=settings)
+
+
+def replay(study: Study, plan: SomePlan, index: int) -> ReplayReport:
+    """Try one realization on its own, and keep all of it: loads, set-points, voltages, flows.
+
+    Parameters
+    ----------
+    study, plan
+        Where, and what is tried, as `try_plan` takes it.
+    index
+        Which of the study's realizations.
+
+    Raises
+    ------
+    ConfigError
+        If the plan is not one for the study, or realizations depend on those before them.
+    """
+    from gridproof.federation.inquiries.replay import replay as open_again  # noqa: PLC0415
+
+    return open_again(study, _plan_for(study, plan), index)[0]
 
 
 def run(

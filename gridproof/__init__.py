@@ -17,7 +17,7 @@ people look.
 from pathlib import Path
 from typing import Any
 
-__all__ = ["draw", "load", "plan", "prove", "report", "run", "try_plan"]
+__all__ = ["draw", "load", "plan", "prove", "replay", "report", "run", "try_plan"]
 
 _HERE = Path(__file__).resolve().parent
 if not (_HERE / "scenarios").is_dir():

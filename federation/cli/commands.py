@@ -94,6 +94,10 @@ COMMANDS = {
         "prove:proving",
         "Prove that a plan holds for every load of its set, or name one that it fails for.",
     ),
+    "replay": Door(
+        "replay:replay",
+        "Open a realization as it was: draw, set-points, voltages, flows, and what failed.",
+    ),
     "storm": Door(
         "storm:storm",
         "Draw failures, plan and audit each restoration, try it under AC: restored share.",

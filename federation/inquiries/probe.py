@@ -6,11 +6,10 @@ kept, or of a study with a plan.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from gridproof.federation.config.foreign import FOREIGN
@@ -30,7 +29,6 @@ from gridproof.federation.records.probe_report import (
     RareReport,
     SearchStage,
 )
-from gridproof.federation.records.rows import MARGIN_UNITS
 from gridproof.federation.records.stopping import counted_chunks
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import Study, load_study
@@ -150,7 +148,7 @@ def ask_adversary(target: Target, *, budget: int = 2000, seed: int = 1) -> Adver
         least_margin=_number(found.least),
         zeta=dict(zip(scenario.direction_ids, found.zeta.tolist(), strict=True)),
         at_corner=found.at_corner,
-        margins=_margins(row),
+        margins=LimitMargin.by_kind(row),
         evaluations=found.evaluations,
         linear_evaluations=found.linear_evaluations,
         erred=erred,
@@ -256,19 +254,6 @@ _SPREAD = (
     "interval; other seeds (--seed) show the spread"
 )
 _BELOW = "the figure that failure is rarer than is an estimate along the chains' path, no bound"
-
-
-def _margins(row: Mapping[str, Any]) -> dict[str, LimitMargin]:
-    return {
-        kind.value: LimitMargin(
-            margin=row[f"margin_{kind.value}"],
-            unit=MARGIN_UNITS[kind.value],
-            element=row[f"element_{kind.value}"],
-            phase=row[f"phase_{kind.value}"],
-        )
-        for kind in MarginKind
-        if _number(row.get(f"margin_{kind.value}")) is not None
-    }
 
 
 def _monte_carlo(target: Target) -> DrawnLeast | None:

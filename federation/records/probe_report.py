@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 from gridproof.federation.jsonable import IF_KNOWN, Jsonable
+from gridproof.federation.records.rows import MARGIN_UNITS
+from gridproof.scenarios.verdict import MarginKind
 
 __all__ = [
     "AdversaryReport",
@@ -29,6 +33,21 @@ class LimitMargin(Jsonable):
     unit: str
     element: str | None
     phase: str | None
+
+    @classmethod
+    def by_kind(cls, row: Mapping[str, Any]) -> dict[str, LimitMargin]:
+        """Read them from a campaign's row; a kind that was not judged has none."""
+        return {
+            kind.value: cls(
+                margin=row[f"margin_{kind.value}"],
+                unit=MARGIN_UNITS[kind.value],
+                element=row[f"element_{kind.value}"],
+                phase=row[f"phase_{kind.value}"],
+            )
+            for kind in MarginKind
+            if row.get(f"margin_{kind.value}") is not None
+            and np.isfinite(row[f"margin_{kind.value}"])
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

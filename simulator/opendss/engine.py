@@ -20,7 +20,8 @@ from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.simulator.islands import Islands, conducting, live_components
-from gridproof.simulator.opendss.batches import Batch, Powers
+from gridproof.simulator.opendss.alone import written_alone
+from gridproof.simulator.opendss.batches import Batch, Powers, even_totals
 from gridproof.simulator.opendss.checks import check_batch, check_plan
 from gridproof.simulator.opendss.circuit import ComplexArray, DssCircuit
 from gridproof.simulator.opendss.elements import Elements, ends_live
@@ -47,7 +48,6 @@ MAX_ITERATIONS = 100
 _AT_ONCE = 1 << 15
 """Node voltages solved, then measured: arrays that stay in a core's cache. Realizations at a
 time so depend on the feeder's size, and no result does."""
-_EVEN = 1e-6  # kW by which a load's slots may differ, per kW of the largest load
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -295,6 +295,20 @@ class OpenDssEngine:
         )
 
     @on_engine_thread
+    def alone(self, realizations: Realizations, setpoints: Setpoints) -> tuple[str, float]:
+        """Solve one realization, and write the circuit so that OpenDSS alone solves the same.
+
+        Returns
+        -------
+        text, apart_pu
+            The circuit, and the largest difference of a live node's voltage when it is compiled.
+        """
+        held, asked = self._ready(realizations, setpoints)
+        volts = self._flows(asked, setpoints, slice(0, 1)).volts[0]
+        told = self._tolerance, MAX_ITERATIONS
+        return written_alone(self._circuit, volts, held.live_nodes, *told)
+
+    @on_engine_thread
     def explain(self, realizations: Realizations, setpoints: Setpoints) -> str:
         """Solve one realization; name the load or DER that is furthest from what it was told.
 
@@ -323,7 +337,11 @@ class OpenDssEngine:
         assert self._writers is not None
         der, phase = self._writers.injections.places.T
         p_kw, q_kvar = asked.demand_at(self._held.time)
-        kw, kvar = self._demand("p_kw", p_kw[rows]), self._demand("q_kvar", q_kvar[rows])
+        loads = self._writers.load_places, self._writers.load_share
+        kw, kvar = (
+            even_totals("p_kw", p_kw[rows], *loads),
+            even_totals("q_kvar", q_kvar[rows], *loads),
+        )
         p = np.ascontiguousarray(setpoints.p_kw[rows, der, phase])
         q = np.ascontiguousarray(setpoints.q_kvar[rows, der, phase])
         v_pu = self._scenario.ders.held_pu(setpoints.source_v_pu[rows])
@@ -337,22 +355,6 @@ class OpenDssEngine:
             p_kw=p,
             q_kvar=q,
         )
-
-    def _demand(self, name: str, asked: FloatArray) -> FloatArray:
-        """(realization, served load) totals; a load's slots must share them equally."""
-        assert self._writers is not None
-        part = asked[:, self._writers.load_places]
-        total = np.ascontiguousarray(part[..., 0] + part[..., 1] + part[..., 2])
-        largest = np.abs(total).max(initial=0.0)
-        if not np.isfinite(largest):
-            raise EngineError(f"realizations: {name} holds a number that is not finite")
-        part -= total[..., None] * self._writers.load_share
-        if np.abs(part, out=part).max(initial=0.0) > _EVEN * (1.0 + largest):
-            raise EngineError(
-                f"realizations: {name} differs between the slots of a load; "
-                "one OpenDSS load shares its power equally"
-            )
-        return total
 
     def _solve(
         self, kw: FloatArray, kvar: FloatArray, p: FloatArray, q: FloatArray, v_pu: FloatArray

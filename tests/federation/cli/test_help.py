@@ -54,7 +54,7 @@ def completed(*words: str) -> list[str]:
 
 
 def test_commands_and_shipped_studies_are_completed():
-    assert set(completed("re")) == {"resume", "report"}
+    assert set(completed("re")) == {"resume", "replay", "report"}
     assert set(completed("run", "ieee37")) == {"ieee37-day", "ieee37-latency", "ieee37-networked"}
     assert completed("run", "my-own") == []
 
