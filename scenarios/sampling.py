@@ -17,7 +17,6 @@ import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, frozen
 from gridproof.scenarios.realization import Realizations, joined, realize, uniforms
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 if TYPE_CHECKING:
     from gridproof.scenarios.scenario import Scenario
@@ -95,6 +94,8 @@ def sample(
 
 
 def _uniform_law(normal: FloatArray) -> FloatArray:
+    from scipy.special import ndtr  # noqa: PLC0415  (a fifth of a second of every start)
+
     return np.asarray(2.0 * ndtr(normal) - 1.0)
 
 
@@ -316,11 +317,15 @@ class TruncatedNormal:
 
     def coordinates(self, first: int, count: int) -> FloatArray:
         """Rows of the draw."""
+        from scipy.special import ndtri  # noqa: PLC0415  (a fifth of a second of every start)
+
         u = uniforms(self.seed, first, count, self.width, _NORMAL)
         return self.from_normal(ndtri(np.clip(u + 2.0**-54, 2.0**-54, _BELOW_ONE)))
 
     def from_normal(self, normal: FloatArray) -> FloatArray:
         """Independent standard normals to ``ζ``, each row rounded as if it were alone."""
+        from scipy.special import ndtr, ndtri  # noqa: PLC0415  (a fifth of a second of every start)
+
         factor = np.linalg.cholesky(self.correlation) if self.width else self.correlation
         joined = np.zeros_like(normal)
         for k in range(self.width):  # a matrix product's rounding would follow the batch size

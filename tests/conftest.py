@@ -40,6 +40,9 @@ atexit.register(rmtree, _STATE, ignore_errors=True)
 os.environ["XDG_STATE_HOME"] = _STATE
 """Tests, and the programs they start, keep nothing in the state folder of who runs them."""
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+"""Programs that tests start keep their bytecode: compiling all of it is a third of each start."""
+
 gc.disable()  # until all is collected: what importing makes is there to stay
 
 

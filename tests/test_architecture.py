@@ -183,7 +183,7 @@ def test_what_starts_often_leaves_slow_libraries_for_later(module: str) -> None:
     # each takes a third of a second or more, which every worker and every command would pay
     slow = (
         "pyomo", "scipy.stats", "scipy.optimize", "scipy.spatial", "matplotlib", "opendssdirect",
-        "distributed", "helics",
+        "distributed", "helics", "scipy.special", "pyarrow.compute", "jinja2",
     )  # fmt: skip
     code = f"import {module}, sys; print([name for name in {slow} if name in sys.modules])"
     found = subprocess.run(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 from gridproof.federation.reports.svg import inline_svg
 from gridproof.federation.tables.html import as_read, table_html
 from gridproof.federation.tables.table import Table
@@ -114,6 +113,8 @@ def render_page(study: str, headline: Headline, sections: Sequence[Section]) -> 
     sections
         In order.
     """
+    import jinja2  # noqa: PLC0415  (a tenth of a second, and few commands set a page)
+
     loader = jinja2.PackageLoader("gridproof.federation.reports", "templates")
     environment = jinja2.Environment(
         loader=loader, autoescape=True, finalize=as_read,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
 from gridproof.federation.plain_text import shown
 from gridproof.federation.tables.table import Place, Table
+
+if TYPE_CHECKING:
+    import jinja2
 
 __all__ = ["as_read", "table_html"]
 
@@ -29,6 +31,8 @@ def table_html(table: Table) -> str:
 
 @cache
 def _template() -> jinja2.Template:
+    import jinja2  # noqa: PLC0415  (a tenth of a second, and few commands set a page)
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("gridproof.federation.tables", "templates"),
         autoescape=True, finalize=as_read, undefined=jinja2.StrictUndefined,

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from gridproof.scenarios.arrays import FloatArray, IntArray, frozen
 from gridproof.scenarios.errors import ScenarioError
-from scipy.special import ndtri
 
 __all__ = ["Actual", "Event", "component_ids", "draw", "expected_kw", "physical_range", "width"]
 
@@ -168,6 +167,8 @@ def draw(events: Sequence[Event], uniforms: FloatArray, *, actual: bool = False)
 
 
 def _draw_one(event: Event, u: FloatArray, actual: Actual | None) -> FloatArray:
+    from scipy.special import ndtri  # noqa: PLC0415  (a fifth of a second of every start)
+
     n, law = len(event.locations), actual or Actual()
     chance, size, common = u[:, :n], u[:, n : 2 * n], u[:, 2 * n :]
     if event.together:  # the first place of an area throws for all of it
