@@ -176,7 +176,7 @@ class ResiliencyMaster:
         sets = TieSets(self.case, self.grid, arrays, stage)
         branches = sets.bounded(until)
         if not self._known:
-            self._guess(sets, branches, until)
+            branches = self._guess(sets, branches, until)
         cost, closed, ended = self._best_known(first)[1], [], Termination.OPTIMAL
         for branch in branches:
             left = until - perf_counter()
@@ -204,10 +204,18 @@ class ResiliencyMaster:
             seconds=perf_counter() - began,
         )
 
-    def _guess(self, sets: TieSets, branches: list[TieSet], until: float) -> None:
-        """Try what relaxations round to, as long as their bounds leave room for a better plan."""
-        for branch in branches:
-            if branch.bound >= self._best_known(0)[1]:
+    def _guess(self, sets: TieSets, branches: list[TieSet], until: float) -> list[TieSet]:
+        """Try what relaxations round to, as long as their bounds leave room for a better plan.
+
+        Returns
+        -------
+        list of TieSet
+            The sets again, those first whose plans cost least: what is found in them makes the
+            searches of the others short.
+        """
+        worth = np.full(len(branches), np.inf)
+        for k, branch in enumerate(branches):
+            if branch.bound >= worth.min():
                 break
             for one in sets.guessed(branch.ties, until):
                 try:
@@ -217,3 +225,5 @@ class ResiliencyMaster:
                     continue
                 self._known.append(one)
                 self._costs.append(costs)
+                worth[k] = min(worth[k], one.cost(self.case) + max(costs))
+        return [branches[k] for k in np.argsort(worth, kind="stable")]
