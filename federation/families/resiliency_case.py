@@ -7,6 +7,7 @@ type says times the factor of the hour.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -165,6 +166,12 @@ def _unknown(instance: Instance, feeder: Feeder) -> list[str]:
         for place, names in named.items()
         for name in names
         if name not in known
+    ]
+    faults += [
+        f"[instance] {place} names {name!r} more than once; name it once"
+        for place, names in (*buses.items(), *lines.items())
+        for name, times in Counter(tuple(names)).items()
+        if times > 1
     ]
     asking = {feeder.buses.ids[at] for at in feeder.loads.bus.tolist()}
     typed = {bus for one in instance.customers.values() for bus in one.buses}

@@ -155,11 +155,9 @@ def _ders(feeder: Feeder, case: ResiliencyCase, share: float) -> Ders:
 
 def _fleet(case: ResiliencyCase) -> Fleet:
     """Rows of `_ders` by position: CHPs first, then storages, then renewables."""
-    chps, stores, suns, mobile = case.chps, case.storages, case.renewables, case.mobile
-    first, full = len(chps.ids), stores.energy_kwh
-    ids, crews = case.network.bus_ids, case.crews_used
-    units = case.mobile_used
-    start_h = case.horizon.step_h * (case.outage.hour - 1)
+    stores, suns = case.storages, case.renewables
+    first, full = len(case.chps.ids), stores.energy_kwh
+    mobile, crews = _outage_answers(case)
     return Fleet(
         storages=Storages(
             ids=stores.ids,
@@ -177,40 +175,57 @@ def _fleet(case: ResiliencyCase) -> Fleet:
             available_kw=suns.available_kw,
             spread=np.zeros(len(suns.ids)),
         ),
-        chps=Chps(
-            ids=chps.ids,
-            der=np.arange(first),
-            running_usd_per_h=chps.running_usd_per_h,
-            fuel_usd_per_kwh=chps.usd_per_kwh,
-            start_usd=chps.start_usd,
-            stop_usd=chps.stop_usd,
-            minimum_up_h=np.zeros(first),
-            heat_kw_per_kw=chps.heat_kw_per_kw,
-            efficiency=chps.efficiency,
-            least_kw=chps.p_min_kw,
-            runs_before=chps.on_before.astype(float),
-        ),
-        boilers=Boilers(
-            ids=case.boilers.ids,
-            bus=case.boilers.bus,
-            heat_max_kw=case.boilers.heat_max_kw,
-            efficiency=case.boilers.efficiency,
-            fuel_usd_per_kwh=np.full(
-                len(case.boilers.ids), case.gas.usd_per_m3 / case.gas.kwh_per_m3
-            ),
-        ),
-        mobile_generators=MobileGenerators(
-            ids=tuple(f"generator{k + 1}" for k in range(units)),
-            sites=(tuple(ids[bus] for bus in case.sites.tolist()),) * units,
-            p_max_kw=np.full(units, mobile.p_max_kw),
-            q_max_kvar=np.full(units, mobile.q_max_kvar),
-            arrives_h=np.full(units, start_h + case.horizon.step_h * mobile.delay_h),
-        ),
-        crews=Crews(
-            ids=tuple(f"crew{k + 1}" for k in range(crews)),
-            switchings=np.ones(crews),
-            ready_h=np.full(crews, start_h + case.horizon.step_h * case.crews.delay_h),
-        ),
+        chps=_chps(case),
+        boilers=_boilers(case),
+        mobile_generators=mobile,
+        crews=crews,
+    )
+
+
+def _chps(case: ResiliencyCase) -> Chps:
+    own = case.chps
+    count = len(own.ids)
+    return Chps(
+        ids=own.ids,
+        der=np.arange(count),
+        running_usd_per_h=own.running_usd_per_h,
+        fuel_usd_per_kwh=own.usd_per_kwh,
+        start_usd=own.start_usd,
+        stop_usd=own.stop_usd,
+        minimum_up_h=np.zeros(count),
+        heat_kw_per_kw=own.heat_kw_per_kw,
+        efficiency=own.efficiency,
+        least_kw=own.p_min_kw,
+        runs_before=own.on_before.astype(float),
+    )
+
+
+def _boilers(case: ResiliencyCase) -> Boilers:
+    own, gas = case.boilers, case.gas
+    return Boilers(
+        ids=own.ids,
+        bus=own.bus,
+        heat_max_kw=own.heat_max_kw,
+        efficiency=own.efficiency,
+        fuel_usd_per_kwh=np.full(len(own.ids), gas.usd_per_m3 / gas.kwh_per_m3),
+    )
+
+
+def _outage_answers(case: ResiliencyCase) -> tuple[MobileGenerators, Crews]:
+    """Read what is not there before the outage: generators that are driven up, and crews."""
+    ids, mobile, step_h = case.network.bus_ids, case.mobile, case.horizon.step_h
+    units, crews = case.mobile_used, case.crews_used
+    start_h = step_h * (case.outage.hour - 1)
+    return MobileGenerators(
+        ids=tuple(f"generator{k + 1}" for k in range(units)),
+        sites=(tuple(ids[bus] for bus in case.sites.tolist()),) * units,
+        p_max_kw=np.full(units, mobile.p_max_kw),
+        q_max_kvar=np.full(units, mobile.q_max_kvar),
+        arrives_h=np.full(units, start_h + step_h * mobile.delay_h),
+    ), Crews(
+        ids=tuple(f"crew{k + 1}" for k in range(crews)),
+        switchings=np.ones(crews),
+        ready_h=np.full(crews, start_h + step_h * case.crews.delay_h),
     )
 
 

@@ -173,13 +173,15 @@ def _unread(sections: Mapping[str, BaseModel], origin: Origin) -> list[str]:
 
 
 def _case(config: ResiliencyConfig, day: Instance, feeder: Feeder) -> ResiliencyCase:
+    """Build the case; a budget of more hours than there are is told by `_apart`, once."""
+    hours = len(day.prices.electricity_usd_per_mwh)
     return resiliency_case(
         day,
         Asked(
             case=config.case,
             crews=config.crews,
             mobile=config.mobile,
-            gamma=config.gamma,
+            gamma=min(config.gamma, hours),
             outage_hour=config.outage_hour,
             gated=config.gated,
         ),

@@ -14,25 +14,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import Any
 
 import numpy as np
 from gridproof.federation.families.resiliency_case import Asked, resiliency_case
 from gridproof.federation.files import json_text, read_json, write_whole
+from gridproof.federation.jsonable import read_as
 from gridproof.federation.papers.resiliency_data import (
     TERMS,
     ResiliencyPaper,
     RowOfTable,
 )
+from gridproof.federation.papers.resiliency_row import ResiliencyFigures
 from gridproof.federation.studies.shipped import feeder_file, shipped_root
 from gridproof.federation.wording import decimals
 from gridproof.optimizer.resiliency.options import ResiliencyOptions
 from gridproof.optimizer.resiliency.planner import Solution, solve
-from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.errors import ConfigError, StoreError
 from gridproof.scenarios.feeder import Feeder
 from gridproof.simulator.reader.feeder import read_feeder
 
 __all__ = ["ResiliencyRow", "ResiliencyRun", "ResiliencyTable", "run_resiliency"]
+
+Shares = tuple[float, ...]
 
 _ENERGY = TERMS[4:]  # what TEC is the sum of
 
@@ -46,11 +49,11 @@ class ResiliencyRow:
     asked
         Case, crews, generators, budget, hour.
     figures
-        As `figures_of` names them, and ``seconds`` and ``processor_seconds``.
+        What came of it.
     """
 
     asked: RowOfTable
-    figures: dict[str, Any]
+    figures: ResiliencyFigures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +106,12 @@ def run_resiliency(
         options = ResiliencyOptions(time_limit_s=time_limit_s)
     whole = {row.key: row for table in data.tables for row in table.rows}
     (out / "rows").mkdir(parents=True, exist_ok=True)
-    done: dict[str, dict[str, Any]] = {}
+    done: dict[str, ResiliencyFigures] = {}
     for number, (key, asked) in enumerate(whole.items(), 1):
         path = out / "rows" / f"{key}.json"
         if not path.is_file():
-            write_whole(path, json_text(_planned(data, asked, feeder, options)))
-        done[key] = read_json(path, f"delete {path} to plan it again")
+            write_whole(path, json_text(_planned(data, asked, feeder, options).to_json()))
+        done[key] = _kept(path)
         tell(f"[{number}/{len(whole)}] {key}: {_in_words(done[key])}")
     return ResiliencyRun(
         data=data,
@@ -123,6 +126,14 @@ def run_resiliency(
     )
 
 
+def _kept(path: Path) -> ResiliencyFigures:
+    remedy = f"delete {path} to plan it again"
+    try:
+        return read_as(ResiliencyFigures, read_json(path, remedy))
+    except ValueError as error:
+        raise StoreError(f"{path} is no row of this version ({error}); {remedy}") from error
+
+
 def _feeder(data: ResiliencyPaper) -> Feeder:
     given = data.instance.feeder.path
     path = feeder_file(given, shipped_root() / "papers")
@@ -133,7 +144,7 @@ def _feeder(data: ResiliencyPaper) -> Feeder:
 
 def _planned(
     data: ResiliencyPaper, row: RowOfTable, feeder: Feeder, options: ResiliencyOptions
-) -> dict[str, Any]:
+) -> ResiliencyFigures:
     asked = Asked(
         case=row.case,
         crews=row.crews,
@@ -144,45 +155,49 @@ def _planned(
     case = resiliency_case(data.instance, asked, feeder)
     began, worked = perf_counter(), process_time()
     found = solve(case, options)
-    return {
-        **{name: getattr(row, name) for name in ("case", "crews", "mobile", "gamma")},
-        "outage_hour": row.outage_hour,
-        **figures_of(found),
-        "seconds": perf_counter() - began,
-        "processor_seconds": process_time() - worked,
-    }
+    seconds, processor_seconds = perf_counter() - began, process_time() - worked
+    return figures_of(row, found, seconds=seconds, processor_seconds=processor_seconds)
 
 
-def figures_of(found: Solution) -> dict[str, Any]:
-    """Tell a solution in figures, k$ and kW.
-
-    Returns
-    -------
-    dict
-        ``objective_kusd``, which no load and price of the set exceeds; ``worst_found_kusd``, which
-        some really reaches; ``bound_kusd``, which no plan undercuts; ``gap``; the terms of (9) at
-        the worst found; ``switches``, ``sites``; supplied shares by hour, electric and heat.
-    """
+def figures_of(
+    row: RowOfTable, found: Solution, *, seconds: float, processor_seconds: float
+) -> ResiliencyFigures:
+    """Tell a solution in figures, k$ and shares."""
     proof, terms = found.proof, found.terms
-    energy = sum(terms[name] for name in _ENERGY)
-    return {
-        "objective_kusd": proof.incumbent,
-        "worst_found_kusd": found.worst_found,
-        "bound_kusd": proof.bound,
-        "gap": proof.gap,
-        "certified": proof.certified,
-        "termination": proof.termination.value,
-        "iterations": proof.iterations,
-        "energy_kusd": energy,
-        **{f"{name}_kusd": terms[name] for name in TERMS if name in terms},
-        "switches": list(found.switches),
-        "sites": list(found.placed),
-        **_supplied(found),
-    }
+    supplied, answered, warm = _supplied(found)
+    return ResiliencyFigures(
+        case=row.case,
+        crews=row.crews,
+        mobile=row.mobile,
+        gamma=row.gamma,
+        outage_hour=row.outage_hour,
+        objective_kusd=proof.incumbent,
+        worst_found_kusd=found.worst_found,
+        bound_kusd=proof.bound,
+        gap=proof.gap,
+        certified=proof.certified,
+        termination=proof.termination.value,
+        iterations=proof.iterations,
+        energy_kusd=sum(terms[name] for name in _ENERGY),
+        interruption_kusd=terms["interruption"],
+        emission_kusd=terms["emission"],
+        grid_kusd=terms["grid"],
+        gas_kusd=terms["gas"],
+        response_kusd=terms["response"],
+        chp_kusd=terms["chp"],
+        storage_kusd=terms["storage"],
+        switches=found.switches,
+        sites=found.placed,
+        supplied_share=supplied,
+        response_share=answered,
+        heat_supplied_share=warm,
+        seconds=seconds,
+        processor_seconds=processor_seconds,
+    )
 
 
-def _supplied(found: Solution) -> dict[str, list[float]]:
-    """Supplied and answered shares of the worst load found, hour by hour."""
+def _supplied(found: Solution) -> tuple[Shares, Shares, Shares]:
+    """Supplied and answered shares of the worst load found and of heat, hour by hour."""
     x, at, demand = found.operated.point, found.recourse.operation, found.case.demand
     load = demand.p_kw * (1.0 + found.case.budgets.load_share * found.worst_up)
     heat = demand.heat_kw
@@ -190,21 +205,17 @@ def _supplied(found: Solution) -> dict[str, list[float]]:
     answered = 1e3 * x[at.answered].sum(axis=1)
     cold = 1e3 * x[at.heat_shed].sum(axis=1)
     whole, warm = np.maximum(load.sum(axis=1), 1e-9), np.maximum(heat.sum(axis=1), 1e-9)
-    return {
-        "supplied_share": _plain(1.0 - shed / whole),
-        "response_share": _plain(answered / whole),
-        "heat_supplied_share": _plain(1.0 - cold / warm),
-    }
+    return _plain(1.0 - shed / whole), _plain(answered / whole), _plain(1.0 - cold / warm)
 
 
-def _plain(shares: np.ndarray) -> list[float]:
-    return [float(share) for share in np.clip(np.round(shares, 9), 0.0, 1.0)]
+def _plain(shares: np.ndarray) -> Shares:
+    return tuple(float(share) for share in np.clip(np.round(shares, 9), 0.0, 1.0))
 
 
-def _in_words(figures: dict[str, Any]) -> str:
-    proven, found = figures["objective_kusd"], figures["worst_found_kusd"]
+def _in_words(figures: ResiliencyFigures) -> str:
+    proven, found = figures.objective_kusd, figures.worst_found_kusd
     between = "" if proven - found <= 1e-3 else f" (worst found {decimals(found, 3)})"
     return (
-        f"{decimals(proven, 3)} k${between}, at least {decimals(figures['bound_kusd'], 3)}, "
-        f"{decimals(figures['seconds'], 1)} s"
+        f"{decimals(proven, 3)} k${between}, at least {decimals(figures.bound_kusd, 3)}, "
+        f"{decimals(figures.seconds, 1)} s"
     )

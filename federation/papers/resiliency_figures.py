@@ -40,7 +40,7 @@ def _drawn(table: ResiliencyTable) -> Drawing:
         (left, "supplied_share", "electric load"), (right, "heat_supplied_share", "heat"),
     ):  # fmt: skip
         for k, row in enumerate(table.rows):
-            shares = [100.0 * share for share in row.figures[key]]
+            shares = [100.0 * share for share in getattr(row.figures, key)]
             axes.step(
                 range(1, len(shares) + 1), shares, where="mid", color=_INKS[k % len(_INKS)],
                 linestyle=_STYLES[k % len(_STYLES)], linewidth=1.4, label=_label(row, varied),

@@ -50,7 +50,7 @@ def resiliency_tables(run: ResiliencyRun) -> tuple[Table, ...]:
 
 def resiliency_rows(run: ResiliencyRun) -> list[dict[str, Any]]:
     """Return every row once, in figures."""
-    return [row.figures for row in run.rows]
+    return [row.figures.to_json() for row in run.rows]
 
 
 def _asked(row: ResiliencyRow) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def _beside(
     rows = []
     for row in table.rows:
         printed = dict(zip(TERMS, row.asked.printed_kusd, strict=True))
-        own = {key: row.figures[key] for key, *_ in columns}
+        own = {key: getattr(row.figures, key) for key, *_ in columns}
         beside = {f"printed_{key}": printed[key.removesuffix("_kusd")] for key in own}
         rows.append({**_asked(row), **own, **beside})
     return paper_table(
@@ -103,10 +103,10 @@ def _search(table: ResiliencyTable) -> Table:
         rows.append(
             {
                 **_asked(row),
-                **{key: held.get(key) for key, *_ in (*_COSTS[:1], *_SEARCH)},
-                "gap_percent": 100.0 * held["gap"],
-                "closed": ", ".join(held["switches"]) or "none",
-                "placed": ", ".join(held["sites"]) or "none",
+                **{key: getattr(held, key, None) for key, *_ in (*_COSTS[:1], *_SEARCH)},
+                "gap_percent": 100.0 * held.gap,
+                "closed": ", ".join(held.switches) or "none",
+                "placed": ", ".join(held.sites) or "none",
             }
         )
     return paper_table(

@@ -36,7 +36,7 @@ def sentences(campaign: CampaignReport) -> list[str]:
             "NOTHING is served: no load is connected, so no limit can be left, and the share "
             "feasible says nothing of the plan"
         )
-    stopping, energy = campaign.stopping, campaign.energy
+    stopping = campaign.stopping
     if campaign.outcomes["erred"]:
         lines.append(erred_words(campaign))
     if campaign.devices is not None:
@@ -54,6 +54,13 @@ def sentences(campaign: CampaignReport) -> list[str]:
             f"autocorrelation ({decimals(campaign.widening, 2)} for one independent one), "
             "an estimate"
         )
+    lines += [*_costs(campaign), *_proven(campaign.certificate), *_searched(campaign)]
+    return lines
+
+
+def _costs(campaign: CampaignReport) -> list[str]:
+    """Energy that is not served, and what re-dispatch costs as it was tried."""
+    lines, energy = [], campaign.energy
     if energy.expected_unserved_kwh is not None:
         lines.append(
             f"expected unserved energy {decimals(energy.expected_unserved_kwh, 1)} of "
@@ -67,7 +74,12 @@ def sentences(campaign: CampaignReport) -> list[str]:
             f"at most {moved.most_usd:,.2f} USD; the plan's figure is the cheapest re-dispatch "
             "there is, and what this recourse costs is its own"
         )
-    lines += _proven(campaign.certificate)
+    return lines
+
+
+def _searched(campaign: CampaignReport) -> list[str]:
+    """Worst realization and rare failures: looked for, where the rest is drawn."""
+    lines = []
     worst, rare = campaign.adversary, campaign.rare
     if worst:
         least = worst.least_margin

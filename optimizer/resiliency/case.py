@@ -256,6 +256,9 @@ class ResiliencyCase:
     actions: Actions = field(default_factory=Actions)
 
     def __post_init__(self) -> None:
+        if not self.renewables.ids:  # a day without any has its hours all the same
+            none = RenewableUnits(available_kw=np.zeros((self.horizon.hours, 0)))
+            object.__setattr__(self, "renewables", none)
         found = [f"{self.name}: {fault}" for fault in self._faults()]
         if found:
             raise ScenarioError(found)
@@ -298,8 +301,9 @@ class ResiliencyCase:
         ties = int(self.network.tie.sum())
         if not 0 <= self.crews.count <= ties or self.crews.delay_h < 0:
             yield (
-                f"crews: count = {self.crews.count}, delay_h = {self.crews.delay_h}; there are "
-                f"{ties} switches, each crew closes one: give 0 to {ties} and a delay of at least 0"
+                f"crews: count = {self.crews.count}, delay_h = {self.crews.delay_h}; there "
+                f"{'is 1 switch' if ties == 1 else f'are {ties} switches'}, each crew closes one: "
+                f"give 0 to {ties} and a delay of at least 0"
             )
         if self.mobile.count > len(self.sites):
             yield f"{self.mobile.count} mobile generators for {len(self.sites)} sites; one a site"

@@ -1,8 +1,10 @@
 """The master, (60)-(63): a first stage that answers every realization found so far.
 
 Generators are counted by block and may be parted among its buses, which no plan undercuts; the
-rounding is tried by the recourse. What ties are closed is branched on by hand: an LP bound for
-every largest set, one search in the best set, and further ones only where a bound leaves room.
+rounding is tried by the recourse. What ties are closed is branched on by hand, see
+`optimizer.resiliency.tie_sets`: an LP bound for every largest set, one search in the best set, and
+further ones only where a bound leaves room. A search looks for nothing but plans that are cheaper
+than the best known one by the gap asked for.
 
 A realization alone is a master as small as the first one, and what no plan undercuts there none
 undercuts at all: it is searched before any two are joined. Where the best plan known so far costs
@@ -12,8 +14,6 @@ joined; a master of two realizations takes ten times as long as two masters of o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from itertools import combinations
 from time import perf_counter
 
 import numpy as np
@@ -23,10 +23,11 @@ from gridproof.optimizer.resiliency.first_stage import FirstStage, add_first_sta
 from gridproof.optimizer.resiliency.grid import Grid
 from gridproof.optimizer.resiliency.operation import add_operation
 from gridproof.optimizer.resiliency.recourse import Recourse
+from gridproof.optimizer.resiliency.tie_sets import TieSet, TieSets, decided
 from gridproof.optimizer.solver.program import Program
 from gridproof.optimizer.solver.solve import Answer, Arrays, solve_arrays
-from gridproof.optimizer.solver.solve_again import LinearProgram
-from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.errors import SolverError
 from gridproof.scenarios.proof import Termination
 from scipy import sparse
 
@@ -36,8 +37,9 @@ _SEARCH = {
     "mip_heuristic_run_rins": False,
     "mip_heuristic_run_rens": False,
     "mip_heuristic_run_root_reduced_cost": False,
+    "mip_allow_cut_separation_at_nodes": False,
 }
-"""Searches within searches: each costs more than the tree does here."""
+"""Searches within searches, and cuts below the root: each costs more than the tree does here."""
 
 _ALONE = 5.0
 """Of the gap a master is solved to, a tenth of what is asked for: half of that."""
@@ -84,14 +86,6 @@ def _count_by_block(m: Program, case: ResiliencyCase, grid: Grid, stage: FirstSt
                lower=0.0, upper=0.0)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Branch:
-    """Ties that may be closed, and what nothing in it costs less than."""
-
-    ties: tuple[int, ...]
-    bound: float
-
-
 class ResiliencyMaster:
     """Column and constraint: the project's master protocol.
 
@@ -106,7 +100,7 @@ class ResiliencyMaster:
     ) -> None:
         self.case, self.grid = case, grid
         self._held: list[FloatArray] = [first]
-        self._recourse = recourse
+        self._recourse = Recourse(case, grid) if recourse is None else recourse
         self._known: list[Decision] = []
         self._costs: list[list[float]] = []  # of each known plan, by held realization
         self._bound = -np.inf
@@ -133,21 +127,14 @@ class ResiliencyMaster:
     def solve(self, *, gap: float, time_limit_s: float) -> tuple[Answer, Decision | None]:
         """Find the cheapest first stage for what is held."""
         began = perf_counter()
-        answer, found = self._search(self._held[-1:], gap=gap, time_limit_s=time_limit_s)
-        self._bound = max(self._bound, answer.bound)
-        if found is not None:
-            self._known.append(found)
-        if len(self._held) == 1:
-            return answer, found
-        best, cost = self._best_known()
-        if not cost - self._bound <= _ALONE * gap * max(1.0, abs(cost)):
+        newest = len(self._held) - 1
+        answer = self._search(newest, gap=gap, time_limit_s=time_limit_s)
+        best, cost = self._best_known(0)
+        if newest and not cost - self._bound <= _ALONE * gap * max(1.0, abs(cost)):
             left = time_limit_s - (perf_counter() - began)
             self.joined += 1
-            answer, found = self._search(self._held, gap=gap, time_limit_s=max(0.0, left))
-            self._bound = max(self._bound, answer.bound)
-            if found is not None:
-                self._known.append(found)
-                best, cost = self._best_known()
+            answer = self._search(0, gap=gap, time_limit_s=max(0.0, left))
+            best, cost = self._best_known(0)
         ended = Answer(
             termination=answer.termination,
             incumbent=cost,
@@ -156,10 +143,14 @@ class ResiliencyMaster:
         )
         return ended, best
 
-    def _best_known(self) -> tuple[Decision | None, float]:
-        """Return the plan among those found that costs least at its dearest held realization."""
-        if self._recourse is None:
-            self._recourse = Recourse(self.case, self.grid)
+    def _best_known(self, first: int) -> tuple[Decision | None, float]:
+        """Return the plan among those known that costs least at its dearest held realization.
+
+        Parameters
+        ----------
+        first
+            Of the realizations that count; earlier ones do not.
+        """
         best, least = None, np.inf
         for k, one in enumerate(self._known):
             if k == len(self._costs):
@@ -168,82 +159,71 @@ class ResiliencyMaster:
             if len(known) < len(self._held):
                 self._recourse.hold(one)
                 known += [self._recourse.operate(up).cost for up in self._held[len(known) :]]
-            cost = one.cost(self.case) + max(known)
+            cost = one.cost(self.case) + max(known[first:])
             if cost < least:
                 best, least = one, cost
         return best, least
 
-    def _search(
-        self, realizations: list[FloatArray], *, gap: float, time_limit_s: float
-    ) -> tuple[Answer, Decision | None]:
-        """Find the cheapest first stage for some realizations, tie set by tie set."""
+    def _search(self, first: int, *, gap: float, time_limit_s: float) -> Answer:
+        """Find the cheapest first stage for realizations from ``first`` on, tie set by tie set.
+
+        What a search ends with is told by the recourse: a plan is dearer than its master says
+        where the master parted a generator among buses.
+        """
         began = perf_counter()
-        arrays, stage = build_master(self.case, self.grid, realizations)
-        branches = self._branches(arrays, stage, began + time_limit_s)
-        best, point, closed = np.inf, None, []
-        ended = Termination.OPTIMAL if branches else Termination.INFEASIBLE
+        until = began + time_limit_s
+        arrays, stage = build_master(self.case, self.grid, self._held[first:])
+        sets = TieSets(self.case, self.grid, arrays, stage)
+        branches = sets.bounded(until)
+        if not self._known:
+            branches = self._guess(sets, branches, until)
+        cost, closed, ended = self._best_known(first)[1], [], Termination.OPTIMAL
         for branch in branches:
-            left = began + time_limit_s - perf_counter()
-            if branch.bound >= best - gap * max(1.0, abs(best)) or left <= 0.0:
+            left = until - perf_counter()
+            below = cost - gap * max(1.0, abs(cost)) if np.isfinite(cost) else np.inf
+            if branch.bound >= below or left <= 0.0:
                 closed.append(branch.bound)
                 ended = Termination.TIME_LIMIT if left <= 0.0 else ended
                 continue
-            narrowed = _narrowed(arrays, stage, branch.ties)
             self.searches += 1
-            answer, values = solve_arrays(narrowed, gap=gap, time_limit_s=left, options=_SEARCH)
+            answer, values = solve_arrays(
+                sets.narrowed(branch.ties), gap=gap, time_limit_s=left, below=below, options=_SEARCH
+            )
             closed.append(max(answer.bound, branch.bound))
-            if answer.termination is not Termination.OPTIMAL:
+            if answer.termination not in (Termination.OPTIMAL, Termination.INFEASIBLE):
                 ended = answer.termination
-            if answer.found:
-                cost = float(arrays.cost @ values) + arrays.constant
-                if cost < best:
-                    best, point = cost, values
-        answer = Answer(
-            termination=ended,
-            incumbent=best,
-            bound=min([*closed, best], default=np.inf),
+            if answer.incumbent < cost:
+                self._known.append(decided(self.case, self.grid, stage, values))
+                cost = self._best_known(first)[1]
+        bound = min(closed, default=np.inf)
+        self._bound = max(self._bound, bound)
+        return Answer(
+            termination=Termination.INFEASIBLE if bound == np.inf else ended,
+            incumbent=cost,
+            bound=bound,
             seconds=perf_counter() - began,
         )
-        return answer, None if point is None else self._read(stage, point)
 
-    def _branches(self, arrays: Arrays, stage: FirstStage, until: float) -> list[_Branch]:
-        """Every largest set of ties, the most promising first."""
-        count = stage.closed.shape[1]
-        crews = min(self.case.crews_used, count)
-        sets = list(combinations(range(count), crews))
-        if len(sets) == 1:
-            return [_Branch(ties=sets[0], bound=-np.inf)]
-        columns = stage.closed.ravel()
-        program, found = LinearProgram(arrays, presolve=True), []
-        for ties in sets:
-            # each from the last one's basis: the sets differ by a few bounds
-            upper = _narrowed(arrays, stage, ties).upper[columns]
-            program.set_columns(columns, arrays.lower[columns], upper)
-            ended = program.run(time_limit_s=max(0.0, until - perf_counter()))
-            if ended is Termination.INFEASIBLE:
-                continue
-            solved = ended is Termination.OPTIMAL
-            found.append(_Branch(ties=ties, bound=program.objective if solved else -np.inf))
-        return sorted(found, key=lambda one: one.bound)
+    def _guess(self, sets: TieSets, branches: list[TieSet], until: float) -> list[TieSet]:
+        """Try what relaxations round to, as long as their bounds leave room for a better plan.
 
-    def _read(self, stage: FirstStage, values: FloatArray) -> Decision:
-        at = self.grid.block_of_bus[self.case.sites]
-        share = values[stage.placed]
-        placed = np.zeros(len(share), bool)
-        for block in np.unique(at):
-            own = np.flatnonzero(at == block)
-            count = round(float(share[own].sum()))
-            placed[own[np.argsort(-share[own], kind="stable")[:count]]] = True
-        return Decision(
-            running=values[stage.running] > 0.5,
-            closed=values[stage.closed] > 0.5,
-            placed=placed,
-        )
-
-
-def _narrowed(arrays: Arrays, stage: FirstStage, ties: tuple[int, ...]) -> Arrays:
-    """Keep every other tie open."""
-    others: IntArray = np.setdiff1d(np.arange(stage.closed.shape[1]), ties)
-    upper = arrays.upper.copy()
-    upper[stage.closed[:, others].ravel()] = 0.0
-    return replace(arrays, upper=upper)
+        Returns
+        -------
+        list of TieSet
+            The sets again, those first whose plans cost least: what is found in them makes the
+            searches of the others short.
+        """
+        worth = np.full(len(branches), np.inf)
+        for k, branch in enumerate(branches):
+            if branch.bound >= worth.min():
+                break
+            for one in sets.guessed(branch.ties, until):
+                try:
+                    self._recourse.hold(one)
+                    costs = [self._recourse.operate(up).cost for up in self._held]
+                except SolverError:  # ties that join two islands' voltages may admit no operation
+                    continue
+                self._known.append(one)
+                self._costs.append(costs)
+                worth[k] = min(worth[k], one.cost(self.case) + max(costs))
+        return [branches[k] for k in np.argsort(worth, kind="stable")]

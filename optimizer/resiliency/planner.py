@@ -34,6 +34,11 @@ from gridproof.scenarios.scenario import Scenario
 __all__ = ["ACTS_ON", "ResiliencyPlanner", "Solution", "plan", "solve"]
 
 
+_SETTLED, _OPEN = 0.5, 0.1
+"""Share of the gap that a master is solved to: where one realization is the worst of every plan,
+nothing else needs any of it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Solution:
     """What the search ended with; k$ throughout.
@@ -102,7 +107,8 @@ def solve(
     adversary.floor = lambda: (master.bound, asked.gap)
     outcome = decompose(
         master, adversary, gap=asked.gap,
-        time_limit_s=asked.time_limit_s, max_iterations=asked.max_iterations, progress=progress,
+        time_limit_s=asked.time_limit_s, max_iterations=asked.max_iterations,
+        sharpness=_SETTLED if adversary.settled else _OPEN, progress=progress,
     )  # fmt: skip
     if outcome.candidate is None or outcome.worst is None:
         raise _without_plan(case, outcome.proof)

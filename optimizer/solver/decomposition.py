@@ -128,6 +128,7 @@ def decompose(
     gap: float,
     time_limit_s: float,
     max_iterations: int,
+    sharpness: float = _TIGHTER,
     progress: Callable[[PlanProgress], None] | None = None,
 ) -> Outcome[C]:
     """Run the loop.
@@ -137,13 +138,18 @@ def decompose(
     master, oracle
         The two stages.
     gap
-        Relative gap asked for; the masters are solved to a tenth of it.
+        Relative gap asked for.
     time_limit_s, max_iterations
         Limits; reaching one is a value, not an error.
+    sharpness
+        Share of the gap that masters are solved to; more than a tenth where the oracle adds next
+        to nothing to it.
     progress
         Called after every iteration.
     """
-    limits = _Limits(gap=gap, time_limit_s=time_limit_s, max_iterations=max_iterations)
+    limits = _Limits(
+        gap=gap, time_limit_s=time_limit_s, max_iterations=max_iterations, sharpness=sharpness
+    )
     return _Loop(master, oracle, limits, progress).run()
 
 
@@ -152,6 +158,7 @@ class _Limits:
     gap: float
     time_limit_s: float
     max_iterations: int
+    sharpness: float
 
 
 class _Loop(Generic[C]):
@@ -164,14 +171,14 @@ class _Loop(Generic[C]):
     ) -> None:
         self.master, self.oracle, self.progress = master, oracle, progress
         self.gap, self.limit_s = limits.gap, limits.time_limit_s
-        self.max_iterations = limits.max_iterations
+        self.max_iterations, self.sharpness = limits.max_iterations, limits.sharpness
         self.began = perf_counter()
         self.seconds = {"master": 0.0, "separation": 0.0}
         self.best: tuple[C, Worst] | None = None
         self.incumbent, self.bound, self.iterations = np.inf, -np.inf, 0
 
     def run(self) -> Outcome[C]:
-        sharpness, stalls = _TIGHTER, 0
+        sharpness, stalls = self.sharpness, 0
         while True:
             if self._left() <= 0.0:
                 return self._end(Termination.TIME_LIMIT)

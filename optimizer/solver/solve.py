@@ -30,6 +30,7 @@ _STATUS = highspy.HighsModelStatus
 _TERMINATION = {
     _STATUS.kOptimal: Termination.OPTIMAL,
     _STATUS.kInfeasible: Termination.INFEASIBLE,
+    _STATUS.kObjectiveBound: Termination.INFEASIBLE,
     _STATUS.kModelEmpty: Termination.OPTIMAL,
     _STATUS.kTimeLimit: Termination.TIME_LIMIT,
     _STATUS.kInterrupt: Termination.TIME_LIMIT,
@@ -108,6 +109,7 @@ def solve_arrays(
     gap: float = 1e-6,
     time_limit_s: float = 600.0,
     start: FloatArray | None = None,
+    below: float = np.inf,
     tolerance: float = 1e-7,
     options: Mapping[str, bool | int | float | str] | None = None,
 ) -> tuple[Answer, FloatArray]:
@@ -121,6 +123,10 @@ def solve_arrays(
         Wall time.
     start
         (column,) a starting point; only finite entries of integer columns are offered.
+    below
+        A mixed-integer search looks for nothing that costs as much: its bound is at most this, and
+        ``INFEASIBLE`` then says that nothing costs less. A solution may come up that does cost as
+        much; it is one all the same.
     tolerance
         How far a row or a reduced cost may be off.
     options
@@ -146,12 +152,15 @@ def solve_arrays(
         highs.setOptionValue(name, value)
     if start is not None:
         _offer_start(highs, arrays, start)
+    whole = bool(arrays.integer.any())
+    if whole and np.isfinite(below):
+        highs.setOptionValue("objective_bound", below)
     highs.setOptionValue("time_limit", max(_LEAST_SECONDS, time_limit_s))
     run_highs(highs, _INTERRUPTS)
     status = highs.getModelStatus()
     if status not in _TERMINATION:
         status = _without_presolve(highs)
-    info, whole = highs.getInfo(), bool(arrays.integer.any())
+    info = highs.getInfo()
     empty = status == _STATUS.kModelEmpty  # no columns: the constant is the answer
     found = empty or (info.primal_solution_status == _FEASIBLE and status != _STATUS.kInfeasible)
     values = np.full(len(arrays.cost), np.nan)
@@ -163,7 +172,11 @@ def solve_arrays(
     answer = Answer(
         termination=_TERMINATION[status],
         incumbent=incumbent,
-        bound=_bound(status, incumbent, float(info.mip_dual_bound) if whole else None),
+        # what HiGHS gives up for costing too much it does not count into its own bound
+        bound=min(
+            _bound(status, incumbent, float(info.mip_dual_bound) if whole else None),
+            below if whole else np.inf,
+        ),
         seconds=perf_counter() - began,
     )
     return answer, values

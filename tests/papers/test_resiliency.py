@@ -7,19 +7,29 @@ import pytest
 from gridproof.federation.cli.main import app
 from gridproof.federation.config.resiliency_day import Instance
 from gridproof.federation.families.resiliency_case import Asked, resiliency_case
+from gridproof.federation.files import json_text
 from gridproof.federation.papers import resiliency
 from gridproof.federation.papers.data import load_paper
 from gridproof.federation.papers.resiliency import run_resiliency
 from gridproof.federation.papers.resiliency_data import TERMS, ResiliencyPaper
 from gridproof.federation.papers.resiliency_figures import resiliency_pictures
-from gridproof.federation.papers.resiliency_tables import resiliency_tables
+from gridproof.federation.papers.resiliency_tables import resiliency_rows, resiliency_tables
 from gridproof.federation.studies.shipped import shipped_root
 from gridproof.optimizer.resiliency.case import CASES
 from gridproof.optimizer.resiliency.grid import grid_of
-from gridproof.scenarios.errors import ConfigError, ScenarioError
+from gridproof.scenarios.errors import ConfigError, ScenarioError, StoreError
 from gridproof.simulator.reader.feeder import read_feeder
 from pydantic import ValidationError
 from typer.testing import CliRunner
+
+KEYS = (
+    "case", "crews", "mobile", "gamma", "outage_hour", "objective_kusd", "worst_found_kusd",
+    "bound_kusd", "gap", "certified", "termination", "iterations", "energy_kusd",
+    "interruption_kusd", "emission_kusd", "grid_kusd", "gas_kusd", "response_kusd", "chp_kusd",
+    "storage_kusd", "switches", "sites", "supplied_share", "response_share",
+    "heat_supplied_share", "seconds", "processor_seconds",
+)  # fmt: skip
+"""Of a row, as it is kept and told."""
 
 
 @pytest.fixture(scope="module")
@@ -153,17 +163,21 @@ def test_rows_are_planned_once_and_kept(paper, tmp_path, monkeypatch):
     assert [row.asked.case for row in run.rows] == ["I", "IV"]
     assert len(said) == 2  # the second table has the same rows
     first, last = (row.figures for row in run.rows)
-    assert last["objective_kusd"] < first["objective_kusd"]
+    assert last.objective_kusd < first.objective_kusd
     for held in (first, last):
-        assert held["bound_kusd"] <= held["objective_kusd"] + 1e-6
-        assert held["certified"]
-        terms = held["energy_kusd"] + held["interruption_kusd"] + held["emission_kusd"]
-        assert held["worst_found_kusd"] == pytest.approx(terms, rel=1e-6)
-        assert len(held["supplied_share"]) == 4
-    assert first["supplied_share"][0] == 1.0 > first["supplied_share"][1]
-    assert (first["switches"], first["sites"]) == ([], [])
-    assert len(last["switches"]) <= 2
-    assert len(last["sites"]) <= 2
+        assert held.bound_kusd <= held.objective_kusd + 1e-6
+        assert held.certified
+        terms = held.energy_kusd + held.interruption_kusd + held.emission_kusd
+        assert held.worst_found_kusd == pytest.approx(terms, rel=1e-6)
+        assert len(held.supplied_share) == 4
+    assert first.supplied_share[0] == 1.0 > first.supplied_share[1]
+    assert (first.switches, first.sites) == ((), ())
+    assert len(last.switches) <= 2
+    assert len(last.sites) <= 2
+
+    kept = [(tmp_path / "rows" / f"{row.asked.key}.json").read_text() for row in run.rows]
+    assert [json_text(row) for row in resiliency_rows(run)] == kept
+    assert tuple(json.loads(kept[0])) == KEYS
 
     def never(*_, **__):
         raise AssertionError("a row that is kept is not planned again")
@@ -177,6 +191,17 @@ def test_rows_are_planned_once_and_kept(paper, tmp_path, monkeypatch):
         for picture in resiliency_pictures(run, tmp_path).values()
         for file in picture.files
     )
+
+
+def test_a_kept_row_that_lacks_a_figure_is_named(paper, tmp_path):
+    data = _short(paper)
+    path = tmp_path / "rows" / f"{data.tables[0].rows[0].key}.json"
+    path.parent.mkdir()
+    path.write_text('{"case": "I"}')
+    with pytest.raises(
+        StoreError, match=r"no row of this version .*crews: Field required.*; delete .* again"
+    ):
+        run_resiliency(data, tmp_path, tell=lambda _: None)
 
 
 def test_options_of_other_publications_are_refused():

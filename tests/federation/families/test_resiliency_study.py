@@ -172,6 +172,8 @@ def test_no_chp_at_all_is_a_result(day: Day) -> None:
         ({"feeder__ties": ["9-15", "9-16"]}, "'9-16' is not a line of feeder ieee33"),
         ({"feeder__damaged": ["1-2", "1-3"]}, "'1-3' is not a line of feeder ieee33"),
         ({"feeder__damaged": ["9-15"]}, "line 9-15 is a tie and damaged"),
+        ({"feeder__ties": ["9-15", "9-15"]}, "feeder.ties names '9-15' more than once"),
+        ({"chps__buses": [9, 12, 22, 25, 9]}, "chps.buses names '9' more than once"),
         ({"feeder__root_v_pu": 1.02}, "root_v_pu = 1.02; the feeder's source holds 1"),
         ({"chps__buses": [9, 12, 22, 25, 34]}, "'34' is not a bus of feeder ieee33"),
         ({"storages__buses": [8, 99]}, "'99' is not a bus of feeder ieee33"),
@@ -218,6 +220,27 @@ def test_a_fault_of_the_section_is_told(day: Day, override: str, said: str) -> N
         load_study(day(), [override])
     text = re.sub(r"--set (\w+)\.", r"[\1] ", str(told.value))
     assert said in text
+
+
+def test_a_budget_of_too_many_hours_is_told_once(day: Day) -> None:
+    with pytest.raises(ConfigError) as told:
+        load_study(day(), ["resiliency.gamma=5"])
+    assert len(told.value.faults) == 1
+
+
+def test_a_day_without_any_source_is_dark_and_no_error(day: Day) -> None:
+    none: dict[str, Any] = {
+        f"chps__{key}": []
+        for key in ("buses", "p_max_kw", "q_max_kvar", "running_usd_per_h", "usd_per_mwh")
+    }
+    none |= {f"renewables__{k}__{key}": [] for k in ("wind", "pv") for key in ("buses", "p_max_kw")}
+    study = 'case = "I"\ncrews = 0\nmobile = 0\n'
+    scenario = load_study(day(**none, storages__buses=[], heat__peak_kw={}, study=study)).scenario
+    found = solve(case_of(scenario))
+    shed = found.operated.point[found.recourse.operation.shed]
+    asked = found.case.demand.p_kw / 1e3 * (1.0 + found.case.budgets.load_share)
+    assert shed[1:] == pytest.approx(asked[1:], abs=1e-9)
+    assert shed[0].sum() < 0.5 * asked[0].sum()
 
 
 def test_a_section_without_a_day_is_told(tmp_path: Path) -> None:

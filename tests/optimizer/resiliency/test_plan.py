@@ -99,7 +99,7 @@ def test_a_loop_of_ties_stays_open(small: Small) -> None:
     ("field", "change", "said"),
     [
         ("outage", {"hour": 5}, "outage hour = 5"),
-        ("crews", {"count": 2}, "there are 1 switches"),
+        ("crews", {"count": 2}, "there is 1 switch,"),
         ("budgets", {"load_gamma": 5}, "load_gamma = 5"),
         ("budgets", {"price_gamma": -1}, "price_gamma = -1"),
         ("market", {"price_usd_per_kwh": [0.1, -0.1, 0.1, 0.1]}, "negative price"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations, pairwise, product
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from gridproof.optimizer.resiliency.grid import energised, grid_of
 from gridproof.optimizer.resiliency.master import ResiliencyMaster, build_master
 from gridproof.optimizer.resiliency.options import ResiliencyOptions
 from gridproof.optimizer.resiliency.planner import solve
+from gridproof.optimizer.resiliency.recourse import Recourse
 from gridproof.optimizer.resiliency.terms import exposure, worst_price
+from gridproof.optimizer.resiliency.tie_sets import TieSets
 from gridproof.optimizer.solver.solve import solve_arrays
 from gridproof.scenarios.errors import SolverError
 from scipy.optimize import linprog
@@ -278,3 +281,21 @@ def test_a_proof_that_cannot_end_the_search_gets_less_time(
         adversary.floor = lambda below=below: (1e6 - 2.0 * below, 1e-3)
         adversary.worst(start, time_limit_s=100.0)
     assert given == [8.0, 8.0, 2.0]
+
+
+def test_guessed_plans_are_plans_and_sets_of_ties_bound_what_they_cost(small: Small) -> None:
+    case = small(budgets=replace(small().budgets, load_gamma=4))
+    grid, up = grid_of(case), np.ones(case.demand.p_kw.shape)
+    arrays, stage = build_master(case, grid, [up])
+    sets = TieSets(case, grid, arrays, stage)
+    every = sets.bounded(perf_counter() + 60.0)
+    held = Recourse(case, grid)
+    guessed = [(one, plan) for one in every for plan in sets.guessed(one.ties, np.inf)]
+    assert guessed
+    for one, plan in guessed:
+        held.hold(plan)
+        assert plan.cost(case) + held.operate(up).cost >= one.bound - 1e-6
+        assert plan.placed.sum() <= case.mobile_used
+        assert set(np.flatnonzero(plan.closed.any(axis=0))) <= set(one.ties)
+    best = solve(case, TIGHT).proof.bound
+    assert min(one.bound for one in every) <= best + 1e-6

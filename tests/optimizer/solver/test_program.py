@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from gridproof.optimizer.solver.program import Program
@@ -64,3 +66,28 @@ def test_a_program_without_columns_is_solved_by_its_constant() -> None:
     answer, values = solve_arrays(m.arrays())
     assert (answer.termination, answer.incumbent, answer.bound) == (Termination.OPTIMAL, 4.5, 4.5)
     assert len(values) == 0
+
+
+def test_a_search_below_a_cost_finds_what_is_cheaper_or_proves_that_nothing_is() -> None:
+    """Against every choice, listed; a constant and a presolved column move no bound."""
+    rng = np.random.default_rng(4)
+    choices = np.array(list(product((0.0, 1.0), repeat=9)))
+    for _ in range(12):
+        m = Program()
+        m.constant = float(rng.normal(0.0, 50.0))
+        x = m.columns(9, cost=rng.normal(size=9), integer=True)
+        m.fix(m.columns(1, cost=7.0), 1.0)
+        weights, limit = rng.uniform(0.5, 1.0, 9), 2.0
+        m.rows("weight", (sparse.csr_array(weights[None]), x), lower=1.0, upper=limit)
+        arrays = m.arrays()
+        fits = choices[(choices @ weights <= limit) & (choices @ weights >= 1.0)]
+        least = float((fits @ arrays.cost[:9]).min()) + 7.0 + m.constant
+        answer, values = solve_arrays(arrays, below=least + 0.1)
+        assert answer.incumbent == pytest.approx(least)
+        assert least - 1e-5 <= answer.bound <= least + 1e-5
+        assert float(arrays.cost @ values) + m.constant == pytest.approx(least)
+        for below in (least - 1e-3, least - 5.0):
+            answer, values = solve_arrays(arrays, below=below)
+            assert answer.bound <= below  # nothing is said of what costs as much
+            assert answer.bound == pytest.approx(below)
+            assert not answer.incumbent < least - 1e-6
