@@ -118,6 +118,7 @@ def survivors(kept: list[dict]) -> list[str]:
     return [one["said"] for one in kept if one["ended"] == "survived"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the runner forks")
 def test_ends_are_told_apart_and_kept_and_the_checkout_is_not_touched(tree):
     file, test = tree / "optimizer" / "one.py", tree / "tests" / "test_one.py"

@@ -154,6 +154,7 @@ def record(name: str, took_s: float, error: Exception) -> None:
             file.write(json.dumps([name, round(took_s, 2), str(error)[-300:]]) + "\n")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # half a minute of a free machine's; most of it is starting processes
 def test_every_fault_is_noticed_blamed_and_leaves_nobody(processes, tmp_path) -> None:
     with ThreadPoolExecutor(AT_ONCE) as pool:

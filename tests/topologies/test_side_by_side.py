@@ -69,6 +69,7 @@ def test_one_failing_leaves_its_neighbour_alone(fakes, scenario, plan) -> None:
     assert len(sinks[0].indices) == 400
 
 
+@pytest.mark.slow
 def test_eight_launches_at_once(fakes, scenario, plan, processes, tmp_path) -> None:
     """Sixteen processes and eight brokers; every one judges the same, and nobody stays."""
     settings = SessionSettings(transport="zmq", join_deadline_s=120, step_deadline_s=120)

@@ -152,6 +152,7 @@ def test_an_address_that_is_none_and_a_missing_dask(study, tmp_path, monkeypatch
         run_campaign(study, tmp_path / "c", spread=DaskCluster(address="node17:8786"))
 
 
+@pytest.mark.slow
 def test_a_result_whose_holder_is_gone_keeps_nobody_waiting(toy, whole, tmp_path, monkeypatch):
     """The last workers leave while parts are written; what they held nobody can compute."""
     hasty = load_study(toy, [*OVERRIDES, "federation.join_deadline_s=2"])
@@ -205,6 +206,7 @@ def test_the_plan_is_kept_whatever_happens_after(study, cluster, tmp_path, monke
     assert (tmp_path / "c" / "plan.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_cluster_that_adapts_from_nothing_grows(whole, study, tmp_path):
     with local_cluster(0) as empty:
         empty.adapt(minimum=0, maximum=2, interval="200ms")
@@ -213,6 +215,7 @@ def test_a_cluster_that_adapts_from_nothing_grows(whole, study, tmp_path):
     assert results(result.out) == results(whole.out)
 
 
+@pytest.mark.slow
 def test_a_worker_of_another_version_is_left_out_by_name(whole, study, cluster, tmp_path):
     """It answers that it has another; the others try all, and the bytes are the same."""
     with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:

@@ -90,6 +90,7 @@ def test_a_signal_to_the_launcher_records_the_run_and_keeps_what_was_done(
     assert f"go on with: gridproof resume {out}" in said
 
 
+@pytest.mark.slow
 def test_a_hang_up_that_is_ignored_stays_ignored(toy, tmp_path) -> None:
     """As under nohup."""
     out = tmp_path / "c"
@@ -143,6 +144,7 @@ def test_what_a_planner_of_one_s_own_wrote_is_kept_with_the_campaign(toy, tmp_pa
     assert json.loads((out / "environment.json").read_text())["runs"] == []  # nothing was tried
 
 
+@pytest.mark.slow
 def test_federates_that_say_nothing_leave_no_logs(toy, tmp_path) -> None:
     out = tmp_path / "c"
     one = start(toy, out, "--set", "campaign.samples=40")

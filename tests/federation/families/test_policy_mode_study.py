@@ -333,6 +333,7 @@ def test_modes_says_why():
     )
 
 
+@pytest.mark.slow
 def test_the_paper_s_rows_have_what_is_asked_and_are_read_when_they_are_there(tmp_path):
     effort = Effort(draws=200, ac_draws=2, modes=("forecast",), sweeps=False)
     data, told = load_paper("policy-modes"), []

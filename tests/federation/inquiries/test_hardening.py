@@ -151,6 +151,7 @@ def hardened(tmp_path_factory):
     return out, arguments, CliRunner().invoke(app, arguments)
 
 
+@pytest.mark.slow
 def test_a_plan_that_fails_is_hardened_until_it_is_shown(hardened) -> None:
     out, _, ran = hardened
     assert ran.exit_code == 0, ran.stderr
@@ -173,6 +174,7 @@ def test_a_plan_that_fails_is_hardened_until_it_is_shown(hardened) -> None:
         assert load_study(out / one["directory"] / "study.json").config.campaign.seed == one["seed"]
 
 
+@pytest.mark.slow
 def test_a_second_run_says_the_same_and_tries_nothing_again(hardened) -> None:
     out, arguments, ran = hardened
     parts = {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")}

@@ -154,6 +154,7 @@ def test_an_emitted_file_leaves_seats(toy):
     assert "-f5" in broker("--observers", "3")
 
 
+@pytest.mark.slow
 def test_an_observer_that_leaves_leaves_the_run_alone(toy, tmp_path):
     port = free_port()
     launched = launch(toy, tmp_path, port, 1, "campaign.samples=800", "campaign.batch=8")

@@ -206,6 +206,7 @@ def _all_uncertain(scenario, spread):
     return replace(scenario, uncertainty=Box(load_ids=loads, spread=np.full(len(loads), spread)))
 
 
+@pytest.mark.slow
 def test_thirty_uncertain_loads_are_certified_and_no_draw_contradicts(networked, second_stage):
     scenario = _all_uncertain(networked(0.1), 0.1)
     plan = _plan(scenario, time_limit_s=60.0)
