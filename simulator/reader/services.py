@@ -31,7 +31,8 @@ def is_service(reading: Reading) -> bool:
     near, far = (_place(pair) for pair in nodes[:2])
     if near is None or far is None:
         return False
-    return near[1] is far[1] is Connection.WYE and near[0] != far[0]
+    turned = near[0] != far[0] or near[2] != far[2]
+    return near[1] is far[1] is Connection.WYE and turned
 
 
 def _place(nodes: tuple[int, ...]) -> tuple[int, Connection, float] | None:
