@@ -21,7 +21,7 @@ from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.simulator.islands import Islands, conducting, live_components
 from gridproof.simulator.opendss.batches import Batch, Powers
-from gridproof.simulator.opendss.checks import check_batch, check_plan
+from gridproof.simulator.opendss.checks import check_batch, check_plan, load_totals
 from gridproof.simulator.opendss.circuit import ComplexArray, DssCircuit
 from gridproof.simulator.opendss.elements import Elements, ends_live
 from gridproof.simulator.opendss.engine_thread import on_engine_thread
@@ -47,7 +47,6 @@ MAX_ITERATIONS = 100
 _AT_ONCE = 1 << 15
 """Node voltages solved, then measured: arrays that stay in a core's cache. Realizations at a
 time so depend on the feeder's size, and no result does."""
-_EVEN = 1e-6  # kW by which a load's slots may differ, per kW of the largest load
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -256,6 +255,25 @@ class OpenDssEngine:
         return networks_of(*known, self._elements, self._held, injections, self._split)
 
     @on_engine_thread
+    def phasors(self) -> ComplexArray | None:
+        """Voltages of the held plan at its nominal state.
+
+        Returns
+        -------
+        ndarray of shape (bus, 3) or None
+            Per unit of the buses' bases, complex; 0 where dead, counted from the neutral of what
+            floats. None where no solution is found.
+        """
+        if self._held is None:
+            raise EngineError("no plan is held; call hold(plan) first")
+        self._circuit.solve_cold()
+        elements, held, volts = self._elements, self._held, np.array(self._circuit.voltages())
+        found = self._circuit.active.Solution.Converged and np.isfinite(volts).all()
+        v = volts[elements.bus_nodes] / elements.base_v[:, None]
+        v[held.centres.bus] = held.centres.counted(v)
+        return np.where(held.live_phases, v, 0.0) if found else None
+
+    @on_engine_thread
     def observe(self, realizations: Realizations, setpoints: Setpoints) -> Snapshots:
         """Solve each realization with its own set-points under the held plan."""
         held, asked = self._ready(realizations, setpoints)
@@ -323,7 +341,11 @@ class OpenDssEngine:
         assert self._writers is not None
         der, phase = self._writers.injections.places.T
         p_kw, q_kvar = asked.demand_at(self._held.time)
-        kw, kvar = self._demand("p_kw", p_kw[rows]), self._demand("q_kvar", q_kvar[rows])
+        loads = self._writers.load_places, self._writers.load_share
+        kw, kvar = (
+            load_totals(name, asked_of[rows], *loads)
+            for name, asked_of in (("p_kw", p_kw), ("q_kvar", q_kvar))
+        )
         p = np.ascontiguousarray(setpoints.p_kw[rows, der, phase])
         q = np.ascontiguousarray(setpoints.q_kvar[rows, der, phase])
         v_pu = self._scenario.ders.held_pu(setpoints.source_v_pu[rows])
@@ -337,22 +359,6 @@ class OpenDssEngine:
             p_kw=p,
             q_kvar=q,
         )
-
-    def _demand(self, name: str, asked: FloatArray) -> FloatArray:
-        """(realization, served load) totals; a load's slots must share them equally."""
-        assert self._writers is not None
-        part = asked[:, self._writers.load_places]
-        total = np.ascontiguousarray(part[..., 0] + part[..., 1] + part[..., 2])
-        largest = np.abs(total).max(initial=0.0)
-        if not np.isfinite(largest):
-            raise EngineError(f"realizations: {name} holds a number that is not finite")
-        part -= total[..., None] * self._writers.load_share
-        if np.abs(part, out=part).max(initial=0.0) > _EVEN * (1.0 + largest):
-            raise EngineError(
-                f"realizations: {name} differs between the slots of a load; "
-                "one OpenDSS load shares its power equally"
-            )
-        return total
 
     def _solve(
         self, kw: FloatArray, kvar: FloatArray, p: FloatArray, q: FloatArray, v_pu: FloatArray
