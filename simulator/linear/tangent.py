@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.linearisation import Linearisation
+from gridproof.simulator.admittance import admittance, unit_entries
 from gridproof.simulator.linear.flow import LinearFlow
 from gridproof.simulator.linear.unknowns import KVA_PER_UNIT
-from gridproof.simulator.reader.admittance import admittance, unit_entries
 from numpy.typing import NDArray
 
 __all__ = ["constants_at"]

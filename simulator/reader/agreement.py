@@ -13,10 +13,10 @@ import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.feeder import Connection, Feeder
 from gridproof.scenarios.graph import connected_components
+from gridproof.simulator.admittance import across, admittance, sparse_of
 from gridproof.simulator.opendss.compiling import compile_feeder
 from gridproof.simulator.opendss.contexts import borrow, give_back, refusal
 from gridproof.simulator.opendss.engine_thread import on_engine_thread
-from gridproof.simulator.reader.admittance import across, admittance, sparse_of
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import splu
