@@ -220,12 +220,14 @@ def idle_branches(scenario: Scenario, branches: tuple[Branch, ...]) -> BoolArray
     """Strip leaves at which nothing is connected, again and again.
 
     The delta of an earthed wye-delta bank is no leaf: unloaded, it still carries what
-    circulates in it.
+    circulates in it. Around an AC state, nor is the end of a line that charges.
     """
     feeder = scenario.feeder
     busy = np.zeros(len(feeder.buses.ids), dtype=bool)
     busy[feeder.loads.bus] = busy[feeder.capacitors.bus] = busy[scenario.ders.bus] = True
     busy[[bank.delta for bank in earthed_banks(feeder)]] = True
+    if (at := scenario.linearisation) is not None:  # what charges a line arrives over it
+        busy |= ((at.lost_p != 0.0) | (at.lost_q != 0.0)).any(axis=1)
     for branch in branches:
         if branch.switch >= 0:
             busy[[branch.start, branch.end]] = True

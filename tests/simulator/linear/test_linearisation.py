@@ -29,6 +29,7 @@ New Transformer.r2 phases=1 buses=(a.2 r.2) kvs=(14.4 14.4) kvas=(2000 2000) xhl
 New Transformer.r3 phases=1 buses=(a.3 r.3) kvs=(14.4 14.4) kvas=(2000 2000) xhl=1 taps=(1 1.0375)
 New Line.b bus1=r bus2=b linecode=three length=36 units=km switch=yes
 New Line.lateral bus1=b.2 bus2=c.2 phases=1 linecode=one length=9 units=km
+New Line.stub bus1=c.2 bus2=e.2 phases=1 linecode=one length=9 units=km
 New Transformer.t buses=(b d) conns=(delta wye) kvs=(24.9 4.16) kvas=(900 900) xhl=5 %loadloss=2
 New Load.a bus1=a.1 phases=1 kv=14.4 kw=510 kvar=204
 New Load.b bus1=b conn=delta kv=24.9 kw=765 kvar=374
