@@ -85,7 +85,7 @@ def _take_apart(context: Any, name: str) -> bool:
     phases, core = int(context.CktElement.NumPhases()), _core(context)
     lead = _lead(context, rows)
     inner = min(row.kv for row in rows) / 10.0
-    nodes = ".1.2.3.0" if phases == 3 else f".{_slot(rows[0].bus)}.0"
+    nodes = ".1.2.3.0" if phases == 3 else f".{_slot(rows)}.0"
     star = f'bus="{name}{_END}{nodes}" conn=wye kv={inner:.12g}'
     regulators = _regulators(context, name)
     for k, (row, x) in enumerate(zip(rows, branch, strict=True)):
@@ -162,10 +162,19 @@ def _lead(context: Any, rows: list[_Winding]) -> str:
     return "lead" if leads == high.delta else "lag"
 
 
-def _slot(bus: str) -> int:
-    """Phase of the inner bus of a one-phase unit: the one its first winding stands on."""
-    nodes = [int(node) for node in bus.split(".")[1:] if node.isdigit()]
-    return next((node for node in nodes if 1 <= node <= 3), 1)
+def _slot(rows: list[_Winding]) -> int:
+    """Phase of the inner bus of a one-phase unit: none that a leg stands on, where that can be.
+
+    Both legs then bring a phase to another's slot, and neither closes a loop with the other. Of a
+    winding between two phases it is the first of them.
+    """
+    near, *legs = (
+        [int(node) for node in row.bus.split(".")[1:] if node.isdigit() and 1 <= int(node) <= 3]
+        for row in rows
+    )
+    able = near[:1] if len(near) > 1 else [*near, 1, 2, 3]
+    taken = [node for leg in legs for node in leg]
+    return next((node for node in able if node not in taken), able[0])
 
 
 def _regulators(context: Any, name: str) -> list[tuple[str, int]]:

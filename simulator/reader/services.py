@@ -165,7 +165,7 @@ def _at_legs(reading: Reading) -> dict[tuple[int, int], complex]:
         if len(places) < len(active_terminals(context)):
             continue  # a fault of its own
         slot, connection, sign = places[0][1]
-        own = PHASOR[slot] * sign
+        own = told.get((places[0][0], slot), PHASOR[slot]) * sign
         if connection is Connection.DELTA:
             own = (PHASOR[slot] - PHASOR[(slot + 1) % 3]) / np.sqrt(3.0) * sign
         for bus, (leg, _, direction) in places[1:]:

@@ -219,6 +219,14 @@ def test_three_windings_are_a_star_of_three_units(tmp_path, kind):
     assert agreed(path) < 1e-6
 
 
+def test_the_legs_of_a_star_are_no_loop(tmp_path):
+    from gridproof.scenarios.loops import turning_blocks
+
+    path = tmp_path / "legs.dss"
+    path.write_text(HEAD + CORES["unlike_legs"] + "Set VoltageBases=[12.47 0.208]\nCalcV\nSolve\n")
+    assert turning_blocks(read_feeder(path)) == ()
+
+
 def test_a_star_of_another_turn_is_seen(tmp_path):
     """What the agreement is worth: a delta turned the other way is 30 degrees off."""
     from dataclasses import replace
