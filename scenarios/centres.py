@@ -8,6 +8,7 @@ import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.zero_sequence import floating_sides, galvanic_parts
+from numpy.typing import NDArray
 
 __all__ = ["Centres", "floating_centres"]
 
@@ -32,6 +33,13 @@ class Centres:
     reference: IntArray
     weight: FloatArray
     scale: FloatArray
+
+    def counted(self, at_bus: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """(floating bus, 3, ...) voltages from the neutrals, of (bus, 3, ...) voltages to earth."""
+        weight = self.weight.reshape(*self.weight.shape, *[1] * (at_bus.ndim - 2))
+        middle = (weight * at_bus[self.reference]).sum(axis=1, keepdims=True)
+        scale = self.scale.reshape(-1, *[1] * (at_bus.ndim - 1))
+        return np.asarray((at_bus[self.bus] - middle) * scale)
 
 
 def floating_centres(feeder: Feeder, closed: BoolArray, formers: IntArray) -> Centres:

@@ -23,6 +23,7 @@ from gridproof.scenarios.events import EventKind, Events
 from gridproof.scenarios.feeder import Connection, Feeder
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits
+from gridproof.scenarios.linearisation import Linearisation
 from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.prices import BusPrices, Prices
 from gridproof.scenarios.resources import Fleet
@@ -81,6 +82,9 @@ class Scenario:
         What energy and its lack cost over the steps; None where loads are priced by block alone.
     step_labels
         (time,) what people call each step; its hour if left out. Nothing depends on it.
+    linearisation
+        The AC state that the linear model stands at; None: at no current. It follows from the
+        rest and from how a plan is asked for, so the digest leaves it out.
 
     Raises
     ------
@@ -113,6 +117,7 @@ class Scenario:
     bus_prices: BusPrices | None = field(default=None, metadata={SILENT: True})
     supply: Supply | None = field(default=None, metadata={SILENT: True})
     step_labels: tuple[str, ...] = field(default=(), compare=False)
+    linearisation: Linearisation | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         times, loads = len(self.hours), len(self.feeder.loads.ids)

@@ -22,6 +22,7 @@ from gridproof.federation.cli.options import (
 )
 from gridproof.federation.cli.why import ask_why, refuse_why
 from gridproof.federation.files import write_result
+from gridproof.federation.inquiries.linear_error import linear_error
 from gridproof.federation.plain_text import shown
 from gridproof.federation.proof_words import proof_facts, scope_words
 from gridproof.federation.proofs.plans import plan_study
@@ -49,7 +50,7 @@ def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Plan a study and say what was proven; nothing is simulated."""
+    """Plan a study and say what was proven; one AC power flow says how far its model is off."""
     loaded = load_study(study, overrides or ())
     if why:
         refuse_why(loaded.name, loaded.config.planner.family)
@@ -59,7 +60,8 @@ def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters
     summary = about_plan(made, loaded.scenario)
     if isinstance(summary, PlanReport):
         tried = _tried_redispatch(loaded, made)
-        summary = replace(summary, redispatch_tried=tried, ac_proof=planned.ac_proof)
+        linear = linear_error(made, loaded.scenario)
+        summary = replace(summary, redispatch_tried=tried, ac_proof=planned.ac_proof, linear=linear)
         if why:
             asked = ask_why(made, loaded.scenario, loaded.config.planner.options, quiet=quiet)
             summary = replace(summary, why=asked)

@@ -35,7 +35,7 @@ from gridproof.federation.cli.options import (
     device_entry,
     note,
 )
-from gridproof.federation.cli.show import show
+from gridproof.federation.cli.show import keep_linear, show
 from gridproof.federation.members.children import broker_key
 from gridproof.federation.members.launch import (
     is_supervised,
@@ -293,6 +293,7 @@ def _try(
             code = 0
     if code:
         raise typer.Exit(code)
+    keep_linear(CampaignStore.open(root), study.scenario)
     erred = show(CampaignStore.open(root), study.scenario, as_json=as_json, quiet=quiet)
     if not quiet:
         note(f"kept in {root}; see it again with: gridproof report {root}")

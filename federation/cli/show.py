@@ -8,9 +8,11 @@ from gridproof.federation.campaigns.progress import summing_up
 from gridproof.federation.campaigns.steps import step_stores, steps_summary
 from gridproof.federation.cli.options import print_json, stdout
 from gridproof.federation.cli.why import ask_why
+from gridproof.federation.families.registry import family_of
 from gridproof.federation.files import json_text, refuse_links
+from gridproof.federation.inquiries.linear_error import linear_error
 from gridproof.federation.jsonable import json_value
-from gridproof.federation.records.answers import WHY, kept_why
+from gridproof.federation.records.answers import LINEAR, WHY, kept_linear, kept_why
 from gridproof.federation.records.campaign_report import CampaignReport
 from gridproof.federation.records.keeper import stored_plan
 from gridproof.federation.records.plan_report import PlanReport
@@ -23,7 +25,7 @@ from gridproof.federation.reports.terminal import plan_view, print_views, run_su
 from gridproof.scenarios.plan import plan_digest
 from gridproof.scenarios.scenario import Scenario
 
-__all__ = ["any_erred", "keep_why", "show"]
+__all__ = ["any_erred", "keep_linear", "keep_why", "show"]
 
 
 def keep_why(store: CampaignStore, scenario: Scenario) -> None:
@@ -37,6 +39,15 @@ def keep_why(store: CampaignStore, scenario: Scenario) -> None:
         for one in step_stores(store) if store.steps and not store.stepped else ():
             own = [block for block in blocks if block.step == one.step]
             one.write(WHY, json_text(json_value({"plan": digest, "blocks": own})))
+
+
+def keep_linear(store: CampaignStore, scenario: Scenario) -> None:
+    """Look how far the linear model is from OpenDSS in the plan's state, and keep the answer."""
+    plan = stored_plan(store, scenario)
+    if plan is None or family_of(scenario) is not None or store.read(LINEAR) is not None:
+        return
+    steps = [linear_error(plan, scenario, step) for step in range(len(scenario.hours))]
+    store.write(LINEAR, json_text(json_value({"plan": plan_digest(plan), "steps": steps})))
 
 
 def show(
@@ -61,7 +72,8 @@ def show(
     if plan is not None and scenario is not None:
         about = about_plan(plan, scenario, store.step)
         if isinstance(about, PlanReport):
-            about = replace(about, why=kept_why(store, plan))
+            linear = kept_linear(store, plan, store.step)
+            about = replace(about, why=kept_why(store, plan), linear=linear)
     if verdicts is None:
         with summing_up(quiet=quiet) as tell:
 

@@ -87,6 +87,8 @@ class FeederFacts(Jsonable):
         Lines whose file states no rating; none is held of them.
     losses_kw, v_min_pu, v_max_pu, v_min_bus, v_max_bus
         Of the file as it stands, its machines aside; None where it has no solution.
+    overloads
+        What carries more than its rating there, and how much, by name.
     """
 
     path: str
@@ -107,6 +109,7 @@ class FeederFacts(Jsonable):
     v_max_pu: float | None
     v_max_bus: str
     agreement: Agreement
+    overloads: tuple[str, ...] = ()
 
 
 def as_it_stands(feeder: Feeder) -> tuple[Scenario, Plan]:
@@ -196,7 +199,25 @@ def feeder_facts(feeder: Feeder, machines: tuple[Machine, ...] | None = None) ->
         v_max_pu=high[0],
         v_max_bus=high[1],
         agreement=agreement,
+        overloads=() if seen is None or not solved else _overloads(feeder, seen),
     )
+
+
+def _overloads(feeder: Feeder, seen: Snapshots) -> tuple[str, ...]:
+    """Name the transformers, then the lines, that carry more than their rating, worst first."""
+    units, lines = feeder.transformers, feeder.lines
+    amps = np.nan_to_num(seen.current_a[0]).max(axis=1, initial=0.0)
+    found = []
+    for kind, ids, carried, rated, unit in (
+        ("transformer", units.ids, seen.transformer_kva[0], units.rating_kva, "kVA"),
+        ("line", lines.ids, amps, lines.rating_a, "A"),
+    ):
+        share = np.nan_to_num(carried) / rated
+        for k in np.argsort(-share, kind="stable").tolist():
+            if share[k] <= 1.0:
+                break
+            found.append(f"{kind} {ids[k]} carries {carried[k]:.4g} of its {rated[k]:.4g} {unit}")
+    return tuple(found)
 
 
 def _agreement(feeder: Feeder) -> tuple[Agreement, Snapshots | None]:

@@ -19,6 +19,8 @@ __all__ = ["Proposal", "ProposedDer", "propose", "study_text"]
 
 _MOST_DERS, _MOST_LOADS, _MOST_SPLITS = 12, 6, 3
 _LEAST_SHARE = 0.12  # of all load: what a proposed switch has at least to either side
+_MOST_OVERLOADS = 3
+_FAR_PU = 0.01  # of the linear model from AC
 _SPARE = 1.3  # capacity of a proposed DER by thrice the largest phase of its block's load
 
 
@@ -265,22 +267,34 @@ def _band(facts: FeederFacts, doubts: list[str]) -> tuple[float, float]:
 
 def _more_doubts(feeder: Feeder, facts: FeederFacts) -> list[str]:
     found = list(facts.agreement.remarks)
+    found += [
+        f"{one} in the file as it stands: what it feeds cannot be served whole"
+        for one in facts.overloads[:_MOST_OVERLOADS]
+    ]
+    if len(facts.overloads) > _MOST_OVERLOADS:
+        found.append(f"{len(facts.overloads)} lines and transformers carry more than their rating")
     unrated = len(facts.unrated_lines)
     if unrated:
         found.append(
             f"{unrated} of {len(feeder.lines.ids)} lines have no rating in the file and are held "
             "to none; [limits] line_rating_a gives every line one"
         )
-    if facts.agreement.linear_pu is not None and facts.agreement.linear_pu > 0.01:
+    if _is_far(facts):
         found.append(
-            f"the linear model is {facts.agreement.linear_pu:.1e} pu from AC on the file as it "
-            "stands: plans may be infeasible in AC by as much; see [planner] ac_margin"
+            f"the flat linear model is {facts.agreement.linear_pu:.1e} pu from AC on the file as "
+            "it stands: plans may be infeasible in AC by as much; [planner] linearise, ac_margin"
         )
     found += [
         f"loop without a switch: {', '.join(loop[:6])}{', …' * (len(loop) > 6)}"
         for loop in facts.loops[:3]
     ]
     return found
+
+
+def _is_far(facts: FeederFacts) -> bool:
+    """Whether the flat linear model is far from AC on the file as it stands."""
+    apart = facts.agreement.linear_pu
+    return apart is not None and apart > _FAR_PU
 
 
 def study_text(proposal: Proposal, feeder_path: str, facts: FeederFacts) -> str:
@@ -325,6 +339,15 @@ def study_text(proposal: Proposal, feeder_path: str, facts: FeederFacts) -> str:
         "[ders.fleet]",
         *(_der_line(der) for der in proposal.ders),
         "",
+        *(
+            [
+                "[planner]",
+                f'linearise = "ac"  # the flat model is {facts.agreement.linear_pu:.1e} pu off',
+                "",
+            ]
+            if _is_far(facts) and not proposal.lost
+            else []
+        ),
         "[uncertainty]  # the largest loads",
         f"loads = {_listed(proposal.uncertain_loads)}",
         "spread = 0.10",

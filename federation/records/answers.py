@@ -7,16 +7,27 @@ from typing import TypeVar
 from gridproof.federation.files import read_json
 from gridproof.federation.jsonable import Jsonable, read_as
 from gridproof.federation.records.certificate_report import CertificateReport
-from gridproof.federation.records.plan_report import BlockAnswer
+from gridproof.federation.records.plan_report import BlockAnswer, LinearError
 from gridproof.federation.records.probe_report import AdversaryReport, RareReport
 from gridproof.federation.records.store import CampaignStore
 from gridproof.scenarios.errors import StoreError
 from gridproof.scenarios.plan import Plan, plan_digest
 from gridproof.scenarios.strict_json import load_json
 
-__all__ = ["ADVERSARY", "PROVE", "RARE", "WHY", "kept_answers", "kept_certificate", "kept_why"]
+__all__ = [
+    "ADVERSARY",
+    "LINEAR",
+    "PROVE",
+    "RARE",
+    "WHY",
+    "kept_answers",
+    "kept_certificate",
+    "kept_linear",
+    "kept_why",
+]
 
 ADVERSARY, RARE, WHY, PROVE = "adversary.json", "rare.json", "why.json", "prove.json"
+LINEAR = "linear.json"
 """Where a campaign directory keeps the answers."""
 
 _T = TypeVar("_T", bound=Jsonable)
@@ -55,6 +66,29 @@ def _kept(store: CampaignStore, name: str, kind: type[_T]) -> _T | None:
         return read_as(kind, read_json(path, remedy))
     except ValueError as error:
         raise StoreError(f"{path} is no answer of this command ({error}); {remedy}") from error
+
+
+def kept_linear(store: CampaignStore, plan: Plan, step: int) -> LinearError | None:
+    """Read how far the linear model is from OpenDSS in a plan's state; None if nobody looked.
+
+    Raises
+    ------
+    StoreError
+        If the answer cannot be understood.
+    """
+    text = store.read(LINEAR)
+    if text is None:
+        return None
+    try:
+        kept = load_json(text)
+        if kept["plan"] != plan_digest(plan):
+            return None
+        return read_as(LinearError, kept["steps"][step])
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise StoreError(
+            f"{store.root / LINEAR} cannot be understood ({error!r}); delete it: it is of no other "
+            "use than being shown"
+        ) from error
 
 
 def kept_why(store: CampaignStore, plan: Plan) -> tuple[BlockAnswer, ...] | None:

@@ -16,6 +16,7 @@ __all__ = [
     "CornerRedispatch",
     "DerReport",
     "IslandReport",
+    "LinearError",
     "PlanReport",
 ]
 
@@ -81,6 +82,27 @@ class CornerRedispatch(Jsonable):
     policy: str
     most_usd: float
     corners: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearError(Jsonable):
+    """Largest difference of voltage magnitudes, linear model against OpenDSS, in a plan's state.
+
+    Attributes
+    ----------
+    linearised
+        Where the linear model stands: ``flat`` or ``ac``.
+    error_pu, bus, phase
+        How large, and where; None where there is nothing to compare.
+    remark
+        Why not.
+    """
+
+    linearised: str
+    error_pu: float | None = None
+    bus: str = ""
+    phase: str = ""
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +178,8 @@ class PlanReport(PlanFigures):
         Lines that are held to no rating, the feeder's file stating none; None if there are none.
     ac_proof
         How the plan came to its proof under AC power flow, if that was asked.
+    linear
+        How far the linear model is from OpenDSS in the plan's own state, if that was looked at.
     """
 
     cost_terms: Mapping[str, float | None] | None = field(default=None, metadata=IF_KNOWN)
@@ -185,6 +209,7 @@ class PlanReport(PlanFigures):
     why: tuple[BlockAnswer, ...] | None = field(default=None, metadata=IF_KNOWN)
     unrated_lines: tuple[str, ...] | None = field(default=None, metadata=IF_KNOWN)
     ac_proof: AcProofReport | None = field(default=None, metadata=IF_KNOWN)
+    linear: LinearError | None = field(default=None, metadata=IF_KNOWN)
 
     def blocks_that_are(self, state: str) -> tuple[str, ...]:
         """Name the blocks that are ``live`` or ``dead``."""

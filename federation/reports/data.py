@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from gridproof.federation.records.answers import kept_why
+from gridproof.federation.records.answers import kept_linear, kept_why
 from gridproof.federation.records.begun import begun_chunks, read_begun
 from gridproof.federation.records.campaign_report import CampaignReport
 from gridproof.federation.records.footers import footer_of
@@ -248,7 +248,11 @@ def gather(store: CampaignStore, scenario: Scenario, readout: Readout | None = N
 
 def _plan_facts(store: CampaignStore, plan: Plan, scenario: Scenario) -> PlanReport:
     """Say what the plan does, and why blocks are dead if that was asked."""
-    return replace(plan_summary(plan, scenario, store.step), why=kept_why(store, plan))
+    return replace(
+        plan_summary(plan, scenario, store.step),
+        why=kept_why(store, plan),
+        linear=kept_linear(store, plan, store.step),
+    )
 
 
 class Listing:

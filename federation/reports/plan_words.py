@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from gridproof.federation.proof_words import ProofFacts
-from gridproof.federation.records.plan_report import PlanReport
+from gridproof.federation.records.plan_report import LinearError, PlanReport
 from gridproof.federation.wording import decimals
 from gridproof.scenarios.provenance import Scope
 
-__all__ = ["cost_words", "in_part_words", "proof_notes", "unrated_words"]
+__all__ = ["cost_words", "in_part_words", "linear_words", "proof_notes", "unrated_words"]
 
 _LISTED = 12
 
@@ -34,6 +34,17 @@ def in_part_words(plan: PlanReport) -> str:
     named = [f"{name} {100.0 * share:g} %" for name, share in shares.items()]
     more = f" and {len(named) - _LISTED} more" if len(named) > _LISTED else ""
     return f", in part {', '.join(named[:_LISTED])}{more}"
+
+
+def linear_words(told: LinearError) -> str:
+    """Say how far the linear model is from OpenDSS in the plan's state."""
+    at = "around an AC state" if told.linearised == "ac" else "flat"
+    if told.error_pu is None:
+        return f"{at}; {told.remark}"
+    return (
+        f"{at}; at most {told.error_pu:.1e} pu from OpenDSS in this plan's state, at bus "
+        f"{told.bus} phase {told.phase}"
+    )
 
 
 def unrated_words(plan: PlanReport) -> str:

@@ -18,6 +18,7 @@ from gridproof.federation.reports.page import Headline
 from gridproof.federation.reports.plan_words import (
     cost_words,
     in_part_words,
+    linear_words,
     proof_notes,
     unrated_words,
 )
@@ -193,6 +194,7 @@ def plan_facts(data: ReportData) -> tuple[tuple[str, str], ...]:
             f"{len(shut)} of {len(plan.switches)}: {', '.join(shut) or 'none'}",
         ),
         *([("unrated lines", unrated_words(plan))] if plan.unrated_lines else []),
+        *([("linear model", linear_words(plan.linear))] if plan.linear else []),
     )
 
 

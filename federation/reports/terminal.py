@@ -16,7 +16,12 @@ from gridproof.federation.records.summary import about_plan, campaign_summary, p
 from gridproof.federation.reports.campaign_words import sentences
 from gridproof.federation.reports.families.views import view_of_figures
 from gridproof.federation.reports.plan_tables import der_table, island_table
-from gridproof.federation.reports.plan_words import cost_words, in_part_words, unrated_words
+from gridproof.federation.reports.plan_words import (
+    cost_words,
+    in_part_words,
+    linear_words,
+    unrated_words,
+)
 from gridproof.federation.reports.verdict_tables import crossed_table, margin_table, verdict_table
 from gridproof.federation.reports.why_view import why_view
 from gridproof.federation.statistics.paired import PairedDifference
@@ -125,6 +130,7 @@ def _plan_facts(plan: PlanReport) -> list[tuple[str, RenderableType]]:
         ("open", Text(_listed(open_, len(plan.switches)))),
         ("served", _served(plan)),
         *([("unrated lines", Text(unrated_words(plan)))] if plan.unrated_lines else []),
+        *([("linear model", Text(linear_words(plan.linear)))] if plan.linear else []),
         (
             "search",
             Text(f"{plan.iterations} iterations, {decimals(plan.seconds or 0.0, 2)} s"),

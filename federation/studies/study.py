@@ -44,6 +44,7 @@ from gridproof.federation.studies.build import (
     source_faults,
     with_mode,
 )
+from gridproof.federation.studies.linearised import linearised
 from gridproof.federation.studies.planner_options import (
     complete_planner,
     planner_faults,
@@ -308,9 +309,6 @@ def write_resolved(study: Study, path: Path) -> None:
     write_whole(path, resolved_text(study))
 
 
-# ------------------------------------------------------------------------------- parts
-
-
 def _scenario(
     name: str,
     config: StudyConfig,
@@ -321,7 +319,7 @@ def _scenario(
     folder: Path | None,
 ) -> Scenario:
     if own is None:
-        return build_scenario(name, config, feeder, folder=folder)
+        return linearised(build_scenario(name, config, feeder, folder=folder), config.planner)
     try:
         return build_scenario(name, config, feeder, own)
     except ScenarioError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +44,9 @@ class Branch:
         Position among the feeder's switches, -1 if the branch is none.
     unit
         Position among the feeder's transformers, -1 if the branch is none or a whole bank.
+    offset
+        (channel,) constants of the voltage equations around an AC state
+        (`scenarios.linearisation`); none at no current.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Branch:
     limits: tuple[tuple[FloatArray, float], ...]
     switch: int
     unit: int = -1
+    offset: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     @property
     def channels(self) -> int:
@@ -77,7 +81,7 @@ def lines_of(scenario: Scenario, insets: Insets) -> list[Branch]:
     """Take the lines that are closed or may be, with limits drawn in."""
     feeder = scenario.feeder
     lines, buses = feeder.lines, feeder.buses
-    turned, phasor = buses.turned, buses.phasor
+    turned, phasor, at = buses.turned, buses.phasor, scenario.linearisation
     switch_of = {int(line): k for k, line in enumerate(feeder.switches)}
     branches = []
     jumpers = {bank.jumper for bank in _banks(scenario)}
@@ -107,6 +111,7 @@ def lines_of(scenario: Scenario, insets: Insets) -> list[Branch]:
                 to_reactive=np.zeros((3, len(held))),
                 limits=tuple((row, rating * (1.0 - insets.line[k])) for row in np.eye(len(held))),
                 switch=switch_of.get(k, -1),
+                offset=np.zeros(0) if at is None else at.line_w[k, held],
             )
         )
     return branches
@@ -118,7 +123,7 @@ def transformers_of(scenario: Scenario, insets: Insets) -> list[Branch]:
     units = feeder.transformers
     banks = _banks(scenario)
     banked = {k for bank in banks for k in bank.units}
-    maps_of = unit_maps(feeder)
+    maps_of, at = unit_maps(feeder), scenario.linearisation
     branches = [_bank(scenario, bank, insets) for bank in banks]
     for k, name in enumerate(units.ids):
         if k in banked:
@@ -143,6 +148,7 @@ def transformers_of(scenario: Scenario, insets: Insets) -> list[Branch]:
                 limits=((np.ones(windings), _kept_rating(scenario, k, insets)),),
                 switch=-1,
                 unit=k,
+                offset=np.zeros(0) if at is None else -at.unit_w[k, units.windings[k]],
             )
         )
     return branches
@@ -164,6 +170,7 @@ def _bank(scenario: Scenario, bank: OpenDelta, insets: Insets) -> Branch:
     The channel of a unit stands at its outer phase, the jumper's at the shared one.
     """
     units, lines = scenario.feeder.transformers, scenario.feeder.lines
+    at = scenario.linearisation
     i, j = (int(side[bank.units[0]]) for side in (units.from_bus, units.to_bus))
     sides = {i: np.zeros((2, 3, 3)), j: np.zeros((2, 3, 3))}
     drop_p, drop_q = np.zeros((2, 3, 3))
@@ -205,6 +212,7 @@ def _bank(scenario: Scenario, bank: OpenDelta, insets: Insets) -> Branch:
         to_reactive=sides[j][1],
         limits=tuple(limits),
         switch=-1,
+        offset=np.zeros(0) if at is None else -at.line_w[bank.jumper],
     )
 
 
@@ -212,12 +220,14 @@ def idle_branches(scenario: Scenario, branches: tuple[Branch, ...]) -> BoolArray
     """Strip leaves at which nothing is connected, again and again.
 
     The delta of an earthed wye-delta bank is no leaf: unloaded, it still carries what
-    circulates in it.
+    circulates in it. Around an AC state, nor is the end of a line that charges.
     """
     feeder = scenario.feeder
     busy = np.zeros(len(feeder.buses.ids), dtype=bool)
     busy[feeder.loads.bus] = busy[feeder.capacitors.bus] = busy[scenario.ders.bus] = True
     busy[[bank.delta for bank in earthed_banks(feeder)]] = True
+    if (at := scenario.linearisation) is not None:  # what charges a line arrives over it
+        busy |= ((at.lost_p != 0.0) | (at.lost_q != 0.0)).any(axis=1)
     for branch in branches:
         if branch.switch >= 0:
             busy[[branch.start, branch.end]] = True

@@ -29,12 +29,14 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 from gridproof.optimizer.network.angles import Held, add_neutrals, add_zero_sequence
+from gridproof.optimizer.network.branches import Branch
 from gridproof.optimizer.network.decisions import Decisions
 from gridproof.optimizer.network.network import Margins, Network
+from gridproof.optimizer.network.reach import ample
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.lindist import PAIR_W, polygon
 
-__all__ = ["add_flow", "flow_reach"]
+__all__ = ["add_flow"]
 
 _ZERO = 1e-12
 
@@ -66,7 +68,7 @@ def add_flow(
     margin
         Normalised margins that limits must keep. Plain decisions only.
     reach
-        (2,) bounds on any channel's active and reactive power, from `flow_reach`.
+        (2,) bounds on any channel's active and reactive power, from `reach.flow_reach`.
     slack
         Whether the balance may be violated: ``excess`` over and under, per bus and phase; and,
         per phase, what a substation holds: ``held_excess``.
@@ -99,11 +101,11 @@ def add_flow(
     _add_drops(b, network, decisions, live)
     switched = [network.branches[e] for e in carrying if network.branches[e].switch >= 0]
     unrated = any(np.isinf(limit) for branch in switched for _, limit in branch.limits)
-    ample = _ample(network) if unrated else np.inf
+    most_of_all = ample(network) if unrated else np.inf
     for e in carrying:
         block = int(network.block[network.branches[e].start])
         kept = 0 if margin is None else margin.kept["flow", block]
-        _add_apparent_limits(b, network, decisions, e, kept=kept, reach=most, ample=ample)
+        _add_apparent_limits(b, network, decisions, e, kept=kept, reach=most, ample=most_of_all)
     made = _arrivals(b, network, nodes, carrying, injection)
     for node, terms in add_neutrals(b, network, held).items() if held else ():
         for arrivals, more in zip(made, terms, strict=True):
@@ -128,48 +130,6 @@ def _live_parts(network: Network, decisions: Decisions) -> tuple[list[tuple[int,
         and not (branch.switch >= 0 and is_plain(closed[branch.switch], 0))
     ]
     return nodes, live
-
-
-def flow_reach(
-    network: Network,
-    low: tuple[FloatArray, FloatArray],
-    high: tuple[FloatArray, FloatArray],
-    dead: tuple[int, ...] = (),
-) -> FloatArray | None:
-    """Bounds no channel's active and reactive power can pass, whatever the tree.
-
-    What flows over a branch of a tree is what one side supplies and the other consumes, so it
-    is at most the smaller of all supply and all demand of its phase (negative demand counts
-    as supply and the other way about). None where a transformer mixes phases or windings
-    stand side by side.
-
-    Parameters
-    ----------
-    network
-        Per-unit network.
-    low, high
-        Least and largest active and reactive demand, (bus, 3) each.
-    dead
-        Blocks that cannot be live; what stands in them does not count.
-    """
-    alive = ~np.isin(network.block, dead)
-    for branch in network.branches:
-        if alive[branch.start] and (branch.from_reactive.any() or branch.to_reactive.any()):
-            return None
-    if network.zero_sequence.twins:
-        return None
-    ders, at = network.ders, alive[network.der_bus][:, None]
-    reach = []
-    for k, (least, most, per_w) in enumerate(
-        ((ders.p_min, ders.p_max, network.per_w_p), (ders.q_min, ders.q_max, network.per_w_q))
-    ):
-        hanging = per_w[alive] * network.phase_band[1]
-        use = np.maximum(high[k], 0.0)[alive].sum(0) + np.maximum(hanging, 0.0).sum((0, 2))
-        give = np.maximum(-low[k], 0.0)[alive].sum(0) + np.maximum(-hanging, 0.0).sum((0, 2))
-        made = (np.maximum(most, 0.0) * at).sum(0)
-        taken = (np.maximum(-least, 0.0) * at).sum(0)
-        reach.append(float(np.minimum(made + give, use + taken).max()))
-    return np.array(reach)
 
 
 def is_plain(decision: Any, value: float) -> bool:
@@ -222,6 +182,8 @@ def _add_drop(b: Any, network: Network, decisions: Decisions, e: int) -> None:
         along = range(0 if network.idle[e] else branch.channels)
         fall -= sum(float(branch.drop_p[c, d]) * b.p[e, d] for d in along)
         fall -= sum(float(branch.drop_q[c, d]) * b.q[e, d] for d in along)
+        if len(branch.offset):
+            fall -= float(branch.offset[c]) * _both_live(decisions, branch, z_i, z_j)
         if branch.switch < 0 or is_plain(decisions.closed[branch.switch], 1):
             b.drop.add(fall == 0.0)
             continue
@@ -229,6 +191,14 @@ def _add_drop(b: Any, network: Network, decisions: Decisions, e: int) -> None:
         level = low * (z_j - z_i)  # nothing where both sides are live
         b.drop.add(fall - level <= free)
         b.drop.add(fall - level >= -free)
+
+
+def _both_live(decisions: Decisions, branch: Branch, z_i: Any, z_j: Any) -> Any:
+    """1 where a branch carries something: between live ends, over a switch that is closed."""
+    if branch.switch < 0:
+        return z_i
+    closed = decisions.closed[branch.switch]
+    return closed if not is_plain(closed, 1) else z_j
 
 
 def _add_apparent_limits(
@@ -261,26 +231,6 @@ def _add_apparent_limits(
         q = _dot(weights[along], [b.q[e, c] for c in along])
         for cosine, sine, inner in sides.tolist():
             b.apparent.add(cosine * p + sine * q <= inner * limit * (closed - kept))
-
-
-def _ample(network: Network) -> float:
-    """Power that no channel carries: what closes an open switch that has no rating.
-
-    Over a switch flows what the side without the grid makes or uses, so no more than all demand and
-    all DERs with a limit. A transformer that mixes phases makes at most 2/√3 of what it is given;
-    twice is enough for four of them in a row.
-    """
-    (p_low, q_low), (p_high, q_high) = network.demand_range()
-    most = [
-        np.maximum(np.abs(low), np.abs(high)) for low, high in ((p_low, p_high), (q_low, q_high))
-    ]
-    top = network.phase_band[1]
-    total = sum(float(one.sum()) for one in most)
-    total += top * float(np.abs(network.per_w_p).sum() + np.abs(network.per_w_q).sum())
-    own = network.ders
-    for end in (own.p_min, own.p_max, own.q_min, own.q_max):
-        total += float(np.abs(end[np.isfinite(end)]).sum())
-    return 2.0 * total + 1e-3  # none of all may be there
 
 
 _Terms = dict[tuple[int, int], list[Any]]
@@ -328,13 +278,13 @@ def _add_balance(
 ) -> None:
     """(16l) per bus and phase: what is made and arrives is what is used."""
     slack = b.component("excess")
-    for rows, arrivals, use, per_w, kind in (
-        (b.balance_p, made[0], demand[0], network.per_w_p, "p"),
-        (b.balance_q, made[1], demand[1], network.per_w_q, "q"),
+    for rows, arrivals, use, lost, per_w, kind in (
+        (b.balance_p, made[0], demand[0], network.lost[0], network.per_w_p, "p"),
+        (b.balance_q, made[1], demand[1], network.lost[1], network.per_w_q, "q"),
     ):
         for (i, k), terms in arrivals.items():
             z = decisions.energized[int(network.block[i])]
-            net = 0.0 * b.w[i, k] + sum(terms) - use[i, k] * z
+            net = 0.0 * b.w[i, k] + sum(terms) - (use[i, k] + float(lost[i, k])) * z
             for d in _along(per_w[i, k]):
                 net -= float(per_w[i, k, d]) * b.w[i, d]
             if slack is not None:
@@ -384,7 +334,7 @@ def _add_substations(
             fall += _dot(own.drop_q[k], [q[g, d] for d in range(3)])
             if slack is not None:  # unlike a DER's, its phases' voltages follow its powers
                 fall += slack[g, k, "over"] - slack[g, k, "under"]
-            b.source.add(b.w[bus, k] - fall - held == 0.0)
+            b.source.add(b.w[bus, k] - fall - held == float(own.offset[k]) * forming)
 
 
 def _along(weights: FloatArray) -> list[int]:

@@ -253,6 +253,7 @@ def _held(network: Network, stage: FirstStage, state: IslandState) -> tuple[Limi
         if g in network.substations and len(at):
             own, mine = network.substations[g], np.flatnonzero(state.outputs[:, 0] == g)
             place = np.ix_(at, mine)
+            level[-len(at) :] = (level[-1] + own.offset[state.nodes[at, 1]]).tolist()
             grid = np.ix_(state.nodes[at, 1], state.outputs[mine, 1])
             drops[0][place], drops[1][place] = own.drop_p[grid], own.drop_q[grid]
     if not rows:

@@ -106,12 +106,15 @@ class Substation:
     w
         Squared magnitude held.
     drop_p, drop_q
-        (3, 3) ``Mp`` and ``Mq`` of the impedance: ``w_bus = w + Mp p + Mq q``.
+        (3, 3) ``Mp`` and ``Mq`` of the impedance: ``w_bus = w + Mp p + Mq q + offset``.
+    offset
+        (3,) 0 at no current; see `scenarios.linearisation`.
     """
 
     w: float
     drop_p: FloatArray
     drop_q: FloatArray
+    offset: FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -149,6 +152,8 @@ class Network:
     substations
         The DERs that are substations, by position. One that is live forms its island, and what
         it holds is no decision.
+    lost
+        (2, bus, 3) active and reactive power that arrives and is not used, around an AC state.
     """
 
     scenario: Scenario
@@ -170,6 +175,7 @@ class Network:
     ders: DerLimits
     sides: int
     substations: Mapping[int, Substation] = field(default_factory=dict)
+    lost: FloatArray = field(default_factory=lambda: np.zeros((2, 0, 3)))
 
     @classmethod
     def of(
@@ -223,6 +229,7 @@ class Network:
             ders=_der_limits(scenario, time, insets),
             sides=limits.polygon_sides,
             substations=_substations(scenario),
+            lost=_lost(scenario),
         )
 
     @property
@@ -330,8 +337,18 @@ def _substations(scenario: Scenario) -> Mapping[int, Substation]:
         assert own is not None
         z_base = scenario.feeder.buses.base_kv[scenario.ders.bus[g]] ** 2 / (BASE_KVA / 1000.0)
         drop_p, drop_q = line_matrices(own.r_ohm[k] / z_base, own.x_ohm[k] / z_base)
-        found[g] = Substation(w=float(own.v_pu[k] ** 2), drop_p=drop_p, drop_q=drop_q)
+        at = scenario.linearisation
+        offset = np.zeros(3) if at is None else at.held_w[scenario.ders.bus[g]]
+        found[g] = Substation(
+            w=float(own.v_pu[k] ** 2), drop_p=drop_p, drop_q=drop_q, offset=offset
+        )
     return MappingProxyType(found)
+
+
+def _lost(scenario: Scenario) -> FloatArray:
+    at = scenario.linearisation
+    none = np.zeros((2, len(scenario.feeder.buses.ids), 3))
+    return none if at is None else np.stack([at.lost_p, at.lost_q])
 
 
 def _der_limits(scenario: Scenario, time: int, insets: Insets) -> DerLimits:

@@ -10,8 +10,9 @@ from gridproof.optimizer.network.branches import BASE_KVA
 from gridproof.optimizer.network.decisions import Decisions
 from gridproof.optimizer.network.devices import add_base_setpoints, add_redispatch, redispatch_usd
 from gridproof.optimizer.network.first_stage import FirstStage
-from gridproof.optimizer.network.flow import add_flow, flow_reach
+from gridproof.optimizer.network.flow import add_flow
 from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.network.reach import flow_reach
 from gridproof.optimizer.partitioning.blocks import (
     add_block_energisation,
     add_grid_forming_coloring,

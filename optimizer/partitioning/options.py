@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gridproof.optimizer.network.insets import INSET_KINDS
+from gridproof.scenarios.linearisation import LINEARISATIONS
 
 __all__ = ["FORMULATIONS", "METHODS", "SEPARATIONS", "PartitioningOptions"]
 
@@ -65,6 +66,10 @@ class PartitioningOptions:
     hold_configuration
         Whether switches, live blocks and grid-forming roles are the same at every step of a
         study that lasts; see `optimizer.partitioning.horizon`.
+    linearise
+        Where the linear model stands: ``flat``, at no current, or ``ac``, around the feeder's AC
+        state in the study's switch states. This planner takes the model as the scenario has it:
+        `federation.studies.linearised` does the rest.
     centre
         Whether base set-points and held voltages, which the cost alone leaves on limits,
         are moved to where the least margin is largest, at the same cost.
@@ -92,6 +97,7 @@ class PartitioningOptions:
     min_energized_blocks: int = 0
     min_served_kw: float = 0.0
     hold_configuration: bool = False
+    linearise: str = "flat"
     centre: bool = True
     slack_usd_per_kw: float = 705.0
 
@@ -102,6 +108,7 @@ class PartitioningOptions:
                 ("method", self.method, METHODS),
                 ("separation", self.separation, SEPARATIONS),
                 ("radiality", self.radiality, FORMULATIONS),
+                ("linearise", self.linearise, LINEARISATIONS),
             )
             if value not in known
         ]

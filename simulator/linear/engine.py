@@ -15,6 +15,7 @@ import numpy as np
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.errors import EngineError
 from gridproof.scenarios.fleet import Ders
+from gridproof.scenarios.linearisation import Linearisation
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
@@ -22,8 +23,12 @@ from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.simulator.islands import live_components
 from gridproof.simulator.linear.flow import FlowSolution, LinearFlow
+from gridproof.simulator.linear.tangent import constants_at
+from numpy.typing import NDArray
 
 __all__ = ["LinearEngine"]
+
+ComplexArray = NDArray[np.complex128]
 
 
 class LinearEngine:
@@ -68,10 +73,11 @@ class LinearEngine:
             [(bus, phase) for bus, phase, _ in held],
             self._scenario.load_model,
             behind=_impedances(ders, self._holding),
+            at=self._scenario.linearisation,
         )
         self._following = ders.phases & islands.live[ders.bus]
         self._following[self._holding] = False
-        self._plan, self._time = plan, time
+        self._plan, self._time, self._closed = plan, time, islands.closed
 
     def observe(self, realizations: Realizations, setpoints: Setpoints) -> Snapshots:
         """Solve each realization with its own set-points under the held plan."""
@@ -109,11 +115,7 @@ class LinearEngine:
         self, realizations: Realizations, setpoints: Setpoints, k: int
     ) -> tuple[FlowSolution, FloatArray, FloatArray]:
         ders = self._scenario.ders
-        p = np.where(self._following, setpoints.p_kw[k], 0.0)
-        q = np.where(self._following, setpoints.q_kvar[k], 0.0)
-        injected = np.zeros((2, len(self._scenario.feeder.buses.ids), 3))
-        np.add.at(injected[0], ders.bus, p)
-        np.add.at(injected[1], ders.bus, q)
+        injected, p, q = self._injected(setpoints.p_kw[k], setpoints.q_kvar[k])
         told = ders.held_pu(setpoints.source_v_pu[k])
         v_held = np.array([told[der] for der, _ in self._held_at])
         p_kw, q_kvar = realizations.demand_at(self._time)
@@ -121,6 +123,39 @@ class LinearEngine:
         for place, (der, phase) in enumerate(self._held_at):
             p[der, phase], q[der, phase] = solution.held_kw[place], solution.held_kvar[place]
         return solution, p, q
+
+    def linearisation(self, v_pu: ComplexArray) -> Linearisation:
+        """Return the constants with which the held plan's nominal state is an AC state.
+
+        Parameters
+        ----------
+        v_pu
+            (bus, 3) voltages of that state, complex; 0 where dead.
+        """
+        if self._plan is None:
+            raise EngineError("no plan is held; call hold(plan) before linearisation()")
+        plan, time, ders = self._plan, self._time, self._scenario.ders
+        told = ders.held_pu(plan.source_v_pu[time])
+        return constants_at(
+            self._flow,
+            self._closed,
+            v_pu,
+            (self._scenario.load_p_kw[time], self._scenario.load_q_kvar[time]),
+            self._injected(plan.p_kw[time], plan.q_kvar[time])[0],
+            np.array([told[der] for der, _ in self._held_at]),
+        )
+
+    def _injected(
+        self, p_kw: FloatArray, q_kvar: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(2, bus, 3) what the DERs that follow inject, and their (der, 3) powers."""
+        ders = self._scenario.ders
+        p = np.where(self._following, p_kw, 0.0)
+        q = np.where(self._following, q_kvar, 0.0)
+        injected = np.zeros((2, len(self._scenario.feeder.buses.ids), 3))
+        np.add.at(injected[0], ders.bus, p)
+        np.add.at(injected[1], ders.bus, q)
+        return injected, p, q
 
     def close(self) -> None:
         """Forget the held plan; there is nothing else to release."""

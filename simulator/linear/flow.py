@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.feeder import Connection, Feeder
 from gridproof.scenarios.lindist import PAIR_W, load_shares
+from gridproof.scenarios.linearisation import Linearisation
 from gridproof.scenarios.load_models import LoadModel
 from gridproof.simulator.linear.network import LinearNetwork
 from gridproof.simulator.linear.unknowns import KVA_PER_UNIT
@@ -70,8 +71,9 @@ class LinearFlow:
         Bus and phase of every held magnitude.
     load_model
         Model of every load.
-    behind
-        Impedances behind which magnitudes are held, as `LinearNetwork` has them.
+    behind, at
+        Impedances behind which magnitudes are held, and the AC state that the model stands at, as
+        `LinearNetwork` has them.
     """
 
     def __init__(
@@ -83,9 +85,10 @@ class LinearFlow:
         load_model: Sequence[LoadModel],
         *,
         behind: Mapping[int, tuple[FloatArray, FloatArray]] = MappingProxyType({}),
+        at: Linearisation | None = None,
     ) -> None:
         self.feeder, self.live = feeder, live
-        self.network = LinearNetwork(feeder, closed, live, held, behind)
+        self.network = LinearNetwork(feeder, closed, live, held, behind, at)
         shares = np.array([load_shares(model) for model in load_model]).reshape(-1, 4)
         self._shares = np.repeat(shares, 3, axis=0)
         self._follows_voltage = bool((shares[:, [1, 3]] != 0.0).any())
@@ -136,13 +139,8 @@ class LinearFlow:
         w_slots = np.ones(demand.shape[1])
         unknown, w, settled = np.zeros(network.size), np.ones(network.nodes), False
         for step in range(_MOST_STEPS):
-            p = demand[0] * (self._shares[:, 0] + self._shares[:, 1] * w_slots)
-            q = demand[1] * (self._shares[:, 2] + self._shares[:, 3] * w_slots)
-            unknown = network.solve(
-                self._active @ p + self._reactive @ q - supply[0],
-                self._active @ q - self._reactive @ p - supply[1],
-                v_held**2,
-            )
+            p, drawn = self._drawn(demand, supply, w_slots)
+            unknown = network.solve(*drawn, v_held**2)
             change = np.abs(unknown[: network.nodes] - w).max(initial=0.0)
             w = unknown[: network.nodes]
             found = self._slot_w @ w
@@ -155,6 +153,25 @@ class LinearFlow:
             settled and np.isfinite(unknown).all() and (w > 0.0).all() and stray < _STRAY_PU
         )
         return self._solution(unknown, converged, float(p.sum() * KVA_PER_UNIT))
+
+    def _drawn(
+        self, demand: FloatArray, supply: FloatArray, w_slots: FloatArray
+    ) -> tuple[FloatArray, tuple[FloatArray, FloatArray]]:
+        """Active powers of the slots, and net active and reactive consumption of the nodes."""
+        p = demand[0] * (self._shares[:, 0] + self._shares[:, 1] * w_slots)
+        q = demand[1] * (self._shares[:, 2] + self._shares[:, 3] * w_slots)
+        return p, (
+            self._active @ p + self._reactive @ q - supply[0],
+            self._active @ q - self._reactive @ p - supply[1],
+        )
+
+    def drawn_at(
+        self, p_kw: FloatArray, q_kvar: FloatArray, injected: FloatArray, w: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """(node,) net active and reactive consumption, per unit, at squared magnitudes ``w``."""
+        demand = np.where(self.served, [p_kw, q_kvar], 0.0).reshape(2, -1) / KVA_PER_UNIT
+        supply = injected[:, self.live] / KVA_PER_UNIT
+        return self._drawn(demand, supply, self._slot_w @ w)[1]
 
     def _solution(self, unknown: FloatArray, converged: bool, load_kw: float) -> FlowSolution:
         network = self.network

@@ -20,15 +20,16 @@ from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.banks import OpenDelta, open_delta_banks
 from gridproof.scenarios.errors import EngineError
 from gridproof.scenarios.feeder import Connection, Feeder
-from gridproof.scenarios.lindist import (
-    PAIR_W,
-    line_matrices,
-)
+from gridproof.scenarios.lindist import PAIR_W, line_matrices
+from gridproof.scenarios.linearisation import Linearisation
 from gridproof.simulator.linear.unknowns import KVA_PER_UNIT, Unknowns
 from gridproof.simulator.linear.zero_sequence import ZeroSequence
+from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 
 __all__ = ["LinearNetwork"]
+
+ComplexArray = NDArray[np.complex128]
 
 
 class LinearNetwork(Unknowns):
@@ -47,6 +48,8 @@ class LinearNetwork(Unknowns):
     behind
         By bus, resistance and reactance (3, 3), ohm, behind which its magnitudes are held; at
         the bus itself where it is not named.
+    at
+        The AC state whose constants the equations have; at no current if not given.
 
     Raises
     ------
@@ -54,15 +57,17 @@ class LinearNetwork(Unknowns):
         If a live part is not a tree, or no magnitude is held in it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         feeder: Feeder,
         closed: BoolArray,
         live: BoolArray,
         held: Sequence[tuple[int, int]],
         behind: Mapping[int, tuple[FloatArray, FloatArray]] = MappingProxyType({}),
+        at: Linearisation | None = None,
     ) -> None:
         super().__init__(feeder, closed, live, held)
+        self.line_row, self.unit_row = np.full_like(self.line_p, -1), np.full_like(self.unit_p, -1)
         self.zero_sequence = ZeroSequence(self, closed, self.placed)
         self.size = self.zero_sequence.size
         equations = self._voltage_equations()
@@ -71,6 +76,7 @@ class LinearNetwork(Unknowns):
             self.put(equations + k, self.node[bus, phase], 1.0)
         self._source_drops(equations, behind)
         self._held_rows = equations + np.arange(len(self.held))
+        self.constant = np.zeros(self.size) if at is None else self._constants(at)
         self._factorise(self.zero_sequence.equations(equations + len(self.held)))
 
     # ------------------------------------------------------------------------ equations
@@ -91,6 +97,7 @@ class LinearNetwork(Unknowns):
                 lines.r_ohm[k] / base, lines.x_ohm[k] / base, self.phasor_at(lines.from_bus[k])
             )
             rows = row + np.arange(count)
+            self.line_row[k, here] = rows
             self.put(rows, self.node[lines.to_bus[k], here], 1.0)
             self.put(rows, self.node[lines.from_bus[k], here], -1.0)
             self.put(rows[:, None], self.line_p[k, here][None], -Mp[np.ix_(here, here)])
@@ -104,6 +111,7 @@ class LinearNetwork(Unknowns):
             maps = self._maps[k]
             r, x = self.winding_impedance(k)
             rows = row + np.arange(len(slots))
+            self.unit_row[k, slots] = rows
             one, other = self.node[units.from_bus[k]], self.node[units.to_bus[k]]
             self._put_where(rows[:, None], one[None], maps.from_w)
             self._put_where(rows[:, None], other[None], -(units.ratio[k] ** 2) * maps.to_w)
@@ -121,6 +129,7 @@ class LinearNetwork(Unknowns):
         units = self.feeder.transformers
         i, j = units.from_bus[bank.units[0]], units.to_bus[bank.units[0]]
         rows = row + np.arange(3)
+        self.line_row[bank.jumper] = rows
         self.put(rows, self.node[i], 1.0)
         self.put(rows, self.node[j], -(bank.gains**2))
         for (p, q), outer, (r, x) in self.open_delta_drops(bank):
@@ -197,6 +206,49 @@ class LinearNetwork(Unknowns):
                     self.put(row + k, self.held_p[other], -Mp[phase, column])
                     self.put(row + k, self.held_q[other], -Mq[phase, column])
 
+    # ------------------------------------------------------------------------- AC state
+
+    def _constants(self, at: Linearisation) -> FloatArray:
+        """(equation,) what the equations are short of at no current."""
+        found = np.zeros(self.size)
+        for rows, values in ((self.line_row, at.line_w), (self.unit_row, at.unit_w)):
+            found[rows[rows >= 0]] = values[rows >= 0]
+        found[self._p_row + np.arange(self.nodes)] = at.lost_p[self.live]
+        found[self._q_row + np.arange(self.nodes)] = at.lost_q[self.live]
+        for k, (bus, phase) in enumerate(self.held):
+            found[self._held_rows[k]] = at.held_w[bus, phase]
+        return found
+
+    def short_of(self, unknown: FloatArray, right: FloatArray) -> Linearisation:
+        """Return the constants that let the equations hold where they would not.
+
+        Parameters
+        ----------
+        unknown
+            (unknown,) a state; angles and neutrals, which follow from the rest, are left at 0.
+        right
+            (equation,) what its equations come to, as `right_side` has it.
+        """
+        assert self.matrix is not None
+        short, buses, units = self.matrix @ unknown - right, self.live.shape, self.unit_row.shape
+        found = {"line_w": np.zeros(self.line_row.shape), "unit_w": np.zeros(units)}
+        for name, rows in (("line_w", self.line_row), ("unit_w", self.unit_row)):
+            found[name][rows >= 0] = short[rows[rows >= 0]]
+        lost_p, lost_q, held_w = np.zeros((3, *buses))
+        lost_p[self.live] = short[self._p_row : self._p_row + self.nodes]
+        lost_q[self.live] = short[self._q_row : self._q_row + self.nodes]
+        for k, (bus, phase) in enumerate(self.held):
+            held_w[bus, phase] = short[self._held_rows[k]]
+        return Linearisation(**found, lost_p=lost_p, lost_q=lost_q, held_w=held_w)
+
+    def unit_flows(self, k: int, power: ComplexArray) -> tuple[FloatArray, FloatArray]:
+        """(winding,) active and reactive powers that a unit's from side has (3,) at its phases."""
+        active, reactive = self._maps[k].from_active, self._maps[k].from_reactive
+        both = np.block([[active, reactive], [-reactive, active]])
+        told = np.concatenate([power.real, power.imag])
+        p, q = np.linalg.lstsq(both, told, rcond=None)[0].reshape(2, -1)
+        return p, q
+
     # ------------------------------------------------------------------------- solution
 
     def _factorise(self, equations: int) -> None:
@@ -206,10 +258,10 @@ class LinearNetwork(Unknowns):
                 "part holds a loop of closed lines or parallel transformers, or holds no "
                 "magnitude; open one switch of each loop"
             )
-        self._factors = None
+        self._factors = self.matrix = None
         if not self.size:
             return  # nothing is live
-        matrix = sp.csc_matrix(
+        self.matrix = sp.csc_matrix(
             (
                 np.concatenate(self._values),
                 (np.concatenate(self._rows), np.concatenate(self._columns)),
@@ -217,7 +269,7 @@ class LinearNetwork(Unknowns):
             shape=(self.size, self.size),
         )
         try:
-            self._factors = splu(matrix)
+            self._factors = splu(self.matrix)
         except RuntimeError as error:
             raise EngineError(
                 "the linear model is singular: a live part holds a loop, or its magnitudes are "
@@ -234,10 +286,17 @@ class LinearNetwork(Unknowns):
         w_held
             (held,) squared held magnitudes.
         """
-        right = np.zeros(self.size)
-        right[self._p_row : self._p_row + self.nodes] = p_drawn
-        right[self._q_row : self._q_row + self.nodes] = q_drawn
-        right[self._held_rows] = w_held
+        right = self.right_side(p_drawn, q_drawn, w_held)
+        return np.asarray(self._factors.solve(right)) if self._factors is not None else right
+
+    def right_side(
+        self, p_drawn: FloatArray, q_drawn: FloatArray, w_held: FloatArray
+    ) -> FloatArray:
+        """(equation,) what the equations come to; parameters as `solve` has them."""
+        right = self.constant.copy()
+        right[self._p_row : self._p_row + self.nodes] += p_drawn
+        right[self._q_row : self._q_row + self.nodes] += q_drawn
+        right[self._held_rows] += w_held
         for row, constant in self.zero_sequence.constants:
             right[row] = constant
-        return np.asarray(self._factors.solve(right)) if self._factors is not None else right
+        return right

@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.errors import EngineError
 from gridproof.simulator.opendss.circuit import DssCircuit
 
-__all__ = ["Batch", "Powers", "even_totals"]
+__all__ = ["Batch", "Powers"]
 
 _KEEP_Y = 2  # the library's SetterFlags.AvoidFullRecalc; importing that would load it
-_EVEN = 1e-6  # kW by which a load's slots may differ, per kW of the largest load
 
 
 class Batch:
@@ -110,27 +109,3 @@ class Powers:
     def written(self) -> None:
         """Trust that every row was written; without this the next writer writes all."""
         self._told = self._telling
-
-
-def even_totals(name: str, asked: FloatArray, places: IntArray, share: FloatArray) -> FloatArray:
-    """(realization, served load) totals of (realization, load, 3); slots must share them equally.
-
-    Parameters
-    ----------
-    name
-        What they are, for an error.
-    asked, places, share
-        By load and slot, which loads, and (load, 3) the share of each slot.
-    """
-    part = asked[:, places]
-    total = np.ascontiguousarray(part[..., 0] + part[..., 1] + part[..., 2])
-    largest = np.abs(total).max(initial=0.0)
-    if not np.isfinite(largest):
-        raise EngineError(f"realizations: {name} holds a number that is not finite")
-    part -= total[..., None] * share
-    if np.abs(part, out=part).max(initial=0.0) > _EVEN * (1.0 + largest):
-        raise EngineError(
-            f"realizations: {name} differs between the slots of a load; "
-            "one OpenDSS load shares its power equally"
-        )
-    return total

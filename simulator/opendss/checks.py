@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.errors import EngineError
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
@@ -11,7 +12,9 @@ from gridproof.scenarios.setpoints import Setpoints
 from gridproof.simulator.opendss.elements import Elements
 from gridproof.simulator.opendss.snapshot import Held
 
-__all__ = ["check_batch", "check_plan"]
+__all__ = ["check_batch", "check_plan", "load_totals"]
+
+_EVEN = 1e-6  # kW by which a load's slots may differ, per kW of the largest load
 
 
 def check_plan(plan: Plan, time: int, scenario: Scenario, elements: Elements) -> None:
@@ -68,3 +71,29 @@ def check_batch(
     values = (setpoints.p_kw, setpoints.q_kvar, setpoints.source_v_pu[:, held.formers])
     if not all(np.isfinite(value).all() for value in values):
         raise EngineError("the set-points hold a number that is not finite")
+
+
+def load_totals(name: str, asked: FloatArray, places: IntArray, share: FloatArray) -> FloatArray:
+    """(realization, served load) totals; a load's slots must share them equally.
+
+    Parameters
+    ----------
+    name
+        Of the column, for the error.
+    asked
+        (realization, load, 3) demand.
+    places, share
+        (served load,) positions, and (served load, 3) the parts its slots have.
+    """
+    part = asked[:, places]
+    total = np.ascontiguousarray(part[..., 0] + part[..., 1] + part[..., 2])
+    largest = np.abs(total).max(initial=0.0)
+    if not np.isfinite(largest):
+        raise EngineError(f"realizations: {name} holds a number that is not finite")
+    part -= total[..., None] * share
+    if np.abs(part, out=part).max(initial=0.0) > _EVEN * (1.0 + largest):
+        raise EngineError(
+            f"realizations: {name} differs between the slots of a load; "
+            "one OpenDSS load shares its power equally"
+        )
+    return total

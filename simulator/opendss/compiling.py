@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from gridproof.scenarios.errors import ConfigError
+from gridproof.simulator.opendss.bases import mend_bases
 from gridproof.simulator.opendss.dss_files import circle_of_redirects
 from gridproof.simulator.opendss.guard import refuse_programs
+from gridproof.simulator.opendss.mending import compile_mended
+from gridproof.simulator.opendss.stars import take_stars_apart
 from gridproof.simulator.opendss.stiff import lengthen_stiff
 from gridproof.simulator.opendss.ties import open_disabled_switches
 
@@ -80,8 +83,9 @@ def compile_feeder(
     machines
         Leave the file's machines as they are.
     as_written
-        Leave lines of next to no impedance (`simulator.opendss.stiff`) and disabled switches
-        (`simulator.opendss.ties`) as they are.
+        Leave lines of next to no impedance (`simulator.opendss.stiff`), disabled switches
+        (`simulator.opendss.ties`) and transformers of three windings (`simulator.opendss.stars`)
+        as they are.
 
     Raises
     ------
@@ -97,9 +101,10 @@ def compile_feeder(
 
 
 def _compile(context: Any, path: Path, machines: bool, as_written: bool) -> None:
-    context.Text.Command("Clear")
-    context.Text.Command(f'Compile "{path.resolve()}"')
+    compile_mended(context, path)
+    mend_bases(context)
     if not as_written:
+        take_stars_apart(context)
         open_disabled_switches(context)
         lengthen_stiff(context)
     context.Solution.Solve()  # files need not solve themselves; taps have to be settled
@@ -109,6 +114,7 @@ def _compile(context: Any, path: Path, machines: bool, as_written: bool) -> None
             break
         context.Solution.Solve()
         moved = False
+    mend_bases(context)  # of buses, too, that came after the file's last solve
 
 
 def _settled(context: Any) -> bool:

@@ -19,6 +19,7 @@ __all__ = [
     "leads_to",
     "lines_of",
     "place_of",
+    "text_of",
 ]
 
 _LEADS_ON = re.compile(
@@ -90,7 +91,7 @@ def _found(given: str, readers: tuple[Path, ...]) -> Path | None:
 def lines_of(file: Path) -> Iterator[tuple[int, str]]:
     """Yield number and text of what is no comment; nothing of a file that cannot be read."""
     commented = False
-    for number, line in enumerate(_text_of(file).splitlines(), start=1):
+    for number, line in enumerate(text_of(file).splitlines(), start=1):
         text = line.lstrip()
         if commented or text.startswith("/*"):
             commented = "*/" not in text
@@ -104,13 +105,14 @@ def all_lines_of(file: Path) -> Iterator[tuple[int, str]]:
     What ends a line and what ends a block of comments is OpenDSS's to say: here anything that
     may end one does, and only a whole line of a comment is left out.
     """
-    for number, line in enumerate(_text_of(file).split("\n"), start=1):
+    for number, line in enumerate(text_of(file).split("\n"), start=1):
         for place, text in enumerate(line.splitlines()):
             if place or not text.lstrip().startswith(("!", "//")):
                 yield number, text
 
 
-def _text_of(file: Path) -> str:
+def text_of(file: Path) -> str:
+    """Return what a file says, however it is encoded; nothing of one that cannot be read."""
     try:
         with file.open("rb") as source:
             data = source.read(MOST_BYTES)  # of what is larger, `guard` says so

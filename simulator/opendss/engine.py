@@ -21,8 +21,8 @@ from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.simulator.islands import Islands, conducting, live_components
 from gridproof.simulator.opendss.alone import written_alone
-from gridproof.simulator.opendss.batches import Batch, Powers, even_totals
-from gridproof.simulator.opendss.checks import check_batch, check_plan
+from gridproof.simulator.opendss.batches import Batch, Powers
+from gridproof.simulator.opendss.checks import check_batch, check_plan, load_totals
 from gridproof.simulator.opendss.circuit import ComplexArray, DssCircuit
 from gridproof.simulator.opendss.elements import Elements, ends_live
 from gridproof.simulator.opendss.engine_thread import on_engine_thread
@@ -256,6 +256,25 @@ class OpenDssEngine:
         return networks_of(*known, self._elements, self._held, injections, self._split)
 
     @on_engine_thread
+    def phasors(self) -> ComplexArray | None:
+        """Voltages of the held plan at its nominal state.
+
+        Returns
+        -------
+        ndarray of shape (bus, 3) or None
+            Per unit of the buses' bases, complex; 0 where dead, counted from the neutral of what
+            floats. None where no solution is found.
+        """
+        if self._held is None:
+            raise EngineError("no plan is held; call hold(plan) first")
+        self._circuit.solve_cold()
+        elements, held, volts = self._elements, self._held, np.array(self._circuit.voltages())
+        found = self._circuit.active.Solution.Converged and np.isfinite(volts).all()
+        v = volts[elements.bus_nodes] / elements.base_v[:, None]
+        v[held.centres.bus] = held.centres.counted(v)
+        return np.where(held.live_phases, v, 0.0) if found else None
+
+    @on_engine_thread
     def observe(self, realizations: Realizations, setpoints: Setpoints) -> Snapshots:
         """Solve each realization with its own set-points under the held plan."""
         held, asked = self._ready(realizations, setpoints)
@@ -339,8 +358,8 @@ class OpenDssEngine:
         p_kw, q_kvar = asked.demand_at(self._held.time)
         loads = self._writers.load_places, self._writers.load_share
         kw, kvar = (
-            even_totals("p_kw", p_kw[rows], *loads),
-            even_totals("q_kvar", q_kvar[rows], *loads),
+            load_totals(name, asked_of[rows], *loads)
+            for name, asked_of in (("p_kw", p_kw), ("q_kvar", q_kvar))
         )
         p = np.ascontiguousarray(setpoints.p_kw[rows, der, phase])
         q = np.ascontiguousarray(setpoints.q_kvar[rows, der, phase])

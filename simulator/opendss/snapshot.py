@@ -190,9 +190,7 @@ def _voltages(elements: Elements, held: Held, x: ComplexArray) -> tuple[FloatArr
     neutral, across = np.abs(at_bus), np.abs(at_bus - at_bus[:, _NEXT])
     centres = held.centres
     if len(centres.bus):
-        middle = (centres.weight[:, :, None] * at_bus[centres.reference]).sum(axis=1)
-        around = np.abs(at_bus[centres.bus] - middle[:, None])
-        neutral[centres.bus] = around * centres.scale[:, None, None]
+        neutral[centres.bus] = np.abs(centres.counted(at_bus))
     neutral /= base
     neutral[~live] = np.nan
     across /= base * elements.pair_base[:, :, None]

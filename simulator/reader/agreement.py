@@ -13,10 +13,10 @@ import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.feeder import Connection, Feeder
 from gridproof.scenarios.graph import connected_components
+from gridproof.simulator.admittance import across, admittance, sparse_of
 from gridproof.simulator.opendss.compiling import compile_feeder
 from gridproof.simulator.opendss.contexts import borrow, give_back, refusal
 from gridproof.simulator.opendss.engine_thread import on_engine_thread
-from gridproof.simulator.reader.admittance import across, admittance, sparse_of
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import splu
@@ -25,8 +25,9 @@ __all__ = ["columns_flow", "farthest_apart", "opendss_flow"]
 
 ComplexArray = NDArray[np.complex128]
 
-GROUND_VA = 1e-4
-"""Put to earth at every node, as any solver must where nothing else ties a part to it."""
+GROUND_VA, FLOATING_VA = 1e-4, 1.0
+"""Put to earth at every node, as any solver must where nothing else ties a part to it; more where
+that is all: magnitudes to earth are then known as well as the flow between phases."""
 
 _MOST_STEPS, _SETTLED_PU = 300, 1e-11
 
@@ -67,7 +68,9 @@ def _solved(context: Any, feeder: Feeder) -> ComplexArray | None:
     if not context.Solution.Converged():
         return None
     v = _voltages(context, feeder)
-    return v if np.isfinite(v[feeder.buses.phases]).all() else None
+    there = {str(name).lower() for name in context.Circuit.AllBusNames()}
+    known = feeder.buses.phases & np.isin(feeder.buses.ids, list(there))[:, None]
+    return v if np.isfinite(v[known]).all() else None
 
 
 def _voltages(context: Any, feeder: Feeder) -> ComplexArray:
@@ -106,7 +109,8 @@ def columns_flow(feeder: Feeder, start: ComplexArray) -> ComplexArray | None:
     free, known = np.flatnonzero(there & ~held.ravel()), np.flatnonzero(held.ravel())
     loads, power, volts, terms = _loads(feeder)
     v = np.where(np.isfinite(start), start, 0.0).ravel() * base
-    own = Y[free][:, free] + sparse.diags_array(GROUND_VA / base[free] ** 2)
+    to_earth = np.repeat(np.where(_floats(feeder), FLOATING_VA, GROUND_VA), 3)
+    own = Y[free][:, free] + sparse.diags_array(to_earth[free] / base[free] ** 2)
     # loads of nominal impedance stand in the matrix, so that the iteration settles as OpenDSS's
     share = np.conj(power) / volts**2
     standing = sparse.csc_array(loads.T @ sparse.diags_array(share) @ loads)[free][:, free]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from gridproof.simulator.opendss.compiling import DERS, THEIR_CONTROLS
+from gridproof.simulator.opendss.stars import is_star_part
 from gridproof.simulator.reader.elements import active_terminals, elements_of, in_series
 from gridproof.simulator.reader.ratings import unrated_elements
 
@@ -122,7 +123,7 @@ def _transformer_faults(context: Any) -> Iterator[str]:
         owner, count = f"Transformer.{name}", int(transformers.NumWindings())
         service = count == 3 and int(context.CktElement.NumPhases()) == 1
         if count != 2 and not service:
-            yield f"{owner}: has {count} windings; two can be held, or one phase with two legs"
+            yield f"{owner}: has {count} windings; two or three can be held"
             continue
         rated = []
         for winding in range(1, count + 1):
@@ -139,7 +140,8 @@ def _transformer_faults(context: Any) -> Iterator[str]:
         if len(set(rated)) > 1:
             shown = " and ".join(f"{kva:g}" for kva in rated)
             yield f"{owner}: kVA {shown} of its windings must be equal"
-        yield from _not_positive(owner, "Xhl", transformers.Xhl(), "its reactance in percent")
+        if not is_star_part(name, tuple(str(bus) for bus in context.CktElement.BusNames())):
+            yield from _not_positive(owner, "Xhl", transformers.Xhl(), "its reactance in percent")
 
 
 def _shunt_faults(context: Any) -> Iterator[str]:

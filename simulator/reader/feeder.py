@@ -128,7 +128,10 @@ def _compile(context: Any, path: Path) -> Exception | None:
 def _was_read_whole(context: Any) -> bool:
     """Whether OpenDSS got as far as solving; of half a file nothing else can be said."""
     try:
-        return int(context.Basic.NumCircuits()) > 0 and bool(context.Circuit.YNodeOrder())
+        if not int(context.Basic.NumCircuits()) or not context.Circuit.YNodeOrder():
+            return False
+        context.Circuit.SetActiveElement(str(context.Circuit.AllElementNames()[-1]))
+        return bool(len(context.CktElement.NodeOrder()))  # what came after has no nodes yet
     except refusal():
         return False
 

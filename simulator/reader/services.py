@@ -31,7 +31,8 @@ def is_service(reading: Reading) -> bool:
     near, far = (_place(pair) for pair in nodes[:2])
     if near is None or far is None:
         return False
-    return near[1] is far[1] is Connection.WYE and near[0] != far[0]
+    turned = near[0] != far[0] or near[2] != far[2]
+    return near[1] is far[1] is Connection.WYE and turned
 
 
 def _place(nodes: tuple[int, ...]) -> tuple[int, Connection, float] | None:
@@ -164,7 +165,7 @@ def _at_legs(reading: Reading) -> dict[tuple[int, int], complex]:
         if len(places) < len(active_terminals(context)):
             continue  # a fault of its own
         slot, connection, sign = places[0][1]
-        own = PHASOR[slot] * sign
+        own = told.get((places[0][0], slot), PHASOR[slot]) * sign
         if connection is Connection.DELTA:
             own = (PHASOR[slot] - PHASOR[(slot + 1) % 3]) / np.sqrt(3.0) * sign
         for bus, (leg, _, direction) in places[1:]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gridproof.simulator.opendss.bases import SHUNTS, SOURCES, WINDINGS
 from gridproof.simulator.opendss.compiling import base_frequency_hz
 from gridproof.simulator.opendss.dss_files import place_of
 from gridproof.simulator.reader.elements import Reading, elements_of, pair_slot
@@ -20,12 +21,6 @@ __all__ = ["rated_faults", "setting_faults"]
 
 _DEAD = 0.01
 """Share of its own voltage below which a source gives none."""
-
-_WINDINGS, _SOURCES = (0.5, 2.0), (0.7, 1.4)
-_SHUNTS = (0.74, 1.8)
-"""Rated voltage by the bus's base. The engine keeps a load's model between 0.5 and 1.5 of its
-rated voltage, so at 0.9 to 1.1 of base a load outside this band is served another power than
-it asks for."""
 
 
 def setting_faults(context: Any, path: Path, *, alone: bool = True) -> list[str]:
@@ -133,7 +128,7 @@ def _source_faults(reading: Reading) -> Iterator[str]:
         bus, _ = reading.terminal(0)
         rated = float(reading.context.Vsources.BasekV())
         base = float(reading.base_kv[bus]) * np.sqrt(3.0)
-        if not _fits(rated, base, _SOURCES):
+        if not _fits(rated, base, SOURCES):
             yield _fault(reading, f"Vsource.{name}", "basekv", rated, base, bus)
 
 
@@ -145,7 +140,7 @@ def _winding_faults(reading: Reading) -> Iterator[str]:
             bus, nodes = reading.terminal(side)
             delta = bool(transformers.IsDelta())
             rated, base = float(transformers.kV()), _base(reading, bus, nodes, delta)
-            if not _fits(rated, base, _WINDINGS):
+            if not _fits(rated, base, WINDINGS):
                 what = f"kV of winding {side + 1}"
                 yield _fault(reading, f"Transformer.{name}", what, rated, base, bus)
 
@@ -154,7 +149,7 @@ def _line_faults(reading: Reading) -> Iterator[str]:
     for name in elements_of(reading.context, "Lines"):
         (one, _), (other, _) = reading.terminal(0), reading.terminal(1)
         first, second = float(reading.base_kv[one]), float(reading.base_kv[other])
-        if not _fits(first, second, _WINDINGS):
+        if not _fits(first, second, WINDINGS):
             ids = list(reading.buses)
             yield (
                 f"{reading.where}: Line.{name}: joins bus {ids[one]} with a voltage base of "
@@ -170,7 +165,7 @@ def _shunt_faults(reading: Reading) -> Iterator[str]:
             table = getattr(context, family)
             bus, nodes = reading.terminal(0)
             rated, base = float(table.kV()), _base(reading, bus, nodes, bool(table.IsDelta()))
-            if not _fits(rated, base, _SHUNTS):
+            if not _fits(rated, base, SHUNTS):
                 yield _fault(reading, f"{kind}.{name}", "kV", rated, base, bus)
 
 

@@ -183,6 +183,8 @@ def _placed(
     slots: list[int] | None = None
     if count == 1 and len(nodes) > 1 and pair_slot(nodes[0], nodes[1]) is not None:
         slots, delta = _pairs(nodes, 1), True  # a single-phase load between two phases
+    elif count == 1 and len(nodes) > 1 and nodes[0] in {1, 2, 3} and nodes[1] == 0:
+        slots, delta = [nodes[0] - 1], False  # whatever it is called, a phase to earth
     elif delta:
         slots = _pairs(nodes, count)
     elif set(nodes[:count]) <= {1, 2, 3} and all(node == 0 for node in nodes[count:]):

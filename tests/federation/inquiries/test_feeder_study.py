@@ -186,3 +186,28 @@ def test_a_pv_system_gives_no_more_than_its_inverter(town):
     (machine,) = machines_of(town(machines=roof))
     assert machine.capacity_kw == 5.0
     assert machine.rating_kva == 5.0
+
+
+def test_what_carries_more_than_its_rating_is_a_doubt(town):
+    path = town(machines="")
+    path.write_text(path.read_text().replace("kw=8 kvar=2", "kw=40 kvar=10"))
+    proposal, facts = proposed(path)
+    assert facts.overloads[0].startswith("transformer t carries")
+    assert any("transformer t carries" in doubt for doubt in proposal.doubts)
+    assert proposed(town())[1].overloads == ()
+
+
+def test_where_the_flat_model_is_far_off_a_fed_study_stands_at_an_ac_state(town):
+    from dataclasses import replace
+
+    path = town()
+    proposal, facts = proposed(path)
+    far = replace(facts, agreement=replace(facts.agreement, linear_pu=0.03))
+    assert "planner" not in tomllib.loads(study_text(proposal, path.name, facts))
+    written = study_text(proposal, path.name, far)
+    assert tomllib.loads(written)["planner"] == {"linearise": "ac"}
+    study = path.with_suffix(".toml")
+    study.write_text(written)
+    assert load_study(study).scenario.linearisation is not None
+    lost = replace(proposal, lost="gate")
+    assert "planner" not in tomllib.loads(study_text(lost, path.name, far))

@@ -16,8 +16,9 @@ import pytest
 from gridproof.optimizer.network.branches import BASE_KVA
 from gridproof.optimizer.network.decisions import Decisions
 from gridproof.optimizer.network.devices import add_base_setpoints, add_redispatch, redispatch_usd
-from gridproof.optimizer.network.flow import add_flow, flow_reach
+from gridproof.optimizer.network.flow import add_flow
 from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.network.reach import flow_reach
 from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.optimizer.partitioning.planner import PartitioningPlanner
 from gridproof.optimizer.solver.pyomo_model import solve

@@ -47,6 +47,10 @@ New Load.six bus1=m.1 phases=1 kv=7.2 kw=90 kvar=30 model=6
 New Load.seven bus1=m.2.3 phases=1 conn=delta kv=12.47 kw=90 kvar=30 model=7
 New Load.zip bus1=m kv=12.47 kw=90 kvar=30 model=8 zipv=(0.5 0.3 0.2 0.1 0.2 0.7 0)
 """,
+    "delta_on_one_node": """
+New Load.one bus1=m.1 phases=1 conn=delta kv=12.47 kw=90 kvar=30
+New Load.two bus1=m.3.0 phases=1 conn=delta kv=12.47 kw=90 kvar=30 model=2
+""",
     "reactors": """
 New Reactor.series bus1=m bus2=n phases=3 r=0.2 x=2
 New Reactor.shunt bus1=n phases=3 kv=12.47 kvar=300

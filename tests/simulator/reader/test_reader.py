@@ -179,12 +179,6 @@ New Fault.g bus1=m phases=3 r=1000
         assert expected in text, text
 
 
-def test_zero_impedance_is_a_fault_that_names_the_line(written):
-    text = faults_of(written("New Line.none bus1=m bus2=z r1=0 x1=0 r0=0 x0=0 c1=0 c0=0"))
-    assert "Line.none: a self impedance is zero" in text
-    assert "OpenDSS refused" in text
-
-
 def test_a_phase_nothing_brings_is_a_fault(written):
     text = faults_of(
         written(
@@ -216,19 +210,24 @@ def test_taps_of_a_flow_that_does_not_converge_are_not_read(written):
     assert "does not converge" in text
 
 
-def test_missing_voltage_bases_are_a_fault(written):
+def test_a_voltage_base_that_nothing_tells_is_a_fault(written):
+    loose = "New Reactor.r bus1=b bus2=l.1.2.3 phases=3 r=0.1 x=0.2"
     text = faults_of(
-        written(text="Clear\nNew Circuit.c bus1=s basekv=4.16\nNew Line.a bus1=s bus2=b\nSolve\n")
+        written(
+            text="Clear\nNew Circuit.c bus1=s basekv=4.16\nNew Line.a bus1=s bus2=b\n"
+            f"{loose}\nNew Transformer.t buses=(l y) kvs=(4.16 0.48) kvas=(99 99)\n"
+            "New Load.y bus1=y kv=4.16 kw=9\nSolve\n"
+        )
     )
-    assert "Bus s: has no voltage base" in text
+    assert "Bus y: has no voltage base" in text
 
 
 def test_what_columns_cannot_hold_is_named(written):
     text = faults_of(
         written(
-            "New Transformer.three phases=3 windings=3 buses=(m x y) kvs=(4.16 0.48 0.24)\n"
+            "New Transformer.four phases=3 windings=4 buses=(m x y z) kvs=(4.16 0.48 0.24 0.1)\n"
             "New Isource.i bus1=m phases=3 amps=1"
         )
     )
     assert "Isource.i is an element the feeder's columns cannot hold" in text
-    assert "Transformer.three: has 3 windings" in text
+    assert "Transformer.four: has 4 windings" in text

@@ -9,7 +9,7 @@ from gridproof.scenarios.feeder import Connection, Feeder
 from numpy.typing import NDArray
 from scipy import sparse
 
-__all__ = ["across", "admittance", "sparse_of"]
+__all__ = ["across", "admittance", "sparse_of", "unit_entries"]
 
 
 def across(slot: int, connection: Connection, *, back: bool = False) -> list[tuple[int, float]]:
@@ -66,48 +66,53 @@ def _add_lines(feeder: Feeder, entries: list[tuple[int, int, complex]]) -> None:
 
 
 def _add_units(feeder: Feeder, entries: list[tuple[int, int, complex]]) -> None:
-    """Windings: each channel's voltage is the from side's less ``turns`` times the to side's."""
-    units = feeder.transformers
+    for k in range(len(feeder.transformers.ids)):
+        entries.extend(unit_entries(feeder, k))
+
+
+def unit_entries(feeder: Feeder, k: int) -> list[tuple[int, int, complex]]:
+    """Admittances of a transformer: row, column and siemens.
+
+    Each channel's voltage is the from side's less ``turns`` times the to side's.
+    """
+    units, entries = feeder.transformers, list[tuple[int, int, complex]]()
     base, phasor = feeder.buses.base_kv * 1e3, feeder.buses.phasor
-    for k in range(len(units.ids)):
-        slots = np.flatnonzero(units.windings[k])
-        service, ends = (
-            bool(units.primary[k] >= 0),
-            (units.from_connection[k], units.to_connection[k]),
+    slots = np.flatnonzero(units.windings[k])
+    service, ends = (
+        bool(units.primary[k] >= 0),
+        (units.from_connection[k], units.to_connection[k]),
+    )
+    i, j = int(units.from_bus[k]), int(units.to_bus[k])
+    root = [np.sqrt(3.0) if end is Connection.DELTA else 1.0 for end in ends]
+    turns = units.ratio[k] * base[i] * root[0] / (base[j] * root[1])
+    count = 1 if service else len(slots)
+    rated = units.from_kv[k] * 1e3 / (np.sqrt(3.0) if root[0] == 1.0 and count > 1 else 1.0)
+    ohm = rated**2 * count / (units.rating_kva[k] * 1e3)
+    own = complex(units.r_pu[k], units.x_pu[k]) * ohm
+    shared = complex(units.r_shared_pu[k], units.x_shared_pu[k]) * ohm
+    Z = (
+        np.full((len(slots), len(slots)), shared)
+        if service
+        else np.zeros([len(slots)] * 2, complex)
+    )
+    np.fill_diagonal(Z, own)
+    y, back = np.linalg.inv(Z), ends[0] is not ends[1] and bool(units.lagging[k])
+    channels = []
+    for slot in slots.tolist():
+        near = int(units.primary[k]) if service else slot
+        sign = _leg_sign(feeder, phasor, k, slot) if service else 1.0
+        channels.append(
+            [(3 * i + at, one) for at, one in across(near, ends[0], back=back)]
+            + [(3 * j + at, -turns * one * sign) for at, one in across(slot, ends[1], back=back)]
         )
-        i, j = int(units.from_bus[k]), int(units.to_bus[k])
-        root = [np.sqrt(3.0) if end is Connection.DELTA else 1.0 for end in ends]
-        turns = units.ratio[k] * base[i] * root[0] / (base[j] * root[1])
-        count = 1 if service else len(slots)
-        rated = units.from_kv[k] * 1e3 / (np.sqrt(3.0) if root[0] == 1.0 and count > 1 else 1.0)
-        ohm = rated**2 * count / (units.rating_kva[k] * 1e3)
-        own = complex(units.r_pu[k], units.x_pu[k]) * ohm
-        shared = complex(units.r_shared_pu[k], units.x_shared_pu[k]) * ohm
-        Z = (
-            np.full((len(slots), len(slots)), shared)
-            if service
-            else np.zeros([len(slots)] * 2, complex)
-        )
-        np.fill_diagonal(Z, own)
-        y, back = np.linalg.inv(Z), ends[0] is not ends[1] and bool(units.lagging[k])
-        channels = []
-        for slot in slots.tolist():
-            near = int(units.primary[k]) if service else slot
-            sign = _leg_sign(feeder, phasor, k, slot) if service else 1.0
-            channels.append(
-                [(3 * i + at, one) for at, one in across(near, ends[0], back=back)]
-                + [
-                    (3 * j + at, -turns * one * sign)
-                    for at, one in across(slot, ends[1], back=back)
-                ]
+    for m, rows in enumerate(channels):
+        for n, columns in enumerate(channels):
+            entries.extend(
+                (at, to, complex(y[m, n] * one * other))
+                for at, one in rows
+                for to, other in columns
             )
-        for m, rows in enumerate(channels):
-            for n, columns in enumerate(channels):
-                entries.extend(
-                    (at, to, complex(y[m, n] * one * other))
-                    for at, one in rows
-                    for to, other in columns
-                )
+    return entries
 
 
 def _leg_sign(feeder: Feeder, phasor: NDArray[np.complex128], k: int, slot: int) -> float:
