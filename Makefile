@@ -5,11 +5,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint lock bench paper clean
+.PHONY: help demo test slow lint lock bench paper clean
 
 help:
 	@echo 'make demo   install, plan the networked IEEE 37 case, try it 10 000 times, show the result'
 	@echo 'make test   install with the test tools, run the tests'
+	@echo 'make slow   the tests that test leaves out for their length (ten minutes more)'
 	@echo 'make lint   ruff and mypy'
 	@echo 'make bench  benchmarks, both sides of each ratio in one run (minutes)'
 	@echo 'make paper  the studies with published numbers (minutes)'
@@ -37,6 +38,9 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'slow and not paper'
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

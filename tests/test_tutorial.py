@@ -43,7 +43,21 @@ def place(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("number", range(len(COMMANDS)), ids=lambda k: COMMANDS[k][:60])
+SLOW = ("method=nominal", "spread=0.25 --samples", "--processes", "run mv315")
+"""Of commands that nothing after needs, and whose like is run: by name, with what is slow."""
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(
+            number,
+            marks=[pytest.mark.slow] * any(part in command for part in SLOW),
+            id=command[:60],
+        )
+        for number, command in enumerate(COMMANDS)
+    ],
+)
 def test_a_command_of_the_tutorial(place, number):
     path = os.pathsep.join(
         [str(place / ".bin"), str(Path(sys.executable).parent), os.environ["PATH"]]

@@ -66,11 +66,13 @@ def test_the_robust_plan_is_feasible_both_ways(level: str) -> None:
     assert counts[Match.BOTH_FEASIBLE] + counts[Match.CONSERVATIVE] == 10  # proven robust
 
 
+@pytest.mark.slow
 def test_measurements_mend_what_the_linear_answer_violates() -> None:
     """The two policies on the same draws: what was violated holds, or nothing can hold it."""
-    _, before, _ = tried_and_compared("0.15", "nominal", "linear", 40)
-    _, cases, counts = tried_and_compared("0.15", "nominal", "ac", 40)
-    hold(cases, counts, 40)
+    count = 40
+    _, before, _ = tried_and_compared("0.15", "nominal", "linear", count)
+    _, cases, counts = tried_and_compared("0.15", "nominal", "ac", count)
+    hold(cases, counts, count)
     assert any(item.outcome is Outcome.VIOLATED for item in before)
     for was, item in zip(before, cases, strict=True):
         if was.outcome is Outcome.VIOLATED:
@@ -79,16 +81,17 @@ def test_measurements_mend_what_the_linear_answer_violates() -> None:
             assert item.outcome is Outcome.FEASIBLE
 
 
-def test_the_nominal_plan_fails_where_no_redispatch_exists() -> None:
-    _, cases, counts = tried_and_compared("0.25", "nominal", "linear", 20)
-    hold(cases, counts, 20)
+@pytest.mark.parametrize("count", [8, pytest.param(20, marks=pytest.mark.slow)])
+def test_the_nominal_plan_fails_where_no_redispatch_exists(count: int) -> None:
+    _, cases, counts = tried_and_compared("0.25", "nominal", "linear", count)
+    hold(cases, counts, count)
     assert counts[Match.BOTH_FEASIBLE]
     assert counts[Match.BOTH_INFEASIBLE]
 
 
 def test_a_false_feasible_verdict_is_found_out() -> None:
     study, plan = networked("0.25", "nominal", "campaign.recourse=linear")
-    tried = try_policy(study, plan, 20)
+    tried = try_policy(study, plan, 8)
     (realizations, setpoints, snapshots, verdicts), *_ = tried.batches
     lost = verdicts.outcome != Outcome.FEASIBLE
     assert lost.any()

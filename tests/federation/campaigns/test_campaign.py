@@ -168,7 +168,7 @@ run_campaign(study, Path(sys.argv[2]), mode="in_process")
 """
 
 
-@pytest.mark.parametrize("wait_for_parts", [1, 2])
+@pytest.mark.parametrize("wait_for_parts", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_killed_and_taken_up(whole, load, toy, tmp_path, wait_for_parts):
     out = tmp_path / "c"
     command = [sys.executable, "-c", RUN, str(toy), str(out), str(SAMPLES)]

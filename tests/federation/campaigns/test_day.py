@@ -326,6 +326,7 @@ def test_a_sweep_counts_realizations_at_every_step(day, tmp_path):
         assert point.served == pytest.approx(joint.served_share)
 
 
+@pytest.mark.slow
 def test_a_planner_of_ones_own_answers_every_step(day, tmp_path):
     """Started as somebody else's would be; the rows are those of our own."""
     done, path = day

@@ -128,7 +128,10 @@ def test_every_step_serves_what_the_plan_supplies(whole):
     assert shares[3] > shares[2]
 
 
-@pytest.mark.parametrize(("mode", "batch"), [("in_process", 7), ("local", 100), ("processes", 16)])
+@pytest.mark.parametrize(
+    ("mode", "batch"),
+    [("in_process", 7), ("local", 100), pytest.param("processes", 16, marks=pytest.mark.slow)],
+)
 def test_helics_and_batch_size_change_no_byte(whole, storm, tmp_path, mode, batch):
     done, _ = whole
     study = load_study(storm, [f"campaign.batch={batch}"])
@@ -178,7 +181,9 @@ def test_a_stop_keeps_whole_chunks_and_begun_rows(long, whole, tmp_path, monkeyp
     assert CampaignStore.open(out).environment["runs"][-1]["realizations"] == 50
 
 
-@pytest.mark.parametrize("step", [0, 2, 3])
+@pytest.mark.parametrize(
+    "step", [2, pytest.param(0, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_a_stop_between_two_steps_costs_no_byte(long, whole, tmp_path, monkeypatch, step):
     """The batch that was stopped in is tried anew; what was whole is not."""
     _, study = whole

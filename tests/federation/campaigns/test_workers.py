@@ -146,7 +146,9 @@ def of_session(leader: int) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes through /proc")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL]
+)
 def test_ended_from_outside_leaves_whole_chunks_and_no_process(whole, study, toy, tmp_path, number):
     """Ctrl-C reaches everybody at the terminal; SIGKILL the first process alone."""
     out = tmp_path / "c"
@@ -275,7 +277,10 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize(("how", "why"), [("killed", "killed by SIGKILL"), ("hangs", "silent for")])
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [("killed", "killed by SIGKILL"), pytest.param("hangs", "silent for", marks=pytest.mark.slow)],
+)
 def test_a_worker_that_stops_within_a_message_is_a_lost_one(tmp_path, how, why):
     script = tmp_path / "torn.py"
     script.write_text(TORN)

@@ -324,7 +324,11 @@ def test_ctrl_c_while_planning_leaves_nobody(here, flags):
     assert "no finished part yet" in gridproof("report", "c", code=2).stderr
 
 
-@pytest.mark.parametrize("flags", [(), ("--processes",)], ids=["in process", "processes"])
+@pytest.mark.parametrize(
+    "flags",
+    [pytest.param((), marks=pytest.mark.slow), ("--processes",)],
+    ids=["in process", "processes"],
+)
 def test_ctrl_c_keeps_what_is_finished_and_leaves_nobody(toy, here, flags):
     """Stop a long campaign once a part is there; then report it, and finish a short one."""
     program = start("run", toy, "--samples", "400000", "--out", "c", *flags, cwd=here)

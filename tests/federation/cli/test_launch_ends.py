@@ -70,7 +70,14 @@ def ended(one: subprocess.Popen, out: Path) -> tuple[int, str]:
     return one.returncode, said
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_to_the_launcher_records_the_run_and_keeps_what_was_done(
     toy, tmp_path, number
 ) -> None:

@@ -21,17 +21,23 @@ SOON_S = 20.0
 @pytest.mark.parametrize(
     ("number", "words", "said"),
     [
-        (signal.SIGINT, ("plan",), "interrupted; give the same command again"),
+        pytest.param(
+            signal.SIGINT,
+            ("plan",),
+            "interrupted; give the same command again",
+            marks=pytest.mark.slow,
+        ),
         (signal.SIGINT, ("run", "--out", "{out}"), "go on with: gridproof resume {out}"),
         (
             signal.SIGTERM,
             ("sweep", "--over", "uncertainty.spread=0.1,0.2", "--out", "{out}"),
             "what is finished is whole in {out}; go on with the same command",
         ),
-        (
+        pytest.param(
             signal.SIGTERM,
             ("harden", "--out", "{out}"),
             "what is finished is whole in {out}; go on with the same command",
+            marks=pytest.mark.slow,
         ),
     ],
 )

@@ -39,11 +39,11 @@ KINDS = [
     ((), "exact"),
     ((STOP, "campaign.samples=20480"), "anytime-valid"),
     (("campaign.sampler=vertices",), "nominal"),
-    (("campaign.sampler=latin_hypercube",), "nominal"),
-    (("campaign.sampler=sobol",), "nominal"),
+    pytest.param(("campaign.sampler=latin_hypercube",), "nominal", marks=pytest.mark.slow),
+    pytest.param(("campaign.sampler=sobol",), "nominal", marks=pytest.mark.slow),
     (LATE, "widened"),
     ((*LATE, "campaign.sampler=vertices"), "nominal"),
-    (("faults.ramp_kw_per_s=1.0",), "widened"),
+    pytest.param(("faults.ramp_kw_per_s=1.0",), "widened", marks=pytest.mark.slow),
 ]
 
 

@@ -173,7 +173,7 @@ def spoil(folder: Path, how: str) -> None:
 
 @pytest.mark.usefixtures("no_compiler")
 @pytest.mark.parametrize("how", ["moved", "edited", "hostile", "deleted"])
-@pytest.mark.parametrize("name", ["toy", "storm"])
+@pytest.mark.parametrize("name", ["toy", pytest.param("storm", marks=pytest.mark.slow)])
 def test_a_finished_campaign_is_read_whatever_became_of_its_feeder(
     name, how, place, made, tmp_path
 ):

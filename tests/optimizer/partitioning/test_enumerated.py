@@ -110,7 +110,9 @@ def _brute_force(scenario, held=None, corners=None):
     return best
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize(
+    "seed", [pytest.param(k, marks=[pytest.mark.slow] * (k in {1, 3, 7, 9})) for k in range(10)]
+)
 def test_cost_is_that_of_enumerating_every_state_with_every_vertex(random_scenario, seed):
     scenario = random_scenario(seed, spread=0.25, uncertain=2, k_der=1 + seed % 2)
     plan = _plan(scenario, gap=1e-6)
@@ -119,7 +121,9 @@ def test_cost_is_that_of_enumerating_every_state_with_every_vertex(random_scenar
     assert plan.costs["objective"] == pytest.approx(plan.proof.incumbent, rel=1e-9)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 3])
+@pytest.mark.parametrize(
+    "seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_each_phase_by_itself_costs_what_enumerating_every_phase_does(
     random_scenario, swinging_delta, seed
 ):
@@ -217,7 +221,17 @@ def _behind_a_line(scenario):
     )
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, 3, 5, 7])
+@pytest.mark.parametrize(
+    "seed",
+    [
+        0,
+        2,
+        5,
+        pytest.param(1, marks=pytest.mark.slow),
+        pytest.param(3, marks=pytest.mark.slow),
+        pytest.param(7, marks=pytest.mark.slow),
+    ],
+)
 def test_a_substation_costs_what_a_der_behind_its_impedance_does(random_scenario, seed):
     """Enumerated over every state and vertex of a second formulation, and by both methods."""
     scenario = _with_substation(

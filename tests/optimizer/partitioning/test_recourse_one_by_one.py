@@ -43,8 +43,15 @@ def test_found_is_what_solving_one_by_one_says(random_scenario, seed):
     np.testing.assert_array_equal(found, _one_by_one(recourse, realizations))
 
 
-@pytest.mark.parametrize("spread", [0.10, 0.25])
-@pytest.mark.parametrize("method", ["nominal", "column_and_constraint"])
+@pytest.mark.parametrize(
+    ("method", "spread"),
+    [
+        pytest.param("nominal", 0.10, marks=pytest.mark.slow),
+        pytest.param("nominal", 0.25, marks=pytest.mark.slow),
+        ("column_and_constraint", 0.10),
+        ("column_and_constraint", 0.25),
+    ],
+)
 def test_of_the_networked_plans_too(networked, method, spread):
     scenario = networked(spread)
     plan = _plan(scenario, method=method)

@@ -30,17 +30,26 @@ def test_critical_buses_are_served_as_trying_every_state_finds(seed: int) -> Non
 
 
 def test_ders_at_buses_carry_the_islands_that_trying_every_state_finds() -> None:
+    ders_at_buses(8, tried_at_least=3, carried_at_least=1)
+
+
+@pytest.mark.slow
+def test_ders_at_more_buses_carry_the_islands_that_trying_every_state_finds() -> None:
+    ders_at_buses(10, tried_at_least=10, carried_at_least=3)
+
+
+def ders_at_buses(most_free: int, *, tried_at_least: int, carried_at_least: int) -> None:
     tried = carried = 0
     for seed in range(100, 130):
         case = critical(small_case(seed, buses=6, ties=2, generators=2), seed)
-        if case.operable_end.sum() > 10:
+        if case.operable_end.sum() > most_free:
             continue
         plan = planned(case)
         tried += 1
         assert plan.proof.incumbent == pytest.approx(brute_force(case), abs=1e-5)
         carried += plan.forming[3].any()
-    assert tried >= 10
-    assert carried >= 3
+    assert tried >= tried_at_least
+    assert carried >= carried_at_least
 
 
 def test_lines_that_failed_while_open_strike_as_trying_every_state_finds() -> None:
