@@ -22,7 +22,8 @@ from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.sets import Budget, UncertaintySet, Wasserstein
 from gridproof.scenarios.verdict import MarginKind, margin_scale
 from gridproof.simulator.opendss.network import IslandNetwork
-from gridproof.simulator.proof.certificate import Certificate, KindBound
+from gridproof.simulator.proof.bounds import KindBound
+from gridproof.simulator.proof.certificate import Certificate
 from gridproof.simulator.proof.limits import KINDS
 
 if TYPE_CHECKING:

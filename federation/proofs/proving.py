@@ -37,7 +37,8 @@ from gridproof.scenarios.sets import Box, UncertaintySet
 from gridproof.scenarios.verdict import MarginKind, Outcome, element_margins, judge, margin_scale
 from gridproof.simulator.opendss.engine import OpenDssEngine
 from gridproof.simulator.opendss.network import IslandNetwork
-from gridproof.simulator.proof.certificate import Certificate, KindBound, certify, state_at
+from gridproof.simulator.proof.bounds import KindBound
+from gridproof.simulator.proof.certificate import Certificate, certify, state_at
 from gridproof.simulator.proof.limits import KINDS
 from gridproof.simulator.proof.powers import AffineAnswer
 from gridproof.simulator.proof.reach import Reach, reach_of
@@ -267,7 +268,8 @@ class _Step:
                 self._witness(network, leaf, search)
                 open_kinds = [kind for kind in open_kinds if kind not in search.witnesses]
             cuts = leaf.split >= 0 and part.budget is None and depth < self._settings.depth
-            late = perf_counter() > until
+            # both halves take about as long as the whole did
+            late = perf_counter() + 2.0 * leaf.seconds > until
             if not open_kinds or not cuts or late:
                 search.ran_out |= bool(open_kinds) and cuts and late
                 search.leaves.append(leaf)

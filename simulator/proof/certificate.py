@@ -11,48 +11,19 @@ from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.verdict import MarginKind
 from gridproof.simulator.opendss.network import IslandNetwork
-from gridproof.simulator.proof.limits import KINDS, Margins, margins_of
+from gridproof.simulator.proof.bounds import KindBound, bounds_of
+from gridproof.simulator.proof.limits import Margins, margins_of
 from gridproof.simulator.proof.powers import AffineAnswer, powers_of
 from gridproof.simulator.proof.reach import ComplexArray, Reach
+from gridproof.simulator.proof.rows import blocks
 from gridproof.simulator.proof.tangent import Tangent, nominal_state
-from gridproof.simulator.proof.tube import Tube, reach_of_rows, tube_of
+from gridproof.simulator.proof.tube import Tube, open_tube, tube_of
 
-__all__ = ["MOST_NODES", "Certificate", "KindBound", "certify", "linearised", "state_at"]
+__all__ = ["MOST_NODES", "Certificate", "certify", "linearised", "state_at"]
 
-MOST_NODES = 4000
-"""Live nodes of an island up to which dense factors are taken."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class KindBound:
-    """The worst of one kind of limit over a set.
-
-    Attributes
-    ----------
-    worst, remainder
-        The tangent's least margin, and the most by which the truth can be below it, both of the
-        row whose ``worst - remainder`` is least.
-    element, phase
-        Of that row.
-    centre
-        Least margin of the kind at the set's centre.
-    zeta
-        (candidate, direction) points of the set that may break the limit, the worst first: those
-        of rows that are not proven; of a kind that is, the one of the worst row.
-    """
-
-    kind: MarginKind
-    worst: float
-    remainder: float
-    element: int
-    phase: int
-    centre: float
-    zeta: FloatArray
-
-    @property
-    def least(self) -> float:
-        """What no margin of the kind is below, anywhere in the set."""
-        return self.worst - self.remainder
+MOST_NODES = 12_000
+"""Live nodes of an island up to which one is certified: what is kept of the rows of its state takes
+16 bytes a pair of nodes, 2.3 GB, and up to as much again for loads on every node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -108,6 +79,7 @@ def certify(
     *,
     time: int = 0,
     start: ComplexArray | None = None,
+    block: int | None = None,
 ) -> Certificate:
     """Prove what can be proven of an island over a set, about one tangent.
 
@@ -123,6 +95,8 @@ def certify(
         The set.
     start
         A state near the one at the set's centre, as `Certificate.state` has it.
+    block
+        Functions of the state that are looked at together; by their size if not given.
     """
     begun = perf_counter()
     nodes = len(network.node_at)
@@ -134,27 +108,43 @@ def certify(
     y = nominal_state(network, powers, start)
     if y is None:
         return _without(network, "no power flow was found at the centre of the set", begun)
-    tangent = Tangent(network, powers, reach, y)
+    tangent = Tangent(network, powers, reach, y, block)
     closed = tube_of(tangent)
     missing = closed if isinstance(closed, str) else ""
-    v_rows = tangent.rows(tangent.on_nodes(network.measured.neutral))
-    tube = _open_tube(tangent) if isinstance(closed, str) else closed
+    tube = open_tube(tangent) if isinstance(closed, str) else closed
     with np.errstate(invalid="ignore"):  # without a tube remainders are infinite, or no number
         margins = margins_of(tube, scenario, plan, answer, time)
-        apart = tube.error(v_rows)
-    change = np.abs(tangent.voltage.slope)
-    moving = change.max(axis=0, initial=0.0) if reach.width else np.zeros(0)
+        bounds = bounds_of(margins, reach, scenario.limits.tolerance)
+    width, apart = _widest(tube) if tube.closed else (None, None)
     return Certificate(
         island=network.number,
         missing=missing,
-        bounds=tuple(_bounds(margins, reach, scenario.limits.tolerance)),
-        width_pu=None if missing else float((reach_of_rows(tangent, v_rows) + apart).max()),
-        remainder_pu=None if missing else float(apart.max()),
+        bounds=bounds,
+        width_pu=width,
+        remainder_pu=apart,
         unique=tube.unique,
-        split=int(moving.argmax()) if moving.max(initial=0.0) > 0.0 else -1,
+        split=_split(tube),
         state=y,
         seconds=perf_counter() - begun,
     )
+
+
+def _widest(tube: Tube) -> tuple[float, float]:
+    """Largest bounds on how far node voltages move, and are from their tangent."""
+    tangent, functions = tube.tangent, tube.tangent.network.measured.neutral
+    width = apart = 0.0
+    for part in blocks(functions.shape[0], tangent.block):
+        _, moves, error = tube.bounded(tangent.on_nodes(functions[part]))
+        width, apart = max(width, float((moves + error).max())), max(apart, float(error.max()))
+    return width, apart
+
+
+def _split(tube: Tube) -> int:
+    """Coordinate that moves voltages most."""
+    tangent = tube.tangent
+    slope = tangent.voltage.slope if tube.closed else tangent.slopes(tangent.across)
+    moving = np.abs(slope).max(axis=0, initial=0.0)
+    return int(moving.argmax()) if moving.max(initial=0.0) > 0.0 else -1
 
 
 def state_at(
@@ -195,41 +185,9 @@ def linearised(
     y = nominal_state(network, powers)
     if y is None:
         return ()
-    tube = _open_tube(Tangent(network, powers, reach, y))
+    tube = open_tube(Tangent(network, powers, reach, y))
     with np.errstate(invalid="ignore"):
-        return margins_of(tube, scenario, plan, answer, time)
-
-
-def _bounds(margins: tuple[Margins, ...], reach: Reach, tolerance: float) -> list[KindBound]:
-    found = []
-    for kind in KINDS:
-        own = [one for one in margins if one.kind is kind and len(one.worst)]
-        if not own:
-            continue
-        worst = np.concatenate([one.worst for one in own])
-        remainder = np.concatenate([one.remainder for one in own])
-        remainder[np.isnan(remainder)] = np.inf
-        omega = np.concatenate([one.omega for one in own])
-        least = worst - remainder
-        place = int(np.lexsort((worst, least))[0])
-        open_rows = np.flatnonzero(least < -tolerance)
-        chosen = open_rows[np.argsort(worst[open_rows], kind="stable")][:_CANDIDATES]
-        points = omega[chosen] if len(chosen) else omega[[place]]
-        found.append(
-            KindBound(
-                kind=kind,
-                worst=float(worst[place]),
-                remainder=float(remainder[place]),
-                element=int(np.concatenate([one.element for one in own])[place]),
-                phase=int(np.concatenate([one.phase for one in own])[place]),
-                centre=float(min(one.centre.min() for one in own)),
-                zeta=np.stack([reach.zeta(point) for point in points]),
-            )
-        )
-    return found
-
-
-_CANDIDATES = 8  # points of a kind that are put to the engine
+        return tuple(margins_of(tube, scenario, plan, answer, time))
 
 
 def _without(network: IslandNetwork, missing: str, begun: float) -> Certificate:
@@ -243,17 +201,4 @@ def _without(network: IslandNetwork, missing: str, begun: float) -> Certificate:
         split=-1,
         state=None,
         seconds=perf_counter() - begun,
-    )
-
-
-def _open_tube(tangent: Tangent) -> Tube:
-    """Nothing is bounded: the tangent's own worst is told, and its remainder is infinite."""
-    far = np.full(len(tangent.U), np.inf)
-    return Tube(
-        tangent=tangent,
-        u=far,
-        x=np.full(tangent.unknowns, np.inf),
-        rho=far,
-        residual=np.full(2 * tangent.unknowns, np.inf),
-        unique=False,
     )

@@ -19,8 +19,9 @@ from gridproof.scenarios.verdict import MarginKind
 from gridproof.simulator.opendss.network import BASE_VA, SIDES
 from gridproof.simulator.proof.powers import AffineAnswer
 from gridproof.simulator.proof.reach import UP, ComplexArray, Reach
+from gridproof.simulator.proof.rows import blocks
 from gridproof.simulator.proof.tangent import ROUNDING
-from gridproof.simulator.proof.tube import Tube, reach_of_rows
+from gridproof.simulator.proof.tube import Tube
 from scipy import sparse
 
 __all__ = ["KINDS", "Margins", "margins_of"]
@@ -95,8 +96,8 @@ class _Quantity:
 
 def margins_of(
     tube: Tube, scenario: Scenario, plan: Plan, answer: AffineAnswer, time: int = 0
-) -> tuple[Margins, ...]:
-    """Hold a tube against every limit of its island.
+) -> Iterator[Margins]:
+    """Hold a tube against every limit of its island, a block of limits at a time.
 
     Parameters
     ----------
@@ -107,13 +108,11 @@ def margins_of(
     answer
         What DERs that follow are told.
     """
+    yield from _voltage(tube, scenario)
+    yield from _current(tube)
+    yield from _transformer(tube)
     supply = _supply(tube, answer, scenario)
-    return (
-        *_voltage(tube, scenario),
-        *_current(tube),
-        *_transformer(tube),
-        *_ders(tube.tangent.reach, supply, scenario, plan, time),
-    )
+    yield from _ders(tube.tangent.reach, supply, scenario, plan, time)
 
 
 # ------------------------------------------------------------------ margins of quantities
@@ -194,45 +193,51 @@ def _along(quantity: _Quantity) -> FloatArray:
 
 
 def _quantity(tube: Tube, functions: sparse.csr_array) -> _Quantity:
-    rows = tube.tangent.rows(functions)
+    slope, _, error = tube.bounded(functions)
     centre, rounded = tube.tangent.value(functions)
-    return _Quantity(centre=centre, slope=rows.slope, error=(tube.error(rows) + rounded) * UP)
+    return _Quantity(centre=centre, slope=slope, error=(error + rounded) * UP)
+
+
+def _quantities(
+    tube: Tube, functions: sparse.csr_array, at: IntArray
+) -> Iterator[tuple[IntArray, _Quantity]]:
+    """Functions over the nodes, a block at a time, and what each is of."""
+    for part in blocks(len(at), tube.tangent.block):
+        yield at[part], _quantity(tube, tube.tangent.on_nodes(functions[part]))
 
 
 def _voltage(tube: Tube, scenario: Scenario) -> Iterator[Margins]:
-    tangent, limits = tube.tangent, scenario.limits
-    measured = tangent.network.measured
+    limits, measured = scenario.limits, tube.tangent.network.measured
     lines = limits.voltage_test is VoltageTest.LINE_TO_LINE
-    functions, at = (
+    functions, every = (
         (measured.across, measured.across_at) if lines else (measured.neutral, measured.neutral_at)
     )
-    if not len(at):
-        return
-    quantity = _quantity(tube, tangent.on_nodes(functions))
-    ones = np.ones(len(at))
-    yield _beyond(at, quantity, limits.v_min_pu, tangent.reach)
-    yield _within(MarginKind.VOLTAGE, at, quantity, limits.v_max_pu * ones, ones, tangent.reach)
+    for at, quantity in _quantities(tube, functions, every):
+        ones, most = np.ones(len(at)), np.full(len(at), limits.v_max_pu)
+        yield _beyond(at, quantity, limits.v_min_pu, tube.tangent.reach)
+        yield _within(MarginKind.VOLTAGE, at, quantity, most, ones, tube.tangent.reach)
 
 
 def _current(tube: Tube) -> Iterator[Margins]:
-    tangent, measured = tube.tangent, tube.tangent.network.measured
-    if len(measured.current_at):
-        quantity = _quantity(tube, tangent.on_nodes(measured.current))
-        ones = np.ones(len(measured.current_at))
-        yield _within(MarginKind.CURRENT, measured.current_at, quantity, ones, ones, tangent.reach)
+    measured = tube.tangent.network.measured
+    for at, quantity in _quantities(tube, measured.current, measured.current_at):
+        ones = np.ones(len(at))
+        yield _within(MarginKind.CURRENT, at, quantity, ones, ones, tube.tangent.reach)
 
 
 def _transformer(tube: Tube) -> Iterator[Margins]:
     tangent, measured = tube.tangent, tube.tangent.network.measured
     if not len(measured.winding_node):
         return
-    power = _product(
-        tube,
-        tangent.on_nodes(_picked(tube, measured.winding_node)),
-        tangent.on_nodes(measured.winding),
-    )
     sides, which = np.unique(measured.winding_side, return_inverse=True)
-    total = _summed(power, which, len(sides))
+    total = _nothing(len(sides), tangent.reach.width)
+    for part in blocks(len(which), tangent.block):
+        power = _product(
+            tube,
+            tangent.on_nodes(_picked(tube, measured.winding_node[part])),
+            tangent.on_nodes(measured.winding[part]),
+        )
+        _add(total, power, which[part])
     unit = sides // SIDES
     rating = measured.rating_pu[unit]
     at = np.stack([unit, np.full(len(unit), -1)], axis=1)
@@ -249,26 +254,37 @@ def _picked(tube: Tube, nodes: IntArray) -> sparse.csr_array:
 def _product(tube: Tube, voltages: sparse.csr_array, currents: sparse.csr_array) -> _Quantity:
     """``v conj(i)`` of pairs of functions; what is of second order is bounded."""
     tangent = tube.tangent
-    v_rows, i_rows = tangent.rows(voltages), tangent.rows(currents)
+    v_slope, v_reach, v_error = tube.bounded(voltages)
+    i_slope, i_reach, i_error = tube.bounded(currents)
     (v, v_rounded), (i, i_rounded) = tangent.value(voltages), tangent.value(currents)
-    v_error, i_error = tube.error(v_rows) + v_rounded, tube.error(i_rows) + i_rounded
-    v_moves = reach_of_rows(tangent, v_rows) + v_error
-    i_moves = reach_of_rows(tangent, i_rows) + i_error
+    v_error, i_error = v_error + v_rounded, i_error + i_rounded
+    v_moves, i_moves = v_reach + v_error, i_reach + i_error
     return _Quantity(
         centre=v * np.conj(i),
-        slope=v[:, None] * np.conj(i_rows.slope) + np.conj(i)[:, None] * v_rows.slope,
+        slope=v[:, None] * np.conj(i_slope) + np.conj(i)[:, None] * v_slope,
         error=(np.abs(v) * i_error + np.abs(i) * v_error + v_moves * i_moves) * UP,
     )
 
 
+def _nothing(count: int, width: int) -> _Quantity:
+    return _Quantity(
+        centre=np.zeros(count, complex),
+        slope=np.zeros((count, width), complex),
+        error=np.zeros(count),
+    )
+
+
+def _add(total: _Quantity, quantity: _Quantity, group: IntArray) -> None:
+    """Add each function to that of its group."""
+    np.add.at(total.centre, group, quantity.centre)
+    np.add.at(total.slope, group, quantity.slope)
+    np.add.at(total.error, group, quantity.error * UP)
+
+
 def _summed(quantity: _Quantity, group: IntArray, count: int) -> _Quantity:
-    centre = np.zeros(count, complex)
-    slope = np.zeros((count, quantity.slope.shape[1]), complex)
-    error = np.zeros(count)
-    np.add.at(centre, group, quantity.centre)
-    np.add.at(slope, group, quantity.slope)
-    np.add.at(error, group, quantity.error * UP)
-    return _Quantity(centre=centre, slope=slope, error=error)
+    total = _nothing(count, quantity.slope.shape[1])
+    _add(total, quantity, group)
+    return total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -99,8 +99,16 @@ def powers_of(
     return Powers(
         base=every,
         slope=all_slopes,
-        reach=np.stack([reach.largest(one) for one in all_slopes]),
+        reach=np.stack([_largest(reach, one) for one in all_slopes]),
     )
+
+
+def _largest(reach: Reach, slopes: ComplexArray) -> FloatArray:
+    """(element,) largest power; most models have no load, and that is quickly said."""
+    found = np.zeros(len(slopes))
+    moving = np.flatnonzero(slopes.any(axis=1))
+    found[moving] = reach.largest(slopes[moving])
+    return found
 
 
 def _moves(network: IslandNetwork, scenario: Scenario) -> FloatArray:

@@ -12,17 +12,18 @@ and imaginary parts. Every number that a proof uses comes as a row ``w ≈ f A�
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.simulator.opendss.network import IslandNetwork
 from gridproof.simulator.proof.powers import Powers
 from gridproof.simulator.proof.reach import UP, ComplexArray, Reach
+from gridproof.simulator.proof.rows import Rows, block_of, blocks, empty_rows, norms, units
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-__all__ = ["ROUNDING", "Rows", "Tangent", "nominal_state"]
+__all__ = ["ROUNDING", "Tangent", "nominal_state"]
 
 ROUNDING = 2.0**-40
 """Share of its size by which any element's power may be misread: rounding of kW to per unit, of a
@@ -32,34 +33,6 @@ _STEPS = 30
 _SETTLED = 1e-13  # pu, the last step of a state
 _NEAR = 1e-6  # pu, from where on steps that do not shrink are rounding
 _SMALLEST = 1e-3  # pu across an element; below, its current means nothing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Rows:
-    """Real-linear functions of the state's change, in terms of what changes it.
-
-    ``f x = w (B ω + E ρ + r)`` but for ``rest``, with ``ρ`` what the tangent leaves out. Real parts
-    come first, then imaginary parts: 2 rows a function.
-
-    Attributes
-    ----------
-    slope
-        (function, coordinate) complex, of ``ω``.
-    gain
-        (2 function, 2 element) of the real and imaginary parts of ``ρ``.
-    size
-        (2 function, 2 unknown) ``|w|``.
-    rest
-        (2 function, 2 unknown) bound on ``|f - w A|``.
-    slope_error
-        (function,) by how much ``|slope ω|`` can be off.
-    """
-
-    slope: ComplexArray
-    gain: FloatArray
-    size: FloatArray
-    rest: FloatArray
-    slope_error: FloatArray
 
 
 def element_currents(
@@ -171,51 +144,77 @@ class Tangent:
         The island, and its elements' powers over a set.
     y
         (unknown,) the state at the set's centre; what it misses the equations by is counted.
+    block
+        Functions whose rows are alive at once; by their size if not given.
 
     Attributes
     ----------
     U
         (element,) voltages across the elements.
-    voltage
-        Rows of the voltages across the elements.
     """
 
     def __init__(
-        self, network: IslandNetwork, powers: Powers, reach: Reach, y: ComplexArray
+        self,
+        network: IslandNetwork,
+        powers: Powers,
+        reach: Reach,
+        y: ComplexArray,
+        block: int | None = None,
     ) -> None:
         self.network, self.powers, self.reach, self.y = network, powers, reach, y
+        self.block = block or block_of(len(y))
         equations = self._equations = _Equations(network)
         self.U = equations.C @ y
         self._current, by_u, by_conjugate = element_currents(network, powers.base, self.U)
         self._by = np.abs(by_u) + np.abs(by_conjugate)
         A = self._A = _tangent(equations, by_u, by_conjugate)
-        self._abs_A = abs(A)
-        per_row = max(np.diff(A.indptr).max(initial=0), np.diff(A.tocsc().indptr).max(initial=0))
+        self._turned = sparse.csr_array(A.T)
+        per_row = max(np.diff(A.indptr).max(initial=0), np.diff(self._turned.indptr).max(initial=0))
         self._few = (int(per_row) + 8) * 2.0**-52
-        self._lu = splu(sparse.csc_array(A))  # every row carries its error in `rest`
+        # of the transpose: rows are its columns; every row carries its error in `rest`
+        self._lu = splu(sparse.csc_array(A.T), permc_spec="MMD_AT_PLUS_A")
         C = equations.C
         of_powers = self._of_powers()
-        B = C.T @ of_powers
-        self._B = np.vstack([B.real, B.imag])
-        spread = np.abs(C.T) @ np.abs(of_powers)
-        self._abs_B = np.vstack([spread, spread])
+        B = sparse.csr_array(C.T @ of_powers)
+        self._B = sparse.csr_array(sparse.vstack([B.real, B.imag]))
+        spread = abs(C.T) @ abs(of_powers).sum(axis=1)
+        self._abs_B = np.concatenate([spread, spread])
         self._E = realified(sparse.csr_array(C.T.astype(complex)))
-        self.voltage = self.rows(C)
+        self._missed = self._missed_by()
 
     @property
     def unknowns(self) -> int:
         """Complex unknowns: nodes and source currents."""
         return len(self.y)
 
-    def _of_powers(self) -> ComplexArray:
+    @property
+    def across(self) -> sparse.csr_array:
+        """(element, unknown) rows of the voltages across the elements."""
+        return self._equations.C
+
+    @cached_property
+    def state(self) -> Rows:
+        """Rows of the unknowns."""
+        own = empty_rows(self.unknowns, self.reach.width, len(self.U), self.unknowns)
+        every = sparse.csr_array(sparse.eye_array(self.unknowns, format="csr"))
+        for part in blocks(self.unknowns, self.block):
+            own.put(part, self._solved(every[part]))
+        return own
+
+    @cached_property
+    def voltage(self) -> Rows:
+        """Rows of the voltages across the elements."""
+        return self.rows(self.across)
+
+    def _of_powers(self) -> sparse.csr_array:
         """(element, coordinate) change of each element's current at an unchanged voltage."""
         rated, U = self.network.drawing.rated_pu, self.U
-        constant, linear, square = np.conj(self.powers.slope)
-        return np.asarray(
-            constant / np.conj(U)[:, None]
-            + linear * (U / np.abs(U) / rated)[:, None]
-            + square * (U / rated**2)[:, None]
-        )
+        by = (1.0 / np.conj(U), U / np.abs(U) / rated, U / rated**2)
+        parts = [
+            sparse.diags_array(one) @ sparse.csr_array(np.conj(slope))
+            for one, slope in zip(by, self.powers.slope, strict=True)
+        ]
+        return sparse.csr_array(parts[0] + parts[1] + parts[2])
 
     def on_nodes(self, rows: sparse.csr_array) -> sparse.csr_array:
         """Widen rows over the nodes to rows over all unknowns."""
@@ -236,45 +235,90 @@ class Tangent:
         size = abs(functions) @ np.abs(self.y)
         return functions @ self.y, self._few * size
 
+    def slopes(self, functions: sparse.csr_array) -> ComplexArray:
+        """Take derivatives by ``ω``, (function, coordinate); nothing is bounded."""
+        return np.asarray(functions @ self._moved)
+
+    @cached_property
+    def _moved(self) -> ComplexArray:
+        """(unknown, coordinate) derivatives of the state."""
+        found = self._lu.solve(self._B.toarray(), "T")
+        return np.asarray(found[: self.unknowns] + 1j * found[self.unknowns :])
+
     def rows(self, functions: sparse.csr_array) -> Rows:
-        """Express complex-linear functions of the state by what changes it."""
-        F = realified(sparse.csr_array(functions.astype(complex)))
-        W = self._lu.solve(F.toarray().T, "T").T
+        """Express complex-linear functions of the state by what changes it.
+
+        One that is an unknown has that unknown's row.
+        """
+        unknown = units(functions)
+        known, other = np.flatnonzero(unknown >= 0), np.flatnonzero(unknown < 0)
+        if not len(other):
+            return self.state.at(unknown)
+        own = empty_rows(len(unknown), self.reach.width, len(self.U), self.unknowns)
+        if len(known):
+            own.put(known, self.state.at(unknown[known]))
+        for part in blocks(len(other), self.block):
+            own.put(other[part], self._solved(functions[other[part]]))
+        return own
+
+    def _solved(self, functions: sparse.csr_array) -> Rows:
+        """Rows of one block of functions; inside, a row is a column."""
+        F = realified(sparse.csr_array(functions.astype(complex))).toarray().T
+        W = np.ascontiguousarray(self._lu.solve(F))
         size = np.abs(W)
-        rest = np.abs(F - self._A.T.dot(W.T).T)
-        rest += self._few * (abs(F) + self._abs_A.T.dot(size.T).T)
-        real = W @ self._B
-        dense = (W.shape[1] + 64) * 2.0**-52
-        wrong = dense * (size @ self._abs_B).sum(axis=1)
-        half = len(real) // 2
+        # entries of A are off by their own rounding, which counts as much again as that of w A
+        rest = abs(self._turned) @ size
+        rest *= 2.0
+        rest += np.abs(F)
+        rest *= self._few
+        off = self._turned @ W
+        off -= F
+        rest += np.abs(off, out=off)
+        moved = (self._B.T @ W).T
+        wrong = (len(W) + 64) * 2.0**-52 * (self._abs_B @ size)
+        half, C = functions.shape[0], abs(self._equations.C)
+        slope = moved[:half] + 1j * moved[half:]
+        slope_error = np.hypot(wrong[:half], wrong[half:]) * UP
         return Rows(
-            slope=real[:half] + 1j * real[half:],
-            gain=self._E.T.dot(W.T).T,
-            size=size,
-            rest=rest,
-            slope_error=np.hypot(wrong[:half], wrong[half:]) * UP,
+            slope=slope,
+            slope_error=slope_error,
+            reach=(self.reach.largest(slope) + slope_error) * UP,
+            norm=norms((self._E.T @ W).T),
+            missed=(self._missed @ size).reshape(2, half),
+            unsure=_by_half(C @ _folded(size)),
+            rest=_by_half(_folded(rest)),
         )
 
-    def residual(self, u: FloatArray, x: FloatArray) -> FloatArray:
-        """(2 unknown,) bound on what the equations are missed by, other than ``E ρ``.
-
-        The state's own mismatch; the rounding of the tangent's entries, times the change ``x``;
-        and what is not known of the powers.
-
-        Parameters
-        ----------
-        u, x
-            (element,) and (unknown,) bounds on the change of voltages and of the state.
-        """
-        equations, powers = self._equations, self.powers
+    def _missed_by(self) -> FloatArray:
+        """(2 unknown,) bound on what the state misses the equations by."""
+        equations = self._equations
         M, C = equations.M, equations.C
         missed = M @ self.y - C.T @ self._current - equations.emf
         sizes = np.abs(M) @ np.abs(self.y) + np.abs(C.T) @ np.abs(self._current)
         few = self._few * (sizes + np.abs(equations.emf))
-        asked = (np.abs(powers.base) + powers.reach).sum(axis=0)
+        both = np.concatenate([np.abs(missed.real), np.abs(missed.imag)]) + np.tile(few, 2)
+        return np.asarray(both * UP)
+
+    def unsure(self, u: FloatArray) -> FloatArray:
+        """(element,) bound on what is not known of the currents, besides what the tangent leaves.
+
+        Parameters
+        ----------
+        u
+            (element,) bound on the change of the voltages across elements.
+        """
+        asked = (np.abs(self.powers.base) + self.powers.reach).sum(axis=0)
         least = np.abs(self.U) - u
         unsure = ROUNDING * asked * (1.0 / least + np.abs(self.U) + u)
-        elements = np.abs(C.T) @ (unsure + 2.0**-45 * self._by * u)
-        both = np.concatenate([np.abs(missed.real), np.abs(missed.imag)])
-        both += np.tile(few + elements, 2) + self._few * (self._abs_A @ np.tile(x, 2))
-        return np.asarray(both * UP)
+        return np.asarray((unsure + 2.0**-45 * self._by * u) * UP)
+
+
+def _folded(columns: FloatArray) -> FloatArray:
+    """Real and imaginary part of each unknown together."""
+    half = len(columns) // 2
+    return np.asarray(columns[:half] + columns[half:])
+
+
+def _by_half(columns: FloatArray) -> FloatArray:
+    """(2, function, …) of columns that have the functions' real parts first."""
+    return np.ascontiguousarray(columns.T).reshape(2, columns.shape[1] // 2, len(columns))

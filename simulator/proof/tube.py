@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.simulator.opendss.loads import V_MAX_PU, V_MIN_PU
-from gridproof.simulator.proof.reach import UP
-from gridproof.simulator.proof.tangent import Rows, Tangent
+from gridproof.simulator.proof.reach import UP, ComplexArray
+from gridproof.simulator.proof.rows import Rows
+from gridproof.simulator.proof.tangent import Tangent
 from scipy import sparse
 
-__all__ = ["Tube", "reach_of_rows", "tube_of"]
+__all__ = ["Tube", "open_tube", "tube_of"]
 
 _ROUNDS = 60
 _WIDER = 1.0 + 2.0**-12  # of a bound that is to hold itself
@@ -33,10 +34,9 @@ class Tube:
     u, x
         (element,) and (unknown,) bounds on the change of the voltages across elements and of the
         state, per unit.
-    rho
-        (element,) bound on what the tangent leaves out.
-    residual
-        (2 unknown,) bound on what the equations are missed by otherwise.
+    rho, unsure
+        (element,) bounds on what the tangent leaves out of the elements' currents, and on what is
+        not known of them otherwise.
     unique
         Whether the solution is shown to be the only one in the tube.
     """
@@ -45,12 +45,47 @@ class Tube:
     u: FloatArray
     x: FloatArray
     rho: FloatArray
-    residual: FloatArray
+    unsure: FloatArray
     unique: bool
+
+    @property
+    def closed(self) -> bool:
+        """Whether anything is bounded."""
+        return bool(np.isfinite(self.x).all())
 
     def error(self, rows: Rows) -> FloatArray:
         """Bound how far each complex function is from its tangent, (function,)."""
-        return _error(rows, self.rho, self.residual, self.x)
+        return rows.error(self.rho, self.unsure, self.x)
+
+    def bounded(self, functions: sparse.csr_array) -> tuple[ComplexArray, FloatArray, FloatArray]:
+        """Slopes of complex functions of the state, and bounds; infinite ones of an open tube.
+
+        Returns
+        -------
+        slope
+            (function, coordinate).
+        reach, error
+            (function,) bounds on ``|slope ω|`` over the set, and on how far the truth is from the
+            tangent.
+        """
+        if not self.closed:
+            far = np.full(functions.shape[0], np.inf)
+            return self.tangent.slopes(functions), far, far
+        rows = self.tangent.rows(functions)
+        return rows.slope, rows.reach, self.error(rows)
+
+
+def open_tube(tangent: Tangent) -> Tube:
+    """Bound nothing: the tangent's own worst is told, and its remainder is infinite."""
+    far = np.full(len(tangent.U), np.inf)
+    return Tube(
+        tangent=tangent,
+        u=far,
+        x=np.full(tangent.unknowns, np.inf),
+        rho=far,
+        unsure=far,
+        unique=False,
+    )
 
 
 def tube_of(tangent: Tangent) -> Tube | str:
@@ -61,21 +96,17 @@ def tube_of(tangent: Tangent) -> Tube | str:
     Tube or str
         A string is what is missing.
     """
-    unknowns = tangent.unknowns
-    state = tangent.rows(sparse.csr_array(sparse.eye_array(unknowns, format="csr")))
-    reach_x, reach_u = reach_of_rows(tangent, state), reach_of_rows(tangent, tangent.voltage)
-    spill = _Spill(state)
+    spill = _Spill(tangent.state)
     if not spill.small:
         return "rounding has spoilt the tangent's inverse: the network is too ill-conditioned"
     size, rated = np.abs(tangent.U), tangent.network.drawing.rated_pu
-    u, x = reach_u * UP, reach_x * UP
+    u = tangent.voltage.reach * UP
     for _ in range(_ROUNDS):
         if not (np.isfinite(u).all() and (u < 0.9 * size).all()):
             break
         rho = _left_out(tangent, u)
-        residual = tangent.residual(u, x)
-        new_u, new_x = _onward(tangent, state, (reach_u, reach_x), (rho, residual), spill)
-        if (new_u <= u).all() and (new_x <= x).all():
+        new_u, new_x = _onward(tangent, (rho, tangent.unsure(u)), spill)
+        if (new_u <= u).all():
             worst = float(((size + u) / rated).max(initial=1.0))
             least = float(((size - u) / rated).min(initial=1.0))
             if worst > V_MAX_PU or least < V_MIN_PU:
@@ -88,16 +119,11 @@ def tube_of(tangent: Tangent) -> Tube | str:
                 u=new_u,
                 x=new_x,
                 rho=_left_out(tangent, new_u),
-                residual=tangent.residual(new_u, new_x),
+                unsure=tangent.unsure(new_u),
                 unique=_contracts(tangent, new_u),
             )
-        u, x = np.maximum(u, new_u * _WIDER), np.maximum(x, new_x * _WIDER)
+        u = np.maximum(u, new_u * _WIDER)
     return "the tube about the tangent does not close: the set is too wide for one tangent"
-
-
-def reach_of_rows(tangent: Tangent, rows: Rows) -> FloatArray:
-    """Bound the largest change of each function over the set by the tangent alone, (function,)."""
-    return (tangent.reach.largest(rows.slope) + rows.slope_error) * UP
 
 
 class _Spill:
@@ -109,54 +135,35 @@ class _Spill:
     """
 
     def __init__(self, state: Rows) -> None:
-        half = len(state.rest) // 2
-        columns = state.rest[:, :half] + state.rest[:, half:]
-        self._T = (columns[:half] + columns[half:]) * UP
-        w = np.ones(half)
+        self._parts = state.rest
+        w = np.ones(self._parts.shape[1])
         for _ in range(4):
-            w = 1.0 + self._T @ w
+            w = 1.0 + self._spilt(w)
         self._w = w
-        self.small = bool((self._T @ w * UP <= w / 2.0).all())
+        self.small = bool((self._spilt(w) * UP <= w / 2.0).all())
+
+    def _spilt(self, x: FloatArray) -> FloatArray:
+        """``T x``."""
+        real, imaginary = self._parts @ x
+        return np.asarray((real + imaginary) * UP)
 
     def fed_back(self, b: FloatArray) -> FloatArray:
         """Bound on ``(1 - T)⁻¹ b``."""
         x = b
         for _ in range(3):
-            x = (b + self._T @ x) * UP
-        short = np.maximum((b + self._T @ x) * UP - x, 0.0)
+            x = (b + self._spilt(x)) * UP
+        short = np.maximum((b + self._spilt(x)) * UP - x, 0.0)
         return np.asarray((x + 2.0 * float((short / self._w).max(initial=0.0)) * self._w) * UP)
 
 
 def _onward(
-    tangent: Tangent,
-    state: Rows,
-    reach: tuple[FloatArray, FloatArray],
-    left: tuple[FloatArray, FloatArray],
-    spill: _Spill,
+    tangent: Tangent, left: tuple[FloatArray, FloatArray], spill: _Spill
 ) -> tuple[FloatArray, FloatArray]:
     """Bounds on ``u`` and ``x`` from those on what moves them."""
-    x = spill.fed_back(reach[1] + _error(state, *left, np.zeros(tangent.unknowns)))
-    u = reach[0] + _error(tangent.voltage, *left, x)
+    state, voltage = tangent.state, tangent.voltage
+    x = spill.fed_back(state.reach + state.error(*left, None))
+    u = voltage.reach + voltage.error(*left, x)
     return u * UP, x
-
-
-def _error(rows: Rows, rho: FloatArray, residual: FloatArray, x: FloatArray) -> FloatArray:
-    plain = rows.size @ residual + rows.rest @ np.tile(x, 2)
-    half = len(plain) // 2
-    through = _norms(rows.gain) @ rho
-    return np.asarray((through + np.hypot(plain[:half], plain[half:])) * UP + rows.slope_error * UP)
-
-
-def _norms(gain: FloatArray) -> FloatArray:
-    """Take spectral norms of the 2x2 blocks, (function, element): by how much |ρ| moves |f|."""
-    rows, columns = gain.shape[0] // 2, gain.shape[1] // 2
-    a, b = gain[:rows, :columns], gain[:rows, columns:]
-    c, d = gain[rows:, :columns], gain[rows:, columns:]
-    half = (a * a + b * b + c * c + d * d) / 2.0
-    determinant = a * d - b * c
-    root = np.sqrt(np.maximum(half * half - determinant * determinant, 0.0))
-    # where the two singular values are alike the root loses half its digits: 2⁻²⁵ covers it
-    return np.asarray(np.sqrt((half + root) * (1.0 + 2.0**-24)))
 
 
 def _left_out(tangent: Tangent, u: FloatArray) -> FloatArray:
@@ -178,7 +185,7 @@ def _contracts(tangent: Tangent, u: FloatArray) -> bool:
     near = size - u
     slope = base[0] * u * (2.0 * size + u) / (size**2 * near**2) + reach[0] / near**2
     slope += (base[1] * 2.0 * u / near**2 + reach[1] / near) / rated + reach[2] / rated**2
-    steep = _norms(tangent.voltage.gain) * slope * UP
+    steep = tangent.voltage.norm * slope * UP
     weight = np.ones(len(slope))
     for _ in range(30):
         weight = steep @ weight + 1e-12

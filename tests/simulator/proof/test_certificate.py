@@ -14,13 +14,16 @@ from gridproof.scenarios.realization import realize
 from gridproof.scenarios.sets import Budget, UncertaintySet, Wasserstein
 from gridproof.scenarios.verdict import element_margins
 from gridproof.simulator.opendss.engine import OpenDssEngine
+from gridproof.simulator.proof.bounds import KindBound
 from gridproof.simulator.proof.certificate import Certificate, certify
 from gridproof.simulator.proof.limits import KINDS
+from gridproof.simulator.proof.powers import powers_of
 from gridproof.simulator.proof.reach import reach_of
-from gridproof.simulator.proof.tangent import Tangent
+from gridproof.simulator.proof.tangent import Tangent, nominal_state
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_feeders import write_feeder
+from scipy import sparse
 
 ENGINE = 2e-7
 """OpenDSS's own error at a tolerance of 1e-10 pu, in any margin: a stiff source's current is a
@@ -30,6 +33,8 @@ WITHIN = settings(
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 SEEDS = st.integers(0, 100_000)
+WITH_A_TRANSFORMER = 3
+SAME = 1e-12  # how many right-hand sides a solver is given may change its rounding
 
 
 @pytest.fixture
@@ -201,3 +206,63 @@ def test_a_slope_of_the_wrong_sign_is_seen(held, monkeypatch) -> None:
     everyone = np.ones((1, study.scenario.uncertainty.size))
     with pytest.raises(AssertionError, match=r"voltage|capability"):
         holds(study, plan, engine, found, np.concatenate([everyone, -everyone]))
+
+
+BLOCKS = {
+    "voltages inside": ("v_min_pu = 0.90\nv_max_pu = 1.10", "0.3"),
+    "many outside": ("v_min_pu = 1.018\nv_max_pu = 1.019", "0.3"),
+    "no tube": ("v_min_pu = 0.90\nv_max_pu = 1.10", "1.0"),
+}
+
+
+@pytest.mark.parametrize("case", BLOCKS)
+def test_a_certificate_is_the_same_in_blocks_of_any_size(held, case: str) -> None:
+    limits, spread = BLOCKS[case]
+    study, plan, engine = held(WITH_A_TRANSFORMER, limits=limits, spread=spread)
+    (network,) = engine.networks()
+    answer, reach = (
+        affine_answer("fixed", plan, study.scenario),
+        reach_of(study.scenario.uncertainty),
+    )
+    if case == "no tube":
+        reach = replace(reach, spread=reach.spread * 400.0)
+    whole, *parts = (
+        certify(network, study.scenario, plan, answer, reach, block=block) for block in (None, 1, 5)
+    )
+    assert bool(whole.missing) == (case == "no tube")
+    assert {bound.kind.value for bound in whole.bounds} >= {"voltage", "current", "transformer"}
+    if case == "many outside":  # as many as are put to the engine, of several blocks
+        assert len(whole.bounds[0].zeta) == 8
+    for own in parts:
+        assert (own.missing, own.unique, own.split) == (whole.missing, whole.unique, whole.split)
+        for name in ("width_pu", "remainder_pu") if not whole.missing else ():
+            assert getattr(own, name) == pytest.approx(getattr(whole, name), rel=SAME), name
+        for one, other in zip(own.bounds, whole.bounds, strict=True):
+            alike(one, other)
+
+
+def alike(one: KindBound, other: KindBound) -> None:
+    assert (one.kind, one.element, one.phase) == (other.kind, other.element, other.phase)
+    told = (one.worst, one.remainder, one.centre)
+    assert told == pytest.approx((other.worst, other.remainder, other.centre), rel=SAME, abs=1e-13)
+    np.testing.assert_array_equal(one.zeta, other.zeta)
+
+
+def test_the_row_of_an_unknown_is_that_of_a_function_which_is_it(held) -> None:
+    """Rows of unknowns are looked up; twice an unknown is solved for."""
+    study, plan, engine = held(WITH_A_TRANSFORMER)
+    (network,) = engine.networks()
+    answer, reach = (
+        affine_answer("fixed", plan, study.scenario),
+        reach_of(study.scenario.uncertainty),
+    )
+    powers = powers_of(network, study.scenario, answer, reach)
+    tangent = Tangent(network, powers, reach, nominal_state(network, powers))
+    every = sparse.csr_array(sparse.eye_array(tangent.unknowns, format="csr"))[::-1]
+    known, solved = tangent.rows(every), tangent.rows(sparse.csr_array(2.0 * every))
+    assert len(known.reach) == tangent.unknowns
+    for name in ("slope", "reach", "norm", "missed", "unsure", "rest"):
+        own, twice = getattr(known, name), getattr(solved, name)
+        assert np.isfinite(own).all()
+        # what is left of a solver's own error differs; it is far below its bound
+        np.testing.assert_allclose(2.0 * own, twice, rtol=1e-3, atol=1e-30, err_msg=name)
