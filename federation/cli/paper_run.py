@@ -160,7 +160,7 @@ def _policy_modes(
         studies=data.paper.study,
         tables=policy_mode_tables(run),
         pictures=policy_mode_pictures(run, root),
-        rows=[row.figures for row in run.rows],
+        rows=[row.figures.to_json() for row in run.rows],
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow.compute as pc
+from gridproof.federation.papers.policy_mode_row import AcBreaches
 from gridproof.federation.records.rows import STEP
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.trial.rounds import ROUNDS_COLUMN
@@ -43,11 +44,8 @@ def backed_by_solutions(store: CampaignStore, tolerance: float) -> int:
 
 def breached_pairs(
     store: CampaignStore, tolerance: float, inside: BoolArray | None = None
-) -> dict[str, int | None]:
+) -> AcBreaches:
     """Count (realization, step) pairs that were solved outside a limit, by kind.
-
-    Beside each kind ``network``, those outside a voltage, current or transformer limit, and
-    ``pairs`` and ``solved``, how many there are.
 
     Parameters
     ----------
@@ -78,11 +76,11 @@ def breached_pairs(
             in_set += int(within.sum())
             in_set_breached += int((within & np.any(list(left.values()), axis=0)).sum())
     known = inside is not None
-    return {
+    return AcBreaches(
         **counts,
-        "in_set": in_set if known else None,
-        "in_set_breached": in_set_breached if known else None,
-    }
+        in_set=in_set if known else None,
+        in_set_breached=in_set_breached if known else None,
+    )
 
 
 def correction_rounds(store: CampaignStore) -> tuple[int, int] | None:

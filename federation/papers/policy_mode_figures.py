@@ -149,10 +149,10 @@ def _trade(run: PolicyModeRun) -> Drawing:
         spec, figures = row.spec, row.figures
         if spec.response != "shared" or spec.network != "copperplate":
             continue
-        if figures["cost_usd"] is None:
+        if figures.cost_usd is None or figures.violated_share is None:
             continue
         axes.plot(
-            figures["cost_usd"], 100.0 * (1.0 - figures["violated_share"]),
+            figures.cost_usd, 100.0 * (1.0 - figures.violated_share),
             marks[spec.mode], color=inks[spec.method], ms=7.0, alpha=0.85,
         )  # fmt: skip
     for mode in MODES:

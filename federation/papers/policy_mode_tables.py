@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from gridproof.federation.papers.paper_table import paper_table
+from gridproof.federation.papers.policy_mode_row import PolicyModeFigures
 from gridproof.federation.papers.policy_modes import PolicyModeRun, Row, Sweep
 from gridproof.federation.tables.table import Table
 
@@ -34,18 +35,17 @@ def policy_mode_tables(run: PolicyModeRun) -> tuple[Table, ...]:
     return tuple(tables) + ((_logs(logs),) if logs else ())
 
 
-def _percents(figures: Mapping[str, Any]) -> dict[str, Any]:
-    names = {
-        "violated_percent": "violated_share",
-        "worst_hour_percent": "worst_hour",
-        "any_hour_percent": "any_hour",
-        "on_sampled_percent": "on_sampled",
-        "outside_percent": "outside_set",
+def _percents(figures: PolicyModeFigures) -> dict[str, Any]:
+    """Set a row for a table: what it says, and its shares in percent."""
+    shares = {
+        "violated_percent": figures.violated_share,
+        "worst_hour_percent": figures.worst_hour,
+        "any_hour_percent": figures.any_hour,
+        "on_sampled_percent": figures.on_sampled,
+        "outside_percent": figures.outside_set,
     }
-    shown = {
-        key: None if figures[name] is None else 100.0 * figures[name] for key, name in names.items()
-    }
-    return {**figures, **shown}
+    shown = {key: None if one is None else 100.0 * one for key, one in shares.items()}
+    return {**figures.to_json(), **shown}
 
 
 def _of_mode(mode: str, rows: Sequence[Row]) -> Table:
@@ -64,7 +64,7 @@ def _of_mode(mode: str, rows: Sequence[Row]) -> Table:
 
 
 def _ac(rows: Sequence[Row]) -> Table:
-    own = [row for row in rows if row.figures["ac"] is not None]
+    own = [row for row in rows if row.figures.ac is not None]
     return paper_table(
         name="ac",
         title="AC physics: (draw, hour) pairs outside a limit, by kind",
@@ -86,9 +86,10 @@ def _ac(rows: Sequence[Row]) -> Table:
                 "mode": row.spec.mode,
                 "method": row.spec.method,
                 "response": row.spec.response,
-                **row.figures["ac"],
+                **row.figures.ac.to_json(),
             }
             for row in own
+            if row.figures.ac is not None
         ),
     )
 
@@ -106,8 +107,8 @@ def _logs(sweeps: Sequence[Sweep]) -> Table:
     """Say how often one training log breaks ρ on the actual distribution."""
     rows = []
     for sweep in sweeps:
-        shares = np.array([row.figures["violated_share"] for row in sweep.rows], float)
-        worst = np.array([row.figures["worst_hour"] for row in sweep.rows], float)
+        shares = np.array([row.figures.violated_share for row in sweep.rows], float)
+        worst = np.array([row.figures.worst_hour for row in sweep.rows], float)
         rows.append(
             {
                 "method": sweep.rows[0].spec.method,

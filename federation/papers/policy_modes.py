@@ -13,13 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.config.base import Section
 from gridproof.federation.files import json_text, read_json, write_whole
+from gridproof.federation.jsonable import read_as
 from gridproof.federation.papers.backing import breached_pairs
 from gridproof.federation.papers.policy_mode_draws import (
     coordinates,
@@ -27,13 +29,14 @@ from gridproof.federation.papers.policy_mode_draws import (
     inside_set,
     share_outside,
 )
+from gridproof.federation.papers.policy_mode_row import AcBreaches, PolicyModeFigures
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.federation.wording import decimals
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.policy_mode.frequencies import Frequencies, frequencies
 from gridproof.optimizer.policy_mode.options import METHODS
 from gridproof.scenarios.arrays import FloatArray
-from gridproof.scenarios.errors import PlanError
+from gridproof.scenarios.errors import PlanError, StoreError
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
 from pydantic import Field
@@ -129,7 +132,7 @@ class Row:
     """What came of one plan; figures are None where no plan exists."""
 
     spec: RowSpec
-    figures: dict[str, Any]
+    figures: PolicyModeFigures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,10 +181,10 @@ def run_policy_modes(
         nonlocal done
         row = desk.row(spec)
         done += 1
-        cost, short = row.figures["cost_usd"], row.figures["violated_share"]
+        cost, short = row.figures.cost_usd, row.figures.violated_share
         found = (
-            f"no plan: {row.figures['proof']}"
-            if cost is None
+            f"no plan: {row.figures.proof}"
+            if cost is None or short is None
             else f"{decimals(cost, 0)} USD, {decimals(100.0 * short, 2)} % short"
         )
         tell(f"[{done}/{total}] {spec.key}: {found}")
@@ -267,56 +270,67 @@ class _Desk:
         path = self.out / "rows" / f"{spec.key}.json"
         stamp = {"draws": self.effort.draws, "ac_draws": self.effort.ac_draws if spec.ac else 0}
         if path.exists():
-            kept = read_json(path, "delete it and run again: that row is made anew")
+            remedy = "delete it and run again: that row is made anew"
+            kept = read_json(path, remedy)
             if kept.get("effort") == stamp:
-                return Row(spec=spec, figures=kept["row"])
+                try:
+                    return Row(spec=spec, figures=read_as(PolicyModeFigures, kept.get("row")))
+                except ValueError as error:
+                    raise StoreError(
+                        f"{path} is no row of this study ({error}); {remedy}"
+                    ) from error
         figures = self._made(spec)
-        write_whole(path, json_text({"effort": stamp, "row": figures}))
+        write_whole(path, json_text({"effort": stamp, "row": figures.to_json()}))
         return Row(spec=spec, figures=figures)
 
-    def _made(self, spec: RowSpec) -> dict[str, Any]:
+    def _made(self, spec: RowSpec) -> PolicyModeFigures:
         study = study_of(self.data, spec)
-        names = {
-            "mode": spec.mode,
-            "method": spec.method,
-            "response": spec.response,
-            "network": spec.network,
-            "varied": spec.more[0] or None,
-        }
+        of_row = partial(
+            PolicyModeFigures,
+            mode=spec.mode,
+            method=spec.method,
+            response=spec.response,
+            network=spec.network,
+            varied=spec.more[0] or None,
+        )
         asked = study.config.planner
         began, spent = perf_counter(), process_time()
         try:
             plan = make_planner(asked.family, asked.options).plan(study.scenario)
         except PlanError as error:  # what is proven, and what is merely not found
-            taken = perf_counter() - began, process_time() - spent
-            return {**names, **_nothing(error, *taken)}
+            return of_row(
+                seconds=perf_counter() - began,
+                processor_seconds=process_time() - spent,
+                proof=str(error),
+                termination=error.proof.termination.value if error.proof else None,
+                robust=False,
+            )
         taken = perf_counter() - began, process_time() - spent
         write_whole(self.out / "plans" / f"{spec.key}.json", plan_to_json(plan) + "\n")
         held = held_for(study)
         actual, sampled = (self._drawn(spec.mode, which) for which in ("actual", "sampled"))
         short = self._counted(study, plan, actual)
         ac = self._in_ac(spec, plan, held) if spec.ac else None
-        return {
-            **names,
-            "cost_usd": plan.costs["objective"],
-            "energy_usd": plan.costs.get("energy"),
-            "reserve_usd": plan.costs.get("reserve"),
-            "violated_share": short.pairs,
-            "worst_hour": short.worst_step,
-            "worst_hour_at": short.worst_step_at,
-            "any_hour": short.any_step,
-            "on_sampled": self._counted(study, plan, sampled).pairs,
-            "outside_set": share_outside(study.scenario, held, actual),
-            "outside_set_sampled": share_outside(study.scenario, held, sampled),
-            "reserve_up_kw": _up_kw(plan) / len(plan.closed),
-            "ac_breaches": None if ac is None else ac["network"],
-            "ac": ac,
-            "seconds": taken[0],
-            "processor_seconds": taken[1],
-            "proof": plan.proof.over or "nothing beyond its own samples",
-            "termination": plan.proof.termination.value,
-            "robust": plan.proof.robust,
-        }
+        return of_row(
+            cost_usd=plan.costs["objective"],
+            energy_usd=plan.costs.get("energy"),
+            reserve_usd=plan.costs.get("reserve"),
+            violated_share=short.pairs,
+            worst_hour=short.worst_step,
+            worst_hour_at=short.worst_step_at,
+            any_hour=short.any_step,
+            on_sampled=self._counted(study, plan, sampled).pairs,
+            outside_set=share_outside(study.scenario, held, actual),
+            outside_set_sampled=share_outside(study.scenario, held, sampled),
+            reserve_up_kw=_up_kw(plan) / len(plan.closed),
+            ac_breaches=None if ac is None else ac.network,
+            ac=ac,
+            seconds=taken[0],
+            processor_seconds=taken[1],
+            proof=plan.proof.over or "nothing beyond its own samples",
+            termination=plan.proof.termination.value,
+            robust=plan.proof.robust,
+        )
 
     def _drawn(self, mode: str, which: str) -> tuple[FloatArray, ...]:
         return coordinates(self.data.paper.study, mode, which, self.effort.draws)
@@ -325,7 +339,7 @@ class _Desk:
     def _counted(study: Study, plan: Plan, drawn: tuple[FloatArray, ...]) -> Frequencies:
         return frequencies(plan, study.scenario, drawn.__getitem__, len(drawn))
 
-    def _in_ac(self, spec: RowSpec, plan: Plan, held: Hedge) -> dict[str, int | None]:
+    def _in_ac(self, spec: RowSpec, plan: Plan, held: Hedge) -> AcBreaches:
         """Pairs in which the AC physics leaves a limit, by kind, of those that were solved."""
         count = self.effort.ac_draws
         study = study_of(self.data, spec, f"campaign.samples={count}")
@@ -338,20 +352,3 @@ class _Desk:
 
 def _up_kw(plan: Plan) -> float:
     return 0.0 if plan.reserves is None else float(plan.reserves.up_kw.sum())
-
-
-def _nothing(error: PlanError, seconds: float, processor: float) -> dict[str, Any]:
-    """Figures of a row without a plan."""
-    names = (
-        "cost_usd", "energy_usd", "reserve_usd", "violated_share", "worst_hour", "worst_hour_at",
-        "any_hour", "on_sampled", "outside_set", "outside_set_sampled", "reserve_up_kw",
-        "ac_breaches", "ac",
-    )  # fmt: skip
-    return {
-        **dict.fromkeys(names),
-        "seconds": seconds,
-        "processor_seconds": processor,
-        "proof": str(error),
-        "termination": error.proof.termination.value if error.proof else None,
-        "robust": False,
-    }

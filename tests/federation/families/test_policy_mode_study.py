@@ -343,14 +343,14 @@ def test_the_paper_s_rows_have_what_is_asked_and_are_read_when_they_are_there(tm
         "mode", "method", "response", "network", "cost_usd", "violated_share", "worst_hour",
         "on_sampled", "reserve_up_kw", "ac_breaches", "seconds", "proof", "outside_set",
     }  # fmt: skip
-    assert all(wanted <= row.figures.keys() for row in run.rows)
-    tried = [row.figures["ac"] for row in run.rows if row.spec.ac]
-    assert [one["solved"] for one in tried] == [48, 48, 48]
-    assert tried[-1]["network"] == 0  # the affine plan, its network rows robust
-    assert run.rows[-1].figures["ac_breaches"] == 0
-    assert 30 < tried[-1]["in_set"] <= 48
-    assert tried[-1]["in_set_breached"] == 0  # nor any reserve, of what it is proven over
-    assert [one["in_set"] for one in tried[:2]] == [None, None]
+    assert all(wanted <= row.figures.to_json().keys() for row in run.rows)
+    tried = [row.figures.ac for row in run.rows if row.spec.ac]
+    assert [one.solved for one in tried] == [48, 48, 48]
+    assert tried[-1].network == 0  # the affine plan, its network rows robust
+    assert run.rows[-1].figures.ac_breaches == 0
+    assert 30 < tried[-1].in_set <= 48
+    assert tried[-1].in_set_breached == 0  # nor any reserve, of what it is proven over
+    assert [one.in_set for one in tried[:2]] == [None, None]
     again = run_policy_modes(data, tmp_path, effort=effort, tell=told.append)
     assert [row.figures for row in again.rows] == [row.figures for row in run.rows]
     assert [table.name for table in policy_mode_tables(run)] == ["mode_forecast", "ac"]
