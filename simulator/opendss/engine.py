@@ -8,8 +8,6 @@ A realization's voltages are so the same to the last bit whatever was solved bef
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.centres import floating_centres
@@ -21,13 +19,12 @@ from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.simulator.islands import Islands, conducting, live_components
 from gridproof.simulator.opendss.alone import written_alone
-from gridproof.simulator.opendss.batches import Batch, Powers
+from gridproof.simulator.opendss.batches import Batch
 from gridproof.simulator.opendss.checks import check_batch, check_plan, load_totals
 from gridproof.simulator.opendss.circuit import ComplexArray, DssCircuit
-from gridproof.simulator.opendss.elements import Elements, ends_live
+from gridproof.simulator.opendss.elements import Elements
 from gridproof.simulator.opendss.engine_thread import on_engine_thread
 from gridproof.simulator.opendss.explain import furthest_from_told
-from gridproof.simulator.opendss.injections import Injections
 from gridproof.simulator.opendss.measure import Meter
 from gridproof.simulator.opendss.network import IslandNetwork, networks_of
 from gridproof.simulator.opendss.newton import SecondTry
@@ -35,6 +32,7 @@ from gridproof.simulator.opendss.snapshot import Flows, Held, Record
 from gridproof.simulator.opendss.sources import Kirchhoff, moves
 from gridproof.simulator.opendss.split import SplitLoads
 from gridproof.simulator.opendss.terminals import Terminals, terminals_of
+from gridproof.simulator.opendss.writers import Writers
 
 __all__ = ["MAX_ITERATIONS", "TOLERANCE", "OpenDssEngine"]
 
@@ -48,17 +46,6 @@ MAX_ITERATIONS = 100
 _AT_ONCE = 1 << 15
 """Node voltages solved, then measured: arrays that stay in a core's cache. Realizations at a
 time so depend on the feeder's size, and no result does."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Writers:
-    """What acts under the held plan, and where their numbers come from."""
-
-    loads: Powers
-    load_places: IntArray  # (live load,)
-    load_share: FloatArray  # (live load, 3) of each slot
-    generators: Powers
-    injections: Injections
 
 
 class OpenDssEngine:
@@ -101,7 +88,7 @@ class OpenDssEngine:
         self._scenario = scenario
         self._elements = Elements.of(self._circuit, scenario)
         self._held: Held | None = None
-        self._writers: _Writers | None = None
+        self._writers: Writers | None = None
         self._source_v_pu = np.full(len(scenario.ders.ids), np.nan)
         for name, handle in self._elements.sources.items():
             self._circuit.switch(handle, closed=False, what=f"vsource {name}")
@@ -121,7 +108,9 @@ class OpenDssEngine:
         self._circuit.check("waiting for a plan")
         islands = live_components(self._scenario, plan, time)
         self._switch(plan, time, islands)
-        self._writers = self._make_writers(islands, plan.grid_forming[time])
+        self._writers = Writers.of(
+            self._circuit, self._scenario, self._elements, islands, plan.grid_forming[time]
+        )
         for k in np.flatnonzero(~plan.grid_forming[time] & (self._source_v_pu != 0.0)):
             if self._elements.formers[k] is not None:
                 self._circuit.set_source(self._elements.formers[k], 0.0)
@@ -148,32 +137,6 @@ class OpenDssEngine:
             if handle is not None:
                 forms = bool(plan.grid_forming[time, k])
                 circuit.switch(handle, closed=forms, what=f"source of DER {plan.der_ids[k]}")
-
-    def _make_writers(self, islands: Islands, forming: BoolArray) -> _Writers:
-        elements, ders = self._elements, self._scenario.ders
-        node_live = elements.live_nodes(islands.live)
-        table = elements.load_table
-        dead = ((table.share > 0.0) & ~ends_live(node_live, table.plus, table.minus)).any(axis=1)
-        served = np.flatnonzero(~dead)
-        injections = Injections.of(
-            self._scenario.feeder,
-            ders,
-            (elements.generator_of >= 0) & islands.live[ders.bus] & ~forming[:, None],
-            (elements.generator_of, elements.pair_generator_of),
-            (islands.closed, ders.bus[forming]),
-        )
-        slots = self._scenario.feeder.loads.slots[served]
-        return _Writers(
-            loads=Powers(self._circuit, [elements.loads[k] for k in served], elements.load_columns),
-            load_places=served,
-            load_share=slots / slots.sum(axis=1, keepdims=True),
-            generators=Powers(
-                self._circuit,
-                [elements.generators[k] for k in injections.chosen],
-                elements.generator_columns,
-            ),
-            injections=injections,
-        )
 
     def _set_sources(self, v_pu: FloatArray, forming: BoolArray) -> None:
         """Set what has changed; sources that do not form stand open, and at zero volts."""
