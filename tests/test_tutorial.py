@@ -43,7 +43,10 @@ def place(tmp_path_factory):
     return folder
 
 
-SLOW = ("method=nominal", "spread=0.25 --samples", "--processes", "run mv315")
+SLOW = (
+    "method=nominal", "spread=0.25 --samples", "--processes", "mv315", "fixed", "campaign ieee37",
+    "report first",
+)  # fmt: skip
 """Of commands that nothing after needs, and whose like is run: by name, with what is slow."""
 
 

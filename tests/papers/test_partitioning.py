@@ -67,6 +67,7 @@ def _tables(run):
     return {table.name: table for table in paper_tables(run)}
 
 
+@pytest.mark.slow
 def test_every_row_is_told_and_lies_in_a_directory_of_its_own(quarter) -> None:
     out, data, run, told = quarter
     assert len(told) == len(data.plans) + len(data.campaigns) == len(run.plans) + len(run.campaigns)
@@ -76,6 +77,7 @@ def test_every_row_is_told_and_lies_in_a_directory_of_its_own(quarter) -> None:
         assert sum(CampaignStore.open(out / "campaigns" / name).finished()) == 0  # one whole chunk
 
 
+@pytest.mark.slow
 def test_ours_stand_beside_the_printed_figures_of_the_same_level(quarter) -> None:
     run = quarter[2]
     costs = _tables(run)["costs"].records()[0]
@@ -90,6 +92,7 @@ def test_ours_stand_beside_the_printed_figures_of_the_same_level(quarter) -> Non
     assert f"{costs['shed_cost_usd']:.0f}/41160" in markdown_text(_tables(run)["costs"])
 
 
+@pytest.mark.slow
 def test_shares_are_counts_of_the_parts(quarter) -> None:
     out, _, run, _ = quarter
     row = _tables(run)["out_of_sample"].records()[0]
@@ -101,12 +104,14 @@ def test_shares_are_counts_of_the_parts(quarter) -> None:
     assert row["low_percent"] < row["feasible_percent"] < row["high_percent"]
 
 
+@pytest.mark.slow
 def test_a_feasible_verdict_stands_on_a_solution_inside_every_limit(quarter) -> None:
     row = _tables(quarter[2])["ac_robustness"].records()[0]
     assert (row["recourse"], row["judge"]) == ("ac", "ac")
     assert row["backed"] == row["feasible"] > 0
 
 
+@pytest.mark.slow
 def test_what_is_proven_stands_beside_what_was_sampled(quarter) -> None:
     out, _, run, _ = quarter
     table = _tables(run)["ac_robustness"]
@@ -123,6 +128,7 @@ def test_what_is_proven_stands_beside_what_was_sampled(quarter) -> None:
     assert all(one.certificate is None for one in run.campaigns if one is not tried)
 
 
+@pytest.mark.slow
 def test_the_crossed_table_speaks_of_the_same_realizations(quarter) -> None:
     tables = _tables(quarter[2])
     rows = {(row["plan"], row["recourse"]): row for row in tables["crossed"].records()}
@@ -135,6 +141,7 @@ def test_the_crossed_table_speaks_of_the_same_realizations(quarter) -> None:
     assert rows["nominal", "linear"]["linear_percent"] == alone
 
 
+@pytest.mark.slow
 def test_plans_on_their_limits_stand_beside_those_moved_off_them(quarter) -> None:
     tables = _tables(quarter[2])
     rows = {row["plan"]: row for row in tables["centring"].records()}
@@ -153,6 +160,7 @@ def test_plans_on_their_limits_stand_beside_those_moved_off_them(quarter) -> Non
         assert not np.allclose(plain.p_kw, centred.p_kw, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_without_partitioning_nothing_is_live_and_searches_tell_their_best(quarter) -> None:
     tables = _tables(quarter[2])
     (dark,) = tables["unpartitioned"].records()
@@ -168,6 +176,7 @@ def test_without_partitioning_nothing_is_live_and_searches_tell_their_best(quart
         assert row["printed_best_percent"] == pytest.approx(100.0 * 4572.5 / 4599.9)
 
 
+@pytest.mark.slow
 def test_the_nominal_plan_does_not_follow_the_level(quarter, tmp_path: Path) -> None:
     data = _at(load_paper("partitioning"), 25.0)
     nominal = next(row for row in quarter[2].plans if row.rows.key == "nominal")
@@ -186,6 +195,7 @@ def test_the_nominal_plan_does_not_follow_the_level(quarter, tmp_path: Path) -> 
     np.testing.assert_allclose(nominal.plan.p_kw, certain.plan.p_kw, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_second_run_reads_what_is_there(quarter) -> None:
     out, data, run, _ = quarter
     parts = {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")}

@@ -195,6 +195,7 @@ def test_the_scheduler_is_asked_before_anything_is_planned(toy, tmp_path, monkey
         run_campaign(hasty, tmp_path / "a", spread=DaskCluster(address="127.0.0.1:9"))
 
 
+@pytest.mark.slow
 def test_the_plan_is_kept_whatever_happens_after(study, cluster, tmp_path, monkeypatch):
     def breaks(*_, **__):
         raise FederateLost("the cluster went away just then")

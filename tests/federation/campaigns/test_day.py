@@ -266,6 +266,7 @@ def middle_floor(done):
     return 0.95 + float(np.median(np.min(lows, axis=0)))
 
 
+@pytest.mark.slow
 def test_a_rule_looks_at_what_is_feasible_at_every_step(day, tmp_path):
     """Whole chunks; the interval of each step is one that may be looked at at any time."""
     done, path = day

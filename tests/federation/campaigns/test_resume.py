@@ -63,7 +63,13 @@ def results(root):
     }
 
 
-@pytest.mark.parametrize("moment", MOMENTS[:3], ids="{:.3f}".format)
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(moment, marks=[pytest.mark.slow] * (k < 2), id=f"{moment:.3f}")
+        for k, moment in enumerate(MOMENTS[:3])
+    ],
+)
 def test_killed_at_a_random_moment_and_resumed(whole, toy, tmp_path, moment):
     undisturbed, took_s = whole
     out = tmp_path / "c"
@@ -242,6 +248,7 @@ def test_a_full_disk_ends_in_a_clear_error_and_what_is_whole_stays(
     assert results(roomy) == full
 
 
+@pytest.mark.slow
 def test_a_file_the_system_refuses_ends_in_a_clear_error(whole, tmp_path):
     """The same by another road, which needs no rights: no file may grow beyond 16 KiB."""
     undisturbed, _ = whole

@@ -158,6 +158,7 @@ def long(whole, tmp_path_factory):
     return run_campaign(load_study(study.path, LONG), out, plan=done.plan)
 
 
+@pytest.mark.slow
 def test_a_stop_keeps_whole_chunks_and_begun_rows(long, whole, tmp_path, monkeypatch):
     _, study = whole
     out, after = tmp_path / "c", CHUNK_ROWS + 50
@@ -273,6 +274,7 @@ def test_two_studies_are_compared_pair_by_pair(whole, strict):
     assert "All steps together" in gridproof("compare", done.out, floor.out).stdout
 
 
+@pytest.mark.slow
 def test_the_page_leads_to_that_of_every_step(strict, whole):
     (done, _), (_, study) = strict, whole
     joint = joint_summary(done.store)
@@ -360,6 +362,7 @@ def undrawn(monkeypatch):
     monkeypatch.setattr(drawing, "write_figure", blank)
 
 
+@pytest.mark.slow
 def test_the_page_of_an_earlier_version_has_the_same_tables(whole, earlier, tmp_path, undrawn):
     done, _ = whole
     for name, root in (("old", earlier.root), ("new", done.out)):

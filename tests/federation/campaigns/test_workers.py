@@ -86,6 +86,7 @@ def test_three_workers_change_no_byte(whole, study, tmp_path):
     assert (run["mode"], run["realizations"], run["ended"]) == ("3 workers", SAMPLES, "finished")
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_has_its_chunks_done_by_others(whole, study, tmp_path):
     pids, killed = [], []
 

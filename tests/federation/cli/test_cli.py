@@ -265,6 +265,7 @@ def test_how_it_runs_changes_no_figure(run_once, toy, mode):
     assert timeless(again) == timeless(run_once)
 
 
+@pytest.mark.slow
 def test_two_processes_print_the_same_object(run_once, toy, here):
     program = start("run", toy, "--processes", "--json", cwd=here)
     out, err = program.communicate(timeout=120)

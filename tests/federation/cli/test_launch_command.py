@@ -105,7 +105,8 @@ def test_the_compose_file_keeps_the_broker_inside(toy) -> None:
     assert planner[planner.index("--broker") + 1] == "broker:23500"
 
 
-@pytest.mark.parametrize("steps", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [1, 2])
 def test_the_batch_script_runs_on_one_node(toy, tmp_path, steps) -> None:
     """With an srun that only runs what it is given."""
     if steps == 2:

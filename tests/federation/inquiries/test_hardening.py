@@ -185,6 +185,7 @@ def test_a_second_run_says_the_same_and_tries_nothing_again(hardened) -> None:
     assert "Counter-examples" in (out / "hardening.md").read_text()
 
 
+@pytest.mark.slow
 def test_rounds_used_up_end_in_three_and_name_the_failing_elements(tmp_path: Path) -> None:
     arguments = ["harden", CASE, *FIXED, "--samples", "400", "--rounds", "1"]
     ran = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "out"), "--quiet"])

@@ -176,7 +176,9 @@ def feeder(tiny_scenario, tiny_plan):
     return make
 
 
-@pytest.mark.parametrize(("truth", "samples"), [(1e-3, 1000), (1e-5, 1000)])
+@pytest.mark.parametrize(
+    ("truth", "samples"), [(1e-3, 1000), pytest.param(1e-5, 1000, marks=pytest.mark.slow)]
+)
 def test_a_small_feeder_whose_probability_is_known(feeder, truth, samples):
     t = 3.0 - (48.0 * truth) ** (1.0 / 3.0)
     assert t >= 1.0

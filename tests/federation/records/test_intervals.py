@@ -38,7 +38,7 @@ LATE = ["faults.latency_s=90", "faults.interval_s=60"]
 KINDS = [
     ((), "exact"),
     ((STOP, "campaign.samples=20480"), "anytime-valid"),
-    (("campaign.sampler=vertices",), "nominal"),
+    pytest.param(("campaign.sampler=vertices",), "nominal", marks=pytest.mark.slow),
     pytest.param(("campaign.sampler=latin_hypercube",), "nominal", marks=pytest.mark.slow),
     pytest.param(("campaign.sampler=sobol",), "nominal", marks=pytest.mark.slow),
     (LATE, "widened"),

@@ -79,7 +79,13 @@ def test_who_follows_counts_only_the_parts_that_count(whole):
 
 
 @pytest.mark.parametrize(
-    "how", ["batch", "helics", "workers", pytest.param("processes", marks=pytest.mark.slow)]
+    "how",
+    [
+        "batch",
+        "helics",
+        pytest.param("workers", marks=pytest.mark.slow),
+        pytest.param("processes", marks=pytest.mark.slow),
+    ],
 )
 def test_however_it_is_run_the_parts_are_the_same(whole, tmp_path, how):
     _, result = whole

@@ -89,6 +89,7 @@ def test_a_report_reads_every_part_once_over(asked, tmp_path, monkeypatch):
     assert max(opened.count(part) for part in parts) <= 4
 
 
+@pytest.mark.slow
 def test_a_study_of_small_batches_is_told_what_they_cost(toy, tmp_path):
     def words(*more):
         return slow_words(load_study(toy, [*QUICK, *more]))

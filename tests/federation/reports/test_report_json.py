@@ -162,6 +162,7 @@ def test_the_hours_of_a_day(tmp_path, write_toy):
     hold("day", gridproof("report", tmp_path / "c", "--json", "--no-html"))
 
 
+@pytest.mark.slow
 def test_a_plan_of_policies(tmp_path):
     run_campaign(load_study("ieee123-policy-modes", MODES), tmp_path / "c", mode="local")
     found = gridproof("report", tmp_path / "c", "--json", "--no-html")

@@ -92,6 +92,7 @@ def test_a_base_set_point_that_rounding_put_outside_its_range_is_allowed(random_
         assert (base <= recourse.high[mine]).all()
 
 
+@pytest.mark.slow
 def test_where_limits_are_kept_at_a_distance_duals_alone_prove_the_cost(
     random_scenario, monkeypatch
 ):

@@ -217,6 +217,7 @@ def test_one_that_is_proven_is_taken_with_its_own_worst_case(random_scenario):
     assert centred.proof.incumbent == pytest.approx(total, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_another_der_forms_only_where_that_is_proven(networked):
     """The least of the DERs forms; a larger one would, but nobody proves it."""
     scenario = networked(0.10)

@@ -19,7 +19,9 @@ def _plan(scenario, **options):
 
 
 @pytest.mark.parametrize("separation", ["enumeration", "auto"])
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize(
+    "seed", [*range(5), *(pytest.param(k, marks=pytest.mark.slow) for k in range(5, 10))]
+)
 def test_both_methods_have_the_same_optimum(random_scenario, seed, separation):
     scenario = random_scenario(seed, spread=0.25, uncertain=3, k_der=1 + seed % 2)
     cut = _plan(scenario, method="cutting_plane", separation=separation, gap=1e-6, centre=False)
@@ -29,7 +31,7 @@ def test_both_methods_have_the_same_optimum(random_scenario, seed, separation):
     assert audit(cut, scenario) == ()
 
 
-@pytest.mark.parametrize("seed", [2, 4, 8])
+@pytest.mark.parametrize("seed", [4, *(pytest.param(k, marks=pytest.mark.slow) for k in (2, 8))])
 def test_cuts_at_the_masters_solutions_alone_get_there_too(random_scenario, seed):
     scenario = random_scenario(seed, spread=0.25, uncertain=2)
     network, options = Network.of(scenario), PartitioningOptions(method="cutting_plane")

@@ -97,6 +97,7 @@ def _nothing(self, wanted=None):
     return wanted
 
 
+@pytest.mark.slow
 def test_a_recourse_that_rested_answers_to_the_last_bit_and_keeps_only_where_it_starts(networked):
     scenario = networked(0.25)
     recourse = LinearRecourse(_plan(scenario, method="nominal"), scenario)

@@ -81,7 +81,9 @@ def test_each_means_finds_the_worst_of_all_vertices(
         assert worst.certain_usd <= max(costs) + 0.1 * 1e-4 * scenario.shed_usd.sum() + 1e-2
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [*range(2), *(pytest.param(k, marks=pytest.mark.slow) for k in range(2, 4))]
+)
 @pytest.mark.parametrize("budget", [0.0, 1.0, 1.5, 2.0, 4.0])
 @pytest.mark.parametrize("kind", ["auto", "enumeration", "dual_milp"])
 @pytest.mark.usefixtures("no_enumeration")
@@ -117,7 +119,9 @@ def test_the_worst_cost_grows_with_the_budget_up_to_the_box(random_scenario, see
     assert costs[-1] == pytest.approx(_worst(scenario, stage, "auto").cost_usd, rel=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [*range(2), *(pytest.param(k, marks=pytest.mark.slow) for k in range(2, 4))]
+)
 def test_plans_cost_more_with_a_larger_budget(random_scenario, seed):
     scenario = random_scenario(seed, spread=0.25, uncertain=3)
     proofs = [_plan(scenario, budget=b, centre=False).proof for b in (0.0, 1.0, 2.0, 3.0)]
@@ -137,6 +141,7 @@ def test_a_budget_outside_its_range_is_refused(random_scenario):
         _plan(random_scenario(0, uncertain=3), budget=4.0)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 7), st.floats(0.0, 0.5), st.floats(0.0, 0.5))
 @settings(deadline=None, max_examples=10)
 def test_plans_cost_more_with_a_wider_spread(random_scenario, seed, one, other):

@@ -12,7 +12,9 @@ from gridproof.scenarios.restoration_audit import audit_restoration
 from small_cases import brute_force, critical, idle, open_striking, planned, small_case
 
 
-@pytest.mark.parametrize("seed", range(100, 130))
+@pytest.mark.parametrize(
+    "seed", [*range(100, 115), *(pytest.param(k, marks=pytest.mark.slow) for k in range(115, 130))]
+)
 def test_the_optimum_is_what_trying_every_state_finds(seed: int) -> None:
     case = small_case(seed, buses=6, ties=2)
     if case.operable_end.sum() > 13:
@@ -20,7 +22,9 @@ def test_the_optimum_is_what_trying_every_state_finds(seed: int) -> None:
     assert planned(case).proof.incumbent == pytest.approx(brute_force(case), abs=1e-5)
 
 
-@pytest.mark.parametrize("seed", range(100, 130))
+@pytest.mark.parametrize(
+    "seed", [*range(100, 115), *(pytest.param(k, marks=pytest.mark.slow) for k in range(115, 130))]
+)
 def test_critical_buses_are_served_as_trying_every_state_finds(seed: int) -> None:
     case = critical(small_case(seed, buses=6, ties=2), seed)
     assert case.operable_end.sum() <= 13  # of each of the 30, as the page says

@@ -132,6 +132,7 @@ def test_damage_is_what_a_fire_along_closed_lines_burns(seed: int, strikes: bool
         assert set(np.flatnonzero(~plan.available[time]).tolist()) == burnt
 
 
+@pytest.mark.slow
 def test_the_automatic_response_is_no_decision() -> None:
     """As printed, a substation called damaged at t = 1 keeps its breaker closed and gains."""
     case = _case(4)
