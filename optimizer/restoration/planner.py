@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from gridproof.optimizer.network.feed_rows import FeedGraph
+from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.network.radiality import add_feed
 from gridproof.optimizer.restoration.damage import (
     StateColumns,
@@ -48,6 +49,7 @@ from gridproof.optimizer.restoration.reconfiguration import (
 )
 from gridproof.optimizer.restoration.regions import regional_bounds, with_bounds
 from gridproof.optimizer.restoration.supply import add_supply, hold_source_voltage, w_band
+from gridproof.optimizer.restoration.three_phase import three_phase_network
 from gridproof.optimizer.solver.decomposition import PlanProgress
 from gridproof.optimizer.solver.program import Program
 from gridproof.optimizer.solver.solve import Answer, solve_arrays
@@ -217,15 +219,16 @@ class RestorationPlanner:
         began = perf_counter()
         isolation = isolate(case)
         whole = self.options.extent == "all_phases" or not isolation.certain
+        network = self._network(case, whole=whole)
         if whole:
             program, columns = build_all_phases(case, radiality=self.options.radiality)
         else:
             program, reduced = build_reconfiguration(
-                case, isolation, radiality=self.options.radiality
+                case, isolation, radiality=self.options.radiality, network=network
             )
         arrays = program.arrays()
         built, start = perf_counter(), None
-        if not whole and len(reduced.switches) > _MANY_SWITCHES:
+        if network is None and not whole and len(reduced.switches) > _MANY_SWITCHES:
             start = self._start(case, isolation, reduced, program.size)
             if self.options.radiality == "directed_local_flow":
                 share = _REGIONS_SHARE * self.options.time_limit_s
@@ -243,6 +246,29 @@ class RestorationPlanner:
         if whole:
             return _read_all_phases(case, columns, values), proof
         return read_reconfiguration(case, isolation, reduced, values), proof
+
+    def _network(self, case: Outage, *, whole: bool) -> Network | None:
+        """Return the network phase by phase, if it is to be planned so."""
+        options = self.options
+        if options.model == "balanced":
+            if not options.ac_margin:
+                return None
+            raise ScenarioError(
+                f"[planner] ac_margin = {options.ac_margin:g} is kept by three phases alone; set "
+                'model = "three_phase", or leave ac_margin out'
+            )
+        if options.extent == "all_phases":
+            raise ScenarioError(
+                '[planner] extent = "all_phases" is stated for one balanced phase alone; set '
+                'extent = "reconfiguration", or model = "balanced"'
+            )
+        if whole:
+            raise ScenarioError(
+                f'{case.name}: model = "three_phase" plans the last phase alone, and what is lost '
+                "weighs too little, or normal operation is too near its limits, to settle the "
+                'phases before it; raise [restoration] weights, or set model = "balanced"'
+            )
+        return three_phase_network(case, options.ac_margin)
 
     def _start(
         self,
