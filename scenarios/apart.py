@@ -68,11 +68,13 @@ def taken_apart(scenario: Scenario, name: Callable[[int, int], str] | None = Non
         q_kvar=loads.q_kvar[load] * mine,
         v_rated_pu=loads.v_rated_pu[load],
     )
-    spread = dict(zip(box.load_ids, box.spread.tolist(), strict=True))
+    at = np.array([box.load_ids.index(loads.ids[k]) for k, _ in scenario.uncertain_slots], np.int64)
     drawn = [(k, s) for k, s in scenario.uncertain_slots.tolist()]
     own = Box(
         load_ids=tuple(called(k, s) if apart[k] else loads.ids[k] for k, s in drawn),
-        spread=np.array([spread[loads.ids[k]] for k, _ in drawn], float),
+        spread=box.spread[at],
+        low=box.low[at],
+        high=box.high[at],
     )
     made = replace(
         scenario,

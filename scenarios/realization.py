@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray, frozen, index_of
+from gridproof.scenarios.sets import spanned
 
 if TYPE_CHECKING:
     from gridproof.scenarios.scenario import Scenario
@@ -152,7 +153,9 @@ def uniforms(seed: int, first: int, count: int, width: int, stream: int = 0) -> 
 def draw(scenario: Scenario, seed: int, first: int, count: int) -> Realizations:
     """Draw realizations ``first … first + count - 1`` uniformly from the scenario's set."""
     width = scenario.uncertainty.size + scenario.fleet.renewables.uncertain
-    zeta = 2.0 * uniforms(seed, first, count, width) - 1.0
+    unit, box = 2.0 * uniforms(seed, first, count, width) - 1.0, scenario.uncertainty
+    of_loads = spanned(unit[:, : box.size], box.low, box.high)
+    zeta = np.concatenate([of_loads, unit[:, box.size :]], axis=1)
     return realize(scenario, zeta, np.arange(first, first + count))
 
 

@@ -24,7 +24,7 @@ from gridproof.scenarios.restoration_faults import restoration_faults
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.sets import Box
 
-__all__ = ["restoration_scenario", "weighted_prices", "with_failures"]
+__all__ = ["restoration_scenario", "rewired", "weighted_prices", "with_failures"]
 
 _AMPLE = 10.0  # times the whole demand: a substation's transformers are not part of the study
 
@@ -149,20 +149,24 @@ def with_failures(scenario: Scenario, line_ids: Sequence[str], *, buried: int = 
     failed = np.array([where[name] for name in line_ids], np.int64)
     events = Events.failures(failed, start_h=float(scenario.hours[1]))
     if buried:
-        devices = devices.buried(failed[:buried])
-        feeder = _switched(feeder, devices)
-    made = replace(
-        scenario,
-        feeder=feeder,
-        devices=devices,
-        events=events,
-        locked=np.zeros(len(feeder.switches), bool),
-        shed_usd=np.zeros(len(feeder.blocks.ids)),
-    )
+        scenario = rewired(scenario, devices.buried(failed[:buried]))
+    made = replace(scenario, events=events)
     faults = restoration_faults(made)
     if faults:
         raise ScenarioError(faults)
     return made
+
+
+def rewired(scenario: Scenario, devices: LineDevices) -> Scenario:
+    """Let lines be switched otherwise; the feeder's switches and blocks follow."""
+    feeder = _switched(scenario.feeder, devices)
+    return replace(
+        scenario,
+        feeder=feeder,
+        devices=devices,
+        locked=np.zeros(len(feeder.switches), bool),
+        shed_usd=np.zeros(len(feeder.blocks.ids)),
+    )
 
 
 def _switched(feeder: Feeder, devices: LineDevices) -> Feeder:

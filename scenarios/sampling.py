@@ -1,6 +1,7 @@
 """Samplers: how a campaign chooses points of the uncertainty set, by index.
 
-Coordinates ``ζ`` lie in [-1, 1], one per direction (an uncertain load, or a slot of one).
+Coordinates lie in [-1, 1], one per direction (an uncertain load, or a slot of one); where a load's
+set is not as wide down as up, `sample` puts them between its ends.
 Whatever the sampler, row ``i`` is a function of its declared fields and ``i`` alone, so chunk
 size, worker, order and restarts change no byte. Those that spread their points evenly
 (`Vertices`, `LatinHypercube`, `Sobol`) are designs of a declared length: their rows are not
@@ -84,10 +85,13 @@ def sample(
     """
     index = np.arange(first, first + count)
     if not isinstance(sampler, Hourly):
-        return realize(scenario, sampler.coordinates(first, count), index, step=step)
+        zeta = scenario.within(sampler.coordinates(first, count))
+        return realize(scenario, zeta, index, step=step)
     every = range(len(scenario.hours)) if step is None else (step,)
     parts = [
-        realize(scenario, sampler.coordinates_at(first, count, one), index, step=one)
+        realize(
+            scenario, scenario.within(sampler.coordinates_at(first, count, one)), index, step=one
+        )
         for one in every
     ]
     return parts[0] if step is not None else joined(parts)
@@ -277,7 +281,7 @@ class TruncatedNormal:
 
     ``g = L x`` with ``x`` independent standard normal and ``L Lᵀ`` the correlation of ``g``;
     ``w = Φ(g)``; ``ζ = σ Φ⁻¹(Φ(-1/σ) + w (Φ(1/σ) - Φ(-1/σ)))``: each ``ζ`` is normal with
-    mean 0 and standard deviation ``σ``, cut off at ±1.
+    mean 0 and standard deviation ``σ``, cut off at ±1: about the middle of what a load may be.
 
     Attributes
     ----------
@@ -344,7 +348,7 @@ class Empirical:
     seed
         The campaign's.
     history
-        (row, direction) the history in coordinates of the set.
+        (row, direction) the history in coordinates of the set, -1 at its low end and 1 at its high.
     """
 
     independent: ClassVar[bool] = True

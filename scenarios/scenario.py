@@ -27,7 +27,7 @@ from gridproof.scenarios.linearisation import Linearisation
 from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.prices import BusPrices, Prices
 from gridproof.scenarios.resources import Fleet
-from gridproof.scenarios.sets import Box
+from gridproof.scenarios.sets import Box, spanned
 from gridproof.scenarios.supply import Supply
 
 __all__ = ["Scenario"]
@@ -187,19 +187,48 @@ class Scenario:
 
     @property
     def direction_spread(self) -> FloatArray:
-        """(direction,) half-width of each coordinate of a draw, as a share of nominal.
+        """(direction,) what a coordinate of 1 moves, as a share of nominal.
 
         Of a disturbance 1: its coordinate is in kW.
         """
-        box, of_renewables = self.uncertainty, self.fleet.renewables.spread
+        of_renewables = self.fleet.renewables.spread
         moving = of_renewables[of_renewables > 0.0]
         moving = np.concatenate([moving, np.ones(len(self.disturbances.ids))])
+        return np.concatenate([self._by_direction(self.uncertainty.spread), moving])
+
+    @property
+    def direction_range(self) -> tuple[FloatArray, FloatArray]:
+        """(direction,) least and largest coordinate of a draw; -1 and 1 where loads move evenly."""
+        others = np.ones(self.fleet.renewables.uncertain + len(self.disturbances.ids))
+        box = self.uncertainty
+        return (
+            np.concatenate([self._by_direction(box.low), -others]),
+            np.concatenate([self._by_direction(box.high), others]),
+        )
+
+    def _by_direction(self, of_load: FloatArray) -> FloatArray:
+        """Repeat (load,) values for the coordinates that draws move of each load."""
         if not self.draws_per_phase:
-            return np.concatenate([box.spread, moving])
-        spread = dict(zip(box.load_ids, box.spread.tolist(), strict=True))
+            return of_load
+        own = dict(zip(self.uncertainty.load_ids, of_load.tolist(), strict=True))
         loads = self.feeder.loads.ids
-        slots = [spread[loads[k]] for k, _ in self.uncertain_slots.tolist()]
-        return np.concatenate([np.array(slots, float), moving])
+        return np.array([own[loads[k]] for k, _ in self.uncertain_slots.tolist()], float)
+
+    def within(self, unit: FloatArray) -> FloatArray:
+        """Return the points of the set that a sampler's coordinates in [-1, 1] stand for.
+
+        Parameters
+        ----------
+        unit
+            (realization, direction).
+        """
+        low, high = self.direction_range
+        uneven = (low != -1.0) | (high != 1.0)
+        if not uneven.any():
+            return unit
+        zeta = unit.copy()
+        zeta[:, uneven] = spanned(unit[:, uneven], low[uneven], high[uneven])
+        return zeta
 
     def disturbance_of(self, zeta: FloatArray) -> FloatArray:
         """(realization, component) ``w``, kW: the last coordinates of a draw."""
@@ -269,6 +298,12 @@ def _faults(scenario: Scenario) -> list[str]:
         f"{scenario.name}: spread of load {name} = {spread} must lie in [0, 1]; 0.25 means ±25 %"
         for name, spread in zip(box.load_ids, box.spread, strict=True)
         if not 0.0 <= spread <= 1.0
+    ]
+    faults += [
+        f"{scenario.name}: load {name} moves between {low} and {high} of its spread; the ends must "
+        "lie in [-1, 0] and [0, 1]"
+        for name, low, high in zip(box.load_ids, box.low, box.high, strict=True)
+        if not -1.0 <= low <= 0.0 <= high <= 1.0
     ]
     if len(scenario.load_model) != len(known):
         faults.append(

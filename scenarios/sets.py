@@ -7,15 +7,15 @@ campaigns for `draw`, audits for `contains`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import combinations, product
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from gridproof.scenarios.arrays import FloatArray, IntArray, frozen
+from gridproof.scenarios.arrays import SILENT, FloatArray, IntArray, frozen
 
-__all__ = ["Box", "Budget", "Scenarios", "Support", "UncertaintySet", "Wasserstein"]
+__all__ = ["Box", "Budget", "Support", "UncertaintySet", "Wasserstein", "spanned"]
 
 _EDGE = 1e-12
 
@@ -66,22 +66,45 @@ class UncertaintySet(Protocol):
 class Box:
     """Each uncertain load moves on its own, P and Q and all its phases together.
 
-    ``s_d(ζ) = s_d⁰ · (1 + spread_d · ζ_d)`` with ``ζ_d ∈ [-1, 1]``: (1) of the partitioning
-    paper with the direction of a load shared by its phases, as the paper assumes.
+    ``s_d(ζ) = s_d⁰ · (1 + spread_d · ζ_d)`` with ``low_d ≤ ζ_d ≤ high_d``: (1) of the
+    partitioning paper with the direction of a load shared by its phases, as the paper assumes.
+    Nominal is ``ζ = 0`` wherever it lies between the ends; the farther end is at -1 or +1.
 
     Attributes
     ----------
     load_ids
         The uncertain loads.
     spread
-        (load,) half-width as a share of nominal, in [0, 1].
+        (load,) farthest from nominal, as a share of it, in [0, 1]: ``max(s̲_d, s̄_d)``.
+    low, high
+        (load,) the ends, in [-1, 0] and [0, 1]; -1 and +1 if left out, as far down as up.
     """
 
     load_ids: tuple[str, ...]
     spread: FloatArray
+    low: FloatArray = field(
+        default_factory=lambda: np.zeros(0), metadata={SILENT: lambda low: (low == -1.0).all()}
+    )
+    high: FloatArray = field(
+        default_factory=lambda: np.zeros(0), metadata={SILENT: lambda high: (high == 1.0).all()}
+    )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "spread", frozen(self.spread, float, (len(self.load_ids),)))
+        shape = (len(self.load_ids),)
+        object.__setattr__(self, "spread", frozen(self.spread, float, shape))
+        for name, end in (("low", -1.0), ("high", 1.0)):
+            given = getattr(self, name)
+            given = np.full(shape, end) if not len(given) else given
+            object.__setattr__(self, name, frozen(given, float, shape))
+
+    @classmethod
+    def between(cls, load_ids: tuple[str, ...], down: FloatArray, up: FloatArray) -> Box:
+        """Return the box of loads that may fall by ``down`` and rise by ``up``, both shares."""
+        spread = np.maximum(down, up)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            low = np.where(spread > 0.0, -down / spread, -1.0)
+            high = np.where(spread > 0.0, up / spread, 1.0)
+        return cls(load_ids=load_ids, spread=spread, low=low, high=high)
 
     @property
     def size(self) -> int:
@@ -93,25 +116,47 @@ class Box:
         """Uniform numbers that one draw takes."""
         return self.size
 
+    @property
+    def even(self) -> bool:
+        """Whether every load may fall as far as it may rise."""
+        return bool((self.low == -1.0).all() and (self.high == 1.0).all())
+
     def contains(self, zeta: FloatArray, tolerance: float = _EDGE) -> bool:
         """Whether ``zeta`` (load,) lies in the set."""
-        return bool(np.all(np.abs(zeta) <= 1.0 + tolerance))
+        inside = (zeta >= self.low - tolerance) & (zeta <= self.high + tolerance)
+        return bool(inside.all())
 
     def vertices(self) -> Iterator[FloatArray]:
-        """Yield all ``2^size`` sign vectors; directions with zero spread stay at +1."""
+        """Yield all ``2^size`` corners; directions with zero spread stay at their high end."""
         moving = self.spread > 0.0
-        for signs in product((-1.0, 1.0), repeat=int(moving.sum())):
-            zeta = np.ones(self.size)
-            zeta[moving] = signs
+        ends = zip(self.low[moving].tolist(), self.high[moving].tolist(), strict=True)
+        for corner in product(*ends):
+            zeta = self.high.copy()
+            zeta[moving] = corner
             yield zeta
 
     def support(self, direction: FloatArray) -> Support:
-        """``max over ζ in the set of direction · ζ = ‖direction‖₁``."""
-        return Support(float(np.abs(direction).sum()), np.where(direction < 0.0, -1.0, 1.0))
+        """``max over ζ in the set of direction · ζ``, each at the end that its sign asks for."""
+        zeta = np.where(direction < 0.0, self.low, self.high)
+        return Support(float(np.abs(direction * zeta).sum()), zeta)
 
     def draw(self, uniforms: FloatArray) -> FloatArray:
         """Uniform in the box."""
-        return 2.0 * uniforms - 1.0
+        return spanned(2.0 * uniforms - 1.0, self.low, self.high)
+
+
+def spanned(unit: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
+    """Points between two ends for coordinates in [-1, 1], which lie at the ends exactly.
+
+    Parameters
+    ----------
+    unit
+        (point, direction).
+    low, high
+        (direction,).
+    """
+    inside = np.clip((low + high) / 2.0 + (high - low) / 2.0 * unit, low, high)
+    return np.where(unit >= 1.0, high, np.where(unit <= -1.0, low, inside))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -322,62 +367,3 @@ class Wasserstein:
             down = np.where(step < 0.0, (self.lower - self.mean) / step, np.inf)
         share = np.minimum(1.0, np.minimum(up, down).min(axis=1, initial=np.inf))
         return np.asarray(self.mean + share[:, None] * step)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Scenarios:
-    """A list of points with weights, such as a history or a tree.
-
-    Attributes
-    ----------
-    points
-        (scenario, size).
-    weight
-        (scenario,) positive; taken as shares of their sum.
-    """
-
-    points: FloatArray
-    weight: FloatArray
-
-    def __post_init__(self) -> None:
-        n = len(self.points)
-        object.__setattr__(self, "points", frozen(self.points, float, (n, -1)))
-        object.__setattr__(self, "weight", frozen(self.weight, float, (n,)))
-        if n == 0 or not (self.weight > 0.0).all():
-            raise ValueError("scenarios need at least one point, and weights above 0")
-
-    @classmethod
-    def of(cls, points: Sequence[Sequence[float]] | FloatArray) -> Scenarios:
-        """Weigh all points alike."""
-        held = np.asarray(points, dtype=float)
-        return cls(points=held, weight=np.ones(len(held)))
-
-    @property
-    def size(self) -> int:
-        """Number of coordinates."""
-        return int(self.points.shape[1])
-
-    @property
-    def width(self) -> int:
-        """Uniform numbers that one draw takes."""
-        return 1
-
-    def contains(self, zeta: FloatArray, tolerance: float = _EDGE) -> bool:
-        """Whether ``zeta`` is one of the points."""
-        return bool((np.abs(self.points - zeta).max(axis=1, initial=0.0) <= tolerance).any())
-
-    def support(self, direction: FloatArray) -> Support:
-        """Return the best of the points."""
-        values = self.points @ direction
-        best = int(values.argmax())
-        return Support(float(values[best]), self.points[best])
-
-    def vertices(self) -> Iterator[FloatArray]:
-        """Yield every point."""
-        yield from self.points
-
-    def draw(self, uniforms: FloatArray) -> FloatArray:
-        """Each point as often as its weight says."""
-        edges = np.cumsum(self.weight) / self.weight.sum()
-        place = np.searchsorted(edges, uniforms[:, 0], side="right")
-        return np.asarray(self.points[np.minimum(place, len(self.points) - 1)])

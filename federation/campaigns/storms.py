@@ -19,6 +19,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from gridproof.federation.campaigns.later_responses import LaterDraw, later_draws
 from gridproof.federation.config.campaign import DESIGNS
 from gridproof.federation.files import json_text, read_json, write_whole
 from gridproof.federation.records.environment import versions
@@ -36,6 +37,7 @@ from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.proof import Termination
 from gridproof.scenarios.restoration import Outage, outage_of
 from gridproof.scenarios.restoration_audit import audit_restoration
+from gridproof.scenarios.restoration_later import LaterResponse
 from gridproof.scenarios.restoration_scenario import with_failures
 from gridproof.scenarios.restoration_states import states_of
 from gridproof.scenarios.sampling import Sampler, sample
@@ -63,12 +65,15 @@ class StormRun:
         Of failures and loads alike; they are on streams of their own.
     loads
         Load realizations that each draw's plan is tried with.
+    later
+        Responses that follow the first remote one.
     """
 
     study: Study
     storm: StormDamage
     seed: int
     loads: int
+    later: tuple[LaterResponse, ...] = ()
 
     def identity(self) -> dict[str, Any]:
         """Everything a draw depends on, besides its index."""
@@ -80,6 +85,7 @@ class StormRun:
             "storm": asdict(self.storm),
             "seed": self.seed,
             "loads": self.loads,
+            "later": [asdict(one) for one in self.later],
             "recourse": campaign.recourse,
             "rounds": rounds_of(self.study.config),
             "sampler": [campaign.sampler, content_digest(self.sampler(0))],
@@ -115,6 +121,8 @@ class StormDraw:
         Lowest voltage of a live bus in any of them.
     seconds
         ``plan`` and ``ac``, wall time.
+    later
+        One for each later response, up to the first without a plan.
     """
 
     index: int
@@ -130,6 +138,7 @@ class StormDraw:
     outcomes: dict[str, int] | None = None
     v_min_pu: float | None = None
     seconds: dict[str, float] | None = None
+    later: tuple[LaterDraw, ...] = ()
 
 
 def run_storms(
@@ -200,7 +209,7 @@ def _identify(run: StormRun, out: Path) -> None:
     if not path.exists():
         write_whole(path, json_text(own))
         return
-    kept = read_json(path)
+    kept = {"later": [], **read_json(path)}
     other = sorted(key for key in own if kept.get(key) != own[key])
     if other:
         raise StoreError(
@@ -217,8 +226,12 @@ def _read(path: Path, index: int) -> StormDraw:
         for name, value in read_json(path, remedy).items()
     }
     try:
+        kept["later"] = tuple(
+            LaterDraw(**{**one, "audit_faults": tuple(one["audit_faults"])})
+            for one in kept.get("later", ())
+        )
         one = StormDraw(**kept)
-    except TypeError as error:
+    except (TypeError, KeyError) as error:
         raise StoreError(f"{path} is no draw of a storm; {remedy}") from error
     if one.index != index or (one.planned and not one.supplied_share):
         raise StoreError(f"{path} is not draw {index} of a storm; {remedy}")
@@ -239,6 +252,11 @@ def _draw(run: StormRun, base: Outage, index: int) -> StormDraw:
     planned = perf_counter()
     case, decided, proof = Outage.of(scenario), states_of(plan, scenario), plan.proof
     outcomes, v_min_pu = _tried(run, scenario, plan, index)
+
+    def tried(one: Scenario, made: Plan) -> tuple[dict[str, int], float | None]:
+        return _tried(run, one, made, index)
+
+    later = later_draws(scenario, decided, run.later, config, tried) if run.later else ()
     return StormDraw(
         index=index,
         failed=failed,
@@ -253,6 +271,7 @@ def _draw(run: StormRun, base: Outage, index: int) -> StormDraw:
         outcomes=outcomes,
         v_min_pu=v_min_pu,
         seconds={"plan": planned - began, "ac": perf_counter() - planned},
+        later=later,
     )
 
 

@@ -24,7 +24,8 @@ from gridproof.simulator.opendss.network import IslandNetwork
 from gridproof.simulator.proof.certificate import Certificate, certify, linearised
 from gridproof.simulator.proof.limits import KINDS, Margins
 from gridproof.simulator.proof.powers import AffineAnswer
-from gridproof.simulator.proof.reach import Reach
+from gridproof.simulator.proof.reach import Reach, box_reach
+from scipy.linalg import block_diag
 
 __all__ = ["with_affine_rule", "with_what_it_needs"]
 
@@ -126,10 +127,14 @@ class _Search:
         self._controls = np.array(at, np.int64).reshape(-1, 2)
         self._spread = _as_one(self._controls, scenario)
         self._width = len(scenario.direction_ids)
+        self._box = box_reach(*scenario.direction_range)
         self._base = plan.p_kw[step] + 1j * plan.q_kvar[step]
 
     def best(self) -> _Rule:
-        """Keep the rule whose certificate is best; none at all if none is better."""
+        """Keep the rule whose certificate is best; none at all if none is better.
+
+        Offsets are counted at the set's centre, gains by its half-width, until a rule is made.
+        """
         count = len(self._controls)
         still = np.zeros(count, complex), np.zeros((count, self._width), complex)
         kept = self._rule(*still)
@@ -151,13 +156,14 @@ class _Search:
         return kept
 
     def _rule(self, offset: FloatArray, gain: FloatArray) -> _Rule:
-        box = Reach(centre=np.zeros(self._width), spread=np.eye(self._width))
+        gain = gain / np.diag(self._box.spread)
+        offset = offset - gain @ self._box.centre
         found = certify(
             self._network,
             self._scenario,
             self._plan,
             self._answer(offset, gain),
-            box,
+            self._box,
             time=self._step,
         )
         return _Rule(controls=self._controls, offset=offset, gain=gain, least=self._least(found))
@@ -174,7 +180,7 @@ class _Search:
         return min(found.least(kind) / margin_scale(kind, limits) for kind in KINDS)
 
     def _limits(self, offset: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Margins at nominal load, and slopes by load and by control (kW first, then kvar)."""
+        """Margins at the set's centre, and slopes by load and by control (kW first, then kvar)."""
         count = len(self._controls)
         own = np.hstack([np.zeros((count, self._width)), np.eye(count), 1j * np.eye(count)])
         everything = self._width + 2 * count
@@ -183,7 +189,10 @@ class _Search:
             self._scenario,
             self._plan,
             self._answer(offset, own),
-            Reach(centre=np.zeros(everything), spread=np.eye(everything)),
+            Reach(
+                centre=np.concatenate([self._box.centre, np.zeros(2 * count)]),
+                spread=block_diag(self._box.spread, np.eye(2 * count)),
+            ),
             time=self._step,
         )
         if not rows:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from gridproof.federation.campaigns.later_responses import read_responses
 from gridproof.federation.campaigns.storms import LAST_PHASE, StormDraw, StormRun, run_storms
 from gridproof.federation.cli.options import (
     AsJson,
@@ -19,7 +21,7 @@ from gridproof.federation.cli.options import (
 )
 from gridproof.federation.cli.options import print_json as print_object
 from gridproof.federation.files import json_text, write_whole
-from gridproof.federation.reports.storm_report import StormReport
+from gridproof.federation.reports.storm_report import LaterReport, StormReport
 from gridproof.federation.reports.storm_summary import restored_shares, storm_summary, storm_table
 from gridproof.federation.studies.study import load_study
 from gridproof.federation.tables.terminal import TableView
@@ -46,6 +48,14 @@ def storm(  # noqa: PLR0917  (typer reads a command's options from its parameter
     reach: Annotated[float, typer.Option("--correlation-km", help="How far a gust reaches.")] = 2.0,
     loads: Annotated[int, typer.Option("--loads", min=1, help="AC load draws a storm.")] = 20,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Draw i follows from it and i.")] = 1,
+    then: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--then",
+            metavar="RESPONSE",
+            help="A later response: crews, repair:N or repair:all; repeat for more, in order.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Where draws go; those there are kept."),
@@ -62,7 +72,8 @@ def storm(  # noqa: PLR0917  (typer reads a command's options from its parameter
         raise ConfigError(f"storm: {error}") from error
     chosen = load_study(study, list(overrides or ()))
     root = out or Path("campaigns") / f"storm-{chosen.name}"
-    run = StormRun(study=chosen, storm=damage, seed=seed, loads=loads)
+    later = read_responses(then or ())
+    run = StormRun(study=chosen, storm=damage, seed=seed, loads=loads, later=later)
 
     def tell(one: StormDraw) -> None:
         if not quiet:
@@ -71,13 +82,8 @@ def storm(  # noqa: PLR0917  (typer reads a command's options from its parameter
     with keeping(root):
         made = run_storms(run, root, draws, tell=tell)
     found = storm_summary(run, made)
-    figures: tuple[str, ...] = ()
-    if found.planned:
-        title = "independent" if sigma == 0.0 else f"gusts of {reach:g} km"
-        from gridproof.federation.reports.families.restoration_figures import figure_storms  # noqa: PLC0415  (matplotlib)
-
-        files = figure_storms({title: restored_shares(made)}, root / "restored")
-        figures = tuple(path.name for path in files)
+    title = "independent" if sigma == 0.0 else f"gusts of {reach:g} km"
+    figures = _figures(title, made, root) if found.planned else ()
     document = replace(found, figures=figures)
     write_whole(root / "summary.json", json_text(document.to_json()))
     if as_json:
@@ -85,6 +91,13 @@ def storm(  # noqa: PLR0917  (typer reads a command's options from its parameter
         return
     stdout().print(TableView(storm_table(document)))
     stdout().print(_words(document))
+
+
+def _figures(title: str, made: Sequence[StormDraw], root: Path) -> tuple[str, ...]:
+    from gridproof.federation.reports.families.restoration_figures import figure_storms  # noqa: PLC0415  (matplotlib)
+
+    files = figure_storms({title: restored_shares(made)}, root / "restored")
+    return tuple(path.name for path in files)
 
 
 def draw_words(one: StormDraw, draws: int) -> str:
@@ -109,5 +122,15 @@ def _words(found: StormReport) -> str:
         f"AC after reconfiguration: {share} of storms feasible at all {ac.loads_per_draw} "
         f"loads ({decimals(low, 2)}–{decimals(high, 2)}); {ac.draws_erred} erred; of the load "
         f"{served_words(ac.supplied_share_mean)} on average, nothing in "
-        f"{ac.draws_serving_nothing} of them"
+        f"{ac.draws_serving_nothing} of them" + "".join(map(_later_words, found.later or ()))
+    )
+
+
+def _later_words(one: LaterReport) -> str:
+    ac, low, high = one.ac, *(100.0 * v for v in one.ac.interval)
+    share = "–" if ac.share is None else f"{decimals(100.0 * ac.share, 2)} %"
+    return (
+        f"\nAC then, {one.name}: {share} of {ac.draws_judged} storms ({decimals(low, 2)}–"
+        f"{decimals(high, 2)}), of the load {served_words(ac.supplied_share_mean)} on average; "
+        f"{one.optimal} of {one.planned} proven, {one.audit_faults} faults"
     )

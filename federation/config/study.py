@@ -221,6 +221,27 @@ class UncertaintyConfig(Section):
         json_schema_extra=remedy("0.25 means ±25 %"),
     )
 
+    spread_down: Share | None = Field(
+        default=None,
+        description="how far below nominal loads may fall, in place of spread",
+        json_schema_extra=remedy("0.25 means -25 %"),
+    )
+    spread_up: Share | None = Field(
+        default=None,
+        description="how far above nominal loads may rise, in place of spread",
+        json_schema_extra=remedy("0.25 means +25 %"),
+    )
+    spreads_down: dict[Id, Share] = Field(
+        default_factory=dict,
+        description="how far single loads may fall, by id; in place of all of these",
+        json_schema_extra=remedy("0.25 means -25 %"),
+    )
+    spreads_up: dict[Id, Share] = Field(
+        default_factory=dict,
+        description="how far single loads may rise, by id; in place of all of these",
+        json_schema_extra=remedy("0.25 means +25 %"),
+    )
+
     def of(self, load_ids: tuple[str, ...]) -> tuple[str, ...]:
         """Return the uncertain ones of a feeder's loads, in the set's order."""
         return load_ids if self.loads == EVERY else self.loads

@@ -214,7 +214,7 @@ def measured(
     error = ndtri(np.clip(chance, 1e-12, 1.0 - 1e-12))[known - low]
     moving = (spread > 0.0) & (number[:, None] >= 0)
     load = (1.0 + spread * batch.zeta) * (1.0 + faults.noise * error)
-    told = np.clip((load - 1.0) / np.where(spread > 0.0, spread, 1.0), -1.0, 1.0)
+    told = np.clip((load - 1.0) / np.where(spread > 0.0, spread, 1.0), *scenario.direction_range)
     return realize(scenario, np.where(moving, told, batch.zeta), batch.index)
 
 

@@ -108,7 +108,13 @@ def worst_realization(
     )
 
 
-def worst_of(margin: Margin, moving: BoolArray, points: FloatArray) -> Found:
+def worst_of(
+    margin: Margin,
+    moving: BoolArray,
+    points: FloatArray,
+    *,
+    ends: tuple[FloatArray, FloatArray],
+) -> Found:
     """Put given points to the physics and keep the worst: those that certificates name.
 
     Parameters
@@ -117,14 +123,17 @@ def worst_of(margin: Margin, moving: BoolArray, points: FloatArray) -> Found:
         As in `worst_realization`.
     points
         (point, direction).
+    ends
+        (direction,) each: between which coordinates lie.
     """
     search = _Search(margin, moving, len(points))
     search.ask("certificate", np.unique(points, axis=0))
     zeta = search.best
+    cornered = (zeta == ends[0]) | (zeta == ends[1])
     return Found(
         zeta=zeta,
         least=search.least if search.least > _LOST else -np.inf,
-        at_corner=bool((np.abs(zeta[moving]) == 1.0).all()),
+        at_corner=bool(cornered[moving].all()),
         stages=tuple(search.stages),
         linear_evaluations=0,
     )

@@ -135,10 +135,18 @@ def ask_adversary(target: Target, *, budget: int = 2000, seed: int = 1) -> Adver
         moving = scenario.direction_spread > 0.0
         proven = worst_of_the_box(target.study, target.plan, target.study.step)
         if proven is None:
-            found = worst_realization(physics, linear, moving, budget=budget, seed=seed)
+            found = worst_realization(
+                lambda unit: physics(scenario.within(unit)),
+                lambda unit: linear(scenario.within(unit)),
+                moving,
+                budget=budget,
+                seed=seed,
+            )
+            zeta = scenario.within(found.zeta[None])[0]
         else:
-            found = worst_of(physics, moving, proven[0])
-        row = physics.row(found.zeta)
+            found = worst_of(physics, moving, proven[0], ends=scenario.direction_range)
+            zeta = found.zeta
+        row = physics.row(zeta)
         erred = physics.erred
     answer = AdversaryReport(
         judge=target.study.config.campaign.judge,
@@ -146,7 +154,7 @@ def ask_adversary(target: Target, *, budget: int = 2000, seed: int = 1) -> Adver
         seed=seed,
         outcome=row["outcome"],
         least_margin=_number(found.least),
-        zeta=dict(zip(scenario.direction_ids, found.zeta.tolist(), strict=True)),
+        zeta=dict(zip(scenario.direction_ids, zeta.tolist(), strict=True)),
         at_corner=found.at_corner,
         margins=LimitMargin.by_kind(row),
         evaluations=found.evaluations,
@@ -193,7 +201,7 @@ def ask_rare(
     with target.limit_state() as limit_state:
 
         def of_normal(points: FloatArray) -> FloatArray:
-            return limit_state(law(points))
+            return limit_state(study.scenario.within(law(points)))
 
         found = subset_simulation(
             of_normal, width, samples=samples, seed=seed, max_levels=max_levels

@@ -115,12 +115,15 @@ class RestorationRun:
         Rows of Table I: sizes printed and built, and searches of both extents.
     growth
         Rows of the growth table.
+    unbalanced
+        One network, planned under several models of its physics.
     """
 
     data: RestorationPaper
     cases: tuple[CaseResult, ...]
     formulations: tuple[dict[str, Any], ...]
     growth: tuple[dict[str, Any], ...]
+    unbalanced: tuple[CaseResult, ...]
     storms: tuple[StormResult, ...]
 
 
@@ -169,14 +172,21 @@ def run_restoration_paper(
         if buses <= effort.growth_buses
         for row in _grown(desk, data, buses)
     )
+    unbalanced = tuple(_case(row, out, samples, tell, watch) for row in data.unbalanced)
     storms = tuple(_storm(row, data, out, effort, tell) for row in data.storms if effort.draws)
     return RestorationRun(
-        data=data, cases=cases, formulations=formulations, growth=growth, storms=storms
+        data=data,
+        cases=cases,
+        formulations=formulations,
+        growth=growth,
+        unbalanced=unbalanced,
+        storms=storms,
     )
 
 
 def _case(row: CaseRow, out: Path, samples: int | None, tell: Tell, watch: Watch) -> CaseResult:
-    study = load_study(row.study, [] if samples is None else [f"campaign.samples={samples}"])
+    drawn = [] if samples is None else [f"campaign.samples={samples}"]
+    study = load_study(row.study, [*row.set, *drawn])
     root = out / "cases" / row.key.replace(" ", "-")
     with watch() as bar:
         done = run_campaign(study, root, progress=bar, planning=bar.planning)

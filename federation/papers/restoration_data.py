@@ -25,6 +25,8 @@ class CaseRow(Section):
 
     Attributes
     ----------
+    set
+        Entries on top of the study, as ``--set`` takes them.
     printed_supplied_percent
         Supplied after reconfiguration; None where the publication has a curve and no number.
     """
@@ -32,6 +34,7 @@ class CaseRow(Section):
     key: str
     about: str
     study: str
+    set: Texts = ()
     printed_supplied_percent: float | None = None
 
 
@@ -64,10 +67,14 @@ class StormRow(Section):
 
 
 class RestorationPaper(Section):
-    """The publication: cases, sizes, growth, and the damage models it left to later work."""
+    """The publication: cases, sizes, growth, and what it left to later work.
+
+    That is damage models, and an ``unbalanced`` network under several models of its physics.
+    """
 
     paper: _About
     cases: Annotated[tuple[CaseRow, ...], Field(strict=False, min_length=1)]
     size: SizeRow
     growth: GrowthRows
+    unbalanced: Annotated[tuple[CaseRow, ...], Field(strict=False)] = ()
     storms: Annotated[tuple[StormRow, ...], Field(strict=False)] = ()

@@ -21,6 +21,7 @@ def restoration_tables(run: RestorationRun) -> tuple[Table, ...]:
     """Make every table that has rows."""
     tables = [_supplied(run), _ac(run), _formulations(run), _program(run)]
     tables += [_growth(run)] if run.growth else []
+    tables += [_unbalanced(run)] if run.unbalanced else []
     tables += [_storms(run)] if run.storms else []
     return tuple(tables)
 
@@ -110,6 +111,38 @@ def _ac_rows(one: CaseResult) -> list[dict[str, Any]]:
         }
     )
     return rows
+
+
+def _unbalanced(run: RestorationRun) -> Table:
+    return paper_table(
+        name="unbalanced",
+        title="An unbalanced network after reconfiguration, by the model it is planned with, %",
+        columns=(
+            ("row", "planned", 0),
+            ("supplied_percent", "supplied", 2),
+            ("feasible_percent", "feasible in AC", 2),
+            ("low_percent", "from", 2),
+            ("high_percent", "to", 2),
+            ("violated", "violated", 0),
+            ("no_solution", "unsolved", 0),
+            ("optimal", "proven", 0),
+            ("audit_faults", "faults", 0),
+        ),
+        rows=tuple(_unbalanced_row(one) for one in run.unbalanced),
+    )
+
+
+def _unbalanced_row(one: CaseResult) -> dict[str, Any]:
+    last = _ac_rows(one)[-2]  # the phase after reconfiguration; all phases together follow
+    supplied = _supplied_row(one)
+    return {
+        **last,
+        "row": one.row.key,
+        "about": one.row.about,
+        "supplied_percent": supplied["supplied_3_percent"],
+        "optimal": supplied["optimal"],
+        "audit_faults": supplied["audit_faults"],
+    }
 
 
 def _share(value: float | None, interval: Interval) -> dict[str, float | None]:

@@ -19,7 +19,7 @@ from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.limits import Limits
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.scenario import Scenario
-from gridproof.scenarios.sets import Budget, UncertaintySet, Wasserstein
+from gridproof.scenarios.sets import Box, Budget, UncertaintySet, Wasserstein
 from gridproof.scenarios.verdict import MarginKind, margin_scale
 from gridproof.simulator.opendss.network import IslandNetwork
 from gridproof.simulator.proof.bounds import KindBound
@@ -78,7 +78,13 @@ def set_words(scenario: Scenario, load_set: UncertaintySet) -> LoadSet:
     if isinstance(load_set, Budget):
         return LoadSet(kind="budget", directions=spread, gamma=float(load_set.gamma.sum()))
     kind = "parallelotope" if isinstance(load_set, Wasserstein) else "box"
-    return LoadSet(kind=kind, directions=spread)
+    down = None
+    if isinstance(load_set, Box) and not load_set.even:
+        falls = -load_set.low * load_set.spread
+        down = dict(zip(scenario.direction_ids, falls.tolist(), strict=True))
+        rises = load_set.high * load_set.spread
+        spread = dict(zip(scenario.direction_ids, rises.tolist(), strict=True))
+    return LoadSet(kind=kind, directions=spread, down=down)
 
 
 def island_claim(

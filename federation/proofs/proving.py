@@ -30,10 +30,11 @@ from gridproof.federation.records.certificate_report import CertificateReport, I
 from gridproof.federation.studies.study import Study
 from gridproof.optimizer.recourse.policies import Recourse, make_recourse
 from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import realize
 from gridproof.scenarios.scenario import Scenario
-from gridproof.scenarios.sets import Box, UncertaintySet
+from gridproof.scenarios.sets import Box, Budget, UncertaintySet
 from gridproof.scenarios.verdict import MarginKind, Outcome, element_margins, judge, margin_scale
 from gridproof.simulator.opendss.engine import OpenDssEngine
 from gridproof.simulator.opendss.network import IslandNetwork
@@ -82,6 +83,11 @@ def prove(
         Over the study's directions; its box if not given.
     settings
         How far to go.
+
+    Raises
+    ------
+    ConfigError
+        If a budget is asked for of loads that do not fall as far as they rise.
     """
     begun = perf_counter()
     scenario, asked = study.scenario, settings or ProofSettings()
@@ -90,6 +96,11 @@ def prove(
         raise ValueError(
             f"the set has {uncertain.size} coordinates; {study.name} draws "
             f"{len(scenario.direction_ids)}"
+        )
+    if isinstance(load_set, Budget) and not scenario.uncertainty.even:
+        raise ConfigError(
+            f"{study.name}: a budget counts loads that fall as far as they rise; prove the whole "
+            "set, or state [uncertainty] spread alone, without spread_down and spread_up"
         )
     policy, why = affine_policy(study.config.campaign.recourse, plan)
     if not not_covered(scenario, plan):
@@ -152,12 +163,15 @@ def worst_of_the_box(study: Study, plan: Plan, step: int) -> tuple[FloatArray, f
     least = min(
         (bound.least + limits.tolerance) / margin_scale(bound.kind, limits) for bound in bounds
     )
-    return np.concatenate([bound.zeta for bound in bounds]), float(least)
+    ends = scenario.direction_range  # the reach of a set is never less than it for rounding
+    return np.clip(np.concatenate([bound.zeta for bound in bounds]), *ends), float(least)
 
 
 def _box(scenario: Scenario) -> Box:
-    ids = scenario.direction_ids
-    return Box(load_ids=ids, spread=scenario.direction_spread)
+    low, high = scenario.direction_range
+    return Box(
+        load_ids=scenario.direction_ids, spread=scenario.direction_spread, low=low, high=high
+    )
 
 
 class _Step:

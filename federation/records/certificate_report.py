@@ -99,13 +99,17 @@ class LoadSet(Jsonable):
     kind
         ``box``, ``budget``, ``parallelotope``.
     directions
-        Half-width of each coordinate, as a share of nominal.
+        Half-width of each coordinate, as a share of nominal; how far it rises where it does not
+        fall as far.
+    down
+        Then how far it falls.
     gamma
         Of a budget: how many coordinates may be at an end of their range at once.
     """
 
     kind: str
     directions: Mapping[str, float]
+    down: Mapping[str, float] | None = field(default=None, metadata=IF_KNOWN)
     gamma: float | None = field(default=None, metadata=IF_KNOWN)
 
 

@@ -43,6 +43,17 @@ _DRAWN_BY = (
 )  # fmt: skip
 """What decides a draw beside the set itself; the draws are compared as well, number by number."""
 
+_SET = (
+    "kind",
+    "loads",
+    "spread",
+    "spreads",
+    "spread_down",
+    "spread_up",
+    "spreads_down",
+    "spreads_up",
+)
+
 _LEVELS = (0.0, 0.05, 0.5, 0.95, 1.0)
 _TAIL = 0.05
 
@@ -223,7 +234,7 @@ def _same_draw(first: CampaignStore, second: CampaignStore) -> None:
     sets = [store.study["config"].get("uncertainty", {}) for store in (first, second)]
     differing += [
         f"uncertainty.{key} is {sets[0].get(key)!r} and {sets[1].get(key)!r}"
-        for key in ("kind", "loads", "spread")
+        for key in _SET
         if sets[0].get(key) != sets[1].get(key)
     ]
     if differing:

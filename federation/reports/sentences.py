@@ -23,6 +23,7 @@ from gridproof.federation.reports.plan_words import (
     unrated_words,
 )
 from gridproof.federation.wording import fixed, percent, place_words, served_words, whole
+from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["described", "environment_facts", "headline", "leads", "plan_facts"]
@@ -230,9 +231,18 @@ def _uncertainty(scenario: Scenario) -> str:
     box = scenario.uncertainty
     if not box.size:
         return "none: every load is nominal"
-    least, most = 100.0 * float(box.spread.min()), 100.0 * float(box.spread.max())
-    spread = f"±{most:g} %" if least == most else f"±{least:g} to ±{most:g} %"
+    if box.even:
+        spread = f"±{_span(box.spread)} %".replace(" to ", " to ±")
+    else:
+        down, up = -box.low * box.spread, box.high * box.spread
+        spread = f"{_span(down)} % down and {_span(up)} % up"
     return f"{box.size} of {len(scenario.feeder.loads.ids)} loads, {spread} of nominal"
+
+
+def _span(shares: FloatArray) -> str:
+    """Return one number in per cent where all are alike, else the least and the most."""
+    least, most = (float(f"{100.0 * end:.6g}") for end in (shares.min(), shares.max()))
+    return f"{most:g}" if least == most else f"{least:g} to {most:g}"
 
 
 def described(name: str, data: ReportData) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from gridproof.federation.jsonable import IF_KNOWN, Interval, Jsonable
 __all__ = [
     "AuditCounts",
     "FailureCounts",
+    "LaterReport",
     "QuantileReport",
     "StormReport",
     "StormsInAc",
@@ -88,6 +89,32 @@ class StormsInAc(Jsonable):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LaterReport(Jsonable):
+    """One later response, over the draws that have a plan for it.
+
+    Attributes
+    ----------
+    name, planned, optimal
+        What had become possible; draws with a plan, and those proven.
+    supplied_share, damaged_buses_mean, dead_safe_buses_mean
+        After it.
+    audit_faults
+        Of all their graphs.
+    ac
+        What AC says.
+    """
+
+    name: str
+    planned: int
+    optimal: int
+    supplied_share: SuppliedShare
+    damaged_buses_mean: float
+    dead_safe_buses_mean: float
+    audit_faults: int
+    ac: StormsInAc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StormReport(Jsonable):
     """Figures of many storms, as ``--json`` prints them.
 
@@ -105,6 +132,8 @@ class StormReport(Jsonable):
         What the graph and the physics say.
     seconds
         ``plan`` and ``ac``, wall time of all.
+    later
+        What each response after the first remote one brought, where some were asked for.
     figures
         Files that were drawn of it.
     """
@@ -125,4 +154,5 @@ class StormReport(Jsonable):
     audit: AuditCounts
     ac: StormsInAc
     seconds: Mapping[str, float]
+    later: tuple[LaterReport, ...] | None = field(default=None, metadata=IF_KNOWN)
     figures: tuple[str, ...] | None = field(default=None, metadata=IF_KNOWN)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from gridproof.federation.campaigns.storms import LAST_PHASE, StormDraw, StormRun
 from gridproof.federation.reports.storm_report import (
     AuditCounts,
     FailureCounts,
+    LaterReport,
     QuantileReport,
     StormReport,
     StormsInAc,
@@ -74,7 +75,8 @@ def storm_summary(
             faults=sum(len(one.audit_faults) for one in planned),
             draws_with_faults=tuple(one.index for one in planned if one.audit_faults),
         ),
-        ac=_ac(planned, run.loads, confidence),
+        ac=_ac(PHASE_NAMES[LAST_PHASE], _first(planned), run.loads, confidence),
+        later=_later(run, planned, confidence),
         seconds={key: float(sum(one[key] for one in seconds)) for key in ("plan", "ac")},
     )
 
@@ -87,7 +89,9 @@ def storm_table(found: StormReport) -> Table:
         columns.append(share("from", key=f"{level} from", joined="{}\n({}"))
         columns.append(share("to", key=f"{level} to", joined="{}\u2013{})"))
     rows = []
-    for name, one in (found.supplied_share or {}).items():
+    shares = dict(found.supplied_share or {})
+    shares |= {f"then {one.name}": one.supplied_share for one in found.later or ()}
+    for name, one in shares.items():
         held = [one.quantiles[level] for level in _QUANTILES]
         rows.append((name, one.mean, *(end for at in held for end in (at.value, *at.interval))))
     return Table(
@@ -123,19 +127,68 @@ def _mean(rows: Sequence[tuple[int, ...]]) -> tuple[float, ...] | None:
     return tuple(np.array(rows, float).mean(axis=0).tolist()) if rows else None
 
 
-def _ac(planned: Sequence[StormDraw], loads: int, confidence: float) -> StormsInAc:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _InAc:
+    """What one plan of one draw met in AC."""
+
+    outcomes: Mapping[str, int]
+    supplied_share: float
+    v_min_pu: float | None
+
+
+def _later(
+    run: StormRun, planned: Sequence[StormDraw], confidence: float
+) -> tuple[LaterReport, ...] | None:
+    found = []
+    for k, response in enumerate(run.later):
+        made = [one.later[k] for one in planned if len(one.later) > k]
+        if not made:
+            break
+        tried = [
+            _InAc(outcomes=one.outcomes, supplied_share=one.supplied_share, v_min_pu=one.v_min_pu)
+            for one in made
+        ]
+        found.append(
+            LaterReport(
+                name=response.name,
+                planned=len(made),
+                optimal=sum(one.optimal for one in made),
+                supplied_share=_distribution(
+                    np.array([one.supplied_share for one in made]), confidence
+                ),
+                damaged_buses_mean=float(np.mean([one.damaged_buses for one in made])),
+                dead_safe_buses_mean=float(np.mean([one.dead_safe_buses for one in made])),
+                audit_faults=sum(len(one.audit_faults) for one in made),
+                ac=_ac(response.name, tried, run.loads, confidence),
+            )
+        )
+    return tuple(found) or None
+
+
+def _first(planned: Sequence[StormDraw]) -> list[_InAc]:
+    return [
+        _InAc(
+            outcomes=one.outcomes or {},
+            supplied_share=one.supplied_share[LAST_PHASE],
+            v_min_pu=one.v_min_pu,
+        )
+        for one in planned
+    ]
+
+
+def _ac(phase: str, planned: Sequence[_InAc], loads: int, confidence: float) -> StormsInAc:
     counts: dict[str, int] = {}
     for one in planned:
-        for name, number in (one.outcomes or {}).items():
+        for name, number in one.outcomes.items():
             counts[name] = counts.get(name, 0) + number
-    erred = sum(bool(_unjudged(one.outcomes)) for one in planned)
-    judged = [one for one in planned if not _unjudged(one.outcomes)]
-    whole = sum((one.outcomes or {}).get("feasible", 0) == loads for one in judged)
+    erred = sum(bool(_unjudged(dict(one.outcomes))) for one in planned)
+    judged = [one for one in planned if not _unjudged(dict(one.outcomes))]
+    whole = sum(one.outcomes.get("feasible", 0) == loads for one in judged)
     share = share_of(whole, len(judged), confidence)
-    supplied = [one.supplied_share[LAST_PHASE] for one in judged]
+    supplied = [one.supplied_share for one in judged]
     lows = [one.v_min_pu for one in planned if one.v_min_pu is not None]
     return StormsInAc(
-        phase=PHASE_NAMES[LAST_PHASE],
+        phase=phase,
         loads_per_draw=loads,
         outcomes=counts,
         draws_judged=len(judged),

@@ -190,13 +190,15 @@ def _empirical(
     history = _History(str(path), lines, scenario)
     table = history.read(config.history_unit)
     spread = scenario.direction_spread
+    low, high = scenario.direction_range
     with np.errstate(divide="ignore", invalid="ignore"):
         zeta = np.where(spread > 0.0, (table - 1.0) / spread, 0.0)
     moved = (spread == 0.0) & (np.abs(table - 1.0) > _OUTSIDE)
-    outside = (np.abs(zeta) > 1.0 + _OUTSIDE) | moved
+    outside = (zeta > high + _OUTSIDE) | (zeta < low - _OUTSIDE) | moved
     if config.history_outside == "refuse" and outside.any():
         raise ConfigError(_outside_faults(history, scenario, table, outside))
-    return Empirical(seed=config.seed, history=np.clip(zeta, -1.0, 1.0))
+    unit = (zeta - (low + high) / 2.0) / ((high - low) / 2.0)
+    return Empirical(seed=config.seed, history=np.clip(unit, -1.0, 1.0))
 
 
 class _History:
@@ -274,6 +276,14 @@ class _History:
         return value
 
 
+def _declared(scenario: Scenario, k: int) -> str:
+    """Say between what multiples of nominal a direction moves."""
+    spread, (low, high) = scenario.direction_spread[k], scenario.direction_range
+    if (low[k], high[k]) == (-1.0, 1.0):
+        return f"1 ± {spread:g}"
+    return f"{1.0 + low[k] * spread:g} to {1.0 + high[k] * spread:g}"
+
+
 def _outside_faults(
     history: _History, scenario: Scenario, table: FloatArray, outside: BoolArray
 ) -> list[str]:
@@ -282,8 +292,8 @@ def _outside_faults(
     for k in np.flatnonzero(outside.any(axis=0)):
         worst = int(np.abs(table[:, k] - 1.0).argmax())
         faults.append(
-            f"{history.name}: column {scenario.direction_ids[k]} leaves the declared set, 1 ± "
-            f"{scenario.direction_spread[k]:g}, in {int(outside[:, k].sum())} of {len(table)} "
+            f"{history.name}: column {scenario.direction_ids[k]} leaves the declared set, "
+            f"{_declared(scenario, int(k))}, in {int(outside[:, k].sum())} of {len(table)} "
             f"rows; the worst is row {history.rows[worst]} at {table[worst, k]:g} times nominal; "
             'widen [uncertainty] spread, or set history_outside = "clip"'
         )

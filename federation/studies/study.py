@@ -373,10 +373,10 @@ def _dump(section: BaseModel) -> dict[str, Any]:
 
 
 _NEVER_DECIDES: dict[str, Any] = {
-    "study": True,
-    "federation": True,
+    **dict.fromkeys(("study", "federation"), True),
     "feeder": {"path"},
     "substation": True,  # all it says is in the scenario, and so in its digest
+    "uncertainty": {"spread_down", "spread_up", "spreads_down", "spreads_up"},  # likewise
     "limits": {"radial_blocks"},  # it refuses, and decides nothing
     "campaign": {"batch", "horizon_h", "history"},
     **{family.name: set(family.tables) for family in FAMILIES},

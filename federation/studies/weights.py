@@ -13,9 +13,13 @@ from gridproof.scenarios.sets import Box
 
 __all__ = ["box_of", "objective_faults", "shed_usd", "spread_faults"]
 
+_SPREADS = ("spreads", "spreads_down", "spreads_up")
+
 
 def box_of(config: UncertaintyConfig, load_ids: tuple[str, ...]) -> Box:
     """Return the set of a study, (1): each uncertain load within a spread of its own.
+
+    Of a load counts what is said of it by name, and of one side before both.
 
     Parameters
     ----------
@@ -25,8 +29,20 @@ def box_of(config: UncertaintyConfig, load_ids: tuple[str, ...]) -> Box:
         Loads of the feeder.
     """
     uncertain = config.of(load_ids)
-    spread = np.array([config.spreads.get(name, config.spread) for name in uncertain], float)
-    return Box(load_ids=uncertain, spread=spread)
+    down, up = (
+        np.array(
+            [own.get(k, config.spreads.get(k, _either(all_, config))) for k in uncertain], float
+        )
+        for own, all_ in (
+            (config.spreads_down, config.spread_down),
+            (config.spreads_up, config.spread_up),
+        )
+    )
+    return Box.between(uncertain, down, up)
+
+
+def _either(one_side: float | None, config: UncertaintyConfig) -> float:
+    return config.spread if one_side is None else one_side
 
 
 def shed_usd(config: ObjectiveConfig, feeder: Feeder) -> FloatArray:
@@ -56,16 +72,19 @@ def objective_faults(config: ObjectiveConfig, feeder: Feeder, origin: Origin) ->
 def spread_faults(config: UncertaintyConfig, feeder: Feeder, origin: Origin) -> list[str]:
     """Find spreads of what is no load, and of loads that the study does not call uncertain."""
     known = feeder.loads.ids
-    faults = _strangers(config.spreads, "spreads", feeder, origin)
+    faults = [
+        fault for key in _SPREADS for fault in _strangers(getattr(config, key), key, feeder, origin)
+    ]
     certain = set(known) - set(config.of(known))
     return faults + [
         origin.fault(
-            ("uncertainty", "spreads", name),
+            ("uncertainty", key, name),
             share,
             "is the spread of a load that is not uncertain",
             "list it in [uncertainty] loads, or take the spread out",
         )
-        for name, share in config.spreads.items()
+        for key in _SPREADS
+        for name, share in getattr(config, key).items()
         if name in certain
     ]
 
@@ -75,7 +94,7 @@ def _strangers(stated: Mapping[str, float], key: str, feeder: Feeder, origin: Or
     kind, known = ("block", feeder.blocks.ids) if of_blocks else ("load", feeder.loads.ids)
     return [
         origin.fault(
-            ("uncertainty" if key == "spreads" else "objective", key, name),
+            ("uncertainty" if key in _SPREADS else "objective", key, name),
             value,
             f"is of {name}, which is no {kind} of feeder {feeder.name}",
             did_you_mean(name, known, f"{kind}s"),

@@ -52,12 +52,12 @@ def wiring_faults(config: StudyConfig, scenario: Scenario) -> list[str]:
             "[campaign] stop needs independent realizations; late set-points tie each to the one "
             "before, so leave stop out"
         )
-    return found + _recourse_faults(config, between)
+    return found + _recourse_faults(config, between) + _set_faults(config, scenario)
 
 
 def _recourse_faults(config: StudyConfig, between: bool) -> list[str]:
-    """Find what nothing corrects or proves; ``between``: something stands before the physics."""
-    found, campaign, planner = [], config.campaign, config.planner.options
+    """Find what nothing corrects; ``between``: something stands before the physics."""
+    found, campaign = [], config.campaign
     if campaign.recourse == "ac" and (between or config.realtime.step_s is not None):
         found.append(
             '[campaign] recourse = "ac" corrects by measuring again, which [faults], [devices] and '
@@ -72,6 +72,22 @@ def _recourse_faults(config: StudyConfig, between: bool) -> list[str]:
         found.append(
             '[campaign] recourse = "ac" takes further exchanges for a realization, [realtime] '
             'step_s gives it one; use recourse = "linear"'
+        )
+    return found
+
+
+def _set_faults(config: StudyConfig, scenario: Scenario) -> list[str]:
+    """Find load sets that a planner or a sampler cannot take, or that no proof is of."""
+    found, campaign, planner = [], config.campaign, config.planner.options
+    if planner.get("budget") is not None and not scenario.uncertainty.even:
+        found.append(
+            f"[planner] budget = {planner['budget']:g} counts loads that fall as far as they rise; "
+            "leave [uncertainty] spread_down, spread_up, spreads_down and spreads_up out, or budget"
+        )
+    if campaign.sampler == "budgeted" and not scenario.uncertainty.even:
+        found.append(
+            '[campaign] sampler = "budgeted" counts loads that fall as far as they rise; state '
+            "[uncertainty] spread alone, or choose another sampler"
         )
     if planner.get("ac_proof") and planner.get("per_phase") and not campaign.per_phase:
         found.append(

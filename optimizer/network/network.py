@@ -27,7 +27,7 @@ from gridproof.optimizer.network.branches import (
 from gridproof.optimizer.network.insets import Insets, MarginsAt
 from gridproof.optimizer.network.voltage_dependent import voltage_dependent
 from gridproof.optimizer.network.zero_sequence import ZeroSequence
-from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray, index_of
 from gridproof.scenarios.feeder import Connection
 from gridproof.scenarios.limits import VoltageTest
 from gridproof.scenarios.lindist import (
@@ -283,8 +283,9 @@ class Network:
 
         Loads of one bus may move against each other, and one that generates is at its least
         when its coordinate is at its highest: each load's part counts by its size,
-        ``Σ s0 ± Σ spread |s0|``, so that every realization lies between, not only those in
-        which all coordinates are alike. A budget only leaves some of them out.
+        ``Σ s0 ± Σ spread |s0|`` where it falls as far as it rises, so that every realization lies
+        between, not only those in which all coordinates are alike. A budget only leaves some of
+        them out.
 
         Returns
         -------
@@ -292,15 +293,16 @@ class Network:
             ``(p_low, q_low), (p_high, q_high)``, each (bus, 3), per unit.
         """
         scenario, loads = self.scenario, self.scenario.feeder.loads
-        of_load = dict(
-            zip(scenario.uncertainty.load_ids, scenario.uncertainty.spread.tolist(), strict=True)
-        )
-        spread = np.array([of_load.get(name, 0.0) for name in loads.ids])[:, None]
-        at = self.time
+        box, where, at = scenario.uncertainty, index_of(loads.ids), self.time
+        ends = np.zeros((2, len(loads.ids), 1))
+        ends[:, [where[name] for name in box.load_ids], 0] = box.spread * [box.low, box.high]
         powers = self._phase_powers(scenario.load_p_kw[at], scenario.load_q_kvar[at])
         low, high = (
-            [_at_buses(s + sign * spread * np.abs(s), loads.bus, len(self.block)) for s in powers]
-            for sign in (-1.0, 1.0)
+            [
+                _at_buses(s + pick(ends[0] * s, ends[1] * s), loads.bus, len(self.block))
+                for s in powers
+            ]
+            for pick in (np.minimum, np.maximum)
         )
         return (low[0], low[1]), (high[0], high[1])
 

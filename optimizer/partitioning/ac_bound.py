@@ -138,7 +138,7 @@ def _heaviest(scenario: Scenario, options: PartitioningOptions, time: int) -> Fl
     sign: FloatArray = np.sign(np.array([total[name] for name in box.load_ids], float))
     moving = int(np.count_nonzero(sign))
     share = 1.0 if options.budget is None else min(1.0, options.budget / max(moving, 1))
-    return share * sign
+    return share * np.abs(sign) * np.where(sign < 0.0, box.low, box.high)
 
 
 def _add_balance(m: Any, b: Any, network: Network, zeta: FloatArray) -> Any:

@@ -29,11 +29,12 @@ PlanStep = Callable[[Scenario, int], Outcome[FirstStage]]
 def hardest_first(scenario: Scenario) -> tuple[int, ...]:
     """Order the steps by what DERs must carry at the top of the set, most first.
 
-    ``Σ demand · (1 + spread) - Σ`` schedules and least availability.
+    ``Σ demand · (1 + high · spread) - Σ`` schedules and least availability.
     """
     steps = range(len(scenario.hours))
     spread = np.zeros(len(scenario.feeder.loads.ids))
-    box = dict(zip(scenario.uncertainty.load_ids, scenario.uncertainty.spread, strict=True))
+    own = scenario.uncertainty
+    box = dict(zip(own.load_ids, own.spread * own.high, strict=True))
     for k, name in enumerate(scenario.feeder.loads.ids):
         spread[k] = box.get(name, 0.0)
     rated = scenario.ders.p_max_kw.sum()

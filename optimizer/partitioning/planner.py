@@ -106,10 +106,11 @@ def _plan_step(
         scenario, time, ac_margin=options.ac_margin, ac_margin_at=options.ac_margin_at
     )
     box = scenario.uncertainty
-    check_budget(options.budget, int((box.spread > 0.0).sum()))
+    check_budget(options.budget, box)
     master, oracle = _two_stages(network, options)
     size = box.spread * _demand_kw(scenario, time)
-    corners = Region.whole(box.size, options.budget).highest(np.stack([size, -size]))[1]
+    everything = Region.of(box, np.arange(box.size), options.budget)
+    corners = everything.highest(np.stack([size, -size]))[1]
     if options.method == "column_and_constraint" and (box.spread > 0.0).any():
         # all high is the likeliest to break a plan; a second copy now costs more than it saves
         master.add(corners[0])

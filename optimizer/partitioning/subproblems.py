@@ -88,7 +88,7 @@ class VertexSubproblems:
                 f"uncertain loads; it takes at most {MOST_UNCERTAIN} (4096 vertices). Name fewer "
                 'loads, or set separation = "auto"'
             )
-        self.region = Region.whole(len(self.moving), budget)
+        self.region = Region.of(box, self.moving, budget)
         self._cost_now: FloatArray = np.zeros(0)
         self._demand_now: FloatArray = np.zeros(0)
         self._demand: tuple[IntArray, IntArray, FloatArray, FloatArray]
@@ -118,7 +118,8 @@ class VertexSubproblems:
                 )  # fmt: skip
             slack, cost = self.value(vertex)
             if (slack, cost) > best[:2]:
-                zeta = np.ones_like(nothing) if self.region.unlimited else nothing.copy()
+                box = self.network.scenario.uncertainty
+                zeta = (box.high if self.region.unlimited else nothing).copy()
                 zeta[self.moving] = vertex
                 best = (slack, cost, zeta)
         cost = np.inf if best[0] > 0.0 else best[1]

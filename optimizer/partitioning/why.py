@@ -307,7 +307,8 @@ class _Inquiry:
         of = self.scenario.feeder.loads.ids
         demand = dict(zip(of, self.scenario.load_p_kw[self.time].sum(axis=1), strict=True))
         size = box.spread * np.array([demand[name] for name in box.load_ids], dtype=float)
-        found = Region.whole(box.size, self.options.budget).highest(np.stack([size, -size]))[1]
+        everything = Region.of(box, np.arange(box.size), self.options.budget)
+        found = everything.highest(np.stack([size, -size]))[1]
         return [np.asarray(zeta) for zeta in found]
 
 
@@ -332,9 +333,10 @@ def _realization_words(scenario: Scenario, zetas: Sequence[FloatArray], copy: in
         return "nominal"
     if copy is None:
         return ""
-    zeta, names = zetas[copy], scenario.uncertainty.load_ids
-    up = [name for name, z in zip(names, zeta.tolist(), strict=True) if z > 0.0]
-    down = [name for name, z in zip(names, zeta.tolist(), strict=True) if z < 0.0]
+    box = scenario.uncertainty
+    names, above = box.load_ids, zetas[copy] - (box.low + box.high) / 2.0
+    up = [name for name, z in zip(names, above.tolist(), strict=True) if z > 0.0]
+    down = [name for name, z in zip(names, above.tolist(), strict=True) if z < 0.0]
     for some, others, word in ((up, down, "highest"), (down, up, "lowest")):
         if not others and len(some) == len(names):
             return f"every uncertain load at its {word}"

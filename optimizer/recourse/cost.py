@@ -66,6 +66,7 @@ def _corners(scenario: Scenario) -> FloatArray:
     else:
         signs = np.where(uniforms(0, 0, CORNERS, len(moving), _STREAM) < 0.5, -1.0, 1.0)
         signs[0], signs[1] = 1.0, -1.0
-    corners = np.ones((len(signs), scenario.uncertainty.size))
-    corners[:, moving] = signs
+    box = scenario.uncertainty
+    corners = np.tile(box.high, (len(signs), 1))
+    corners[:, moving] = np.where(signs < 0.0, box.low[moving], box.high[moving])
     return corners

@@ -95,7 +95,9 @@ class LinearRecourse:
         """(realization,) whether its loads are what its coordinates in the set say."""
         if realizations.zeta.shape[1] != len(self.scenario.direction_ids):
             return np.zeros(len(realizations), dtype=bool)
-        inside: BoolArray = np.all(np.abs(realizations.zeta) <= 1.0, axis=1)
+        low, high = self.scenario.direction_range
+        inside: BoolArray = np.all(realizations.zeta >= low, axis=1)
+        inside &= np.all(realizations.zeta <= high, axis=1)
         for first in range(0, len(realizations), _AT_ONCE):
             rows = slice(first, first + _AT_ONCE)
             told = realize(self.scenario, realizations.zeta[rows], step=self.time)
@@ -211,7 +213,11 @@ class Island:
         return self._deviation(*realize(scenario, zeta, step=time).demand_at(time)).T
 
     def examples(self) -> FloatArray:
-        """(sample, direction) coordinates to learn from: the same for every plan."""
+        """(sample, direction) coordinates to learn from, the same for every plan.
+
+        Where a load falls less than it rises, some lie beyond the set: what is learnt there is not
+        wrong, only not asked for.
+        """
         count = len(self._directions)
         samples = 2.0 * uniforms(0, 0, _SAMPLES if count else 1, count, _STREAM) - 1.0
         corners = gray_signs(count) if 0 < count <= _CORNERS else np.zeros((0, count))

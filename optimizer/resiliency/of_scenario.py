@@ -119,6 +119,8 @@ def _beyond(scenario: Scenario) -> Iterator[str]:
     box, loads = scenario.uncertainty, scenario.feeder.loads.ids
     if set(box.load_ids) != set(loads) or len(set(box.spread.tolist())) > 1:
         yield 'this family moves every load by one share: set [uncertainty] loads = "all"'
+    if not box.even:
+        yield "this family moves loads as far down as up: state [uncertainty] spread alone"
     own = scenario.ders.substations
     if own is None or len(own.source_ids) != 1:
         yield "the day begins on the main grid: one substation must feed, [substation] lost = false"

@@ -24,8 +24,9 @@ import numpy as np
 from gridproof.optimizer.network.bridges import joined
 from gridproof.scenarios.arrays import BoolArray, IntArray
 from gridproof.scenarios.restoration import Outage
+from gridproof.scenarios.restoration_states import PhaseStates
 
-__all__ = ["Isolation", "isolate"]
+__all__ = ["Isolation", "isolate", "isolate_later"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,6 +69,29 @@ def isolate(case: Outage) -> Isolation:
         available=~damaged,
         energized=energized,
         certain=cheap and _normal_within_limits(case, energized[0]),
+    )
+
+
+def isolate_later(case: Outage, former: PhaseStates) -> Isolation:
+    """Work out what a later response parts from the damage before it restores anything.
+
+    Whatever can be parted now is: switches that crews have reached open between what is still
+    held to a failure and what is not. What was mended holds nothing any more.
+
+    Parameters
+    ----------
+    case
+        What still is damaged, and what may be switched by now.
+    former
+        Its last phase is where this response starts.
+    """
+    left = former.end_closed[3]
+    two, damaged, cheap = _remote(case, left)
+    return Isolation(
+        end_closed=np.stack([former.end_closed[0], left, two]),
+        available=np.stack([former.available[0], former.available[3], ~damaged]),
+        energized=np.stack([former.energized[0], former.energized[3], former.energized[3]]),
+        certain=cheap,
     )
 
 

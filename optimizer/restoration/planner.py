@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from gridproof.optimizer.network.feed_rows import FeedGraph
+from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.network.radiality import add_feed
 from gridproof.optimizer.restoration.damage import (
     StateColumns,
@@ -36,7 +37,7 @@ from gridproof.optimizer.restoration.damage import (
     add_switching,
 )
 from gridproof.optimizer.restoration.distflow import FlowColumns, LineData, add_distflow
-from gridproof.optimizer.restoration.isolation import Isolation, isolate
+from gridproof.optimizer.restoration.isolation import Isolation, isolate, isolate_later
 from gridproof.optimizer.restoration.options import RestorationOptions
 from gridproof.optimizer.restoration.publish import publish
 from gridproof.optimizer.restoration.reconfiguration import (
@@ -48,9 +49,10 @@ from gridproof.optimizer.restoration.reconfiguration import (
 )
 from gridproof.optimizer.restoration.regions import regional_bounds, with_bounds
 from gridproof.optimizer.restoration.supply import add_supply, hold_source_voltage, w_band
+from gridproof.optimizer.restoration.three_phase import three_phase_network
 from gridproof.optimizer.solver.decomposition import PlanProgress
 from gridproof.optimizer.solver.program import Program
-from gridproof.optimizer.solver.solve import Answer, solve_arrays
+from gridproof.optimizer.solver.solve import Answer, Arrays, solve_arrays
 from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.errors import NoPlanExists, PlanNotFound, ScenarioError
 from gridproof.scenarios.proof import Proof, Termination
@@ -217,32 +219,97 @@ class RestorationPlanner:
         began = perf_counter()
         isolation = isolate(case)
         whole = self.options.extent == "all_phases" or not isolation.certain
-        if whole:
-            program, columns = build_all_phases(case, radiality=self.options.radiality)
-        else:
-            program, reduced = build_reconfiguration(
-                case, isolation, radiality=self.options.radiality
-            )
+        network = self._network(case, whole=whole)
+        if not whole:
+            return self._reconfigured(case, isolation, network, began)
+        program, columns = build_all_phases(case, radiality=self.options.radiality)
+        arrays, built = program.arrays(), perf_counter()
+        answer, values = self._solved(arrays, built)
+        proof = self._proof(answer, began, built)
+        if not answer.found:
+            raise _without_plan(case, proof)
+        return _read_all_phases(case, columns, values), proof
+
+    def later(self, case: Outage, former: PhaseStates) -> tuple[Plan, PhaseStates]:
+        """Plan one more response from what the former one left.
+
+        Parameters
+        ----------
+        case
+            What still is damaged, and what may be switched by now;
+            `scenarios.restoration_later.after` makes one.
+        former
+            Its last phase is where this response starts.
+
+        Returns
+        -------
+        plan, states
+            As of `plan`, with the former's last phase at t = 1, what is cut off the damage first
+            at t = 2, and the response at t = 3. The costs are of those rows, not of a storm.
+
+        Raises
+        ------
+        NoPlanExists, PlanNotFound
+            As `plan`.
+        """
+        isolation = isolate_later(case, former)
+        network = self._network(case, whole=False)
+        decided, proof = self._reconfigured(case, isolation, network, perf_counter())
+        return publish(case, decided, proof), decided
+
+    def _reconfigured(
+        self, case: Outage, isolation: Isolation, network: Network | None, began: float
+    ) -> tuple[PhaseStates, Proof]:
+        """Solve the last phase alone."""
+        program, reduced = build_reconfiguration(
+            case, isolation, radiality=self.options.radiality, network=network
+        )
         arrays = program.arrays()
         built, start = perf_counter(), None
-        if not whole and len(reduced.switches) > _MANY_SWITCHES:
+        if network is None and len(reduced.switches) > _MANY_SWITCHES:
             start = self._start(case, isolation, reduced, program.size)
             if self.options.radiality == "directed_local_flow":
                 share = _REGIONS_SHARE * self.options.time_limit_s
                 found = regional_bounds(case, isolation, reduced, arrays, time_limit_s=share)
                 arrays = with_bounds(arrays, found)
-        answer, values = solve_arrays(
+        answer, values = self._solved(arrays, built, start)
+        proof = self._proof(answer, began, built)
+        if not answer.found:
+            raise _without_plan(case, proof)
+        return read_reconfiguration(case, isolation, reduced, values), proof
+
+    def _solved(
+        self, arrays: Arrays, built: float, start: FloatArray | None = None
+    ) -> tuple[Answer, FloatArray]:
+        return solve_arrays(
             arrays,
             gap=self.options.gap,
             time_limit_s=self.options.time_limit_s - (perf_counter() - built),
             start=start,
         )
-        proof = self._proof(answer, began, built)
-        if not answer.found:
-            raise _without_plan(case, proof)
+
+    def _network(self, case: Outage, *, whole: bool) -> Network | None:
+        """Return the network phase by phase, if it is to be planned so."""
+        options = self.options
+        if options.model == "balanced":
+            if not options.ac_margin:
+                return None
+            raise ScenarioError(
+                f"[planner] ac_margin = {options.ac_margin:g} is kept by three phases alone; set "
+                'model = "three_phase", or leave ac_margin out'
+            )
+        if options.extent == "all_phases":
+            raise ScenarioError(
+                '[planner] extent = "all_phases" is stated for one balanced phase alone; set '
+                'extent = "reconfiguration", or model = "balanced"'
+            )
         if whole:
-            return _read_all_phases(case, columns, values), proof
-        return read_reconfiguration(case, isolation, reduced, values), proof
+            raise ScenarioError(
+                f'{case.name}: model = "three_phase" plans the last phase alone, and what is lost '
+                "weighs too little, or normal operation is too near its limits, to settle the "
+                'phases before it; raise [restoration] weights, or set model = "balanced"'
+            )
+        return three_phase_network(case, options.ac_margin)
 
     def _start(
         self,

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from gridproof.optimizer.network.bridges import joined
-from gridproof.optimizer.network.feed_rows import FeedGraph
+from gridproof.optimizer.network.feed_rows import Feed, FeedGraph
+from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.network.radiality import add_feed
 from gridproof.optimizer.restoration.distflow import FlowColumns, LineData, add_distflow
 from gridproof.optimizer.restoration.hanging import hanging_edges
 from gridproof.optimizer.restoration.isolation import Isolation
 from gridproof.optimizer.restoration.supply import add_supply, hold_source_voltage, w_band
+from gridproof.optimizer.restoration.three_phase import SafeZone, add_three_phase_flow
 from gridproof.optimizer.solver.program import Program
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.restoration import Outage
@@ -70,6 +72,7 @@ def build_reconfiguration(
     *,
     radiality: str = "directed_local_flow",
     keep_live: bool = False,
+    network: Network | None = None,
 ) -> tuple[Program, ReconfigurationColumns]:
     """State objective (2) at t = 3 with (3)-(7) and linearised DistFlow on the safe zone.
 
@@ -81,6 +84,8 @@ def build_reconfiguration(
     keep_live
         Leave every line that is live closed, so that dead zones are joined to the feeders as
         they are. Its solutions are solutions of the whole, found far sooner on a large network.
+    network
+        The case phase by phase, to be planned as the unbalanced network it is; balanced if None.
     """
     m = Program()
     safe = isolation.available[2]
@@ -103,19 +108,20 @@ def build_reconfiguration(
     )
     feed_first = m.size
     feed = add_feed(m, graph, closed, energized, roots, formulation=radiality)
-    net = LineData.of(case, buses, np.concatenate([switches, frozen]))
-    at, p, q = add_supply(m, case, stations, case.forming[formers], forming)
-    flow = add_distflow(
-        m,
-        net,
-        feed,
-        np.arange(len(switches)),
-        energized[block],
-        supply=(place[at], p, q),
-        w_band=w_band(case),
+    zone = SafeZone(
+        buses=buses,
+        place=place,
+        lines=np.concatenate([switches, frozen]),
+        energized=energized[block],
+        stations=stations,
+        formers=case.forming[formers],
+        forming=forming,
     )
-    hold_source_voltage(m, case, flow, place)
-    m.charge(flow.share, -case.unserved_per_mw[buses] * net.p)
+    if network is None:
+        flow = _add_balanced_flow(m, case, feed, zone)
+    else:
+        flow = add_three_phase_flow(m, case, network, feed, zone)
+    m.charge(flow.share, -case.unserved_per_mw[buses] * case.bus_demand()[0][buses] / 1e3)
     m.constant += _settled_cost(case, isolation)
     columns = ReconfigurationColumns(
         buses=buses,
@@ -123,13 +129,28 @@ def build_reconfiguration(
         switches=switches,
         closed=closed,
         energized=energized,
-        lines=np.concatenate([switches, frozen]),
+        lines=zone.lines,
         feed_first=feed_first,
         formers=formers,
         forming=forming,
         flow=flow,
     )
     return m, columns
+
+
+def _add_balanced_flow(m: Program, case: Outage, feed: Feed, zone: SafeZone) -> FlowColumns:
+    at, p, q = add_supply(m, case, zone.stations, zone.formers, zone.forming)
+    flow = add_distflow(
+        m,
+        LineData.of(case, zone.buses, zone.lines),
+        feed,
+        np.arange(len(feed.forward)),
+        zone.energized,
+        supply=(zone.place[at], p, q),
+        w_band=w_band(case),
+    )
+    hold_source_voltage(m, case, flow, zone.place)
+    return flow
 
 
 def _parts(

@@ -159,16 +159,16 @@ def _slope_bounds(m: Program, at: _Columns, time_limit_s: float) -> tuple[FloatA
 
 def _add_products(
     m: Program, at: _Columns, region: Region, least: FloatArray, most: FloatArray
-) -> list[tuple[IntArray, float]]:
+) -> list[tuple[IntArray, FloatArray]]:
     """State π_d ζ_d at the vertices of the set; what each binary adds to ζ."""
     size, choices = len(at.slope), []
     whole = np.floor(region.budget + _ROUND)
     rest = float(region.budget - whole)
-    kinds = [(1.0, size), (-1.0, size)]
+    kinds = [(1.0, region.high, True), (-1.0, region.low, True)]
     if not region.unlimited and rest > _ROUND:
-        kinds += [(rest, 1), (-rest, 1)]
-    for worth, _ in kinds:
-        sign, share = np.sign(worth), abs(worth)
+        kinds += [(sign, np.full(size, sign * rest), False) for sign in (1.0, -1.0)]
+    for sign, worth, _ in kinds:
+        share = np.abs(worth)
         low, high = (least, most) if sign > 0 else (-most, -least)
         on = m.columns(size, integer=True)
         product = m.columns(size, lower=-np.inf, upper=np.inf, cost=-share)
@@ -179,8 +179,9 @@ def _add_products(
     m.rows("one_of", *together, lower=float(region.unlimited), upper=1.0)
     if not region.unlimited:
         every = sparse.csr_array(np.ones((1, size)))
-        m.rows("budget", *[(every, c) for c, worth in choices if abs(worth) == 1.0], upper=whole)
-        parts = [(every, c) for c, worth in choices if abs(worth) != 1.0]
+        of = list(zip(choices, kinds, strict=True))
+        m.rows("budget", *[(every, c) for (c, _), kind in of if kind[2]], upper=whole)
+        parts = [(every, c) for (c, _), kind in of if not kind[2]]
         if parts:
             m.rows("fraction", *parts, upper=1.0)
     return choices

@@ -85,7 +85,7 @@ def enumerate_island(
         )
     program = _IslandProgram(network, candidate, blocks, reach, slack_usd_per_kw)
     vertices = np.array([*region.vertices()], dtype=float)
-    zeta = np.ones((len(vertices), network.scenario.uncertainty.size))
+    zeta = np.tile(network.scenario.uncertainty.high, (len(vertices), 1))
     zeta[:, directions] = vertices
     draws = realize(network.scenario, zeta)
     demand = network.demand(*draws.demand_at(network.time))

@@ -22,6 +22,7 @@ from gridproof.optimizer.separation.worst_case import Bracket, bracket
 from gridproof.optimizer.solver.decomposition import Worst
 from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.errors import ScenarioError
+from gridproof.scenarios.sets import Box
 
 if TYPE_CHECKING:
     from gridproof.optimizer.network.first_stage import FirstStage
@@ -86,7 +87,8 @@ class IslandSeparation:
         every = int((scenario.uncertainty.spread > 0.0).sum())
         spare = self.budget is None or self.budget >= every - _ROUND
         # what is put in a dead block must leave ζ inside the set: other plans are tried on it
-        zeta = np.full(scenario.uncertainty.size, 1.0 if spare else 0.0)
+        box = scenario.uncertainty
+        zeta = box.high.copy() if spare else np.zeros(box.size)
         tables = []
         for blocks, directions in zip(islands, owned, strict=True):
             table = {}
@@ -119,7 +121,7 @@ class IslandSeparation:
         share: float,
         deadline: float,
     ) -> Bracket:
-        region = Region.whole(len(directions), share)
+        region = Region.of(self.network.scenario.uncertainty, directions, share)
         left = max(0.0, deadline - perf_counter())
         if self.kind == "enumeration":
             return enumerate_island(
@@ -197,14 +199,21 @@ def _best(
     return max(best.values(), key=lambda item: item[0])
 
 
-def check_budget(budget: float | None, moving: int) -> None:
-    """Refuse a budget that no set of so many loads can have.
+def check_budget(budget: float | None, box: Box) -> None:
+    """Refuse a budget that a box cannot have.
 
     Raises
     ------
     ScenarioError
-        If it is above the number of loads that move.
+        If it is above the number of loads that move, or if one of them may fall farther than it
+        may rise: a part of a load off nominal would then mean another share each way.
     """
+    moving = int((box.spread > 0.0).sum())
+    if budget is not None and not box.even:
+        raise ScenarioError(
+            f"[planner] budget = {budget:g} counts loads that fall as far as they rise; state "
+            "[uncertainty] spread alone, without spread_down and spread_up, or leave budget out"
+        )
     if budget is not None and budget > moving:
         raise ScenarioError(
             f"[planner] budget = {budget:g}, but only {moving} loads are uncertain; set it "

@@ -8,7 +8,8 @@ from itertools import combinations, product
 from math import comb
 
 import numpy as np
-from gridproof.scenarios.arrays import FloatArray, frozen
+from gridproof.scenarios.arrays import FloatArray, IntArray, frozen
+from gridproof.scenarios.sets import Box
 
 __all__ = ["Region", "vertex_count"]
 
@@ -22,7 +23,7 @@ class Region:
     Attributes
     ----------
     low, high
-        (direction,) each pair is [-1, 1], [-1, 0], [0, 1] or a single point.
+        (direction,) each pair holds 0 within [-1, 1], or is a single point.
     budget
         How far loads may be off nominal in sum; as large as there are directions, or
         larger, it says nothing.
@@ -43,6 +44,12 @@ class Region:
         ones = np.ones(size)
         most = float(size) if budget is None else min(float(budget), float(size))
         return cls(low=-ones, high=ones, budget=most)
+
+    @classmethod
+    def of(cls, box: Box, directions: IntArray, budget: float | None = None) -> Region:
+        """Take some directions of a box; a budget, if any, counts loads that move evenly alone."""
+        whole = cls.whole(len(directions), budget)
+        return cls(low=box.low[directions], high=box.high[directions], budget=whole.budget)
 
     @property
     def free(self) -> FloatArray:
@@ -89,7 +96,9 @@ class Region:
     def halves(self, direction: int) -> tuple[Region, ...]:
         """Parts that hold every vertex of this region, apart in one direction."""
         low, high = float(self.low[direction]), float(self.high[direction])
-        if self.unlimited:
+        if self.budget >= len(self.low) - _ROUND:  # never limited: both ends are vertices
+            parts = [(end, end) for end in (low, high)]
+        elif self.unlimited:
             parts = [(end, end) for end in {low, high} - {0.0}]
         elif low < 0.0 < high:
             parts = [(low, 0.0), (0.0, high)]
@@ -111,7 +120,7 @@ class Region:
         """Yield the vertices of a whole set, along a Gray code if there is no budget."""
         size = len(self.low)
         if self.unlimited:
-            yield from gray_signs(size)
+            yield from np.where(gray_signs(size) > 0.0, self.high, self.low)
             return
         whole = int(np.floor(self.budget + _ROUND))
         rest = self.budget - whole

@@ -13,7 +13,7 @@ from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.sets import Box, Budget, UncertaintySet, Wasserstein
 from numpy.typing import NDArray
 
-__all__ = ["UP", "Reach", "reach_of"]
+__all__ = ["UP", "Reach", "box_reach", "reach_of"]
 
 UP = 1.0 + 2.0**-30
 """A sum of at most a million terms that are not negative, times this, is not below its true value:
@@ -167,6 +167,14 @@ class Reach:
         )
 
 
+def box_reach(low: FloatArray, high: FloatArray) -> Reach:
+    """Return ``low ≤ ζ ≤ high``, (direction,); never less of it for rounding."""
+    centre = (low + high) / 2.0
+    half = np.maximum(high - centre, centre - low)
+    short = (centre + half < high) | (centre - half > low)
+    return Reach(centre=centre, spread=np.diag(np.where(short, np.nextafter(half, np.inf), half)))
+
+
 def reach_of(asked: UncertaintySet) -> Reach:
     """Write an uncertainty set as the image of a unit box.
 
@@ -177,7 +185,7 @@ def reach_of(asked: UncertaintySet) -> Reach:
     """
     size = asked.size
     if isinstance(asked, Box):
-        return Reach(centre=np.zeros(size), spread=np.eye(size))
+        return box_reach(asked.low, asked.high)
     if isinstance(asked, Budget):
         return Reach(centre=np.zeros(size), spread=np.eye(size), budget=asked)
     if isinstance(asked, Wasserstein):

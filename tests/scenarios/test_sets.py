@@ -4,7 +4,9 @@ from itertools import product
 
 import numpy as np
 import pytest
-from gridproof.scenarios.sets import Box, Budget, Scenarios, UncertaintySet, Wasserstein
+from gridproof.scenarios.arrays import content_digest
+from gridproof.scenarios.points import Scenarios
+from gridproof.scenarios.sets import Box, Budget, UncertaintySet, Wasserstein
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +14,13 @@ from hypothesis import strategies as st
 def box(rng: np.random.Generator) -> Box:
     size = int(rng.integers(1, 5))
     return Box(load_ids=tuple(f"l{k}" for k in range(size)), spread=np.full(size, 0.2))
+
+
+def uneven(rng: np.random.Generator) -> Box:
+    size = int(rng.integers(1, 5))
+    down, up = rng.choice([0.0, 0.1, 0.3, 1.0], (2, size))
+    up[down + up == 0.0] = 0.2  # what does not move at all has no corner of its own
+    return Box.between(tuple(f"l{k}" for k in range(size)), down, up)
 
 
 def budget(rng: np.random.Generator) -> Budget:
@@ -43,7 +52,7 @@ def scenarios(rng: np.random.Generator) -> Scenarios:
     return Scenarios(points=rng.normal(size=(count, size)), weight=rng.uniform(0.1, 1.0, count))
 
 
-KINDS = (box, budget, whole, cut, scenarios)
+KINDS = (box, uneven, budget, whole, cut, scenarios)
 ANY = st.tuples(st.sampled_from(KINDS), st.integers(0, 2**32 - 1))
 
 
@@ -144,3 +153,28 @@ def test_weights_say_how_often_a_scenario_is_drawn():
 def test_what_is_no_set_is_refused(make):
     with pytest.raises(ValueError, match=r"must|numbered|mean|weights"):
         make()
+
+
+@given(st.lists(st.floats(0.0, 1.0), max_size=5), st.integers(0, 2**32 - 1))
+@settings(max_examples=100, deadline=None)
+def test_as_far_down_as_up_is_the_even_box_to_the_byte(shares, seed):
+    names, spread = tuple(f"l{k}" for k in range(len(shares))), np.array(shares, float)
+    one, other = Box(load_ids=names, spread=spread), Box.between(names, spread, spread)
+    assert other.even
+    assert content_digest(one) == content_digest(other)
+    uniforms = np.random.default_rng(seed).random((20, len(shares)))
+    np.testing.assert_array_equal(one.draw(uniforms), 2.0 * uniforms - 1.0)
+    np.testing.assert_array_equal(one.draw(uniforms), other.draw(uniforms))
+    np.testing.assert_array_equal(list(one.vertices()), list(other.vertices()))
+
+
+def test_an_uneven_box_moves_a_load_between_its_own_ends():
+    one = Box.between(("a", "b", "c"), np.array([0.1, 0.4, 0.0]), np.array([0.4, 0.0, 0.0]))
+    corners = np.array(list(one.vertices())) * one.spread
+    assert sorted(map(tuple, corners.round(12).tolist())) == [
+        (-0.1, -0.4, 0.0), (-0.1, 0.0, 0.0), (0.4, -0.4, 0.0), (0.4, 0.0, 0.0),
+    ]  # fmt: skip
+    drawn = one.draw(np.random.default_rng(1).random((4000, 3))) * one.spread
+    np.testing.assert_allclose(drawn.min(axis=0), [-0.1, -0.4, 0.0], atol=2e-3)
+    np.testing.assert_allclose(drawn.max(axis=0), [0.4, 0.0, 0.0], atol=2e-3)
+    assert content_digest(one) != content_digest(Box(load_ids=one.load_ids, spread=one.spread))

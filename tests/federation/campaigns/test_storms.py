@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gridproof.federation.campaigns import storms
+from gridproof.federation.campaigns.later_responses import read_responses
 from gridproof.federation.campaigns.storms import StormRun, run_storms
 from gridproof.federation.cli.main import app
-from gridproof.federation.reports.storm_summary import restored_shares, storm_summary
+from gridproof.federation.reports.storm_summary import restored_shares, storm_summary, storm_table
 from gridproof.federation.statistics.shares import quantile_interval
 from gridproof.federation.studies.study import load_study
 from gridproof.federation.trial.rounds import settle
@@ -229,3 +230,27 @@ def test_a_torn_draw_is_named_and_drawn_anew_once_it_is_gone(run, made, text: st
         assert run_storms(run, out, 3)[2].outcomes == draws[2].outcomes
     finally:
         path.write_text(whole)
+
+
+def test_later_responses_follow_each_other_and_are_told(run, tmp_path) -> None:
+    """Crews, then every line mended: nothing that was supplied is lost, and all comes back."""
+    later = read_responses(["crews", "repair:all"])
+    asked = replace(run, later=later)
+    (one, _) = draws = run_storms(asked, tmp_path, 2)
+    assert [part.name for part in one.later] == ["crews at manual switches", "all lines mended"]
+    for draw_ in draws:
+        shares = [draw_.supplied_share[3], *(part.supplied_share for part in draw_.later)]
+        assert shares == sorted(shares)
+        assert shares[-1] == pytest.approx(1.0)
+        assert all(part.audit_faults == () and part.optimal for part in draw_.later)
+        assert all(sum(part.outcomes.values()) == run.loads for part in draw_.later)
+    assert run_storms(asked, tmp_path, 2) == draws  # read back as they were written
+    told = storm_summary(asked, draws)
+    assert [part.name for part in told.later] == [response.name for response in later]
+    assert told.later[1].supplied_share.mean == pytest.approx(1.0)
+    assert told.later[1].ac.draws_judged == 2
+    assert storm_table(told).rows[-1][0] == "then all lines mended"
+    with pytest.raises(StoreError, match="draws of another later"):
+        run_storms(run, tmp_path, 2)
+    with pytest.raises(ConfigError, match="--then mend is no response"):
+        read_responses(["mend"])

@@ -32,7 +32,7 @@ def test_every_quantity_bears_its_unit_or_is_a_share_or_a_count():
     unitless = {
         "reactive_limit", "ramp", "spread", "confidence", "samples", "seed", "batch",
         "grid_forming_per_island", "std_share", "correlation", "correlation_matrix", "width",
-        "spreads", "observers", "port",
+        "spreads", "spread_down", "spread_up", "spreads_down", "spreads_up", "observers", "port",
         "share", "factor", "loss", "noise", "stuck_probability", "unit", "tolerance", "ac_rounds",
         "alpha", "beta", "unserved", "lost_bus", "switching", "buried", "step",
         "log_samples", "log_seed", "probability", "uniform", "support", "deviation", "cut", "bias",

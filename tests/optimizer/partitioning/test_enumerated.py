@@ -18,6 +18,7 @@ from gridproof.scenarios.audit import audit
 from gridproof.scenarios.fleet import Substations
 from gridproof.scenarios.proof import Termination
 from gridproof.scenarios.realization import realize
+from gridproof.scenarios.sets import Box
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -135,6 +136,17 @@ def test_each_phase_by_itself_costs_what_enumerating_every_phase_does(
     assert plan.proof.incumbent == pytest.approx(_brute_force(scenario, corners=corners), rel=2e-6)
     assert plan.scenario_digest == scenario.digest()
     assert audit(plan, scenario) == ()
+
+
+def test_uneven_bounds_cost_what_enumerating_their_corners_does(random_scenario):
+    scenario = random_scenario(0)
+    down, up = np.array([0.05, 0.3]), np.array([0.4, 0.0])
+    box = Box.between(scenario.uncertainty.load_ids, down, up)
+    scenario = replace(scenario, uncertainty=box)
+    corners = np.array(list(product(*np.stack([-down, up], axis=1)))) / np.maximum(down, up)
+    plan = _plan(scenario, gap=1e-6)
+    assert plan.proof.certified
+    assert plan.proof.incumbent == pytest.approx(_brute_force(scenario, corners=corners), rel=2e-6)
 
 
 def test_the_random_cases_are_not_all_alike(random_scenario):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from gridproof.optimizer.separation.affine import PATTERNS
 from gridproof.optimizer.separation.region import Region, vertex_count
+from gridproof.scenarios.sets import Box
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -46,6 +47,19 @@ def _halved(part, direction):
     if part.free[direction] == 0.0:
         return [part]
     return [half for one in part.halves(direction) for half in _halved(one, direction)]
+
+
+def test_parts_of_an_uneven_box_keep_the_corners_that_are_nominal():
+    box = Box.between(("a", "b", "c"), np.array([0.1, 0.3, 0.0]), np.array([0.4, 0.0, 0.2]))
+    region = Region.of(box, np.array([0, 1, 2]))
+    vertices = {tuple(v) for v in region.vertices()}
+    assert vertices == set(product((-0.25, 1.0), (-1.0, 0.0), (0.0, 1.0)))
+    parts = [region]
+    for direction in range(3):
+        parts = [half for part in parts for half in part.halves(direction)]
+    assert {tuple(part.low) for part in parts} == vertices
+    value, where = region.highest(np.array([[1.0, 1.0, -1.0]]))
+    assert (value.tolist(), where.tolist()) == ([1.0], [[1.0, 0.0, 0.0]])
 
 
 def test_every_pattern_is_its_own():

@@ -195,12 +195,19 @@ def brute_force(case: Outage) -> float:
     """
     w, demand = case.prices, case.bus_demand()[0] / 1e3
     of_load, of_bus = worth_of(case)
-    before, strikes = case.feeder.lines.closed, case.devices.open_strikes
     plan = planned(case)  # for t <= 2 only, audited there
     cost = ((demand - plan.served_kw[:3] / 1e3) @ of_load).sum()
     cost += (~plan.available[:3] @ of_bus).sum()
     cost += w.switching * np.abs(np.diff(plan.closed[:3].astype(int), axis=0)).sum()
-    two = plan.end_closed[2]
+    return float(cost + best_last(case, plan.end_closed[2]))
+
+
+def best_last(case: Outage, two: np.ndarray) -> float:
+    """What the last phase costs at best from ends (line, 2) on, every state tried."""
+    w, demand = case.prices, case.bus_demand()[0] / 1e3
+    of_load, of_bus = worth_of(case)
+    before, strikes = case.feeder.lines.closed, case.devices.open_strikes
+    was = two.all(axis=1)
     free = [(k, s) for k, s in np.argwhere(case.operable_end) if not idle(case, k)]
     wires = [(k, s) for k, s in free if case.devices.underground[k] or s == 0]
     best = np.inf
@@ -223,10 +230,10 @@ def brute_force(case: Outage) -> float:
         served = max((one for one in tried if one is not None), default=None)
         if served is None:
             continue
-        moved = np.abs(closed.astype(int) - plan.closed[2].astype(int)).sum()
+        moved = np.abs(closed.astype(int) - was.astype(int)).sum()
         here = demand @ of_load - served + of_bus[sorted(lost)].sum()
         best = min(best, here + w.switching * moved)
-    return float(cost + best)
+    return float(best)
 
 
 def idle(case: Outage, k: int) -> bool:
