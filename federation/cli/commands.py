@@ -41,7 +41,10 @@ COMMANDS = {
         "feeder:init",
         "Write a study for a feeder file: switches, DERs and limits proposed from the file itself.",
     ),
-    "plan": Door("plan:plan", "Plan a study and say what was proven; nothing is simulated."),
+    "plan": Door(
+        "plan:plan",
+        "Plan a study and say what was proven; one AC power flow says how far its model is off.",
+    ),
     "run": Door(
         "run:run",
         "Plan a study, try the plan against drawn realizations, and report both.",

@@ -111,6 +111,7 @@ def rows(root: Path) -> dict[str, list]:
     return table.to_pydict()
 
 
+@pytest.mark.slow
 def test_a_plan_for_another_feeder_ends_with_the_faults(study, tmp_path) -> None:
     strange = json.loads((study.path.parent / "plan.json").read_text())
     strange["switches"]["no-such"] = strange["switches"].pop("a-b")
@@ -123,6 +124,7 @@ def test_a_plan_for_another_feeder_ends_with_the_faults(study, tmp_path) -> None
     assert told.startswith("the feeder ended with code 4: planner/plan: ")
 
 
+@pytest.mark.slow
 def test_a_planner_that_cannot_start_is_named_with_its_words(study, tmp_path) -> None:
     done = launched(study, tmp_path / "c", tmp_path / "missing.json")
     assert done.returncode == 4

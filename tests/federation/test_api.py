@@ -74,7 +74,9 @@ def test_realizations_are_those_of_the_campaign(study, plan):
 
 
 def test_the_door_says_what_it_offers() -> None:
-    assert set(dir(gp)) == {"draw", "load", "plan", "prove", "report", "run", "try_plan"}
+    assert set(dir(gp)) == {
+        "draw", "load", "plan", "prove", "replay", "report", "run", "try_plan",
+    }  # fmt: skip
     with pytest.raises(AttributeError, match="it offers draw, load, plan"):
         gp.proof  # noqa: B018
     assert Path(gp.__file__).name == "__init__.py"

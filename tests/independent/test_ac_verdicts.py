@@ -59,7 +59,9 @@ def hold(cases: list[Case], counts: Counter[Match], count: int) -> None:
             assert item.answer.t >= item.margin - LOCAL, explain(cases)
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(
+    "level", [pytest.param(one, marks=[pytest.mark.slow] * (one != "0.25")) for one in LEVELS]
+)
 def test_the_robust_plan_is_feasible_both_ways(level: str) -> None:
     _, cases, counts = tried_and_compared(level, "column_and_constraint", "linear", 10)
     hold(cases, counts, 10)
@@ -81,7 +83,8 @@ def test_measurements_mend_what_the_linear_answer_violates() -> None:
             assert item.outcome is Outcome.FEASIBLE
 
 
-@pytest.mark.parametrize("count", [8, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [8, 20])
 def test_the_nominal_plan_fails_where_no_redispatch_exists(count: int) -> None:
     _, cases, counts = tried_and_compared("0.25", "nominal", "linear", count)
     hold(cases, counts, count)

@@ -75,6 +75,7 @@ def proven() -> Proven:
     )
 
 
+@pytest.mark.slow
 def test_every_corner_of_the_set_is_within_the_bounds(proven: Proven) -> None:
     scenario = proven.study.scenario
     flows = AcFeasibility(scenario, proven.plan)

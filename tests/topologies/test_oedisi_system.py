@@ -80,6 +80,7 @@ def recorded(place: Path) -> dict[str, list]:
     return found
 
 
+@pytest.mark.slow
 def test_the_system_s_campaign_is_the_one_of_any_other_launch(ran, tmp_path) -> None:
     place, study, logs = ran
     assert CampaignStore.open(place / "campaign").finished() == (0,), logs

@@ -69,6 +69,7 @@ def test_tasks_change_no_byte(whole, study, cluster, tmp_path):
     assert run["mode"].startswith("dask tcp://")
 
 
+@pytest.mark.slow
 def test_a_lost_workers_tasks_are_done_again(whole, study, cluster, tmp_path):
     """The first part to come costs a worker its life; its nanny brings up another."""
     killed = []

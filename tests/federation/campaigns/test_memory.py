@@ -59,6 +59,7 @@ print(tried - seen["quarter"], mib() - tried)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory from /proc")
 @pytest.mark.parametrize("how", ["as it is", "hoarding"])
 def test_three_quarters_of_a_campaign_take_no_memory(toy, tmp_path, how):

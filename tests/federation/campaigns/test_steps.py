@@ -207,6 +207,7 @@ def test_a_stop_between_two_steps_costs_no_byte(long, whole, tmp_path, monkeypat
     assert results(out) == results(long.out)
 
 
+@pytest.mark.slow
 def test_what_was_begun_counts_as_realizations_when_taken_up(long, whole, tmp_path):
     _, study = whole
     with pytest.raises(KeyboardInterrupt):

@@ -306,6 +306,7 @@ def test_a_full_disk_does_not_hide_why_a_run_ended(whole, study, tmp_path, monke
     assert "the disk is full" in "".join(caught.value.__notes__)
 
 
+@pytest.mark.slow
 def test_a_run_is_recorded_once(whole, study, tmp_path, monkeypatch):
     """Whoever stops it while its workers are being sent home stops a finished campaign."""
 

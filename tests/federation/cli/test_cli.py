@@ -327,7 +327,7 @@ def test_ctrl_c_while_planning_leaves_nobody(here, flags):
 
 @pytest.mark.parametrize(
     "flags",
-    [pytest.param((), marks=pytest.mark.slow), ("--processes",)],
+    [(), pytest.param(("--processes",), marks=pytest.mark.slow)],
     ids=["in process", "processes"],
 )
 def test_ctrl_c_keeps_what_is_finished_and_leaves_nobody(toy, here, flags):

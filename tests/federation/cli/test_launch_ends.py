@@ -122,6 +122,7 @@ def feeder_of(out: Path) -> int:
     raise AssertionError("there is no feeder")
 
 
+@pytest.mark.slow
 def test_a_killed_feeder_is_recorded_and_what_to_do_is_said(toy, tmp_path) -> None:
     out = tmp_path / "c"
     one = start(toy, out)
@@ -136,6 +137,7 @@ def test_a_killed_feeder_is_recorded_and_what_to_do_is_said(toy, tmp_path) -> No
     assert f"go on with: gridproof resume {out}" in said
 
 
+@pytest.mark.slow
 def test_what_a_planner_of_one_s_own_wrote_is_kept_with_the_campaign(toy, tmp_path) -> None:
     out, mine = tmp_path / "c", tmp_path / "mine.py"
     mine.write_text("import sys\nprint('my planner fell over', file=sys.stderr)\nsys.exit(7)\n")

@@ -28,10 +28,11 @@ SOON_S = 20.0
             marks=pytest.mark.slow,
         ),
         (signal.SIGINT, ("run", "--out", "{out}"), "go on with: gridproof resume {out}"),
-        (
+        pytest.param(
             signal.SIGTERM,
             ("sweep", "--over", "uncertainty.spread=0.1,0.2", "--out", "{out}"),
             "what is finished is whole in {out}; go on with the same command",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             signal.SIGTERM,

@@ -63,6 +63,7 @@ def stopped(launched):
     part.write_bytes(kept)
 
 
+@pytest.mark.slow
 def test_a_foreign_recourse_is_called_so(launched, tmp_path):
     said = gridproof("report", launched / "c")
     assert f"recourse {FOREIGN}" in said.stdout

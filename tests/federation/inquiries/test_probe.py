@@ -58,6 +58,7 @@ def test_the_search_ends_at_or_below_the_least_that_was_drawn(tried):
     assert "Worst realization there is" in said("adversary", tried.out, "--budget", 50)
 
 
+@pytest.mark.slow
 def test_the_rare_estimate_is_that_of_plain_counting(tried):
     answer = json.loads(said("rare", tried.out, "--json"))
     assert answer["reached"]

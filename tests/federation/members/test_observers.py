@@ -100,6 +100,7 @@ def test_an_observer_and_helics_own_recorder_hear_the_whole_campaign(toy, tmp_pa
     assert "done" in kept[-1][-1]
 
 
+@pytest.mark.slow
 def test_seats_are_waited_for_and_named(toy, tmp_path):
     launched = launch(toy, tmp_path, free_port(), 2, "federation.join_deadline_s=6")
     ((_, told),) = end(launched)

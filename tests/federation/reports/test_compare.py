@@ -146,6 +146,7 @@ def test_draws_are_compared_and_not_only_configurations(fixed, run):
         compare_campaigns(fixed, liar)
 
 
+@pytest.mark.slow
 def test_both_judges_are_crossed_in_the_summary(run):
     both = run("both", "campaign.judge=both", "campaign.recourse=fixed")
     linear = run("judged", "campaign.judge=linear", "campaign.recourse=fixed")

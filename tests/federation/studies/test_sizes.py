@@ -115,6 +115,7 @@ def test_a_feeder_of_too_many_elements_is_not_compiled(tmp_path, monkeypatch) ->
         refuse_programs(path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory in other units")
 def test_a_million_rows_of_history_stay_under_a_gibibyte(toy) -> None:
     history = toy.with_name("history.csv")

@@ -272,6 +272,7 @@ def test_what_was_not_measured_is_given_up(nominal):
     assert reply.p_kw.tobytes() == answer.p_kw.tobytes()
 
 
+@pytest.mark.slow
 def test_a_planner_without_corrections_ends_the_federation(nominal):
     scenario, plan, _ = nominal
     with pytest.raises(FederationError, match="which this recourse cannot use"):

@@ -52,8 +52,18 @@ if __name__ == "__main__":
     sys.exit(0)
 
 
-@pytest.mark.parametrize("transport", ["inproc", "zmq"])
-@pytest.mark.parametrize("name", [*FOREIGN, "all"])
+@pytest.mark.parametrize(
+    ("transport", "name"),
+    [
+        *(
+            pytest.param(transport, name, marks=pytest.mark.slow)
+            for transport in ("inproc", "zmq")
+            for name in FOREIGN
+        ),
+        ("inproc", "all"),
+        ("zmq", "all"),
+    ],
+)
 def test_a_federation_of_ours_ignores_it(transport, name):
     """In a process of its own, so that one that hangs takes nothing with it."""
     asked = FOREIGN if name == "all" else {name: FOREIGN[name]}

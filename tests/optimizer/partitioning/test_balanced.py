@@ -128,6 +128,7 @@ def _exists(scenario, stage, zeta):
     return np.isfinite(solve(m).incumbent)
 
 
+@pytest.mark.slow
 def test_found_says_whether_a_redispatch_with_phases_alike_exists(random_scenario):
     seen = []
     for seed in range(6):

@@ -91,7 +91,7 @@ def test_energisation_joins_equal_states(name, make_graph, decisions, hold):
         assert solver.feasible(closed + energized) == equal_states(graph, closed, energized)
 
 
-@pytest.mark.parametrize("most", [1, 2, 3])
+@pytest.mark.parametrize("most", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", GRAPHS)
 def test_coloring_admits_exactly_what_the_text_means(name, most, make_graph, decisions, hold):
     graph = make_graph(*GRAPHS[name])

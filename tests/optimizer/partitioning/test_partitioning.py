@@ -67,6 +67,7 @@ def test_plans_pass_the_audit_and_survive_their_file(random_scenario, seed):
     assert again.proof == plan.proof
 
 
+@pytest.mark.slow
 def test_steps_are_planned_one_by_one_and_their_proofs_add_up(random_scenario):
     scenario = random_scenario(3)
     light = 0.6

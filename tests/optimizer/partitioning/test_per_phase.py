@@ -66,6 +66,7 @@ def test_loads_of_one_phase_are_planned_as_ever(random_scenario):
     np.testing.assert_array_equal(one.closed, other.closed)
 
 
+@pytest.mark.slow
 def test_a_budget_counts_phases(random_scenario, swinging_delta):
     scenario = swinging_delta(random_scenario(1))
     costs = [
@@ -77,6 +78,7 @@ def test_a_budget_counts_phases(random_scenario, swinging_delta):
         _plan(scenario, per_phase=True, budget=4.0)
 
 
+@pytest.mark.slow
 def test_what_keeps_a_block_dark_is_asked_of_the_same_set(random_scenario, swinging_delta):
     scenario = swinging_delta(random_scenario(1))
     options = PartitioningOptions(per_phase=True)

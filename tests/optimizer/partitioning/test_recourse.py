@@ -41,7 +41,9 @@ def _judged(scenario, plan, realizations, setpoints):
     return judge(engine.observe(realizations, setpoints), plan, scenario)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    "seed", [*range(3), *(pytest.param(k, marks=pytest.mark.slow) for k in range(3, 6))]
+)
 def test_a_robust_plan_answers_every_draw_inside_every_limit(random_scenario, seed):
     scenario = random_scenario(seed, spread=0.25, uncertain=3, k_der=1 + seed % 2)
     plan = _plan(scenario)
@@ -67,7 +69,9 @@ def test_a_band_on_line_to_line_voltages_is_kept_as_such(random_scenario, seed):
     assert np.nanmin(margin) >= -1e-5  # a pair's w is a mean of two here, exact there
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    "seed", [*range(3), *(pytest.param(k, marks=pytest.mark.slow) for k in range(3, 6))]
+)
 def test_found_says_whether_a_redispatch_exists(random_scenario, second_stage, seed):
     scenario = random_scenario(seed, spread=0.5, uncertain=3)
     plan = _plan(scenario, method="nominal")
@@ -82,6 +86,7 @@ def test_found_says_whether_a_redispatch_exists(random_scenario, second_stage, s
     )
 
 
+@pytest.mark.slow
 def test_some_of_these_draws_have_no_redispatch(random_scenario):
     shares = []
     for seed in range(6):
@@ -270,6 +275,7 @@ def test_unknown_policy_is_named():
         make_recourse("hope", None, None)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_networked_plan_answers_a_campaigns_worth_quickly(networked):
     from time import perf_counter
 
@@ -303,6 +309,7 @@ def test_what_is_tried_costs_at_least_the_cheapest_and_often_more(random_scenari
     assert dearer
 
 
+@pytest.mark.slow
 def test_corners_of_many_loads_are_a_fixed_few(random_scenario):
     scenario = random_scenario(0, spread=0.02, uncertain=6)
     loads = scenario.feeder.loads.ids

@@ -34,7 +34,9 @@ def _one_by_one(recourse: LinearRecourse, realizations: Realizations) -> np.ndar
     return feasible
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    "seed", [*range(4), *(pytest.param(k, marks=pytest.mark.slow) for k in range(4, 8))]
+)
 def test_found_is_what_solving_one_by_one_says(random_scenario, seed):
     scenario = random_scenario(seed, spread=0.5, uncertain=3, k_der=1 + seed % 2)
     plan = _plan(random_scenario(seed, spread=0.2, uncertain=3, k_der=1 + seed % 2))

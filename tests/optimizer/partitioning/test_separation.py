@@ -23,7 +23,9 @@ def test_gray_signs_hold_every_vertex_once_and_change_one_at_a_time(count):
     assert (np.abs(np.diff(signs, axis=0)).sum(axis=1) == 2.0).all()
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    "seed", [*range(3), *(pytest.param(k, marks=pytest.mark.slow) for k in range(3, 6))]
+)
 @pytest.mark.parametrize("method", ["nominal", "column_and_constraint"])
 def test_worst_vertex_is_the_worst_of_all_solved_head_on(
     random_scenario, second_stage, seed, method

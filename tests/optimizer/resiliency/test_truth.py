@@ -108,7 +108,7 @@ def test_the_price_is_worst_among_all_prices(small: Small) -> None:
     assert dual == pytest.approx(max(listed) - float(price @ net), abs=1e-9)
 
 
-@pytest.mark.parametrize("gamma", [0, 2, 4])
+@pytest.mark.parametrize("gamma", [0, pytest.param(2, marks=pytest.mark.slow), 4])
 def test_the_plan_is_the_best_of_all_first_stages(small: Small, gamma: int) -> None:
     case = small(budgets=replace(small().budgets, load_gamma=gamma))
     found = solve(case, TIGHT)

@@ -126,6 +126,7 @@ def test_a_time_limit_is_still_one_and_an_error_still_arrives(monkeypatch):
     assert solve.run_highs is interrupt.run_highs
 
 
+@pytest.mark.slow
 def test_a_thread_takes_its_helper_with_it():
     """HiGHS keeps workers per thread: those left behind would add up."""
 
