@@ -37,7 +37,7 @@ demo: $(VENV)/.runtime
 	$(BIN)/gridproof run ieee37-networked --out campaigns/demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 5 --dist loadfile
 
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'slow and not paper'

@@ -46,6 +46,11 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 gc.disable()  # until all is collected: what importing makes is there to stay
 
 
+def pytest_xdist_auto_num_workers(config):
+    """One more than there are processors: many tests wait for what does not come."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_finish(session):
     """Take the program and its tests out of garbage collection, and collect less often.
 

@@ -54,8 +54,8 @@ def moved_setpoints(scenario: Scenario, plan: Plan, count: int) -> Setpoints:
 @pytest.mark.parametrize(
     "overrides",
     [
-        ("0.10",),
-        ("0.15", "feeder.load_model=as_modelled"),
+        pytest.param(("0.10",), marks=pytest.mark.slow),
+        pytest.param(("0.15", "feeder.load_model=as_modelled"), marks=pytest.mark.slow),
         ("0.25",),
         ("0.25", "limits.voltage_test=line_to_line"),
     ],

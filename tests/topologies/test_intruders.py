@@ -65,6 +65,7 @@ def test_a_stranger_with_the_key_is_named(processes, tmp_path) -> None:
     assert "none of its members planner, feeder" in said
 
 
+@pytest.mark.slow
 def test_who_takes_a_member_s_name_first_keeps_the_member_out(processes, tmp_path) -> None:
     links = []
 
@@ -104,6 +105,7 @@ def test_an_end_that_no_member_sent_is_told_from_theirs(processes, tmp_path) -> 
     assert "no member sent what ended this federation" in said
 
 
+@pytest.mark.slow
 def test_an_end_that_a_member_sent_is_not_a_stranger_s(processes, tmp_path) -> None:
     commands = {
         "planner": processes.command(tmp_path / "v", "planner", "NaN", SETTINGS),

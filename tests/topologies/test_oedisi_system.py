@@ -91,6 +91,7 @@ def test_the_system_s_campaign_is_the_one_of_any_other_launch(ran, tmp_path) -> 
     assert here.read_bytes() == there.read_bytes()
 
 
+@pytest.mark.slow
 def test_the_recorder_has_every_realization_as_oedisi_s_types(ran) -> None:
     place, _, logs = ran
     found = recorded(place)

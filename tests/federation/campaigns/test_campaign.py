@@ -67,6 +67,7 @@ def test_helics_and_batch_size_change_no_byte(whole, load, tmp_path, batch):
     assert parts(tmp_path / "c") == parts(whole.out)
 
 
+@pytest.mark.slow
 def test_two_processes_change_no_byte(whole, load, tmp_path):
     seen = []
     run_campaign(load(), tmp_path / "c", mode="processes", progress=seen.append)
@@ -168,7 +169,8 @@ run_campaign(study, Path(sys.argv[2]), mode="in_process")
 """
 
 
-@pytest.mark.parametrize("wait_for_parts", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("wait_for_parts", [1, 2])
 def test_killed_and_taken_up(whole, load, toy, tmp_path, wait_for_parts):
     out = tmp_path / "c"
     command = [sys.executable, "-c", RUN, str(toy), str(out), str(SAMPLES)]

@@ -92,6 +92,7 @@ def joint(store, chunks):
     return counts
 
 
+@pytest.mark.slow
 def test_a_realization_of_several_steps_counts_once(storm, tmp_path):
     """As feasible where it is so at every step; in whole parts and in what is begun alike."""
     samples, first = CHUNK_ROWS + 100, CHUNK_ROWS + 50

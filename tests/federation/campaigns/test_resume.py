@@ -63,13 +63,8 @@ def results(root):
     }
 
 
-@pytest.mark.parametrize(
-    "moment",
-    [
-        pytest.param(moment, marks=[pytest.mark.slow] * (k < 2), id=f"{moment:.3f}")
-        for k, moment in enumerate(MOMENTS[:3])
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS[:3], ids="{:.3f}".format)
 def test_killed_at_a_random_moment_and_resumed(whole, toy, tmp_path, moment):
     undisturbed, took_s = whole
     out = tmp_path / "c"
@@ -232,6 +227,7 @@ def small_disk(tmp_path, whole):
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_in_a_clear_error_and_what_is_whole_stays(
     whole, toy, tmp_path, small_disk
 ):

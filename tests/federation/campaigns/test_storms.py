@@ -232,6 +232,7 @@ def test_a_torn_draw_is_named_and_drawn_anew_once_it_is_gone(run, made, text: st
         path.write_text(whole)
 
 
+@pytest.mark.slow
 def test_later_responses_follow_each_other_and_are_told(run, tmp_path) -> None:
     """Crews, then every line mended: nothing that was supplied is lost, and all comes back."""
     later = read_responses(["crews", "repair:all"])

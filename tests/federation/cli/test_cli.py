@@ -325,9 +325,10 @@ def test_ctrl_c_while_planning_leaves_nobody(here, flags):
     assert "no finished part yet" in gridproof("report", "c", code=2).stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "flags",
-    [(), pytest.param(("--processes",), marks=pytest.mark.slow)],
+    [(), ("--processes",)],
     ids=["in process", "processes"],
 )
 def test_ctrl_c_keeps_what_is_finished_and_leaves_nobody(toy, here, flags):

@@ -60,6 +60,7 @@ def test_children_are_started_by_the_command_one_would_type() -> None:
     assert rest == ["-m", "gridproof"] or Path(rest[0]).name == "gridproof"
 
 
+@pytest.mark.slow
 def test_helics_run_accepts_and_runs_the_file(toy, tmp_path) -> None:
     file = tmp_path / "run" / "runner.json"
     say(

@@ -115,6 +115,7 @@ def test_what_has_no_place_or_is_asked_for_everywhere_widens_every_limit() -> No
     )
 
 
+@pytest.mark.slow
 def test_counter_examples_are_the_rows_outside(tmp_path: Path) -> None:
     study = load_study(
         CASE,

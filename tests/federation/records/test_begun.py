@@ -62,7 +62,16 @@ def stopped(whole, tmp_path):
     return study, CampaignStore.open(out), result
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, FederationError, RuntimeError, MemoryError])
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyboardInterrupt,
+        *(
+            pytest.param(one, marks=pytest.mark.slow)
+            for one in (FederationError, RuntimeError, MemoryError)
+        ),
+    ],
+)
 def test_every_stop_keeps_what_was_done_and_the_end_has_the_same_bytes(whole, tmp_path, error):
     study, result = whole
     out = tmp_path / "c"
@@ -82,7 +91,9 @@ def test_every_stop_keeps_what_was_done_and_the_end_has_the_same_bytes(whole, tm
     assert [run["realizations"] for run in runs] == [768, SAMPLES - 768]
 
 
-@pytest.mark.parametrize("batch", [1, 7, 256, 4096])
+@pytest.mark.parametrize(
+    "batch", [1, *(pytest.param(one, marks=pytest.mark.slow) for one in (7, 256, 4096))]
+)
 def test_another_batch_goes_on_to_the_same_bytes(stopped, batch):
     study, store, result = stopped
     other = load_study(study.path, [*OVERRIDES, f"campaign.batch={batch}"])

@@ -42,7 +42,7 @@ KINDS = [
     pytest.param(("campaign.sampler=latin_hypercube",), "nominal", marks=pytest.mark.slow),
     pytest.param(("campaign.sampler=sobol",), "nominal", marks=pytest.mark.slow),
     (LATE, "widened"),
-    ((*LATE, "campaign.sampler=vertices"), "nominal"),
+    pytest.param((*LATE, "campaign.sampler=vertices"), "nominal", marks=pytest.mark.slow),
     pytest.param(("faults.ramp_kw_per_s=1.0",), "widened", marks=pytest.mark.slow),
 ]
 

@@ -129,6 +129,7 @@ def spoilt_frame(frame: bytes, rng: random.Random) -> bytes:
     return frame[: rng.randrange(len(frame))] if how == 2 else rng.choice(WORDS).encode()
 
 
+@pytest.mark.slow
 def test_no_hostile_input_reaches_a_text_command(study, plan, commands, recwarn) -> None:
     scenario, rng = study.scenario, random.Random(20)
     engine, codec = OpenDssEngine(scenario), Codec.of(scenario, 40).holding(plan)

@@ -14,6 +14,7 @@ def _plan(scenario, **options):
     return PartitioningPlanner(options=PartitioningOptions(**options)).plan(scenario)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["nominal", "column_and_constraint"])
 def test_of_equals_in_cost_a_large_der_forms(networked, method):
     scenario = networked(0.10)

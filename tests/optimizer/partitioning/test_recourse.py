@@ -290,6 +290,7 @@ def test_networked_plan_answers_a_campaigns_worth_quickly(networked):
     assert np.nanmin(verdicts.margin) >= -1e-6
 
 
+@pytest.mark.slow
 def test_what_is_tried_costs_at_least_the_cheapest_and_often_more(random_scenario, second_stage):
     """The proof's figure is the worst of the cheapest; margins before cost is another policy."""
     dearer = 0

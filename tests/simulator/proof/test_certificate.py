@@ -11,7 +11,7 @@ from gridproof.federation.studies.study import Study, load_study
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import realize
-from gridproof.scenarios.sets import Budget, UncertaintySet, Wasserstein
+from gridproof.scenarios.sets import Box, Budget, UncertaintySet, Wasserstein
 from gridproof.scenarios.verdict import element_margins
 from gridproof.simulator.opendss.engine import OpenDssEngine
 from gridproof.simulator.proof.bounds import KindBound
@@ -76,8 +76,7 @@ def certificate(
 
 
 def replace_box(study: Study) -> UncertaintySet:
-    ids = study.scenario.direction_ids
-    return replace(study.scenario.uncertainty, load_ids=ids, spread=study.scenario.direction_spread)
+    return Box(load_ids=study.scenario.direction_ids, spread=study.scenario.direction_spread)
 
 
 def margins(study: Study, plan: Plan, engine: OpenDssEngine, zeta: np.ndarray) -> dict:
