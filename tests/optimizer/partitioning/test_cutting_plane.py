@@ -110,9 +110,7 @@ LEVELS = [
 ]
 
 
-@pytest.mark.parametrize(
-    "spread", [pytest.param(one, marks=[pytest.mark.slow] * (one < 0.2)) for one in LEVELS]
-)
+@pytest.mark.parametrize("spread", LEVELS)
 def test_networked_feeder_has_the_same_optimum_by_either_method(networked, spread):
     scenario = networked(spread)
     cut = _plan(
