@@ -21,6 +21,7 @@ def plan(study):
     return gp.plan(study)
 
 
+@pytest.mark.slow
 def test_a_plan_its_file_and_what_the_file_holds_are_tried_alike(study, plan, tmp_path):
     path = tmp_path / "plan.json"
     path.write_text(plan_to_json(plan), encoding="utf-8")

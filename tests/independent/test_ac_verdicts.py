@@ -92,6 +92,7 @@ def test_the_nominal_plan_fails_where_no_redispatch_exists(count: int) -> None:
     assert counts[Match.BOTH_INFEASIBLE]
 
 
+@pytest.mark.slow
 def test_a_false_feasible_verdict_is_found_out() -> None:
     study, plan = networked("0.25", "nominal", "campaign.recourse=linear")
     tried = try_policy(study, plan, 8)

@@ -41,6 +41,7 @@ def commands(processes):
     return make
 
 
+@pytest.mark.slow
 def test_two_processes_judge_what_two_threads_judge(  # noqa: PLR0917
     fakes, scenario, plan, processes, commands, tmp_path
 ) -> None:

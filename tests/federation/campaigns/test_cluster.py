@@ -185,6 +185,7 @@ def test_a_result_whose_holder_is_gone_keeps_nobody_waiting(toy, whole, tmp_path
     assert results(result.out) == results(whole.out)
 
 
+@pytest.mark.slow
 def test_the_scheduler_is_asked_before_anything_is_planned(toy, tmp_path, monkeypatch):
     hasty = load_study(toy, [*OVERRIDES, "federation.join_deadline_s=1"])
 

@@ -47,6 +47,7 @@ def free_port() -> int:
         return one.getsockname()[1]
 
 
+@pytest.mark.slow
 def test_launch_tries_the_whole_campaign_in_processes(toy, tmp_path) -> None:
     out = json.loads(say("launch", toy, "--out", tmp_path / "c", "--json").stdout)
     assert sum(out["campaign"]["outcomes"].values()) == 40

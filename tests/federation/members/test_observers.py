@@ -74,6 +74,7 @@ def judged(folder):
     return campaign_summary(CampaignStore.open(folder / "c")).outcomes
 
 
+@pytest.mark.slow
 def test_an_observer_and_helics_own_recorder_hear_the_whole_campaign(toy, tmp_path):
     port = free_port()
     launched = launch(toy, tmp_path, port, 2)

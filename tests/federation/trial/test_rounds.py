@@ -225,6 +225,7 @@ def test_linear_violations_are_mended_and_every_feasible_one_is_an_ac_solution(n
     assert (judge(seen, plan, scenario).outcome == Outcome.FEASIBLE).all()
 
 
+@pytest.mark.slow
 def test_bytes_are_the_same_by_any_transport_batch_and_history(nominal):
     scenario, plan, _ = nominal
     one = _run(nominal, "local", COUNT).bytes()

@@ -77,6 +77,7 @@ def test_one_that_forms_is_not_bound(unlike_loads):
     assert _plan(scenario, centre=False).proof.incumbent == pytest.approx(72.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_every_method_finds_the_same_and_it_costs_no_less_than_free(random_scenario, seed):
     free = random_scenario(seed, spread=0.25, uncertain=2, k_der=1 + seed % 2)

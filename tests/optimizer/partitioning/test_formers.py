@@ -28,6 +28,7 @@ def test_of_equals_in_cost_a_large_der_forms(networked, method):
     assert rating[former] == rating[home & scenario.ders.can_form].max()
 
 
+@pytest.mark.slow
 def test_only_a_der_that_can_form_is_given_the_role(networked):
     scenario = networked(0.10)
     first = _plan(scenario)
