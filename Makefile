@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 help:
 	@echo 'make demo   install, plan the networked IEEE 37 case, try it 10 000 times, show the result'
 	@echo 'make test   install with the test tools, run the tests'
-	@echo 'make slow   the tests that test leaves out for their length (ten minutes more)'
+	@echo 'make slow   the tests that test leaves out for their length'
 	@echo 'make lint   ruff and mypy'
 	@echo 'make bench  benchmarks, both sides of each ratio in one run (minutes)'
 	@echo 'make paper  the studies with published numbers (minutes)'

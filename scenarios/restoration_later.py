@@ -36,7 +36,11 @@ class LaterResponse:
     @property
     def name(self) -> str:
         """As people read it."""
-        mended = "all lines" if self.mended == ALL else f"{self.mended} more lines"
+        mended = (
+            "all lines"
+            if self.mended == ALL
+            else f"{self.mended} more line{'s' * (self.mended != 1)}"
+        )
         parts = ["crews at manual switches"] * self.crews + [f"{mended} mended"] * bool(self.mended)
         return ", ".join(parts)
 

@@ -120,7 +120,7 @@ class StormDraw:
     v_min_pu
         Lowest voltage of a live bus in any of them.
     seconds
-        ``plan`` and ``ac``, wall time.
+        ``plan`` and ``ac``, wall time; of the first response alone.
     later
         One for each later response, up to the first without a plan.
     """
@@ -252,6 +252,7 @@ def _draw(run: StormRun, base: Outage, index: int) -> StormDraw:
     planned = perf_counter()
     case, decided, proof = Outage.of(scenario), states_of(plan, scenario), plan.proof
     outcomes, v_min_pu = _tried(run, scenario, plan, index)
+    seconds = {"plan": planned - began, "ac": perf_counter() - planned}
 
     def tried(one: Scenario, made: Plan) -> tuple[dict[str, int], float | None]:
         return _tried(run, one, made, index)
@@ -270,7 +271,7 @@ def _draw(run: StormRun, base: Outage, index: int) -> StormDraw:
         audit_faults=audit_restoration(case, decided),
         outcomes=outcomes,
         v_min_pu=v_min_pu,
-        seconds={"plan": planned - began, "ac": perf_counter() - planned},
+        seconds=seconds,
         later=later,
     )
 

@@ -12,14 +12,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gridproof.federation.config.foreign import own_word, refuse_ours
-from gridproof.federation.members.jobs import FeederJob, PlannerJob
+from gridproof.federation.members.jobs import FeederJob, KeepingSink, PlannerJob
 from gridproof.federation.members.session import SessionSettings
 from gridproof.federation.proofs.plans import plan_study
 from gridproof.federation.records.answered import keep_word
 from gridproof.federation.records.begun import missing_ranges
 from gridproof.federation.records.environment import environment_record
 from gridproof.federation.records.keeper import Tally, stored_plan
-from gridproof.federation.records.parts import ChunkSink
 from gridproof.federation.records.scenario_store import keep_scenario
 from gridproof.federation.records.sink import CampaignSink
 from gridproof.federation.records.stopping import until_enough
@@ -205,7 +204,7 @@ def slow_words(study: Study) -> str | None:
 def feeder_job_of(
     study: Study,
     ranges: Iterable[tuple[int, int]],
-    make_sink: Callable[[Sequence[str]], CampaignSink | ChunkSink],
+    make_sink: Callable[[Sequence[str]], KeepingSink],
 ) -> FeederJob:
     """Describe the feeder federate of a study, wherever its results go.
 

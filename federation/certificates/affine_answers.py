@@ -11,9 +11,10 @@ from gridproof.scenarios.realization import realize
 from gridproof.scenarios.scenario import Scenario
 from gridproof.simulator.proof.powers import AffineAnswer
 
-__all__ = ["affine_answer", "affine_policy", "as_asked"]
+__all__ = ["AFFINE", "affine_answer", "affine_policy", "as_asked"]
 
-_AFFINE = ("fixed", "participation", "rule", "affine")
+AFFINE = ("fixed", "participation", "rule", "affine")
+"""Recourses whose answer is affine in the draw, but for some rules (`affine_policy`)."""
 
 
 def affine_policy(policy: str, plan: Plan) -> tuple[str, str]:
@@ -31,7 +32,7 @@ def affine_policy(policy: str, plan: Plan) -> tuple[str, str]:
             "the plan's rule answers up and down by different gains, or cuts loads: it is not "
             "affine; what is said holds for set-points that stay"
         )
-    if policy in _AFFINE:
+    if policy in AFFINE:
         return policy, ""
     return "affine", (
         f"the recourse {policy} solves a program for each draw and is not affine; what is said "

@@ -22,7 +22,7 @@ from gridproof.federation.cli.options import (
 )
 from gridproof.federation.cli.why import ask_why, refuse_why
 from gridproof.federation.files import write_result
-from gridproof.federation.inquiries.linear_error import linear_error
+from gridproof.federation.inquiries.linear_error import linear_errors
 from gridproof.federation.plain_text import shown
 from gridproof.federation.proof_words import proof_facts, scope_words
 from gridproof.federation.proofs.plans import plan_study
@@ -60,7 +60,7 @@ def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters
     summary = about_plan(made, loaded.scenario)
     if isinstance(summary, PlanReport):
         tried = _tried_redispatch(loaded, made)
-        linear = linear_error(made, loaded.scenario)
+        (linear,) = linear_errors(made, loaded.scenario, (0,))
         summary = replace(summary, redispatch_tried=tried, ac_proof=planned.ac_proof, linear=linear)
         if why:
             asked = ask_why(made, loaded.scenario, loaded.config.planner.options, quiet=quiet)

@@ -18,7 +18,7 @@ from gridproof.federation.cli.options import (
 from gridproof.federation.inquiries.probe import Target, ask_adversary, ask_rare
 from gridproof.federation.proofs.plans import plan_study
 from gridproof.federation.records.probe_report import AdversaryReport, RareReport
-from gridproof.federation.reports.answer_tables import level_table, worst_margin_table
+from gridproof.federation.reports.answer_tables import level_table, margin_table
 from gridproof.federation.studies.study import load_study
 from gridproof.federation.studies.trust import Trust
 from gridproof.federation.tables.terminal import TableView, facts_view
@@ -135,7 +135,7 @@ def _worst_view(answer: AdversaryReport) -> RenderableType:
         facts_view(facts),
     ]
     if answer.margins:
-        parts += [Text(), TableView(worst_margin_table(answer))]
+        parts += [Text(), TableView(margin_table(answer.margins, name="worst-margins"))]
     return Group(*parts)
 
 

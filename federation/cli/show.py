@@ -10,7 +10,7 @@ from gridproof.federation.cli.options import print_json, stdout
 from gridproof.federation.cli.why import ask_why
 from gridproof.federation.families.registry import family_of
 from gridproof.federation.files import json_text, refuse_links
-from gridproof.federation.inquiries.linear_error import linear_error
+from gridproof.federation.inquiries.linear_error import linear_errors
 from gridproof.federation.jsonable import json_value
 from gridproof.federation.records.answers import LINEAR, WHY, kept_linear, kept_why
 from gridproof.federation.records.campaign_report import CampaignReport
@@ -46,7 +46,7 @@ def keep_linear(store: CampaignStore, scenario: Scenario) -> None:
     plan = stored_plan(store, scenario)
     if plan is None or family_of(scenario) is not None or store.read(LINEAR) is not None:
         return
-    steps = [linear_error(plan, scenario, step) for step in range(len(scenario.hours))]
+    steps = linear_errors(plan, scenario, range(len(scenario.hours)))
     store.write(LINEAR, json_text(json_value({"plan": plan_digest(plan), "steps": steps})))
 
 

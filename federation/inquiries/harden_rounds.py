@@ -15,7 +15,7 @@ from pathlib import Path
 from gridproof.federation.campaigns.campaign import plan_here, run_campaign
 from gridproof.federation.campaigns.progress import CampaignBar
 from gridproof.federation.campaigns.study_jobs import make_planner_job, open_store
-from gridproof.federation.certificates.affine_answers import affine_policy
+from gridproof.federation.certificates.affine_answers import AFFINE, affine_policy
 from gridproof.federation.inquiries.counterexamples import CounterExamples, counter_examples
 from gridproof.federation.inquiries.harden_settings import HardenSettings, lower_bound, spent
 from gridproof.federation.inquiries.margins import raised
@@ -27,7 +27,7 @@ from gridproof.federation.records.lock import writing
 from gridproof.federation.records.plan_report import PlanReport
 from gridproof.federation.records.summary import plan_summary
 from gridproof.federation.statistics.shares import Share, share_of
-from gridproof.federation.studies.planner_margins import Margins
+from gridproof.federation.studies.planner_margins import Margins, formers_of
 from gridproof.federation.studies.study import Study
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.plan_file import plan_to_json
@@ -141,8 +141,7 @@ def wider_after(
     one: HardenRound, study: Study, settings: HardenSettings, start: Margins
 ) -> Margins:
     """Widen the margins where a round failed; the same if nothing can be wider."""
-    ders = study.scenario.ders
-    formers = tuple(name for name, can in zip(ders.ids, ders.can_form, strict=True) if can)
+    formers = formers_of(study)
     if one.tried is not None:
         return raised(one.margins, one.found, settings, formers)
     assert one.certificate is not None  # only a proof will do, and there was none
@@ -165,8 +164,11 @@ def unprovable(study: Study, plan: Plan | None = None) -> str:
     if study.foreign is not None:
         return "another program answers each draw"
     if plan is None:
-        affine = campaign.recourse in {"fixed", "participation", "rule", "affine"}
-        return "" if affine else f"recourse {campaign.recourse} is not affine in the draw"
+        return (
+            ""
+            if campaign.recourse in AFFINE
+            else f"recourse {campaign.recourse} is not affine in the draw"
+        )
     policy, why = affine_policy(campaign.recourse, plan)
     return why if policy != campaign.recourse else not_covered(study.scenario, plan)
 

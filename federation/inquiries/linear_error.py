@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 
@@ -18,24 +19,35 @@ from gridproof.simulator.engine import Engine
 from gridproof.simulator.linear.engine import LinearEngine
 from gridproof.simulator.opendss.engine import OpenDssEngine
 
-__all__ = ["linear_error"]
+__all__ = ["linear_errors"]
 
 
-def linear_error(plan: Plan, scenario: Scenario, time: int = 0) -> LinearError:
-    """Solve a plan's nominal state by OpenDSS and by the linear model, and hold them together.
+def linear_errors(plan: Plan, scenario: Scenario, steps: Sequence[int]) -> list[LinearError]:
+    """Solve a plan's nominal states by OpenDSS and by the linear model, and hold them together.
 
     Parameters
     ----------
     plan, scenario
         The plan, and the study's scenario with the linear model as the plan had it.
-    time
-        The step.
+    steps
+        Which; the circuit is compiled once for all of them.
     """
-    at = "flat" if scenario.linearisation is None else "ac"
     whole = replace(scenario, draws_per_phase=False)
     try:
         with closing(OpenDssEngine(whole)) as ac, closing(LinearEngine(whole)) as linear:
-            seen = [_nominal(engine, plan, whole, time) for engine in (ac, linear)]
+            return [_error(ac, linear, plan, whole, step) for step in steps]
+    except EngineError as error:  # of the feeder itself
+        return [LinearError(linearised=_at(scenario), remark=str(error))] * len(steps)
+
+
+def _at(scenario: Scenario) -> str:
+    return "flat" if scenario.linearisation is None else "ac"
+
+
+def _error(ac: Engine, linear: Engine, plan: Plan, scenario: Scenario, time: int) -> LinearError:
+    at = _at(scenario)
+    try:
+        seen = [_nominal(engine, plan, scenario, time) for engine in (ac, linear)]
     except EngineError as error:
         return LinearError(linearised=at, remark=str(error))
     for one, name in zip(seen, ("OpenDSS", "the linear model"), strict=True):

@@ -62,7 +62,7 @@ class _Keeper:
     def keep_trace(self, trace: Trace) -> None:
         """Take what channel and rounds saw; the verdict says it."""
 
-    def keep_cause(self, index: int, cause: str) -> None:
+    def keep_cause(self, index: int, said: str) -> None:
         """Take what erred; it is the outcome."""
 
 
@@ -102,7 +102,7 @@ def replay(
     """
     _refuse(study, index, drawn=zeta is None)
     sink = _Keeper()
-    job = feeder_job_of(study, [(index, 1)], lambda _: sink)  # type: ignore[arg-type, return-value]
+    job = feeder_job_of(study, [(index, 1)], lambda _: sink)
     job = replace(job, make_second=None)
     if zeta is not None:
         job = replace(job, draw=_named_draw(study, zeta, index))
@@ -138,7 +138,10 @@ def written_alone(study: Study, plan: Plan, step: int, seen: Written) -> tuple[s
         If a DER's output or a switch was another than told, or nothing was solved.
     """
     if not len(seen.snapshots) or not seen.snapshots.converged[0]:
-        raise ConfigError("no power flow was found for this realization, so there is none to write")
+        raise ConfigError(
+            "no power flow was found for this realization, so there is none to write; leave --dss "
+            "out"
+        )
     if study.config.faults.declared:
         raise ConfigError(
             "[faults] of the study: what acted is not what was told, and a circuit of it is not "

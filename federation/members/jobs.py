@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Deadlines",
     "FeederJob",
+    "KeepingSink",
     "PlannerJob",
     "Sink",
     "States",
@@ -46,6 +47,18 @@ class Sink(Protocol):
         second: Verdicts | None = None,
     ) -> None:
         """Keep one finished batch; ``second`` are the second judge's verdicts, if there is one."""
+        ...
+
+
+class KeepingSink(Sink, Protocol):
+    """A sink that takes what comes beside verdicts, too."""
+
+    def keep_trace(self, trace: Trace) -> None:
+        """Take what channel, pace and rounds saw of a batch, just before the batch."""
+        ...
+
+    def keep_cause(self, index: int, said: str) -> None:
+        """Take the first realization of a batch that erred, and why, before the batch."""
         ...
 
 

@@ -31,6 +31,7 @@ from gridproof.federation.studies.planner_margins import (
     MOST_MARGIN_PU,
     Margins,
     bounded_step,
+    formers_of,
 )
 from gridproof.optimizer.partitioning.ac_bound import AcBound, ac_cost_bound
 from gridproof.optimizer.partitioning.options import PartitioningOptions
@@ -70,7 +71,7 @@ def plan_proven(study: Study, *, progress: Callable[[PlanProgress], None] | None
     """
     start, rounds = Margins.of(study), list[AcProofRound]()
     margins = start
-    formers = _formers(study)
+    formers = formers_of(study)
     while True:
         try:
             plan = _planned(study, margins, progress)
@@ -144,11 +145,6 @@ def wider(
         if raised != margins:
             return raised
     return margins.wider_everywhere(_GREATEST_STEP_PU, MOST_MARGIN_PU)
-
-
-def _formers(study: Study) -> tuple[str, ...]:
-    ders = study.scenario.ders
-    return tuple(name for name, can in zip(ders.ids, ders.can_form, strict=True) if can)
 
 
 def _planned(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from gridproof.federation.files import read_json
 from gridproof.federation.jsonable import Jsonable, read_as
@@ -31,6 +32,7 @@ LINEAR = "linear.json"
 """Where a campaign directory keeps the answers."""
 
 _T = TypeVar("_T", bound=Jsonable)
+_R = TypeVar("_R")
 
 
 def kept_answers(store: CampaignStore) -> tuple[AdversaryReport | None, RareReport | None]:
@@ -76,19 +78,10 @@ def kept_linear(store: CampaignStore, plan: Plan, step: int) -> LinearError | No
     StoreError
         If the answer cannot be understood.
     """
-    text = store.read(LINEAR)
-    if text is None:
-        return None
-    try:
-        kept = load_json(text)
-        if kept["plan"] != plan_digest(plan):
-            return None
-        return read_as(LinearError, kept["steps"][step])
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise StoreError(
-            f"{store.root / LINEAR} cannot be understood ({error!r}); delete it: it is of no other "
-            "use than being shown"
-        ) from error
+    remedy = "delete it: it is of no other use than being shown"
+    return _of_plan(
+        store, LINEAR, plan, remedy, lambda kept: read_as(LinearError, kept["steps"][step])
+    )
 
 
 def kept_why(store: CampaignStore, plan: Plan) -> tuple[BlockAnswer, ...] | None:
@@ -99,17 +92,26 @@ def kept_why(store: CampaignStore, plan: Plan) -> tuple[BlockAnswer, ...] | None
     StoreError
         If the answers cannot be understood.
     """
-    text = store.read(WHY)
+
+    def told(kept: Any) -> tuple[BlockAnswer, ...]:
+        blocks = (read_as(BlockAnswer, one) for one in kept["blocks"])
+        return tuple(one for one in blocks if store.only in (None, one.step))
+
+    remedy = f"delete it, and ask again with: gridproof report {store.root} --why"
+    return _of_plan(store, WHY, plan, remedy, told)
+
+
+def _of_plan(
+    store: CampaignStore, name: str, plan: Plan, remedy: str, read: Callable[[Any], _R]
+) -> _R | None:
+    """Read what a file says of a plan; None if there is none, or it is of another plan."""
+    text = store.read(name)
     if text is None:
         return None
     try:
         kept = load_json(text)
-        if kept["plan"] != plan_digest(plan):
-            return None
-        told = tuple(read_as(BlockAnswer, one) for one in kept["blocks"])
-        return tuple(one for one in told if store.only in (None, one.step))
-    except (ValueError, KeyError, TypeError) as error:
+        return read(kept) if kept["plan"] == plan_digest(plan) else None
+    except (ValueError, KeyError, TypeError, IndexError) as error:
         raise StoreError(
-            f"{store.root / WHY} cannot be understood ({error!r}); delete it, and ask again with: "
-            f"gridproof report {store.root} --why"
+            f"{store.root / name} cannot be understood ({error!r}); {remedy}"
         ) from error

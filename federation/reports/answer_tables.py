@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from gridproof.federation.records.probe_report import AdversaryReport, RareReport
+from collections.abc import Mapping
+
+from gridproof.federation.records.probe_report import LimitMargin, RareReport
 from gridproof.federation.tables.table import Table, Tone, count, number, text
 from gridproof.federation.wording import place_words
 
-__all__ = ["level_table", "worst_margin_table"]
+__all__ = ["level_table", "margin_table"]
 
 
-def worst_margin_table(answer: AdversaryReport) -> Table:
-    """Say of each kind of limit how near the worst realization comes to it, and where."""
-    margins = answer.margins
+def margin_table(margins: Mapping[str, LimitMargin], *, name: str, digits: int = 4) -> Table:
+    """Say of each kind of limit how near a realization comes to it, and where."""
     return Table(
-        name="worst-margins",
+        name=name,
         title="Its margins; below zero is outside",
-        columns=(text("limit"), number("margin", 4), text("where")),
+        columns=(text("limit"), number("margin", digits), text("where")),
         rows=tuple(
             (f"{kind}, {one.unit}", one.margin, place_words(one.element, one.phase))
             for kind, one in margins.items()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from gridproof.federation.records.replay_report import ReplayedStep, ReplayReport
-from gridproof.federation.tables.table import Table, Tone, number, text
+from gridproof.federation.reports.answer_tables import margin_table
+from gridproof.federation.tables.table import Table, number, text
 from gridproof.federation.tables.terminal import TableView, facts_view
-from gridproof.federation.wording import decimals, place_words
+from gridproof.federation.wording import decimals
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -17,7 +18,9 @@ _SHOWN = 8
 def replay_view(report: ReplayReport, step: ReplayedStep) -> list[RenderableType]:
     """Set one step of a realization for a terminal."""
     views: list[RenderableType] = [facts_view(_facts(report, step))]
-    views += [TableView(_margins(step))] if step.margins else []
+    views += (
+        [TableView(margin_table(step.margins, name="margins", digits=5))] if step.margins else []
+    )
     views.append(TableView(_ders(step)))
     if step.buses:
         views += [TableView(_voltages(step)), TableView(_loading(step))]
@@ -50,19 +53,6 @@ def _facts(report: ReplayReport, step: ReplayedStep) -> list[tuple[str, str]]:
     if report.alone_apart_pu is not None:
         facts.append(("OpenDSS alone", f"solves the file to within {report.alone_apart_pu:.1e} pu"))
     return facts
-
-
-def _margins(step: ReplayedStep) -> Table:
-    return Table(
-        name="margins",
-        title="Margins; below zero is outside",
-        columns=(text("limit"), number("margin", 5), text("where")),
-        rows=tuple(
-            (f"{kind}, {one.unit}", one.margin, place_words(one.element, one.phase))
-            for kind, one in step.margins.items()
-        ),
-        tones=tuple(Tone.BAD if one.margin < 0.0 else None for one in step.margins.values()),
-    )
 
 
 def _ders(step: ReplayedStep) -> Table:

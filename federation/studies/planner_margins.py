@@ -13,7 +13,7 @@ from gridproof.scenarios.verdict import MarginKind
 if TYPE_CHECKING:
     from gridproof.federation.studies.study import Study
 
-__all__ = ["ELEMENT_OF", "MOST_MARGIN_PU", "Margins", "bounded_step"]
+__all__ = ["ELEMENT_OF", "MOST_MARGIN_PU", "Margins", "bounded_step", "formers_of"]
 
 MOST_MARGIN_PU = 0.045
 """Margins end here; the planner needs them below 0.05 pu."""
@@ -27,6 +27,12 @@ ELEMENT_OF = {
     MarginKind.DAMAGE: "line",
 }
 """Kind of element that each limit belongs to, as ``ac_margin_at`` names it."""
+
+
+def formers_of(study: Study) -> tuple[str, ...]:
+    """Name the DERs that could form: what one of them needs kept clear, any of them may."""
+    ders = study.scenario.ders
+    return tuple(name for name, can in zip(ders.ids, ders.can_form, strict=True) if can)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,15 +25,8 @@ from gridproof.scenarios.proof import Termination
 
 __all__ = ["TieSet", "TieSets", "decided"]
 
-_RUNS = (
-    0.05,
-    0.2,
-    0.35,
-    0.5,
-    0.65,
-    0.8,
-    0.95,
-)  # a CHP of which a relaxation runs more than this much is run
+_RUNS = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)
+"""A CHP of which a relaxation runs more than so much is run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

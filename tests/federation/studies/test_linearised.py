@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from gridproof.federation.inquiries.linear_error import linear_error
+from gridproof.federation.inquiries.linear_error import linear_errors
 from gridproof.federation.records.plan_report import LinearError
 from gridproof.federation.reports.plan_words import linear_words
 from gridproof.federation.studies.linearised import base_plan
@@ -48,7 +48,7 @@ def test_the_error_of_a_plan_is_smaller_around_its_state(fed):
     found = {}
     for at in ("flat", "ac"):
         scenario = load_study(fed, (f'planner.linearise="{at}"',)).scenario
-        found[at] = linear_error(base_plan(scenario), scenario)
+        (found[at],) = linear_errors(base_plan(scenario), scenario, (0,))
         assert found[at].linearised == at
     assert found["ac"].error_pu < 1e-6 < found["flat"].error_pu
     assert found["flat"].bus in scenario.feeder.buses.ids
