@@ -14,6 +14,7 @@ from gridproof.optimizer.solver.solve import (
     _without_presolve,
 )
 from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.errors import SolverError
 from gridproof.scenarios.proof import Termination
 from numpy.typing import ArrayLike
 from scipy import sparse
@@ -138,7 +139,7 @@ class LinearProgram:
         Raises
         ------
         SolverError
-            On anything else, after a second run from nothing.
+            On anything else, after further runs from nothing.
         """
         if fresh:
             self._highs.clearSolver()
@@ -150,8 +151,22 @@ class LinearProgram:
         status = self._highs.getModelStatus()
         if status not in _TERMINATION:
             self._highs.clearSolver()
-            status = _without_presolve(self._highs)
+            status = self._anew()
         return _TERMINATION[status]
+
+    def _anew(self) -> Any:
+        """Run from nothing; presolved, which starts elsewhere, where the simplex gets lost."""
+        try:
+            return _without_presolve(self._highs)
+        except SolverError:
+            self._highs.clearSolver()
+            self._highs.setOptionValue("presolve", "on")
+            self._highs.run()
+            self._highs.setOptionValue("presolve", "off")
+            status = self._highs.getModelStatus()
+            if status not in _TERMINATION:
+                raise
+            return status
 
     @property
     def objective(self) -> float:
