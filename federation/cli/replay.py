@@ -21,7 +21,7 @@ from gridproof.federation.cli.probe import target_of
 from gridproof.federation.files import write_result
 from gridproof.federation.inquiries.probe import Target
 from gridproof.federation.inquiries.replay import replay as open_again
-from gridproof.federation.inquiries.replay import written_alone
+from gridproof.federation.inquiries.replay import step_circuit
 from gridproof.federation.records.answers import kept_answers, kept_certificate
 from gridproof.federation.records.replay_report import ReplayedStep, ReplayReport
 from gridproof.federation.reports.replay_tables import replay_view
@@ -83,7 +83,7 @@ def replay(  # noqa: PLR0917  (typer reads a command's options from its paramete
     shown = _chosen(report, step if step is not None else at)
     if dss is not None:
         place = report.steps.index(shown)
-        text, apart = written_alone(asked.study, asked.plan, shown.step, written[place])
+        text, apart = step_circuit(asked.study, asked.plan, shown.step, written[place])
         write_result(dss, text)
         report = replace(report, alone_apart_pu=apart)
         note(f"the circuit is in {dss}; OpenDSS alone solves it to within {apart:.1e} pu")

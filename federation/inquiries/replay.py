@@ -36,7 +36,7 @@ from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import Verdicts
 from gridproof.simulator.opendss.engine import OpenDssEngine
 
-__all__ = ["replay", "written_alone"]
+__all__ = ["replay", "step_circuit"]
 
 
 @dataclass(slots=True, eq=False)
@@ -124,7 +124,7 @@ def replay(
     return report, tuple(sink.written)
 
 
-def written_alone(study: Study, plan: Plan, step: int, seen: Written) -> tuple[str, float]:
+def step_circuit(study: Study, plan: Plan, step: int, seen: Written) -> tuple[str, float]:
     """Write the circuit of one step so that OpenDSS alone solves it to the same numbers.
 
     Returns
