@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from shutil import rmtree
@@ -41,7 +42,8 @@ os.environ["XDG_STATE_HOME"] = _STATE
 """Tests, and the programs they start, keep nothing in the state folder of who runs them."""
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-"""Programs that tests start keep their bytecode: compiling all of it is a third of each start."""
+sys.dont_write_bytecode = False
+"""Tests, and programs that they start, keep bytecode: compiling all is a third of each start."""
 
 gc.disable()  # until all is collected: what importing makes is there to stay
 

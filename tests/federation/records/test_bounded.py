@@ -20,36 +20,30 @@ def packed(table, **options):
     return sink.getvalue()
 
 
-def bombs():
-    word = "x" * (2 << 20)
-    yield (
-        "one long word, often",
-        packed(pa.table({"outcome": pa.chunked_array([pa.array([word] * 8)] * (FEW // 8))})),
-    )
-    yield "one long list, often", packed(pa.table({"a": pa.array([[0.0] * (1 << 15)] * FEW)}))
-    yield "rows", packed(pa.table({"a": np.zeros(MOST_ROWS + 1, np.int8)}))
-    yield "columns", packed(pa.table({f"c{k}": [0] for k in range(MOST_COLUMNS + 1)}))
-    yield (
-        "bytes unpacked",
-        packed(pa.table({f"c{k}": np.zeros(MOST_ROWS) for k in range(17)}), use_dictionary=False),
-    )
-    yield (
-        "another encoding",
-        packed(
-            pa.table({"a": [word[:1000]] * FEW}),
-            use_dictionary=False,
-            column_encoding="DELTA_BYTE_ARRAY",
-        ),
-    )
-
-
-BOMBS = dict(bombs())
+WORD = "x" * (2 << 20)
+# Built by the test that asks, not when this file is imported: each takes about a second.
+BOMBS = {
+    "one long word, often": lambda: packed(
+        pa.table({"outcome": pa.chunked_array([pa.array([WORD] * 8)] * (FEW // 8))})
+    ),
+    "one long list, often": lambda: packed(pa.table({"a": pa.array([[0.0] * (1 << 15)] * FEW)})),
+    "rows": lambda: packed(pa.table({"a": np.zeros(MOST_ROWS + 1, np.int8)})),
+    "columns": lambda: packed(pa.table({f"c{k}": [0] for k in range(MOST_COLUMNS + 1)})),
+    "bytes unpacked": lambda: packed(
+        pa.table({f"c{k}": np.zeros(MOST_ROWS) for k in range(17)}), use_dictionary=False
+    ),
+    "another encoding": lambda: packed(
+        pa.table({"a": [WORD[:1000]] * FEW}),
+        use_dictionary=False,
+        column_encoding="DELTA_BYTE_ARRAY",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_and_takes_no_memory(name, tmp_path) -> None:
     path = tmp_path / "part-00000000.parquet"
-    path.write_bytes(BOMBS[name])
+    path.write_bytes(BOMBS[name]())
     before = pa.total_allocated_bytes()
     with pytest.raises((pa.ArrowException, OSError)):
         read_table(path)
