@@ -13,13 +13,16 @@ from pathlib import Path
 
 import numpy as np
 from gridproof.federation.campaigns.campaign import run_campaign
+from gridproof.federation.campaigns.steps import step_stores
 from gridproof.federation.config.study_file import dotted, split_entry
 from gridproof.federation.files import folder_name, json_text, write_whole
 from gridproof.federation.jsonable import IF_KNOWN, Jsonable
 from gridproof.federation.records.intervals import Intervals, feasible_of_judged, outcomes_in_order
 from gridproof.federation.records.losses import UnservedEnergy
+from gridproof.federation.records.measures import MEASURES, measured_chunks, planned_cost
 from gridproof.federation.records.stopping import counted_chunks
 from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.statistics.means import Moments
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.scenarios.arrays import content_digest
 from gridproof.scenarios.errors import ConfigError
@@ -90,6 +93,10 @@ class Point(Jsonable):
         Feasible share of those judged, None without any, and its interval.
     served
         Share of the load that the plan serves, as drawn; None where no realization is feasible.
+    served_kw, unserved_kwh, redispatch_usd
+        Means of `federation.records.measures.MEASURES`: a realization that fails counts as dark.
+    planned_cost
+        What the plan says that it costs, without re-dispatch.
     interval_kind, confidence
         What that interval is (`federation.records.intervals`), and how sure.
     widening
@@ -104,6 +111,10 @@ class Point(Jsonable):
     counts: Mapping[str, int]
     share: float | None
     served: float | None
+    served_kw: float | None
+    unserved_kwh: float | None
+    redispatch_usd: float | None
+    planned_cost: float | None
     low: float
     high: float
     interval_kind: str
@@ -272,6 +283,7 @@ def _try(
         counts={Outcome(k).name.lower(): int(n) for k, n in zip(kinds, numbers, strict=True)},
         share=float(feasible.mean()) if len(feasible) else None,
         served=_served(result.store, chunks),
+        **_worth(result.store, chunks),
         low=low,
         high=high,
         interval_kind=intervals.kind,
@@ -286,6 +298,21 @@ def _served(store: CampaignStore, chunks: Sequence[int]) -> float | None:
     for table in store.tables(["outcome", "load_kw", "served_kw"], chunks):
         energy.add(table)
     return energy.figures().served_share
+
+
+def _worth(store: CampaignStore, chunks: Sequence[int]) -> dict[str, float | None]:
+    """Means of what is measured beside the share, and the planned cost, by their fields."""
+    moments = [Moments() for _ in MEASURES]
+    for values, sound in measured_chunks(step_stores(store) if store.steps else [store], chunks):
+        for one, column in zip(moments, values[sound].T, strict=True):
+            one.add(column[np.isfinite(column)])
+    cost = planned_cost(store)
+    found = {
+        measure.key: one.mean if one.count else None
+        for measure, one in zip(MEASURES, moments, strict=True)
+    }
+    del found["feasible"]  # told with its interval
+    return {**found, "planned_cost": None if cost is None else cost.value}
 
 
 def _mean_age_s(store: CampaignStore, chunks: Sequence[int]) -> float:

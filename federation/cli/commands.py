@@ -67,7 +67,7 @@ COMMANDS = {
     ),
     "compare": Door(
         "report:compare",
-        "Compare two campaigns pair by pair on the realizations that both have.",
+        "Compare campaigns on the realizations that all have: feasible, served, unserved, cost.",
     ),
     "check": Door(
         "plan:check",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,11 +17,15 @@ from gridproof.federation.records.reading import read_campaign
 from gridproof.federation.records.report import StepsReport
 from gridproof.federation.records.scenario_store import SCENARIO, stored_scenario
 from gridproof.federation.records.store import CampaignStore
-from gridproof.federation.reports.compare import compare_campaigns
-from gridproof.federation.reports.compare_steps import compare_steps
-from gridproof.federation.reports.comparison import Comparison
-from gridproof.federation.reports.comparison_tables import gained_table, paired_table
+from gridproof.federation.reports.comparison import ComparedSteps, Comparison
+from gridproof.federation.reports.comparison_tables import (
+    gained_table,
+    gains_table,
+    measures_table,
+    paired_table,
+)
 from gridproof.federation.reports.data import Readout, read_out
+from gridproof.federation.reports.measured import Measures, compare_many
 from gridproof.federation.tables.terminal import TableView
 from gridproof.federation.wording import fixed, percent, served_words, whole
 
@@ -83,22 +88,47 @@ def report(
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(metavar="DIR", help="A campaign directory.")],
-    second: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Another, of the same realizations.")
+    directories: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DIR DIR...",
+            help="Campaigns of the same realizations; the first is what others are compared with.",
+        ),
     ],
     confidence: Annotated[
         float, typer.Option("--confidence", min=0.5, max=0.9999, help="Of the intervals.")
     ] = 0.95,
+    figure: Annotated[
+        Path | None,
+        typer.Option(
+            "--figure", metavar="FILE", help="Draw served against feasible: SVG and PNG beside."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two campaigns pair by pair on the realizations that both have."""
-    stores = CampaignStore.open(first), CampaignStore.open(second)
-    stepped = any(store.steps for store in stores)
-    found = (compare_steps if stepped else compare_campaigns)(*stores, confidence)
+    """Compare campaigns on the realizations that all have: feasible, served, unserved, cost."""
+    if len(directories) < 2:
+        raise typer.BadParameter("name two campaign directories or more", param_hint="DIR DIR...")
+    if len({one.resolve() for one in directories}) < len(directories) > 2:
+        raise typer.BadParameter("a directory is named twice", param_hint="DIR DIR...")
+    found = compare_many([CampaignStore.open(one) for one in directories], confidence)
+    if figure is not None:
+        # matplotlib is slow to import
+        from gridproof.federation.reports.choice_figure import figure_choices  # noqa: PLC0415
+
+        files = tuple(str(path) for path in figure_choices(found.measures, figure))
+        found = replace(found, figures=files)
+        note(f"figure written: {', '.join(files)}")
     if as_json:
-        print_json(found)
+        print_json(found if len(found.pairs) > 1 else found.as_pair())
         return
+    if len(found.pairs) == 1:
+        _show_pair(found.pairs[0])
+        stdout().print()
+    _show_measures(found.measures)
+
+
+def _show_pair(found: Comparison | ComparedSteps) -> None:
     if isinstance(found, Comparison):
         _show_comparison(found)
         return
@@ -108,6 +138,17 @@ def compare(
         stdout().print()
     stdout().print("All steps together", style="bold underline")
     _show_comparison(found.joint)
+
+
+def _show_measures(found: Measures) -> None:
+    console = stdout()
+    console.print(f"{whole(found.realizations)} realizations that all campaigns have")
+    if found.unjudged:
+        console.print(f"{whole(found.unjudged)} of them erred in any, left out")
+    console.print(TableView(measures_table(found)))
+    console.print()
+    console.print(TableView(gains_table(found)))
+    console.print(f"intervals: {INTERVALS_OF_MEANS[found.interval_kind]}")
 
 
 def _show_comparison(found: Comparison) -> None:
@@ -139,6 +180,14 @@ def _show_comparison(found: Comparison) -> None:
         console.print()
         console.print(TableView(gained_table(found.margins)))
 
+
+INTERVALS_OF_MEANS = {
+    "exact": "shares by Tango's score, means by Student's",
+    "anytime-valid": "shares by confidence sequences, means by an asymptotic one",
+    "widened": "shares by Tango's score, means by Student's, widened by autocorrelation",
+    "nominal": "as if draws were independent: nominal",
+}
+"""How the intervals of gains came about."""
 
 _METHODS = {
     "exact": "Tango's score); exact McNemar",

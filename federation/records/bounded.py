@@ -17,7 +17,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from gridproof.federation.records.rows import OUTCOME_NAMES
 
-__all__ = ["MOST_BYTES", "MOST_COLUMNS", "MOST_ROWS", "opened", "read_table", "refuse_odd"]
+__all__ = [
+    "MOST_BYTES",
+    "MOST_COLUMNS",
+    "MOST_ROWS",
+    "column_names",
+    "opened",
+    "read_table",
+    "refuse_odd",
+]
 
 MOST_BYTES = 256 << 20
 """Of a file, of its pages unpacked, and of its words written out."""
@@ -68,6 +76,12 @@ def opened(source: Path | pa.Buffer) -> Iterator[pq.ParquetFile]:
         columns = [one.column(k) for one in groups for k in range(one.num_columns)]
         _refuse(sum(one.total_uncompressed_size for one in columns), MOST_BYTES, "bytes unpacked")
         yield file
+
+
+def column_names(path: Path) -> list[str]:
+    """Columns of a part."""
+    with opened(path) as file:
+        return list(file.schema_arrow.names)
 
 
 def read_table(

@@ -15,37 +15,12 @@ from gridproof.federation.records.campaign_report import (
     UnservedReport,
 )
 from gridproof.federation.records.rows import outcome_codes
-from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.federation.statistics.means import Moments
+from gridproof.scenarios.arrays import BoolArray
 from gridproof.scenarios.limits import Limits
 from gridproof.scenarios.verdict import MarginKind, Outcome
 
-__all__ = ["KindCounts", "Moments", "TriedRedispatch", "UnservedEnergy"]
-
-
-@dataclass(slots=True, kw_only=True)
-class Moments:
-    """Count, mean and sum of squared deviations of a stream, chunk by chunk (Chan et al., 1979)."""
-
-    count: int = 0
-    mean: float = 0.0
-    squares: float = 0.0
-
-    def add(self, values: FloatArray) -> None:
-        """Take a chunk of values."""
-        if not len(values):
-            return
-        count, mean = len(values), float(values.mean())
-        total, step = self.count + count, mean - self.mean
-        self.squares += float(((values - mean) ** 2).sum()) + step**2 * self.count * count / total
-        self.mean += step * count / total
-        self.count = total
-
-    @property
-    def standard_error(self) -> float | None:
-        """Of the mean, for independent values; None below two."""
-        if self.count < 2:
-            return None
-        return math.sqrt(self.squares / (self.count - 1) / self.count)
+__all__ = ["KindCounts", "TriedRedispatch", "UnservedEnergy"]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
-from gridproof.federation.records.bounded import opened
+from gridproof.federation.records.bounded import column_names
 from gridproof.federation.records.intervals import Intervals
 from gridproof.federation.records.losses import UnservedEnergy
 from gridproof.federation.records.rows import MARGIN_UNITS, outcome_codes
@@ -275,7 +275,7 @@ def _pairs(
     The last part of the smaller campaign may be shorter; only rows that both have are kept.
     """
     drawn = [
-        {name for name in _columns(store, chunks[0]) if name.startswith("zeta_")}
+        {name for name in column_names(store.rows_path(chunks[0])) if name.startswith("zeta_")}
         for store in (first, second)
     ]
     if drawn[0] != drawn[1]:
@@ -285,11 +285,6 @@ def _pairs(
     for one, other_ in zip(first.tables(names, chunks), second.tables(names, chunks), strict=True):
         rows = min(one.num_rows, other_.num_rows)
         yield one.slice(0, rows), other_.slice(0, rows)
-
-
-def _columns(store: CampaignStore, chunk: int) -> list[str]:
-    with opened(store.rows_path(chunk)) as file:
-        return list(file.schema_arrow.names)
 
 
 def _margins(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gridproof.federation.campaigns.sweep import Sweep, spoken_intervals
-from gridproof.federation.tables.table import Column, Table, count, interval, number, share
+from gridproof.federation.campaigns.sweep import Point, Sweep, spoken_intervals
+from gridproof.federation.tables.table import Column, Place, Table, count, interval, number, share
 
 __all__ = ["sweep_table"]
 
@@ -20,24 +20,37 @@ def sweep_table(found: Sweep) -> Table:
         title=found.title,
         columns=(
             *(Column(title=key.split(".")[-1], key=key, numeric=True) for key in keys),
-            share("served"),
+            number("served", 0, "kW"),
+            share("served", place=Place.PAGE),
             share("feasible"),
             count("tried"),
             *interval(spoken, share("from"), share("to"), unit=""),
+            number("unserved", 0, "kWh"),
+            number("plan and re-dispatch", 0, "USD", short="cost"),
             *([number("mean age", 1, "s")] if aged else ()),  # said of none: room for others
             *([number("widened by", 2)] if widened else ()),
         ),
         rows=tuple(
             (
                 *(point.settings.get(key) for key in keys),
+                point.served_kw,
                 point.served,
                 point.share,
                 point.tried,
                 point.low,
                 point.high,
+                point.unserved_kwh,
+                _cost(point),
                 *([point.age_s] if aged else ()),
                 *([point.widening] if widened else ()),
             )
             for point in points
         ),
     )
+
+
+def _cost(point: Point) -> float | None:
+    """Planned cost and the mean re-dispatch together; the plan's alone where none was solved."""
+    if point.planned_cost is None:
+        return None
+    return point.planned_cost + (point.redispatch_usd or 0.0)

@@ -272,6 +272,18 @@ def test_two_studies_are_compared_pair_by_pair(whole, strict):
         alone = [(outcomes(s.store)[step] == Outcome.FEASIBLE).mean() for s in (done, floor)]
         assert one["difference"]["value"] == pytest.approx(alone[1] - alone[0])
     assert "All steps together" in gridproof("compare", done.out, floor.out).stdout
+    stores, steps = (done.store, floor.store), range(len(compared["steps"]))
+    for campaign, held, store in zip(
+        compared["measures"]["campaigns"], (before, feasible), stores, strict=True
+    ):
+        served, load = (
+            np.stack([column(store, k, name) for k in steps]) for name in ("served_kw", "load_kw")
+        )
+        live = np.where(outcomes(store) == Outcome.FEASIBLE, served, 0.0)
+        values = campaign["values"]
+        assert values["feasible"]["mean"] == pytest.approx(held.mean())
+        assert values["served_kw"]["mean"] == pytest.approx(live.mean())
+        assert values["unserved_kwh"]["mean"] == pytest.approx((load - live).sum(axis=0).mean())
 
 
 @pytest.mark.slow

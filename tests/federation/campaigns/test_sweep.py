@@ -68,6 +68,12 @@ def test_a_point_is_its_campaign(swept):
         assert point.counts == {name: outcome.count(name) for name in set(outcome)}
         assert point.share == outcome.count("feasible") / 40
         assert point.low <= point.share <= point.high
+        served = np.where(np.array(outcome) == "feasible", table["served_kw"].to_numpy(), 0.0)
+        assert point.served_kw == pytest.approx(served.mean())
+        assert point.unserved_kwh == pytest.approx((table["load_kw"].to_numpy() - served).mean())
+        assert point.redispatch_usd == pytest.approx(
+            np.nanmean(table["redispatch_usd"].to_numpy().astype(float))
+        )
         if point.widening == 1.0:
             exact = clopper_pearson(outcome.count("feasible"), 40)
             assert (point.low, point.high) == pytest.approx(exact)

@@ -1,6 +1,7 @@
 """``report`` and ``compare`` as they are typed."""
 
 import json
+from shutil import copytree
 
 import pytest
 from gridproof.federation.campaigns.campaign import run_campaign
@@ -53,6 +54,26 @@ def test_compare_in_words_and_as_json(folder):
     found = json.loads(gridproof("compare", folder / "fixed", folder / "linear", "--json").stdout)
     assert found["realizations"] == 60
     assert sum(found["crossed"].values()) == 60
+    assert [one["directory"] for one in found["measures"]["campaigns"]] == [
+        str(folder / "fixed"), str(folder / "linear")
+    ]  # fmt: skip
+
+
+def test_compare_of_many_is_a_table_a_figure_and_json(folder, tmp_path):
+    again = tmp_path / "again"
+    copytree(folder / "fixed", again)
+    three = (folder / "fixed", folder / "linear", again)
+    said = gridproof("compare", *three, "--figure", tmp_path / "choices.svg")
+    assert "What each campaign is worth" in said.stdout
+    assert (tmp_path / "choices.png").stat().st_size > 5_000
+    assert "linear" in (tmp_path / "choices.svg").read_text(encoding="utf-8")
+    found = json.loads(gridproof("compare", *three, "--json").stdout)
+    assert [len(found["pairs"]), len(found["measures"]["campaigns"])] == [2, 3]
+
+
+@pytest.mark.parametrize("names", [["fixed"], ["fixed", "linear", "fixed"]])
+def test_compare_wants_two_or_more_and_each_once(folder, names):
+    assert "DIR DIR" in gridproof("compare", *(folder / name for name in names), code=2).stderr
 
 
 def test_compare_refuses_other_draws(folder):

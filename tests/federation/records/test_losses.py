@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from gridproof.federation.records.losses import KindCounts, Moments, TriedRedispatch, UnservedEnergy
+from gridproof.federation.records.losses import KindCounts, TriedRedispatch, UnservedEnergy
 from gridproof.federation.records.rows import table_of, with_kinds
 from gridproof.federation.statistics.shares import clopper_pearson
 from gridproof.scenarios.verdict import MarginKind, Outcome
@@ -69,16 +69,6 @@ def test_nothing_tried_says_nothing():
     energy = UnservedEnergy(hours=1.0)
     energy.add(rows)
     assert energy.figures().demand_kwh is None
-
-
-def test_moments_in_chunks_are_those_of_the_whole():
-    values = np.random.Generator(np.random.Philox(2)).normal(1e6, 1.0, 1000)
-    moments = Moments()
-    for start in range(0, 1000, 33):
-        moments.add(values[start : start + 33])
-    assert moments.mean == pytest.approx(values.mean(), rel=1e-14)
-    assert moments.standard_error == pytest.approx(values.std(ddof=1) / np.sqrt(1000), rel=1e-6)
-    assert Moments().standard_error is None
 
 
 def test_tried_redispatch_is_what_every_der_moved_at_its_price(batch, tiny_scenario, tiny_plan):

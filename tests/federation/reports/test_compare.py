@@ -4,10 +4,14 @@ import json
 
 import numpy as np
 import pytest
+import scipy.stats
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.records.summary import campaign_summary
 from gridproof.federation.reports.compare import _crossed, compare_campaigns
+from gridproof.federation.reports.comparison_tables import campaign_names
+from gridproof.federation.reports.measured import compare_many
+from gridproof.federation.statistics.means import asymptotic_sequence, mean_interval, moments_of
 from gridproof.federation.statistics.paired import tango_interval
 from gridproof.federation.studies.study import load_study
 from gridproof.scenarios.errors import StoreError
@@ -168,3 +172,75 @@ def test_both_judges_are_crossed_in_the_summary(run):
 
 def test_a_directory_of_one_judge_has_no_crossed_table(fixed):
     assert campaign_summary(fixed).crossed is None
+
+
+def test_measures_are_those_of_the_rows(fixed, linear):
+    found = compare_many([fixed, linear]).measures
+    assert (found.realizations, found.unjudged) == (SAMPLES, 0)
+    load = column(fixed, "load_kw")
+    served, moved = [], []
+    for store, one in zip((fixed, linear), found.campaigns, strict=True):
+        served.append(np.where(feasible(store), column(store, "served_kw"), 0.0))
+        moved.append(column(store, "redispatch_usd"))
+        values = one.values
+        assert values["feasible"].mean == pytest.approx(feasible(store).mean(), rel=1e-12)
+        assert values["served_kw"].mean == pytest.approx(served[-1].mean(), rel=1e-12)
+        assert values["unserved_kwh"].mean == pytest.approx((load - served[-1]).mean(), rel=1e-12)
+        assert values["redispatch_usd"].mean == pytest.approx(np.nanmean(moved[-1]), rel=1e-12)
+        costs = json.loads((store.root / "plan.json").read_text())["costs"]
+        assert one.planned_cost == pytest.approx(costs["shed"] + costs["generation"])
+    assert all(value.gain is None for value in found.campaigns[0].values.values())
+    gains = found.campaigns[1].values
+    paired = scipy.stats.ttest_rel(served[1], served[0]).confidence_interval(0.95)
+    assert gains["served_kw"].interval == pytest.approx(tuple(paired), rel=1e-9)
+    assert gains["unserved_kwh"].gain == pytest.approx(-gains["served_kw"].gain, rel=1e-12)
+    both = np.isfinite(moved[0]) & np.isfinite(moved[1])
+    assert both.sum() < np.isfinite(moved[0]).sum()  # what only one solved is no pair
+    assert gains["redispatch_usd"].gain == pytest.approx((moved[1] - moved[0])[both].mean())
+
+
+def test_each_of_many_is_compared_with_the_first_and_the_beaten_are_named(fixed, linear, run):
+    dear = run("dear", "campaign.recourse=fixed", "campaign.samples=2100")
+    file = json.loads((dear.root / "plan.json").read_text())
+    found = compare_many([fixed, linear, dear])
+    first, second, third = found.measures.campaigns
+    assert found.measures.realizations == 2100
+    assert [pair.second.directory for pair in found.pairs] == [str(linear.root), str(dear.root)]
+    assert second.values["feasible"].gain == found.pairs[0].difference.value
+    assert second.values["feasible"].interval == found.pairs[0].difference.interval
+    assert third.values["served_kw"].gain == 0.0
+    assert first.beaten_by == third.beaten_by == str(linear.root)
+    assert second.beaten_by is None
+    alike = compare_many([fixed, dear]).measures.campaigns
+    assert [one.beaten_by for one in alike] == [None, None]
+    file["costs"]["objective"] += 5.0
+    (dear.root / "plan.json").write_text(json.dumps(file))
+    assert compare_many([fixed, dear]).measures.campaigns[1].beaten_by == str(fixed.root)
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_means_of_a_campaign_that_a_rule_ended_are_of_a_sequence(fixed, run):
+    ended = run(
+        "ended",
+        "campaign.recourse=linear",
+        'campaign.stop={kind="width", width=0.5}',
+    )
+    found = compare_many([fixed, ended]).measures
+    assert found.interval_kind == "anytime-valid"
+    served = [np.where(feasible(s), column(s, "served_kw"), 0.0) for s in (fixed, ended)]
+    gained = moments_of(served[1] - served[0][: len(served[1])])
+    value = found.campaigns[1].values["served_kw"]
+    assert value.interval == pytest.approx(asymptotic_sequence(gained, 0.95), rel=1e-9)
+    assert value.interval[1] - value.interval[0] > np.diff(mean_interval(gained, 0.95))[0]
+
+
+def test_a_plan_file_that_is_none_is_told(fixed, run):
+    other = run("torn-plan", "campaign.samples=2049")
+    (other.root / "plan.json").write_text("[1]")
+    with pytest.raises(StoreError, match="is no plan"):
+        compare_many([fixed, other])
+
+
+def test_names_are_the_shortest_endings_that_differ(fixed, linear):
+    found = compare_many([fixed, linear]).measures
+    assert list(campaign_names(found).values()) == ["fixed", "linear"]
