@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 
 PINNED = Path(__file__).parent / "pinned"
 MOMENTARY = {
-    "versions", "seconds", "samples_per_s", "directory", "beaten_by", "fingerprint", "figures", "time", "study",
+    "versions", "seconds", "samples_per_s", "directory", "beaten_by", "fingerprint", "figures",
+    "time", "study",
 }  # fmt: skip
 DAY = """
 [horizon]
