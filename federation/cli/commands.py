@@ -33,6 +33,10 @@ class Door:
 
 COMMANDS = {
     "studies": Door("studies:studies", "List the shipped studies."),
+    "schema": Door(
+        "schema:schema",
+        "Say what a study file may hold: keys, units, bounds, defaults; as JSON: a JSON schema.",
+    ),
     "feeder": Door(
         "feeder:feeder",
         "Say what is in a feeder file, and how far what is read of it can be trusted.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 __all__ = ["Id", "Ids", "Money", "Section", "Share", "remedy"]
 
@@ -27,7 +27,12 @@ def _as_id(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-Id = Annotated[str, BeforeValidator(_as_id), Field(min_length=1)]
+Id = Annotated[
+    str,
+    BeforeValidator(_as_id),
+    Field(min_length=1),
+    WithJsonSchema({"type": ["string", "integer"], "minLength": 1}),
+]
 Ids = Annotated[tuple[Id, ...], Field(strict=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Money = Annotated[float, Field(ge=0.0)]

@@ -18,7 +18,14 @@ from gridproof.federation.config.faults import DevicesConfig, FaultsConfig, Real
 from gridproof.federation.config.resiliency import ResiliencyConfig
 from gridproof.federation.config.restoration import RestorationConfig
 from gridproof.federation.files import folder_name
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 __all__ = [
     "CampaignConfig",
@@ -43,7 +50,18 @@ __all__ = [
 EVERY = ("*",)
 """What ``loads = "all"`` is kept as; no load can have this name."""
 
-IdsOrAll = Annotated[Ids, BeforeValidator(lambda given: EVERY if given == "all" else given)]
+IdsOrAll = Annotated[
+    Ids,
+    BeforeValidator(lambda given: EVERY if given == "all" else given),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "all"},
+                {"type": "array", "items": {"type": ["string", "integer"], "minLength": 1}},
+            ]
+        }
+    ),
+]
 
 
 def _names_a_folder(given: str) -> str:

@@ -43,4 +43,6 @@ def markdown_text(table: Table, place: Place = Place.PAGE, level: int = 2) -> st
 
 
 def _marked(words: str) -> str:
-    return words.replace("\\", "\\\\").replace("|", "\\|").replace("\n", "<br>")
+    """Take from words what Markdown would take for its own: a bar, a tag."""
+    plain = words.replace("\\", "\\\\").replace("|", "\\|").replace("<", "\\<")
+    return plain.replace("\n", "<br>")
