@@ -3,12 +3,14 @@
 Results go to stdout, everything else to stderr; with ``--json`` stdout is exactly one JSON
 object. Exit codes: 0 done (a verdict is a result, good or bad), 1 a plan failed its audit or
 the program itself failed, 2 bad input, 3 no plan, 4 a lost federation, 5
-realizations erred (model or input at fault, no verdict), 130 interrupted.
+realizations erred (model or input at fault, no verdict), 130 interrupted, 141 nobody reads what is
+printed (``gridproof … | head``).
 """
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import threading
@@ -27,6 +29,8 @@ from gridproof.simulator.opendss.guard import TRUSTED
 __all__ = ["app", "main"]
 
 INTERRUPTED = 130
+UNREAD = 141
+"""Whoever read what is printed has gone, as ``head`` does: no fault of anybody."""
 _THREADS = ("federate-", "highs-busy", "helics-")  # they may be inside a call that nothing ends
 
 
@@ -41,6 +45,8 @@ class _Program(LazyGroup):
         except (Exception, KeyboardInterrupt) as error:
             if _is_usage(error):
                 raise
+            if isinstance(error, BrokenPipeError) and _nobody_reads():
+                raise typer.Exit(UNREAD) from error
             if ctx.params.get("debug"):
                 typer.echo("".join(traceback.format_exception(error)), err=True)
             typer.echo(shown(_message(error)), err=True)
@@ -51,6 +57,29 @@ def _exit_code(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
     return error.exit_code if isinstance(error, GridproofError) else 1
+
+
+def _nobody_reads() -> bool:
+    """Whether stdout's reader has gone; what is left to print then goes nowhere."""
+    try:
+        sys.stdout.flush()
+        gone = _has_no_reader(sys.stdout.fileno())  # what is not buffered is gone already
+    except BrokenPipeError:
+        gone = True
+    if gone:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # else Python complains as it ends
+        os.close(nowhere)
+    return gone
+
+
+def _has_no_reader(pipe: int) -> bool:
+    """Ask the system; Windows has no such question."""
+    if not hasattr(select, "poll"):
+        return False
+    asked = select.poll()
+    asked.register(pipe, 0)
+    return any(event & select.POLLERR for _, event in asked.poll(0))
 
 
 def _is_usage(error: BaseException) -> bool:
@@ -94,6 +123,7 @@ app = typer.Typer(
     name="gridproof",
     cls=_Program,
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},  # for all commands below, too
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Plan a distribution grid's resilience and try the plan against AC physics.",
