@@ -5,13 +5,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test slow lint lock bench paper clean
+.PHONY: help demo test slow lint docs types lock bench paper clean
 
 help:
 	@echo 'make demo   install, plan the networked IEEE 37 case, try it 10 000 times, show the result'
 	@echo 'make test   install with the test tools, run the tests'
 	@echo 'make slow   the tests that test leaves out for their length'
 	@echo 'make lint   ruff and mypy'
+	@echo 'make docs   the documentation as a site, in build/site; a broken link fails'
 	@echo 'make bench  benchmarks, both sides of each ratio in one run (minutes)'
 	@echo 'make paper  the studies with published numbers (minutes)'
 	@echo 'make lock   resolve the locks anew (needs uv)'
@@ -42,12 +43,22 @@ test: $(VENV)/.dev
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'slow and not paper'
 
-lint: $(VENV)/.dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+# All under one name in one folder, for programs that read Python and do not run it.
+types:
 	@mkdir -p .types/gridproof && cd .types/gridproof && \
 	  ln -sf ../../gridproof/*.py . && ln -sfn ../../scenarios ../../optimizer ../../simulator ../../federation .
+
+lint: $(VENV)/.dev types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	cd .types && ../$(BIN)/mypy --config-file ../pyproject.toml --cache-dir ../.mypy_cache
+
+$(VENV)/.docs: requirements-docs.lock $(VENV)/.runtime
+	$(PIP) install --require-hashes -r requirements-docs.lock
+	@touch $@
+
+docs: $(VENV)/.docs types
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
@@ -62,6 +73,7 @@ lock: | $(BIN)/python
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
 	  $(LOCK) - -c requirements.lock -o requirements-build.lock
 	$(LOCK) pyproject.toml --extra dev -c requirements.lock -c requirements-build.lock -o requirements-dev.lock
+	$(LOCK) pyproject.toml --extra docs -c requirements-dev.lock -o requirements-docs.lock
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .types build dist

@@ -41,11 +41,16 @@ def test_locks_agree_with_each_other_and_with_what_is_asked_for():
     assert held["requirements.lock"] <= held["requirements-dev.lock"]
     versions = {name: {pair[:2] for pair in pairs} for name, pairs in held.items()}
     assert versions["requirements-build.lock"] <= versions["requirements-dev.lock"]
+    assert versions["requirements.lock"] <= versions["requirements-docs.lock"]
+    tools, pages = versions["requirements-dev.lock"], versions["requirements-docs.lock"]
+    shared = {name for name, _ in tools} & {name for name, _ in pages}  # in one environment
+    assert {p for p in tools if p[0] in shared} == {p for p in pages if p[0] in shared}
     asked = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     for lock, wanted in (
         ("requirements.lock", asked["project"]["dependencies"]),
         ("requirements-build.lock", asked["build-system"]["requires"]),
         ("requirements-dev.lock", asked["project"]["optional-dependencies"]["dev"]),
+        ("requirements-docs.lock", asked["project"]["optional-dependencies"]["docs"]),
     ):
         names = {
             re.sub(r"[._-]+", "-", re.match(r"[\w.-]+", one).group()).lower() for one in wanted

@@ -11,8 +11,9 @@ __all__ = ["compose_text"]
 
 _HEAD = """\
 # docker compose up --abort-on-container-failure
-# GRIDPROOF_IMAGE names an image with gridproof installed. The broker listens inside this
-# network only: the wire is not encrypted, so do not publish its ports.
+# The image is what `docker build -t gridproof .` makes of a checkout, or what GRIDPROOF_IMAGE
+# names. The broker listens inside this network only: the wire is not encrypted, so do not
+# publish its ports.
 """
 
 
@@ -51,7 +52,7 @@ def _service(
     name: str, command: Sequence[str], environment: Mapping[str, str]
 ) -> dict[str, object]:
     held: dict[str, object] = {
-        "image": _Said("${GRIDPROOF_IMAGE:?name an image with gridproof installed}"),
+        "image": _Said("${GRIDPROOF_IMAGE:-gridproof}"),
         "networks": ["federation"],
         "working_dir": "/work",
         **({"environment": {k: _Said(v) for k, v in environment.items()}} if environment else {}),

@@ -11,12 +11,12 @@ networks:
   federation: {internal: true}
 services:
   broker:
-    image: "${GRIDPROOF_IMAGE:?name an image with gridproof installed}"
+    image: "${GRIDPROOF_IMAGE:-gridproof}"
     networks: [federation]
     working_dir: /work
     command: ["helics_broker", "-f2", "--brokerkey=a$$b"]
   planner:
-    image: "${GRIDPROOF_IMAGE:?name an image with gridproof installed}"
+    image: "${GRIDPROOF_IMAGE:-gridproof}"
     networks: [federation]
     working_dir: /work
     command: ["gridproof", "federate", "planner", "toy", "--set", "a.b=1e3"]
