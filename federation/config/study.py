@@ -138,6 +138,15 @@ class LimitsConfig(Section):
         gt=0.0,
         description="rating of every line and switch, A per phase; the feeder file's if left out",
     )
+    line_ratings_a: dict[Id, Annotated[float, Field(gt=0.0)]] = Field(
+        default_factory=dict,
+        description="ratings of single lines and switches by id, A per phase; in place of either",
+    )
+    transformer_ratings_kva: dict[Id, Annotated[float, Field(gt=0.0)]] = Field(
+        default_factory=dict,
+        description="ratings of single transformers by id, kVA of all phases; in place of the "
+        "feeder file's",
+    )
     polygon_sides: int = Field(
         default=16,
         ge=8,

@@ -29,7 +29,10 @@ from gridproof.simulator.opendss.engine import OpenDssEngine
 from gridproof.simulator.reader.agreement import columns_flow, farthest_apart, opendss_flow
 from gridproof.simulator.reader.machines import Machine, machines_of
 
-__all__ = ["Agreement", "BlockFacts", "FeederFacts", "as_it_stands", "feeder_facts"]
+__all__ = ["Agreement", "BlockFacts", "FeederFacts", "Laden", "as_it_stands", "feeder_facts"]
+
+LADEN = 0.85
+"""Share of a rating above which loads above nominal, and the sides of a polygon, pass it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,29 @@ class Agreement(Jsonable):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Laden(Jsonable):
+    """What carries more than `LADEN` of its rating in the file as it stands.
+
+    Attributes
+    ----------
+    kind, name
+        ``line`` or ``transformer``, and its id.
+    carried, rated, unit
+        What its worst phase, or all of a transformer, carries of its rating, A or kVA.
+    """
+
+    kind: str
+    name: str
+    carried: float
+    rated: float
+    unit: str
+
+    def __str__(self) -> str:
+        carried = f"{self.carried:.4g} of its {self.rated:.4g} {self.unit}"
+        return f"{self.kind} {self.name} carries {carried}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeederFacts(Jsonable):
     """What is in a feeder file.
 
@@ -87,8 +113,8 @@ class FeederFacts(Jsonable):
         Lines whose file states no rating; none is held of them.
     losses_kw, v_min_pu, v_max_pu, v_min_bus, v_max_bus
         Of the file as it stands, its machines aside; None where it has no solution.
-    overloads
-        What carries more than its rating there, and how much, by name.
+    laden
+        What carries more than `LADEN` of its rating there: transformers, then lines, worst first.
     """
 
     path: str
@@ -109,7 +135,12 @@ class FeederFacts(Jsonable):
     v_max_pu: float | None
     v_max_bus: str
     agreement: Agreement
-    overloads: tuple[str, ...] = ()
+    laden: tuple[Laden, ...] = ()
+
+    @property
+    def overloads(self) -> tuple[Laden, ...]:
+        """What carries more than its rating."""
+        return tuple(one for one in self.laden if one.carried > one.rated)
 
 
 def as_it_stands(feeder: Feeder) -> tuple[Scenario, Plan]:
@@ -199,12 +230,12 @@ def feeder_facts(feeder: Feeder, machines: tuple[Machine, ...] | None = None) ->
         v_max_pu=high[0],
         v_max_bus=high[1],
         agreement=agreement,
-        overloads=() if seen is None or not solved else _overloads(feeder, seen),
+        laden=() if seen is None or not solved else _laden(feeder, seen),
     )
 
 
-def _overloads(feeder: Feeder, seen: Snapshots) -> tuple[str, ...]:
-    """Name the transformers, then the lines, that carry more than their rating, worst first."""
+def _laden(feeder: Feeder, seen: Snapshots) -> tuple[Laden, ...]:
+    """Name the transformers, then the lines, that carry most of their rating, worst first."""
     units, lines = feeder.transformers, feeder.lines
     amps = np.nan_to_num(seen.current_a[0]).max(axis=1, initial=0.0)
     found = []
@@ -214,9 +245,17 @@ def _overloads(feeder: Feeder, seen: Snapshots) -> tuple[str, ...]:
     ):
         share = np.nan_to_num(carried) / rated
         for k in np.argsort(-share, kind="stable").tolist():
-            if share[k] <= 1.0:
+            if share[k] <= LADEN:
                 break
-            found.append(f"{kind} {ids[k]} carries {carried[k]:.4g} of its {rated[k]:.4g} {unit}")
+            found.append(
+                Laden(
+                    kind=kind,
+                    name=ids[k],
+                    carried=float(carried[k]),
+                    rated=float(rated[k]),
+                    unit=unit,
+                )
+            )
     return tuple(found)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from gridproof.federation.config.study_file import did_you_mean
-from gridproof.federation.inquiries.feeder_facts import FeederFacts
+from gridproof.federation.inquiries.feeder_facts import LADEN, FeederFacts
 from gridproof.federation.jsonable import Jsonable
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.errors import ConfigError
@@ -20,6 +20,7 @@ __all__ = ["Proposal", "ProposedDer", "propose", "study_text"]
 _MOST_DERS, _MOST_LOADS, _MOST_SPLITS = 12, 6, 3
 _LEAST_SHARE = 0.12  # of all load: what a proposed switch has at least to either side
 _MOST_OVERLOADS = 3
+_HEADROOM = 1.25  # of what is overloaded in the file: for loads above nominal, and losses
 _FAR_PU = 0.01  # of the linear model from AC
 _SPARE = 1.3  # capacity of a proposed DER by thrice the largest phase of its block's load
 
@@ -268,11 +269,15 @@ def _band(facts: FeederFacts, doubts: list[str]) -> tuple[float, float]:
 def _more_doubts(feeder: Feeder, facts: FeederFacts) -> list[str]:
     found = list(facts.agreement.remarks)
     found += [
-        f"{one} in the file as it stands: what it feeds cannot be served whole"
+        f"{one} in the file as it stands; it is given {_HEADROOM:g} times what it carries"
         for one in facts.overloads[:_MOST_OVERLOADS]
     ]
-    if len(facts.overloads) > _MOST_OVERLOADS:
-        found.append(f"{len(facts.overloads)} lines and transformers carry more than their rating")
+    if len(facts.laden) > _MOST_OVERLOADS:
+        found.append(
+            f"{len(facts.laden)} lines and transformers carry more than {LADEN:.0%} of their "
+            f"rating, {len(facts.overloads)} of them more than all of it: each is given "
+            f"{_HEADROOM:g} times what it carries, under [limits]"
+        )
     unrated = len(facts.unrated_lines)
     if unrated:
         found.append(
@@ -328,6 +333,7 @@ def study_text(proposal: Proposal, feeder_path: str, facts: FeederFacts) -> str:
         "[limits]",
         f"v_min_pu = {proposal.v_min_pu:g}",
         f"v_max_pu = {proposal.v_max_pu:g}",
+        *_wider_ratings(facts),
         "",
         "[substation]",
         f"lost = {str(bool(proposal.lost)).lower()}",
@@ -359,6 +365,21 @@ def study_text(proposal: Proposal, feeder_path: str, facts: FeederFacts) -> str:
         'judge = "ac"',
     ]
     return "\n".join(lines) + "\n"
+
+
+def _wider_ratings(facts: FeederFacts) -> list[str]:
+    """Ratings of what is overloaded in the file as it stands, since none could be served else."""
+    lines = []
+    for kind, key in (("line", "line_ratings_a"), ("transformer", "transformer_ratings_kva")):
+        mine = [one for one in facts.laden if one.kind == kind]
+        if mine:
+            lines += ["", f"[limits.{key}]  # {_HEADROOM:g} times what each carries in the file"]
+            lines += [
+                f"{_quoted(one.name)} = {np.ceil(_HEADROOM * one.carried):.0f}"
+                f"  # the file's: {one.rated:g}"
+                for one in mine
+            ]
+    return lines
 
 
 def _der_line(der: ProposedDer) -> str:

@@ -33,7 +33,7 @@ from gridproof.federation.families.policy_mode_study import (
 from gridproof.federation.families.registry import Builder
 from gridproof.federation.studies.substation import feeding_sources, substation_faults
 from gridproof.federation.studies.weights import box_of, shed_usd, spread_faults
-from gridproof.scenarios.arrays import PHASES, BoolArray, index_of
+from gridproof.scenarios.arrays import PHASES, BoolArray, FloatArray, index_of
 from gridproof.scenarios.disturbances import Disturbances
 from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.fleet import Ders
@@ -66,12 +66,23 @@ def apply_switching(feeder: Feeder, config: FeederConfig, limits: LimitsConfig |
     closed = lines.closed.copy()
     closed[np.isin(lines.ids, config.locked_open)] = False
     closed[np.isin(lines.ids, config.locked_closed)] = True
-    rating = lines.rating_a
-    if limits is not None and limits.line_rating_a is not None:
-        rating = np.full(len(lines.ids), limits.line_rating_a)
+    rating, units = lines.rating_a, feeder.transformers
+    if limits is not None:
+        if limits.line_rating_a is not None:
+            rating = np.full(len(lines.ids), limits.line_rating_a)
+        rating = _by_id(rating, lines.ids, limits.line_ratings_a)
+        rated_kva = _by_id(units.rating_kva, units.ids, limits.transformer_ratings_kva)
+        units = replace(units, rating_kva=rated_kva)
     return replace(
-        feeder, lines=replace(lines, switchable=switchable, closed=closed, rating_a=rating)
+        feeder,
+        lines=replace(lines, switchable=switchable, closed=closed, rating_a=rating),
+        transformers=units,
     )
+
+
+def _by_id(values: FloatArray, ids: Sequence[str], stated: Mapping[str, float]) -> FloatArray:
+    """Put stated values in the place of an element's own."""
+    return np.array([stated.get(name, own) for name, own in zip(ids, values, strict=True)], float)
 
 
 def contradictions(sections: Mapping[str, BaseModel], feeder: Feeder, origin: Origin) -> list[str]:
@@ -80,6 +91,8 @@ def contradictions(sections: Mapping[str, BaseModel], feeder: Feeder, origin: Or
     for section in sections.values():
         if isinstance(section, FeederConfig):
             faults += _switch_faults(section, feeder, origin)
+        elif isinstance(section, LimitsConfig):
+            faults += _rating_faults(section, feeder, origin)
         elif isinstance(section, DersConfig):
             faults += _der_faults(section, feeder, origin)
             horizon, events = sections.get("horizon"), sections.get("events")
@@ -91,6 +104,29 @@ def contradictions(sections: Mapping[str, BaseModel], feeder: Feeder, origin: Or
             faults += _uncertainty_faults(section, feeder, origin)
             faults += spread_faults(section, feeder, origin)
     return faults
+
+
+def _rating_faults(config: LimitsConfig, feeder: Feeder, origin: Origin) -> list[str]:
+    """Find ratings of elements that the feeder does not have."""
+    return [
+        origin.fault(
+            ("limits", key, name),
+            value,
+            f"rates {name}, which is no {noun} of feeder {feeder.name}",
+            did_you_mean(name, ids, f"{noun}s"),
+        )
+        for key, noun, ids, stated in (
+            ("line_ratings_a", "line", feeder.lines.ids, config.line_ratings_a),
+            (
+                "transformer_ratings_kva",
+                "transformer",
+                feeder.transformers.ids,
+                config.transformer_ratings_kva,
+            ),
+        )
+        for name, value in stated.items()
+        if name not in ids
+    ]
 
 
 def _switch_faults(config: FeederConfig, feeder: Feeder, origin: Origin) -> list[str]:

@@ -43,6 +43,7 @@ _INTERRUPTS = (
     highspy.cb.HighsCallbackType.kCallbackSimplexInterrupt,
     highspy.cb.HighsCallbackType.kCallbackIpmInterrupt,
 )
+_PROBING, _ENUMERATION = 1 << 15, 1 << 16  # of HiGHS' presolve_rule_off
 _LEAST_SECONDS = 1e-3  # HiGHS reads a non-positive limit as an error
 
 
@@ -160,6 +161,8 @@ def solve_arrays(
     status = highs.getModelStatus()
     if status not in _TERMINATION:
         status = _without_presolve(highs)
+    if status == _STATUS.kInfeasible and whole and highs.getInfo().mip_node_count <= 0:
+        status = _second_opinion(highs, time_limit_s - (perf_counter() - began))
     info = highs.getInfo()
     empty = status == _STATUS.kModelEmpty  # no columns: the constant is the answer
     found = empty or (info.primal_solution_status == _FEASIBLE and status != _STATUS.kInfeasible)
@@ -201,6 +204,21 @@ def _without_presolve(highs: Any) -> Any:
             "nor a limit; look at the scale of the scenario's numbers"
         )
     return status
+
+
+def _second_opinion(highs: Any, time_limit_s: float) -> Any:
+    """Ask again what presolve alone called infeasible: that is a proof only if both say so.
+
+    On a feeder of 8 500 nodes HiGHS 1.15.1 took a model with a known solution for infeasible by
+    *probing* and *enumeration* of presolve, which are left out here. A solution is one whoever
+    found it; where the second run comes to no end, nothing is proven.
+    """
+    highs.setOptionValue("presolve_rule_off", _PROBING | _ENUMERATION)
+    highs.setOptionValue("time_limit", max(_LEAST_SECONDS, time_limit_s))
+    highs.clearSolver()
+    run_highs(highs, _INTERRUPTS)
+    status = highs.getModelStatus()
+    return status if status in _TERMINATION else _without_presolve(highs)
 
 
 def _load(arrays: Arrays) -> Any:

@@ -6,6 +6,7 @@ import json
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from gridproof.federation.cli.main import app
 from gridproof.federation.inquiries.feeder_facts import feeder_facts
@@ -192,8 +193,11 @@ def test_what_carries_more_than_its_rating_is_a_doubt(town):
     path = town(machines="")
     path.write_text(path.read_text().replace("kw=8 kvar=2", "kw=40 kvar=10"))
     proposal, facts = proposed(path)
-    assert facts.overloads[0].startswith("transformer t carries")
+    (worst, *_) = facts.overloads
+    assert str(worst).startswith("transformer t carries")
     assert any("transformer t carries" in doubt for doubt in proposal.doubts)
+    written = tomllib.loads(study_text(proposal, str(path), facts))["limits"]
+    assert written["transformer_ratings_kva"]["t"] == np.ceil(1.25 * worst.carried)
     assert proposed(town())[1].overloads == ()
 
 

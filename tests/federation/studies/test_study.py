@@ -103,6 +103,22 @@ def test_the_study_rates_the_lines_if_it_says_so(toy):
     assert set(rated.rating_a.tolist()) == {150.0}
 
 
+def test_single_elements_can_be_rated_in_place_of_all(toy):
+    study = load_study(
+        toy, ["limits.line_rating_a=150", "limits.line_ratings_a={'B-C'=90}"]
+    )  # fmt: skip
+    lines = study.scenario.feeder.lines
+    assert dict(zip(lines.ids, lines.rating_a.tolist(), strict=True))["b-c"] == 90.0
+    assert sorted(set(lines.rating_a.tolist())) == [90.0, 150.0]
+    with pytest.raises(ConfigError) as refused:
+        load_study(
+            toy,
+            ["limits.line_ratings_a={'b-x'=90}", "limits.transformer_ratings_kva={'t9'=5}"],
+        )
+    assert "rates b-x, which is no line of feeder toy; did you mean" in str(refused.value)
+    assert "rates t9, which is no transformer of feeder toy" in str(refused.value)
+
+
 def test_overrides_are_toml_literals_or_strings(toy):
     study = load_study(
         toy,
