@@ -164,7 +164,8 @@ class Transformers:
         three-phase or delta windings, across the winding otherwise), kV.
     ratio
         (transformer,) per-unit voltage ratio, ``V_from = ratio · V_to`` at no load between
-        the two buses' own bases, taps included.
+        the two buses' own bases, taps included. Negative where a single winding between two
+        phases runs against the phase of its wye.
     r_pu, x_pu
         (transformer,) series impedance on ``rating_kva`` and ``from_kv``.
     rating_kva
@@ -302,6 +303,8 @@ class Sources:
     r_ohm, x_ohm
         (source, 3, 3) series impedance; 0 if not given. Not part of the digest: it decides
         where a scenario lets the source feed (`scenarios.fleet.Substations`), and counts there.
+    phases
+        (source, 3) phases it feeds; all three if not given. Counts where the impedance does.
     """
 
     ids: tuple[str, ...]
@@ -309,9 +312,12 @@ class Sources:
     v_pu: FloatArray
     r_ohm: FloatArray = field(default_factory=lambda: np.zeros((0, 3, 3)), compare=False)
     x_ohm: FloatArray = field(default_factory=lambda: np.zeros((0, 3, 3)), compare=False)
+    phases: BoolArray = field(default_factory=lambda: np.zeros((0, 3), bool), compare=False)
 
     def __post_init__(self) -> None:
         n = len(self.ids)
+        phases = self.phases if len(self.phases) else np.ones((n, 3), bool)
+        _set(self, phases=frozen(phases, bool, (n, 3)))
         for name in ("r_ohm", "x_ohm"):
             given = getattr(self, name)
             ohm = given if len(given) else np.zeros((n, 3, 3))

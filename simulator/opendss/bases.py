@@ -108,7 +108,7 @@ def _rated(
     context: Any, bus: int, nodes: tuple[int, ...], table: Any, band: tuple[float, float]
 ) -> _Rated:
     """Rated voltage to neutral: of one phase it is that, unless it stands between two."""
-    between = bool(table.IsDelta()) or (len(nodes) > 1 and nodes[0] > 0 and nodes[1] > 0)
+    between = len(nodes) > 1 and nodes[0] > 0 and nodes[1] > 0
     whole = int(context.CktElement.NumPhases()) > 1 or between
     return _Rated(bus, float(table.kV()) / (np.sqrt(3.0) if whole else 1.0), band)
 

@@ -122,6 +122,7 @@ class Elements:
         shape_loads(circuit, scenario, loads)
         for position in scenario.feeder.switches:
             circuit.switch(lines[position], closed=True, what=f"line {_line(scenario, position)}")
+        _keep_open(circuit, scenario, lines)
         circuit.solve_cold()
         if not np.array_equal(base_v, _bases(circuit, scenario)):
             raise EngineError("the voltage bases moved when the DERs were added")
@@ -202,6 +203,14 @@ def _series(circuit: DssCircuit, ids: tuple[str, ...]) -> tuple[Any, ...]:
     return tuple(found[name] for name in ids)
 
 
+def _keep_open(circuit: DssCircuit, scenario: Scenario, lines: tuple[Any, ...]) -> None:
+    """Open what the file's own solve left open: setting a mode resets reclosers, relays, fuses."""
+    table = scenario.feeder.lines
+    for k in np.flatnonzero(~table.closed & ~table.switchable).tolist():
+        if not any(circuit.is_open(lines[k], end) for end in (1, 2)):
+            circuit.switch(lines[k], closed=False, what=f"line {_line(scenario, k)}")
+
+
 def _line(scenario: Scenario, position: int) -> str:
     return scenario.feeder.lines.ids[position]
 
@@ -233,7 +242,8 @@ def _former_pu(
     scale, ders = np.ones(len(formers)), scenario.ders
     for k in np.flatnonzero(ders.is_substation).tolist():
         own_kv = circuit.number(formers[k], circuit.property_number("vsource", "basekv"))
-        scale[k] = np.sqrt(3.0) * base_v[ders.bus[k]] / (1000.0 * own_kv)
+        whole = np.sqrt(3.0) if ders.phases[k].sum() > 1 else 1.0  # of one phase: to neutral
+        scale[k] = whole * base_v[ders.bus[k]] / (1000.0 * own_kv)
     return scale
 
 

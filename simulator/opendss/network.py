@@ -180,6 +180,12 @@ def networks_of(  # noqa: PLR0917
     circuit, scenario, elements, held, injections, split
         As the engine has them; ``scenario`` is the one whose loads the circuit has.
     """
+    for g in held.formers.tolist():
+        if not scenario.ders.phases[g].all():
+            raise ConfigError(
+                f"{scenario.ders.ids[g]} feeds its island by one phase; a certificate knows "
+                "sources of three: gridproof run tries it on samples"
+            )
     volts = np.array(circuit.voltages())
     parts = []
     for number in range(int(held.island_of_bus.max(initial=-1)) + 1):

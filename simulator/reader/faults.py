@@ -163,8 +163,16 @@ def _shunt_faults(context: Any) -> Iterator[str]:
 
 
 def _unfed(context: Any) -> Iterator[str]:
-    """Name loads and capacitors on a bus phase that no line, transformer or source has."""
+    """Name loads and capacitors on a bus phase that no line, transformer or source has.
+
+    Nor anything of another class: that it cannot be held is told, and what it feeds is not.
+    """
     fed: set[tuple[str, int]] = set()
+    for name in _enabled(context):
+        kind = name.split(".")[0].lower()
+        if kind not in _READ | _PASSED_OVER:
+            context.Circuit.SetActiveElement(name)
+            fed |= {(bus, node) for bus, nodes in active_terminals(context) for node in nodes}
     for family in ("Lines", "Transformers", "Vsources", "Reactors", "Capacitors"):
         for _ in elements_of(context, family):
             ends = active_terminals(context)

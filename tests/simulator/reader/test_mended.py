@@ -101,6 +101,24 @@ def test_what_is_wrong_besides_is_told_in_the_files_own_paths(tmp_path):
 # --------------------------------------------------------------------- what is not there
 
 
+def test_a_redirect_whose_letters_or_folder_are_others_is_followed(tmp_path):
+    """As files come from a system that minds neither, or from an archive unpacked flat."""
+    (tmp_path / "Parts").mkdir()
+    (tmp_path / "Parts" / "Loads.DSS").write_text(
+        "New Load.m bus1=m kv=12.47 kw=900 kvar=300\n"
+        "New Line.zero bus1=m bus2=z r1=0 x1=0 r0=0 x0=0\n"
+    )
+    (tmp_path / "codes.dss").write_text("New Load.z bus1=z kv=12.47 kw=90 kvar=30\n")
+    path = tmp_path / "led.dss"
+    path.write_text(f"{HEAD}Redirect parts\\loads.dss\nRedirect ../Codes.dss ! up\n{BASES}")
+    assert read_feeder(path).loads.ids == ("m", "z")
+    assert agreed(path) < 1e-6
+    (tmp_path / "codes.dss").write_text("Export voltages\n")  # it is looked through like any other
+    assert "codes.dss, line 1: export" in faults_of(path)
+    (tmp_path / "codes.dss").write_text("Redirect ../codes.dss\n")  # not to itself
+    assert "Redirect file not found" in faults_of(path)
+
+
 def test_profiles_and_places_that_are_not_there_are_passed_over(tmp_path):
     (tmp_path / "parts").mkdir()
     (tmp_path / "there.csv").write_text("1\n0.5\n")
