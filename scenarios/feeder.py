@@ -53,6 +53,9 @@ class Buses:
     angle_rad
         (bus, 3) nominal angle of each slot; balanced phases if not given. The legs of a service
         stand against each other, and it may bring phase c to slot a.
+    neutral
+        (bus,) whether it has a node past its phases. Columns, and the linear model, take that for
+        earth; AC has it whole. False everywhere if not given.
     """
 
     ids: tuple[str, ...]
@@ -63,11 +66,16 @@ class Buses:
         default_factory=lambda: np.zeros((0, 3)),
         metadata={SILENT: lambda value: not _is_turned(value).any()},
     )
+    neutral: BoolArray = field(
+        default_factory=lambda: np.zeros(0, bool), metadata={SILENT: lambda value: not value.any()}
+    )
 
     def __post_init__(self) -> None:
         n = len(self.ids)
         angle = self.angle_rad if len(self.angle_rad) else np.tile(_BALANCED, (n, 1))
         _set(self, angle_rad=frozen(angle, float, (n, 3)))
+        neutral = self.neutral if len(self.neutral) else np.zeros(n, bool)
+        _set(self, neutral=frozen(neutral, bool, (n,)))
         _set(self, base_kv=frozen(self.base_kv, float, (n,)))
         _set(self, phases=frozen(self.phases, bool, (n, 3)), xy=frozen(self.xy, float, (n, 2)))
 

@@ -228,6 +228,12 @@ def _agreement(feeder: Feeder) -> tuple[Agreement, Snapshots | None]:
         remarks.append("OpenDSS finds no solution of the file as it stands")
     elif columns is None:
         remarks.append("the flow from the columns does not settle")
+    around = int(feeder.buses.neutral.sum())
+    if around:
+        remarks.append(
+            f"{around} buses have a neutral of their own: AC has it, the columns and the linear "
+            "model take it for earth"
+        )
     scenario, plan = as_it_stands(feeder)
     ac, linear = (_seen(kind, scenario, plan, remarks) for kind in (OpenDssEngine, LinearEngine))
     apart = None

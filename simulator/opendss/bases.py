@@ -127,6 +127,6 @@ def _joined(context: Any, place: dict[str, int]) -> Iterator[tuple[int, int]]:
 def _ends(context: Any) -> list[tuple[str, tuple[int, ...]]]:
     """Bus and nodes of every terminal of the active element."""
     buses = [str(name).split(".")[0].lower() for name in context.CktElement.BusNames()]
-    nodes = [int(node) for node in context.CktElement.NodeOrder()]
-    width = len(nodes) // max(1, len(buses))
+    nodes = [int(node) if int(node) <= 3 else 0 for node in context.CktElement.NodeOrder()]
+    width = len(nodes) // max(1, len(buses))  # a neutral counts as earth
     return [(bus, tuple(nodes[k * width : (k + 1) * width])) for k, bus in enumerate(buses)]

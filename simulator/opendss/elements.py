@@ -56,6 +56,8 @@ class Elements:
         Node names, in the order of the voltage vector without ground.
     bus_nodes
         (bus, 3) position of each phase in the voltage vector; 0 where the bus has it not.
+    neutrals
+        (neutral, 2) bus, and position in the voltage vector, of nodes past a bus's phases.
     base_v
         (bus,) line-to-neutral voltage base of the intact circuit, volt.
     pair_base
@@ -80,6 +82,7 @@ class Elements:
     pair_generator_of: IntArray
     nodes: tuple[str, ...]
     bus_nodes: IntArray
+    neutrals: IntArray
     base_v: FloatArray
     pair_base: FloatArray
     conductors: Conductors
@@ -99,6 +102,8 @@ class Elements:
         """(1 + node,) live nodes of the voltage vector, from (bus, 3) live phases."""
         live = np.zeros(len(self.nodes) + 1, bool)
         live[self.bus_nodes[phases]] = True
+        bus, node = self.neutrals.T
+        live[node] = phases[bus].any(axis=1)
         live[0] = False
         return live
 
@@ -154,6 +159,7 @@ class Elements:
                     for bus in scenario.feeder.buses.ids
                 ]
             ),
+            neutrals=_neutrals(scenario, nodes),
             base_v=base_v,
             pair_base=scenario.feeder.buses.pair_base,
             conductors=conductors,
@@ -348,6 +354,15 @@ def _generator_places(
         [[place.get(name(k, phase), -1) for phase in range(3)] for k in range(count)],
         np.int64,
     ).reshape(count, 3)
+
+
+def _neutrals(scenario: Scenario, nodes: tuple[str, ...]) -> IntArray:
+    place, found = {bus: k for k, bus in enumerate(scenario.feeder.buses.ids)}, []
+    for k, name in enumerate(nodes):
+        bus, number = name.rsplit(".", 1)
+        if int(number) > 3 and bus in place:
+            found.append((place[bus], k + 1))
+    return np.array(found, np.int64).reshape(-1, 2)
 
 
 def _line_slots(conductors: Conductors, slot_of_node: IntArray, lines: int) -> IntArray:

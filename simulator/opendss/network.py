@@ -186,6 +186,13 @@ def networks_of(  # noqa: PLR0917
                 f"{scenario.ders.ids[g]} feeds its island by one phase; a certificate knows "
                 "sources of three: gridproof run tries it on samples"
             )
+    around = scenario.feeder.buses.neutral & held.live_phases.any(axis=1)
+    if around.any():
+        bus = scenario.feeder.buses.ids[int(np.argmax(around))]
+        raise ConfigError(
+            f"bus {bus} has a neutral of its own; a certificate knows neutrals at earth: gridproof "
+            "run tries it on samples"
+        )
     volts = np.array(circuit.voltages())
     parts = []
     for number in range(int(held.island_of_bus.max(initial=-1)) + 1):

@@ -146,7 +146,7 @@ def _bus_positions(context: Any) -> dict[str, int]:
 
 def _buses_table(reading: Reading) -> Buses:
     context, count = reading.context, len(reading.buses)
-    base, phases = np.zeros(count), np.zeros((count, 3), bool)
+    base, phases, neutral = np.zeros(count), np.zeros((count, 3), bool), np.zeros(count, bool)
     xy = np.full((count, 2), np.nan)
     # CalcVoltageBases solves; where a fault already named makes that solution no number,
     # every base is 0 and says nothing of its own
@@ -154,16 +154,15 @@ def _buses_table(reading: Reading) -> Buses:
     for name, k in reading.buses.items():
         context.Circuit.SetActiveBus(name)
         base[k] = context.Bus.kVBase()  # line to neutral
-        nodes = [int(n) for n in context.Bus.Nodes()]
-        for node in nodes:
-            if node > 3:
-                reading.fault(
-                    f"Bus {name}",
-                    f"node {node} stands beside phases 1, 2, 3; model the neutral as ground "
-                    "(node 0) or reduce it into the line impedances",
-                )
-            else:
-                phases[k, node - 1] = True
+        nodes = np.array(context.Bus.Nodes(), np.int64)
+        phases[k, nodes[nodes <= 3] - 1] = True
+        neutral[k] = (nodes > 3).any()
+        if (nodes > 3).sum() > 1:
+            shown = ", ".join(str(node) for node in sorted(nodes[nodes > 3].tolist()))
+            reading.fault(
+                f"Bus {name}",
+                f"nodes {shown} stand beside phases 1, 2, 3; one neutral beside them can be held",
+            )
         if base[k] <= 0.0 and not spoiled:
             reading.fault(
                 f"Bus {name}",
@@ -179,6 +178,7 @@ def _buses_table(reading: Reading) -> Buses:
         phases=phases,
         xy=xy,
         angle_rad=slot_angles(reading),
+        neutral=neutral,
     )
     reading.pair_base = buses.pair_base
     return buses
