@@ -1,13 +1,14 @@
 """Files that OpenDSS does not get through for what no flow needs, compiled from a mended copy.
 
-Three kinds. A line of no impedance at all, as a switch or a jumper is often written, ends the first
+Four kinds. A line of no impedance at all, as a switch or a jumper is often written, ends the first
 build of the admittance matrix, and the rest of the file with it: it is given `JUMPER_OHM`. Profiles
 and coordinates in files that are not there: nominal demand needs neither, so profiles are left
 without points, and buses without a place. A redirect to a file whose name has its letters in
 another case, as where it was written nobody minds, or that lies beside the file that names it
-instead of in another folder, is led there. Only a file that OpenDSS refuses for one of these is
-copied; the copy lies in a directory of its own in which everything but what was mended is a link
-to the original, so that relative paths lead where they did.
+instead of in another folder, is led there. Machines, and controls of theirs, that keep the file's
+own solve from an end are disabled before it, as they are after it anyway. Only a file that OpenDSS
+refuses for one of these is copied; the copy lies in a directory of its own in which everything but
+what was mended is a link to the original, so that relative paths lead where they did.
 """
 
 from __future__ import annotations
@@ -27,9 +28,24 @@ from gridproof.simulator.opendss.contexts import refusal
 from gridproof.simulator.opendss.dss_files import files_of, found_by, lines_of, text_of
 from numpy.typing import NDArray
 
-__all__ = ["JUMPER_OHM", "compile_mended", "without_impedance"]
+__all__ = [
+    "DERS",
+    "JUMPER_OHM",
+    "PASSED_OVER",
+    "THEIR_CONTROLS",
+    "compile_mended",
+    "without_impedance",
+]
 
 ComplexArray = NDArray[np.complex128]
+
+DERS = ("generator", "pvsystem", "storage", "indmach012")
+"""Classes of machines: a study says what DERs there are, so those of the file are passed over."""
+
+THEIR_CONTROLS = (
+    "invcontrol", "expcontrol", "storagecontroller", "storagecontroller2", "gendispatcher",
+)  # fmt: skip
+PASSED_OVER = (*DERS, *THEIR_CONTROLS)
 
 JUMPER_OHM = 1e-7
 """Of a line that has none, and then no charging either: 1000 A lose 1e-4 V in it."""
@@ -171,6 +187,7 @@ class _Copy:
     def __init__(self, root: Path, main: Path) -> None:
         self._root, self._main = root, main
         self._texts: dict[Path, list[str]] = {}
+        self._to_disable = [THEIR_CONTROLS, DERS]
         self._place(main)
 
     def at(self, file: Path) -> Path:
@@ -198,6 +215,8 @@ class _Copy:
         if code == _NO_FILE and place is not None:
             above = (place[0], self._main)
             return self._replace(*place, lambda line: self._led_right(line, above))
+        if place is not None and code != _NO_IMPEDANCE and _SOLVES.match(self._line(*place)):
+            return self._without_machines(context, *place)
         if error is None:
             place = self._first_solving()
         if code not in {0, _NO_IMPEDANCE} or place is None:
@@ -214,6 +233,23 @@ class _Copy:
             return line
         given, target = found
         return line.replace(given, f'"{self.at(target)}"', 1)
+
+    def _without_machines(self, context: Any, file: Path, line: int) -> bool:
+        """Disable machines' controls, then machines, before a solve; whether there are any."""
+        if not int(context.Basic.NumCircuits()):
+            return False
+        names = [str(name).lower() for name in context.Circuit.AllElementNames()]
+        while self._to_disable:
+            there = [
+                kind
+                for kind in self._to_disable.pop(0)
+                if any(name.startswith(f"{kind}.") for name in names)
+            ]
+            if there:
+                self._text(file)[line:line] = [f"BatchEdit {kind}..* enabled=no" for kind in there]
+                self._write(file)
+                return True
+        return False
 
     def _own(self, told: str) -> Path:
         """Path of the original of a file that an error names."""
@@ -242,6 +278,10 @@ class _Copy:
                 found |= self._replace(file, number, lambda line: _POINTS.sub(shown, line), line)
             self._write(file)
         return found
+
+    def _line(self, file: Path, number: int) -> str:
+        lines = self._text(file)
+        return lines[number] if number < len(lines) else ""
 
     def _text(self, file: Path) -> list[str]:
         if file not in self._texts:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.feeder import Lines
 from gridproof.simulator.reader.ratings import unrated_elements
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ class Reading:
     buses: dict[str, int]
     base_kv: FloatArray = field(default_factory=lambda: np.zeros(0))
     pair_base: FloatArray = field(default_factory=lambda: np.zeros((0, 3)))
+    turned: BoolArray = field(default_factory=lambda: np.zeros(0, bool))
     faults: list[str] = field(default_factory=list)
 
     def fault(self, owner: str, message: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from gridproof.simulator.opendss.compiling import DERS, THEIR_CONTROLS
+from gridproof.simulator.opendss.mending import PASSED_OVER
 from gridproof.simulator.opendss.stars import is_star_part
 from gridproof.simulator.reader.elements import active_terminals, elements_of, in_series
 from gridproof.simulator.reader.ratings import unrated_elements
@@ -18,7 +18,7 @@ _READ = {"line", "transformer", "load", "capacitor", "reactor", "vsource"}
 _PASSED_OVER = {
     "regcontrol", "capcontrol", "swtcontrol", "energymeter", "monitor", "sensor",
     "fuse", "relay", "recloser",
-    *DERS, *THEIR_CONTROLS,  # disabled, but where OpenDSS refused the file before
+    *PASSED_OVER,  # disabled, but where OpenDSS refused the file before
 }  # fmt: skip
 
 
@@ -174,7 +174,8 @@ def _unfed(context: Any) -> Iterator[str]:
     for family in ("Lines", "Transformers", "Vsources", "Reactors", "Capacitors"):
         for _ in elements_of(context, family):
             ends = active_terminals(context)
-            if family in {"Reactors", "Capacitors"} and not in_series(context):
+            joins = len({bus for bus, nodes in ends if any(nodes)}) > 1
+            if family in {"Reactors", "Capacitors"} and not joins:
                 continue
             for bus, nodes in ends:
                 fed |= {(bus, node) for node in nodes}

@@ -180,7 +180,7 @@ def _buses_table(reading: Reading) -> Buses:
         angle_rad=slot_angles(reading),
         neutral=neutral,
     )
-    reading.pair_base = buses.pair_base
+    reading.pair_base, reading.turned = buses.pair_base, buses.turned
     return buses
 
 

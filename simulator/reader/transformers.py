@@ -107,6 +107,13 @@ def _winding(reading: Reading, name: str, number: int) -> _Winding | None:
         slots = (0, 1, 2) if live == (1, 2, 3) else None
     elif len(live) == count and nodes[count] == 0:
         slots = tuple(node - 1 for node in live)
+    if delta and reading.turned[bus]:
+        reading.fault(
+            f"Transformer.{name}",
+            f"closes a delta at bus {list(reading.buses)[bus]}, whose legs a service feeds; a "
+            "four-wire delta cannot be held",
+        )
+        return None
     if slots is None:
         reading.fault(
             f"Transformer.{name}",
