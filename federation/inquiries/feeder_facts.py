@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -115,8 +115,11 @@ class FeederFacts(Jsonable):
 def as_it_stands(feeder: Feeder) -> tuple[Scenario, Plan]:
     """Return the scenario of a feeder that its own sources feed, and its state as a plan.
 
-    Loads follow their voltage as the file has them.
+    Loads follow their voltage as the file has them, and a switch is a line in the state it has
+    there: a loop that closed switches form is one of lines.
     """
+    lines = replace(feeder.lines, switchable=np.zeros(len(feeder.lines.ids), bool))
+    feeder = replace(feeder, lines=lines)
     config = StudyConfig(
         feeder=FeederConfig(path=feeder.path or feeder.name, load_model="as_modelled"),
         substation=SubstationConfig(lost=False),

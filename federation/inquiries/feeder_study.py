@@ -216,6 +216,13 @@ def _more_doubts(feeder: Feeder, facts: FeederFacts) -> list[str]:
     ]
     if len(facts.overloads) > _MOST_OVERLOADS:
         found.append(f"{len(facts.overloads)} lines and transformers carry more than their rating")
+    shut = ~feeder.lines.closed & ~feeder.lines.switchable
+    if shut.any():
+        names = [feeder.lines.ids[k] for k in np.flatnonzero(shut)]
+        found.append(
+            f"{len(names)} lines stand open in the file and are no switches: {', '.join(names[:3])}"
+            f"{', …' * (len(names) > 3)}; what lies behind them alone stays dead"
+        )
     unrated = len(facts.unrated_lines)
     if unrated:
         found.append(
