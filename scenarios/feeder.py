@@ -53,6 +53,9 @@ class Buses:
     angle_rad
         (bus, 3) nominal angle of each slot; balanced phases if not given. The legs of a service
         stand against each other, and it may bring phase c to slot a.
+    neutral
+        (bus,) whether it has a node past its phases. Columns, and the linear model, take that for
+        earth; AC has it whole. False everywhere if not given.
     """
 
     ids: tuple[str, ...]
@@ -63,11 +66,16 @@ class Buses:
         default_factory=lambda: np.zeros((0, 3)),
         metadata={SILENT: lambda value: not _is_turned(value).any()},
     )
+    neutral: BoolArray = field(
+        default_factory=lambda: np.zeros(0, bool), metadata={SILENT: lambda value: not value.any()}
+    )
 
     def __post_init__(self) -> None:
         n = len(self.ids)
         angle = self.angle_rad if len(self.angle_rad) else np.tile(_BALANCED, (n, 1))
         _set(self, angle_rad=frozen(angle, float, (n, 3)))
+        neutral = self.neutral if len(self.neutral) else np.zeros(n, bool)
+        _set(self, neutral=frozen(neutral, bool, (n,)))
         _set(self, base_kv=frozen(self.base_kv, float, (n,)))
         _set(self, phases=frozen(self.phases, bool, (n, 3)), xy=frozen(self.xy, float, (n, 2)))
 
@@ -164,7 +172,8 @@ class Transformers:
         three-phase or delta windings, across the winding otherwise), kV.
     ratio
         (transformer,) per-unit voltage ratio, ``V_from = ratio · V_to`` at no load between
-        the two buses' own bases, taps included.
+        the two buses' own bases, taps included. Negative where a single winding between two
+        phases runs against the phase of its wye.
     r_pu, x_pu
         (transformer,) series impedance on ``rating_kva`` and ``from_kv``.
     rating_kva
@@ -302,6 +311,8 @@ class Sources:
     r_ohm, x_ohm
         (source, 3, 3) series impedance; 0 if not given. Not part of the digest: it decides
         where a scenario lets the source feed (`scenarios.fleet.Substations`), and counts there.
+    phases
+        (source, 3) phases it feeds; all three if not given. Counts where the impedance does.
     """
 
     ids: tuple[str, ...]
@@ -309,9 +320,12 @@ class Sources:
     v_pu: FloatArray
     r_ohm: FloatArray = field(default_factory=lambda: np.zeros((0, 3, 3)), compare=False)
     x_ohm: FloatArray = field(default_factory=lambda: np.zeros((0, 3, 3)), compare=False)
+    phases: BoolArray = field(default_factory=lambda: np.zeros((0, 3), bool), compare=False)
 
     def __post_init__(self) -> None:
         n = len(self.ids)
+        phases = self.phases if len(self.phases) else np.ones((n, 3), bool)
+        _set(self, phases=frozen(phases, bool, (n, 3)))
         for name in ("r_ohm", "x_ohm"):
             given = getattr(self, name)
             ohm = given if len(given) else np.zeros((n, 3, 3))

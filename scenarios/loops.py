@@ -1,8 +1,8 @@
 """Loops that nobody can open.
 
 Power in a loop of lines divides by their impedances: magnitudes and angles round it close, which
-the linear model states where a part holds one (`looped_buses`). A loop over transformers that turn
-phases it cannot state.
+the linear model states where a part holds one (`looped_buses`), and over closed delta-wye banks
+(`scenarios.turned_loops`). A loop over other transformers that turn phases it cannot state.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import numpy as np
 from gridproof.scenarios.arrays import BoolArray
 from gridproof.scenarios.feeder import Connection, Feeder
 from gridproof.scenarios.graph import connected_components
-from gridproof.scenarios.zero_sequence import galvanic_parts
+from gridproof.scenarios.turned_loops import in_loops, unlike_turns
+from gridproof.scenarios.zero_sequence import earthed_banks, galvanic_parts, twin_windings
 
 __all__ = ["looped_buses", "turning_blocks", "turning_units", "unswitchable_loops"]
 
@@ -57,26 +58,41 @@ def looped_buses(feeder: Feeder, closed: BoolArray) -> BoolArray:
 
 
 def turning_units(feeder: Feeder) -> BoolArray:
-    """Tell which transformers turn phases: delta-wye ones, and services."""
+    """Tell which transformers the linear model states no loop over.
+
+    Those that turn phases and are no closed earthed wye-delta bank, services, and banks round
+    which phases do not come back to themselves.
+    """
     units = feeder.transformers
     ends = zip(units.from_connection, units.to_connection, strict=True)
-    return np.array([one is not other for one, other in ends], bool) | (units.primary >= 0)
+    turns = np.array([one is not other for one, other in ends], bool) | (units.primary >= 0)
+    fixed = feeder.lines.closed & ~feeder.lines.switchable
+    banks, part = earthed_banks(feeder), galvanic_parts(feeder, fixed)
+    stated = [k for bank in banks for k in bank.units]
+    wrong = [k for bank in unlike_turns(feeder, banks, part) for k in bank.units]
+    turns[stated], turns[wrong] = False, True
+    for twin in twin_windings(feeder):
+        turns[twin.second[0]] = turns[twin.first[0]]
+    return turns
 
 
 def turning_blocks(feeder: Feeder) -> tuple[str, ...]:
-    """Name blocks that hold a loop over transformers that turn phases."""
+    """Name blocks that hold a loop over transformers that `turning_units` tells."""
     fixed = feeder.lines.closed & ~feeder.lines.switchable
     part, units = galvanic_parts(feeder, fixed), feeder.transformers
-    turns = turning_units(feeder)
-    ends = np.stack([units.from_bus[turns], units.to_bus[turns]], axis=1)
-    across = part[np.unique(np.sort(ends, axis=1), axis=0)].reshape(-1, 2)
-    tails, heads = across.T
-    label = connected_components(int(part.max(initial=-1)) + 1, tails, heads)
-    looped = np.bincount(label[tails], minlength=len(label)) >= np.bincount(
-        label, minlength=len(label)
-    )
-    blocks = np.unique(feeder.blocks.of_bus[looped[label[part]]])
-    return tuple(feeder.blocks.ids[block] for block in blocks)
+    turns, banks = turning_units(feeder), earthed_banks(feeder)
+    over = np.stack([units.from_bus, units.to_bus], axis=1)[turns]
+    over = np.unique(np.sort(over, axis=1), axis=0)
+    through = np.array([(bank.wye, bank.delta) for bank in banks], np.int64).reshape(-1, 2)
+    ends = part[np.concatenate([over, through])]
+    left = in_loops(ends)
+    found = set()
+    for edge in left[left < len(over)].tolist():
+        others = ends[left[left != edge]]
+        label = connected_components(int(part.max(initial=-1)) + 1, *others.T)
+        if label[ends[edge, 0]] == label[ends[edge, 1]]:
+            found.add(int(feeder.blocks.of_bus[over[edge, 0]]))
+    return tuple(feeder.blocks.ids[block] for block in sorted(found))
 
 
 def unswitchable_loops(feeder: Feeder, locked: BoolArray | None = None) -> list[tuple[str, ...]]:

@@ -23,12 +23,14 @@ def with_substations(
     if not len(feeding):
         return ders
     sources, count, before = feeder.sources, len(feeding), len(ders.ids)
-    per_phase = np.full((count, 3), (rated.rating_kva or _ample_kw(ders, feeder)) / 3.0)
-    s_max = per_phase if rated.rating_kva else np.full((count, 3), np.inf)
+    phases = sources.phases[feeding]
+    each = (rated.rating_kva or _ample_kw(ders, feeder)) / phases.sum(axis=1, keepdims=True)
+    per_phase = np.where(phases, each, 0.0)
+    s_max = per_phase if rated.rating_kva else np.where(phases, np.inf, 0.0)
     rows: dict[str, Any] = {
         "ids": tuple(feeder.buses.ids[bus] for bus in sources.bus[feeding]),
         "bus": sources.bus[feeding],
-        "phases": np.ones((count, 3), bool),
+        "phases": phases,
         "p_min_kw": -per_phase,
         "p_max_kw": per_phase,
         "q_min_kvar": -per_phase,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -146,8 +146,11 @@ class FeederFacts(Jsonable):
 def as_it_stands(feeder: Feeder) -> tuple[Scenario, Plan]:
     """Return the scenario of a feeder that its own sources feed, and its state as a plan.
 
-    Loads follow their voltage as the file has them.
+    Loads follow their voltage as the file has them, and a switch is a line in the state it has
+    there: a loop that closed switches form is one of lines.
     """
+    lines = replace(feeder.lines, switchable=np.zeros(len(feeder.lines.ids), bool))
+    feeder = replace(feeder, lines=lines)
     config = StudyConfig(
         feeder=FeederConfig(path=feeder.path or feeder.name, load_model="as_modelled"),
         substation=SubstationConfig(lost=False),
@@ -267,6 +270,12 @@ def _agreement(feeder: Feeder) -> tuple[Agreement, Snapshots | None]:
         remarks.append("OpenDSS finds no solution of the file as it stands")
     elif columns is None:
         remarks.append("the flow from the columns does not settle")
+    around = int(feeder.buses.neutral.sum())
+    if around:
+        remarks.append(
+            f"{around} buses have a neutral of their own: AC has it, the columns and the linear "
+            "model take it for earth"
+        )
     scenario, plan = as_it_stands(feeder)
     ac, linear = (_seen(kind, scenario, plan, remarks) for kind in (OpenDssEngine, LinearEngine))
     apart = None

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 from gridproof.federation.config.study_file import did_you_mean
 from gridproof.federation.inquiries.feeder_facts import LADEN, FeederFacts
+from gridproof.federation.inquiries.feeder_tree import looped_switches, splits
 from gridproof.federation.jsonable import Jsonable
-from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.arrays import IntArray
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.feeder import Feeder
 from gridproof.simulator.reader.machines import Machine
 
 __all__ = ["Proposal", "ProposedDer", "propose", "study_text"]
 
-_MOST_DERS, _MOST_LOADS, _MOST_SPLITS = 12, 6, 3
-_LEAST_SHARE = 0.12  # of all load: what a proposed switch has at least to either side
+_MOST_DERS, _MOST_LOADS = 12, 6
 _MOST_OVERLOADS = 3
 _HEADROOM = 1.25  # of what is overloaded in the file: for loads above nominal, and losses
 _FAR_PU = 0.01  # of the linear model from AC
@@ -91,8 +91,15 @@ def propose(
         near = did_you_mean(lost, feeder.lines.ids, "lines")
         raise ConfigError(f"--lost {lost}: is no line of feeder {feeder.name}; {near}")
     doubts: list[str] = []
-    own = feeder.switch_ids
-    assumed = () if set(own) - {lost} else _splits(feeder, lost)
+    looped = looped_switches(feeder, lost)
+    own = tuple(name for name in feeder.switch_ids if name not in looped)
+    if looped:
+        doubts.append(
+            f"{len(looped)} of the file's {len(feeder.switch_ids)} switches stand closed in loops, "
+            f"which a radial plan would open: lines here, and closed ({', '.join(looped[:3])}"
+            f"{', …' * (len(looped) > 3)})"
+        )
+    assumed = () if set(own) - {lost} else splits(feeder, lost)
     if assumed:
         doubts.append(
             f"the file has no switch; proposed because it divides the load: {', '.join(assumed)}"
@@ -117,70 +124,6 @@ def propose(
         v_max_pu=high,
         doubts=tuple(doubts),
     )
-
-
-def _splits(feeder: Feeder, lost: str) -> tuple[str, ...]:
-    """Three-phase lines of a tree that divide its load into like parts."""
-    lines = feeder.lines
-    three = np.flatnonzero(lines.closed & lines.phases.all(axis=1) & ~np.isin(lines.ids, [lost]))
-    below = _load_below(feeder)
-    total = max(float(feeder.loads.p_kw.sum()), 1e-9)
-    chosen: list[int] = []
-    for part in range(1, _MOST_SPLITS + 1):
-        wanted = total * part / (_MOST_SPLITS + 1)
-        able = [
-            k
-            for k in three.tolist()
-            if np.isfinite(below[k])
-            and _LEAST_SHARE * total <= below[k] <= (1.0 - _LEAST_SHARE) * total
-            and all(abs(below[k] - below[j]) >= _LEAST_SHARE * total for j in chosen)
-        ]
-        if able:
-            chosen.append(min(able, key=lambda k: abs(below[k] - wanted)))
-    return tuple(lines.ids[k] for k in chosen)
-
-
-def _load_below(feeder: Feeder) -> FloatArray:
-    """(line,) load that a line alone feeds, kW; NaN where it is part of a loop or dead."""
-    lines, units, count = feeder.lines, feeder.transformers, len(feeder.buses.ids)
-    own = np.bincount(feeder.loads.bus, feeder.loads.p_kw.sum(axis=1), minlength=count)
-    beside: list[list[tuple[int, int]]] = [[] for _ in range(count)]
-    for k in np.flatnonzero(lines.closed).tolist():
-        beside[lines.from_bus[k]].append((int(lines.to_bus[k]), k))
-        beside[lines.to_bus[k]].append((int(lines.from_bus[k]), k))
-    for k in range(len(units.ids)):
-        beside[units.from_bus[k]].append((int(units.to_bus[k]), -1))
-        beside[units.to_bus[k]].append((int(units.from_bus[k]), -1))
-    below = np.full(len(lines.ids), np.nan)
-    seen, order = np.zeros(count, bool), []
-    for source in feeder.sources.bus.tolist():
-        front = [(source, -1, -1)]
-        while front:
-            bus, above, line = front.pop()
-            if seen[bus]:
-                continue
-            seen[bus] = True
-            order.append((bus, above, line))
-            front += [(there, bus, k) for there, k in beside[bus] if not seen[there]]
-    depth = {bus: n for n, (bus, _, _) in enumerate(order)}
-    parent = {bus: above for bus, above, _ in order}
-    looped: BoolArray = np.zeros(count, bool)
-    tree = {(bus, line) for bus, _, line in order}
-    for bus, neighbours in enumerate(beside):
-        for there, k in neighbours:
-            if k >= 0 and seen[bus] and (bus, k) not in tree and (there, k) not in tree:
-                one, other = bus, there
-                while one != other:
-                    deeper = one if depth[one] > depth[other] else other
-                    looped[deeper] = True
-                    one, other = (parent[one], other) if deeper == one else (one, parent[other])
-    carried = own.copy()
-    for bus, above, line in reversed(order):
-        if line >= 0 and not looped[bus]:
-            below[line] = carried[bus]
-        if above >= 0:
-            carried[above] += carried[bus]
-    return below
 
 
 def _from_machines(
@@ -277,6 +220,13 @@ def _more_doubts(feeder: Feeder, facts: FeederFacts) -> list[str]:
             f"{len(facts.laden)} lines and transformers carry more than {LADEN:.0%} of their "
             f"rating, {len(facts.overloads)} of them more than all of it: each is given "
             f"{_HEADROOM:g} times what it carries, under [limits]"
+        )
+    shut = ~feeder.lines.closed & ~feeder.lines.switchable
+    if shut.any():
+        names = [feeder.lines.ids[k] for k in np.flatnonzero(shut)]
+        found.append(
+            f"{len(names)} lines stand open in the file and are no switches: {', '.join(names[:3])}"
+            f"{', …' * (len(names) > 3)}; what lies behind them alone stays dead"
         )
     unrated = len(facts.unrated_lines)
     if unrated:

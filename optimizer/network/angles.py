@@ -13,7 +13,8 @@ import numpy as np
 import pyomo.environ as pyo
 from gridproof.optimizer.network.decisions import Decisions
 from gridproof.optimizer.network.network import Network
-from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.turned_loops import roots_of
 from gridproof.scenarios.zero_sequence import Floating, floating_sides, galvanic_parts
 
 __all__ = ["Held", "add_neutrals", "add_zero_sequence", "held_by"]
@@ -32,10 +33,16 @@ class Held:
         Delta sides that float in this state.
     pins
         Bus and phase where the angle is 0.
+    part
+        (bus,) galvanic parts in this state.
+    home
+        Part that the former stands in.
     """
 
     floating: tuple[Floating, ...]
     pins: tuple[_Node, ...]
+    part: IntArray
+    home: int
 
 
 def held_by(network: Network, closed: BoolArray, blocks: tuple[int, ...], former: int) -> Held:
@@ -72,7 +79,7 @@ def held_by(network: Network, closed: BoolArray, blocks: tuple[int, ...], former
                 (int(np.argmax(phases[:, k])), k) for k in np.flatnonzero(phases.any(0)).tolist()
             ]
     sides = [side for side in floating_sides(feeder, conducts, [bus]) if inside[side.bus]]
-    return Held(floating=tuple(sides), pins=tuple(pins))
+    return Held(floating=tuple(sides), pins=tuple(pins), part=part, home=int(part[bus]))
 
 
 def add_neutrals(b: Any, network: Network, held: Held) -> dict[_Node, tuple[list[Any], list[Any]]]:
@@ -122,6 +129,7 @@ def add_zero_sequence(
         if e in here:
             _add_fall(b, network, decisions, (e, c, k))
     _add_round_deltas(b, network, decisions, here)
+    _add_links(b, network, here, held)
     for one, other, sign in rules.twins:
         if one[0] in here and other[0] in here:
             b.angle.add(_across(b, network, one) - sign * _across(b, network, other) == 0.0)
@@ -133,6 +141,25 @@ def add_zero_sequence(
     for node in () if held is None else held.pins:
         b.angle.add(b.theta[node] == 0.0)
     _add_forming(b, network, decisions)
+
+
+def _add_links(b: Any, network: Network, here: set[int], held: Held | None) -> None:
+    """Mean fall of angles across banks in a loop; parts that are pinned one by one are offset."""
+    links = [link for link in network.zero_sequence.links if all(e in here for e, _ in link[2])]
+    offset: dict[int, Any] = {}
+    if held is not None:
+        ends = [(int(held.part[wye]), int(held.part[delta])) for wye, delta, _, _ in links]
+        counted = {there for pair in ends for there in pair} - roots_of(ends, [held.home])
+        b.turn = pyo.Var(sorted(counted))
+        offset = {there: b.turn[there] for there in counted}
+    for wye, delta, windings, (of_p, of_q) in links:
+        beyond = sum(b.theta[wye, k] - b.theta[delta, k] for k in range(3))
+        for k, at in enumerate(windings):
+            beyond -= float(of_p[k]) * b.p[at] + float(of_q[k]) * b.q[at]
+        if held is not None:
+            beyond -= 3.0 * offset.get(int(held.part[wye]), 0.0)
+            beyond += 3.0 * offset.get(int(held.part[delta]), 0.0)
+        b.angle.add(beyond == 0.0)
 
 
 def _add_round_deltas(b: Any, network: Network, decisions: Decisions, here: set[int]) -> None:

@@ -95,7 +95,7 @@ def add_flow(
         setattr(b, name, pyo.ConstraintList())
     if slack:
         b.excess = pyo.Var(("p", "q"), nodes, ("over", "under"), bounds=(0.0, None))
-        grid = [(g, k) for g in network.substations for k in range(3)]
+        grid = [(g, k) for g in network.substations for k in _phases_of(network, g)]
         b.held_excess = pyo.Var(grid, ("over", "under"), bounds=(0.0, None))
     _add_voltage_band(b, network, decisions, margin)
     _add_drops(b, network, decisions, live)
@@ -329,12 +329,18 @@ def _add_substations(
         if is_plain(forming, 0) or is_plain(decisions.energized[int(network.block[bus])], 0):
             continue
         held = own.w * forming + (decisions.source_w[g] - own.w)
-        for k in range(3):
-            fall = _dot(own.drop_p[k], [p[g, d] for d in range(3)])
-            fall += _dot(own.drop_q[k], [q[g, d] for d in range(3)])
+        along = _phases_of(network, g)
+        for k in along:
+            fall = _dot(own.drop_p[k, along], [p[g, d] for d in along])
+            fall += _dot(own.drop_q[k, along], [q[g, d] for d in along])
             if slack is not None:  # unlike a DER's, its phases' voltages follow its powers
                 fall += slack[g, k, "over"] - slack[g, k, "under"]
             b.source.add(b.w[bus, k] - fall - held == float(own.offset[k]) * forming)
+
+
+def _phases_of(network: Network, der: int) -> list[int]:
+    """Phases that a substation feeds."""
+    return list(np.flatnonzero(network.der_phases[der]).tolist())
 
 
 def _along(weights: FloatArray) -> list[int]:

@@ -6,6 +6,7 @@ once. `optimizer.network.angles` makes it rows over the variables of a flow.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import numpy as np
 from gridproof.optimizer.network.branches import Branch
 from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.loops import looped_buses
+from gridproof.scenarios.turned_loops import bank_directions, looping_banks
 from gridproof.scenarios.zero_sequence import (
     DeltaRing,
     EarthedBank,
@@ -40,12 +42,16 @@ class ZeroSequence:
     ----------
     angled
         (bus,) whether the bus can share its zero sequence with an earthed wye-delta bank, or
-        stands in a part in which lines close a loop.
+        stands in a part in which lines, or that with others such banks, close a loop.
     along
         Branch, channel and phase of every channel along which an angle falls.
     closures
         Wye bus, (branch, channel) of its three windings, and the rows of
         `scenarios.zero_sequence.EarthedBank.closure`.
+    links
+        Wye bus, delta bus and (branch, channel) of the three windings of a bank that stands in a
+        loop over such banks (`scenarios.turned_loops`), and the (2, 3) shares of their ``p`` and
+        ``q`` by which the sum of the wye's angles is beyond the delta's.
     rings
         (branch, channel) of the three windings of a delta-delta bank of single units, and the
         rows of `scenarios.zero_sequence.DeltaRing.closure`.
@@ -58,6 +64,7 @@ class ZeroSequence:
     angled: BoolArray
     along: tuple[tuple[int, int, int], ...]
     closures: tuple[tuple[int, tuple[_Node, ...], FloatArray], ...]
+    links: tuple[tuple[int, int, tuple[_Node, ...], FloatArray], ...]
     rings: tuple[tuple[tuple[_Node, ...], FloatArray], ...]
     twins: tuple[tuple[_Node, _Node, float], ...]
     floating: tuple[Floating, ...]
@@ -77,24 +84,24 @@ class ZeroSequence:
         part = galvanic_parts(feeder, able)
 
         def rows_of(bank: EarthedBank | DeltaRing) -> tuple[tuple[_Node, ...], FloatArray]:
-            windings = tuple(at[unit, slot] for slot, unit in enumerate(bank.units))
-            r, x = (
-                np.array([-getattr(branches[e], name)[c, c] / 2.0 for e, c in windings])
-                for name in ("drop_p", "drop_q")
-            )
-            return windings, bank.closure(table.ratio[list(bank.units)], r, x)
+            windings = _windings(bank, at)
+            rows = bank.closure(table.ratio[list(bank.units)], *_series(windings, branches))
+            return windings, rows
 
-        closures = [
-            (bank.wye, windings, rows)
+        busy = [
+            bank
             for bank in earthed_banks(feeder)
-            for windings, rows in [rows_of(bank)]
-            if not any(idle[e] for e, _ in windings)
+            if not any(idle[e] for e, _ in _windings(bank, at))
         ]
+        closures = [(bank.wye, *rows_of(bank)) for bank in busy]
+        links = [_link(bank, at, branches) for bank in looping_banks(busy, part)]
         rings = [rows_of(ring) for ring in delta_rings(feeder)]
         twins = twin_windings(feeder)
         seconds = {at[twin.second] for twin in twins}
         looped = looped_buses(feeder, feeder.lines.closed & ~feeder.lines.switchable)
-        angled = np.isin(part, part[[wye for wye, _, _ in closures]]) | np.isin(part, part[looped])
+        turned = [bus for wye, delta, _, _ in links for bus in (wye, delta)]
+        angled = np.isin(part, part[[*(wye for wye, _, _ in closures), *turned]])
+        angled |= np.isin(part, part[looped])
         along = [
             (e, c, int(np.argmax(branch.from_w[c])))
             for e, branch in enumerate(branches)
@@ -106,6 +113,7 @@ class ZeroSequence:
             angled=angled,
             along=tuple(along),
             closures=tuple(closures),
+            links=tuple(links),
             rings=tuple(ring for ring in rings if not any(idle[e] for e, _ in ring[0])),
             twins=tuple(
                 (at[twin.first], at[twin.second], -1.0 if twin.turned else 1.0)
@@ -118,3 +126,26 @@ class ZeroSequence:
                 [*scenario.ders.bus[scenario.ders.can_form].tolist(), *feeder.sources.bus.tolist()],
             ),
         )
+
+
+def _windings(bank: EarthedBank | DeltaRing, at: Mapping[_Node, _Node]) -> tuple[_Node, ...]:
+    """Branch and channel of each winding of a bank."""
+    return tuple(at[unit, slot] for slot, unit in enumerate(bank.units))
+
+
+def _series(windings: Sequence[_Node], branches: Sequence[Branch]) -> tuple[FloatArray, FloatArray]:
+    """Resistance and reactance of windings."""
+    r, x = (
+        np.array([-getattr(branches[e], name)[c, c] / 2.0 for e, c in windings])
+        for name in ("drop_p", "drop_q")
+    )
+    return r, x
+
+
+def _link(
+    bank: EarthedBank, at: Mapping[_Node, _Node], branches: Sequence[Branch]
+) -> tuple[int, int, tuple[_Node, ...], FloatArray]:
+    """One row of `ZeroSequence.links`."""
+    windings = _windings(bank, at)
+    r, x = _series(windings, branches)
+    return bank.wye, bank.delta, windings, bank_directions(bank) * np.stack([x, -r])

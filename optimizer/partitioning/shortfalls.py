@@ -139,7 +139,7 @@ def least_shortfalls(
         return Elastic(least=answer.incumbent, bound=answer.bound)
     stage = read_candidate(m, wide)
     m = pyo.ConcreteModel()
-    m.source_w = pyo.Var(range(len(wide.der_bus)), bounds=(wide.w_min, wide.w_max))
+    m.source_w = pyo.Var(range(len(wide.der_bus)), bounds=lambda _, g: wide.held_w(g))
     plain = replace(stage.decisions(), source_w=dict(m.source_w.items()))
     copies = _add_copies(m, network, plain, block, zetas)
     left = solve(m, time_limit_s=max(1.0, deadline - perf_counter()))
@@ -177,6 +177,8 @@ def _add_copies(
         add_flow(b, wide, decisions, (moved.p, moved.q), demand, slack=True)
     weight, most = _volt_weight(network, block), _most(network)
     for b in soft:
+        for moved in b.flow.held_excess.values():
+            moved.fix(0.0)  # nobody moves what a substation holds: it is no limit to pass
         add_elastic_devices(b, network)
         add_elastic_flow(b, network, decisions, volt_weight=weight, most=most)
     m.cost = pyo.Objective(expr=sum(_paid(b) for b in soft))

@@ -1,7 +1,7 @@
 """What magnitudes alone do not fix, for `LinearNetwork`: see `scenarios.zero_sequence`.
 
-Angles stand only where an earthed wye closes a delta, or lines a loop, so that a feeder without
-one has the system it had.
+Angles stand only where an earthed wye closes a delta, or lines or such banks close a loop, so that
+a feeder without one has the system it had.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.banks import open_delta_banks
 from gridproof.scenarios.lindist import line_matrices
 from gridproof.scenarios.loops import looped_buses
+from gridproof.scenarios.turned_loops import bank_directions, looping_banks, roots_of
 from gridproof.scenarios.zero_sequence import (
     EarthedBank,
     delta_rings,
@@ -53,7 +54,9 @@ class ZeroSequence:
             if network.live[side.bus, list(side.phases)].all()
         ]
         part = galvanic_parts(feeder, closed)
-        banked = np.isin(part, part[[bank.wye for bank in self._banks]])
+        self._part, self._links = part, looping_banks(self._banks, part)
+        turned = [bus for bank in self._links for bus in (bank.wye, bank.delta)]
+        banked = np.isin(part, part[[*(bank.wye for bank in self._banks), *turned]])
         self._angled = banked | looped_buses(feeder, closed)
         self.angle = np.full(network.live.shape, -1)
         on = network.live & self._angled[:, None]
@@ -68,7 +71,12 @@ class ZeroSequence:
         ]
         unearthed = [side for side in self._floating if side.unearthed]
         self.neutral = first + np.arange(2 * len(unearthed)).reshape(-1, 2)
-        self.size = first + self.neutral.size
+        first += self.neutral.size
+        pairs = [(int(part[bank.wye]), int(part[bank.delta])) for bank in self._links]
+        roots = roots_of(pairs, sorted(anchored))
+        counted = sorted({int(part[bus]) for bus in turned} - roots)
+        self._offset = {there: first + k for k, there in enumerate(counted)}
+        self.size = first + len(counted)
         self.constants: list[tuple[int, float]] = []
 
     def _first_of(self, part: IntArray, settled: set[int]) -> Iterator[tuple[int, int]]:
@@ -97,6 +105,9 @@ class ZeroSequence:
         row = self._along_lines(self._along_units(row))
         for bank in self._banks:
             row = self._close(bank, row)
+        for bank in self._links:
+            self._link(bank, row)
+            row += 1
         for ring in self._rings:
             members, slots = list(ring.units), np.arange(3)
             of_p, of_q, constant = ring.closure(*self._series(members))
@@ -183,6 +194,19 @@ class ZeroSequence:
             network.put(rows, column[None], block)
         self.constants += [(row + k, -float(constant[k].sum())) for k in range(2)]
         return row + 2
+
+    def _link(self, bank: EarthedBank, row: int) -> None:
+        """Put the mean fall of angles across a bank that stands in a loop."""
+        network, members, slots = self._network, list(bank.units), np.arange(3)
+        _, r, x = self._series(members)
+        turn = bank_directions(bank)
+        network.put(row, network.unit_p[members, slots], -turn * x)
+        network.put(row, network.unit_q[members, slots], turn * r)
+        for bus, sign in ((bank.wye, 1.0), (bank.delta, -1.0)):
+            network.put(row, self.angle[bus], sign)
+            offset = self._offset.get(int(self._part[bus]))
+            if offset is not None:
+                network.put(row, offset, -3.0 * sign)
 
     def _series(self, members: list[int]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Ratio, resistance and reactance of units."""

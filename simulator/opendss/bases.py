@@ -108,7 +108,7 @@ def _rated(
     context: Any, bus: int, nodes: tuple[int, ...], table: Any, band: tuple[float, float]
 ) -> _Rated:
     """Rated voltage to neutral: of one phase it is that, unless it stands between two."""
-    between = bool(table.IsDelta()) or (len(nodes) > 1 and nodes[0] > 0 and nodes[1] > 0)
+    between = len(nodes) > 1 and nodes[0] > 0 and nodes[1] > 0
     whole = int(context.CktElement.NumPhases()) > 1 or between
     return _Rated(bus, float(table.kV()) / (np.sqrt(3.0) if whole else 1.0), band)
 
@@ -127,6 +127,6 @@ def _joined(context: Any, place: dict[str, int]) -> Iterator[tuple[int, int]]:
 def _ends(context: Any) -> list[tuple[str, tuple[int, ...]]]:
     """Bus and nodes of every terminal of the active element."""
     buses = [str(name).split(".")[0].lower() for name in context.CktElement.BusNames()]
-    nodes = [int(node) for node in context.CktElement.NodeOrder()]
-    width = len(nodes) // max(1, len(buses))
+    nodes = [int(node) if int(node) <= 3 else 0 for node in context.CktElement.NodeOrder()]
+    width = len(nodes) // max(1, len(buses))  # a neutral counts as earth
     return [(bus, tuple(nodes[k * width : (k + 1) * width])) for k, bus in enumerate(buses)]

@@ -16,27 +16,19 @@ from gridproof.scenarios.errors import ConfigError
 from gridproof.simulator.opendss.bases import mend_bases
 from gridproof.simulator.opendss.dss_files import circle_of_redirects
 from gridproof.simulator.opendss.guard import refuse_programs
-from gridproof.simulator.opendss.mending import compile_mended
+from gridproof.simulator.opendss.mending import PASSED_OVER, compile_mended
 from gridproof.simulator.opendss.stars import take_stars_apart
 from gridproof.simulator.opendss.stiff import lengthen_stiff
 from gridproof.simulator.opendss.ties import open_disabled_switches
 
 __all__ = [
     "DEFAULT_FREQUENCY_HZ",
-    "DERS",
-    "THEIR_CONTROLS",
     "base_frequency_hz",
     "compile_feeder",
     "refuse_hopeless",
 ]
 
-DERS = ("generator", "pvsystem", "storage", "indmach012")
-"""Classes of machines: a study says what DERs there are, so those of the file are passed over."""
-
 _MORE_SOLVES = 4
-THEIR_CONTROLS = (
-    "invcontrol", "expcontrol", "storagecontroller", "storagecontroller2", "gendispatcher",
-)  # fmt: skip
 
 DEFAULT_FREQUENCY_HZ = 60.0
 """What a context starts with."""
@@ -126,7 +118,7 @@ def _disable(context: Any) -> bool:
     if not int(context.Basic.NumCircuits()):
         return False
     elements, found = context.to_dss_python().ActiveCircuit.CktElements, False
-    kinds = tuple(f"{kind}." for kind in (*DERS, *THEIR_CONTROLS))
+    kinds = tuple(f"{kind}." for kind in PASSED_OVER)
     for k, name in enumerate(context.Circuit.AllElementNames()):
         if str(name).lower().startswith(kinds):
             element = elements(k)

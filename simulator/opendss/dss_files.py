@@ -7,8 +7,10 @@ file is OpenDSS's own to say.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "all_lines_of",
     "circle_of_redirects",
     "files_of",
+    "found_by",
     "leads_to",
     "lines_of",
     "place_of",
@@ -79,13 +82,57 @@ def _circle(
 
 
 def _found(given: str, readers: tuple[Path, ...]) -> Path | None:
-    """Find what a redirect names: beside the file that has it, or beside one further up."""
+    """Find what a redirect names: beside the file that has it, or beside one further up.
+
+    What OpenDSS would not find is looked for whatever the case of its letters, as where the file
+    was written, and then by its name alone beside those files (`simulator.opendss.mending`).
+    """
     name = given.strip("\"'()[]{} \t").replace("\\", "/")
     for reader in readers:
         for candidate in (reader.parent / name, reader.parent / f"{name}.dss"):
             if candidate.is_file():
                 return candidate.resolve()
+    for way in (name, name.rpartition("/")[2]):
+        for reader in readers:
+            for named in (way, f"{way}.dss"):
+                found = _whatever_case(reader.parent, named)
+                if found is not None and found.resolve() not in readers:
+                    return found.resolve()
     return None
+
+
+def _whatever_case(folder: Path, name: str) -> Path | None:
+    """Return the one file that a relative path names but for the case of its letters."""
+    here = [folder]
+    for part in name.split("/"):
+        if part in {"", "."}:
+            continue
+        if part == "..":
+            here = [one.parent for one in here]
+            continue
+        here = [one / found for one in here for found in _entries(one, part)]
+    files = [one for one in here if one.is_file()]
+    return files[0] if len(files) == 1 else None
+
+
+def _entries(folder: Path, name: str) -> Iterator[str]:
+    with suppress(OSError), os.scandir(folder) as found:
+        yield from (one.name for one in found if one.name.lower() == name.lower())
+
+
+def found_by(line: str, above: tuple[Path, ...]) -> tuple[str, Path] | None:
+    """Return what a line redirects to, as it says it, and the file that this is.
+
+    Parameters
+    ----------
+    line
+        A line of the first of ``above``.
+    above
+        The file that has the line, and those that may have led to it.
+    """
+    given = leads_to(line)
+    target = None if given is None else _found(given, above)
+    return None if given is None or target is None else (given, target)
 
 
 def lines_of(file: Path) -> Iterator[tuple[int, str]]:

@@ -56,6 +56,8 @@ class Elements:
         Node names, in the order of the voltage vector without ground.
     bus_nodes
         (bus, 3) position of each phase in the voltage vector; 0 where the bus has it not.
+    neutrals
+        (neutral, 2) bus, and position in the voltage vector, of nodes past a bus's phases.
     base_v
         (bus,) line-to-neutral voltage base of the intact circuit, volt.
     pair_base
@@ -80,6 +82,7 @@ class Elements:
     pair_generator_of: IntArray
     nodes: tuple[str, ...]
     bus_nodes: IntArray
+    neutrals: IntArray
     base_v: FloatArray
     pair_base: FloatArray
     conductors: Conductors
@@ -99,6 +102,8 @@ class Elements:
         """(1 + node,) live nodes of the voltage vector, from (bus, 3) live phases."""
         live = np.zeros(len(self.nodes) + 1, bool)
         live[self.bus_nodes[phases]] = True
+        bus, node = self.neutrals.T
+        live[node] = phases[bus].any(axis=1)
         live[0] = False
         return live
 
@@ -122,6 +127,7 @@ class Elements:
         shape_loads(circuit, scenario, loads)
         for position in scenario.feeder.switches:
             circuit.switch(lines[position], closed=True, what=f"line {_line(scenario, position)}")
+        _keep_open(circuit, scenario, lines)
         circuit.solve_cold()
         if not np.array_equal(base_v, _bases(circuit, scenario)):
             raise EngineError("the voltage bases moved when the DERs were added")
@@ -153,6 +159,7 @@ class Elements:
                     for bus in scenario.feeder.buses.ids
                 ]
             ),
+            neutrals=_neutrals(scenario, nodes),
             base_v=base_v,
             pair_base=scenario.feeder.buses.pair_base,
             conductors=conductors,
@@ -202,6 +209,14 @@ def _series(circuit: DssCircuit, ids: tuple[str, ...]) -> tuple[Any, ...]:
     return tuple(found[name] for name in ids)
 
 
+def _keep_open(circuit: DssCircuit, scenario: Scenario, lines: tuple[Any, ...]) -> None:
+    """Open what the file's own solve left open: setting a mode resets reclosers, relays, fuses."""
+    table = scenario.feeder.lines
+    for k in np.flatnonzero(~table.closed & ~table.switchable).tolist():
+        if not any(circuit.is_open(lines[k], end) for end in (1, 2)):
+            circuit.switch(lines[k], closed=False, what=f"line {_line(scenario, k)}")
+
+
 def _line(scenario: Scenario, position: int) -> str:
     return scenario.feeder.lines.ids[position]
 
@@ -233,7 +248,8 @@ def _former_pu(
     scale, ders = np.ones(len(formers)), scenario.ders
     for k in np.flatnonzero(ders.is_substation).tolist():
         own_kv = circuit.number(formers[k], circuit.property_number("vsource", "basekv"))
-        scale[k] = np.sqrt(3.0) * base_v[ders.bus[k]] / (1000.0 * own_kv)
+        whole = np.sqrt(3.0) if ders.phases[k].sum() > 1 else 1.0  # of one phase: to neutral
+        scale[k] = whole * base_v[ders.bus[k]] / (1000.0 * own_kv)
     return scale
 
 
@@ -338,6 +354,15 @@ def _generator_places(
         [[place.get(name(k, phase), -1) for phase in range(3)] for k in range(count)],
         np.int64,
     ).reshape(count, 3)
+
+
+def _neutrals(scenario: Scenario, nodes: tuple[str, ...]) -> IntArray:
+    place, found = {bus: k for k, bus in enumerate(scenario.feeder.buses.ids)}, []
+    for k, name in enumerate(nodes):
+        bus, number = name.rsplit(".", 1)
+        if int(number) > 3 and bus in place:
+            found.append((place[bus], k + 1))
+    return np.array(found, np.int64).reshape(-1, 2)
 
 
 def _line_slots(conductors: Conductors, slot_of_node: IntArray, lines: int) -> IntArray:

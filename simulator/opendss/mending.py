@@ -1,11 +1,14 @@
 """Files that OpenDSS does not get through for what no flow needs, compiled from a mended copy.
 
-Two kinds. A line of no impedance at all, as a switch or a jumper is often written, ends the first
+Four kinds. A line of no impedance at all, as a switch or a jumper is often written, ends the first
 build of the admittance matrix, and the rest of the file with it: it is given `JUMPER_OHM`. Profiles
 and coordinates in files that are not there: nominal demand needs neither, so profiles are left
-without points, and buses without a place. Only a file that OpenDSS refuses for one of these is
-copied; the copy lies in a directory of its own in which everything but what was mended is a link
-to the original, so that relative paths lead where they did.
+without points, and buses without a place. A redirect to a file whose name has its letters in
+another case, as where it was written nobody minds, or that lies beside the file that names it
+instead of in another folder, is led there. Machines, and controls of theirs, that keep the file's
+own solve from an end are disabled before it, as they are after it anyway. Only a file that OpenDSS
+refuses for one of these is copied; the copy lies in a directory of its own in which everything but
+what was mended is a link to the original, so that relative paths lead where they did.
 """
 
 from __future__ import annotations
@@ -22,19 +25,34 @@ from typing import Any
 import numpy as np
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.simulator.opendss.contexts import refusal
-from gridproof.simulator.opendss.dss_files import files_of, lines_of, text_of
+from gridproof.simulator.opendss.dss_files import files_of, found_by, lines_of, text_of
 from numpy.typing import NDArray
 
-__all__ = ["JUMPER_OHM", "compile_mended", "without_impedance"]
+__all__ = [
+    "DERS",
+    "JUMPER_OHM",
+    "PASSED_OVER",
+    "THEIR_CONTROLS",
+    "compile_mended",
+    "without_impedance",
+]
 
 ComplexArray = NDArray[np.complex128]
+
+DERS = ("generator", "pvsystem", "storage", "indmach012")
+"""Classes of machines: a study says what DERs there are, so those of the file are passed over."""
+
+THEIR_CONTROLS = (
+    "invcontrol", "expcontrol", "storagecontroller", "storagecontroller2", "gendispatcher",
+)  # fmt: skip
+PASSED_OVER = (*DERS, *THEIR_CONTROLS)
 
 JUMPER_OHM = 1e-7
 """Of a line that has none, and then no charging either: 1000 A lose 1e-4 V in it."""
 
-_MOST_ROUNDS = 8  # solves of one file that may each meet lines the ones before had not
+_MOST_ROUNDS = 24  # solves of one file that may each meet lines the ones before had not
 _SINGULAR = 1e-12  # of an impedance matrix: least by largest singular value
-_NO_IMPEDANCE, _NO_PLACES = 183, 275
+_NO_IMPEDANCE, _NO_PLACES, _NO_FILE = 183, 275, 243
 _NO_PROFILE = {613, 653, 70401, 70501, 70502, 58613}
 _EVERY_PROPERTY = 1  # of an object as JSON, not only those that were set
 _NUMBER = re.compile(r"\(#(\d+)\)")
@@ -169,6 +187,7 @@ class _Copy:
     def __init__(self, root: Path, main: Path) -> None:
         self._root, self._main = root, main
         self._texts: dict[Path, list[str]] = {}
+        self._to_disable = [THEIR_CONTROLS, DERS]
         self._place(main)
 
     def at(self, file: Path) -> Path:
@@ -193,6 +212,11 @@ class _Copy:
         place = None if at is None else (self._own(at[1]), int(at[2]) - 1)
         if code == _NO_PLACES and place is not None:
             return self._replace(*place, lambda line: "" if _PLACES.match(line) else line)
+        if code == _NO_FILE and place is not None:
+            above = (place[0], self._main)
+            return self._replace(*place, lambda line: self._led_right(line, above))
+        if place is not None and code != _NO_IMPEDANCE and _SOLVES.match(self._line(*place)):
+            return self._without_machines(context, *place)
         if error is None:
             place = self._first_solving()
         if code not in {0, _NO_IMPEDANCE} or place is None:
@@ -201,6 +225,31 @@ class _Copy:
         self._text(place[0])[place[1] : place[1]] = edits
         self._write(place[0])
         return bool(edits)
+
+    def _led_right(self, line: str, above: tuple[Path, ...]) -> str:
+        """Let a redirect lead to the file that is meant, wherever `files_of` has found it."""
+        found = found_by(line, above)
+        if found is None:
+            return line
+        given, target = found
+        return line.replace(given, f'"{self.at(target)}"', 1)
+
+    def _without_machines(self, context: Any, file: Path, line: int) -> bool:
+        """Disable machines' controls, then machines, before a solve; whether there are any."""
+        if not int(context.Basic.NumCircuits()):
+            return False
+        names = [str(name).lower() for name in context.Circuit.AllElementNames()]
+        while self._to_disable:
+            there = [
+                kind
+                for kind in self._to_disable.pop(0)
+                if any(name.startswith(f"{kind}.") for name in names)
+            ]
+            if there:
+                self._text(file)[line:line] = [f"BatchEdit {kind}..* enabled=no" for kind in there]
+                self._write(file)
+                return True
+        return False
 
     def _own(self, told: str) -> Path:
         """Path of the original of a file that an error names."""
@@ -229,6 +278,10 @@ class _Copy:
                 found |= self._replace(file, number, lambda line: _POINTS.sub(shown, line), line)
             self._write(file)
         return found
+
+    def _line(self, file: Path, number: int) -> str:
+        lines = self._text(file)
+        return lines[number] if number < len(lines) else ""
 
     def _text(self, file: Path) -> list[str]:
         if file not in self._texts:

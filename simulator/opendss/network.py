@@ -180,6 +180,19 @@ def networks_of(  # noqa: PLR0917
     circuit, scenario, elements, held, injections, split
         As the engine has them; ``scenario`` is the one whose loads the circuit has.
     """
+    for g in held.formers.tolist():
+        if not scenario.ders.phases[g].all():
+            raise ConfigError(
+                f"{scenario.ders.ids[g]} feeds its island by one phase; a certificate knows "
+                "sources of three: gridproof run tries it on samples"
+            )
+    around = scenario.feeder.buses.neutral & held.live_phases.any(axis=1)
+    if around.any():
+        bus = scenario.feeder.buses.ids[int(np.argmax(around))]
+        raise ConfigError(
+            f"bus {bus} has a neutral of its own; a certificate knows neutrals at earth: gridproof "
+            "run tries it on samples"
+        )
     volts = np.array(circuit.voltages())
     parts = []
     for number in range(int(held.island_of_bus.max(initial=-1)) + 1):

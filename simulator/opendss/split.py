@@ -64,7 +64,8 @@ class SplitLoads:
             k, slot = int(self.load[part]), int(self.slot[part])
             bus = feeder.buses.ids[feeder.loads.bus[part]]
             delta = feeder.loads.connection[part] is Connection.DELTA
-            nodes = f"{slot + 1}.{(slot + 1) % 3 + 1}" if delta else f"{slot + 1}"
+            back = f"{(slot + 1) % 3 + 1}" if delta else _neutral(circuit, found[loads[k]])
+            nodes = f"{slot + 1}.{back}"
             kw, kvar = feeder.loads.p_kw[part].sum(), feeder.loads.q_kvar[part].sum()
             kv = _slot_kv(circuit, found[loads[k]], delta=delta)
             circuit.add(
@@ -93,6 +94,12 @@ class SplitLoads:
 
 def _name(load: int, slot: int) -> str:
     return f"gridproof_load_{load}_{slot + 1}"
+
+
+def _neutral(circuit: DssCircuit, handle: Any) -> str:
+    """Node number that a wye load comes back to."""
+    node = int(circuit.node_refs(handle)[-1])
+    return circuit.nodes[node - 1].rsplit(".", 1)[1] if node else "0"
 
 
 def _slot_kv(circuit: DssCircuit, handle: Any, *, delta: bool) -> float:

@@ -87,8 +87,10 @@ def terminals_of(
     where = np.concatenate(nodes)
     place = np.full((len(elements.nodes) + 1, 2), -1)
     place[elements.bus_nodes.ravel()] = np.indices(elements.bus_nodes.shape).reshape(2, -1).T
-    bus, phase = place[where].T
-    power = np.concatenate(powers)
+    of_phase = place[where, 0] >= 0  # what is drawn at a neutral is drawn at no phase
+    bus, phase = place[where[of_phase]].T
+    power = np.concatenate(powers)[of_phase]
+    names = [name for name, kept in zip(names, of_phase.tolist(), strict=True) if kept]
     return Terminals(
         equipment=tuple(names), bus=bus, phase=phase, p_kw=power.real, q_kvar=power.imag
     )

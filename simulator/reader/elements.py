@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.feeder import Lines
 from gridproof.simulator.reader.ratings import unrated_elements
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ class Reading:
     buses: dict[str, int]
     base_kv: FloatArray = field(default_factory=lambda: np.zeros(0))
     pair_base: FloatArray = field(default_factory=lambda: np.zeros((0, 3)))
+    turned: BoolArray = field(default_factory=lambda: np.zeros(0, bool))
     faults: list[str] = field(default_factory=list)
 
     def fault(self, owner: str, message: str) -> None:
@@ -60,9 +61,9 @@ def elements_of(context: Any, family: str) -> Iterator[str]:
 
 
 def active_terminals(context: Any) -> list[tuple[str, tuple[int, ...]]]:
-    """Bus and nodes of every terminal of the active element."""
+    """Bus and nodes of every terminal of the active element; a neutral counts as earth, 0."""
     buses = [str(name).split(".")[0].lower() for name in context.CktElement.BusNames()]
-    nodes = [int(node) for node in context.CktElement.NodeOrder()]
+    nodes = [int(node) if int(node) <= 3 else 0 for node in context.CktElement.NodeOrder()]
     width = len(nodes) // max(1, len(buses))
     return [(bus, tuple(nodes[k * width : (k + 1) * width])) for k, bus in enumerate(buses)]
 
@@ -70,7 +71,8 @@ def active_terminals(context: Any) -> list[tuple[str, tuple[int, ...]]]:
 def in_series(context: Any) -> bool:
     """Whether the active reactor or capacitor joins like phases of two buses, as a line does."""
     ends = active_terminals(context)
-    return len(ends) == 2 and ends[0][0] != ends[1][0] and ends[0][1] == ends[1][1] != (0,)
+    like = len(ends) == 2 and ends[0][0] != ends[1][0] and ends[0][1] == ends[1][1]
+    return like and any(ends[0][1])
 
 
 def pair_slot(one: int, other: int) -> int | None:
@@ -112,7 +114,8 @@ def lines_table(reading: Reading, switches: Sequence[str] | None) -> Lines:
         context.CktElement.Close(2, 0)
     context.Solution.BuildYMatrix(1, 1)
     for k, _ in enumerate(_series_elements(context)):
-        place, admittance = _folded(np.array(ends[k][2]) - 1, active_admittance(context))
+        place, admittance = _without_neutrals(np.array(ends[k][2]), active_admittance(context))
+        place, admittance = _folded(place - 1, admittance)
         phases[k, place] = True
         impedance, susceptance = _series_and_shunt(admittance)
         here = (k, place[:, None], place[None, :])
@@ -151,6 +154,17 @@ def _is_closed(reading: Reading, name: str) -> bool:
     if len(states) > 1:
         reading.fault(f"Line.{name}", "is open in some phases only; open or close all of them")
     return states == {True}
+
+
+def _without_neutrals(
+    nodes: NDArray[Any], Y: NDArray[np.complex128]
+) -> tuple[NDArray[Any], NDArray[np.complex128]]:
+    """Leave out conductors at earth at both ends: Kron's reduction, of an admittance matrix."""
+    own = np.flatnonzero(nodes)
+    if len(own) == len(nodes):
+        return nodes, Y
+    both = np.concatenate([own, own + len(nodes)])
+    return nodes[own], Y[np.ix_(both, both)]
 
 
 def _folded(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from gridproof.simulator.opendss.compiling import DERS, THEIR_CONTROLS
+from gridproof.simulator.opendss.mending import PASSED_OVER
 from gridproof.simulator.opendss.stars import is_star_part
 from gridproof.simulator.reader.elements import active_terminals, elements_of, in_series
 from gridproof.simulator.reader.ratings import unrated_elements
@@ -18,7 +18,7 @@ _READ = {"line", "transformer", "load", "capacitor", "reactor", "vsource"}
 _PASSED_OVER = {
     "regcontrol", "capcontrol", "swtcontrol", "energymeter", "monitor", "sensor",
     "fuse", "relay", "recloser",
-    *DERS, *THEIR_CONTROLS,  # disabled, but where OpenDSS refused the file before
+    *PASSED_OVER,  # disabled, but where OpenDSS refused the file before
 }  # fmt: skip
 
 
@@ -93,11 +93,9 @@ def _line_faults(context: Any) -> Iterator[str]:
         if not lines.Geometry() and not lines.Spacing():
             yield from _not_positive(owner, "length", lines.Length(), "in the line's own units")
         yield from _impedance_faults(owner, lines.RMatrix(), lines.XMatrix())
-        if int(lines.Phases()) > 3:
-            yield f"{owner}: phases = {lines.Phases()} is more than the three a feeder has"
         ends = active_terminals(context)
-        if len(ends) != 2 or ends[0][1] != ends[1][1] or not set(ends[0][1]) <= {1, 2, 3}:
-            shown = " and ".join(f"{bus}{nodes}" for bus, nodes in ends)
+        if len(ends) != 2 or ends[0][1] != ends[1][1] or not any(ends[0][1]):
+            shown = " and ".join(str(name).lower() for name in context.CktElement.BusNames())
             yield f"{owner}: joins {shown}; both ends must be the same phases in the same order"
 
 
@@ -163,12 +161,21 @@ def _shunt_faults(context: Any) -> Iterator[str]:
 
 
 def _unfed(context: Any) -> Iterator[str]:
-    """Name loads and capacitors on a bus phase that no line, transformer or source has."""
+    """Name loads and capacitors on a bus phase that no line, transformer or source has.
+
+    Nor anything of another class: that it cannot be held is told, and what it feeds is not.
+    """
     fed: set[tuple[str, int]] = set()
+    for name in _enabled(context):
+        kind = name.split(".")[0].lower()
+        if kind not in _READ | _PASSED_OVER:
+            context.Circuit.SetActiveElement(name)
+            fed |= {(bus, node) for bus, nodes in active_terminals(context) for node in nodes}
     for family in ("Lines", "Transformers", "Vsources", "Reactors", "Capacitors"):
         for _ in elements_of(context, family):
             ends = active_terminals(context)
-            if family in {"Reactors", "Capacitors"} and not in_series(context):
+            joins = len({bus for bus, nodes in ends if any(nodes)}) > 1
+            if family in {"Reactors", "Capacitors"} and not joins:
                 continue
             for bus, nodes in ends:
                 fed |= {(bus, node) for node in nodes}

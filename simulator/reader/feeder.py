@@ -146,7 +146,7 @@ def _bus_positions(context: Any) -> dict[str, int]:
 
 def _buses_table(reading: Reading) -> Buses:
     context, count = reading.context, len(reading.buses)
-    base, phases = np.zeros(count), np.zeros((count, 3), bool)
+    base, phases, neutral = np.zeros(count), np.zeros((count, 3), bool), np.zeros(count, bool)
     xy = np.full((count, 2), np.nan)
     # CalcVoltageBases solves; where a fault already named makes that solution no number,
     # every base is 0 and says nothing of its own
@@ -154,16 +154,15 @@ def _buses_table(reading: Reading) -> Buses:
     for name, k in reading.buses.items():
         context.Circuit.SetActiveBus(name)
         base[k] = context.Bus.kVBase()  # line to neutral
-        nodes = [int(n) for n in context.Bus.Nodes()]
-        for node in nodes:
-            if node > 3:
-                reading.fault(
-                    f"Bus {name}",
-                    f"node {node} stands beside phases 1, 2, 3; model the neutral as ground "
-                    "(node 0) or reduce it into the line impedances",
-                )
-            else:
-                phases[k, node - 1] = True
+        nodes = np.array(context.Bus.Nodes(), np.int64)
+        phases[k, nodes[nodes <= 3] - 1] = True
+        neutral[k] = (nodes > 3).any()
+        if (nodes > 3).sum() > 1:
+            shown = ", ".join(str(node) for node in sorted(nodes[nodes > 3].tolist()))
+            reading.fault(
+                f"Bus {name}",
+                f"nodes {shown} stand beside phases 1, 2, 3; one neutral beside them can be held",
+            )
         if base[k] <= 0.0 and not spoiled:
             reading.fault(
                 f"Bus {name}",
@@ -179,22 +178,31 @@ def _buses_table(reading: Reading) -> Buses:
         phases=phases,
         xy=xy,
         angle_rad=slot_angles(reading),
+        neutral=neutral,
     )
-    reading.pair_base = buses.pair_base
+    reading.pair_base, reading.turned = buses.pair_base, buses.turned
     return buses
 
 
 def _sources_table(reading: Reading) -> Sources:
     ids, buses, magnitudes, impedances = [], [], [], []
+    phases = list[list[bool]]()
     for name in elements_of(reading.context, "Vsources"):
         bus, nodes = reading.terminal(0)
-        if sorted(nodes)[-3:] != [1, 2, 3]:
-            reading.fault(f"Vsource.{name}", f"feeds nodes {nodes}; phases 1, 2, 3 are needed")
+        owner, own = f"Vsource.{name}", [node for node in nodes if node]
+        if sorted(own)[-3:] != [1, 2, 3] and not (len(own) == 1 and own[0] <= 3):
+            told = f"feeds nodes {nodes}; phases 1, 2, 3, or one of them, can be held"
+            reading.fault(owner, told)
+        elif len(own) == 1 and bus in buses:
+            told = "is a source of one phase beside another at its bus; give it one source of three"
+            reading.fault(owner, told)
         ids.append(name)
         buses.append(bus)
-        vsource, base = reading.context.Vsources, np.sqrt(3.0) * reading.base_kv[bus]
+        vsource, base = reading.context.Vsources, reading.base_kv[bus]
+        base *= np.sqrt(3.0) if len(own) > 1 else 1.0
         magnitudes.append(vsource.PU() * vsource.BasekV() / base if base > 0 else np.nan)
-        impedances.append(_source_impedance(reading))
+        impedances.append(_source_impedance(reading, own))
+        phases.append([slot + 1 in own for slot in range(3)])
     ohm = np.array(impedances, complex).reshape(-1, 3, 3)
     return Sources(
         ids=tuple(ids),
@@ -202,12 +210,17 @@ def _sources_table(reading: Reading) -> Sources:
         v_pu=np.array(magnitudes),
         r_ohm=ohm.real,
         x_ohm=ohm.imag,
+        phases=np.array(phases, bool).reshape(-1, 3),
     )
 
 
-def _source_impedance(reading: Reading) -> NDArray[np.complex128]:
+def _source_impedance(reading: Reading, nodes: list[int]) -> NDArray[np.complex128]:
     """Series impedance of the active source by phase; however the file states it, Y has it."""
-    Y = active_admittance(reading.context)
-    if len(Y) != 6 or not np.isfinite(Y).all() or not Y.any():
-        return np.zeros((3, 3), complex)  # not three phases: a fault of its own
-    return np.asarray(np.linalg.inv((Y[:3, :3] - Y[:3, 3:]) / 2.0))
+    Y, z = active_admittance(reading.context), np.zeros((3, 3), complex)
+    half = len(nodes)
+    if len(Y) != 2 * half or not np.isfinite(Y).all() or not Y.any():
+        return z  # a fault of its own
+    if half == 1 or sorted(nodes) == [1, 2, 3]:
+        at = np.array(nodes) - 1
+        z[np.ix_(at, at)] = np.linalg.inv((Y[:half, :half] - Y[:half, half:]) / 2.0)
+    return z

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gridproof.simulator.opendss.compiling import DERS, compile_feeder
+from gridproof.simulator.opendss.compiling import compile_feeder
 from gridproof.simulator.opendss.contexts import borrow, give_back
 from gridproof.simulator.opendss.engine_thread import on_engine_thread
+from gridproof.simulator.opendss.mending import DERS
 
 __all__ = ["Machine", "machines_of"]
 

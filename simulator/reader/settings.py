@@ -15,7 +15,7 @@ import numpy as np
 from gridproof.simulator.opendss.bases import SHUNTS, SOURCES, WINDINGS
 from gridproof.simulator.opendss.compiling import base_frequency_hz
 from gridproof.simulator.opendss.dss_files import place_of
-from gridproof.simulator.reader.elements import Reading, elements_of, pair_slot
+from gridproof.simulator.reader.elements import Reading, elements_of, in_series, pair_slot
 
 __all__ = ["rated_faults", "setting_faults"]
 
@@ -127,7 +127,8 @@ def _source_faults(reading: Reading) -> Iterator[str]:
     for name in elements_of(reading.context, "Vsources"):
         bus, _ = reading.terminal(0)
         rated = float(reading.context.Vsources.BasekV())
-        base = float(reading.base_kv[bus]) * np.sqrt(3.0)
+        one_phase = int(reading.context.CktElement.NumPhases()) == 1
+        base = float(reading.base_kv[bus]) * (1.0 if one_phase else np.sqrt(3.0))
         if not _fits(rated, base, SOURCES):
             yield _fault(reading, f"Vsource.{name}", "basekv", rated, base, bus)
 
@@ -138,8 +139,7 @@ def _winding_faults(reading: Reading) -> Iterator[str]:
         for side in range(int(transformers.NumWindings())):
             transformers.Wdg(side + 1)
             bus, nodes = reading.terminal(side)
-            delta = bool(transformers.IsDelta())
-            rated, base = float(transformers.kV()), _base(reading, bus, nodes, delta)
+            rated, base = float(transformers.kV()), _base(reading, bus, nodes)
             if not _fits(rated, base, WINDINGS):
                 what = f"kV of winding {side + 1}"
                 yield _fault(reading, f"Transformer.{name}", what, rated, base, bus)
@@ -162,19 +162,23 @@ def _shunt_faults(reading: Reading) -> Iterator[str]:
     context = reading.context
     for family, kind in (("Loads", "Load"), ("Capacitors", "Capacitor")):
         for name in elements_of(context, family):
+            if family == "Capacitors" and in_series(context):
+                continue  # rated for the voltage along its line
             table = getattr(context, family)
             bus, nodes = reading.terminal(0)
-            rated, base = float(table.kV()), _base(reading, bus, nodes, bool(table.IsDelta()))
+            rated, base = float(table.kV()), _base(reading, bus, nodes)
             if not _fits(rated, base, SHUNTS):
                 yield _fault(reading, f"{kind}.{name}", "kV", rated, base, bus)
 
 
-def _base(reading: Reading, bus: int, nodes: tuple[int, ...], delta: bool) -> float:
-    """Tell the base of what a rated kV speaks of: to neutral, or between two phases."""
+def _base(reading: Reading, bus: int, nodes: tuple[int, ...]) -> float:
+    """Tell the base of what a rated kV speaks of: to neutral, or between two phases.
+
+    What has one phase stands where its nodes say, whatever its connection is called.
+    """
     one_phase = int(reading.context.CktElement.NumPhases()) == 1
     pair = len(nodes) > 1 and pair_slot(nodes[0], nodes[1]) is not None
-    across = pair if one_phase else True
-    return float(reading.base_kv[bus]) * (np.sqrt(3.0) if across or delta else 1.0)
+    return float(reading.base_kv[bus]) * (1.0 if one_phase and not pair else np.sqrt(3.0))
 
 
 def _fits(value: float, base: float, band: tuple[float, float]) -> bool:

@@ -111,6 +111,8 @@ def _reactors(reading: Reading) -> Iterator[tuple[str, _Shunt]]:
         owner, Y = f"Reactor.{name}", active_admittance(context)
         ends = active_terminals(context)
         nodes = [(bus, node) for bus, own in ends for node in own]
+        if not any(node for _, node in nodes):
+            continue  # from a neutral to earth, or to another's neutral
         shunt = _shunt(reading, nodes, Y)
         if shunt is None:
             shown = " and ".join(f"{bus}{own}" for bus, own in ends)

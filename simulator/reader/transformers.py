@@ -62,7 +62,7 @@ def transformers_table(reading: Reading) -> Transformers:
                 "to_connection": other.connection,
                 "from_kv": one.plate_kv,
                 "to_kv": other.plate_kv,
-                "ratio": one.pu / other.pu,
+                "ratio": one.pu / other.pu * _direction(one, other),
                 "r_pu": resistance * tapped,
                 "x_pu": context.Transformers.Xhl() / 100.0 * tapped,
                 "rating_kva": context.Transformers.kVA(),
@@ -107,6 +107,13 @@ def _winding(reading: Reading, name: str, number: int) -> _Winding | None:
         slots = (0, 1, 2) if live == (1, 2, 3) else None
     elif len(live) == count and nodes[count] == 0:
         slots = tuple(node - 1 for node in live)
+    if delta and reading.turned[bus]:
+        reading.fault(
+            f"Transformer.{name}",
+            f"closes a delta at bus {list(reading.buses)[bus]}, whose legs a service feeds; a "
+            "four-wire delta cannot be held",
+        )
+        return None
     if slots is None:
         reading.fault(
             f"Transformer.{name}",
@@ -125,6 +132,14 @@ def _winding(reading: Reading, name: str, number: int) -> _Winding | None:
         plate_kv=plate,
         pu=across * float(context.Transformers.Tap()) / base,
     )
+
+
+def _direction(one: _Winding, other: _Winding) -> float:
+    """-1 where a single winding between two phases runs against its wye's phase."""
+    if one.connection == other.connection or len(one.slots) > 1:
+        return 1.0
+    delta, wye = (one, other) if one.connection is Connection.DELTA else (other, one)
+    return 1.0 if delta.nodes[0] == wye.nodes[0] else -1.0
 
 
 def _vector_group(reading: Reading, name: str, one: _Winding, other: _Winding) -> bool:

@@ -215,3 +215,23 @@ def test_where_the_flat_model_is_far_off_a_fed_study_stands_at_an_ac_state(town)
     assert load_study(study).scenario.linearisation is not None
     lost = replace(proposal, lost="gate")
     assert "planner" not in tomllib.loads(study_text(lost, path.name, far))
+
+
+def test_a_switch_that_is_closed_in_a_loop_stays_a_line(town):
+    """A radial plan would open it; what the file runs as a mesh is planned as one."""
+    path = town()
+    ring = "New Line.ring bus1=c bus2=a switch=yes r1=0.3 x1=0.6 r0=0.8 x0=1.9 c1=0 c0=0 length=1\n"
+    path.write_text(path.read_text().replace("New Transformer.t", f"{ring}New Transformer.t"))
+    proposal, facts = proposed(path)
+    assert facts.switches == {"gate": True, "ring": True}
+    assert proposal.switches == ("gate",)
+    assert any("stand closed in loops" in doubt and "ring" in doubt for doubt in proposal.doubts)
+    assert facts.agreement.linear_pu < 1e-2
+    assert "ring" in proposed(path, lost="ring")[0].switches
+
+
+def test_a_line_that_the_file_has_open_is_a_doubt(town):
+    path = town()
+    path.write_text(path.read_text() + "Open Line.bc 1\nSolve\n")
+    doubts = proposed(path)[0].doubts
+    assert any("1 lines stand open in the file and are no switches: bc" in one for one in doubts)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from gridproof.federation.studies.study import load_study
 from gridproof.optimizer.network.decisions import Decisions
 from gridproof.optimizer.network.devices import add_base_setpoints
 from gridproof.optimizer.network.flow import add_flow
@@ -295,3 +296,28 @@ def test_impossible_is_said_exactly_where_no_state_serves_the_block(random_scena
         can = servable(scenario, block)
         assert said.standing is (Standing.DEARER if can else Standing.IMPOSSIBLE)
         assert bool(said.shortfalls) is not can
+
+
+def test_what_a_substation_holds_is_no_limit_to_pass(tmp_path):
+    """A voltage that only the grid could lower is told, and not lowered in the answer."""
+    (tmp_path / "high.dss").write_text(
+        "Clear\nNew Circuit.high bus1=s basekv=12.47 pu=1.04 r1=0.1 x1=0.2 r0=0.1 x0=0.2\n"
+        "New Line.gate bus1=s bus2=a switch=yes r1=0.1 x1=0.1 r0=0.1 x0=0.1 c1=0 c0=0 length=1\n"
+        "New Transformer.up phases=3 buses=(a b) kvs=(12.47 12.47) kvas=(900 900) xhl=1 wdg=2\n"
+        "~ tap=1.1\nNew Load.b bus1=b kv=12.47 kw=90 kvar=9\n"
+        "Set VoltageBases=[12.47]\nCalcVoltageBases\nSolve\n"
+    )
+    study = tmp_path / "study.toml"
+    study.write_text('[feeder]\npath = "high.dss"\n[substation]\nlost = false\n')
+    scenario = load_study(study).scenario
+    options = PartitioningOptions()
+    plan = PartitioningPlanner(options=options).plan(scenario)
+    blocks = dict(zip(plan.block_ids, plan.energized[0].tolist(), strict=True))
+    assert blocks == {"s": True, "a": False}
+    (dead,) = why_dead(plan, scenario, options)
+    assert dead.standing is Standing.IMPOSSIBLE
+    assert {(one.kind, one.element, one.upper) for one in dead.shortfalls} == {
+        ("voltage", "b", True)
+    }
+    above = 1.04 * 1.1 - 1.05
+    assert all(one.amount == pytest.approx(above, abs=5e-3) for one in dead.shortfalls)

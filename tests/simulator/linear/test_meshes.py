@@ -13,6 +13,7 @@ from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.network.statemap import island_state
 from gridproof.optimizer.planner import make_planner
 from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.loops import looped_buses, turning_blocks
 from gridproof.scenarios.realization import draw
 from gridproof.simulator.linear.engine import LinearEngine
@@ -48,6 +49,32 @@ New Line.xb bus1=x bus2=b linecode=m length=1 units=km
 New Line.bc bus1=b bus2=c linecode=m length=2 units=km
 New Line.cx bus1=c bus2=x linecode=m length=1.5 units=km
 """,
+    "over_delta_wye": """
+New Line.ad bus1=a bus2=d linecode=m length=2 units=km
+New Transformer.t phases=3 buses=(a b) conns=(delta wye) kvs=(12.47 12.47) kvas=(2500 2500) xhl=5
+New Line.bc bus1=b bus2=c linecode=m length=1 units=km
+New Transformer.u phases=3 buses=(c d) conns=(wye delta) kvs=(12.47 12.47) kvas=(1500 1500) xhl=4
+~ leadlag=lead
+New Load.d bus1=d.3 phases=1 kv=7.2 kw=200 kvar=50
+""",
+    "over_delta_wye_thrice": """
+New Transformer.t phases=3 buses=(a b) conns=(delta wye) kvs=(12.47 12.47) kvas=(2500 2500) xhl=5
+New Transformer.u phases=3 buses=(a c) conns=(delta wye) kvs=(12.47 12.47) kvas=(1500 1500) xhl=4
+New Transformer.v phases=3 buses=(a d) conns=(delta wye) kvs=(12.47 12.47) kvas=(1500 1500) xhl=6
+New Line.bc bus1=b bus2=c linecode=m length=1 units=km
+New Line.cd bus1=c bus2=d linecode=m length=1 units=km
+New Load.d bus1=d.3 phases=1 kv=7.2 kw=200 kvar=50
+""",
+    "over_delta_wye_and_back": """
+New Line.ab bus1=a bus2=b linecode=m length=1 units=km
+New Line.bc bus1=b bus2=c linecode=m length=1 units=km
+New Transformer.t phases=3 buses=(a x) conns=(delta wye) kvs=(12.47 0.48) kvas=(2500 2500) xhl=5
+New Transformer.u phases=3 buses=(x f) conns=(wye delta) kvs=(0.48 12.47) kvas=(2500 2500) xhl=5
+New Transformer.v phases=3 buses=(f y) conns=(delta wye) kvs=(12.47 0.48) kvas=(2500 2500) xhl=5
+New Line.xy bus1=x bus2=y r1=0.002 x1=0.004 r0=0.006 x0=0.012 c1=0 c0=0 length=1
+New Load.f bus1=f.1.2 phases=1 conn=delta kv=12.47 kw=300 kvar=90
+New Load.y bus1=y.3 phases=1 kv=0.277 kw=30 kvar=9
+""",
     "one_phase": """
 New Line.ab bus1=a bus2=b linecode=m length=1 units=km
 New Line.bc bus1=b bus2=c linecode=m length=2 units=km
@@ -65,13 +92,16 @@ def written(folder: Path, mesh: str) -> Path:
 @pytest.mark.parametrize("mesh", MESHES)
 def test_flows_in_a_loop_are_those_of_opendss(tmp_path, mesh):
     feeder = read_feeder(written(tmp_path, mesh))
-    assert looped_buses(feeder, feeder.lines.closed).any()
+    assert looped_buses(feeder, feeder.lines.closed).any() or "over" in mesh
     assert not turning_blocks(feeder)
     scenario, plan = as_it_stands(feeder)
     engines = (OpenDssEngine(scenario), LinearEngine(scenario))
     ac, linear = (observed(engine, scenario, plan) for engine in engines)
-    assert np.nanmax(np.abs(ac.v_pu - linear.v_pu)) < 3e-3
-    np.testing.assert_allclose(linear.current_a, ac.current_a, atol=2.0)  # of 60 A
+    floats = mesh == "over_delta_wye_and_back"  # a pair's load there turns all three phases
+    assert np.nanmax(np.abs(ac.v_pu - linear.v_pu)) < (1e-2 if floats else 3e-3)
+    atol = 3.0 if "over" in mesh else 2.0  # of 60 A; a pair's voltage leaves out angles
+    if not floats:
+        np.testing.assert_allclose(linear.current_a, ac.current_a, atol=atol)
     facts = feeder_facts(feeder, ())
     assert facts.loops
     assert facts.agreement.engine_pu < 1e-5
@@ -101,12 +131,37 @@ def test_planner_and_linear_engine_agree_on_a_mesh(tmp_path, mesh):
     assert len(state.nodes) == int(scenario.feeder.buses.phases.sum())
 
 
-def test_a_loop_over_a_turning_transformer_is_named(tmp_path):
+TURNS = {
+    "single_units": """
+New Transformer.t phases=1 buses=(a.1.2 b.1) conns=(delta wye) kvs=(12.47 7.2)
+New Line.bc bus1=b.1 bus2=c.1 phases=1 r1=0.3 x1=0.6 c1=0 c0=0 length=1 units=km
+New Transformer.u phases=1 buses=(a.1.2 c.1) conns=(delta wye) kvs=(12.47 7.2)
+""",
+    "against_each_other": """
+New Transformer.t phases=3 buses=(a b) conns=(delta wye) kvs=(12.47 12.47) leadlag=lead
+New Line.bc bus1=b bus2=c linecode=m length=1 units=km
+New Transformer.u phases=3 buses=(a c) conns=(delta wye) kvs=(12.47 12.47) leadlag=lag
+""",
+    "over_a_service_and_back": """
+New Line.ab bus1=a bus2=b linecode=m length=1 units=km
+New Transformer.t phases=1 buses=(a.2 h.1) kvs=(7.2 0.24) kvas=(25 25)
+New Transformer.u phases=1 buses=(b.2 h.1) kvs=(7.2 0.24) kvas=(25 25)
+""",
+}
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_loop_over_a_turning_transformer_is_named(tmp_path, turn):
     path = tmp_path / "turn.dss"
-    both = (
-        "New Transformer.t phases=3 buses=(a b) conns=(delta wye) kvs=(12.47 12.47)\n"
-        "New Line.bc bus1=b bus2=c linecode=m length=1 units=km\n"
-        "New Transformer.u phases=3 buses=(a c) conns=(delta wye) kvs=(12.47 12.47)\n"
+    load = "New Load.a bus1=a kv=12.47 kw=600 kvar=200\n"
+    path.write_text(
+        HEAD + TURNS[turn] + load + "Set VoltageBases=[12.47 0.416]\nCalcVoltageBases\n"
     )
-    path.write_text(HEAD + both + TAIL)
     assert turning_blocks(read_feeder(path)) == ("a",)
+    study = tmp_path / "study.toml"
+    study.write_text(
+        '[feeder]\npath = "turn.dss"\nswitches = ["gate"]\n[ders.fleet]\n'
+        'd = { bus = "a", capacity_kw = 900 }\n'
+    )
+    with pytest.raises(ConfigError, match="leaves a loop that no switch can open"):
+        load_study(study)

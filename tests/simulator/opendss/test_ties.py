@@ -35,6 +35,21 @@ def written(tmp_path, tie):
     return path
 
 
+def test_what_a_recloser_has_opened_stays_open(tmp_path):
+    """OpenDSS resets it when a mode is set; columns, and OpenDSS by itself, have the line open."""
+    trips = "New Recloser.r monitoredobj=Line.sb monitoredterm=1 phasetrip=1 phasefast=A\n"
+    path = written(tmp_path, f"{trips}New Capacitor.b bus1=b kv=12.47 kvar=600")
+    path.write_text(path.read_text().replace("bus2=b switch=yes", "bus2=b"))
+    feeder = read_feeder(path)
+    assert not feeder.lines.closed[feeder.lines.ids.index("sb")]
+    scenario, plan = as_it_stands(feeder)
+    seen = observed(OpenDssEngine(scenario), scenario, plan)
+    live = np.isfinite(seen.v_pu[0])
+    assert not live[feeder.buses.ids.index("b")].any()
+    theirs = np.abs(opendss_flow(path, feeder))
+    np.testing.assert_allclose(seen.v_pu[0][live], theirs[live], atol=1e-6)
+
+
 def flow(feeder, **states):
     """Voltages with switches as told, from the AC engine."""
     closed = feeder.lines.closed.copy()

@@ -61,6 +61,18 @@ New Load.n bus1=n kv=12.47 kw=200 kvar=50
 New Capacitor.series bus1=m bus2=n phases=3 kv=12.47 kvar=9000
 New Load.n bus1=n kv=12.47 kw=200 kvar=50
 """,
+    "series_capacitor_rated_for_its_own_voltage": """
+New Capacitor.series bus1=m bus2=n phases=3 kv=2 kvar=900
+New Load.n bus1=n kv=12.47 kw=200 kvar=50
+""",
+    "delta_on_one_node_rated_to_earth": """
+New Load.one bus1=m.1 phases=1 conn=delta kv=7.2 kw=90 kvar=30 model=2
+""",
+    "open_wye_open_delta_against_its_phases": """
+New Transformer.b phases=1 buses=(m.2 n.1.2) conns=(wye delta) kvs=(7.2 4.16) kvas=(250 250) xhl=3
+New Transformer.c phases=1 buses=(m.3 n.2.3) conns=(wye delta) kvs=(7.2 4.16) kvas=(250 250) xhl=3
+New Load.n bus1=n conn=delta kv=4.16 kw=200 kvar=50
+""",
     "magnetising": """
 New Transformer.t phases=3 buses=(m n) conns=(delta wye) kvs=(12.47 0.48) kvas=(500 500)
 ~ xhl=4 %loadloss=1 %noloadloss=0.5 %imag=2 wdg=2 tap=1.025

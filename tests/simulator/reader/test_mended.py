@@ -101,6 +101,51 @@ def test_what_is_wrong_besides_is_told_in_the_files_own_paths(tmp_path):
 # --------------------------------------------------------------------- what is not there
 
 
+def test_a_redirect_whose_letters_or_folder_are_others_is_followed(tmp_path):
+    """As files come from a system that minds neither, or from an archive unpacked flat."""
+    (tmp_path / "Parts").mkdir()
+    (tmp_path / "Parts" / "Loads.DSS").write_text(
+        "New Load.m bus1=m kv=12.47 kw=900 kvar=300\n"
+        "New Line.zero bus1=m bus2=z r1=0 x1=0 r0=0 x0=0\n"
+    )
+    (tmp_path / "codes.dss").write_text("New Load.z bus1=z kv=12.47 kw=90 kvar=30\n")
+    path = tmp_path / "led.dss"
+    path.write_text(f"{HEAD}Redirect parts\\loads.dss\nRedirect ../Codes.dss ! up\n{BASES}")
+    assert read_feeder(path).loads.ids == ("m", "z")
+    assert agreed(path) < 1e-6
+    (tmp_path / "codes.dss").write_text("Export voltages\n")  # it is looked through like any other
+    assert "codes.dss, line 1: export" in faults_of(path)
+    (tmp_path / "codes.dss").write_text("Redirect ../codes.dss\n")  # not to itself
+    assert "Redirect file not found" in faults_of(path)
+
+
+def test_machines_that_keep_the_file_from_solving_do_not_keep_it_from_being_read(tmp_path):
+    from gridproof.simulator.reader.machines import machines_of
+
+    path = tmp_path / "control.dss"
+    load = "New Load.m bus1=m kv=12.47 kw=900 kvar=300\n"
+    roof = "New PVSystem.p bus1=m kv=12.47 kva=300 pmpp=300\nNew InvControl.i mode=VOLTVAR\n"
+    path.write_text(f"{HEAD}{load}{roof}{BASES}")  # of a curve that is not there
+    assert read_feeder(path).loads.ids == ("m",)
+    assert agreed(path) < 1e-6
+    (machine,) = machines_of(path)
+    assert machine.name == "p"
+
+
+def test_a_four_wire_delta_is_refused_by_its_bus(tmp_path):
+    path = tmp_path / "high_leg.dss"
+    path.write_text(
+        HEAD + "New Transformer.light phases=1 windings=3 buses=(m.1 h.1.0 h.0.2)\n"
+        "~ kvs=(7.2 0.12 0.12) kvas=(50 50 50) xhl=2 xht=2 xlt=1.4\n"
+        "New Transformer.power phases=1 buses=(m.2 h.2.3) kvs=(7.2 0.24) kvas=(50 50) xhl=2\n"
+        "New Load.h bus1=h phases=3 conn=delta kv=0.24 kw=30\n"
+        "Set VoltageBases=[12.47 0.208]\nCalcVoltageBases\nSolve\n"
+    )
+    told = faults_of(path)
+    assert "Transformer.power: closes a delta at bus h" in told
+    assert "\n" not in told
+
+
 def test_profiles_and_places_that_are_not_there_are_passed_over(tmp_path):
     (tmp_path / "parts").mkdir()
     (tmp_path / "there.csv").write_text("1\n0.5\n")
