@@ -218,7 +218,7 @@ class FeederFederate(Federate):
         pace = None if times_s is None else self._job.pace
         trace: Trace = {} if pace is None or times_s is None else pace.arrived(*times_s)
         if channel is not None:
-            settled = channel.settle(trial, batch, answer)
+            settled = channel.settle(trial, batch, answer, moving=times_s is not None)
         else:
             snapshots, verdicts = self._judged(trial, batch, answer)
             settled = Settled(setpoints=answer, snapshots=snapshots, verdicts=verdicts, trace={})

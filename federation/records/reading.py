@@ -20,6 +20,7 @@ from gridproof.federation.records.crossed import CrossedOutcomes
 from gridproof.federation.records.device_figures import device_figures
 from gridproof.federation.records.intervals import Intervals
 from gridproof.federation.records.losses import KindCounts, TriedRedispatch, UnservedEnergy
+from gridproof.federation.records.pace_figures import pace_figures
 from gridproof.federation.records.parts import CHUNK_ROWS
 from gridproof.federation.records.rows import MARGIN_UNITS, outcome_codes
 from gridproof.federation.records.stopping import counted_chunks
@@ -203,6 +204,7 @@ def _report(
         certificate=kept_certificate(store),
         rare=rare,
         devices=device_figures(store, chunks),
+        pace=pace_figures(store, chunks),
     )
 
 

@@ -220,7 +220,7 @@ def load_study(
         fingerprint=_fingerprint(config, scenario, sampler, foreign),
         foreign=foreign,
         overrides=tuple(overrides),
-        commanded=trust.commanded(config.devices.at, overrides),
+        commanded=trust.commanded(config.devices.at, overrides, config.devices.code),
     )
     if written and not overrides:
         _refuse_changed(str(written["fingerprint"]), study, label)
