@@ -23,6 +23,7 @@ from gridproof.federation.records.scenario_store import keep_scenario
 from gridproof.federation.records.sink import CampaignSink
 from gridproof.federation.records.stopping import until_enough
 from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.studies.outside_loads import OutsideLoads
 from gridproof.federation.studies.study import Study, write_resolved
 from gridproof.federation.studies.wiring import (
     channel_of,
@@ -246,6 +247,7 @@ def feeder_job_of(
         rounds=rounds,
         as_planned=study.config.campaign.enters == "planned",
         steps=study.steps,
+        outside=study.sampler.take if isinstance(study.sampler, OutsideLoads) else None,
         make_second=(lambda _: LinearEngine(scenario)) if campaign.judge == "both" else None,
     )
 

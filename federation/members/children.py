@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,6 +77,7 @@ class Child:
         receipt: bool,
         *,
         key: str = "",
+        more: Mapping[str, str] | None = None,
     ) -> None:
         self.name, self.ours = name, receipt
         folder, logs = places
@@ -90,6 +91,7 @@ class Child:
             HEARD: str(self._heard),
             KEY: key,
             "PYTHONPATH": os.pathsep.join(paths),
+            **(more or {}),
         }
         try:
             logs.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ from gridproof.federation.members.jobs import FeederJob, PlannerJob
 from gridproof.federation.members.session import MEMBERS, SessionSettings, run_feeder, run_planner
 from gridproof.federation.members.threads import Note, run_members
 from gridproof.federation.plain_text import shown
-from gridproof.federation.wire.broker_address import BrokerAddress
+from gridproof.federation.wire.broker_address import BrokerAddress, helics_words
 from gridproof.federation.wire.link import Link
 from gridproof.scenarios.errors import FederateLost
 from gridproof.scenarios.plan import Plan
@@ -272,6 +272,7 @@ def supervise(
     foreign
         Federates that are programs of somebody else's and leave no receipt: for them the code
         0 is enough here, and the other federate, which wants to hear *done*, is the witness.
+        HELICS' own programs find the broker in their environment.
     logs
         Folder that keeps what each child wrote, ``NAME.log``, run after run; nothing is kept of
         one that wrote nothing, or if left out.
@@ -300,7 +301,10 @@ def supervise(
                 receipt = name not in foreign
                 places = Path(folder), logs or Path(folder)
                 address = broker.address
-                children.append(Child(name, command(address), places, receipt, key=address.key))
+                more = None if receipt else helics_words(address)
+                children.append(
+                    Child(name, command(address), places, receipt, key=address.key, more=more)
+                )
             watch(children, broker, settings, beside.look if settings.observers else _nothing)
         except BaseException as error:
             broker.end(f"ended by the supervisor: {error or type(error).__name__}")

@@ -230,6 +230,8 @@ class CampaignReport(Jsonable):
         Realizations tried, at which step, and how many there are to be.
     judge, recourse, sampler
         Who judged, who moved, how it was drawn.
+    loads_from
+        Who sent the loads, where they were not drawn.
     outcomes, outcome_intervals
         Counted by outcome, and the interval of each share.
     feasible_share, interval
@@ -266,6 +268,7 @@ class CampaignReport(Jsonable):
     judge: str
     recourse: str
     sampler: str
+    loads_from: str | None = field(default=None, metadata=IF_KNOWN)
     outcomes: Mapping[str, int]
     outcome_intervals: Mapping[str, Interval]
     feasible_share: float | None

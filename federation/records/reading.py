@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 from gridproof.federation.config.campaign import DESIGNS
+from gridproof.federation.config.foreign import source_words
 from gridproof.federation.records.answers import kept_answers, kept_certificate
 from gridproof.federation.records.campaign_report import (
     CampaignReport,
@@ -179,6 +180,7 @@ def _report(
         judge=asked["judge"],
         recourse=store.recourse,
         sampler=asked["sampler"],
+        loads_from=source_words(store.study),
         outcomes={kind.name.lower(): counts[kind] for kind in Outcome},
         outcome_intervals={
             kind.name.lower(): of[kind].share(counts[kind], samples) for kind in Outcome

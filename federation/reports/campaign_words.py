@@ -45,7 +45,12 @@ def sentences(campaign: CampaignReport) -> list[str]:
         lines += campaign.pace.words()
     if stopping:
         lines.append(why_stopped(stopping))
-    if not campaign.independent_draws:
+    if campaign.loads_from is not None:
+        lines.append(
+            f"loads were not drawn but sent by {campaign.loads_from}: they are no random sample, "
+            "so the interval is nominal, not exact"
+        )
+    elif not campaign.independent_draws:
         lines.append(
             f"sampler {campaign.sampler}: draws are not independent, so the interval is "
             "nominal, not exact"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from gridproof.federation.field.channel import Channel, Devices
 from gridproof.federation.field.devices import FieldDevices
 from gridproof.federation.field.protocols import make_of
 from gridproof.federation.field.realtime import PACE_COLUMNS, Pace
+from gridproof.federation.studies.outside_loads import OUTSIDE
 from gridproof.federation.trial.rounds import ROUNDS_COLUMN
 from gridproof.federation.wire.frames import now
 from gridproof.scenarios.errors import ConfigError
@@ -20,7 +22,15 @@ if TYPE_CHECKING:
     from gridproof.federation.config.study import StudyConfig
     from gridproof.federation.studies.study import Study
 
-__all__ = ["channel_of", "pace_of", "refuse_unnamed", "rounds_of", "trace_columns", "until_start_s"]
+__all__ = [
+    "channel_of",
+    "pace_of",
+    "refuse_unnamed",
+    "refuse_unsent",
+    "rounds_of",
+    "trace_columns",
+    "until_start_s",
+]
 
 
 def channel_of(study: Study, draw: Callable[[int, int], Realizations]) -> Channel | None:
@@ -59,6 +69,16 @@ def refuse_unnamed(study: Study) -> None:
             f"{study.name}: [devices] at names {', '.join(unnamed)}, and a study alone may not "
             f"write to a device; name what it may write to: {words}, or "
             "--trust-study for all it says"
+        )
+
+
+def refuse_unsent(study: Study) -> None:
+    """Refuse to draw what a program of somebody else's is to send; `ConfigError`."""
+    if study.config.campaign.sampler == OUTSIDE:
+        again = "" if study.source is None else f", as before {shlex.join(study.source.command)!r}"
+        raise ConfigError(
+            f'{study.name}: [campaign] sampler = "{OUTSIDE}" draws nothing: its loads are sent by '
+            f"a program that is started with it, gridproof launch STUDY --source COMMAND{again}"
         )
 
 

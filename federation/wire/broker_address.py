@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gridproof.federation.addresses import host_and_port
 from gridproof.scenarios.errors import ConfigError, FederationError
 
-__all__ = ["LOOPBACK", "SILENT", "BrokerAddress", "free_port", "listens_at"]
+__all__ = ["LOOPBACK", "SILENT", "BrokerAddress", "free_port", "helics_words", "listens_at"]
 
 SILENT = "--consoleloglevel=no_print --loglevel=no_print"
 LOOPBACK = "127.0.0.1"
@@ -98,6 +98,14 @@ class BrokerAddress:
             return f"{own} --broker={self.name}"
         at = f"--broker_address=tcp://{self.host} --brokerport={self.port}"
         return f"{own} {at} --port={free_port()}"
+
+
+def helics_words(address: BrokerAddress) -> dict[str, str]:
+    """Return the environment by which a program of HELICS' own finds a broker."""
+    return {
+        "HELICS_CORE_TYPE": address.transport,
+        "HELICS_CORE_INIT_STRING": address.core_arguments(),
+    }
 
 
 def listens_at(host: str, port: int) -> bool:
