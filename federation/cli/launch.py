@@ -25,6 +25,7 @@ from gridproof.federation.cli.options import (
 from gridproof.federation.cli.run import ERRED, run, told_if_lost
 from gridproof.federation.cli.show import show
 from gridproof.federation.config.foreign import ForeignPlanner
+from gridproof.federation.config.study import ONE_FEEDER
 from gridproof.federation.files import write_result
 from gridproof.federation.members.children import KEY, broker_key
 from gridproof.federation.members.launch import federate_command, supervise
@@ -79,6 +80,7 @@ SourceCommand = Annotated[
 
 def launch(  # noqa: PLR0917
     study: StudyName,
+    others: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     overrides: Overrides = None,
     out: Annotated[
         Path | None,
@@ -108,9 +110,10 @@ def launch(  # noqa: PLR0917
     quiet: Quiet = False,
 ) -> None:
     """Run broker, planner and feeder as processes; or write a script for another runner."""
+    _refuse_others(others)
     trust = Trust(whole=trust_study)
     if emitted is not None:
-        if planner is not None or plan_file is not None or source is not None:
+        if (planner, plan_file, source) != (None, None, None):
             raise ConfigError(_NO_PLANNER_IN_A_SCRIPT)
         loaded = load_study(study, overrides or (), trust)
         refuse_unsent(loaded)
@@ -119,14 +122,12 @@ def launch(  # noqa: PLR0917
         _write(text, out)
         return
     if observers:
-        broker_key()  # asked for before anything begins
-        overrides = [*(overrides or ()), f"federation.observers={observers}"]
-        overrides += [f"federation.port={port}"]
-        note(f"{observers} observers join at 127.0.0.1:{port}, with the key in {KEY}")
+        overrides = [*(overrides or ()), *_seats(observers, port)]
     if planner is not None or source is not None:
         _refuse_given(plan_file, "--source" if planner is None else "--planner")
-        loaded = load_study(study, overrides or (), trust)
-        _with_others(loaded, planner, source, out, as_json=as_json)
+        _with_others(
+            load_study(study, overrides or (), trust), planner, source, out, as_json=as_json
+        )
     else:
         run(
             study,
@@ -138,6 +139,17 @@ def launch(  # noqa: PLR0917
             as_json=as_json,
             quiet=quiet,
         )
+
+
+def _seats(observers: int, port: int) -> list[str]:
+    broker_key()  # asked for before anything begins
+    note(f"{observers} observers join at 127.0.0.1:{port}, with the key in {KEY}")
+    return [f"federation.observers={observers}", f"federation.port={port}"]
+
+
+def _refuse_others(studies: Sequence[str] | None) -> None:
+    if studies:
+        raise ConfigError(f"launch takes one study: {ONE_FEEDER}; launch each by itself")
 
 
 def _refuse_given(plan_file: Path | None, other: str) -> None:
