@@ -83,5 +83,6 @@ class PaceReport(Jsonable):
         more = ", …" if self.overruns > len(self.listed) else ""
         return [
             head,
-            f"real time: {self.overruns} steps were not done when the next was due: {first}{more}",
+            f"real time: of {self.steps} steps {self.overruns} not done when the next was due: "
+            f"{first}{more}",
         ]

@@ -8,11 +8,11 @@
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +206,21 @@ def example(monkeypatch):
     sys.modules.pop("own_device", None)
 
 
+def test_the_example_keeps_the_contract(example):
+    at = Place(der="west", host="127.0.0.1", port=example, unit=1, deadline_s=2.0)
+    device = make_of("own_device:LineDevice")(at)
+    device.command(60.0, -15.0)
+    assert [values.tolist() for values in device.measure()] == [[60.0], [-15.0]]
+    device.release()
+    assert device.measure()[0].tolist() == [0.0]
+    device.close()
+    device.close()
+    gone = make_of("own_device:LineDevice")(replace(at, port=1))
+    with pytest.raises(DeviceLostError):
+        gone.measure()
+
+
+@pytest.mark.slow
 def test_the_example_s_protocol_carries_a_campaign(toy, example, tmp_path):
     out = str(tmp_path / "c")
     words = ["run", str(toy), "--device", f"west=127.0.0.1:{example}", "--samples", "20", "--json"]
@@ -262,16 +277,8 @@ def test_a_class_that_is_none_is_told(kind, part):
         make_of(kind)
 
 
-def test_without_the_client_it_says_what_to_install(toy):
-    code = (
-        "import sys; sys.modules['paho.mqtt.client'] = None\n"
-        "from federation.cli.main import main\n"
-        f"sys.argv = ['gridproof', 'run', {str(toy)!r}, '--device', 'west=127.0.0.1:5020', '-q',"
-        " '--set', 'devices.kind=mqtt']\nmain()"
-    )
-    said = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False,
-        env=os.environ,
-    )  # fmt: skip
-    assert said.returncode == 2
-    assert "pip install 'gridproof[mqtt]'" in said.stderr
+def test_without_the_client_it_says_what_to_install(monkeypatch):
+    monkeypatch.delitem(sys.modules, "gridproof.federation.field.mqtt_client")
+    monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
+    with pytest.raises(ConfigError, match=r"pip install 'gridproof\[mqtt\]'"):
+        make_of("mqtt")

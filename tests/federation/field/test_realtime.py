@@ -18,6 +18,7 @@ from gridproof.federation.config.faults import RealtimeConfig
 from gridproof.federation.field.realtime import PACE_COLUMNS, Pace
 from gridproof.federation.members.jobs import PlannerJob
 from gridproof.federation.members.session import SessionSettings, run_session
+from gridproof.federation.records.pace_figures import pace_figures
 from gridproof.federation.records.reading import read_campaign
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import load_study
@@ -228,20 +229,31 @@ def test_overruns_are_counted_and_listed(toy, tmp_path):
     study = load_study(toy, ["campaign.samples=8", "realtime.step_s=0.2"])
     planner = slow(make_planner_job(study), lambda i: 0.25 if i == 3 else 0.0)
     run_session(planner, make_feeder_job(study, tmp_path / "c"), SessionSettings(transport="local"))
-    report = read_campaign(CampaignStore.open(tmp_path / "c")).report
+    store = CampaignStore.open(tmp_path / "c")
+    pace = pace_figures(store, store.finished())
     rows = pq.read_table(next((tmp_path / "c" / "parts").glob("*.parquet")))
     late, age = np.array(rows["lateness_s"]), np.array(rows["loads_age_s"])
     over = np.flatnonzero(late + age > 0.2)
     assert 3 in over
-    assert report.pace.overruns == len(over)
-    assert [one.index for one in report.pace.listed] == over.tolist()
-    assert report.pace.lateness_s.max == late.max()
-    assert report.to_json()["pace"]["loads_age_s"]["p50"] == np.percentile(age, 50)
+    assert pace.overruns == len(over)
+    assert [one.index for one in pace.listed] == over.tolist()
+    assert pace.lateness_s.max == late.max()
+    assert pace.to_json()["loads_age_s"]["p50"] == np.percentile(age, 50)
+    assert f"{len(over)} not done when the next was due: #" in pace.words()[1]
+
+
+@pytest.mark.slow
+def test_lateness_is_in_terminal_page_and_json(toy, tmp_path):
+    study = load_study(toy, ["campaign.samples=8", "realtime.step_s=0.2"])
+    run_campaign(study, tmp_path / "c", mode="local")
     said = CliRunner().invoke(app, ["report", str(tmp_path / "c")])
-    words = " ".join(said.stdout.split())
-    assert f"real time: {len(over)} steps were not done when the next was due: #" in words
+    assert "real time: 8 steps of 0.2 s; lateness" in " ".join(said.stdout.split())
     page = (tmp_path / "c" / "report" / "report.html").read_text()
     assert "real time: 8 steps of 0.2 s; lateness" in page
+    report = read_campaign(CampaignStore.open(tmp_path / "c")).report
+    assert list(report.to_json()["pace"]) == [
+        "steps", "step_s", "lateness_s", "loads_age_s", "overruns", "listed",
+    ]  # fmt: skip
 
 
 def table(result):
@@ -277,6 +289,7 @@ def slow(job, wait_s):
         scenario=job.scenario,
         make_plan=job.make_plan,
         make_recourse=lambda plan: Slow(job.make_recourse(plan)),
+        word=job.word,
     )
 
 

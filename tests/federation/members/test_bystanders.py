@@ -60,6 +60,7 @@ def looking(broker):
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             beside.look()
+            time.sleep(0.005)
 
     yield beside, told, look
     beside.close()

@@ -81,14 +81,13 @@ def of_one(toy, zeta, plan, out):
     outside = ["campaign.sampler=federate", "campaign.samples=24", "campaign.recourse=fixed"]
     study = load_study(toy, outside)
     multiple = (1.0 + 0.1 * zeta).tolist()
-    study.sampler.take(
-        json.dumps({"first": 0, "ids": ["lb", "lc"], "multiple": multiple}).encode()
-    )
+    study.sampler.take(json.dumps({"first": 0, "ids": ["lb", "lc"], "multiple": multiple}).encode())
     job = replace(make_feeder_job(study, out), outside=None)  # it has come already
     run_session(make_planner_job(study, plan), job, SessionSettings(transport="local"))
     return rows(out)
 
 
+@pytest.mark.slow
 def test_two_circuits_are_planned_and_tried_as_each_would_be_alone(toy, pair, tmp_path):
     both = run_campaign(load_study(pair), tmp_path / "both", mode="local")
     table = rows(both.out)
