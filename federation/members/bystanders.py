@@ -22,7 +22,7 @@ from gridproof.scenarios.errors import FederateLost
 __all__ = ["Bystanders", "Overseen"]
 
 _EVERY_S = 0.25
-_SILENT_S = 6.0
+_SILENT_S = 5.0
 _ASK_S = 1.0
 T = TypeVar("T")
 _GONE = ("disconnected", "error", "request_disconnect")
@@ -81,7 +81,7 @@ class Bystanders:
         self._over: set[str] = set()
         self._next_s = 0.0
         self._ended = threading.Event()
-        self._asked = False
+        self._asked = self._held_up = False
 
     def look(self) -> None:
         """See whether each still listens; to be called often.
@@ -117,8 +117,8 @@ class Bystanders:
 
     @property
     def all_are_gone(self) -> bool:
-        """Whether nobody is left who would want time to leave."""
-        return bool(self._places) and set(self._places) <= self._over
+        """Whether nobody is left who would use the time to leave."""
+        return self._held_up or (bool(self._places) and set(self._places) <= self._over)
 
     def _knock(self, name: str, place: tuple[str, int]) -> None:
         self._refused[name] = 0 if listens_at(*place) else self._refused.get(name, 0) + 1
@@ -158,7 +158,7 @@ class Bystanders:
         now_s = time.monotonic()
         silent = [name for name in left if now_s - self._heard_s[name] > self._silent_s]
         if silent:
-            whom = " or ".join(map(repr, silent))
+            self._held_up, whom = True, " or ".join(map(repr, silent))
             raise FederateLost(
                 f"observer {whom} lives and has not answered for {self._silent_s:g} s; what it "
                 "does not fetch holds up all others. End it, and go on without it"

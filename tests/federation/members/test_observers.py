@@ -251,6 +251,6 @@ def test_a_stopped_observer_ends_the_run_by_its_name(toy, tmp_path):
         one.kill()
         one.communicate()
     assert launched.returncode == 4, told
-    assert "observer 'observer' lives and has not answered for 6 s" in told
+    assert "observer 'observer' lives and has not answered for 5 s" in told
     assert took_s < 15.0 * max(1.0, os.getloadavg()[0] / 2)
     assert sum(campaign_summary(CampaignStore.open(tmp_path / "c")).outcomes.values()) > 0
