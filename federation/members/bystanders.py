@@ -35,8 +35,8 @@ class Overseen(Protocol):
         """State of each federate that has joined, by name, as HELICS has it."""
 
     @property
-    def begun(self) -> bool:
-        """Whether all have joined, and time runs."""
+    def phase(self) -> str:
+        """``joining``, ``running``, or ``ending``, when whoever leaves has not died."""
 
     def place_of(self, name: str) -> tuple[str, int] | None:
         """Where a federate's core listens; None if it does not say."""
@@ -127,7 +127,10 @@ class Bystanders:
             self._do_without(name, *place)
 
     def _do_without(self, name: str, host: str, port: int) -> None:
-        if not self._broker.begun:
+        phase = self._broker.phase
+        if phase == "ending":
+            return
+        if phase == "joining":
             raise FederateLost(
                 f"observer {name!r} died before the run began: nobody listens at {host}:{port} "
                 "any more; start again, with it or with one seat less"
@@ -149,7 +152,7 @@ class Bystanders:
     def _listen_for_silence(self) -> None:
         """Ask for signs of life on a thread of its own: an answer may be long in coming."""
         left = [name for name in self._places if name not in self._over]
-        if not (left and self._broker.begun):
+        if not left or self._broker.phase != "running":
             return
         if not self._asked:
             self._asked, self._heard_s = True, dict.fromkeys(self._places, time.monotonic())

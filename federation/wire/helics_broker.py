@@ -38,6 +38,7 @@ ERROR_CODE = FederationError.exit_code
 
 _NEVER_S = 30 * 86400
 _LEAVE_S = 4.0
+_JOINING = ("created", "configuring", "configured", "connecting", "connected", "initializing")
 _START_S = 20.0  # a broker starts in 10 ms; one that finds its port taken says so after 4 s
 warnings.filterwarnings("ignore", message="This function will return a JSON", category=UserWarning)
 _live = 0
@@ -143,10 +144,11 @@ class HelicsBroker:
         return states
 
     @property
-    def begun(self) -> bool:
-        """Whether all have joined, and time runs."""
+    def phase(self) -> str:
+        """``joining``, ``running``, or ``ending``."""
         told = self._ask("root", "current_state")
-        return isinstance(told, dict) and told.get("state") == "operating"
+        state = told.get("state") if isinstance(told, dict) else None
+        return "running" if state == "operating" else "joining" if state in _JOINING else "ending"
 
     def place_of(self, name: str) -> tuple[str, int] | None:
         """Where a federate's core listens; None if it does not say."""

@@ -24,7 +24,7 @@ class Broker:
     """A broker with one observer, whose place is a socket of the test's."""
 
     def __init__(self):
-        self.begun, self.state, self.speaks = True, "connected", True
+        self.phase, self.state, self.speaks = "running", "connected", True
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.place = self.listener.getsockname()
 
@@ -94,11 +94,22 @@ def test_one_that_left_is_let_go(broker, looking):
 
 def test_without_it_the_run_cannot_begin(broker, looking):
     _, _, look = looking
-    broker.begun = False
+    broker.phase = "joining"
     look()
     broker.listener.close()
     with pytest.raises(FederateLost, match="observer 'eve' died before the run began"):
         look()
+
+
+def test_who_leaves_as_it_all_ends_has_not_died(broker, looking):
+    """Its core may be gone before the broker has heard of it."""
+    _, told, look = looking
+    look()
+    broker.phase, broker.speaks = "ending", False
+    broker.listener.close()
+    look(0.4)
+    assert told == []
+    assert not listens_at(*broker.place)
 
 
 def test_one_that_lives_and_does_not_read_is_named(broker, looking):
@@ -121,9 +132,9 @@ def test_a_broker_says_where_its_federates_listen_and_how_they_are():
     broker = HelicsBroker("zmq", (), observers=1, port=port, key="k")
     try:
         link = ObserverLink("eve", RECORDER_GRID, broker.address, join_deadline_s=20.0)
-        assert not broker.begun
+        assert broker.phase == "joining"
         link.enter(deadline_s=20.0)
-        assert broker.begun
+        assert broker.phase == "running"
         assert broker.states()["eve"] == "connected"
         assert broker.answers("eve")
         assert broker.place_of("nobody") is None
@@ -132,6 +143,7 @@ def test_a_broker_says_where_its_federates_listen_and_how_they_are():
         assert own != port
         assert listens_at(host, own)
         link.close()
+        assert broker.phase == "ending"
         assert broker.states().get("eve") in (None, "disconnected")
     finally:
         broker.close()
