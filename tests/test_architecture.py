@@ -21,11 +21,12 @@ ALLOWED = {
     "federation": {
         "numpy", "scenarios", "optimizer", "simulator", "scipy", "pydantic", "helics", "typer",
         "click", "rich", "pyarrow", "matplotlib", "jinja2", "dask", "distributed",
-        "pymodbus", "yaml",
+        "paho", "pymodbus", "yaml",
     },
 }  # fmt: skip
 OWNERS = {
     "helics": "federation/wire/helics_",
+    "paho": "federation/field/mqtt_client",
     "pymodbus": "federation/field/",
     "yaml": "federation/adapters/compose",
     "opendssdirect": "simulator/opendss/",

@@ -23,8 +23,15 @@ from gridproof.federation.records.scenario_store import keep_scenario
 from gridproof.federation.records.sink import CampaignSink
 from gridproof.federation.records.stopping import until_enough
 from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.studies.outside_loads import OutsideLoads
 from gridproof.federation.studies.study import Study, write_resolved
-from gridproof.federation.studies.wiring import channel_of, pace_of, rounds_of, trace_columns
+from gridproof.federation.studies.wiring import (
+    channel_of,
+    pace_of,
+    rounds_of,
+    trace_columns,
+    until_start_s,
+)
 from gridproof.optimizer.recourse.policies import Recourse, Stepwise, make_recourse
 from gridproof.optimizer.solver.decomposition import PlanProgress
 from gridproof.scenarios.errors import ConfigError
@@ -179,7 +186,7 @@ def make_feeder_job(
 def batch_of(study: Study) -> int:
     """Realizations of an exchange: one where a wall clock sets the pace."""
     batch = study.config.campaign.batch
-    if pace_of(study) is not None:
+    if study.config.realtime.step_s is not None:
         return 1
     return min(batch, _BATCH_WITH_DEVICES) if study.config.devices.at else batch
 
@@ -191,7 +198,7 @@ def slow_words(study: Study) -> str | None:
     """
     campaign, batch = study.config.campaign, batch_of(study)
     exchanges = -(-campaign.samples // batch)
-    own_choice = batch == campaign.batch and pace_of(study) is None
+    own_choice = batch == campaign.batch and study.config.realtime.step_s is None
     if not own_choice or batch >= _FEW or exchanges < _MANY:
         return None
     return (
@@ -222,7 +229,8 @@ def feeder_job_of(
     def draw(first: int, count: int, step: int | None = None) -> Realizations:
         return sample(scenario, study.sampler, first, count, step=step)
 
-    channel, pace = channel_of(study, draw), pace_of(study)
+    begun = isinstance(ranges, Sequence) and bool(ranges) and ranges[0][0] > 0
+    channel, pace = channel_of(study, draw), pace_of(study, resumed=begun)
     rounds = rounds_of(study.config)
     traced = trace_columns(channel, pace, rounds)
     sink = make_sink(traced)
@@ -239,6 +247,7 @@ def feeder_job_of(
         rounds=rounds,
         as_planned=study.config.campaign.enters == "planned",
         steps=study.steps,
+        outside=study.sampler.take if isinstance(study.sampler, OutsideLoads) else None,
         make_second=(lambda _: LinearEngine(scenario)) if campaign.judge == "both" else None,
     )
 
@@ -273,7 +282,15 @@ def session_settings(study: Study, mode: str) -> SessionSettings:
         batch=study.config.campaign.batch,
         join_deadline_s=federation.join_deadline_s,
         plan_deadline_s=federation.plan_deadline_s,
-        step_deadline_s=federation.step_deadline_s,
+        step_deadline_s=federation.step_deadline_s + _waits_s(study),
         observers=federation.observers if mode == "processes" else 0,
         port=federation.port if mode == "processes" else 0,
     )
+
+
+def _waits_s(study: Study) -> float:
+    """Return how long an exchange takes by its own will: for a clock, or for devices to settle."""
+    realtime, devices = study.config.realtime, study.config.devices
+    clock_s = 0.0 if realtime.step_s is None else realtime.step_s / realtime.factor
+    settling_s = batch_of(study) * max(devices.settle_s.values(), default=0.0)
+    return max(clock_s, until_start_s(study) or 0.0) + settling_s

@@ -25,16 +25,19 @@ from gridproof.federation.cli.options import (
 from gridproof.federation.cli.run import ERRED, run, told_if_lost
 from gridproof.federation.cli.show import show
 from gridproof.federation.config.foreign import ForeignPlanner
+from gridproof.federation.config.study import ONE_FEEDER
 from gridproof.federation.files import write_result
 from gridproof.federation.members.children import KEY, broker_key
 from gridproof.federation.members.launch import federate_command, supervise
+from gridproof.federation.members.session import MEMBERS
 from gridproof.federation.records.lock import writing
 from gridproof.federation.records.run_record import recorded
 from gridproof.federation.records.store import LOGS, CampaignStore
+from gridproof.federation.studies.outside_loads import OUTSIDE
 from gridproof.federation.studies.shipped import list_studies
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.federation.studies.trust import Trust, trust_words
-from gridproof.federation.studies.wiring import refuse_unnamed
+from gridproof.federation.studies.wiring import refuse_unnamed, refuse_unsent
 from gridproof.federation.wire.broker_address import BrokerAddress
 from gridproof.scenarios.errors import ConfigError
 
@@ -64,10 +67,20 @@ PlannerCommand = Annotated[
         help=f"A planner of your own; {{broker}} is filled in, its key is in {KEY}.",
     ),
 ]
+SourceCommand = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        metavar="COMMAND",
+        help=f"Who sends the loads, where sampler = {OUTSIDE!r}; {{broker}} is filled in, the key "
+        f"is in {KEY}, and what HELICS' own programs ask for in their environment.",
+    ),
+]
 
 
 def launch(  # noqa: PLR0917
     study: StudyName,
+    others: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     overrides: Overrides = None,
     out: Annotated[
         Path | None,
@@ -77,6 +90,7 @@ def launch(  # noqa: PLR0917
     ] = None,
     plan_file: PlanFile = None,
     planner: PlannerCommand = None,
+    source: SourceCommand = None,
     emitted: Annotated[
         Runner | None, typer.Option("--emit", help="Write a launch script instead of running.")
     ] = None,
@@ -96,24 +110,24 @@ def launch(  # noqa: PLR0917
     quiet: Quiet = False,
 ) -> None:
     """Run broker, planner and feeder as processes; or write a script for another runner."""
+    _refuse_others(others)
     trust = Trust(whole=trust_study)
     if emitted is not None:
-        if planner is not None or plan_file is not None:
+        if (planner, plan_file, source) != (None, None, None):
             raise ConfigError(_NO_PLANNER_IN_A_SCRIPT)
         loaded = load_study(study, overrides or (), trust)
+        refuse_unsent(loaded)
         address = _address(host, port, os.environ.get(KEY))
         text = emit(emitted, _plan(loaded, study, overrides or (), campaign, address, observers))
         _write(text, out)
         return
     if observers:
-        broker_key()  # asked for before anything begins
-        overrides = [*(overrides or ()), f"federation.observers={observers}"]
-        overrides += [f"federation.port={port}"]
-        note(f"{observers} observers join at 127.0.0.1:{port}, with the key in {KEY}")
-    if planner is not None:
-        if plan_file is not None:
-            raise ConfigError("--planner and --plan exclude one another: who publishes the plan?")
-        _with_planner(load_study(study, overrides or (), trust), planner, out, as_json=as_json)
+        overrides = [*(overrides or ()), *_seats(observers, port)]
+    if planner is not None or source is not None:
+        _refuse_given(plan_file, "--source" if planner is None else "--planner")
+        _with_others(
+            load_study(study, overrides or (), trust), planner, source, out, as_json=as_json
+        )
     else:
         run(
             study,
@@ -125,6 +139,22 @@ def launch(  # noqa: PLR0917
             as_json=as_json,
             quiet=quiet,
         )
+
+
+def _seats(observers: int, port: int) -> list[str]:
+    broker_key()  # asked for before anything begins
+    note(f"{observers} observers join at 127.0.0.1:{port}, with the key in {KEY}")
+    return [f"federation.observers={observers}", f"federation.port={port}"]
+
+
+def _refuse_others(studies: Sequence[str] | None) -> None:
+    if studies:
+        raise ConfigError(f"launch takes one study: {ONE_FEEDER}; launch each by itself")
+
+
+def _refuse_given(plan_file: Path | None, other: str) -> None:
+    if plan_file is not None:
+        raise ConfigError(f"{other} and --plan exclude one another: who publishes the plan?")
 
 
 def _address(host: str, port: int, key: str | None) -> BrokerAddress:
@@ -172,42 +202,69 @@ def _write(text: str, out: Path | None) -> None:
     note(f"written to {out}")
 
 
-def _with_planner(study: Study, planner: str, out: Path | None, *, as_json: bool) -> None:
-    """Try what somebody else's planner publishes; it is started and ended with the feeder."""
+def _with_others(
+    study: Study, planner: str | None, source: str | None, out: Path | None, *, as_json: bool
+) -> None:
+    """Run a campaign with programs of somebody else's, started and ended with our own."""
     root = out or Path("campaigns") / f"{study.name}-{uuid4().hex[:8]}"
-    command = _filled(planner)
-    study = study.answered_by(ForeignPlanner.of(shlex.split(planner)))
+    study, others = _answered(study, planner, source)
     slow = slow_words(study)
     if slow is not None:
         note(slow)
     settings = session_settings(study, "processes")
-    commands: dict[str, Callable[[BrokerAddress], Sequence[str]]] = {
-        "planner": command,
-        "feeder": lambda address: federate_command(
-            "feeder", root / "study.json", root, address, settings, trust=trust_words(study)
-        ),
-    }
+
+    def ours(role: str) -> Callable[[BrokerAddress], Sequence[str]]:
+        return lambda address: federate_command(
+            role, root / "study.json", root, address, settings, trust=trust_words(study)
+        )
+
+    commands = {**{role: ours(role) for role in MEMBERS}, **others}
     refuse_unnamed(study)
     with writing(root):
         store, again = open_store(study, root), f"the same command and --out {root}"
         with told_if_lost(root, again), recorded(store, "processes"):
-            supervise(commands, settings, foreign=("planner",), logs=root / LOGS)
+            supervise(commands, settings, foreign=tuple(others), logs=root / LOGS)
     erred = show(CampaignStore.open(root), study.scenario, as_json=as_json)
     note(f"kept in {root}; see it again with: gridproof report {root}")
     if erred:
         raise typer.Exit(ERRED)
 
 
-def _filled(planner: str) -> Callable[[BrokerAddress], Sequence[str]]:
-    words = shlex.split(planner)
-    if "{key}" in planner:
+def _answered(
+    study: Study, planner: str | None, source: str | None
+) -> tuple[Study, dict[str, Callable[[BrokerAddress], Sequence[str]]]]:
+    """Return the study as it is with other programs in it, and their commands by federate."""
+    others: dict[str, Callable[[BrokerAddress], Sequence[str]]] = {}
+    if planner is not None:
+        others["planner"] = _filled(planner)
+        study = study.answered_by(ForeignPlanner.of(shlex.split(planner)))
+    if source is not None:
+        sampler = study.config.campaign.sampler
+        if sampler != OUTSIDE:
+            raise ConfigError(
+                f"--source sends loads, and {study.name} draws its own, sampler = {sampler!r}; "
+                f"add --set campaign.sampler={OUTSIDE}"
+            )
+        others["loads"] = _filled(source, "--source", asked=False)
+        study = study.loaded_by(ForeignPlanner.of(shlex.split(source)))
+    else:
+        refuse_unsent(study)
+    return study, others
+
+
+def _filled(
+    given: str, option: str = "--planner", *, asked: bool = True
+) -> Callable[[BrokerAddress], Sequence[str]]:
+    """Return a command with the broker's address; one of HELICS' own has no word for it."""
+    words = shlex.split(given)
+    if "{key}" in given:
         raise ConfigError(
-            f"--planner {planner!r}: {{key}} would show the broker's key to everybody on the "
+            f"{option} {given!r}: {{key}} would show the broker's key to everybody on the "
             f"machine; leave it out, your planner finds the key in the environment, {KEY}"
         )
-    if not words or "{broker}" not in words:
+    if not words or (asked and "{broker}" not in words):
         raise ConfigError(
-            f"--planner {planner!r} must be a command with the word {{broker}}, such as "
+            f"{option} {given!r} must be a command with the word {{broker}}, such as "
             f"'python my_planner.py plan.json {{broker}}'; the key is in the environment, {KEY}"
         )
 

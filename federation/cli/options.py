@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsJson",
+    "DeviceKind",
     "DeviceNames",
     "FeederFile",
     "Overrides",
@@ -78,6 +79,14 @@ FeederFile = Annotated[
         metavar="FILE",
         help="The campaign's feeder, where it is not a shipped one and you have not compiled it "
         "here before; a feeder file is a program.",
+    ),
+]
+DeviceKind = Annotated[
+    str | None,
+    typer.Option(
+        "--device-kind",
+        metavar="MODULE:CLASS",
+        help="The class of somebody's own that may speak to the study's devices; it is run.",
     ),
 ]
 DeviceNames = Annotated[

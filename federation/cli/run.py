@@ -25,6 +25,7 @@ from gridproof.federation.campaigns.study_jobs import (
 from gridproof.federation.campaigns.workers import Workers as WorkerPool
 from gridproof.federation.cli.options import (
     AsJson,
+    DeviceKind,
     DeviceNames,
     FeederFile,
     Overrides,
@@ -163,13 +164,14 @@ def resume(  # noqa: PLR0917
     scheduler: Scheduler = None,
     feeder: FeederFile = None,
     devices: DeviceNames = None,
+    device_kind: DeviceKind = None,
     trust_study: TrustStudy = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Go on with a campaign that was stopped or killed: whole parts stay, the rest is done."""
     CampaignStore.open(directory)
-    trust = Trust(feeder=feeder, devices=devices or (), whole=trust_study)
+    trust = Trust(feeder=feeder, devices=devices or (), kind=device_kind, whole=trust_study)
     loaded = load_study(directory / "study.json", (), trust)
     how = _How.of(loaded, processes, workers, scheduler)
     _try(loaded, directory, None, how, as_json=as_json, quiet=quiet)
@@ -190,11 +192,12 @@ def federate(  # noqa: PLR0917
     overrides: Overrides = None,
     feeder: FeederFile = None,
     devices: DeviceNames = None,
+    device_kind: DeviceKind = None,
     trust_study: TrustStudy = False,
 ) -> None:
     """Run one federate of a federation whose broker is somewhere else."""
     key = broker_key()
-    trust = Trust(feeder=feeder, devices=devices or (), whole=trust_study)
+    trust = Trust(feeder=feeder, devices=devices or (), kind=device_kind, whole=trust_study)
     loaded = load_study(study, overrides or (), trust)
     chosen = (
         session_settings(loaded, "processes")
@@ -347,8 +350,9 @@ def _kept(root: Path, again: str) -> Iterator[str]:
 
 def _resume_command(root: Path, study: Study) -> str:
     """Return what goes on with a campaign, its devices named as they were."""
-    at = study.config.devices.at
-    return " ".join(["gridproof resume", str(root), *(f"--device {k}={at[k]}" for k in at)])
+    at, code = study.config.devices.at, study.config.devices.code
+    words = ["gridproof resume", str(root), *(f"--device {k}={at[k]}" for k in at)]
+    return " ".join([*words, *(() if code is None else ("--device-kind", code))])
 
 
 def _interrupted(root: Path, bar: CampaignBar, again: str) -> int:

@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 
 __all__ = ["DESIGNS", "MOST_SAMPLES", "CampaignConfig", "StopConfig"]
 
-DESIGNS = ("vertices", "latin_hypercube", "sobol")
-"""Samplers whose realizations are not independent draws."""
+DESIGNS = ("vertices", "latin_hypercube", "sobol", "federate")
+"""Samplers whose realizations are not independent draws, or are not known to be."""
 
 Rows = Annotated[tuple[Annotated[tuple[float, ...], Field(strict=False)], ...], Field(strict=False)]
 
@@ -84,10 +84,12 @@ class CampaignConfig(Section):
         "empirical",
         "events",
         "budgeted",
+        "federate",
     ] = Field(
         default="uniform",
         description='how realizations are drawn; "events" is for studies with [events], '
-        '"budgeted", anew each hour within a budget of hours, for [resiliency]',
+        '"budgeted", anew each hour within a budget of hours, for [resiliency]; "federate" are not '
+        "drawn: a program of your own publishes them (launch --source)",
     )
     per_phase: bool = Field(
         default=False,
@@ -123,7 +125,7 @@ class CampaignConfig(Section):
     )
     history_outside: Literal["refuse", "clip"] = Field(
         default="refuse",
-        description="empirical: what becomes of a history that leaves the declared set",
+        description="empirical, federate: what becomes of loads that leave the declared set",
     )
     stop: StopConfig | None = Field(
         default=None,

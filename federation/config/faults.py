@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, time
 from typing import Annotated
 
 from gridproof.federation.addresses import ADDRESS_PATTERN
 from gridproof.federation.config.base import Section, remedy
+from gridproof.federation.config.clock import start_time
 from pydantic import BeforeValidator, Field, model_validator
 
 __all__ = ["DevicesConfig", "FaultsConfig", "RealtimeConfig"]
@@ -13,6 +15,11 @@ __all__ = ["DevicesConfig", "FaultsConfig", "RealtimeConfig"]
 
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
+
+
+def _written(value: object) -> object:
+    """TOML knows times and dates by themselves, too."""
+    return value.isoformat() if isinstance(value, datetime | time) else value
 
 
 Id = Annotated[str, BeforeValidator(_lower), Field(min_length=1)]
@@ -126,6 +133,13 @@ class RealtimeConfig(Section):
         description="time between two realizations in the feeder's world, s; if left out the run "
         "is as fast as possible and nothing is late",
     )
+    start: Annotated[str | None, BeforeValidator(_written)] = Field(
+        default=None,
+        pattern=r"^(\d{4}-\d{2}-\d{2}[T ])?\d{2}:\d{2}:\d{2}([+-]\d{2}:\d{2}|Z)?$",
+        description="wall-clock time at which the first step is due, HH:MM:SS of within twelve "
+        "hours or with its date before it, local unless it has an offset; as soon as it can be if "
+        "left out",
+    )
     factor: float = Field(
         default=1.0,
         gt=0.0,
@@ -148,12 +162,34 @@ class RealtimeConfig(Section):
         "left out",
     )
 
+    @model_validator(mode="after")
+    def _start_is_a_time(self) -> RealtimeConfig:
+        if self.start is None:
+            return self
+        if self.step_s is None:
+            raise ValueError("start needs step_s: nothing waits for a clock without it")
+        try:
+            start_time(self.start, datetime.now(UTC))
+        except ValueError as error:
+            raise ValueError(f"start = {self.start!r} is no time of a day: {error}") from error
+        return self
+
 
 class DevicesConfig(Section):
-    """DERs that are devices of their own, behind Modbus/TCP with SunSpec models."""
+    """DERs that are devices of their own: behind Modbus/TCP with SunSpec models, or MQTT."""
 
     at: dict[Id, Annotated[str, Field(pattern=ADDRESS_PATTERN)]] = Field(
         default_factory=dict, description="DER to HOST:PORT of its device"
+    )
+    kind: str = Field(
+        default="sunspec",
+        pattern=r"^(sunspec|mqtt|[A-Za-z_][\w.]*:[A-Za-z_]\w*)$",
+        description="the protocol they speak: sunspec, mqtt, or module:Class of your own, which "
+        "is run only if the command line names it",
+    )
+    settle_s: dict[Id, Seconds] = Field(
+        default_factory=dict,
+        description="DER to the time it is given between its command and its measurement, s",
     )
     unit: int = Field(default=1, ge=1, le=247, description="Modbus unit identifier")
     deadline_s: float = Field(
@@ -166,3 +202,15 @@ class DevicesConfig(Section):
         description="how far a measurement may lie outside the DER's capability, as a share of "
         "its rating, before it is refused",
     )
+
+    @model_validator(mode="after")
+    def _who_settles_is_a_device(self) -> DevicesConfig:
+        others = [name for name in self.settle_s if name not in self.at]
+        if others:
+            raise ValueError(f"settle_s names {', '.join(others)}, which at does not")
+        return self
+
+    @property
+    def code(self) -> str | None:
+        """The class that a study asks to run; None where its protocol is ours."""
+        return self.kind if ":" in self.kind else None

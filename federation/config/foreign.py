@@ -17,7 +17,7 @@ from typing import Any
 
 from gridproof.scenarios.errors import ConfigError
 
-__all__ = ["FOREIGN", "ForeignPlanner", "answerer_words", "own_word", "refuse_ours"]
+__all__ = ["FOREIGN", "ForeignPlanner", "answerer_words", "own_word", "refuse_ours", "source_words"]
 
 FOREIGN = "foreign"
 """What the family and the recourse of a planner that is not ours are called."""
@@ -25,7 +25,7 @@ FOREIGN = "foreign"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignPlanner:
-    """A planner that is not ours.
+    """A planner that is not ours, or who sends a campaign its loads.
 
     Attributes
     ----------
@@ -55,12 +55,14 @@ class ForeignPlanner:
                 if path.is_file():
                     told.update(hashlib.sha256(path.read_bytes()).digest())
             except OSError as error:
-                raise ConfigError(f"--planner: {word} cannot be read: {error}") from error
+                raise ConfigError(f"--planner, --source: {word} cannot be read: {error}") from error
         return cls(command=tuple(command), digest=told.hexdigest())
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any] | None, where: str) -> ForeignPlanner | None:
-        """Read the ``answers`` of a ``study.json``; None where our planner answers.
+    def from_record(
+        cls, record: Mapping[str, Any] | None, where: str, key: str = "answers"
+    ) -> ForeignPlanner | None:
+        """Read the ``answers`` of a ``study.json``, or its ``loads``; None where it has none.
 
         Raises
         ------
@@ -72,17 +74,16 @@ class ForeignPlanner:
         try:
             command, digest = tuple(map(str, record["command"])), str(record["digest"])
         except (KeyError, TypeError) as error:
-            raise ConfigError(f"{where}: answers lacks {error}; start a new run") from error
+            raise ConfigError(f"{where}: {key} lacks {error}; start a new run") from error
         return cls(command=command, digest=digest)
 
     def record(self) -> dict[str, Any]:
         """Return the ``answers`` of a ``study.json``."""
-        return {
-            "family": FOREIGN,
-            "recourse": FOREIGN,
-            "command": list(self.command),
-            "digest": self.digest,
-        }
+        return {"family": FOREIGN, "recourse": FOREIGN, **self.told()}
+
+    def told(self) -> dict[str, Any]:
+        """Return its words and their digest: the ``loads`` of a ``study.json``."""
+        return {"command": list(self.command), "digest": self.digest}
 
 
 def own_word(study: Mapping[str, Any]) -> str:
@@ -101,6 +102,12 @@ def answerer_words(study: Mapping[str, Any]) -> str:
         recourse = config.get("campaign", {}).get("recourse")
         return f"our own (family {family}, recourse {recourse})"
     return f"a foreign one, {json.dumps(shlex.join(foreign['command']))} ({foreign['digest']:.12})"
+
+
+def source_words(study: Mapping[str, Any]) -> str | None:
+    """Name who sent the loads of the campaign of a ``study.json``; None where they were drawn."""
+    sent = study.get("loads")
+    return None if sent is None else f"{shlex.join(sent['command'])} ({sent['digest']:.12})"
 
 
 def refuse_ours(foreign: ForeignPlanner | None, root: Path | str) -> None:

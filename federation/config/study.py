@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 __all__ = [
+    "ONE_FEEDER",
     "CampaignConfig",
     "DevicesConfig",
     "FaultsConfig",
@@ -88,10 +89,24 @@ class StudySection(Section):
     source: str = Field(default="", description="where its data come from")
 
 
+ONE_FEEDER = (
+    "a federation has one feeder federate, one file: circuits of one substation go into one "
+    "OpenDSS file, which may Redirect to a file of each (docs/bring-your-own.md), and feeders that "
+    "share nothing are studies of their own"
+)
+"""What is said to who asks for several."""
+
+
+def _one_file(value: object) -> object:
+    if isinstance(value, list | tuple):
+        raise ValueError(ONE_FEEDER)
+    return value
+
+
 class FeederConfig(Section):
     """Which feeder, and which of its lines a plan may switch."""
 
-    path: str = Field(
+    path: Annotated[str, BeforeValidator(_one_file)] = Field(
         min_length=1,
         description="OpenDSS file relative to the study, or the name of a shipped feeder",
     )

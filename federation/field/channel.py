@@ -165,7 +165,9 @@ class Channel:
         asked = self._loads_at(sent_s, index)
         return measured(asked, self._scenario, self._faults, self._seed, number)
 
-    def settle(self, trial: Trial, batch: Realizations, answer: Setpoints) -> Settled:
+    def settle(
+        self, trial: Trial, batch: Realizations, answer: Setpoints, *, moving: bool = True
+    ) -> Settled:
         """Apply an answer as the devices would, solve and judge.
 
         Parameters
@@ -176,6 +178,8 @@ class Channel:
             The loads at each realization's time.
         answer
             To `question`, row by row.
+        moving
+            Whether devices are commanded; a rehearsal moves none.
         """
         now, times_s = self._now, self._times(batch.index)
         commands = self._commands(times_s)
@@ -185,7 +189,7 @@ class Channel:
             self._applied(commanded[0], ders.p_min_kw, ders.p_max_kw),
             self._applied(commanded[1], ders.q_min_kvar, ders.q_max_kvar),
         ]
-        p, q, device = self._through_devices(applied[0][:, now], applied[1][:, now])
+        p, q, device = self._through_devices(applied[0][:, now], applied[1][:, now], moving=moving)
         held = stuck(self._faults, self._scenario, self._seed, batch.index, times_s)
         given = self._given(batch.index, found[:, now], p, q, trial)
         seen = observe_under(trial, batch, given, held)
@@ -241,9 +245,9 @@ class Channel:
         return follow_ramp(told, rate * self._faults.command_every_s)
 
     def _through_devices(
-        self, p: FloatArray, q: FloatArray
+        self, p: FloatArray, q: FloatArray, *, moving: bool
     ) -> tuple[FloatArray, FloatArray, dict[str, FloatArray]]:
-        if self._devices is None:
+        if self._devices is None or not moving:
             return p, q, {}
         readings = [self._devices.apply(p[i], q[i]) for i in range(len(p))]
         return (

@@ -1,28 +1,35 @@
 """One device over Modbus/TCP: finds its SunSpec models, writes set-points, reads outputs.
 
-Only the set-point registers of model 704 are ever written. Every call has a deadline, and
-what is wrong with an answer is said in one of two exceptions, neither of which ends a run.
+Only the set-point registers of model 704, or of 123, are ever written. Every call has a deadline,
+and what is wrong with an answer is said in one of two exceptions, neither of which ends a run.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from gridproof.federation.addresses import host_and_port
+from gridproof.federation.field.device import DeviceLostError, DeviceRefusedError
 from gridproof.federation.field.device_faults import DeviceFault
 from gridproof.federation.field.sunspec import (
     BASES,
     CONTROLS,
     END,
+    FACTORS,
+    INVERTERS,
+    LIMITS,
     MEASUREMENT,
+    OF_RATING,
+    RATINGS,
     SIGNATURE,
     TABLES,
     VARS,
     WATTS,
     WRITABLE,
+    WRITABLE_LIMITS,
     decode,
     encode,
     scaled,
@@ -39,32 +46,12 @@ except ImportError as missing:  # an optional dependency
         "[devices] needs the Modbus client, which is not installed; pip install 'gridproof[device]'"
     ) from missing
 
-__all__ = ["DeviceLostError", "DeviceRefusedError", "SunspecDevice", "probe_device"]
+__all__ = ["SunspecDevice", "probe_device"]
 
 logging.getLogger("pymodbus").addHandler(logging.NullHandler())
 
 _AT_ONCE = 100  # registers in one read; the protocol allows 125
 _MODELS_AT_MOST = 64
-
-
-class DeviceLostError(Exception):
-    """No answer, or no connection; the run goes on."""
-
-
-class DeviceRefusedError(Exception):
-    """An answer that cannot be taken, or a command that may not be sent; the run goes on.
-
-    Parameters
-    ----------
-    said
-        What is wrong, with the device's address.
-    fault
-        Its name.
-    """
-
-    def __init__(self, said: str, fault: DeviceFault = DeviceFault.REFUSED) -> None:
-        super().__init__(said)
-        self.fault = fault
 
 
 class SunspecDevice:
@@ -84,6 +71,7 @@ class SunspecDevice:
         self._client = ModbusTcpClient(host, port=port, timeout=deadline_s, retries=0)
         self._starts: dict[int, int] = {}
         self._factors: dict[str, int] = {}
+        self._measurement, self._controls, self._rated_w = MEASUREMENT, CONTROLS, 0.0
 
     @property
     def models(self) -> list[int]:
@@ -102,16 +90,17 @@ class SunspecDevice:
         if not connected:
             raise DeviceLostError(f"{self.address}: no connection")
         starts = self._scan()
-        for model in (MEASUREMENT, CONTROLS):
-            if model not in starts:
-                self.close()
-                raise DeviceRefusedError(
-                    f"{self.address}: no SunSpec model {model}; found "
-                    f"{', '.join(map(str, starts))}",
-                    DeviceFault.NO_MODELS,
-                )
+        self._measurement = self._first_of(starts, (MEASUREMENT, *INVERTERS))
+        self._controls = self._first_of(starts, (CONTROLS, LIMITS))
+        rating = self._first_of(starts, RATINGS) if self._controls == LIMITS else None
         self._starts = starts
-        self._factors = self._read_factors()
+        self._factors = {
+            name: self._read_factor(model, name)
+            for model in (self._measurement, self._controls)
+            for name in FACTORS[model]
+        }
+        if rating is not None:
+            self._rated_w = self._read_rating(rating)
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -129,33 +118,77 @@ class SunspecDevice:
             If it does not take them.
         """
         self.connect()
-        self._refuse_changed(CONTROLS, ("WSet_SF", "VarSet_SF"))
+        self._refuse_changed(self._controls, FACTORS[self._controls])
+        if self._controls == LIMITS:
+            self._limit(1000.0 * p_kw, 1000.0 * q_kvar)
+            return
         watts = unscaled(1000.0 * p_kw, self._factors["WSet_SF"])
         volt_amperes = unscaled(1000.0 * q_kvar, self._factors["VarSet_SF"])
         self._write({"WSetEna": 1, "WSetMod": WATTS, "WSet": watts})
         self._write({"VarSetEna": 1, "VarSetMod": VARS, "VarSetPri": 0, "VarSet": volt_amperes})
 
-    def measure(self) -> tuple[FloatArray, FloatArray]:
-        """Read the (3,) outputs of phases a, b, c, kW and kvar; raises as `command`."""
+    def release(self) -> None:
+        """Give the DER back to itself: no set-point is in force any more; raises as `command`."""
         self.connect()
-        points = TABLES[MEASUREMENT].points
-        first, last = points["WL1"].offset, points["Var_SF"].offset
-        registers = self._read(self._starts[MEASUREMENT] + first, last - first + 1)
-        for name in ("W_SF", "Var_SF"):  # of the same answer as the numbers they scale
+        names = ("WSetEna", "VarSetEna")
+        if self._controls == LIMITS:
+            names = ("WMaxLim_Ena", "VArPct_Ena")
+        for name in names:
+            self._write({name: 0})
+
+    def measure(self) -> tuple[FloatArray, FloatArray]:
+        """Read the outputs, kW and kvar: (3,) of phases a, b, c, or (1,) of all together.
+
+        Raises as `command`.
+        """
+        self.connect()
+        points = TABLES[self._measurement].points
+        active, reactive = FACTORS[self._measurement]
+        first, last = points["W"].offset, points[reactive].offset
+        if self._measurement == MEASUREMENT:
+            first = min(first, points["WL1"].offset)
+        registers = self._read(self._starts[self._measurement] + first, last - first + 1)
+        for name in (active, reactive):  # of the same answer as the numbers they scale
             self._same_factor(name, registers[points[name].offset - first])
-        found = []
-        for quantity in ("W", "Var"):
-            values = []
-            for slot in ("L1", "L2", "L3"):
-                point = points[quantity + slot]
-                number = decode(point.kind, registers[point.offset - first :][: point.words])
-                if number is None:
-                    raise DeviceRefusedError(
-                        f"{self.address}: {point.name} is not implemented", DeviceFault.NO_NUMBER
-                    )
-                values.append(scaled(number, self._factors[f"{quantity}_SF"]))
-            found.append(np.array(values, float) / 1000.0)
+
+        def read(name: str) -> int | None:
+            point = points[name]
+            return decode(point.kind, registers[point.offset - first :][: point.words])
+
+        kinds = (active.removesuffix("_SF"), reactive.removesuffix("_SF"))
+        slots: tuple[str, ...] = ("L1", "L2", "L3")
+        totals_only = self._measurement != MEASUREMENT or all(
+            read(kind + slot) is None for kind in kinds for slot in slots
+        )
+        slots = ("",) if totals_only else slots
+        found = [self._numbers(read, kind, slots) for kind in kinds]
         return found[0], found[1]
+
+    def _numbers(
+        self, read: Callable[[str], int | None], kind: str, slots: tuple[str, ...]
+    ) -> FloatArray:
+        values = []
+        for slot in slots:
+            value = scaled(read(kind + slot), self._factors[f"{kind}_SF"])
+            if value is None:
+                raise DeviceRefusedError(
+                    f"{self.address}: {kind}{slot} is not implemented", DeviceFault.NO_NUMBER
+                )
+            values.append(value / 1000.0)
+        return np.array(values, float)
+
+    def _limit(self, p_w: float, q_var: float) -> None:
+        """Command as shares of the active rating: what model 123 takes, which knows no charging."""
+        if p_w < 0.0:
+            raise DeviceRefusedError(
+                f"{self.address}: the command is {p_w:g} W, and model 123 limits what is fed in",
+                DeviceFault.COMMAND_OUT_OF_RANGE,
+            )
+        share, reactive = (self._factors[name] for name in FACTORS[LIMITS])
+        self._write({"WMaxLimPct": unscaled(100.0 * p_w / self._rated_w, share)})
+        self._write({"WMaxLim_Ena": 1})
+        self._write({"VArWMaxPct": unscaled(100.0 * q_var / self._rated_w, reactive)})
+        self._write({"VArPct_Mod": OF_RATING, "VArPct_Ena": 1})
 
     # -------------------------------------------------------------------------- registers
     def _refuse_changed(self, model: int, names: tuple[str, ...]) -> None:
@@ -208,33 +241,56 @@ class SunspecDevice:
             f"{self.address}: the chain of SunSpec models has no end", DeviceFault.NO_MODELS
         )
 
-    def _read_factors(self) -> dict[str, int]:
-        factors = {}
-        for model, names in (
-            (MEASUREMENT, ("W_SF", "Var_SF")),
-            (CONTROLS, ("WSet_SF", "VarSet_SF")),
-        ):
-            for name in names:
-                point = TABLES[model].points[name]
-                value = decode(point.kind, self._read(self._starts[model] + point.offset, 1))
-                if value is None or not -10 <= value <= 10:
-                    self.close()
-                    raise DeviceRefusedError(
-                        f"{self.address}: {name} is {value}; a scale factor is -10 to 10",
-                        DeviceFault.NO_NUMBER,
-                    )
-                factors[name] = value
-        return factors
+    def _first_of(self, starts: Mapping[int, int], wanted: Iterable[int]) -> int:
+        for model in wanted:
+            if model in starts:
+                return model
+        self.close()
+        raise DeviceRefusedError(
+            f"{self.address}: no SunSpec model {' or '.join(map(str, wanted))}; found "
+            f"{', '.join(map(str, starts))}",
+            DeviceFault.NO_MODELS,
+        )
+
+    def _read_factor(self, model: int, name: str) -> int:
+        value = self._read_point(model, name)
+        if value is None or not -10 <= value <= 10:
+            self.close()
+            raise DeviceRefusedError(
+                f"{self.address}: {name} is {value}; a scale factor is -10 to 10",
+                DeviceFault.NO_NUMBER,
+            )
+        return value
+
+    def _read_rating(self, model: int) -> float:
+        name, factor = RATINGS[model]
+        watts = scaled(self._read_point(model, name), self._read_factor(model, factor))
+        if not watts:
+            self.close()
+            raise DeviceRefusedError(
+                f"{self.address}: {name} of model {model} is {watts}; set-points of model 123 are "
+                "shares of it",
+                DeviceFault.NO_NUMBER,
+            )
+        return watts
+
+    def _read_point(self, model: int, name: str) -> int | None:
+        point = TABLES[model].points[name]
+        return decode(point.kind, self._read(self._starts[model] + point.offset, point.words))
 
     def _write(self, values: dict[str, int]) -> None:
         """Write neighbouring points in one request; anything not declared is a mistake."""
-        points = [TABLES[CONTROLS].points[name] for name in values]
+        table = TABLES[self._controls].points
+        unknown = [name for name in values if name not in (*WRITABLE, *WRITABLE_LIMITS)]
+        if unknown:
+            raise ValueError(f"{unknown[0]} may not be written here")
+        points = [table[name] for name in values]
         registers: list[int] = []
         for point in points:
-            if point.name not in WRITABLE or point.offset != points[0].offset + len(registers):
+            if point.offset != points[0].offset + len(registers):
                 raise ValueError(f"{point.name} may not be written here")
             registers += encode(point.kind, values[point.name], point.words)
-        at = self._starts[CONTROLS] + points[0].offset
+        at = self._starts[self._controls] + points[0].offset
         self._ask(
             lambda: self._client.write_registers(at, registers, device_id=self._unit),
             f"writing {', '.join(values)}",

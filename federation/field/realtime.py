@@ -20,12 +20,22 @@ from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.errors import FederationError
 from gridproof.scenarios.verdict import Verdicts
 
-__all__ = ["PACE_COLUMNS", "Pace"]
+__all__ = ["PACE_COLUMNS", "Pace", "in_slices"]
 
 PACE_COLUMNS = ("lateness_s", "loads_age_s", "setpoints_age_s")
 """Kept beside each verdict, s of the feeder's world: how late its step began, and how old
 the loads that were answered and the set-points were when the physics took them: what devices
 took of the time is part of it."""
+
+
+_SLICE_S = 0.1
+
+
+def in_slices(seconds: float) -> None:
+    """Sleep so that whoever ends this thread is heard: between two steps devices are in force."""
+    until_s = time.monotonic() + seconds
+    while (left_s := until_s - time.monotonic()) > 0.0:
+        time.sleep(min(_SLICE_S, left_s))
 
 
 class Pace:
@@ -35,6 +45,8 @@ class Pace:
     ----------
     config
         The section; its ``step_s`` must be given.
+    start_s
+        When the first step is due, seconds since 1970; None for as soon as it can be.
     monotonic, sleep
         The clock steps are due by.
     wall
@@ -45,8 +57,9 @@ class Pace:
         self,
         config: RealtimeConfig,
         *,
+        start_s: float | None = None,
         monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = in_slices,
         wall: Callable[[], float] = now,
     ) -> None:
         if config.step_s is None:
@@ -54,6 +67,7 @@ class Pace:
         self._config, self._step_s = config, config.step_s
         self._monotonic, self._sleep, self._wall = monotonic, sleep, wall
         self._started_s: float | None = None
+        self._start_s = start_s
         self._steps = 0
         self._lateness_s = 0.0
 
@@ -63,15 +77,15 @@ class Pace:
         return self._config.stale_after_s or self._step_s
 
     def await_step(self) -> None:
-        """Wait until the next step is due; the first is due at once.
+        """Wait until the next step is due; the first is due at the start, or at once.
 
         Raises
         ------
         FederationError
-            If it was due too long ago and the run is strict.
+            If the start has passed, or a step was due too long ago and the run is strict.
         """
         if self._started_s is None:
-            self._started_s = self._monotonic()
+            self._started_s = self._monotonic() + self._until_start_s()
         due_s = self._started_s + self._steps * self._step_s / self._config.factor
         self._steps += 1
         left_s = due_s - self._monotonic()
@@ -84,6 +98,17 @@ class Pace:
                 f"real time: step {self._steps} began {self._lateness_s:.3f} s late; strict allows "
                 f"{most_s:g} s. Lower [realtime] factor, raise step_s, or leave strict out"
             )
+
+    def _until_start_s(self) -> float:
+        if self._start_s is None:
+            return 0.0
+        left_s = self._start_s - self._wall()
+        if left_s < 0.0:
+            raise FederationError(
+                f"real time: the start had passed {-left_s:.1f} s before the first step could "
+                "begin; start later, or plan first (gridproof plan, then campaign --plan)"
+            )
+        return left_s
 
     def asked(self) -> float:
         """Return the time at which loads are published, on the clock that ages are counted by."""

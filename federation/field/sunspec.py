@@ -1,4 +1,4 @@
-"""SunSpec register tables and their numbers: models 1, 701 and 704; no network here.
+"""SunSpec register tables and their numbers: models 1, 701, 704 and the 100s; no network here.
 
 A SunSpec device holds, from register 40000 (or 50000, or 0), the two registers ``SunS``, then
 models one after another, each an id, a length and its points, then the id 0xFFFF. Numbers are
@@ -23,13 +23,19 @@ __all__ = [
     "COMMON",
     "CONTROLS",
     "END",
+    "FACTORS",
+    "INVERTERS",
+    "LIMITS",
     "MEASUREMENT",
     "NOT_IMPLEMENTED",
+    "OF_RATING",
+    "RATINGS",
     "SIGNATURE",
     "TABLES",
     "VARS",
     "WATTS",
     "WRITABLE",
+    "WRITABLE_LIMITS",
     "Point",
     "Table",
     "decode",
@@ -42,21 +48,39 @@ BASES = (40000, 50000, 0)
 SIGNATURE = (0x5375, 0x6E53)  # "SunS"
 END = 0xFFFF
 COMMON, MEASUREMENT, CONTROLS = 1, 701, 704
+INVERTERS, LIMITS = (103, 102, 101), 123
+"""What older inverters have for 701 and 704: totals of all phases, and shares of a rating."""
+RATINGS: Mapping[int, tuple[str, str]] = MappingProxyType(
+    {121: ("WMax", "WMax_SF"), 120: ("WRtg", "WRtg_SF")}
+)
+"""Models that say what the shares of model 123 are shares of, the first that is there."""
 
 _KINDS = {
     "int16": "i16", "uint16": "u16", "enum16": "e16", "sunssf": "sf", "pad": "pad", "int32": "i32",
-    "uint32": "u32", "bitfield32": "b32", "uint64": "u64", "string": "string",
+    "uint32": "u32", "bitfield32": "b32", "uint64": "u64", "acc32": "acc32", "string": "string",
 }  # fmt: skip
 NOT_IMPLEMENTED: Mapping[str, int] = MappingProxyType(
     {
         "i16": -0x8000, "u16": 0xFFFF, "e16": 0xFFFF, "sf": -0x8000, "pad": -0x8000,
         "i32": -0x80000000, "u32": 0xFFFFFFFF, "b32": 0xFFFFFFFF, "u64": 0xFFFFFFFFFFFFFFFF,
+        "acc32": 0,
     }
 )  # fmt: skip
 _SIGNED = ("i16", "i32", "sf", "pad")
 
 WRITABLE = ("WSetEna", "WSetMod", "WSet", "VarSetEna", "VarSetMod", "VarSetPri", "VarSet")
 """The only points of model 704 that are ever written."""
+WRITABLE_LIMITS = ("WMaxLimPct", "WMaxLim_Ena", "VArWMaxPct", "VArPct_Mod", "VArPct_Ena")
+"""The only points of model 123 that are ever written."""
+FACTORS: Mapping[int, tuple[str, str]] = MappingProxyType(
+    {
+        MEASUREMENT: ("W_SF", "Var_SF"),
+        **dict.fromkeys(INVERTERS, ("W_SF", "VAr_SF")),
+        CONTROLS: ("WSet_SF", "VarSet_SF"),
+        LIMITS: ("WMaxLimPct_SF", "VArPct_SF"),
+    }
+)
+"""Scale factors of active and reactive power, by model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,11 +148,16 @@ def _listed(group: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, d
 
 
 TABLES: Mapping[int, Table] = MappingProxyType(
-    {model: _table(model) for model in (COMMON, MEASUREMENT, CONTROLS)}
+    {
+        model: _table(model)
+        for model in (COMMON, MEASUREMENT, CONTROLS, *INVERTERS, LIMITS, *RATINGS)
+    }
 )
 WATTS = TABLES[CONTROLS].points["WSetMod"].symbols["WATTS"]
 VARS = TABLES[CONTROLS].points["VarSetMod"].symbols["VARS"]
-"""Of ``WSetMod`` and ``VarSetMod``: the set-point is in W, in var."""
+OF_RATING = TABLES[LIMITS].points["VArPct_Mod"].symbols["WMax"]
+"""Of ``WSetMod`` and ``VarSetMod``: the set-point is in W, in var; of ``VArPct_Mod``: in percent of
+the active rating."""
 
 
 def encode(kind: str, value: int | None, words: int) -> tuple[int, ...]:

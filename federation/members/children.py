@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,6 +77,7 @@ class Child:
         receipt: bool,
         *,
         key: str = "",
+        more: Mapping[str, str] | None = None,
     ) -> None:
         self.name, self.ours = name, receipt
         folder, logs = places
@@ -90,6 +91,7 @@ class Child:
             HEARD: str(self._heard),
             KEY: key,
             "PYTHONPATH": os.pathsep.join(paths),
+            **(more or {}),
         }
         try:
             logs.mkdir(parents=True, exist_ok=True)
@@ -163,8 +165,16 @@ class Child:
             os.killpg(self._process.pid, number)
 
 
-def watch(children: Sequence[Child], broker: HelicsBroker, settings: SessionSettings) -> None:
-    """Return when all children have finished their work; raise as soon as one cannot."""
+def watch(
+    children: Sequence[Child],
+    broker: HelicsBroker,
+    settings: SessionSettings,
+    beside: Callable[[], None] = lambda: None,
+) -> None:
+    """Return when all children have finished their work; raise as soon as one cannot.
+
+    ``beside`` is called often, to look after whoever else is there.
+    """
     started = time.monotonic()
     next_look_s, awaits_members = 0.0, True
     names = [child.name for child in children]
@@ -174,6 +184,7 @@ def watch(children: Sequence[Child], broker: HelicsBroker, settings: SessionSett
         if any(_has_failed(child) for child in children):
             raise _cause(children)
         look()
+        beside()
         if awaits_members and waited >= next_look_s:
             next_look_s = waited + _JOIN_LOOK_S
             absent = broker.missing()

@@ -14,9 +14,10 @@ from gridproof.federation.trial.rounds import mend, settle
 from gridproof.federation.trial.trial import Settled, Trace, Trial
 from gridproof.federation.wire.codec import Codec
 from gridproof.federation.wire.frames import Header, expect, now
-from gridproof.federation.wire.link import Link
+from gridproof.federation.wire.link import Link, PortKind
 from gridproof.federation.wire.messages import (
     FEEDER_PORTS,
+    LOADS_PORT,
     PLANNER_PORTS,
     Status,
     parse,
@@ -80,7 +81,9 @@ class FeederFederate(Federate):
         """
         link, states = self._link, self._job.states
         link.publishes(FEEDER_PORTS if states is None else {**FEEDER_PORTS, **states.ports})
-        link.reads({f"planner/{port}": kind for port, kind in PLANNER_PORTS.items()})
+        outside = {} if self._job.outside is None else {LOADS_PORT: PortKind.TEXT}
+        planner = {f"planner/{port}": kind for port, kind in PLANNER_PORTS.items()}
+        link.reads({**planner, **outside})
         link.enter(deadline_s=self._deadlines.join_s)
         link.publish("catalogue", self._codec.catalogue.encode())
         self._say("joined", 0, self._total)
@@ -106,6 +109,15 @@ class FeederFederate(Federate):
         self._say("done", answered, answered)
         self._await_done(answered)
         return plan
+
+    def _step(self, awaited: str, whom: str, deadline_s: float) -> None:
+        """Wait for the next own time; where loads come from outside, take what has come by it."""
+        take = self._job.outside
+        super()._step(awaited, whom if take is None else f"{whom}, or loads", deadline_s)
+        if take is not None:
+            told = self._link.read(LOADS_PORT)
+            if told.updated:
+                take(told.payload)
 
     def _await_plan(self) -> Plan:
         self._step("the plan", "planner", self._deadlines.plan_s)
@@ -218,7 +230,7 @@ class FeederFederate(Federate):
         pace = None if times_s is None else self._job.pace
         trace: Trace = {} if pace is None or times_s is None else pace.arrived(*times_s)
         if channel is not None:
-            settled = channel.settle(trial, batch, answer)
+            settled = channel.settle(trial, batch, answer, moving=times_s is not None)
         else:
             snapshots, verdicts = self._judged(trial, batch, answer)
             settled = Settled(setpoints=answer, snapshots=snapshots, verdicts=verdicts, trace={})

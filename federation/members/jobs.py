@@ -147,6 +147,8 @@ class FeederJob:
         Publishes solved states in somebody else's form, if not None.
     hear
         Told what the planner says of itself, before its plan is taken; may refuse it.
+    outside
+        Takes messages of a federate that sends the loads, in the place of a draw; none if None.
     """
 
     scenario: Scenario
@@ -164,6 +166,7 @@ class FeederJob:
     as_planned: bool = False
     states: States | None = None
     hear: Callable[[str], None] | None = None
+    outside: Callable[[bytes], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from gridproof.federation.members.bystanders import Bystanders
 from gridproof.federation.members.children import (
     HEARD,
     RECEIPT,
@@ -25,7 +26,8 @@ from gridproof.federation.members.children import (
 from gridproof.federation.members.jobs import FeederJob, PlannerJob
 from gridproof.federation.members.session import MEMBERS, SessionSettings, run_feeder, run_planner
 from gridproof.federation.members.threads import Note, run_members
-from gridproof.federation.wire.broker_address import BrokerAddress
+from gridproof.federation.plain_text import shown
+from gridproof.federation.wire.broker_address import BrokerAddress, helics_words
 from gridproof.federation.wire.link import Link
 from gridproof.scenarios.errors import FederateLost
 from gridproof.scenarios.plan import Plan
@@ -176,6 +178,14 @@ def _look_for_supervisor() -> None:
 # ------------------------------------------------------------------------ the supervisor
 
 
+def _to_stderr(said: str) -> None:
+    sys.stderr.write(f"{shown(said)}\n")
+
+
+def _nothing() -> None:
+    """Nobody else is there."""
+
+
 def run_processes(
     study_file: Path,
     out: Path,
@@ -249,6 +259,7 @@ def supervise(
     *,
     foreign: Sequence[str] = (),
     logs: Path | None = None,
+    tell: Callable[[str], None] = _to_stderr,
 ) -> None:
     """Start a broker and one child for each command; end and reap everything, always.
 
@@ -261,9 +272,12 @@ def supervise(
     foreign
         Federates that are programs of somebody else's and leave no receipt: for them the code
         0 is enough here, and the other federate, which wants to hear *done*, is the witness.
+        HELICS' own programs find the broker in their environment.
     logs
         Folder that keeps what each child wrote, ``NAME.log``, run after run; nothing is kept of
         one that wrote nothing, or if left out.
+    tell
+        Hears, in a sentence, of an observer that died and is done without.
 
     Raises
     ------
@@ -281,13 +295,17 @@ def supervise(
             key=key_of_observers(settings),
         )
         children: list[Child] = []
+        beside = Bystanders(broker, tuple(commands), tell)
         try:
             for name, command in commands.items():
                 receipt = name not in foreign
                 places = Path(folder), logs or Path(folder)
                 address = broker.address
-                children.append(Child(name, command(address), places, receipt, key=address.key))
-            watch(children, broker, settings)
+                more = None if receipt else helics_words(address)
+                children.append(
+                    Child(name, command(address), places, receipt, key=address.key, more=more)
+                )
+            watch(children, broker, settings, beside.look if settings.observers else _nothing)
         except BaseException as error:
             broker.end(f"ended by the supervisor: {error or type(error).__name__}")
             raise
@@ -296,4 +314,6 @@ def supervise(
                 child.ask_to_end()
             for child in children:
                 child.reap()
-            broker.close(_OBSERVERS_S if settings.observers else 1.0)
+            waited_for = settings.observers and not beside.all_are_gone
+            broker.close(_OBSERVERS_S if waited_for else 1.0)
+            beside.close()

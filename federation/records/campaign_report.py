@@ -13,6 +13,7 @@ from typing import Protocol
 from gridproof.federation.jsonable import IF_KNOWN, UNWRITTEN, Interval, Jsonable
 from gridproof.federation.records.certificate_report import CertificateReport
 from gridproof.federation.records.device_report import DevicesReport
+from gridproof.federation.records.pace_report import PaceReport
 from gridproof.federation.records.probe_report import AdversaryReport, RareReport
 from gridproof.federation.statistics.paired import PairedDifference
 
@@ -229,6 +230,8 @@ class CampaignReport(Jsonable):
         Realizations tried, at which step, and how many there are to be.
     judge, recourse, sampler
         Who judged, who moved, how it was drawn.
+    loads_from
+        Who sent the loads, where they were not drawn.
     outcomes, outcome_intervals
         Counted by outcome, and the interval of each share.
     feasible_share, interval
@@ -255,6 +258,8 @@ class CampaignReport(Jsonable):
         What else was asked of the campaign.
     devices
         Of a campaign with devices: what was wrong with each, and how long they took.
+    pace
+        Of a campaign against the wall clock: how late it was.
     """
 
     samples: int
@@ -263,6 +268,7 @@ class CampaignReport(Jsonable):
     judge: str
     recourse: str
     sampler: str
+    loads_from: str | None = field(default=None, metadata=IF_KNOWN)
     outcomes: Mapping[str, int]
     outcome_intervals: Mapping[str, Interval]
     feasible_share: float | None
@@ -286,3 +292,4 @@ class CampaignReport(Jsonable):
     certificate: CertificateReport | None = field(default=None, metadata=IF_KNOWN)
     rare: RareReport | None = field(default=None, metadata=IF_KNOWN)
     devices: DevicesReport | None = field(default=None, metadata=IF_KNOWN)
+    pace: PaceReport | None = field(default=None, metadata=IF_KNOWN, compare=False)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 from gridproof.federation.config.campaign import DESIGNS
+from gridproof.federation.config.foreign import source_words
 from gridproof.federation.records.answers import kept_answers, kept_certificate
 from gridproof.federation.records.campaign_report import (
     CampaignReport,
@@ -20,6 +21,7 @@ from gridproof.federation.records.crossed import CrossedOutcomes
 from gridproof.federation.records.device_figures import device_figures
 from gridproof.federation.records.intervals import Intervals
 from gridproof.federation.records.losses import KindCounts, TriedRedispatch, UnservedEnergy
+from gridproof.federation.records.pace_figures import pace_figures
 from gridproof.federation.records.parts import CHUNK_ROWS
 from gridproof.federation.records.rows import MARGIN_UNITS, outcome_codes
 from gridproof.federation.records.stopping import counted_chunks
@@ -178,6 +180,7 @@ def _report(
         judge=asked["judge"],
         recourse=store.recourse,
         sampler=asked["sampler"],
+        loads_from=source_words(store.study),
         outcomes={kind.name.lower(): counts[kind] for kind in Outcome},
         outcome_intervals={
             kind.name.lower(): of[kind].share(counts[kind], samples) for kind in Outcome
@@ -203,6 +206,7 @@ def _report(
         certificate=kept_certificate(store),
         rare=rare,
         devices=device_figures(store, chunks),
+        pace=pace_figures(store, chunks),
     )
 
 

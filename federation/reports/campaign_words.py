@@ -41,9 +41,16 @@ def sentences(campaign: CampaignReport) -> list[str]:
         lines.append(erred_words(campaign))
     if campaign.devices is not None:
         lines += campaign.devices.words()
+    if campaign.pace is not None:
+        lines += campaign.pace.words()
     if stopping:
         lines.append(why_stopped(stopping))
-    if not campaign.independent_draws:
+    if campaign.loads_from is not None:
+        lines.append(
+            f"loads were not drawn but sent by {campaign.loads_from}: they are no random sample, "
+            "so the interval is nominal, not exact"
+        )
+    elif not campaign.independent_draws:
         lines.append(
             f"sampler {campaign.sampler}: draws are not independent, so the interval is "
             "nominal, not exact"

@@ -13,6 +13,7 @@ from gridproof.federation.config.study import StudyConfig
 from gridproof.federation.config.study_file import Origin, did_you_mean
 from gridproof.federation.families.policy_mode_study import event_sampler
 from gridproof.federation.files import table_text
+from gridproof.federation.studies.outside_loads import OUTSIDE, OutsideLoads
 from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.budget_sampling import Budgeted
 from gridproof.scenarios.errors import ConfigError
@@ -143,6 +144,7 @@ def make_sampler(
         "sobol": lambda: Sobol(seed=config.seed, width=width, samples=config.samples),
         "truncated_normal": lambda: _truncated_normal(config, scenario, origin),
         "empirical": lambda: _empirical(config, scenario, folder, origin),
+        OUTSIDE: lambda: OutsideLoads(scenario=scenario, clip=config.history_outside == "clip"),
     }
     return makers[config.sampler]()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,6 +43,7 @@ from gridproof.federation.studies.build import (
     source_faults,
     with_mode,
 )
+from gridproof.federation.studies.fingerprint import fingerprint_of
 from gridproof.federation.studies.linearised import linearised
 from gridproof.federation.studies.planner_options import (
     complete_planner,
@@ -62,7 +62,6 @@ from gridproof.federation.studies.trust import (
 )
 from gridproof.federation.studies.weights import objective_faults
 from gridproof.federation.studies.wiring_faults import wiring_faults
-from gridproof.scenarios.arrays import content_digest
 from gridproof.scenarios.errors import ConfigError, ScenarioError
 from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.sampling import Sampler
@@ -98,6 +97,8 @@ class Study:
         SHA-256 over everything that can change a plan or a verdict, and nothing else.
     foreign
         The planner that answers, where it is not ours.
+    source
+        Who sends the loads, where they come from outside.
     overrides
         What it was loaded with.
     commanded
@@ -111,6 +112,7 @@ class Study:
     sampler: Sampler
     fingerprint: str
     foreign: ForeignPlanner | None = None
+    source: ForeignPlanner | None = None
     overrides: tuple[str, ...] = ()
     commanded: frozenset[str] = frozenset()
 
@@ -152,8 +154,13 @@ class Study:
 
     def answered_by(self, foreign: ForeignPlanner) -> Study:
         """Return the study whose plan and answers come from a planner that is not ours."""
-        own = _fingerprint(self.config, self.scenario, self.sampler, foreign)
+        own = fingerprint_of(self.config, self.scenario, self.sampler, foreign, self.source)
         return replace(self, foreign=foreign, fingerprint=own)
+
+    def loaded_by(self, source: ForeignPlanner) -> Study:
+        """Return the study whose loads come from a program of somebody else's."""
+        own = fingerprint_of(self.config, self.scenario, self.sampler, self.foreign, source)
+        return replace(self, source=source, fingerprint=own)
 
 
 def load_study(
@@ -211,16 +218,18 @@ def load_study(
     if between:
         raise ConfigError([f"{label}: {fault}" for fault in between])
     foreign = ForeignPlanner.from_record(written.get("answers"), label)
+    source = ForeignPlanner.from_record(written.get("loads"), label, "loads")
     study = Study(
         name=name,
         path=path,
         config=config,
         scenario=scenario,
         sampler=sampler,
-        fingerprint=_fingerprint(config, scenario, sampler, foreign),
+        fingerprint=fingerprint_of(config, scenario, sampler, foreign, source),
         foreign=foreign,
+        source=source,
         overrides=tuple(overrides),
-        commanded=trust.commanded(config.devices.at, overrides),
+        commanded=trust.commanded(config.devices.at, overrides, config.devices.code),
     )
     if written and not overrides:
         _refuse_changed(str(written["fingerprint"]), study, label)
@@ -294,6 +303,7 @@ def resolved_text(study: Study) -> str:
         "fingerprint": study.fingerprint,
         **(_steps_of(study) if len(study.steps) > 1 else {}),
         **({"answers": study.foreign.record()} if study.foreign is not None else {}),
+        **({"loads": study.source.told()} if study.source is not None else {}),
         "config": config,
     }
     return json.dumps(document, indent=1) + "\n"
@@ -370,29 +380,3 @@ def _folders(study: Path | None, feeder: Path) -> tuple[Path, ...]:
 
 def _dump(section: BaseModel) -> dict[str, Any]:
     return section.model_dump(exclude_unset=True)
-
-
-_NEVER_DECIDES: dict[str, Any] = {
-    **dict.fromkeys(("study", "federation"), True),
-    "feeder": {"path"},
-    "substation": True,  # all it says is in the scenario, and so in its digest
-    "uncertainty": {"spread_down", "spread_up", "spreads_down", "spreads_up"},  # likewise
-    "limits": {"radial_blocks"},  # it refuses, and decides nothing
-    "campaign": {"batch", "horizon_h", "history"},
-    **{family.name: set(family.tables) for family in FAMILIES},
-}
-"""What cannot change a plan or a verdict: names, places, deadlines, batching."""
-
-
-def _fingerprint(
-    config: StudyConfig,
-    scenario: Scenario,
-    sampler: Sampler,
-    foreign: ForeignPlanner | None,
-) -> str:
-    """SHA-256 of all that decides; our own planner is in the configuration already."""
-    decisive = config.model_dump(mode="json", exclude=_NEVER_DECIDES)
-    parts = [decisive, scenario.digest(), content_digest(sampler)]  # a history's content, too
-    parts += [] if foreign is None else [foreign.digest]
-    text = json.dumps(parts, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()

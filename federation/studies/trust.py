@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gridproof.federation.config.study_file import apply_overrides
 from gridproof.federation.files import write_result
@@ -67,15 +67,20 @@ class Trust:
         A feeder file the caller names, taken in place of the study's.
     devices
         ``DER=HOST:PORT`` of the study that the caller names.
+    kind
+        A class of somebody's own that the caller lets speak to the study's devices.
     whole
         Whether the caller vouches for everything the study says: it wrote the study itself.
     """
 
     feeder: Path | None = None
     devices: Sequence[str] = ()
+    kind: str | None = None
     whole: bool = False
 
-    def commanded(self, at: Mapping[str, str], overrides: Sequence[str]) -> frozenset[str]:
+    def commanded(
+        self, at: Mapping[str, str], overrides: Sequence[str], code: str | None = None
+    ) -> frozenset[str]:
         """Return the DERs whose devices may be commanded.
 
         Parameters
@@ -84,6 +89,9 @@ class Trust:
             Addresses of the study's devices, overrides included.
         overrides
             ``section.key=value`` entries: what they say of devices the caller said.
+        code
+            The class that the study has speak to them, where it is not ours: none is commanded
+            unless the caller named it, too.
 
         Raises
         ------
@@ -98,6 +106,8 @@ class Trust:
                 raise ConfigError(
                     f"--device {entry} is no device of the study, which has {has}; name one it has"
                 )
+        if code is not None and code not in (self.kind, _section(overrides).get("kind")):
+            return frozenset()
         said = named_devices(overrides)
         return frozenset(
             der
@@ -112,23 +122,29 @@ NOTHING = Trust()
 
 def named_devices(overrides: Sequence[str]) -> Mapping[str, str]:
     """Return the addresses of devices that overrides name, by DER."""
-    at = apply_overrides({}, overrides, "")[0].get("devices", {})
-    at = at.get("at", {}) if isinstance(at, dict) else {}
+    at = _section(overrides).get("at", {})
     return {str(der): str(address) for der, address in at.items()} if isinstance(at, dict) else {}
+
+
+def _section(overrides: Sequence[str]) -> Mapping[str, Any]:
+    section = apply_overrides({}, overrides, "")[0].get("devices", {})
+    return section if isinstance(section, dict) else {}
 
 
 def trust_of(study: _Vouched) -> Trust:
     """Return what was vouched for when a study was loaded, to load it once more."""
     at = study.config.devices.at
     devices = tuple(f"{der}={at[der]}" for der in sorted(study.commanded))
-    return Trust(feeder=study.own_feeder, devices=devices)
+    kind = study.config.devices.code if devices else None
+    return Trust(feeder=study.own_feeder, devices=devices, kind=kind)
 
 
 def trust_words(study: _Vouched) -> list[str]:
     """Return the words that tell a federate's command what its caller vouched for."""
     trust = trust_of(study)
     feeder = () if trust.feeder is None else ("--feeder", str(trust.feeder))
-    return [*feeder, *(word for entry in trust.devices for word in ("--device", entry))]
+    kind = () if trust.kind is None else ("--device-kind", trust.kind)
+    return [*feeder, *(word for entry in trust.devices for word in ("--device", entry)), *kind]
 
 
 def own_feeder(path: Path) -> Path | None:

@@ -42,7 +42,11 @@ def wiring_faults(config: StudyConfig, scenario: Scenario) -> list[str]:
             '[campaign] judge = "both" holds the same set-points against two models, [faults] and '
             "[devices] change them on the way to one; use ac or linear"
         )
-    if config.faults.ride_through_s and config.campaign.sampler in ("latin_hypercube", "sobol"):
+    if config.faults.ride_through_s and config.campaign.sampler in (
+        "latin_hypercube",
+        "sobol",
+        "federate",
+    ):
         found.append(
             f'[campaign] sampler = "{config.campaign.sampler}" ends with its last sample, '
             "ride_through_s looks beyond it; use another sampler or leave ride_through_s out"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gridproof.federation.addresses import host_and_port
 from gridproof.scenarios.errors import ConfigError, FederationError
 
-__all__ = ["LOOPBACK", "SILENT", "BrokerAddress", "free_port"]
+__all__ = ["LOOPBACK", "SILENT", "BrokerAddress", "free_port", "helics_words", "listens_at"]
 
 SILENT = "--consoleloglevel=no_print --loglevel=no_print"
 LOOPBACK = "127.0.0.1"
@@ -83,13 +83,7 @@ class BrokerAddress:
 
     def listens(self) -> bool:
         """Knock at the port: False where nobody is there, True where nothing is known, too."""
-        try:
-            socket.create_connection((self.host, self.port), 0.2).close()
-        except ConnectionRefusedError:
-            return False
-        except OSError:  # slow, or filtered: HELICS' own time-outs decide
-            return True
-        return True
+        return listens_at(self.host, self.port)
 
     def core_arguments(self) -> str:
         """Return the init string of a core that joins this broker.
@@ -104,6 +98,25 @@ class BrokerAddress:
             return f"{own} --broker={self.name}"
         at = f"--broker_address=tcp://{self.host} --brokerport={self.port}"
         return f"{own} {at} --port={free_port()}"
+
+
+def helics_words(address: BrokerAddress) -> dict[str, str]:
+    """Return the environment by which a program of HELICS' own finds a broker."""
+    return {
+        "HELICS_CORE_TYPE": address.transport,
+        "HELICS_CORE_INIT_STRING": address.core_arguments(),
+    }
+
+
+def listens_at(host: str, port: int) -> bool:
+    """Knock at a port: False where nobody is there, True where nothing is known, too."""
+    try:
+        socket.create_connection((host, port), 0.2).close()
+    except ConnectionRefusedError:
+        return False
+    except OSError:  # slow, or filtered: HELICS' own time-outs decide
+        return True
+    return True
 
 
 def free_port() -> int:

@@ -14,12 +14,14 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 from uuid import uuid4
 
 import helics as h
+from gridproof.federation.addresses import host_and_port
 from gridproof.federation.wire.broker_address import LOOPBACK, SILENT, BrokerAddress, free_port
 from gridproof.federation.wire.helics_environment import within
-from gridproof.scenarios.errors import ConfigError, FederateLost, FederationError
+from gridproof.scenarios.errors import ConfigError, DeadlinePassed, FederateLost, FederationError
 
 __all__ = [
     "ERROR_CODE",
@@ -34,6 +36,9 @@ __all__ = [
 ERROR_CODE = FederationError.exit_code
 """What a failing federation shows other HELICS programs."""
 
+_NEVER_S = 30 * 86400
+_LEAVE_S = 4.0
+_JOINING = ("created", "configuring", "configured", "connecting", "connected", "initializing")
 _START_S = 20.0  # a broker starts in 10 ms; one that finds its port taken says so after 4 s
 warnings.filterwarnings("ignore", message="This function will return a JSON", category=UserWarning)
 _live = 0
@@ -99,6 +104,8 @@ class HelicsBroker:
             )
             if transport == "zmq":
                 arguments += f" --port={address.port}"
+            if observers:  # who supervises looks after them; a ping unanswered would end all
+                arguments += f" --timeout={_NEVER_S}s"
             broker = within(
                 _START_S,
                 partial(h.helicsCreateBroker, transport, address.name, arguments),
@@ -120,12 +127,59 @@ class HelicsBroker:
 
     def joined(self) -> tuple[str, ...]:
         """Names of the federates that have joined until now."""
-        query = h.helicsCreateQuery("root", "federates")
-        try:
-            answer = h.helicsQueryBrokerExecute(query, self._broker)
-        except UserWarning:  # no JSON came, as of a broker that is ending; an error under -W error
-            return ()
+        answer = self._ask("root", "federates")
         return tuple(answer) if isinstance(answer, list) else ()
+
+    def states(self) -> dict[str, str]:
+        """State of each federate that has joined, by name, as HELICS has it."""
+        told = self._ask("root", "current_state")
+        if not isinstance(told, dict):
+            return {}
+        cores = {one["attributes"]["id"]: one["state"] for one in told.get("cores", ())}
+        states = {}
+        for one in told.get("federates", ()):
+            of_core = cores.get(one["attributes"]["parent"])  # a core leaves, and all that it held
+            gone = of_core in ("disconnected", "error")
+            states[str(one["attributes"]["name"])] = str(of_core if gone else one["state"])
+        return states
+
+    @property
+    def phase(self) -> str:
+        """``joining``, ``running``, or ``ending``."""
+        told = self._ask("root", "current_state")
+        state = told.get("state") if isinstance(told, dict) else None
+        return "running" if state == "operating" else "joining" if state in _JOINING else "ending"
+
+    def place_of(self, name: str) -> tuple[str, int] | None:
+        """Where a federate's core listens; None if it does not say."""
+        told = self._ask("root", "current_state")
+        if not isinstance(told, dict):
+            return None
+        cores = {one["attributes"]["id"]: one["attributes"]["name"] for one in told["cores"]}
+        for one in told["federates"]:
+            if one["attributes"]["name"] == name:
+                address = self._ask(cores.get(one["attributes"]["parent"], ""), "address")
+                said = address if isinstance(address, str) else ""
+                return host_and_port(said.strip('"').removeprefix("tcp://"))
+        return None
+
+    def answers(self, name: str) -> bool:
+        """Ask a federate's core for a sign of life; of a dead one it waits for the broker's end."""
+        return self.place_of(name) is not None
+
+    def exchange(self) -> int | None:
+        """How many exchanges there were, as the feeder's clock has it; None if it is not known."""
+        told = self._ask("feeder", "current_time")
+        granted = told.get("granted_time") if isinstance(told, dict) else None
+        return max(0, int(granted)) if isinstance(granted, int | float) else None
+
+    def _ask(self, whom: str, what: str) -> Any:
+        if self._closed:
+            return None
+        try:
+            return h.helicsQueryBrokerExecute(h.helicsCreateQuery(whom, what), self._broker)
+        except (UserWarning, h.HelicsException):  # no JSON, of a broker that ends, under -W error
+            return None
 
     def missing(self) -> tuple[str, ...]:
         """Names of the federates that have not joined yet."""
@@ -152,12 +206,20 @@ class HelicsBroker:
         if self._closed:
             return
         self._closed = True
-        if not h.helicsBrokerWaitForDisconnect(self._broker, int(1000 * patience_s)):
-            h.helicsBrokerDisconnect(self._broker)
-            h.helicsBrokerWaitForDisconnect(self._broker, 1000)
+        handles = [self._broker]
         del self._broker
+
+        def leave() -> None:
+            if not h.helicsBrokerWaitForDisconnect(handles[0], int(1000 * patience_s)):
+                h.helicsBrokerDisconnect(handles[0])
+                h.helicsBrokerWaitForDisconnect(handles[0], 1000)
+            handles.clear()
+            h.helicsCleanupLibrary()
+
+        # it hangs where a core fetches nothing; its thread ends with the process
+        with contextlib.suppress(DeadlinePassed):
+            within(patience_s + _LEAVE_S, leave, awaited="the end", whom="HELICS")
         count_live(-1)
-        h.helicsCleanupLibrary()
 
 
 def watch_broker(address: BrokerAddress, *, every_s: float = 1.0) -> Callable[[], None]:

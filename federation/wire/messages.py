@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from gridproof.federation.files import write_whole
@@ -25,14 +25,16 @@ from gridproof.scenarios.plan_file import plan_from_json, plan_schema
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.strict_json import load_json
 from gridproof.scenarios.verdict import kinds_of
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 __all__ = [
     "FEEDER_PORTS",
+    "LOADS_PORT",
     "PAIRS",
     "PLANNER_PORTS",
     "Catalogue",
     "Column",
+    "SentLoads",
     "Status",
     "SwitchStates",
     "catalogue_of",
@@ -120,6 +122,33 @@ class Status(_Message):
     done: int = Field(default=0, ge=0, description="realizations finished")
     total: int = Field(default=0, ge=0, description="realizations to finish")
     message: str = ""
+
+
+LOADS_PORT = "loads/realizations"
+"""Where a source of loads publishes, if there is one."""
+_MOST_ROWS = 1 << 16
+Multiple = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+
+class SentLoads(_Message):
+    """Loads from outside: some realizations, one row each, in the order of their numbers."""
+
+    format: Literal["gridproof-loads/1"] = "gridproof-loads/1"
+    first: int = Field(ge=0, description="number of the first row's realization")
+    ids: tuple[str, ...] = Field(strict=False, description="every uncertain load, in any order")
+    multiple: tuple[Annotated[tuple[Multiple, ...], Field(strict=False)], ...] = Field(
+        strict=False,
+        min_length=1,
+        max_length=_MOST_ROWS,
+        description="multiples of nominal demand: a row for each realization, a number for each id",
+    )
+
+    @model_validator(mode="after")
+    def _rows_are_as_wide_as_ids(self) -> SentLoads:
+        for k, row in enumerate(self.multiple):
+            if len(row) != len(self.ids):
+                raise ValueError(f"row {k} has {len(row)} numbers for {len(self.ids)} ids")
+        return self
 
 
 def parse(model: type[M], payload: bytes, port: str) -> M:
@@ -252,6 +281,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     """Return the JSON schema of every text message, by port name."""
     models: dict[str, type[_Message]] = {
         "catalogue": Catalogue,
+        "loads": SentLoads,
         "status": Status,
         "switch_states": SwitchStates,
     }

@@ -12,13 +12,11 @@ import pytest
 from gridproof.federation.campaigns.study_jobs import make_planner_job
 from gridproof.federation.cli.main import app
 from gridproof.federation.config.faults import DevicesConfig
-from gridproof.federation.field.devices import ModbusDevices
+from gridproof.federation.field.device import DeviceLostError, DeviceRefusedError
+from gridproof.federation.field.devices import FieldDevices
 from gridproof.federation.field.emulator import EmulatedDer, Emulator, Rating
-from gridproof.federation.field.modbus_client import (
-    DeviceLostError,
-    DeviceRefusedError,
-    SunspecDevice,
-)
+from gridproof.federation.field.modbus_client import SunspecDevice
+from gridproof.federation.field.protocols import make_of
 from gridproof.federation.field.sunspec import CONTROLS, MEASUREMENT, TABLES
 from gridproof.federation.studies.study import load_study
 from gridproof.scenarios.errors import ConfigError, FederationError
@@ -187,7 +185,7 @@ def test_a_grid_forming_der_is_no_device(toy):
     forming = plan.der_ids[int(np.flatnonzero(plan.grid_forming[0])[0])]
     config = DevicesConfig(at={forming: "127.0.0.1:5020"})
     with pytest.raises(ConfigError, match="forms an island in this plan"):
-        ModbusDevices(config, study.scenario).start(plan)
+        FieldDevices(config, study.scenario, make_of("sunspec")).start(plan)
 
 
 @pytest.mark.parametrize(

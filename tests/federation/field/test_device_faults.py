@@ -4,11 +4,10 @@ import numpy as np
 from gridproof.federation.campaigns.study_jobs import make_planner_job
 from gridproof.federation.config.faults import DevicesConfig
 from gridproof.federation.field.device_faults import DeviceFault
-from gridproof.federation.field.devices import ModbusDevices
+from gridproof.federation.field.devices import FieldDevices
 from gridproof.federation.field.emulator import EmulatedDer, Emulator, Rating
-from gridproof.federation.field.modbus_client import (
-    SunspecDevice,
-)
+from gridproof.federation.field.modbus_client import SunspecDevice
+from gridproof.federation.field.protocols import make_of
 from gridproof.federation.field.sunspec import CONTROLS, MEASUREMENT, TABLES
 
 
@@ -22,7 +21,7 @@ class Lying(SunspecDevice):
 
 def test_values_out_of_range_are_refused_both_ways(study, emulator):
     plan = make_planner_job(study).make_plan()
-    devices = ModbusDevices(study.config.devices, study.scenario)
+    devices = FieldDevices(study.config.devices, study.scenario, make_of("sunspec"))
     devices.start(plan)
     k = plan.der_ids.index("west")
     p, q = plan.p_kw[0].copy(), plan.q_kvar[0].copy()
@@ -60,7 +59,7 @@ def serve(emulator, model, name, words):
 def at_port(study, emulator, **more):
     """The devices of a study, started, and a command within their capability."""
     config = DevicesConfig(at={"west": f"127.0.0.1:{emulator.port}"}, **more)
-    devices = ModbusDevices(config, study.scenario)
+    devices = FieldDevices(config, study.scenario, make_of("sunspec"))
     plan = make_planner_job(study).make_plan()
     devices.start(plan)
     return devices, (plan.p_kw[0], plan.q_kvar[0])

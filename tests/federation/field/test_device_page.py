@@ -1,22 +1,26 @@
 """The device page's first example, as it is printed there, on a port that is free."""
 
 import json
+import re
 import shlex
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from gridproof.federation.cli.main import app
+from gridproof.federation.config.faults import DevicesConfig, RealtimeConfig
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "device.md"
 
 
 def _commands():
     """Words of each command of the page's first block."""
-    block = (ROOT / "docs" / "device.md").read_text(encoding="utf-8").split("```")[1]
+    block = PAGE.read_text(encoding="utf-8").split("```")[1]
     return [shlex.split(line) for line in block.strip().splitlines() if "pip" not in line]
 
 
@@ -28,6 +32,16 @@ def _on(port, words):
 def port():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return taken.getsockname()[1]
+
+
+def test_the_page_s_study_is_one_that_is_read():
+    block = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)[0]
+    told = tomllib.loads(block)
+    der = told["ders"]["fleet"]["der710"]
+    assert (der["capacity_kw"], der["balanced"]) == (110, True)
+    assert DevicesConfig.model_validate(told["devices"]).settle_s == {"der710": 0.3}
+    clock = re.findall(r"```toml\n(.*?)```", PAGE.with_name("realtime.md").read_text(), re.S)[0]
+    assert RealtimeConfig.model_validate(tomllib.loads(clock)["realtime"]).start == "14:30:00"
 
 
 def test_the_page_s_example_reaches_a_good_verdict(port, tmp_path):

@@ -2,11 +2,15 @@
 
 import math
 import struct
+from contextlib import contextmanager
+from socket import socket
+from typing import ClassVar
 
 import numpy as np
 import pytest
+from gridproof.federation.field.device import DeviceRefusedError
 from gridproof.federation.field.emulator import EmulatedDer, Emulator, Rating
-from gridproof.federation.field.modbus_client import DeviceRefusedError, SunspecDevice
+from gridproof.federation.field.modbus_client import SunspecDevice
 from gridproof.federation.field.sunspec import CONTROLS, MEASUREMENT, TABLES
 from pyModbusTCP.server import DataBank, ModbusServer
 from sunspec2 import mdef
@@ -65,12 +69,16 @@ class ConformingDevice(DataBank):
     """
 
     BASE = 40000
+    MODELS = (1, 701, 704)
+    FACTORS: ClassVar = {
+        (701, "W_SF"): 1, (701, "Var_SF"): 1, (704, "VarSet_SF"): 1, (704, "WSet_SF"): 1,
+    }  # fmt: skip
 
     def __init__(self):
         super().__init__()
         self.places: dict[tuple[int, str], tuple[int, int, str]] = {}
         words, at = [0x5375, 0x6E53], self.BASE + 2
-        for model in (1, 701, 704):
+        for model in self.MODELS:
             group = mdef.from_json_str(
                 (mdef_folder() / f"model_{model}.json").read_text(encoding="utf-8")
             )["group"]
@@ -82,18 +90,16 @@ class ConformingDevice(DataBank):
             words[start - self.BASE] = model
             words[start - self.BASE + 1] = at - start - 2
         super().set_holding_registers(self.BASE, [*words, 0xFFFF, 0])
-        self.put(701, "W_SF", 1)
-        self.put(701, "Var_SF", 1)
-        self.put(704, "VarSet_SF", 1)
-        self.put(704, "WSet_SF", 1)
+        for (model, name), factor in self.FACTORS.items():
+            self.put(model, name, factor)
 
     def put(self, model, name, value):
         at, size, _ = self.places[model, name]
         raw = (value & ((1 << 16 * size) - 1)).to_bytes(2 * size, "big")
         super().set_holding_registers(at, list(struct.unpack(f">{size}H", raw)))
 
-    def value(self, name):
-        at, size, kind = self.places[704, name]
+    def value(self, name, model=704):
+        at, size, kind = self.places[model, name]
         raw = struct.pack(f">{size}H", *self.get_holding_registers(at, size))
         return int.from_bytes(raw, "big", signed=kind in ("int16", "int32", "sunssf"))
 
@@ -111,6 +117,43 @@ class ConformingDevice(DataBank):
             self.put(701, f"Var{phase}", round(q / 30))
 
 
+class OlderInverter(ConformingDevice):
+    """What most inverters in the field are: totals, and shares of a rating as set-points.
+
+    Its panels give 50 kW at most, whatever it is allowed.
+    """
+
+    MODELS = (1, 103, 121, 123)
+    FACTORS: ClassVar = {
+        (103, "W_SF"): 1, (103, "VAr_SF"): 1, (121, "WMax_SF"): 2, (121, "WMax"): 900,
+        (123, "WMaxLimPct_SF"): -2, (123, "VArPct_SF"): -2,
+    }  # fmt: skip
+    SUN_W = 50_000.0
+
+    def on_holding_registers_change(self, *_change, **_named):
+        p, q, rated = self.SUN_W, 0.0, 900 * 10**2
+        if self.value("WMaxLim_Ena", 123) == 1:
+            p = min(p, rated * self.value("WMaxLimPct", 123) / 100.0 / 100.0)
+        if self.value("VArPct_Ena", 123) == 1 and self.value("VArPct_Mod", 123) == 1:
+            q = rated * self.value("VArWMaxPct", 123) / 100.0 / 100.0
+        self.put(103, "W", round(p / 10))
+        self.put(103, "VAr", round(q / 10))
+
+
+class TotalsOnly(ConformingDevice):
+    """Of model 701 it has no phases."""
+
+    def on_holding_registers_change(self, *change, **named):
+        super().on_holding_registers_change(*change, **named)
+        phases = [("W", f"L{k}") for k in (1, 2, 3)] + [("Var", f"L{k}") for k in (1, 2, 3)]
+        for kind in ("W", "Var"):
+            at, size, _ = self.places[701, f"{kind}L1"]
+            raw = struct.pack(f">{size}H", *self.get_holding_registers(at, size))
+            self.put(701, kind, 3 * int.from_bytes(raw, "big", signed=True))
+        for kind, slot in phases:
+            self.put(701, kind + slot, -0x8000)
+
+
 def mdef_folder():
     from pathlib import Path
 
@@ -124,21 +167,65 @@ def listed(group, prefix=""):
         yield from listed(inner, f"{prefix}{inner['name']}.")
 
 
-@pytest.fixture
-def conforming():
-    """A `ConformingDevice` that serves, and our client at it."""
-    from socket import socket
-
+@contextmanager
+def served(bank):
+    """A device that serves, and our client at it."""
     with socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    bank = ConformingDevice()
     server = ModbusServer("127.0.0.1", port, no_block=True, data_bank=bank)
     server.start()
     device = SunspecDevice("127.0.0.1", port, deadline_s=2.0)
     yield bank, device
     device.close()
     server.stop()
+
+
+@pytest.fixture
+def conforming():
+    with served(ConformingDevice()) as both:
+        yield both
+
+
+def test_a_device_of_totals_says_one_number_for_all_phases():
+    with served(TotalsOnly()) as (_, device):
+        device.command(45.0, -30.0)
+        p, q = device.measure()
+        np.testing.assert_allclose(p, [45.0], atol=0.05)
+        np.testing.assert_allclose(q, [-30.0], atol=0.05)
+
+
+def test_an_older_inverter_takes_shares_of_its_rating_and_is_let_go():
+    with served(OlderInverter()) as (bank, device):
+        device.command(36.0, -18.0)
+        assert device.models == [1, 103, 121, 123]
+        assert bank.value("WMaxLimPct", 123) == 4000  # 40 % of 90 kW
+        p, q = device.measure()
+        np.testing.assert_allclose(p, [36.0], atol=0.01)
+        np.testing.assert_allclose(q, [-18.0], atol=0.01)
+        device.command(80.0, 0.0)  # a limit is no set-point: its panels give less
+        np.testing.assert_allclose(device.measure()[0], [50.0], atol=0.01)
+        with pytest.raises(DeviceRefusedError, match="model 123 limits what is fed in"):
+            device.command(-5.0, 0.0)
+        device.release()
+        assert bank.value("WMaxLim_Ena", 123) == bank.value("VArPct_Ena", 123) == 0
+        for name in ("WMaxLimPct_RvrtTms", "Conn", "OutPFSet"):
+            with pytest.raises(ValueError, match=f"{name} may not be written"):
+                device._write({name: 1})
+
+
+def test_a_rating_that_is_none_is_refused_by_name():
+    with served(OlderInverter()) as (bank, device):
+        bank.put(121, "WMax", 0xFFFF)
+        with pytest.raises(DeviceRefusedError, match="WMax of model 121 is None"):
+            device.measure()
+
+
+def test_a_device_is_released_of_the_set_points_that_were_in_force(conforming):
+    bank, device = conforming
+    device.command(45.0, 57.0)
+    device.release()
+    assert bank.value("WSetEna") == bank.value("VarSetEna") == 0
 
 
 def test_a_conforming_device_delivers_the_vars_it_is_asked_for(conforming):

@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -183,3 +184,73 @@ def test_a_port_that_is_taken_is_told_with_its_remedy():
         pytest.raises(FederationError, match=r"is taken; choose another \[federation\] port"),
     ):
         HelicsBroker("zmq", ("planner",), port=taken.getsockname()[1])
+
+
+# ------------------------------ one that dies
+
+
+def kill_soon(one, number):
+    """Once it has seen something."""
+    for _ in range(5):
+        one.stdout.readline()
+    one.send_signal(number)
+    return time.monotonic()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("beside", ["alone", "with a recorder"])
+def test_a_killed_observer_is_named_and_the_run_goes_on(toy, tmp_path, beside):
+    """Ten times as many exchanges as HELICS keeps messages for."""
+    port, seats = free_port(), 1 if beside == "alone" else 2
+    samples = 12_000
+    launched = launch(toy, tmp_path, port, seats, f"campaign.samples={samples}", "campaign.batch=8")
+    one = observer(tmp_path, port)
+    others = [] if beside == "alone" else [recorder(tmp_path, port)]
+    try:
+        kill_soon(one, signal.SIGKILL)
+        (_, told), *_ = end(launched, *others)
+    finally:
+        one.kill()
+        one.communicate()
+    assert launched.returncode == 0, told
+    assert re.search(r"observer 'observer' died at exchange \d+: nobody listens at", told)
+    assert "The run goes on without it" in told
+    assert sum(campaign_summary(CampaignStore.open(tmp_path / "c")).outcomes.values()) == samples
+    if others:
+        died = int(re.search(r"exchange (\d+)", told)[1])
+        heard = (tmp_path / "wire.txt").read_text().count("feeder/verdicts")
+        assert heard > died + 150  # HELICS keeps a thousand messages, seven an exchange
+
+
+@pytest.mark.slow
+def test_an_observer_that_dies_while_joining_ends_the_run_by_its_name(toy, tmp_path):
+    port = free_port()
+    launched = launch(toy, tmp_path, port, 2)  # the other seat stays free
+    one = observer(tmp_path, port)
+    try:
+        time.sleep(6.0 * max(1.0, os.getloadavg()[0] / 2))  # to load HELICS, and to join
+        one.kill()
+        ((_, told),) = end(launched)
+    finally:
+        one.kill()
+        one.communicate()
+    assert launched.returncode == 4, told
+    assert "observer 'observer' died before the run began" in told
+
+
+@pytest.mark.slow
+def test_a_stopped_observer_ends_the_run_by_its_name(toy, tmp_path):
+    port = free_port()
+    launched = launch(toy, tmp_path, port, 1, "campaign.samples=100000", "campaign.batch=8")
+    one = observer(tmp_path, port)
+    try:
+        stopped_s = kill_soon(one, signal.SIGSTOP)
+        ((_, told),) = end(launched)
+        took_s = time.monotonic() - stopped_s
+    finally:
+        one.kill()
+        one.communicate()
+    assert launched.returncode == 4, told
+    assert "observer 'observer' lives and has not answered for 5 s" in told
+    assert took_s < 15.0 * max(1.0, os.getloadavg()[0] / 2)
+    assert sum(campaign_summary(CampaignStore.open(tmp_path / "c")).outcomes.values()) > 0

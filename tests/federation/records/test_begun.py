@@ -248,7 +248,7 @@ def strict(study_path, out, monkeypatch, late_at: int):
         if clock["slept"] == late_at:
             clock["s"] += 5.0
 
-    def pace(of):
+    def pace(of, **_):
         return Pace(of.config.realtime, monotonic=lambda: clock["s"], sleep=sleep, wall=lambda: 0.0)
 
     monkeypatch.setattr("gridproof.federation.campaigns.study_jobs.pace_of", pace)

@@ -147,10 +147,10 @@ def with_device(toy):
 @pytest.fixture
 def no_client(monkeypatch):
     """Nobody gets as far as making a client of a device."""
-    from gridproof.federation.field import devices
+    from gridproof.federation.studies import wiring
 
     made = []
-    monkeypatch.setattr(devices, "ModbusDevices", lambda *_: made.append(1))
+    monkeypatch.setattr(wiring, "FieldDevices", lambda *_: made.append(1))
     return made
 
 
