@@ -74,18 +74,3 @@ def test_a_second_run_without_an_end_proves_nothing(mistaken, monkeypatch):
     answer, _ = solve_arrays(knapsack(least=7.0))
     assert answer.termination is Termination.TIME_LIMIT
     assert not np.isposinf(answer.bound)
-
-
-def test_the_options_are_those_of_this_highs():
-    """The bits are told by HiGHS itself as it presolves."""
-    highs = highspy.Highs()
-    told = []
-    highs.cbLogging += lambda event: told.append(event.message)
-    highs.setOptionValue("log_dev_level", 2)
-    highs.setOptionValue("output_flag", True)
-    highs.setOptionValue("log_to_console", False)
-    highs.passModel(door._load(knapsack()).getLp())
-    highs.run()
-    text = "".join(told)
-    assert f"set bit 15 = {door._PROBING:6}): Probing" in text
-    assert f"set bit 16 = {door._ENUMERATION:6}): Enumeration" in text
