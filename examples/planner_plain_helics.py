@@ -1,4 +1,4 @@
-"""A planner in plain helics: publishes a plan file, then scales its set-points with the demand.
+"""A planner in plain helics: publishes a plan file, then scales it with the demand it serves.
 
     GRIDPROOF_KEY=KEY python planner_plain_helics.py PLAN.json HOST:PORT
 
@@ -50,6 +50,8 @@ try:
     slots = [(plan["ders"][i[:-2]], "abc".index(i[-1])) for i in injected["ids"]]
     p_kw, q_kvar = (np.array([d[n][0][k] for d, k in slots]) for n in ("p_kw", "q_kvar"))
     held = [plan["ders"][name]["source_v_pu"][0] or 0.0 for name in formers["ids"]]
+    blocks, live = catalogue["blocks_of_loads"], plan["energized_blocks"]
+    served = np.array([live[blocks[i.rpartition(".")[0]]][0] for i in load["ids"]])
     h.helicsPublicationPublishString(out["plan"], json.dumps(plan))
     say("planned", 2)
     while True:
@@ -59,7 +61,8 @@ try:
         frame = h.helicsInputGetBytes(into["realizations"])
         _, _, _, sequence, first, count, again, _, width, step = HEADER.unpack_from(frame)
         rows = np.frombuffer(frame, "<f8", offset=HEADER.size).reshape(count, width)
-        demand_kw = rows[:, len(zeta["ids"]) :][:, : len(load["ids"])].sum(axis=1)
+        asked_kw = rows[:, len(zeta["ids"]) :][:, : len(load["ids"])]
+        demand_kw = asked_kw[:, served].sum(axis=1)  # a dead block asks, and is given nothing
         share = demand_kw[:, None] / p_kw.sum()  # generation follows the demand
         parts = [np.ones_like(share), share * p_kw, share * q_kvar, np.tile(held, (count, 1))]
         body = np.hstack(parts)

@@ -13,6 +13,7 @@ from typing import Protocol
 from gridproof.federation.jsonable import IF_KNOWN, UNWRITTEN, Interval, Jsonable
 from gridproof.federation.records.certificate_report import CertificateReport
 from gridproof.federation.records.device_report import DevicesReport
+from gridproof.federation.records.one_cause import OneCause
 from gridproof.federation.records.pace_report import PaceReport
 from gridproof.federation.records.probe_report import AdversaryReport, RareReport
 from gridproof.federation.statistics.paired import PairedDifference
@@ -244,6 +245,8 @@ class CampaignReport(Jsonable):
         Of a campaign with a rule.
     erred
         Why the first realization erred, where one did.
+    none_feasible
+        What ended them, where none of those judged is feasible.
     violations, worst, margins
         By kind of limit: how often outside, the least margin, and their distribution.
     energy, redispatch
@@ -280,6 +283,7 @@ class CampaignReport(Jsonable):
     widening: float | None = field(default=None, metadata=IF_KNOWN)
     stopping: StoppingReport | None
     erred: FirstCause | None = field(default=None, metadata=IF_KNOWN)
+    none_feasible: OneCause | None = field(default=None, metadata=IF_KNOWN)
     violations: Mapping[str, KindShare]
     energy: UnservedReport
     redispatch: RedispatchReport

@@ -21,6 +21,7 @@ from gridproof.federation.records.crossed import CrossedOutcomes
 from gridproof.federation.records.device_figures import device_figures
 from gridproof.federation.records.intervals import Intervals
 from gridproof.federation.records.losses import KindCounts, TriedRedispatch, UnservedEnergy
+from gridproof.federation.records.one_cause import OneCause, cause_columns, one_cause
 from gridproof.federation.records.pace_figures import pace_figures
 from gridproof.federation.records.parts import CHUNK_ROWS
 from gridproof.federation.records.rows import MARGIN_UNITS, outcome_codes
@@ -194,6 +195,7 @@ def _report(
         widening=of_share.told_widening,
         stopping=stopping,
         erred=store.first_cause(chunks) if counts[Outcome.ERRED] else None,
+        none_feasible=_none_feasible(store, chunks, counts),
         violations=seen.kinds.shares(of[Outcome.VIOLATED].share),
         energy=energy,
         redispatch=seen.moved.figures(),
@@ -217,6 +219,15 @@ def _widened(intervals: Intervals, seen: _Seen) -> tuple[Intervals, dict[Outcome
     order = np.concatenate(seen.order)
     judged = order[order != Outcome.ERRED] == Outcome.FEASIBLE
     return intervals.seen(judged), {kind: intervals.seen(order == kind) for kind in Outcome}
+
+
+def _none_feasible(
+    store: CampaignStore, chunks: Sequence[int], counts: dict[Outcome, int]
+) -> OneCause | None:
+    """Name what ended the realizations; parts are read again only where none is feasible."""
+    if counts[Outcome.FEASIBLE]:
+        return None
+    return one_cause(store.tables(cause_columns(), chunks))
 
 
 def _worst(

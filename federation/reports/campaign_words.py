@@ -5,11 +5,13 @@ from __future__ import annotations
 from gridproof.federation.records.campaign_report import Bounded, CampaignReport, StoppingReport
 from gridproof.federation.records.certificate_report import CertificateReport, Claim
 from gridproof.federation.records.intervals import WIDENED
-from gridproof.federation.wording import decimals, fixed
+from gridproof.federation.records.one_cause import OneCause
+from gridproof.federation.wording import MEANING, decimals, fixed
 
 __all__ = [
     "erred_words",
     "interval_words",
+    "none_feasible_words",
     "sentences",
     "why_stopped",
 ]
@@ -28,6 +30,28 @@ def erred_words(campaign: CampaignReport) -> str:
     return f"{text}; the first, #{cause.first}: {cause.said}" if cause else text
 
 
+def none_feasible_words(cause: OneCause) -> str:
+    """Say in one line what ended the realizations, of which none is feasible."""
+    those = (
+        "every realization"
+        if cause.count == cause.judged
+        else f"{cause.count} of {cause.judged} realizations"
+    )
+    named = cause.outcome.replace("_", " ")
+    if cause.place is None:
+        return f"none is feasible; {those}: {named}, {MEANING[cause.outcome]}"
+    place, away = cause.place, -cause.place.mean_margin
+    where = f"{place.element} phase {place.phase}" if place.phase else place.element
+    if place.unit == "pu":
+        told = f"is on average {decimals(away, 4)} pu outside its band"
+    elif place.unit == "of rating":
+        told = f"is on average {decimals(100.0 * away, 2)} % of its rating beyond its limit"
+    else:
+        told = "is live, and failed"
+    share = "" if place.count == cause.count else f" in {place.count} of them"
+    return f"none is feasible; {those}: {named}, {where} {told}{share} ({place.kind})"
+
+
 def sentences(campaign: CampaignReport) -> list[str]:
     """One line each for what the summary holds beyond shares and margins."""
     lines = []
@@ -36,6 +60,8 @@ def sentences(campaign: CampaignReport) -> list[str]:
             "NOTHING is served: no load is connected, so no limit can be left, and the share "
             "feasible says nothing of the plan"
         )
+    if campaign.none_feasible is not None:
+        lines.append(none_feasible_words(campaign.none_feasible))
     stopping = campaign.stopping
     if campaign.outcomes["erred"]:
         lines.append(erred_words(campaign))

@@ -39,6 +39,16 @@ import pandas as pd
 rows = pd.read_parquet("campaigns/demo/parts")  # or polars.read_parquet, pyarrow.parquet.read_table
 ```
 
+and one more, with what gridproof itself needs, makes it CSV or an Arrow file:
+
+```python
+from pyarrow import csv, feather, parquet
+
+rows = parquet.read_table("campaigns/demo/parts")
+csv.write_csv(rows, "rows.csv")
+feather.write_feather(rows, "rows.arrow")
+```
+
 `outcome` is one of {outcomes}. Margins and what is measured are null where nothing was solved.
 """
 

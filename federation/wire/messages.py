@@ -98,6 +98,9 @@ class Catalogue(_Message):
     steps: tuple[int, ...] = Field(
         default=(0,), strict=False, description="the steps that are tried, in order, per batch"
     )
+    blocks_of_loads: dict[str, str] = Field(
+        default_factory=dict, description="block that each load stands in, by the load's id"
+    )
     realizations: tuple[Column, ...]
     setpoints: tuple[Column, ...]
     measurements: tuple[Column, ...]
@@ -229,6 +232,7 @@ def catalogue_of(
         realizations_total=realizations_total,
         time_steps=len(scenario.hours),
         steps=steps,
+        blocks_of_loads=_blocks_of_loads(scenario),
         realizations=(
             col("zeta", "1", scenario.share_direction_ids, "above nominal"),
             col("p", "kW", loads, "consumed"),
@@ -259,6 +263,12 @@ def catalogue_of(
             col("phase", "1", kinds, "slot of the worst; -1 where there is none"),
         ),
     )
+
+
+def _blocks_of_loads(scenario: Scenario) -> dict[str, str]:
+    feeder = scenario.feeder
+    where = zip(feeder.loads.ids, feeder.block_of_load.tolist(), strict=True)
+    return {load: feeder.blocks.ids[block] for load, block in where}
 
 
 def _load_channels(loads: Loads) -> tuple[str, ...]:

@@ -153,12 +153,12 @@ def add_requirements(m: Any, network: Network, options: PartitioningOptions) -> 
         m.enough_blocks = pyo.Constraint(
             expr=pyo.quicksum(m.energized.values()) >= options.min_energized_blocks
         )
+    demand = network.scenario.block_consumption_kw(network.time)
+    served = sum(float(d) * m.energized[b] for b, d in enumerate(demand))
     if options.min_served_kw > 0.0:
-        demand = network.scenario.block_consumption_kw(network.time)
-        m.enough_served = pyo.Constraint(
-            expr=sum(float(d) * m.energized[b] for b, d in enumerate(demand))
-            >= options.min_served_kw
-        )
+        m.enough_served = pyo.Constraint(expr=served >= options.min_served_kw)
+    if options.max_served_kw is not None and demand.sum() > options.max_served_kw:
+        m.little_served = pyo.Constraint(expr=served <= options.max_served_kw)
 
 
 def add_nominal_flow(

@@ -63,6 +63,8 @@ class PartitioningOptions:
         A plan must keep at least this many blocks live.
     min_served_kw
         A plan must serve at least this nominal load; loads that generate count as none.
+    max_served_kw
+        A plan may serve at most this nominal load, counted the same; none if not given.
     hold_configuration
         Whether switches, live blocks and grid-forming roles are the same at every step of a
         study that lasts; see `optimizer.partitioning.horizon`.
@@ -96,6 +98,7 @@ class PartitioningOptions:
     max_iterations: int = 100
     min_energized_blocks: int = 0
     min_served_kw: float = 0.0
+    max_served_kw: float | None = None
     hold_configuration: bool = False
     linearise: str = "flat"
     centre: bool = True
@@ -127,6 +130,12 @@ class PartitioningOptions:
                     self.min_energized_blocks >= 0,
                 ),
                 ("min_served_kw", self.min_served_kw, "at least 0", self.min_served_kw >= 0.0),
+                (
+                    "max_served_kw",
+                    self.max_served_kw,
+                    f"at least min_served_kw = {self.min_served_kw:g}",
+                    self.max_served_kw is None or self.max_served_kw >= self.min_served_kw,
+                ),
                 (
                     "slack_usd_per_kw",
                     self.slack_usd_per_kw,

@@ -147,6 +147,8 @@ def no_plan(scenario: Scenario, time: int, options: PartitioningOptions, proof: 
         asked.append(f"at least {options.min_energized_blocks} live blocks")
     if options.min_served_kw:
         asked.append(f"at least {options.min_served_kw:g} kW served")
+    if options.max_served_kw is not None:
+        asked.append(f"at most {options.max_served_kw:g} kW served")
     locked = sum(scenario.locked)
     asked.append(f"{locked} locked switches")
     wish = f"{scenario.name}, step {time}, with {', '.join(asked)}"

@@ -34,12 +34,13 @@ DEADLINE_S = 90
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """The toy study, its plan beside it."""
+    """The toy study with a block that no DER can carry, its plan beside it."""
     place = ROOT / "tests" / "federation" / "conftest.py"
     spec = importlib.util.spec_from_file_location("toy_study", place)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     path = module._write_toy(tmp_path_factory.mktemp("example"))
+    path.write_text(path.read_text().replace("capacity_kw = 90", "capacity_kw = 3"))
     loaded = load_study(path)
     plan = make_planner("partitioning", {}).plan(loaded.scenario)
     (path.parent / "plan.json").write_text(plan_to_json(plan))
@@ -64,11 +65,13 @@ def launched(study, out: Path, plan: Path) -> subprocess.CompletedProcess:
 class Proportional:
     """The example's recourse, said again."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, feeder) -> None:
         self._plan = plan
+        self._served = plan.energized[0][feeder.block_of_load]
+        assert 0 < self._served.sum() < len(self._served)  # else it says nothing of dead blocks
 
     def respond(self, realizations) -> Setpoints:
-        demand_kw = realizations.p_kw[:, 0].sum(axis=(1, 2))
+        demand_kw = realizations.p_kw[:, 0][:, self._served].sum(axis=(1, 2))
         share = (demand_kw / self._plan.p_kw[0].sum())[:, None, None]
         return Setpoints(
             index=realizations.index,
@@ -93,7 +96,7 @@ def test_the_feeder_judges_the_example_s_plan_and_set_points(study, tmp_path) ->
     same = PlannerJob(
         scenario=study.scenario,
         make_plan=lambda: plan,
-        make_recourse=Proportional,
+        make_recourse=lambda plan: Proportional(plan, study.scenario.feeder),
     )
     feeder = make_feeder_job(study, tmp_path / "local", mode="local")
     run_session(same, feeder, SessionSettings(transport="local", batch=16))

@@ -60,6 +60,27 @@ def test_terminal_json_and_page_say_that_nothing_is_served(dark):
     assert "lacks" in page
 
 
+@pytest.mark.slow
+def test_where_nothing_is_feasible_terminal_json_and_page_name_one_cause(dark, tmp_path):
+    study, _ = dark
+    said("plan", study, "--out", tmp_path / "plan.json", "--quiet")
+    weak = ["--set", "ders.defaults.ramp=0.00001"]  # the plan was made for more
+    said("campaign", study, *FEW, *weak, "--plan", tmp_path / "plan.json", "--out",
+         tmp_path / "none", "--quiet")  # fmt: skip
+    shown = said("report", tmp_path / "none")
+    found = json.loads(said("report", tmp_path / "none", "--json"))["campaign"]
+    assert found["feasible_share"] == 0.0
+    cause = found["none_feasible"]
+    assert (cause["outcome"], cause["count"], cause["judged"]) == ("violated", 20, 20)
+    place = cause["place"]
+    assert (place["kind"], place["element"]) == ("ramp", "east")
+    assert found["margins"]["ramp"]["min"] < place["mean_margin"] < 0.0
+    line = f"every realization: violated, east phase {place['phase']} is on average "
+    assert line in shown
+    page = (tmp_path / "none" / "report" / "report.html").read_text(encoding="utf-8")
+    assert line in " ".join(page.split())
+
+
 def test_what_is_served_stands_beside_what_is_feasible(dark):
     study, folder = dark
     shown = said("report", folder / "lit", "--no-html")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from gridproof.federation.studies.shipped import list_studies, shipped_root
 from gridproof.federation.studies.study import load_study, resolved_text, write_resolved
+from gridproof.optimizer.planner import make_planner
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.realization import draw
@@ -62,6 +63,26 @@ def test_blocks_and_loads_weigh_what_a_study_says_of_them(toy):
     wanted["src"] += 7.0 - 1000.0
     wanted[home] += 250.0 - 10.0
     assert dict(zip(ids, weighed.shed_usd.tolist(), strict=True)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("weights", "live"), [({}, {"b", "d"}), ({"la": 90_000}, {"a"}), ({"ld": 90_000}, {"b", "d"})]
+)
+def test_the_plan_serves_the_loads_that_weigh_most(toy, weights, live):
+    """At most 145 kW are served: of the sets of blocks that can live, that which sheds cheapest."""
+    told = ", ".join(f"{load}={usd}" for load, usd in weights.items())
+    scenario = load_study(toy, [f"objective.load_weights_usd={{{told}}}"]).scenario
+    ids, shed = scenario.feeder.blocks.ids, scenario.shed_usd
+    demand = dict(zip(ids, scenario.block_consumption_kw().tolist(), strict=True))
+    able = [{"a"}, {"b"}, {"a", "b"}, {"b", "d"}, {"a", "b", "d"}]  # a path, DERs in a and b
+    left = {
+        frozenset(one): sum(shed[k] for k, name in enumerate(ids) if name not in one)
+        for one in able
+        if sum(demand[name] for name in one) <= 145.0
+    }
+    assert min(left, key=left.__getitem__) == live
+    plan = make_planner("partitioning", {"max_served_kw": 145.0}).plan(scenario)
+    assert {name for name, on in zip(ids, plan.energized[0], strict=True) if on} == live
 
 
 def test_a_load_may_have_a_spread_of_its_own(toy):

@@ -141,7 +141,7 @@ def _states(scenario):
             yield shut, on, forms
 
 
-def _least_cost(scenario, budget, least_kw):
+def _least_cost(scenario, budget, least_kw, most_kw=np.inf):
     """Least cost over every state with every vertex in one program; inf if there is none."""
     best = np.inf
     consumed = np.zeros(len(scenario.shed_usd))
@@ -149,7 +149,7 @@ def _least_cost(scenario, budget, least_kw):
     np.add.at(consumed, scenario.feeder.block_of_load, used)
     zeta = _vertices(scenario.uncertainty.size, budget)
     for state in _states(scenario):
-        if consumed[state[1]].sum() >= least_kw - 1e-9:
+        if least_kw - 1e-9 <= consumed[state[1]].sum() <= most_kw + 1e-9:
             best = min(best, _cost_of(scenario, state, realize(scenario, zeta)))
     return best
 
@@ -229,8 +229,10 @@ def test_both_methods_find_what_counting_finds(tiny_scenario, data):
     budget = data.draw(st.sampled_from([None, None, 1.0, 1.5]))
     consumed = float(np.maximum(scenario.load_p_kw, 0.0).sum())
     least = consumed * data.draw(st.sampled_from([0.0, 0.0, 0.6, 1.0]))
-    asked = {"budget": budget, "min_served_kw": least, "centre": False}
-    wanted = _least_cost(scenario, budget, least)
+    most = data.draw(st.sampled_from([None, None, least, consumed * 0.8, consumed]))
+    most = None if most is None else max(most, least)
+    asked = {"budget": budget, "min_served_kw": least, "max_served_kw": most, "centre": False}
+    wanted = _least_cost(scenario, budget, least, np.inf if most is None else most)
     grown = _planned(scenario, **asked)
     cut = _planned(scenario, method="cutting_plane", separation="enumeration", **asked)
     counted = _planned(scenario, separation="enumeration", **asked)

@@ -112,6 +112,30 @@ def test_a_requirement_that_can_be_met_is_met(random_scenario):
     assert plan.proof.certified
 
 
+def test_at_most_so_much_is_served_and_the_dearest_of_it(random_scenario):
+    """Of all sets of blocks that fit under the most, the plan serves the one that costs least."""
+    scenario = random_scenario(0, spread=0.1)
+    demand = scenario.block_consumption_kw()
+    free = _plan(scenario, centre=False)
+    served = float(demand[free.energized[0]].sum())
+    assert served > 0.0
+    plan = _plan(scenario, max_served_kw=served - 1.0, centre=False)
+    assert demand[plan.energized[0]].sum() <= served - 1.0
+    assert plan.proof.certified
+    assert plan.proof.incumbent > free.proof.incumbent
+    same = _plan(scenario, max_served_kw=served, centre=False)
+    assert same.proof.incumbent == pytest.approx(free.proof.incumbent, rel=2e-4)
+    assert not _plan(scenario, max_served_kw=0.0, centre=False).energized.any()
+    with pytest.raises(NoPlanExists, match="at most 0 kW served"):
+        _plan(scenario, max_served_kw=0.0, min_energized_blocks=1)
+
+
+@pytest.mark.parametrize("most", [-1.0, 9.0, float("nan")])
+def test_the_most_that_is_served_is_not_below_the_least(most):
+    with pytest.raises(ValueError, match=r"max_served_kw = .* at least min_served_kw = 10"):
+        PartitioningOptions(min_served_kw=10.0, max_served_kw=most)
+
+
 def test_locked_switches_that_close_a_loop_leave_no_plan(random_scenario):
     scenario = random_scenario(0)
     lines = replace(scenario.feeder.lines, closed=np.ones(9, bool))
