@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from gridproof.federation.field.channel import Channel, Devices
 from gridproof.federation.field.realtime import PACE_COLUMNS, Pace
+from gridproof.federation.trial.guarded import FAST_COLUMNS
 from gridproof.federation.trial.rounds import ROUNDS_COLUMN
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.realization import Realizations
@@ -15,7 +17,14 @@ if TYPE_CHECKING:
     from gridproof.federation.config.study import StudyConfig
     from gridproof.federation.studies.study import Study
 
-__all__ = ["channel_of", "pace_of", "refuse_unnamed", "rounds_of", "trace_columns"]
+__all__ = [
+    "channel_of",
+    "pace_of",
+    "refuse_fast",
+    "refuse_unnamed",
+    "rounds_of",
+    "trace_columns",
+]
 
 
 def channel_of(study: Study, draw: Callable[[int, int], Realizations]) -> Channel | None:
@@ -58,15 +67,40 @@ def pace_of(study: Study) -> Pace | None:
     return None if realtime.step_s is None else Pace(realtime)
 
 
+def refuse_fast(config: StudyConfig) -> None:
+    """Refuse the fast engine where it is not installed, or where it cannot stand.
+
+    Raises
+    ------
+    ConfigError
+        Saying what to install, or what to leave out.
+    """
+    if config.campaign.engine != "fast":
+        return
+    if config.realtime.step_s is not None or config.devices.at:
+        raise ConfigError(
+            'campaign.engine = "fast" may do a stretch of the campaign again, and a wall clock or '
+            'a device acts once; set campaign.engine = "opendss"'
+        )
+    if find_spec("numba") is None:
+        raise ConfigError(
+            'campaign.engine = "fast" needs a compiler of loops that is not installed: '
+            "pip install 'gridproof[fast]', or set campaign.engine = \"opendss\""
+        )
+
+
 def rounds_of(config: StudyConfig) -> int:
     """Return how often the planner may be asked again with measurements."""
     return config.campaign.ac_rounds if config.campaign.recourse == "ac" else 0
 
 
-def trace_columns(channel: Channel | None, pace: Pace | None, rounds: int = 0) -> tuple[str, ...]:
+def trace_columns(
+    channel: Channel | None, pace: Pace | None, rounds: int = 0, *, fast: bool = False
+) -> tuple[str, ...]:
     """Name the columns kept beside each verdict, in order."""
     return (
         *((ROUNDS_COLUMN,) if rounds else ()),
         *(channel.columns if channel is not None else ()),
         *(PACE_COLUMNS if pace is not None else ()),
+        *(FAST_COLUMNS if fast else ()),
     )

@@ -203,6 +203,11 @@ class Meter:
         free[self._source] = False
         self._totals = sparse.csr_array(np.stack([live, free]).astype(float))
 
+    @property
+    def network(self) -> sparse.csr_array:
+        """(1 + node, 1 + node) admittance of what is measured, in service and live, siemens."""
+        return self._net
+
     def read(self, x: ComplexArray) -> dict[str, NDArray[Any]]:
         """Currents and powers of a batch.
 
