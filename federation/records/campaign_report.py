@@ -13,6 +13,7 @@ from typing import Protocol
 from gridproof.federation.jsonable import IF_KNOWN, UNWRITTEN, Interval, Jsonable
 from gridproof.federation.records.certificate_report import CertificateReport
 from gridproof.federation.records.device_report import DevicesReport
+from gridproof.federation.records.fast_report import FastReport
 from gridproof.federation.records.probe_report import AdversaryReport, RareReport
 from gridproof.federation.statistics.paired import PairedDifference
 
@@ -255,6 +256,8 @@ class CampaignReport(Jsonable):
         What else was asked of the campaign.
     devices
         Of a campaign with devices: what was wrong with each, and how long they took.
+    fast
+        Of a campaign with the fast engine: what OpenDSS answered all the same, and the audit.
     """
 
     samples: int
@@ -286,3 +289,4 @@ class CampaignReport(Jsonable):
     certificate: CertificateReport | None = field(default=None, metadata=IF_KNOWN)
     rare: RareReport | None = field(default=None, metadata=IF_KNOWN)
     devices: DevicesReport | None = field(default=None, metadata=IF_KNOWN)
+    fast: FastReport | None = field(default=None, metadata=IF_KNOWN)

@@ -41,6 +41,8 @@ def sentences(campaign: CampaignReport) -> list[str]:
         lines.append(erred_words(campaign))
     if campaign.devices is not None:
         lines += campaign.devices.words()
+    if campaign.fast is not None:
+        lines += campaign.fast.words()
     if stopping:
         lines.append(why_stopped(stopping))
     if not campaign.independent_draws:

@@ -58,6 +58,7 @@ def headline(data: ReportData) -> Headline:
     if counts["stale"]:
         notes.append(f"{whole(counts['stale'])} realizations are stale and count as not feasible.")
     notes += [] if verdicts.devices is None else [f"{one}." for one in verdicts.devices.words()]
+    notes += [] if verdicts.fast is None else [f"{one.strip()}." for one in verdicts.fast.words()]
     notes += proof_notes(data.plan_facts.proof)
     title = data.study["config"].get("study", {}).get("title") or data.study["name"]
     if len(data.plan.closed) > 1:

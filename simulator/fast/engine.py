@@ -15,6 +15,7 @@ from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.setpoints import Setpoints
 from gridproof.simulator.engine import Estimate
+from gridproof.simulator.fast.meter import FastMeter
 from gridproof.simulator.fast.network import Network, Slots, Sources
 from gridproof.simulator.opendss.engine import TOLERANCE, OpenDssEngine
 from gridproof.simulator.opendss.engine_thread import on_engine_thread
@@ -38,7 +39,7 @@ class FastEngine(OpenDssEngine):
 
     def __init__(self, scenario: Scenario, *, tolerance: float = TOLERANCE) -> None:
         super().__init__(scenario, tolerance=tolerance)
-        self._networks: dict[int, Network | None] = {}  # by step, of one plan
+        self._networks: dict[int, tuple[Network, FastMeter] | None] = {}  # by step, of one plan
         self._plan: Plan | None = None
 
     @on_engine_thread
@@ -63,9 +64,10 @@ class FastEngine(OpenDssEngine):
             None where the network is one that cannot be solved here.
         """
         held, asked = self._ready(realizations, setpoints)
-        network = self._network()
-        if network is None:
+        made = self._network()
+        if made is None:
             return None
+        network, meter = made
         count = len(realizations)
         record, trusted = Record(self._scenario, count), np.zeros(count, bool)
         at_once = max(16, _AT_ONCE // (len(self._elements.nodes) + 1) // 16 * 16)
@@ -87,11 +89,11 @@ class FastEngine(OpenDssEngine):
                 p_kw=p,
                 q_kvar=q,
             )
-            record.add(self._elements, held, rows, flows)
+            record.add(self._elements, held, rows, flows, meter)
             trusted[rows] = solved.trusted
         return Estimate(snapshots=record.snapshots(realizations.index), trusted=trusted)
 
-    def _network(self) -> Network | None:
+    def _network(self) -> tuple[Network, FastMeter] | None:
         """Return the network that is held; None if it solves its base otherwise than OpenDSS."""
         assert self._held is not None
         time = self._held.time
@@ -100,7 +102,7 @@ class FastEngine(OpenDssEngine):
         return self._networks[time]
 
     @on_engine_thread
-    def _made(self, time: int) -> Network | None:
+    def _made(self, time: int) -> tuple[Network, FastMeter] | None:
         held, scenario = self._held, self._scenario
         assert held is not None
         assert self._plan is not None
@@ -118,7 +120,9 @@ class FastEngine(OpenDssEngine):
         found = network.solve(told[0][None], told[1][None], v_pu)
         apart = np.abs(found.volts[:, 0] - base)[held.live_nodes]
         near = apart <= _AGREES_PU * np.abs(base[held.live_nodes])
-        return network if found.converged[0] and near.all() else None
+        if not found.converged[0] or not near.all():
+            return None
+        return network, FastMeter(self._elements, held)
 
     def _nominal(self, plan: Plan, time: int) -> tuple[FloatArray, FloatArray]:
         """Return what is told at the nominal state: loads, then DERs that follow."""

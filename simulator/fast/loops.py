@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["LANES", "MOST", "factor", "solve"]
+__all__ = ["LANES", "MOST", "factor", "measure", "solve"]
 
 LANES = 16
 """Realizations side by side; a block of fewer is filled up with its last."""
@@ -269,3 +269,103 @@ def solve(factors, slots, sources, power, v_pu, base, drawn, limits, place, foun
         for k in range(len(place)):
             for b in range(here):
                 volts[place[k], first + b] = complex(x[0, k, b], x[1, k, b])
+
+
+@_compiled
+def _product(matrix, k, x, out):
+    """Put one row of a matrix times voltages into ``out``, real and imaginary."""
+    start, at, real, imaginary = matrix
+    for b in range(LANES):
+        out[0, b] = 0.0
+        out[1, b] = 0.0
+    for n in range(start[k], start[k + 1]):
+        j, r, m = at[n], real[n], imaginary[n]
+        for b in range(LANES):
+            out[0, b] += r * x[0, j, b] - m * x[1, j, b]
+            out[1, b] += r * x[1, j, b] + m * x[0, j, b]
+
+
+@_compiled
+def measure(volts, matrices, windings, nodes, buses, found):
+    """Magnitudes and flows of solved voltages.
+
+    Parameters
+    ----------
+    volts
+        (1 + node, realization), zero where dead or unsolved.
+    matrices
+        Both ends of the lines, windings, and the network, as rows.
+    windings
+        Node and side of each winding's row; sides of a transformer.
+    nodes
+        Live nodes; of these those that hold no voltage; those that do.
+    buses
+        Node of each bus's phase, one over its base, the same across the pair that begins there.
+    found
+        What is filled in: (realization, …) magnitudes to neutral and across, currents, transformer
+        power; (source node, realization) power; (realization,) losses and what is drawn, in kW.
+    """
+    one_end, other_end, winding, network = matrices
+    wound, side, sides = windings
+    live, free, source = nodes
+    at, inverse, across = buses
+    v_pu, v_ll_pu, current, transformer, supplied, losses, drawn = found
+    size, count = volts.shape
+    x, a, c = np.zeros((2, size, LANES)), np.zeros((2, LANES)), np.zeros((2, LANES))
+    through = np.zeros((2, sides * transformer.shape[1], LANES))
+    total, rest = np.zeros(LANES), np.zeros(LANES)
+    for first in range(0, count, LANES):
+        here = min(LANES, count - first)
+        for k in range(size):
+            for b in range(here):
+                x[0, k, b] = volts[k, first + b].real
+                x[1, k, b] = volts[k, first + b].imag
+        for s in range(len(at)):
+            i, j = at[s], at[s // 3 * 3 + (s + 1) % 3]
+            for b in range(LANES):
+                a[0, b] = np.sqrt(x[0, i, b] ** 2 + x[1, i, b] ** 2) * inverse[s]
+                er, em = x[0, i, b] - x[0, j, b], x[1, i, b] - x[1, j, b]
+                a[1, b] = np.sqrt(er * er + em * em) * across[s]
+            for b in range(here):
+                v_pu[first + b, s] = a[0, b]
+                v_ll_pu[first + b, s] = a[1, b]
+        for s in range(current.shape[1]):
+            _product(one_end, s, x, a)
+            _product(other_end, s, x, c)
+            for b in range(LANES):
+                one, other = a[0, b] ** 2 + a[1, b] ** 2, c[0, b] ** 2 + c[1, b] ** 2
+                a[0, b] = np.sqrt(max(one, other))
+            for b in range(here):
+                current[first + b, s] = a[0, b]
+        through[:] = 0.0
+        for s in range(len(wound)):
+            _product(winding, s, x, a)
+            i, t = wound[s], side[s]
+            for b in range(LANES):
+                through[0, t, b] += x[0, i, b] * a[0, b] + x[1, i, b] * a[1, b]
+                through[1, t, b] += x[1, i, b] * a[0, b] - x[0, i, b] * a[1, b]
+        for t in range(transformer.shape[1]):
+            for b in range(here):
+                most = 0.0
+                for k in range(sides * t, sides * t + sides):
+                    most = max(most, through[0, k, b] ** 2 + through[1, k, b] ** 2)
+                transformer[first + b, t] = np.sqrt(most) / 1e3
+        total[:] = 0.0
+        rest[:] = 0.0
+        for i in live:
+            _product(network, i, x, a)
+            for b in range(LANES):
+                p = (x[0, i, b] * a[0, b] + x[1, i, b] * a[1, b]) / 1e3
+                total[b] += p
+                if free[i]:
+                    rest[b] -= p
+        for b in range(here):
+            losses[first + b] = total[b]
+            drawn[first + b] = rest[b]
+        for s in range(len(source)):
+            i = source[s]
+            _product(network, i, x, a)
+            for b in range(here):
+                p = x[0, i, b] * a[0, b] + x[1, i, b] * a[1, b]
+                q = x[1, i, b] * a[0, b] - x[0, i, b] * a[1, b]
+                supplied[s, first + b] = complex(p / 1e3, q / 1e3)

@@ -1,4 +1,4 @@
-"""Estimates against OpenDSS itself, on small feeders of every kind of load, source and transformer."""
+"""Estimates against OpenDSS, on small feeders with loads and transformers of every kind."""
 
 from __future__ import annotations
 
@@ -120,10 +120,10 @@ CASES = {
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(**CASES)
 def test_voltages_flows_and_source_power_are_those_of_opendss(
-    tmp_path_factory, models, scales, pu, x, conns
+    tmp_path_factory, models, scales, **head
 ):
     folder = tmp_path_factory.mktemp("small")
-    agree(*fast_of(folder, models, pu=pu, x=x, conns=conns), scales)
+    agree(*fast_of(folder, models, **head), scales)
 
 
 def test_every_model_at_once(tmp_path):
