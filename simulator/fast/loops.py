@@ -286,6 +286,42 @@ def _product(matrix, k, x, out):
 
 
 @_compiled
+def _magnitudes(x, buses, v_pu, v_ll_pu, first, here):
+    """Magnitudes to neutral, and across the pair that begins at each phase."""
+    at, inverse, across = buses
+    a = np.zeros((2, LANES))
+    for s in range(len(at)):
+        i, j = at[s], at[s // 3 * 3 + (s + 1) % 3]
+        for b in range(LANES):
+            a[0, b] = np.sqrt(x[0, i, b] ** 2 + x[1, i, b] ** 2) * inverse[s]
+            er, em = x[0, i, b] - x[0, j, b], x[1, i, b] - x[1, j, b]
+            a[1, b] = np.sqrt(er * er + em * em) * across[s]
+        for b in range(here):
+            v_pu[first + b, s] = a[0, b]
+            v_ll_pu[first + b, s] = a[1, b]
+
+
+@_compiled
+def _through(x, winding, windings, through, transformer, first, here):
+    """Apparent power of each transformer: the larger of its sides."""
+    wound, side, sides = windings
+    a = np.zeros((2, LANES))
+    through[:] = 0.0
+    for s in range(len(wound)):
+        _product(winding, s, x, a)
+        i, t = wound[s], side[s]
+        for b in range(LANES):
+            through[0, t, b] += x[0, i, b] * a[0, b] + x[1, i, b] * a[1, b]
+            through[1, t, b] += x[1, i, b] * a[0, b] - x[0, i, b] * a[1, b]
+    for t in range(transformer.shape[1]):
+        for b in range(here):
+            most = 0.0
+            for k in range(sides * t, sides * t + sides):
+                most = max(most, through[0, k, b] ** 2 + through[1, k, b] ** 2)
+            transformer[first + b, t] = np.sqrt(most) / 1e3
+
+
+@_compiled
 def measure(volts, matrices, windings, nodes, buses, found):
     """Magnitudes and flows of solved voltages.
 
@@ -306,13 +342,11 @@ def measure(volts, matrices, windings, nodes, buses, found):
         power; (source node, realization) power; (realization,) losses and what is drawn, in kW.
     """
     one_end, other_end, winding, network = matrices
-    wound, side, sides = windings
     live, free, source = nodes
-    at, inverse, across = buses
     v_pu, v_ll_pu, current, transformer, supplied, losses, drawn = found
     size, count = volts.shape
     x, a, c = np.zeros((2, size, LANES)), np.zeros((2, LANES)), np.zeros((2, LANES))
-    through = np.zeros((2, sides * transformer.shape[1], LANES))
+    through = np.zeros((2, windings[2] * transformer.shape[1], LANES))
     total, rest = np.zeros(LANES), np.zeros(LANES)
     for first in range(0, count, LANES):
         here = min(LANES, count - first)
@@ -320,15 +354,7 @@ def measure(volts, matrices, windings, nodes, buses, found):
             for b in range(here):
                 x[0, k, b] = volts[k, first + b].real
                 x[1, k, b] = volts[k, first + b].imag
-        for s in range(len(at)):
-            i, j = at[s], at[s // 3 * 3 + (s + 1) % 3]
-            for b in range(LANES):
-                a[0, b] = np.sqrt(x[0, i, b] ** 2 + x[1, i, b] ** 2) * inverse[s]
-                er, em = x[0, i, b] - x[0, j, b], x[1, i, b] - x[1, j, b]
-                a[1, b] = np.sqrt(er * er + em * em) * across[s]
-            for b in range(here):
-                v_pu[first + b, s] = a[0, b]
-                v_ll_pu[first + b, s] = a[1, b]
+        _magnitudes(x, buses, v_pu, v_ll_pu, first, here)
         for s in range(current.shape[1]):
             _product(one_end, s, x, a)
             _product(other_end, s, x, c)
@@ -337,19 +363,7 @@ def measure(volts, matrices, windings, nodes, buses, found):
                 a[0, b] = np.sqrt(max(one, other))
             for b in range(here):
                 current[first + b, s] = a[0, b]
-        through[:] = 0.0
-        for s in range(len(wound)):
-            _product(winding, s, x, a)
-            i, t = wound[s], side[s]
-            for b in range(LANES):
-                through[0, t, b] += x[0, i, b] * a[0, b] + x[1, i, b] * a[1, b]
-                through[1, t, b] += x[1, i, b] * a[0, b] - x[0, i, b] * a[1, b]
-        for t in range(transformer.shape[1]):
-            for b in range(here):
-                most = 0.0
-                for k in range(sides * t, sides * t + sides):
-                    most = max(most, through[0, k, b] ** 2 + through[1, k, b] ** 2)
-                transformer[first + b, t] = np.sqrt(most) / 1e3
+        _through(x, winding, windings, through, transformer, first, here)
         total[:] = 0.0
         rest[:] = 0.0
         for i in live:
