@@ -265,7 +265,9 @@ def _guard_of(study: Study) -> Guard | None:
     if campaign.engine != "fast":
         return None
     refuse_fast(study.config)
-    return Guard(width=campaign.guard, audit=campaign.audit, seed=campaign.seed, span=CHUNK_ROWS)
+    return Guard(
+        width=campaign.guard, audit=campaign.audit_share, seed=campaign.seed, span=CHUNK_ROWS
+    )
 
 
 def _engine_of(study: Study) -> Engine:

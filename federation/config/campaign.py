@@ -176,7 +176,7 @@ class CampaignConfig(Section):
         "rating; an audited margin may differ by a tenth of it",
         json_schema_extra=remedy("1e-5 is a thousand times what OpenDSS itself settles to"),
     )
-    audit: float = Field(
+    audit_share: float = Field(
         default=0.01,
         ge=0.0,
         le=1.0,

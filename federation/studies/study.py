@@ -393,7 +393,7 @@ def _fingerprint(
     """SHA-256 of all that decides; our own planner is in the configuration already."""
     decisive = config.model_dump(mode="json", exclude=_NEVER_DECIDES)
     if config.campaign.engine == "opendss":  # as before there was a choice
-        [decisive["campaign"].pop(name) for name in ("engine", "guard", "audit")]
+        [decisive["campaign"].pop(name) for name in ("engine", "guard", "audit_share")]
     parts = [decisive, scenario.digest(), content_digest(sampler)]  # a history's content, too
     parts += [] if foreign is None else [foreign.digest]
     text = json.dumps(parts, sort_keys=True, allow_nan=False)

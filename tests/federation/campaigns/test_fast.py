@@ -185,7 +185,7 @@ def test_every_recourse_passes_through_it(fast, toy, tmp_path, recourse):
     [
         ("campaign.engine=slow", r"campaign\.engine"),
         ("campaign.guard=-1e-6", r"campaign\.guard.*-1e-06"),
-        ("campaign.audit=2", r"campaign\.audit"),
+        ("campaign.audit_share=2", r"campaign\.audit_share"),
         ("campaign.judge=linear", "judge"),
     ],
 )
@@ -215,7 +215,7 @@ def test_engine_and_guard_are_in_the_fingerprint(toy):
         mark(),
         mark(FAST),
         mark(FAST, "campaign.guard=1e-4"),
-        mark(FAST, "campaign.audit=0.1"),
+        mark(FAST, "campaign.audit_share=0.1"),
     }
     assert len(marks) == 4
 
@@ -260,17 +260,17 @@ def differences(name, scale, count):
 
 
 CASES = [
-    (name, scale)
+    (name, scale, count)
     for name in ("ieee37-networked", "ieee123-networked")
-    for scale in (1.0, 1.6, 6.0, 12.0, 30.0)
-]
+    for scale, count in ((1.0, 10_000), (1.6, 10_000), (6.0, 10_000), (12.0, 300), (30.0, 300))
+]  # OpenDSS takes a tenth of a second to give up a flow of the larger one
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "scale"), CASES)
-def test_no_verdict_differs(name, scale):
+@pytest.mark.parametrize(("name", "scale", "count"), CASES)
+def test_no_verdict_differs(name, scale, count):
     """At nominal spread, overloaded, at the nose of the voltage curve, and past it."""
-    apart, _, _, most = differences(name, scale, 10_000)
+    apart, _, _, most = differences(name, scale, count)
     assert apart == 0
     assert most < 1e-6
 
