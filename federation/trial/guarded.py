@@ -124,7 +124,7 @@ class GuardedTrial(Trial):
         self._hold(plan)
         count = len(batch)
         difference = np.full(count, np.nan)
-        if standing is not None:  # a network of a few realizations is not worth its factors
+        if plan is not self.plan:  # a network of a few realizations is not worth its factors
             reason = np.full(count, SolvedBy.OTHER_NETWORK)
             seen = self._tried(self.engine.observe, batch, setpoints, plan)
         else:

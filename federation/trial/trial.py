@@ -152,6 +152,7 @@ def put_rows(whole: T, rows: IntArray, part: T) -> T:
     for column in fields(whole):
         values = getattr(whole, column.name).copy()
         values[rows] = getattr(part, column.name)
+        values.setflags(write=False)  # so that the batch needs no copy of its own
         columns[column.name] = values
     return type(whole)(**columns)
 

@@ -162,13 +162,24 @@ def test_a_network_that_it_does_not_model_is_opendss_s(fast, opendss, toy, tmp_p
     )
 
 
-def test_switches_that_stick_are_opendss_s(fast, toy, tmp_path):
-    stuck = "faults.stuck_switches=['b-d']", "faults.stuck_probability=0.3"
-    own = run(toy, tmp_path / "a", FAST, *stuck, samples=200, plan=fast.plan)
-    whole = run(toy, tmp_path / "b", *stuck, samples=200, plan=fast.plan)
-    same_verdicts(rows(own.out), rows(whole.out))
-    stuck_rows = int((rows(own.out)["switches_stuck"].to_numpy() > 0).sum())
-    assert 0 < stuck_rows == campaign_summary(own.store).fast.by_opendss["other_network"]
+def test_other_switch_states_are_opendss_s_whatever_the_batch(fast, toy):
+    study = load_study(toy, ["campaign.recourse=fixed"])
+    scenario, plan = study.scenario, fast.plan
+    asked = plan.asked(sample(scenario, study.sampler, 0, 40), scenario)
+    told = make_planner_job(study, plan).make_recourse(plan).respond(asked)
+    guard = Guard(width=1e-5, audit=0.0, seed=1, span=2048)
+    with closing(FastEngine(scenario)) as engine:
+        trial = GuardedTrial(engine, scenario, plan, guard)
+        trial.enter(0, asked.index)
+        for standing, reason in ((plan, SolvedBy.FAST), (replace(plan), SolvedBy.OTHER_NETWORK)):
+            trial.enter(0, asked.index)
+            trial.observe(asked, told, standing)
+            noted = trial.noted(asked.index)
+            assert (noted["fast_reason"] == reason).all()
+            assert np.isnan(noted["fast_difference"]).all()
+        before = trial.observe(asked, told)[0]
+        own = engine.observe(asked, told)
+    np.testing.assert_allclose(before.v_pu, own.v_pu, atol=1e-7)
 
 
 @pytest.mark.slow
