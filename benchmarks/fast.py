@@ -66,8 +66,8 @@ def _large(folder: Path, told: list[str]) -> tuple[Study, Plan]:
 
 SUBJECTS: Mapping[str, tuple[int, Callable[[Path, list[str]], tuple[Study, Plan]]]] = {
     "ieee37": (122_880, _shipped("ieee37-networked")),
-    "ieee123": (61_440, _shipped("ieee123-networked")),
-    "ieee8500": (2_048, _large),
+    "ieee123": (122_880, _shipped("ieee123-networked")),
+    "ieee8500": (8_192, _large),
 }
 
 
