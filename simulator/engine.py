@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from gridproof.scenarios.arrays import BoolArray
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "Estimate", "Estimates"]
 
 
 @runtime_checkable
@@ -60,3 +62,27 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Release what the engine holds; it cannot be used afterwards."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Estimate:
+    """What an engine says of a batch before it is asked in earnest.
+
+    Attributes
+    ----------
+    snapshots
+        As of `Engine.observe`.
+    trusted
+        (realization,) whether all that draws stands where its model is known to hold.
+    """
+
+    snapshots: Snapshots
+    trusted: BoolArray
+
+
+@runtime_checkable
+class Estimates(Engine, Protocol):
+    """An engine that can also say sooner, and less surely, what `observe` would."""
+
+    def estimate(self, realizations: Realizations, setpoints: Setpoints) -> Estimate | None:
+        """Answer as `observe` does, to some tolerance; None where it cannot under this plan."""

@@ -17,7 +17,9 @@ FOLDERS = ("scenarios", "optimizer", "simulator", "federation")
 ALLOWED = {
     "scenarios": {"numpy", "scipy", "pydantic"},
     "optimizer": {"numpy", "scenarios", "scipy", "pyomo", "highspy"},
-    "simulator": {"numpy", "scenarios", "scipy", "opendssdirect", "dss", "dss_python_backend"},
+    "simulator": {
+        "numpy", "numba", "scenarios", "scipy", "opendssdirect", "dss", "dss_python_backend",
+    },
     "federation": {
         "numpy", "scenarios", "optimizer", "simulator", "scipy", "pydantic", "helics", "typer",
         "click", "rich", "pyarrow", "matplotlib", "jinja2", "dask", "distributed",
@@ -33,13 +35,14 @@ OWNERS = {
     "dss": "simulator/opendss/",
     "dss_python_backend": "simulator/opendss/",
     "highspy": "optimizer/solver/solve",
+    "numba": "simulator/fast/loops",
 }
 STOREYS = {
     "optimizer": (
         ("solver",), ("network",), ("separation",), ("recourse",),
         ("partitioning", "restoration", "policy_mode", "resiliency"),
     ),
-    "simulator": (("opendss",), ("reader", "linear", "proof")),
+    "simulator": (("opendss",), ("reader", "linear", "proof", "fast")),
     "federation": (
         ("statistics", "config", "wire", "tables"), ("trial", "families", "certificates"),
         ("field",), ("members",),

@@ -36,7 +36,12 @@ from gridproof.federation.records.stopping import drop_surplus, stopper_of
 from gridproof.federation.records.store import LOGS, CampaignStore
 from gridproof.federation.studies.study import Study
 from gridproof.federation.studies.trust import trust_words
-from gridproof.federation.studies.wiring import pace_of, refuse_unnamed, refuse_unsent
+from gridproof.federation.studies.wiring import (
+    pace_of,
+    refuse_fast,
+    refuse_unnamed,
+    refuse_unsent,
+)
 from gridproof.optimizer.solver.decomposition import PlanProgress
 from gridproof.scenarios.errors import ConfigError, StoreError
 from gridproof.scenarios.plan import Plan, plan_digest
@@ -136,6 +141,7 @@ def run_campaign(
         refuse_to_spread(study, mode)
     refuse_unnamed(study)
     refuse_unsent(study)
+    refuse_fast(study.config)
     started = time.monotonic()
     with writing(out):
         store = open_store(study, out)

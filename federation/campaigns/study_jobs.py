@@ -19,6 +19,7 @@ from gridproof.federation.records.answered import keep_word
 from gridproof.federation.records.begun import missing_ranges
 from gridproof.federation.records.environment import environment_record
 from gridproof.federation.records.keeper import Tally, stored_plan
+from gridproof.federation.records.parts import CHUNK_ROWS, batches
 from gridproof.federation.records.scenario_store import keep_scenario
 from gridproof.federation.records.sink import CampaignSink
 from gridproof.federation.records.stopping import until_enough
@@ -28,10 +29,12 @@ from gridproof.federation.studies.study import Study, write_resolved
 from gridproof.federation.studies.wiring import (
     channel_of,
     pace_of,
+    refuse_fast,
     rounds_of,
     trace_columns,
     until_start_s,
 )
+from gridproof.federation.trial.guarded import Guard
 from gridproof.optimizer.recourse.policies import Recourse, Stepwise, make_recourse
 from gridproof.optimizer.solver.decomposition import PlanProgress
 from gridproof.scenarios.errors import ConfigError
@@ -232,11 +235,17 @@ def feeder_job_of(
     begun = isinstance(ranges, Sequence) and bool(ranges) and ranges[0][0] > 0
     channel, pace = channel_of(study, draw), pace_of(study, resumed=begun)
     rounds = rounds_of(study.config)
-    traced = trace_columns(channel, pace, rounds)
+    guard = _guard_of(study)
+    traced = trace_columns(channel, pace, rounds, fast=guard is not None)
     sink = make_sink(traced)
+
+    def again(first: int) -> Sequence[tuple[int, int]]:
+        sink.forget(first // CHUNK_ROWS)
+        return batches(first // CHUNK_ROWS, campaign.samples, batch_of(study))
+
     return FeederJob(
         scenario=scenario,
-        make_engine=lambda _: _ENGINES[campaign.judge](scenario),
+        make_engine=lambda _: _engine_of(study),
         draw=draw,
         ranges=ranges,
         sink=sink,
@@ -249,7 +258,28 @@ def feeder_job_of(
         steps=study.steps,
         outside=study.sampler.take if isinstance(study.sampler, OutsideLoads) else None,
         make_second=(lambda _: LinearEngine(scenario)) if campaign.judge == "both" else None,
+        guard=guard,
+        again=None if guard is None else again,
     )
+
+
+def _guard_of(study: Study) -> Guard | None:
+    """Return what the fast engine may settle; None where OpenDSS answers everything."""
+    campaign = study.config.campaign
+    if campaign.engine != "fast":
+        return None
+    refuse_fast(study.config)
+    return Guard(
+        width=campaign.guard, audit=campaign.audit_share, seed=campaign.seed, span=CHUNK_ROWS
+    )
+
+
+def _engine_of(study: Study) -> Engine:
+    if study.config.campaign.engine != "fast":
+        return _ENGINES[study.config.campaign.judge](study.scenario)
+    from gridproof.simulator.fast.engine import FastEngine  # noqa: PLC0415  (an optional dependency)
+
+    return FastEngine(study.scenario)
 
 
 def open_store(study: Study, out: Path) -> CampaignStore:

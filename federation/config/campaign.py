@@ -166,6 +166,25 @@ class CampaignConfig(Section):
         description="the physics that decides: OpenDSS, or LinDist3Flow; with both, OpenDSS "
         "decides and the linear verdict is kept beside it",
     )
+    engine: Literal["opendss", "fast"] = Field(
+        default="opendss",
+        description="who solves the AC flows: OpenDSS each of them, or many at once on OpenDSS's "
+        "own network, with OpenDSS for all that this does not settle (gridproof[fast])",
+    )
+    guard: float = Field(
+        default=1e-5,
+        ge=0.0,
+        description='engine = "fast": OpenDSS answers what is so near to a limit, pu or share of a '
+        "rating; an audited margin may differ by a tenth of it",
+        json_schema_extra=remedy("1e-5 is a thousand times what OpenDSS itself settles to"),
+    )
+    audit_share: float = Field(
+        default=0.01,
+        ge=0.0,
+        le=1.0,
+        description='engine = "fast": share of realizations, drawn by the seed, that OpenDSS '
+        "answers whatever they are, to be compared",
+    )
     batch: int = Field(
         default=256,
         ge=1,
@@ -177,3 +196,11 @@ class CampaignConfig(Section):
         lt=1.0,
         description="confidence of the interval around the feasible share",
     )
+
+    @model_validator(mode="after")
+    def _fast_is_judged_by_ac(self) -> CampaignConfig:
+        if self.engine == "fast" and self.judge == "linear":
+            raise ValueError(
+                'engine = "fast" solves AC flows, and judge = "linear" has none; leave one out'
+            )
+        return self

@@ -62,6 +62,9 @@ class _Keeper:
     def keep_trace(self, trace: Trace) -> None:
         """Take what channel and rounds saw; the verdict says it."""
 
+    def forget(self, chunk: int) -> None:
+        """Drop nothing: OpenDSS answers, so nothing is done again."""
+
     def keep_cause(self, index: int, said: str) -> None:
         """Take what erred; it is the outcome."""
 
@@ -102,7 +105,7 @@ def replay(
     """
     _refuse(study, index, drawn=zeta is None)
     sink = _Keeper()
-    job = feeder_job_of(study, [(index, 1)], lambda _: sink)
+    job = feeder_job_of(_by_opendss(study), [(index, 1)], lambda _: sink)
     job = replace(job, make_second=None)
     if zeta is not None:
         job = replace(job, draw=_named_draw(study, zeta, index))
@@ -175,6 +178,12 @@ def _refuse(study: Study, index: int, *, drawn: bool) -> None:
             "[faults], [devices] or [realtime] of the study tie a realization to those before it, "
             "so none can be tried on its own; its row is in the campaign's Parquet"
         )
+
+
+def _by_opendss(study: Study) -> Study:
+    """Return the study as it is where OpenDSS answers everything."""
+    campaign = study.config.campaign.model_copy(update={"engine": "opendss"})
+    return replace(study, config=study.config.model_copy(update={"campaign": campaign}))
 
 
 def _named_draw(study: Study, zeta: FloatArray, index: int) -> Callable[..., Realizations]:

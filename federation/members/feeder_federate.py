@@ -7,9 +7,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
+from gridproof.federation.members.again import AuditFailed, Progress
 from gridproof.federation.members.causes import keep_first_cause
 from gridproof.federation.members.federates import Federate
 from gridproof.federation.members.jobs import Deadlines, FeederJob
+from gridproof.federation.trial.guarded import GuardedTrial
 from gridproof.federation.trial.rounds import mend, settle
 from gridproof.federation.trial.trial import Settled, Trace, Trial
 from gridproof.federation.wire.codec import Codec
@@ -32,6 +34,7 @@ from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import Verdicts
+from gridproof.simulator.engine import Engine, Estimates
 
 __all__ = ["FeederFederate"]
 
@@ -63,9 +66,8 @@ class FeederFederate(Federate):
         whole = job.ranges if isinstance(job.ranges, Sequence) else ()
         self._total = sum(count for _, count in whole)  # 0: not known beforehand
         self._job, self._measurements, self._clock = job, measurements, clock
-        self._rehearsed = self._sequence = (
-            0  # realizations asked for before the clock starts, and not kept
-        )
+        self._sequence = 0
+        self._answered = 0  # rows that the planner answered, kept or not
         questions = 1 if job.channel is None else job.channel.questions  # per realization
         self._asked = questions * len(job.steps)
         total = self._total * self._asked
@@ -92,12 +94,12 @@ class FeederFederate(Federate):
         self._codec = self._codec.holding(plan)
         self._job.sink.accept(plan)
         with ExitStack() as closing:
-            trials = []
+            trials: list[Trial] = []
             for make in (self._job.make_engine, self._job.make_second):
                 if make is not None:
                     engine = make(plan)
                     closing.callback(engine.close)
-                    trials.append(Trial(engine, self._job.scenario, plan))
+                    trials.append(self._trial(engine, plan, guarded=not trials))
                     trials[-1].enter(self._job.steps[0])
             if self._job.channel is not None:
                 closing.callback(self._job.channel.close)
@@ -105,9 +107,8 @@ class FeederFederate(Federate):
             done = self._try_all(trials, plan)
         if self._total and done != self._total:
             raise FederationError(f"{done} of {self._total} realizations were judged")
-        answered = (done + self._rehearsed) * self._asked
-        self._say("done", answered, answered)
-        self._await_done(answered)
+        self._say("done", self._answered, self._answered)
+        self._await_done(self._answered)
         return plan
 
     def _step(self, awaited: str, whom: str, deadline_s: float) -> None:
@@ -118,6 +119,14 @@ class FeederFederate(Federate):
             told = self._link.read(LOADS_PORT)
             if told.updated:
                 take(told.payload)
+
+    def _trial(self, engine: Engine, plan: Plan, *, guarded: bool) -> Trial:
+        guard = self._job.guard
+        if guard is None or not guarded:
+            return Trial(engine, self._job.scenario, plan)
+        if not isinstance(engine, Estimates):
+            raise TypeError("a guard is for an engine that estimates")
+        return GuardedTrial(engine, self._job.scenario, plan, guard)
 
     def _await_plan(self) -> Plan:
         self._step("the plan", "planner", self._deadlines.plan_s)
@@ -139,20 +148,49 @@ class FeederFederate(Federate):
 
     def _try_all(self, trials: Sequence[Trial], plan: Plan) -> int:
         """Try every batch at every step; returns how many realizations were judged."""
-        done = 0
+        progress = Progress(span=None if self._job.guard is None else self._job.guard.span)
         for turn, (first, count) in enumerate(self._ranges()):
             rehearsal = self._job.pace is not None and turn == 0
-            carried = self._start(plan, count, self._job.steps[0])
-            for step in self._job.steps:
-                if self._job.as_planned:
-                    carried = self._start(plan, count, step)
-                batch = _Batch(first=first, count=count, step=step, done=done, rehearsal=rehearsal)
-                carried = self._try_step(trials, plan, batch, carried)
-            if rehearsal:
-                self._rehearsed = count
-            else:
-                done += count
-        return done
+            if progress.was_done_again(first):
+                continue
+            try:
+                self._try_batch(trials, plan, first, count, progress.done, rehearsal=rehearsal)
+            except AuditFailed:
+                self._try_again(trials, plan, first, progress)
+                continue
+            if not rehearsal:
+                progress.add(first, count)
+        return progress.done
+
+    def _try_again(
+        self, trials: Sequence[Trial], plan: Plan, first: int, progress: Progress
+    ) -> None:
+        """Do the whole stretch of a batch anew, all of it by OpenDSS."""
+        assert self._job.again is not None
+        ranges = self._job.again(first)
+        taken_up = progress.start_again(first, ranges)
+        self._total += taken_up if self._total else 0
+        for begin, count in ranges:
+            self._try_batch(trials, plan, begin, count, progress.done, rehearsal=False)
+            progress.add(begin, count)
+
+    def _try_batch(
+        self,
+        trials: Sequence[Trial],
+        plan: Plan,
+        first: int,
+        count: int,
+        done: int,
+        *,
+        rehearsal: bool,
+    ) -> None:
+        """Try one batch at every step, and keep it."""
+        carried = self._start(plan, count, self._job.steps[0])
+        for step in self._job.steps:
+            if self._job.as_planned:
+                carried = self._start(plan, count, step)
+            batch = _Batch(first=first, count=count, step=step, done=done, rehearsal=rehearsal)
+            carried = self._try_step(trials, plan, batch, carried)
 
     def _start(self, plan: Plan, count: int, step: int) -> Carried | None:
         """Return what realizations enter a step with, where steps are lived through in order.
@@ -183,8 +221,13 @@ class FeederFederate(Federate):
             settled = self._mended(trials[0], batch, answer, turn)
         else:
             settled = self._settled(trials[0], batch, answer, times_s)
+        trial, trace = trials[0], settled.trace
+        if isinstance(trial, GuardedTrial):
+            if trial.failed():
+                raise AuditFailed
+            trace = {**trace, **trial.noted(batch.index)}
         if self._job.keep_trace is not None:
-            self._job.keep_trace(settled.trace)
+            self._job.keep_trace(trace)
         keep_first_cause(self._job, trials[0].engine, batch, settled)
         second = None if len(trials) == 1 else self._judged(trials[1], batch, answer)[1]
         self._job.sink.write(drawn, settled.setpoints, settled.snapshots, settled.verdicts, second)
@@ -213,6 +256,7 @@ class FeederFederate(Federate):
         awaited = f"set-points of exchange {self._sequence}"
         self._step(awaited, "planner", self._deadlines.step_s)
         header, answer = self._read_answer(question, turn.step)
+        self._answered += len(question)
         return answer, (asked_s, header.sent_s)
 
     def _settled(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from gridproof.federation.trial.guarded import Guard
 from gridproof.federation.trial.trial import Trace
 from gridproof.optimizer.recourse.policies import Recourse
 from gridproof.scenarios.plan import Plan
@@ -55,6 +56,10 @@ class KeepingSink(Sink, Protocol):
 
     def keep_trace(self, trace: Trace) -> None:
         """Take what channel, pace and rounds saw of a batch, just before the batch."""
+        ...
+
+    def forget(self, chunk: int) -> None:
+        """Drop what has come of a chunk, to take all of it anew."""
         ...
 
     def keep_cause(self, index: int, said: str) -> None:
@@ -145,6 +150,9 @@ class FeederJob:
         Whether every step is entered as the plan foresees, whatever became of the one before.
     states
         Publishes solved states in somebody else's form, if not None.
+    guard, again
+        What an engine that estimates may settle; OpenDSS alone if None. ``again`` forgets the
+        stretch of a realization whose audit failed, and returns its batches, to be done anew.
     hear
         Told what the planner says of itself, before its plan is taken; may refuse it.
     outside
@@ -167,6 +175,8 @@ class FeederJob:
     states: States | None = None
     hear: Callable[[str], None] | None = None
     outside: Callable[[bytes], None] | None = None
+    guard: Guard | None = None
+    again: Callable[[int], Sequence[tuple[int, int]]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Protocol
 from gridproof.federation.jsonable import IF_KNOWN, UNWRITTEN, Interval, Jsonable
 from gridproof.federation.records.certificate_report import CertificateReport
 from gridproof.federation.records.device_report import DevicesReport
+from gridproof.federation.records.fast_report import FastReport
 from gridproof.federation.records.one_cause import OneCause
 from gridproof.federation.records.pace_report import PaceReport
 from gridproof.federation.records.probe_report import AdversaryReport, RareReport
@@ -263,6 +264,8 @@ class CampaignReport(Jsonable):
         Of a campaign with devices: what was wrong with each, and how long they took.
     pace
         Of a campaign against the wall clock: how late it was.
+    fast
+        Of a campaign with the fast engine: what OpenDSS answered all the same, and the audit.
     """
 
     samples: int
@@ -297,3 +300,4 @@ class CampaignReport(Jsonable):
     rare: RareReport | None = field(default=None, metadata=IF_KNOWN)
     devices: DevicesReport | None = field(default=None, metadata=IF_KNOWN)
     pace: PaceReport | None = field(default=None, metadata=IF_KNOWN, compare=False)
+    fast: FastReport | None = field(default=None, metadata=IF_KNOWN)

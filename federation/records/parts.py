@@ -254,6 +254,7 @@ class ChunkSink:
     _digest: str = ""
     _open: dict[int, OpenChunk] = field(default_factory=dict)
     _causes: list[tuple[int, str]] = field(default_factory=list)
+    _anew: set[int] = field(default_factory=set)
 
     def accept(self, plan: Plan) -> None:
         """Take the plan everything that follows is tried under."""
@@ -307,6 +308,14 @@ class ChunkSink:
             self._hand_over(chunk, step, part)
             start = stop
 
+    def forget(self, chunk: int) -> None:
+        """Drop what has come of a chunk, to take it anew, and keep it only when it is whole."""
+        one = self._open.pop(chunk, None)
+        self._anew.add(chunk)  # half done, it would be taken up as if nothing had been dropped
+        if one is not None and self.watch is not None:
+            told = counted(one.outcome[: one.done])
+            self.watch(chunk, {kind: -count for kind, count in told.items()})
+
     def begun(self) -> tuple[Begun, ...]:
         """Return what is done of every chunk that is not whole, from its first row without a gap.
 
@@ -315,7 +324,7 @@ class ChunkSink:
         """
         found = []
         for chunk, one in self._open.items():
-            if not one.sound:
+            if not one.sound or chunk in self._anew:
                 continue
             first, done = chunk_range(chunk, self.samples)[0], one.done
             if not all(runs_without_gap(rows, first, done) for rows in one.by_step()):

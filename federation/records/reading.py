@@ -19,6 +19,7 @@ from gridproof.federation.records.campaign_report import (
 )
 from gridproof.federation.records.crossed import CrossedOutcomes
 from gridproof.federation.records.device_figures import device_figures
+from gridproof.federation.records.fast_figures import fast_figures
 from gridproof.federation.records.intervals import Intervals
 from gridproof.federation.records.losses import KindCounts, TriedRedispatch, UnservedEnergy
 from gridproof.federation.records.one_cause import OneCause, cause_columns, one_cause
@@ -209,6 +210,7 @@ def _report(
         rare=rare,
         devices=device_figures(store, chunks),
         pace=pace_figures(store, chunks),
+        fast=fast_figures(store, chunks),
     )
 
 

@@ -114,6 +114,11 @@ class CampaignSink:
         """Take why a realization of the batch that comes next erred."""
         self._chunks.keep_cause(index, said)
 
+    def forget(self, chunk: int) -> None:
+        """Drop what has come of a chunk, to take all of it anew."""
+        with self._writing:
+            self._chunks.forget(chunk)
+
     def write(
         self,
         realizations: Realizations,

@@ -69,6 +69,8 @@ def sentences(campaign: CampaignReport) -> list[str]:
         lines += campaign.devices.words()
     if campaign.pace is not None:
         lines += campaign.pace.words()
+    if campaign.fast is not None:
+        lines += campaign.fast.words()
     if stopping:
         lines.append(why_stopped(stopping))
     if campaign.loads_from is not None:

@@ -57,8 +57,8 @@ def headline(data: ReportData) -> Headline:
         )
     if counts["stale"]:
         notes.append(f"{whole(counts['stale'])} realizations are stale and count as not feasible.")
-    for told in (verdicts.devices, verdicts.pace):
-        notes += [] if told is None else [f"{one}." for one in told.words()]
+    for told in (verdicts.devices, verdicts.pace, verdicts.fast):
+        notes += [] if told is None else [f"{one.strip()}." for one in told.words()]
     notes += proof_notes(data.plan_facts.proof)
     title = data.study["config"].get("study", {}).get("title") or data.study["name"]
     if len(data.plan.closed) > 1:

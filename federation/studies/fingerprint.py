@@ -20,7 +20,8 @@ _NEVER_DECIDES: dict[str, Any] = {
     "feeder": {"path"},
     "substation": True,  # all it says is in the scenario, and so in its digest
     "uncertainty": {"spread_down", "spread_up", "spreads_down", "spreads_up"},  # likewise
-    "limits": {"radial_blocks"},  # it refuses, and decides nothing
+    # the first refuses, and decides nothing; the others are in the scenario
+    "limits": {"radial_blocks", "line_ratings_a", "transformer_ratings_kva"},
     "campaign": {"batch", "horizon_h", "history"},
     **{family.name: set(family.tables) for family in FAMILIES},
 }
@@ -36,6 +37,8 @@ def fingerprint_of(
 ) -> str:
     """SHA-256 of all that decides; our own planner is in the configuration already."""
     decisive = config.model_dump(mode="json", exclude=_NEVER_DECIDES)
+    if config.campaign.engine == "opendss":  # as before there was a choice
+        [decisive["campaign"].pop(name) for name in ("engine", "guard", "audit_share")]
     parts = [decisive, scenario.digest(), content_digest(sampler)]  # a history's content, too
     parts += [] if foreign is None else [foreign.digest]
     parts += [] if source is None else [{"loads": source.digest}]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from gridproof.federation.config.clock import start_time
@@ -13,6 +14,7 @@ from gridproof.federation.field.devices import FieldDevices
 from gridproof.federation.field.protocols import make_of
 from gridproof.federation.field.realtime import PACE_COLUMNS, Pace
 from gridproof.federation.studies.outside_loads import OUTSIDE
+from gridproof.federation.trial.guarded import FAST_COLUMNS
 from gridproof.federation.trial.rounds import ROUNDS_COLUMN
 from gridproof.federation.wire.frames import now
 from gridproof.scenarios.errors import ConfigError
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "channel_of",
     "pace_of",
+    "refuse_fast",
     "refuse_unnamed",
     "refuse_unsent",
     "rounds_of",
@@ -118,15 +121,40 @@ def until_start_s(study: Study) -> float | None:
     return (start_time(start, moment) - moment).total_seconds()
 
 
+def refuse_fast(config: StudyConfig) -> None:
+    """Refuse the fast engine where it is not installed, or where it cannot stand.
+
+    Raises
+    ------
+    ConfigError
+        Saying what to install, or what to leave out.
+    """
+    if config.campaign.engine != "fast":
+        return
+    if config.realtime.step_s is not None or config.devices.at:
+        raise ConfigError(
+            'campaign.engine = "fast" may do a stretch of the campaign again, and a wall clock or '
+            'a device acts once; set campaign.engine = "opendss"'
+        )
+    if find_spec("numba") is None:
+        raise ConfigError(
+            'campaign.engine = "fast" needs a compiler of loops that is not installed: '
+            "pip install 'gridproof[fast]', or set campaign.engine = \"opendss\""
+        )
+
+
 def rounds_of(config: StudyConfig) -> int:
     """Return how often the planner may be asked again with measurements."""
     return config.campaign.ac_rounds if config.campaign.recourse == "ac" else 0
 
 
-def trace_columns(channel: Channel | None, pace: Pace | None, rounds: int = 0) -> tuple[str, ...]:
+def trace_columns(
+    channel: Channel | None, pace: Pace | None, rounds: int = 0, *, fast: bool = False
+) -> tuple[str, ...]:
     """Name the columns kept beside each verdict, in order."""
     return (
         *((ROUNDS_COLUMN,) if rounds else ()),
         *(channel.columns if channel is not None else ()),
         *(PACE_COLUMNS if pace is not None else ()),
+        *(FAST_COLUMNS if fast else ()),
     )

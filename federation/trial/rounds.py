@@ -9,11 +9,10 @@ batch nor what was asked before can change it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
-from typing import TypeVar
+from dataclasses import replace
 
 import numpy as np
-from gridproof.federation.trial.trial import Settled, Trace
+from gridproof.federation.trial.trial import Settled, Trace, put_rows
 from gridproof.optimizer.recourse.policies import CANNOT_CORRECT, Correcting, Recourse
 from gridproof.scenarios.arrays import BoolArray, IntArray
 from gridproof.scenarios.errors import FederationError
@@ -27,7 +26,6 @@ __all__ = ["ROUNDS_COLUMN", "Tried", "mend", "settle"]
 ROUNDS_COLUMN = "rounds"
 """Kept beside every verdict: how often the realization's measurements were sent."""
 
-T = TypeVar("T", Setpoints, Snapshots, Verdicts)
 Ask = Callable[[int, Snapshots], Setpoints]
 Observe = Callable[[Realizations, Setpoints], tuple[Snapshots, Verdicts]]
 
@@ -65,7 +63,7 @@ class Tried:
         reply = self._recourse.correct(*told, measured)
         if not np.array_equal(reply.index, measured.index):
             raise FederationError("the recourse must keep the index and order of what it corrects")
-        self._answer = _put(self._answer, rows, reply)
+        self._answer = put_rows(self._answer, rows, reply)
         return reply
 
 
@@ -126,19 +124,10 @@ def _merged(state: Settled, rows: IntArray, tried: Settled) -> Settled:
     """Put what was tried anew in the place of what was tried before."""
     return replace(
         state,
-        setpoints=_put(state.setpoints, rows, tried.setpoints),
-        snapshots=_put(state.snapshots, rows, tried.snapshots),
-        verdicts=_put(state.verdicts, rows, tried.verdicts),
+        setpoints=put_rows(state.setpoints, rows, tried.setpoints),
+        snapshots=put_rows(state.snapshots, rows, tried.snapshots),
+        verdicts=put_rows(state.verdicts, rows, tried.verdicts),
     )
-
-
-def _put(whole: T, rows: IntArray, part: T) -> T:
-    columns = {}
-    for column in fields(whole):
-        values = getattr(whole, column.name).copy()
-        values[rows] = getattr(part, column.name)
-        columns[column.name] = values
-    return type(whole)(**columns)
 
 
 def _ended(state: Settled, first: Setpoints, trace: Trace) -> Settled:

@@ -9,8 +9,9 @@ Everything that tries a plan walks through it, step by step::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
@@ -23,7 +24,9 @@ from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import Outcome, Verdicts, judge
 from gridproof.simulator.engine import Engine
 
-__all__ = ["Settled", "Trace", "Trial", "as_stale", "with_outcome"]
+__all__ = ["Settled", "Trace", "Trial", "as_stale", "put_rows", "with_outcome"]
+
+T = TypeVar("T", Setpoints, Snapshots, Verdicts)
 
 
 Trace = Mapping[str, FloatArray]
@@ -89,12 +92,22 @@ class Trial:
         """
         plan = self.plan if standing is None else standing
         self._hold(plan)
+        return self._tried(self.engine.observe, batch, setpoints, plan)
+
+    def _tried(
+        self,
+        observe: Callable[[Realizations, Setpoints], Snapshots],
+        batch: Realizations,
+        setpoints: Setpoints,
+        plan: Plan,
+    ) -> tuple[Snapshots, Verdicts]:
+        """Deliver, observe and judge under a plan that is held."""
         if self._carried is None and self.scenario.disturbances.empty:
-            snapshots = self.engine.observe(batch, setpoints)
+            snapshots = observe(batch, setpoints)
             return snapshots, judge(snapshots, plan, self.scenario, self.step)
         before = self._brought(batch.index)
         delivery = deliver(self.scenario, self.step, batch, setpoints, before)
-        snapshots = self.engine.observe(batch, delivery.setpoints)
+        snapshots = observe(batch, delivery.setpoints)
         passage = Passage(
             before=before,
             after=carry(self.scenario, self.step, before, snapshots),
@@ -131,6 +144,17 @@ def as_stale(verdicts: Verdicts, stale: BoolArray) -> Verdicts:
     kept = (Outcome.NO_RECOURSE, Outcome.NO_SOLUTION, Outcome.ERRED)
     keep = np.isin(verdicts.outcome, kept)
     return with_outcome(verdicts, np.where(stale & ~keep, Outcome.STALE, verdicts.outcome))
+
+
+def put_rows(whole: T, rows: IntArray, part: T) -> T:
+    """Return a batch with some of its rows as they are in another."""
+    columns = {}
+    for column in fields(whole):
+        values = getattr(whole, column.name).copy()
+        values[rows] = getattr(part, column.name)
+        values.setflags(write=False)  # so that the batch needs no copy of its own
+        columns[column.name] = values
+    return type(whole)(**columns)
 
 
 def with_outcome(verdicts: Verdicts, outcome: IntArray) -> Verdicts:

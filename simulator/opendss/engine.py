@@ -315,6 +315,26 @@ class OpenDssEngine:
 
     def _flows(self, asked: Realizations, setpoints: Setpoints, rows: slice) -> Flows:
         """Solve some rows of a batch that was checked."""
+        kw, kvar, p, q, v_pu = self._told(asked, setpoints, rows)
+        volts, converged, iterations = self._solve(kw, kvar, p, q, v_pu)
+        return Flows(
+            volts=volts,
+            converged=converged,
+            iterations=iterations,
+            kw=kw,
+            kvar=kvar,
+            p_kw=p,
+            q_kvar=q,
+        )
+
+    def _told(
+        self, asked: Realizations, setpoints: Setpoints, rows: slice
+    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Of some rows what loads ask for, what DERs inject, and magnitudes of sources.
+
+        (realization, served load) kW and kvar, (realization, generator) the same by phase of the
+        DER, and (realization, der) pu.
+        """
         assert self._held is not None
         assert self._writers is not None
         der, phase = self._writers.injections.places.T
@@ -326,17 +346,7 @@ class OpenDssEngine:
         )
         p = np.ascontiguousarray(setpoints.p_kw[rows, der, phase])
         q = np.ascontiguousarray(setpoints.q_kvar[rows, der, phase])
-        v_pu = self._scenario.ders.held_pu(setpoints.source_v_pu[rows])
-        volts, converged, iterations = self._solve(kw, kvar, p, q, v_pu)
-        return Flows(
-            volts=volts,
-            converged=converged,
-            iterations=iterations,
-            kw=kw,
-            kvar=kvar,
-            p_kw=p,
-            q_kvar=q,
-        )
+        return kw, kvar, p, q, self._scenario.ders.held_pu(setpoints.source_v_pu[rows])
 
     def _solve(
         self, kw: FloatArray, kvar: FloatArray, p: FloatArray, q: FloatArray, v_pu: FloatArray

@@ -18,7 +18,7 @@ from gridproof.simulator.opendss.circuit import ComplexArray, DssCircuit
 from numpy.typing import NDArray
 from scipy import sparse
 
-__all__ = ["Conductors", "LoadTable", "Meter"]
+__all__ = ["Conductors", "LoadTable", "Meter", "Products"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -153,6 +153,32 @@ def _joined(parts: Sequence[NDArray[Any]]) -> IntArray:
     return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Products:
+    """What a meter multiplies voltages with.
+
+    Attributes
+    ----------
+    ends
+        Currents at both ends of the lines, (line·3, 1 + node) each.
+    winding, wound, side, sides
+        (conductor, 1 + node) currents into transformers, the node each enters at, and ``sides``
+        times the transformer's position plus its side.
+    network
+        (1 + node, 1 + node) what all elements take out of the nodes.
+    source
+        (source·3,) nodes that hold the voltage.
+    """
+
+    ends: tuple[sparse.csr_array, sparse.csr_array]
+    winding: sparse.csr_array
+    wound: IntArray
+    side: IntArray
+    sides: int
+    network: sparse.csr_array
+    source: IntArray
+
+
 class Meter:
     """Products prepared for one switch state; `read` applies them to a batch.
 
@@ -196,12 +222,30 @@ class Meter:
         self._net.sum_duplicates()
         self._wound = conductors.node[wound]
         self._most = max(2, int(conductors.terminal[wound].max(initial=0)) + 1)
-        side = self._most * unit[wound] + conductors.terminal[wound]
+        side = self._side = self._most * unit[wound] + conductors.terminal[wound]
         self._sides = _pick(np.ones(len(wound), complex), side, self._most * transformers)
         self._source = source_nodes.ravel()
         free = live.copy()
         free[self._source] = False
         self._totals = sparse.csr_array(np.stack([live, free]).astype(float))
+
+    @property
+    def products(self) -> Products:
+        """The matrices that are applied."""
+        return Products(
+            ends=self._ends,
+            winding=self._winding,
+            wound=self._wound,
+            side=np.asarray(self._side),
+            sides=self._most,
+            network=self._net,
+            source=self._source,
+        )
+
+    @property
+    def network(self) -> sparse.csr_array:
+        """(1 + node, 1 + node) admittance of what is measured, in service and live, siemens."""
+        return self._net
 
     def read(self, x: ComplexArray) -> dict[str, NDArray[Any]]:
         """Currents and powers of a batch.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,10 @@ from gridproof.simulator.opendss.measure import LoadTable, Meter
 from gridproof.simulator.opendss.sources import Kirchhoff, total
 from numpy.typing import NDArray
 
-__all__ = ["Flows", "Held", "Record"]
+__all__ = ["Flows", "Held", "Looks", "Record"]
+
+Looks = Callable[[ComplexArray], dict[str, NDArray[Any]]]
+"""(1 + node, realization) voltages to what `Meter.read` returns, ``v_pu`` and ``v_ll_pu``."""
 
 _NEXT = [1, 2, 0]  # slot after slot: pairs ab, bc, ca
 
@@ -127,12 +131,23 @@ class Record:
         self._solved = np.zeros(count, bool)
         self._iterations = np.zeros(count, np.int64)
 
-    def add(self, elements: Elements, held: Held, rows: slice, flows: Flows) -> None:
-        """Measure solved flows; one that gave a number that is not finite is not solved."""
+    def add(
+        self,
+        elements: Elements,
+        held: Held,
+        rows: slice,
+        flows: Flows,
+        looks: Looks | None = None,
+    ) -> None:
+        """Measure solved flows; one that gave a number that is not finite is not solved.
+
+        ``looks`` reads magnitudes and flows of voltages otherwise than `meter` of what is held.
+        """
         finite = np.isfinite(flows.volts[:, held.live_nodes]).all(axis=1)
         solved = flows.converged & finite
         self._solved[rows], self._iterations[rows] = solved, flows.iterations
-        measured = _measure(elements, held, _part(held, flows, solved), self._ders)
+        looks = _looked(elements, held) if looks is None else looks
+        measured = _measure(held, _part(held, flows, solved), self._ders, looks)
         for name, value in measured.items():
             self._values[name][rows] = value
 
@@ -159,16 +174,23 @@ def _part(held: Held, flows: Flows, solved: BoolArray) -> _Part:
     )
 
 
-def _measure(elements: Elements, held: Held, part: _Part, ders: int) -> dict[str, NDArray[Any]]:
-    found = held.meter.read(part.x)
+def _looked(elements: Elements, held: Held) -> Looks:
+    def looks(x: ComplexArray) -> dict[str, NDArray[Any]]:
+        v_pu, v_ll_pu = _voltages(elements, held, x)
+        return {**held.meter.read(x), "v_pu": v_pu, "v_ll_pu": v_ll_pu}
+
+    return looks
+
+
+def _measure(held: Held, part: _Part, ders: int, looks: Looks) -> dict[str, NDArray[Any]]:
+    found = looks(part.x)
     drawn, near_kw, far_kw = held.kirchhoff.shunts(part.x, part.kw, part.kvar, part.injected)
     output = np.zeros((part.x.shape[1], ders, 3), complex)
     output[:, *held.generators.T] = part.injected.T
     output[:, held.formers] = held.kirchhoff.supply(found["source_kva"] + drawn)
-    v_pu, v_ll_pu = _voltages(elements, held, part.x)
     return {
-        "v_pu": v_pu,
-        "v_ll_pu": v_ll_pu,
+        "v_pu": found["v_pu"],
+        "v_ll_pu": found["v_ll_pu"],
         "current_a": found["current_a"],
         "transformer_kva": found["transformer_kva"],
         "der_p_kw": output.real,

@@ -1,0 +1,1 @@
+"""OpenDSS's own network, solved for many realizations side by side."""
