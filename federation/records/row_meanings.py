@@ -67,6 +67,7 @@ def _of_limits() -> tuple[RowColumn, ...]:
 
 
 _FAULTS, _REAL, _DEVICES = "[faults] or [devices]", "[realtime]", "[devices]"
+_FAST = 'engine = "fast"'
 
 ROW_COLUMNS = (
     RowColumn(name="index", unit="", meaning="realization; with the seed it decides the draw"),
@@ -125,6 +126,14 @@ ROW_COLUMNS = (
     RowColumn(
         name="device_fault_<der>", unit="", where=_DEVICES,
         meaning="code of what is wrong with that device, 0 if nothing",
+    ),
+    RowColumn(
+        name="fast_reason", unit="", where=_FAST,
+        meaning="code of why OpenDSS answered, 0 if the fast engine did",
+    ),
+    RowColumn(
+        name="fast_difference", unit="", where=_FAST,
+        meaning="largest difference of a margin that the audit found; no number if not audited",
     ),
     RowColumn(
         name="lateness_s", unit="s", meaning="how late the step began, the feeder's time",

@@ -13,12 +13,13 @@ from gridproof.federation.field.device_faults import FAULT_COLUMN
 from gridproof.federation.field.realtime import PACE_COLUMNS
 from gridproof.federation.records.row_meanings import ROW_COLUMNS, meaning_of
 from gridproof.federation.records.rows import OUTCOME_NAMES, row_schema
+from gridproof.federation.trial.guarded import FAST_COLUMNS
 from gridproof.federation.trial.rounds import ROUNDS_COLUMN
 from gridproof.scenarios.verdict import MarginKind
 
 TRACED = (
     ROUNDS_COLUMN, "age_s", "outside_s", "switches_stuck",
-    *(f"{stem}_g0" for stem in _POWERS), *_OF_DEVICES, f"{FAULT_COLUMN}g0", *PACE_COLUMNS,
+    *(f"{stem}_g0" for stem in _POWERS), *_OF_DEVICES, f"{FAULT_COLUMN}g0", *PACE_COLUMNS, *FAST_COLUMNS,
 )  # fmt: skip
 UNITS = {"kw": "kW", "kvar": "kvar", "usd": "USD", "s": "s"}
 
