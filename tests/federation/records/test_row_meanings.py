@@ -19,7 +19,8 @@ from gridproof.scenarios.verdict import MarginKind
 
 TRACED = (
     ROUNDS_COLUMN, "age_s", "outside_s", "switches_stuck",
-    *(f"{stem}_g0" for stem in _POWERS), *_OF_DEVICES, f"{FAULT_COLUMN}g0", *PACE_COLUMNS, *FAST_COLUMNS,
+    *(f"{stem}_g0" for stem in _POWERS), *_OF_DEVICES, f"{FAULT_COLUMN}g0",
+    *PACE_COLUMNS, *FAST_COLUMNS,
 )  # fmt: skip
 UNITS = {"kw": "kW", "kvar": "kvar", "usd": "USD", "s": "s"}
 
