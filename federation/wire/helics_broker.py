@@ -38,6 +38,7 @@ ERROR_CODE = FederationError.exit_code
 
 _NEVER_S = 30 * 86400
 _LEAVE_S = 4.0
+_ANSWER_S = 5.0  # an answer takes a millisecond
 _JOINING = ("created", "configuring", "configured", "connecting", "connected", "initializing")
 _START_S = 20.0  # a broker starts in 10 ms; one that finds its port taken says so after 4 s
 warnings.filterwarnings("ignore", message="This function will return a JSON", category=UserWarning)
@@ -174,11 +175,16 @@ class HelicsBroker:
         return max(0, int(granted)) if isinstance(granted, int | float) else None
 
     def _ask(self, whom: str, what: str) -> Any:
-        if self._closed:
+        """Answer of the broker; None of one that ends, which may leave a question for ever."""
+        if self._closed or not self.alive:
             return None
-        try:
+
+        def asked() -> Any:
             return h.helicsQueryBrokerExecute(h.helicsCreateQuery(whom, what), self._broker)
-        except (UserWarning, h.HelicsException):  # no JSON, of a broker that ends, under -W error
+
+        try:
+            return within(_ANSWER_S, asked, awaited="an answer", whom="the broker")
+        except (DeadlinePassed, UserWarning, h.HelicsException):  # no JSON, under -W error
             return None
 
     def missing(self) -> tuple[str, ...]:

@@ -7,10 +7,12 @@
 """
 
 import socket
+import threading
 import time
 
 import pytest
 from gridproof.federation.members.bystanders import Bystanders
+from gridproof.federation.wire import helics_broker
 from gridproof.federation.wire.broker_address import free_port, listens_at
 from gridproof.federation.wire.helics_broker import HelicsBroker
 from gridproof.federation.wire.helics_link import ObserverLink
@@ -146,4 +148,19 @@ def test_a_broker_says_where_its_federates_listen_and_how_they_are():
         assert broker.phase == "ending"
         assert broker.states().get("eve") in (None, "disconnected")
     finally:
+        broker.close()
+
+
+def test_a_question_that_is_never_answered_is_given_up(monkeypatch):
+    """A broker that ends may leave one: HELICS then waits for ever, deaf to signals."""
+    ended = threading.Event()
+    monkeypatch.setattr(helics_broker, "_ANSWER_S", 0.2)
+    monkeypatch.setattr(helics_broker.h, "helicsQueryBrokerExecute", lambda *_: ended.wait(60.0))
+    broker = HelicsBroker("inproc", ("planner",))
+    try:
+        assert broker.states() == {}
+        assert broker.joined() == ()
+        assert broker.missing() == ("planner",)
+    finally:
+        ended.set()
         broker.close()
