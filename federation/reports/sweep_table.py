@@ -25,7 +25,7 @@ def sweep_table(found: Sweep) -> Table:
             share("feasible"),
             count("tried"),
             *interval(spoken, share("from"), share("to"), unit=""),
-            number("unserved", 0, "kWh"),
+            number("unserved", 0, "kWh", place=Place.PAGE),
             number("plan and re-dispatch", 0, "USD", short="cost"),
             *([number("mean age", 1, "s")] if aged else ()),  # said of none: room for others
             *([number("widened by", 2)] if widened else ()),

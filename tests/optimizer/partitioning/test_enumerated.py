@@ -224,6 +224,7 @@ def _behind_a_line(scenario):
                 buses,
                 ids=(*buses.ids, "behind"),
                 base_kv=np.append(buses.base_kv, buses.base_kv[0]),
+                neutral=np.append(buses.neutral, False),
                 phases=np.vstack([buses.phases, np.ones((1, 3), bool)]),
                 xy=np.vstack([buses.xy, np.full((1, 2), np.nan)]),
                 angle_rad=np.vstack([buses.angle_rad, buses.angle_rad[:1]]),
