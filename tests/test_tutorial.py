@@ -59,6 +59,13 @@ QUICK = ("gridproof studies", "gridproof plan ieee37", "gridproof check")
     ],
 )
 def test_a_command_of_the_tutorial(place, number):
+    for earlier in range(number):  # what later ones read, where that was not asked for
+        if COMMANDS[earlier].startswith("gridproof plan") and not (place / "plan.json").exists():
+            run(place, earlier)
+    run(place, number)
+
+
+def run(place, number):
     path = os.pathsep.join(
         [str(place / ".bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
     )

@@ -31,7 +31,7 @@ from gridproof.simulator.reader.machines import Machine, machines_of
 
 __all__ = ["Agreement", "BlockFacts", "FeederFacts", "Laden", "as_it_stands", "feeder_facts"]
 
-LADEN = 0.85
+LADEN = 0.72
 """Share of a rating above which loads above nominal, and the sides of a polygon, pass it."""
 
 

@@ -20,7 +20,7 @@ __all__ = ["Proposal", "ProposedDer", "propose", "study_text"]
 
 _MOST_DERS, _MOST_LOADS = 12, 6
 _MOST_OVERLOADS = 3
-_HEADROOM = 1.25  # of what is overloaded in the file: for loads above nominal, and losses
+_HEADROOM = 1.4  # of what is laden in the file: for loads above nominal at voltages below it
 _FAR_PU = 0.01  # of the linear model from AC
 _SPARE = 1.3  # capacity of a proposed DER by thrice the largest phase of its block's load
 

