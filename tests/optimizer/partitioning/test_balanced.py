@@ -16,6 +16,7 @@ from gridproof.optimizer.partitioning.planner import PartitioningPlanner
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.optimizer.solver.pyomo_model import solve
 from gridproof.scenarios.audit import audit
+from gridproof.scenarios.proof import Termination
 from gridproof.scenarios.realization import draw, realize
 from gridproof.scenarios.verdict import Outcome, judge
 from gridproof.simulator.linear.engine import LinearEngine
@@ -87,9 +88,14 @@ def test_every_method_finds_the_same_and_it_costs_no_less_than_free(random_scena
         _plan(scenario, centre=False, method="cutting_plane", separation="enumeration"),
         _plan(scenario, centre=False, separation="enumeration"),
     ]
-    costs = [plan.proof.incumbent for plan in plans]
-    assert costs == pytest.approx([costs[0]] * 3, rel=5e-6)
-    assert costs[0] >= _plan(free, centre=False).proof.incumbent * (1.0 - 5e-6)
+    cost = plans[0].proof.incumbent
+    for plan in plans:  # cuts may come to stand still, and then say that nothing is proven
+        proven = plan.proof.termination is Termination.OPTIMAL
+        assert proven or plan is plans[1]
+        assert plan.proof.bound <= cost * (1.0 + 5e-6)
+        assert plan.proof.incumbent >= cost * (1.0 - 5e-6)
+        assert not proven or plan.proof.incumbent == pytest.approx(cost, rel=5e-6)
+    assert cost >= _plan(free, centre=False).proof.incumbent * (1.0 - 5e-6)
     assert all(audit(plan, scenario) == () for plan in plans)
 
 
