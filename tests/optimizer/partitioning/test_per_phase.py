@@ -41,7 +41,9 @@ def test_a_plan_for_each_phase_is_served_at_every_corner_and_one_for_whole_loads
     assert _worst_of(second_stage, scenario, whole) > whole.costs["redispatch"] + 0.5
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "seed", [1, pytest.param(3, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
+)
 def test_both_methods_agree_of_each_phase(random_scenario, swinging_delta, seed):
     scenario = swinging_delta(random_scenario(seed))
     proofs = [
