@@ -7,12 +7,12 @@ one at every step, so steps are joined index by index.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from gridproof.federation.records.campaign_report import CampaignReport
 from gridproof.federation.records.intervals import Intervals
-from gridproof.federation.records.losses import UnservedEnergy
+from gridproof.federation.records.losses import served_share
 from gridproof.federation.records.report import JointReport, StepReport, StepsReport
 from gridproof.federation.records.rows import outcome_codes
 from gridproof.federation.records.stopping import counted_chunks
@@ -109,7 +109,7 @@ def joint_summary(store: CampaignStore) -> JointReport:
         unjudged=unjudged,
         feasible=feasible,
         feasible_share=feasible / judged if judged else None,
-        served_share=_served(stores, chunks),
+        served_share=served_share(stores, chunks),
         interval=intervals.share(feasible, judged),
         interval_kind=intervals.kind,
         confidence=intervals.confidence,
@@ -117,15 +117,6 @@ def joint_summary(store: CampaignStore) -> JointReport:
         stopping=counted_chunks(store)[1] if store.stepped else None,
         first_failed=dict(zip(store.steps, first_failed.tolist(), strict=True)),
     )
-
-
-def _served(stores: Sequence[CampaignStore], chunks: Sequence[int]) -> float | None:
-    """Share of the demand served, as drawn, over all steps: of what is feasible at each."""
-    energy = UnservedEnergy(hours=1.0)
-    for one in stores:
-        for table in one.tables(["outcome", "load_kw", "served_kw"], chunks):
-            energy.add(table)
-    return energy.figures().served_share
 
 
 def _outcomes(store: CampaignStore, chunk: int) -> IntArray:

@@ -18,7 +18,7 @@ from gridproof.federation.config.study_file import dotted, split_entry
 from gridproof.federation.files import folder_name, json_text, write_whole
 from gridproof.federation.jsonable import IF_KNOWN, Jsonable
 from gridproof.federation.records.intervals import Intervals, feasible_of_judged, outcomes_in_order
-from gridproof.federation.records.losses import UnservedEnergy
+from gridproof.federation.records.losses import served_share
 from gridproof.federation.records.measures import MEASURES, measured_chunks, planned_cost
 from gridproof.federation.records.stopping import counted_chunks
 from gridproof.federation.records.store import CampaignStore
@@ -282,7 +282,7 @@ def _try(
         tried=len(order),
         counts={Outcome(k).name.lower(): int(n) for k, n in zip(kinds, numbers, strict=True)},
         share=float(feasible.mean()) if len(feasible) else None,
-        served=_served(result.store, chunks),
+        served=served_share([result.store], chunks),
         **_worth(result.store, chunks),
         low=low,
         high=high,
@@ -291,13 +291,6 @@ def _try(
         widening=intervals.widening,
         age_s=_mean_age_s(result.store, chunks) if config.faults.declared else None,
     )
-
-
-def _served(store: CampaignStore, chunks: Sequence[int]) -> float | None:
-    energy = UnservedEnergy(hours=1.0)
-    for table in store.tables(["outcome", "load_kw", "served_kw"], chunks):
-        energy.add(table)
-    return energy.figures().served_share
 
 
 def _worth(store: CampaignStore, chunks: Sequence[int]) -> dict[str, float | None]:

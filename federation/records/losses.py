@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,12 +15,13 @@ from gridproof.federation.records.campaign_report import (
     UnservedReport,
 )
 from gridproof.federation.records.rows import outcome_codes
+from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.statistics.means import Moments
-from gridproof.scenarios.arrays import BoolArray
+from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.limits import Limits
 from gridproof.scenarios.verdict import MarginKind, Outcome
 
-__all__ = ["KindCounts", "TriedRedispatch", "UnservedEnergy"]
+__all__ = ["KindCounts", "TriedRedispatch", "UnservedEnergy", "lit_kw", "served_share"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,8 +91,7 @@ class UnservedEnergy:
         """Take a chunk's rows; needs ``outcome``, ``load_kw`` and ``served_kw``."""
         counted, feasible = ~_is(table, Outcome.ERRED), _is(table, Outcome.FEASIBLE)
         load = table.column("load_kw").to_numpy().astype(float)
-        served = table.column("served_kw").to_numpy().astype(float)
-        left = load - np.where(feasible, served, 0.0)
+        left = load - lit_kw(table)
         self.unserved.add(left[counted])
         self.dark.add(left[feasible])
         self.demand.add(load[counted])
@@ -151,6 +151,21 @@ class TriedRedispatch:
             mean_usd=self.cost.mean if known else None,
             most_usd=self.most_usd if known else None,
         )
+
+
+def lit_kw(table: pa.Table) -> FloatArray:
+    """(realization,) power served, kW: nothing where it is not feasible."""
+    served = table.column("served_kw").to_numpy().astype(float)
+    return np.where(_is(table, Outcome.FEASIBLE), served, 0.0)
+
+
+def served_share(stores: Iterable[CampaignStore], chunks: Sequence[int]) -> float | None:
+    """Share of the demand, as drawn, that some campaigns of one plan serve over these parts."""
+    energy = UnservedEnergy(hours=1.0)
+    for store in stores:
+        for table in store.tables(["outcome", "load_kw", "served_kw"], chunks):
+            energy.add(table)
+    return energy.figures().served_share
 
 
 def _is(table: pa.Table, outcome: Outcome) -> BoolArray:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from gridproof.federation.records.bounded import column_names
+from gridproof.federation.records.losses import lit_kw
 from gridproof.federation.records.rows import outcome_codes
 from gridproof.federation.records.store import CampaignStore
 from gridproof.scenarios.arrays import BoolArray, FloatArray
@@ -139,7 +140,7 @@ def _of_step(table: Any, hours: float) -> tuple[FloatArray, BoolArray]:
     outcome = outcome_codes(table.column("outcome"))
     feasible = outcome == Outcome.FEASIBLE
     load = table.column("load_kw").to_numpy().astype(float)
-    served = np.where(feasible, table.column("served_kw").to_numpy().astype(float), 0.0)
+    served = lit_kw(table)
     moved = np.full(len(load), np.nan)
     if "redispatch_usd" in table.column_names:
         moved = table.column("redispatch_usd").to_numpy().astype(float)

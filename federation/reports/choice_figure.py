@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gridproof.federation.reports.comparison_tables import campaign_names
-from gridproof.federation.reports.drawing import Drawing, save_figure
+from gridproof.federation.reports.drawing import Drawing, dress_axes, save_figure
 from gridproof.federation.reports.measured import MeasuredCampaign, Measures
 from gridproof.federation.wording import fixed
 from matplotlib import rc_context
@@ -41,10 +41,7 @@ def figure_choices(found: Measures, path: Path) -> tuple[Path, ...]:
         axes.margins(x=0.25, y=0.18)
         axes.set_xlabel("power served, kW (a realization that fails counts as dark)")
         axes.set_ylabel("feasible realizations, %")
-        axes.grid(visible=True, color="#dddddd", linewidth=0.6)
-        axes.set_axisbelow(True)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
+        dress_axes(axes)
         axes.set_title(
             f"{found.realizations} realizations; filled: beaten by none in "
             "feasible, served and cost together",

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from gridproof.federation.records.bounded import column_names
 from gridproof.federation.records.intervals import Intervals
-from gridproof.federation.records.losses import UnservedEnergy
+from gridproof.federation.records.losses import served_share
 from gridproof.federation.records.rows import MARGIN_UNITS, outcome_codes
 from gridproof.federation.records.stopping import counted_chunks
 from gridproof.federation.records.store import CampaignStore
@@ -34,7 +34,6 @@ __all__ = [
     "compare_campaigns",
     "crossed_difference",
     "intervals_of_both",
-    "served_by",
 ]
 
 _DRAWN_BY = (
@@ -85,7 +84,7 @@ def compare_campaigns(
     intervals = intervals_of_both(first, second, confidence)
     table, gained = _outcome_pairs(first, second, chunks, in_order=bool(intervals.lags))
     intervals = intervals.seen(gained)
-    served = [served_by([store], chunks) for store in (first, second)]
+    served = [served_share([store], chunks) for store in (first, second)]
     found = crossed_difference(
         (first, second), _crossed(table), int(table.sum()), intervals=intervals, served=served
     )
@@ -196,15 +195,6 @@ def _share(count: int, judged: int, intervals: Intervals, served: float | None) 
         interval=intervals.share(count, judged),
         served=served,
     )
-
-
-def served_by(stores: Sequence[CampaignStore], chunks: Sequence[int]) -> float | None:
-    """Share of the demand, as drawn, that some campaigns of one plan serve over these parts."""
-    energy = UnservedEnergy(hours=1.0)
-    for store in stores:
-        for table in store.tables(["outcome", "load_kw", "served_kw"], chunks):
-            energy.add(table)
-    return energy.figures().served_share
 
 
 def about_campaign(store: CampaignStore) -> ComparedCampaign:

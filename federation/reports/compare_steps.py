@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from gridproof.federation.records.intervals import Intervals
+from gridproof.federation.records.losses import served_share
 from gridproof.federation.records.rows import outcome_codes
 from gridproof.federation.records.stopping import counted_chunks
 from gridproof.federation.records.store import CampaignStore
@@ -13,7 +14,6 @@ from gridproof.federation.reports.compare import (
     compare_campaigns,
     crossed_difference,
     intervals_of_both,
-    served_by,
 )
 from gridproof.federation.reports.comparison import (
     ComparedStep,
@@ -88,7 +88,7 @@ def _joint(
         ):
             counts[name] += int(where.sum())
     chunks = sorted(set.intersection(*kept))
-    served = [served_by([pair[side] for pair in pairs], chunks) for side in (0, 1)]
+    served = [served_share([pair[side] for pair in pairs], chunks) for side in (0, 1)]
     return crossed_difference(
         stores,
         CrossedCampaigns(**counts),

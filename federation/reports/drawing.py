@@ -21,7 +21,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FuncFormatter
 
-__all__ = ["Drawing", "draw_points", "draw_segments", "save_figure"]
+__all__ = ["Drawing", "draw_points", "draw_segments", "dress_axes", "save_figure"]
 
 
 class Drawing(Figure):
@@ -62,6 +62,13 @@ class Drawing(Figure):
         for text in self.findobj(Text):
             text.set_parse_math(False)
             text.set_text(shown(text.get_text()))
+
+
+def dress_axes(axes: Any) -> None:
+    """Lay a grid behind what is drawn, and leave out the frame where no scale stands."""
+    axes.grid(visible=True, color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def draw_segments(axes: Any, segments: FloatArray, **style: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gridproof.federation.campaigns.sweep import Point, Sweep, spoken_intervals, spoken_tried
-from gridproof.federation.reports.drawing import Drawing, save_figure
+from gridproof.federation.reports.drawing import Drawing, dress_axes, save_figure
 from matplotlib import rc_context
 
 __all__ = ["figure_sweep"]
@@ -116,10 +116,7 @@ def _dress(axes: Any, sweep: Sweep) -> None:
         [float(value) for value in sweep.over.values]
     except ValueError:
         axes.set_xticks(range(len(sweep.over.values)), sweep.over.values)
-    axes.grid(visible=True, color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    dress_axes(axes)
     if sweep.by is not None or sweep.reference is not None:
         axes.legend(frameon=False, loc="best")
     percent = f"{spoken_intervals(sweep)} intervals, {spoken_tried(sweep)} realizations a point"

@@ -13,7 +13,7 @@ from gridproof.scenarios.arrays import content_digest
 from gridproof.scenarios.sampling import Sampler
 from gridproof.scenarios.scenario import Scenario
 
-__all__ = ["fingerprint_of"]
+__all__ = ["decisive", "fingerprint_of"]
 
 _NEVER_DECIDES: dict[str, Any] = {
     **dict.fromkeys(("study", "federation"), True),
@@ -27,6 +27,16 @@ _NEVER_DECIDES: dict[str, Any] = {
 }
 """What cannot change a plan or a verdict: names, places, deadlines, batching."""
 
+_LATER: dict[str, dict[str, Any]] = {
+    "campaign": {"engine": "opendss", "guard": 1e-5, "audit_share": 0.01},
+    "planner": {"max_served_kw": None},
+    "realtime": {"start": None},
+    "devices": {"kind": "sunspec", "settle_s": {}},
+}
+"""Keys that came when campaigns were kept already, and what held before they could be said: at that
+value they are left out, so that a campaign that was begun before goes on. The values are history,
+whatever the defaults become."""
+
 
 def fingerprint_of(
     config: StudyConfig,
@@ -36,11 +46,24 @@ def fingerprint_of(
     source: ForeignPlanner | None,
 ) -> str:
     """SHA-256 of all that decides; our own planner is in the configuration already."""
-    decisive = config.model_dump(mode="json", exclude=_NEVER_DECIDES)
-    if config.campaign.engine == "opendss":  # as before there was a choice
-        [decisive["campaign"].pop(name) for name in ("engine", "guard", "audit_share")]
-    parts = [decisive, scenario.digest(), content_digest(sampler)]  # a history's content, too
+    parts = [
+        decisive(config),
+        scenario.digest(),
+        content_digest(sampler),
+    ]  # a history's content, too
     parts += [] if foreign is None else [foreign.digest]
     parts += [] if source is None else [{"loads": source.digest}]
     text = json.dumps(parts, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def decisive(config: StudyConfig) -> dict[str, Any]:
+    """Return what of a configuration decides, in the words that it was first kept in."""
+    found = config.model_dump(mode="json", exclude=_NEVER_DECIDES)
+    unused = {"guard", "audit_share"} if config.campaign.engine == "opendss" else set()
+    for section, before in _LATER.items():
+        kept = found.get(section) or {}
+        for key, value in before.items():
+            if key in kept and (kept[key] == value or key in unused):
+                del kept[key]
+    return found
