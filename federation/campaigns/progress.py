@@ -17,7 +17,7 @@ from gridproof.federation.wording import decimals, per_cent, served_words
 from gridproof.optimizer.solver.decomposition import PlanProgress
 from gridproof.scenarios.verdict import Outcome
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.status import Status
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "known_of",
     "running_interval",
     "running_kind",
+    "showing",
     "summing_up",
     "tally_words",
     "watching_campaign",
@@ -48,8 +49,27 @@ def watching_plan(*, quiet: bool) -> Iterator[Callable[[PlanProgress], None] | N
     if console is None:
         yield None
         return
-    with Status("planning …", console=console) as status:
-        yield lambda now: status.update(_search(now))
+    with _stage_line(console) as line:
+        task = line.add_task("planning", total=None)
+        yield lambda now: line.update(task, description=_search(now))
+
+
+@contextmanager
+def showing(what: str, *, quiet: bool) -> Iterator[None]:
+    """Show what one long step is about, and for how long it has been; nothing to nobody."""
+    console = _terminal(quiet)
+    if console is None:
+        yield
+        return
+    with _stage_line(console) as line:
+        line.add_task(what, total=None)
+        yield
+
+
+def _stage_line(console: Console) -> Progress:
+    """One line with what is done and a clock; it goes when that is done."""
+    words = TextColumn("{task.description}", markup=False)
+    return Progress(SpinnerColumn(), words, TimeElapsedColumn(), console=console, transient=True)
 
 
 @contextmanager
@@ -63,9 +83,15 @@ def summing_up(*, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, of: status.update(f"summing up: part {done} of {of}")
 
 
+_STAGES = {"building": "building the model", "master": "solving the master"}
+
+
 def _search(now: PlanProgress) -> str:
+    doing = _STAGES.get(now.stage, now.stage)
+    if now.iteration == 0:
+        return f"planning: {doing}"
     return (
-        f"planning: iteration {now.iteration}, bound {decimals(now.bound, 0)}, "
+        f"planning: {doing}, iteration {now.iteration}, bound {decimals(now.bound, 0)}, "
         f"best {_usd(now.incumbent)}, {decimals(now.elapsed_s, 0)} s"
     )
 

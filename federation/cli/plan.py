@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 from typing import Annotated
 
 import typer
 from gridproof.federation.adapters.plan_files import read_plan
-from gridproof.federation.campaigns.progress import watching_plan
+from gridproof.federation.campaigns.progress import showing, watching_plan
 from gridproof.federation.certificates.affine_rules import with_what_it_needs
 from gridproof.federation.cli.options import (
     AsJson,
@@ -51,7 +52,10 @@ def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters
     quiet: Quiet = False,
 ) -> None:
     """Plan a study and say what was proven; one AC power flow says how far its model is off."""
-    loaded = load_study(study, overrides or ())
+    began = perf_counter()
+    with showing("reading the study", quiet=quiet):
+        loaded = load_study(study, overrides or ())
+    read_s = perf_counter() - began
     if why:
         refuse_why(loaded.name, loaded.config.planner.family)
     with watching_plan(quiet=quiet) as progress:
@@ -59,9 +63,18 @@ def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters
         made = with_what_it_needs(planned.plan, loaded.scenario, loaded.config.campaign.recourse)
     summary = about_plan(made, loaded.scenario)
     if isinstance(summary, PlanReport):
-        tried = _tried_redispatch(loaded, made)
-        (linear,) = linear_errors(made, loaded.scenario, (0,))
-        summary = replace(summary, redispatch_tried=tried, ac_proof=planned.ac_proof, linear=linear)
+        began = perf_counter()
+        with showing("one AC power flow, and the recourse at corners", quiet=quiet):
+            tried = _tried_redispatch(loaded, made)
+            (linear,) = linear_errors(made, loaded.scenario, (0,))
+        stages = {"reading": read_s, **(summary.stages_s or {}), "looking": perf_counter() - began}
+        summary = replace(
+            summary,
+            redispatch_tried=tried,
+            ac_proof=planned.ac_proof,
+            linear=linear,
+            stages_s=stages,
+        )
         if why:
             asked = ask_why(made, loaded.scenario, loaded.config.planner.options, quiet=quiet)
             summary = replace(summary, why=asked)

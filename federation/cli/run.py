@@ -14,7 +14,7 @@ import typer
 from gridproof.federation.adapters.plan_files import read_plan, refuse_faulty
 from gridproof.federation.campaigns.campaign import Spread, run_campaign
 from gridproof.federation.campaigns.cluster import DaskCluster
-from gridproof.federation.campaigns.progress import CampaignBar, watching_campaign
+from gridproof.federation.campaigns.progress import CampaignBar, showing, watching_campaign
 from gridproof.federation.campaigns.steps import step_stores
 from gridproof.federation.campaigns.study_jobs import (
     make_feeder_job,
@@ -125,7 +125,8 @@ def run(  # noqa: PLR0917  (typer reads a command's options from its parameters)
     quiet: Quiet = False,
 ) -> None:
     """Plan a study, try the plan against drawn realizations, and report both."""
-    loaded = _load(study, overrides, samples, seed, devices, trusted=trust_study)
+    with showing("reading the study", quiet=quiet):
+        loaded = _load(study, overrides, samples, seed, devices, trusted=trust_study)
     root, plan = out or _fresh_directory(loaded), _given_plan(plan_file, loaded)
     how = _How.of(loaded, processes, workers, scheduler)
     _try(loaded, root, plan, how, as_json=as_json, quiet=quiet)

@@ -180,6 +180,8 @@ class PlanReport(PlanFigures):
         How the plan came to its proof under AC power flow, if that was asked.
     linear
         How far the linear model is from OpenDSS in the plan's own state, if that was looked at.
+    stages_s
+        Wall time by stage of planning, where the family counts it.
     """
 
     cost_terms: Mapping[str, float | None] | None = field(default=None, metadata=IF_KNOWN)
@@ -210,6 +212,7 @@ class PlanReport(PlanFigures):
     unrated_lines: tuple[str, ...] | None = field(default=None, metadata=IF_KNOWN)
     ac_proof: AcProofReport | None = field(default=None, metadata=IF_KNOWN)
     linear: LinearError | None = field(default=None, metadata=IF_KNOWN)
+    stages_s: Mapping[str, float] | None = field(default=None, metadata=IF_KNOWN)
 
     def blocks_that_are(self, state: str) -> tuple[str, ...]:
         """Name the blocks that are ``live`` or ``dead``."""

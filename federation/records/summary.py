@@ -75,6 +75,7 @@ def plan_summary(plan: Plan, scenario: Scenario, time: int = 0) -> PlanReport:
         iterations=proof.iterations,
         realizations_kept=proof.realizations_kept,
         seconds=_number(proof.seconds.get("total", 0.0)),
+        stages_s={name: float(s) for name, s in proof.seconds.items() if name != "total"} or None,
         unrated_lines=scenario.feeder.lines.unrated_ids or None,
     )
 

@@ -7,7 +7,14 @@ from gridproof.federation.records.plan_report import LinearError, PlanReport
 from gridproof.federation.wording import decimals
 from gridproof.scenarios.provenance import Scope
 
-__all__ = ["cost_words", "in_part_words", "linear_words", "proof_notes", "unrated_words"]
+__all__ = [
+    "cost_words",
+    "in_part_words",
+    "linear_words",
+    "proof_notes",
+    "stage_words",
+    "unrated_words",
+]
 
 _LISTED = 12
 
@@ -54,6 +61,12 @@ def unrated_words(plan: PlanReport) -> str:
         return ""
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return f"{', '.join(names[:_LISTED])}{more}: the file states no rating, none is held"
+
+
+def stage_words(plan: PlanReport) -> str:
+    """Say how long each stage of planning took; empty where the family does not count it."""
+    spent = plan.stages_s or {}
+    return ", ".join(f"{name} {decimals(seconds, 1)} s" for name, seconds in spent.items())
 
 
 def proof_notes(facts: ProofFacts) -> list[str]:

@@ -20,6 +20,7 @@ from gridproof.federation.reports.plan_words import (
     cost_words,
     in_part_words,
     linear_words,
+    stage_words,
     unrated_words,
 )
 from gridproof.federation.reports.verdict_tables import crossed_table, margin_table, verdict_table
@@ -135,6 +136,7 @@ def _plan_facts(plan: PlanReport) -> list[tuple[str, RenderableType]]:
             "search",
             Text(f"{plan.iterations} iterations, {decimals(plan.seconds or 0.0, 2)} s"),
         ),
+        *([("time", Text(stage_words(plan)))] if plan.stages_s else []),
     ]
 
 

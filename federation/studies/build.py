@@ -35,7 +35,7 @@ from gridproof.federation.studies.substation import feeding_sources, substation_
 from gridproof.federation.studies.weights import box_of, shed_usd, spread_faults
 from gridproof.scenarios.arrays import PHASES, BoolArray, FloatArray, index_of
 from gridproof.scenarios.disturbances import Disturbances
-from gridproof.scenarios.feeder import Feeder
+from gridproof.scenarios.feeder import Feeder, Transformers
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.loops import turning_units, unswitchable_loops
@@ -71,12 +71,28 @@ def apply_switching(feeder: Feeder, config: FeederConfig, limits: LimitsConfig |
         if limits.line_rating_a is not None:
             rating = np.full(len(lines.ids), limits.line_rating_a)
         rating = _by_id(rating, lines.ids, limits.line_ratings_a)
-        rated_kva = _by_id(units.rating_kva, units.ids, limits.transformer_ratings_kva)
-        units = replace(units, rating_kva=rated_kva)
+        units = _rated_anew(units, limits.transformer_ratings_kva)
     return replace(
         feeder,
         lines=replace(lines, switchable=switchable, closed=closed, rating_a=rating),
         transformers=units,
+    )
+
+
+def _rated_anew(units: Transformers, stated: Mapping[str, float]) -> Transformers:
+    """Give transformers the ratings stated, and leave their ohms as they are.
+
+    Impedances are per unit of the rating: on another one the same ohms are other figures.
+    """
+    rated = _by_id(units.rating_kva, units.ids, stated)
+    base = rated / units.rating_kva
+    return replace(
+        units,
+        rating_kva=rated,
+        r_pu=units.r_pu * base,
+        x_pu=units.x_pu * base,
+        r_shared_pu=units.r_shared_pu * base,
+        x_shared_pu=units.x_shared_pu * base,
     )
 
 

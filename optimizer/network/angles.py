@@ -17,9 +17,9 @@ from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.turned_loops import roots_of
 from gridproof.scenarios.zero_sequence import Floating, floating_sides, galvanic_parts
 
-__all__ = ["Held", "add_neutrals", "add_zero_sequence", "held_by"]
+__all__ = ["WIDEST", "Held", "add_neutrals", "add_zero_sequence", "held_by"]
 
-_WIDEST = 0.5  # rad; a first-order flow says nothing about wider angles
+WIDEST = 0.5  # rad; a first-order flow says nothing about wider angles
 _Node = tuple[int, int]
 
 
@@ -122,7 +122,7 @@ def add_zero_sequence(
         What settles the state of one island; None leaves it to decisions.
     """
     rules = network.zero_sequence
-    b.theta = pyo.Var([node for node in b.w if rules.angled[node[0]]], bounds=(-_WIDEST, _WIDEST))
+    b.theta = pyo.Var([node for node in b.w if rules.angled[node[0]]], bounds=(-WIDEST, WIDEST))
     b.angle = pyo.ConstraintList()
     here = set(live)
     for e, c, k in rules.along:
@@ -225,5 +225,5 @@ def _add_near_zero(b: Any, expression: Any, holds: Any) -> None:
     if isinstance(holds, (int, float)) and holds == 1:
         b.angle.add(expression == 0.0)
         return
-    b.angle.add(expression <= 2.0 * _WIDEST * (1 - holds))
-    b.angle.add(expression >= -2.0 * _WIDEST * (1 - holds))
+    b.angle.add(expression <= 2.0 * WIDEST * (1 - holds))
+    b.angle.add(expression >= -2.0 * WIDEST * (1 - holds))

@@ -122,11 +122,14 @@ def _live_parts(network: Network, decisions: Decisions) -> tuple[list[tuple[int,
     energized, closed = decisions.energized, decisions.closed
     may = [not is_plain(energized[block], 0) for block in network.block.tolist()]
     nodes = [(i, k) for i, k in np.argwhere(network.phases).tolist() if may[i]]
+    there = np.any(network.phases, axis=1)  # a bus without phases is seen from its root alone
     live = [
         e
         for e, branch in enumerate(network.branches)
         if may[branch.start]
         and may[branch.end]
+        and there[branch.start]
+        and there[branch.end]
         and not (branch.switch >= 0 and is_plain(closed[branch.switch], 0))
     ]
     return nodes, live

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from gridproof.optimizer.network.alike import phases_apart
+from gridproof.optimizer.network.limited import channel_shares, flow_limits, pairs_at, voltage_map
 from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.network.statemap import Affine, IslandState
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
-from gridproof.scenarios.lindist import PAIR_W, polygon
+from gridproof.scenarios.lindist import polygon
+from scipy import sparse
 
 if TYPE_CHECKING:
     from gridproof.optimizer.network.first_stage import FirstStage
@@ -19,11 +21,8 @@ __all__ = [
     "Limit",
     "Measured",
     "control_box",
-    "flow_limits",
     "island_limits",
     "measured_at",
-    "pairs_at",
-    "voltage_map",
 ]
 
 _MOVABLE = 1e-9  # pu; a narrower range has no inside, a weaker influence is none
@@ -190,32 +189,6 @@ def _nothing(kind: str, expression: Affine) -> Limit:
     )
 
 
-def voltage_map(network: Network, state: IslandState) -> Affine:
-    """Squared voltages that the band applies to: of nodes, or of pairs (`pairs_at`)."""
-    return state.w.mixed(_pairs(network, state)) if network.pairwise else state.w
-
-
-def pairs_at(network: Network, state: IslandState) -> IntArray:
-    """(pair, 2) bus and pair (0 is ab) of the rows of a pairwise `voltage_map`."""
-    found = [
-        (bus, number)
-        for bus in np.unique(state.nodes[:, 0]).tolist()
-        for number, pair in enumerate(PAIR_W)
-        if network.phases[bus, np.flatnonzero(pair)].all()
-    ]
-    return np.array(found, dtype=np.int64).reshape(-1, 2)
-
-
-def flow_limits(network: Network, state: IslandState) -> list[tuple[int, FloatArray, float]]:
-    """Branch, channel weights and apparent power of every flow limit of an island; finite ones."""
-    return [
-        (e, weights, limit)
-        for e in np.unique(state.channels[:, 0]).tolist()
-        for weights, limit in network.branches[e].limits
-        if np.isfinite(limit)
-    ]
-
-
 def _moved_by(*entries: IntArray) -> IntArray:
     """(row, 2) entries of a correction; a row of one entry names it twice."""
     return np.stack([entries[0], entries[-1]], axis=1)
@@ -245,7 +218,7 @@ def _held(network: Network, stage: FirstStage, state: IslandState) -> tuple[Limi
     """Voltages held by a second grid-forming DER and on, where the plan has more than one."""
     steered = set(state.controls[:, 0].tolist())
     rows, level = [], []
-    drops = np.zeros((2, len(state.nodes), len(state.outputs)))
+    drops = [sparse.lil_array((len(state.nodes), len(state.outputs))) for _ in range(2)]
     for g in np.flatnonzero(stage.forming).tolist():
         at = np.flatnonzero(state.nodes[:, 0] == network.der_bus[g]) if g in steered else ()
         rows += list(at)
@@ -258,7 +231,9 @@ def _held(network: Network, stage: FirstStage, state: IslandState) -> tuple[Limi
             drops[0][place], drops[1][place] = own.drop_p[grid], own.drop_q[grid]
     if not rows:
         return ()
-    w = _sum(state.w, _sum(state.der_p.mixed(-drops[0]), state.der_q.mixed(-drops[1])))
+    w = _sum(
+        state.w, _sum(state.der_p.mixed(-drops[0].tocsr()), state.der_q.mixed(-drops[1].tocsr()))
+    )
     return (
         Limit(
             kind="voltage",
@@ -272,33 +247,14 @@ def _held(network: Network, stage: FirstStage, state: IslandState) -> tuple[Limi
     )
 
 
-def _pairs(network: Network, state: IslandState) -> FloatArray:
-    """(pair, node) weights that turn phase ``w`` into that of every complete pair."""
-    where = {(int(i), int(k)): row for row, (i, k) in enumerate(state.nodes)}
-    weights = []
-    for bus in np.unique(state.nodes[:, 0]).tolist():
-        for pair in PAIR_W:
-            ends = np.flatnonzero(pair).tolist()
-            if network.phases[bus, ends].all():
-                row = np.zeros(len(state.nodes))
-                row[[where[bus, k] for k in ends]] = pair[ends]
-                weights.append(row)
-    return np.array(weights).reshape(-1, len(state.nodes))
-
-
 def _flows(network: Network, state: IslandState, layout: Measured) -> Limit:
     sides = polygon(network.sides)
-    width = len(state.channels)
-    cosine, sine, reach = [np.zeros((0, width))], [np.zeros((0, width))], [np.zeros(0)]
-    for e, weights, limit in flow_limits(network, state):
-        at = np.flatnonzero(state.channels[:, 0] == e)
-        row = np.zeros(width)
-        row[at] = weights[state.channels[at, 1]]
-        cosine.append(sides[:, :1] * row)
-        sine.append(sides[:, 1:2] * row)
-        reach.append(sides[:, 2] * limit)
-    p, q = state.flow_p.mixed(np.concatenate(cosine)), state.flow_q.mixed(np.concatenate(sine))
-    upper = np.concatenate(reach)
+    shares, reach = channel_shares(network, state)
+    p, q = (
+        power.mixed(shares).mixed(sparse.csr_array(sparse.kron(sparse.eye_array(len(reach)), of)))
+        for power, of in ((state.flow_p, sides[:, :1]), (state.flow_q, sides[:, 1:2]))
+    )
+    upper: FloatArray = np.asarray(np.kron(reach, sides[:, 2]), dtype=np.float64)
     place = layout.voltages + np.repeat(np.arange(layout.loadings), len(sides))
     return Limit(
         kind="flow",

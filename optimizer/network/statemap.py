@@ -13,6 +13,7 @@ cannot differ.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,14 +26,14 @@ from gridproof.optimizer.network.flow import add_flow
 from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.solver.pyomo_model import compile_model
 from gridproof.optimizer.solver.solve import Arrays
-from gridproof.scenarios.arrays import PHASES, BoolArray, FloatArray, IntArray
+from gridproof.scenarios.arrays import PHASES, BoolArray, FloatArray, IntArray, index_of
 from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.feeder import Connection
 from gridproof.scenarios.graph import connected_components
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-__all__ = ["Affine", "IslandState", "island_state"]
+__all__ = ["Affine", "IslandState", "island_state", "uncertain_nodes"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,8 +48,8 @@ class Affine:
         """Pick rows."""
         return Affine(constant=self.constant[index], of_u=self.of_u[index], of_d=self.of_d[index])
 
-    def mixed(self, weights: FloatArray) -> Affine:
-        """Weigh and sum rows by (new row, row) weights."""
+    def mixed(self, weights: FloatArray | sparse.csr_array) -> Affine:
+        """Weigh and sum rows by (new row, row) weights; sparse ones where there are many rows."""
         return Affine(
             constant=weights @ self.constant,
             of_u=weights @ self.of_u,
@@ -66,7 +67,8 @@ class IslandState:
         (control, 2) DER and phase of each pair of entries of ``u``: first all active powers,
         then all reactive ones, of every DER but the first that forms (a substation, if one does).
     loaded
-        (load node, 2) bus and phase of each pair of entries of ``d``, in the same order.
+        (load node, 2) bus and phase of each pair of entries of ``d``, in the same order: where
+        demand may leave nominal.
     w, flow_p, flow_q
         Maps of squared voltages at ``nodes`` (node, 2) bus and phase, and of channel powers
         at ``channels`` (channel, 2) branch and channel.
@@ -90,8 +92,21 @@ class IslandState:
     neutral: Affine
 
 
-def island_state(network: Network, stage: FirstStage, blocks: tuple[int, ...]) -> IslandState:
+def island_state(
+    network: Network,
+    stage: FirstStage,
+    blocks: tuple[int, ...],
+    moving: BoolArray | None = None,
+) -> IslandState:
     """Derive the state map of the island of some blocks.
+
+    Parameters
+    ----------
+    network, stage, blocks
+        The island.
+    moving
+        (bus, 3) where demand may leave nominal; everywhere if not given. ``d`` is stated of
+        those alone: on large feeders its columns are most of the work and of the memory.
 
     Raises
     ------
@@ -120,7 +135,8 @@ def island_state(network: Network, stage: FirstStage, blocks: tuple[int, ...]) -
         found = [column[id(variable[tuple(key)])] for key in keys.tolist()]
         return np.array(found, dtype=np.int64)
 
-    loaded = np.argwhere(_loaded(network) & np.isin(network.block, blocks)[:, None])
+    here = _loaded(network) & np.isin(network.block, blocks)[:, None]
+    loaded = np.argwhere(here if moving is None else here & moving)
     use = np.concatenate([n[nodes[:, 0], nodes[:, 1]] for n in network.nominal])
     solved = _eliminate(
         arrays,
@@ -202,11 +218,18 @@ def _model(network: Network, stage: FirstStage, blocks: tuple[int, ...], former:
     return m
 
 
-def _loaded(network: Network) -> BoolArray:
-    """(bus, 3) where some load can draw power."""
+def uncertain_nodes(network: Network) -> BoolArray:
+    """(bus, 3) where a load of the uncertainty set can draw power."""
+    where = index_of(network.scenario.feeder.loads.ids)
+    return _loaded(network, [where[name] for name in network.scenario.uncertainty.load_ids])
+
+
+def _loaded(network: Network, which: Sequence[int] | None = None) -> BoolArray:
+    """(bus, 3) where some load, of all or of some, can draw power."""
     loads = network.scenario.feeder.loads
     somewhere = np.zeros(network.phases.shape, dtype=bool)
-    for k, bus in enumerate(loads.bus.tolist()):
+    for k in range(len(loads.ids)) if which is None else which:
+        bus = int(loads.bus[k])
         slots = loads.slots[k]
         delta = loads.connection[k] is Connection.DELTA
         somewhere[bus] |= slots | np.roll(slots, 1) if delta else slots  # pair ab: a and b

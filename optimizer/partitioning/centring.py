@@ -21,7 +21,7 @@ kilowatts, whoever takes them up, and a share of its own rating would favour the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from time import perf_counter
 from typing import Any
@@ -32,11 +32,11 @@ from gridproof.optimizer.network.branches import BASE_KVA
 from gridproof.optimizer.network.decisions import Decisions
 from gridproof.optimizer.network.devices import add_base_setpoints, add_redispatch, redispatch_usd
 from gridproof.optimizer.network.first_stage import FirstStage
-from gridproof.optimizer.network.flow import add_flow
+from gridproof.optimizer.network.laterals import SeenNetwork
 from gridproof.optimizer.network.network import ENOUGH, FIRST, MARGINS, Margins, Network
 from gridproof.optimizer.solver.decomposition import Oracle, Outcome
 from gridproof.optimizer.solver.pyomo_model import solve
-from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.proof import Termination
 from gridproof.scenarios.realization import realize
 
@@ -83,24 +83,24 @@ def centre(
     """
     if outcome.candidate is None or not outcome.candidate.energized.any():
         return outcome
-    realizations, began = list(kept), perf_counter()
+    realizations, began, seen = list(kept), perf_counter(), SeenNetwork.of(network)
 
     def left() -> float:
         return max(0.0, time_limit_s - (perf_counter() - began))
 
-    centred = _centred(network, oracle, outcome, realizations, left)
+    centred = _centred(seen, oracle, outcome, realizations, left)
     if centred is None or centred.candidate is None:
         return outcome
-    candidate = _with_best_formers(network, centred, realizations, left)
+    candidate = _with_best_formers(seen, centred, realizations, left)
     if candidate is not None:
-        other = _centred(network, oracle, replace(centred, candidate=candidate), realizations, left)
+        other = _centred(seen, oracle, replace(centred, candidate=candidate), realizations, left)
         centred = centred if other is None else other
     seconds = {**outcome.proof.seconds, "centring": perf_counter() - began}
     return replace(centred, proof=replace(centred.proof, seconds=seconds))
 
 
 def _centred(
-    network: Network,
+    seen: SeenNetwork,
     oracle: Oracle[FirstStage],
     outcome: Outcome[FirstStage],
     realizations: list[FloatArray],
@@ -110,7 +110,7 @@ def _centred(
     candidate, proof = outcome.candidate, outcome.proof
     assert candidate is not None
     for _ in range(_ROUNDS):
-        model, most = _model(network, candidate, realizations), proof.incumbent
+        model, most = _model(seen, candidate, realizations), proof.incumbent
         cheapest = solve(model, time_limit_s=left(), tolerance=_SHARP)
         if cheapest.termination is _OPTIMAL:  # the search's own tolerance taken out
             most = max(most, cheapest.incumbent)
@@ -118,7 +118,7 @@ def _centred(
         _turn_inward(model, most)
         if solve(model, time_limit_s=left(), tolerance=_SHARP).termination is not _OPTIMAL:
             return None
-        moved = _read(network, candidate, model)
+        moved = _read(seen.network, candidate, model)
         worst = oracle.worst(moved, time_limit_s=left())
         first = oracle.first_stage_usd(moved)
         cost, found = first + worst.certain_usd, first + worst.cost_usd
@@ -133,59 +133,69 @@ def _centred(
 
 
 def _with_best_formers(
-    network: Network,
+    seen: SeenNetwork,
     centred: Outcome[FirstStage],
     realizations: list[FloatArray],
     left: Callable[[], float],
 ) -> FirstStage | None:
     """Try every DER that can form in the role, island by island; None if none is better."""
-    best = centred.candidate
+    best, network = centred.candidate, seen.network
     assert best is not None
     most = centred.proof.incumbent
     most += _SAME * max(1.0, abs(most))
-    worth, found = _worth(network, best, realizations, most, left), False
-    for blocks in best.islands(network.scenario):
-        inside = np.isin(network.block[network.der_bus], blocks)
-        if np.count_nonzero(best.forming & inside) != 1:
-            continue  # several share the role: their number is the search's to choose
-        if np.any(best.forming & inside & network.scenario.ders.is_substation):
-            continue  # nobody else may form where the grid does
-        for g in np.flatnonzero(inside & network.scenario.ders.can_form & ~best.forming).tolist():
-            forming = best.forming & ~inside
-            forming[g] = True
-            other = replace(best, forming=forming)
-            value = _worth(network, other, realizations, most, left)
-            if value > worth + _BETTER:
-                best, worth, found = other, value, True
+    worth, found = None, False
+    for inside, g in _other_formers(network, best):
+        if worth is None:
+            worth = _worth(seen, best, realizations, most, left)
+        forming = best.forming & ~inside
+        forming[g] = True
+        other = replace(best, forming=forming)
+        value = _worth(seen, other, realizations, most, left)
+        if value > worth + _BETTER:
+            best, worth, found = other, value, True
     return best if found else None
 
 
+def _other_formers(network: Network, stage: FirstStage) -> Iterator[tuple[BoolArray, int]]:
+    """Yield the DERs of an island (der,) and one of them that could form it instead."""
+    ders = network.scenario.ders
+    for blocks in stage.islands(network.scenario):
+        inside = np.isin(network.block[network.der_bus], blocks)
+        if np.count_nonzero(stage.forming & inside) != 1:
+            continue  # several share the role: their number is the search's to choose
+        if np.any(stage.forming & inside & ders.is_substation):
+            continue  # nobody else may form where the grid does
+        for g in np.flatnonzero(inside & ders.can_form & ~stage.forming).tolist():
+            yield inside, g
+
+
 def _worth(
-    network: Network,
+    seen: SeenNetwork,
     candidate: FirstStage,
     realizations: list[FloatArray],
     most_usd: float,
     left: Callable[[], float],
 ) -> float:
     """Largest weighted margins at some roles and a cost; ``-inf`` if nothing is found in time."""
+    network = seen.network
     scale = network.ders.margin_scale(candidate.forming)
     for blocks in candidate.islands(network.scenario):
         inside = np.isin(network.block[network.der_bus], blocks)
         scale[inside & candidate.forming] = network.ders.scale[inside].max()
-    model = _model(network, candidate, realizations, scale)
+    model = _model(seen, candidate, realizations, scale)
     _turn_inward(model, most_usd)
     answer = solve(model, time_limit_s=left(), tolerance=_SHARP)
     return -answer.incumbent if answer.termination is _OPTIMAL else -np.inf
 
 
 def _model(
-    network: Network,
+    seen: SeenNetwork,
     candidate: FirstStage,
     realizations: list[FloatArray],
     der_scale: FloatArray | None = None,
 ) -> Any:
     """Build the continuous decisions at fixed states; as built, it asks for the least cost."""
-    scenario = network.scenario
+    network, scenario = seen.network, seen.network.scenario
     islands = candidate.islands(scenario)
     m = pyo.ConcreteModel()
     m.least = pyo.Var(range(len(islands)), bounds=(0.0, ENOUGH))
@@ -214,7 +224,7 @@ def _model(
     add_base_setpoints(m, network, plain, margin=margin)
     base = (m.base.p, m.base.q)
     m.nominal = pyo.Block()
-    add_flow(m.nominal, network, decisions, base, network.nominal, margin=margin)
+    seen.add_flow(m.nominal, decisions, base, network.nominal, margin=margin)
     m.realization = pyo.Block(range(len(realizations)))
     m.epigraph = pyo.ConstraintList()
     for number, zeta in enumerate(realizations):
@@ -222,7 +232,7 @@ def _model(
         draw = realize(scenario, zeta[None])
         demand = network.demand(draw.p_kw[0, network.time], draw.q_kvar[0, network.time])
         moved = add_redispatch(b, network, plain, base, margin=margin)
-        add_flow(b, network, decisions, (moved.p, moved.q), demand, margin=margin)
+        seen.add_flow(b, decisions, (moved.p, moved.q), demand, margin=margin)
         for i, blocks in enumerate(islands):
             m.epigraph.add(m.worst_redispatch[i] >= redispatch_usd(network, moved, blocks))
     price = scenario.ders.cost_usd_per_kw * BASE_KVA

@@ -10,7 +10,7 @@ from gridproof.optimizer.network.branches import BASE_KVA
 from gridproof.optimizer.network.decisions import Decisions
 from gridproof.optimizer.network.devices import add_base_setpoints, add_redispatch, redispatch_usd
 from gridproof.optimizer.network.first_stage import FirstStage
-from gridproof.optimizer.network.flow import add_flow
+from gridproof.optimizer.network.laterals import SeenNetwork
 from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.network.reach import flow_reach
 from gridproof.optimizer.partitioning.blocks import (
@@ -44,10 +44,14 @@ class PartitioningMaster:
         m = self.model = build_first_stage(network, options)
         self.decisions = decisions_of(m)
         self.reach = _reach(network, self.decisions)
+        self._seen = SeenNetwork.of(network)
         add_base_setpoints(m, network, self.decisions)
-        add_nominal_flow(m, network, self.decisions, self.reach)
+        m.nominal = pyo.Block()
+        base = m.base.p, m.base.q
+        self._seen.add_flow(m.nominal, self.decisions, base, network.nominal, reach=self.reach)
         add_cost(m, network)
         m.realization = pyo.Block(pyo.NonNegativeIntegers)
+        self._knows = _propose_own_state(m, network, self._seen)
 
     @property
     def realizations(self) -> int:
@@ -59,20 +63,53 @@ class PartitioningMaster:
         if any(np.array_equal(zeta, known) for known in self.kept):
             return False
         self.kept.append(zeta.copy())
-        add_realization(
-            self.model,
-            self.network,
-            self.decisions,
-            zeta,
-            number=len(self.kept),
-            reach=self.reach,
-        )
+        self._add_realization(zeta)
         return True
 
     def solve(self, *, gap: float, time_limit_s: float) -> tuple[Answer, FirstStage | None]:
         """Solve (M) as it stands."""
-        answer = solve(self.model, gap=gap, time_limit_s=time_limit_s, start=bool(self.kept))
+        start = self._knows or bool(self.kept)
+        answer = solve(self.model, gap=gap, time_limit_s=time_limit_s, start=start)
         return answer, read_candidate(self.model, self.network) if answer.found else None
+
+    def _add_realization(self, zeta: FloatArray) -> None:
+        """(18a)-(18f) without slack for one realization, and its cost under θ."""
+        m, network = self.model, self.network
+        b = m.realization[len(self.kept)]
+        draw = realize(network.scenario, zeta[None])
+        demand = network.demand(draw.p_kw[0, network.time], draw.q_kvar[0, network.time])
+        moved = add_redispatch(b, network, self.decisions, (m.base.p, m.base.q))
+        self._seen.add_flow(b, self.decisions, (moved.p, moved.q), demand, reach=self.reach)
+        b.epigraph = pyo.Constraint(expr=m.worst_redispatch >= redispatch_usd(network, moved))
+
+
+def _propose_own_state(m: Any, network: Network, seen: SeenNetwork) -> bool:
+    """Leave the feeder's own state in the states' variables, for a search to begin with.
+
+    Where the grid is there, all that it reaches over the feeder's own closed switches is usually
+    served; on a feeder of 9 500 nodes a search that begins there ends in seconds, and one that
+    does not in minutes. Blocks that no plan has live are left out. False where the grid is lost.
+    """
+    scenario = network.scenario
+    grids = [g for g in network.substations if not (m.forming[g].fixed and not m.forming[g].value)]
+    if not grids:
+        return False
+    graph, shut = BlockGraph.of(scenario), scenario.feeder.lines.closed[scenario.feeder.switches]
+    dead = seen.hopeless_blocks(network.nominal)
+    dead |= {block for block, live in m.energized.items() if live.fixed and not live.value}
+    usable = [k for k in np.flatnonzero(shut).tolist() if not dead & set(graph.ends[k])]
+    home = {int(network.block[network.der_bus[g]]) for g in grids} - dead
+    live = {b for blocks in graph.components(usable) if home & set(blocks) for b in blocks}
+    for table, states in (
+        (m.energized, {block: block in live for block in m.energized}),
+        (m.closed, {k: k in usable and live.issuperset(graph.ends[k]) for k in m.closed}),
+        (m.forming, {g: g in grids and int(network.block[network.der_bus[g]]) in live
+                     for g in m.forming}),
+    ):  # fmt: skip
+        for position, state in states.items():
+            if not table[position].fixed:
+                table[position].set_value(int(state), skip_validation=True)
+    return True
 
 
 def build_first_stage(network: Network, options: PartitioningOptions) -> Any:
@@ -161,14 +198,6 @@ def add_requirements(m: Any, network: Network, options: PartitioningOptions) -> 
         m.little_served = pyo.Constraint(expr=served <= options.max_served_kw)
 
 
-def add_nominal_flow(
-    m: Any, network: Network, decisions: Decisions, reach: FloatArray | None
-) -> None:
-    """(16c)-(16l) at the nominal load, served by the base set-points alone."""
-    m.nominal = pyo.Block()
-    add_flow(m.nominal, network, decisions, (m.base.p, m.base.q), network.nominal, reach=reach)
-
-
 def add_cost(m: Any, network: Network) -> None:
     """(M): shed and generation cost and the worst re-dispatch cost θ, in USD."""
     scenario = network.scenario
@@ -177,24 +206,6 @@ def add_cost(m: Any, network: Network) -> None:
     price = scenario.ders.cost_usd_per_kw * BASE_KVA
     made = sum(float(price[g]) * v for (g, _), v in m.base.p.items())
     m.cost = pyo.Objective(expr=shed + made + m.worst_redispatch)
-
-
-def add_realization(
-    m: Any,
-    network: Network,
-    decisions: Decisions,
-    zeta: FloatArray,
-    *,
-    number: int,
-    reach: FloatArray | None,
-) -> None:
-    """(18a)-(18f) without slack for one realization, and its cost under θ."""
-    b = m.realization[number]
-    draw = realize(network.scenario, zeta[None])
-    demand = network.demand(draw.p_kw[0, network.time], draw.q_kvar[0, network.time])
-    moved = add_redispatch(b, network, decisions, (m.base.p, m.base.q))
-    add_flow(b, network, decisions, (moved.p, moved.q), demand, reach=reach)
-    b.epigraph = pyo.Constraint(expr=m.worst_redispatch >= redispatch_usd(network, moved))
 
 
 def decisions_of(m: Any) -> Decisions:

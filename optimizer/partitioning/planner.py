@@ -102,6 +102,8 @@ def _plan_step(
     time_limit_s: float,
     progress: Callable[[PlanProgress], None] | None,
 ) -> Outcome[FirstStage]:
+    began, tell = perf_counter(), progress or _nobody
+    tell(_at_stage("building", 0.0))
     network = Network.of(
         scenario, time, ac_margin=options.ac_margin, ac_margin_at=options.ac_margin_at
     )
@@ -114,21 +116,44 @@ def _plan_step(
     if options.method == "column_and_constraint" and (box.spread > 0.0).any():
         # all high is the likeliest to break a plan; a second copy now costs more than it saves
         master.add(corners[0])
+    built_s = perf_counter() - began
     outcome = decompose(
         master,
         oracle,
         gap=options.gap,
-        time_limit_s=max(time_limit_s, 0.0),
+        time_limit_s=max(time_limit_s - built_s, 0.0),
         max_iterations=options.max_iterations,
         progress=progress,
     )
+    seconds = {"building": built_s, **outcome.proof.seconds}
+    outcome = replace(outcome, proof=replace(outcome.proof, seconds=seconds))
     if outcome.candidate is None or not options.centre:
         return outcome
-    left = time_limit_s - outcome.proof.seconds["total"]
+    tell(_at_stage("centring", perf_counter() - began, outcome))
+    left = time_limit_s - (perf_counter() - began)
     kept = list(master.kept)
     if options.method != "nominal" and (box.spread > 0.0).any():
         kept += [z for z in corners if not any(np.array_equal(z, known) for known in kept)]
     return centre(network, oracle, outcome, kept, time_limit_s=left)
+
+
+def _nobody(_: PlanProgress) -> None:
+    """Tell nobody."""
+
+
+def _at_stage(
+    stage: str, elapsed_s: float, ended: Outcome[FirstStage] | None = None
+) -> PlanProgress:
+    """Say which stage begins, before or after a search."""
+    proof = None if ended is None else ended.proof
+    return PlanProgress(
+        iteration=0 if proof is None else proof.iterations,
+        bound=-np.inf if proof is None else proof.bound,
+        incumbent=np.inf if proof is None else proof.incumbent,
+        realizations=0 if proof is None else proof.realizations_kept,
+        elapsed_s=elapsed_s,
+        stage=stage,
+    )
 
 
 def _two_stages(network: Network, options: PartitioningOptions) -> tuple[Any, Any]:

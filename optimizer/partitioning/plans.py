@@ -73,7 +73,7 @@ def assemble(
 def join_proofs(proofs: Sequence[Proof], *, robust: bool = True) -> Proof:
     """Proof of the sum of independent steps: costs and bounds add up, the worst end counts."""
     ended = [proof.termination for proof in proofs]
-    parts = sorted({name for proof in proofs for name in proof.seconds})
+    parts = list(dict.fromkeys(name for proof in proofs for name in proof.seconds))
     return Proof(
         termination=next((t for t in ended if t is not Termination.OPTIMAL), Termination.OPTIMAL),
         incumbent=sum(proof.incumbent for proof in proofs),

@@ -17,7 +17,8 @@ from __future__ import annotations
 import numpy as np
 from gridproof.optimizer.network.branches import BASE_KVA
 from gridproof.optimizer.network.first_stage import FirstStage
-from gridproof.optimizer.network.limits import flow_limits, measured_at, pairs_at, voltage_map
+from gridproof.optimizer.network.limited import channel_shares, pairs_at, voltage_map
+from gridproof.optimizer.network.limits import measured_at
 from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.network.statemap import IslandState
 from gridproof.optimizer.recourse.dispatch import Dispatch
@@ -44,14 +45,9 @@ class Correction:
         self._voltage = voltage_map(network, state)
         self._at = pairs_at(network, state) if network.pairwise else state.nodes
         self._forming = stage.forming[state.outputs[:, 0]]
-        weights = np.zeros((self._layout.loadings, len(state.channels)))
-        limit = np.zeros(self._layout.loadings)
-        for k, (e, share, apparent) in enumerate(flow_limits(network, state)):
-            at = np.flatnonzero(state.channels[:, 0] == e)
-            weights[k, at] = share[state.channels[at, 1]]
-            limit[k] = apparent
-        self._load_p = state.flow_p.mixed(weights)
-        self._load_q = state.flow_q.mixed(weights)
+        shares, limit = channel_shares(network, state)
+        self._load_p = state.flow_p.mixed(shares)
+        self._load_q = state.flow_q.mixed(shares)
         self._limit, self._sides = limit, polygon(network.sides)
         self._line, self._unit = _elements(network, state)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.optimizer.recourse.linear import LinearRecourse
+from gridproof.optimizer.recourse.policies import Recourse, make_recourse
 from gridproof.optimizer.separation.region import gray_signs
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.realization import realize, uniforms
@@ -50,11 +51,18 @@ def corner_redispatch_usd(
     draws, total = realize(scenario, corners), 0.0
     price = scenario.ders.redispatch_cost_usd_per_kw[:, None]
     for time in range(len(scenario.hours)):
-        answer = make_recourse(policy, plan, scenario, time).respond(draws)
+        answer = _recourse(policy, plan, scenario, time).respond(draws)
         if not answer.found.all():
             return None
         total += float((price * np.abs(answer.p_kw - plan.p_kw[time])).sum(axis=(1, 2)).max())
     return total, len(corners)
+
+
+def _recourse(policy: str, plan: Plan, scenario: Scenario, time: int) -> Recourse:
+    """Build a policy for a few answers: to learn for a whole campaign takes longer than they do."""
+    if policy == "linear":
+        return LinearRecourse(plan, scenario, time, learns=False)
+    return make_recourse(policy, plan, scenario, time)
 
 
 def _corners(scenario: Scenario) -> FloatArray:

@@ -13,7 +13,7 @@ import numpy as np
 from gridproof.optimizer.network.branches import BASE_KVA
 from gridproof.optimizer.network.first_stage import FirstStage
 from gridproof.optimizer.network.network import Network
-from gridproof.optimizer.network.statemap import IslandState, island_state
+from gridproof.optimizer.network.statemap import IslandState, island_state, uncertain_nodes
 from gridproof.optimizer.recourse.dispatch import Dispatch
 from gridproof.optimizer.recourse.fixed import base_setpoints
 from gridproof.optimizer.recourse.slopes import with_slopes
@@ -46,16 +46,27 @@ class LinearRecourse:
     ----------
     plan, scenario, time
         What is held, where, and which step.
+    learns
+        Whether regions are learnt before the first answer, which pays where many are asked for.
     network, islands
         The same per unit.
+
+    Parameters
+    ----------
+    learns
+        Whether critical regions are learnt before the first answer, which pays where many are
+        asked for; else every program is solved on its own.
     """
 
-    def __init__(self, plan: Plan, scenario: Scenario, time: int = 0) -> None:
+    def __init__(
+        self, plan: Plan, scenario: Scenario, time: int = 0, *, learns: bool = True
+    ) -> None:
         self.plan, self.scenario, self.time = plan, running(plan, scenario, time), time
         self.network = Network.of(self.scenario, time)
         stage = FirstStage.of(plan, time)
         self.islands = [
-            Island(self.network, stage, blocks) for blocks in stage.islands(self.scenario)
+            Island(self.network, stage, blocks, learns=learns)
+            for blocks in stage.islands(self.scenario)
         ]
 
     def respond(self, realizations: Realizations, carried: Carried | None = None) -> Setpoints:  # noqa: ARG002
@@ -131,18 +142,26 @@ class Island:
     Attributes
     ----------
     stage, state
-        What is held, and how the island follows from its controls and loads.
+        What is held, and how the island follows from its controls and from the loads of the set.
     outputs
         (output, 2) DER and phase of every live DER phase.
     """
 
-    def __init__(self, network: Network, stage: FirstStage, blocks: tuple[int, ...]) -> None:
-        self._network, self.stage = network, stage
-        self.state: IslandState = island_state(network, stage, blocks)
+    def __init__(
+        self,
+        network: Network,
+        stage: FirstStage,
+        blocks: tuple[int, ...],
+        *,
+        learns: bool = True,
+    ) -> None:
+        self._network, self.stage, self._learns = network, stage, learns
+        self._blocks = blocks
+        self.state: IslandState = island_state(network, stage, blocks, uncertain_nodes(network))
         self.outputs = self.state.outputs
         self._directions = _drawn_directions(network, blocks)
         self._programs: dict[tuple[bool, bool], Dispatch] = {}
-        self._lossy: IslandState | None = None
+        self._states: dict[tuple[bool, bool], IslandState] = {(True, False): self.state}
 
     def respond(
         self, realizations: Realizations, inside: BoolArray, time: int
@@ -166,7 +185,7 @@ class Island:
         if boxed:
             return np.asarray(realizations.zeta[rows][:, self._directions])
         p_kw, q_kvar = realizations.demand_at(time)
-        return self._deviation(p_kw[rows], q_kvar[rows])
+        return self._deviation(p_kw[rows], q_kvar[rows], boxed=False)
 
     def program(self, *, boxed: bool, lossy: bool = False) -> Dispatch:
         """Return the program over the set's directions, or that over any demand.
@@ -181,9 +200,13 @@ class Island:
         key = boxed, lossy
         if key not in self._programs:
             direction = self.direction() if boxed else None
-            state = self.lossy if lossy else self.state
+            state = self._state(boxed=boxed, lossy=lossy)
             dispatch = Dispatch(self._network, self.stage, state, direction)
-            dispatch.learn(self.examples() if boxed else np.zeros((1, self.deviations)))
+            if self._learns:
+                none = np.zeros((1, state.w.of_d.shape[1]))
+                dispatch.learn(self.examples() if boxed else none)
+            else:
+                dispatch.program.one_by_one = True
             self._programs[key] = dispatch
         return self._programs[key]
 
@@ -195,14 +218,18 @@ class Island:
     @property
     def lossy(self) -> IslandState:
         """The state map with the slopes of `optimizer.recourse.slopes`."""
-        if self._lossy is None:
-            self._lossy = with_slopes(self._network, self.stage, self.state)
-        return self._lossy
+        return self._state(boxed=True, lossy=True)
 
-    @property
-    def deviations(self) -> int:
-        """Number of the demand's deviations, active and reactive."""
-        return int(self.state.w.of_d.shape[1])
+    def _state(self, *, boxed: bool, lossy: bool) -> IslandState:
+        """Return the map over the loads of the set, or over any load, built when asked for."""
+        key = boxed, lossy
+        if key not in self._states:
+            plain = (boxed, False)
+            if plain not in self._states:
+                self._states[plain] = island_state(self._network, self.stage, self._blocks)
+            if lossy:
+                self._states[key] = with_slopes(self._network, self.stage, self._states[plain])
+        return self._states[key]
 
     def direction(self) -> FloatArray:
         """(deviation, direction) how the set's directions move the demand."""
@@ -210,7 +237,7 @@ class Island:
         zeta = np.zeros((count, len(scenario.direction_ids)))
         zeta[np.arange(count), self._directions] = 1.0
         time = self._network.time
-        return self._deviation(*realize(scenario, zeta, step=time).demand_at(time)).T
+        return self._deviation(*realize(scenario, zeta, step=time).demand_at(time), boxed=True).T
 
     def examples(self) -> FloatArray:
         """(sample, direction) coordinates to learn from, the same for every plan.
@@ -223,8 +250,9 @@ class Island:
         corners = gray_signs(count) if 0 < count <= _CORNERS else np.zeros((0, count))
         return np.concatenate([np.zeros((1, count)), corners, samples])
 
-    def _deviation(self, p_kw: FloatArray, q_kvar: FloatArray) -> FloatArray:
-        at = (self.state.loaded[:, 0], self.state.loaded[:, 1])
+    def _deviation(self, p_kw: FloatArray, q_kvar: FloatArray, *, boxed: bool) -> FloatArray:
+        loaded = self._state(boxed=boxed, lossy=False).loaded
+        at = (loaded[:, 0], loaded[:, 1])
         both = self._network.demand(p_kw, q_kvar)
         moved = [
             use[:, at[0], at[1]] - nominal[at]

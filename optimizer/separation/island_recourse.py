@@ -19,7 +19,7 @@ from gridproof.optimizer.network.alike import phases_apart
 from gridproof.optimizer.network.branches import BASE_KVA
 from gridproof.optimizer.network.limits import control_box, island_limits
 from gridproof.optimizer.network.network import Network
-from gridproof.optimizer.network.statemap import IslandState, island_state
+from gridproof.optimizer.network.statemap import IslandState, island_state, uncertain_nodes
 from gridproof.optimizer.solver.solve import Arrays
 from gridproof.optimizer.solver.solve_again import LinearProgram
 from gridproof.scenarios.arrays import FloatArray, IntArray
@@ -101,7 +101,7 @@ class IslandRecourse:
         self.directions = (
             uncertain_directions(network, blocks) if directions is None else directions
         )
-        state = island_state(network, stage, blocks)
+        state = island_state(network, stage, blocks, uncertain_nodes(network))
         self._limits(_drawn_in(network, stage), stage, state)
         self._moves(network, stage, state)
         self._program: LinearProgram | None = None

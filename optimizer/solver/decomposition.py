@@ -44,6 +44,9 @@ class PlanProgress:
         Realizations the master holds.
     elapsed_s
         Wall time.
+    stage
+        What is being done: ``building`` the model, solving the ``master``, ``separation``,
+        ``centring``.
     """
 
     iteration: int
@@ -51,6 +54,7 @@ class PlanProgress:
     incumbent: float
     realizations: int
     elapsed_s: float
+    stage: str = "master"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -145,7 +149,7 @@ def decompose(
         Share of the gap that masters are solved to; more than a tenth where the oracle adds next
         to nothing to it.
     progress
-        Called after every iteration.
+        Called when the master is solved, when separation begins, and after every iteration.
     """
     limits = _Limits(
         gap=gap, time_limit_s=time_limit_s, max_iterations=max_iterations, sharpness=sharpness
@@ -187,6 +191,7 @@ class _Loop(Generic[C]):
             self.iterations += 1
             # what is left for separation: a candidate that cannot be tried is worth nothing
             kept_back = min(_RESERVE_S, _RESERVE * self.limit_s)
+            self._tell("master")
             answer, candidate = self.master.solve(
                 gap=self.gap * sharpness, time_limit_s=max(0.0, self._left() - kept_back)
             )
@@ -194,9 +199,9 @@ class _Loop(Generic[C]):
             self.bound = max(self.bound, answer.bound)
             if candidate is None:
                 return self._end(answer.termination)
+            self._tell("separation")
             worst = self._separate(candidate)
-            if self.progress is not None:
-                self.progress(self._progress())
+            self._tell("separation")
             if self._closed():
                 return self._end(Termination.OPTIMAL)
             if answer.termination is Termination.TIME_LIMIT or self._left() <= 0.0:
@@ -222,14 +227,18 @@ class _Loop(Generic[C]):
     def _left(self) -> float:
         return self.limit_s - (perf_counter() - self.began)
 
-    def _progress(self) -> PlanProgress:
-        return PlanProgress(
+    def _tell(self, stage: str) -> None:
+        if self.progress is None:
+            return
+        now = PlanProgress(
             iteration=self.iterations,
             bound=min(self.bound, self.incumbent),
             incumbent=self.incumbent,
             realizations=self.master.realizations,
             elapsed_s=perf_counter() - self.began,
+            stage=stage,
         )
+        self.progress(now)
 
     def _proof(self, termination: Termination) -> Proof:
         return Proof(

@@ -61,6 +61,11 @@ class ParametricProgram:
         The rows and how the parameters move them.
     reach
         Most that any parameter ever is, either way; a promise that `answer` relies on.
+
+    Attributes
+    ----------
+    one_by_one
+        Whether HiGHS is asked for every parameter: for a few, quicker than any region.
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class ParametricProgram:
         self._tree: Any = None
         self._rays = np.zeros((0, 1 + parameters))
         self._solver: LinearProgram | None = None
+        self.one_by_one = False
 
     def arrays(self) -> Arrays:
         """Return the program at parameter 0, as a solver reads it."""
@@ -133,12 +139,14 @@ class ParametricProgram:
 
     def answer(self, parameters: FloatArray) -> Solutions:
         """Answer (sample, parameter) programs; found is false where one is infeasible."""
-        self._atlas.wake()
+        if not self.one_by_one:
+            self._atlas.wake()
         found = np.zeros(len(parameters), dtype=bool)
         x = np.zeros((len(parameters), len(self.form.cost)))
         for first in range(0, len(parameters), _AT_ONCE):
             rows = slice(first, first + _AT_ONCE)
-            where = self._settle(parameters[rows])
+            few = parameters[rows]
+            where = np.full(len(few), LOST) if self.one_by_one else self._settle(few)
             theta, part = parameters[rows], x[rows]
             known = np.flatnonzero(where >= 0)
             part[known] = self._atlas.solutions(where[known], theta[known])

@@ -23,7 +23,7 @@ CAMPAIGN_KEYS = {
     "samples", "judge", "recourse", "outcomes", "feasible_share", "interval", "confidence",
     "worst", "seconds", "samples_per_s",
 }  # fmt: skip
-TIMES = {"seconds", "samples_per_s"}
+TIMES = {"stages_s", "seconds", "samples_per_s"}
 
 
 def gridproof(*args, code=0):

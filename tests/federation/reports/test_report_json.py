@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 PINNED = Path(__file__).parent / "pinned"
 MOMENTARY = {
     "versions", "seconds", "samples_per_s", "directory", "beaten_by", "fingerprint", "figures",
-    "time", "study",
+    "time", "study", "stages_s",
 }  # fmt: skip
 DAY = """
 [horizon]

@@ -140,6 +140,18 @@ def test_single_elements_can_be_rated_in_place_of_all(toy):
     assert "rates t9, which is no transformer of feeder toy" in str(refused.value)
 
 
+def test_another_rating_leaves_a_transformer_its_ohms():
+    """Impedances are per unit of the rating: a plan of another rating had another grid."""
+    plain = load_study("ieee37-networked").scenario.feeder.transformers
+    name = plain.ids[0]
+    told = f"limits.transformer_ratings_kva={{'{name}'={2.5 * plain.rating_kva[0]:g}}}"
+    rated = load_study("ieee37-networked", [told]).scenario.feeder.transformers
+    assert rated.rating_kva[0] == 2.5 * plain.rating_kva[0]
+    for per_unit in ("r_pu", "x_pu", "r_shared_pu", "x_shared_pu"):
+        was, now = (getattr(one, per_unit) / one.rating_kva for one in (plain, rated))
+        np.testing.assert_allclose(now, was, rtol=1e-12)
+
+
 def test_overrides_are_toml_literals_or_strings(toy):
     study = load_study(
         toy,
