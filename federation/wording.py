@@ -31,6 +31,8 @@ MEANING = {
 }
 """What each outcome says."""
 
+_MEASURED = 1e-6
+"""Share to which power that flows is known: what a power flow leaves open is not unserved."""
 _MOST_DIGITS = 8
 _MINUS, _THIN = "\u2212", "\u202f"
 _GROUPED = re.compile(rf"(?<=\d){_THIN}(?=\d)")
@@ -79,6 +81,8 @@ def served_words(share: float | None) -> str:
     """
     if share is None:
         return f"served {chr(0x2013)}"
+    if share >= 1.0 - _MEASURED:
+        share = 1.0
     return "NOTHING is served" if share <= 0.0 else f"served {per_cent(share)} %"
 
 

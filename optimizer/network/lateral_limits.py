@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from gridproof.optimizer.network.angles import WIDEST
+from gridproof.optimizer.network.elastic import Slack
 from gridproof.optimizer.network.lateral_system import LateralSystem, Unknown, home_of
 from gridproof.optimizer.network.network import Network
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
@@ -35,6 +36,8 @@ class LateralLimits:
         (bus, 6) least and greatest of what a live root shows.
     of_margin
         (row, 2) ``m``, of the normalised margins ``t`` of voltages and of flows.
+    limit, unit
+        (row,) which limit a row is a side of, and what 1 is worth there, per unit.
     """
 
     home: IntArray
@@ -44,6 +47,8 @@ class LateralLimits:
     low: FloatArray
     high: FloatArray
     of_margin: FloatArray
+    limit: tuple[Slack, ...]
+    unit: FloatArray
     _of_root: FloatArray
 
     @classmethod
@@ -68,19 +73,33 @@ class LateralLimits:
             low=low,
             high=high,
             of_margin=np.array(rows.of_margin).reshape(-1, 2),
+            limit=tuple(rows.limit),
+            unit=np.array(rows.unit),
             _of_root=inner @ system.of_root,
         )
 
     def hopeless(self, constant: FloatArray) -> IntArray:
         """Roots of laterals that pass a limit wherever the root stands."""
+        return np.unique(self.home[self._least(constant) > self.right])
+
+    def lacking(self, constant: FloatArray) -> dict[tuple[int, Slack], float]:
+        """By how much limits must be passed wherever a root stands, per unit, by root and limit."""
+        over = self._least(constant) - self.right
+        found: dict[tuple[int, Slack], float] = {}
+        for k in np.flatnonzero(over > 0.0).tolist():
+            key = int(self.home[k]), self.limit[k]
+            found[key] = max(found.get(key, 0.0), float(over[k] * self.unit[k]))
+        return found
+
+    def _least(self, constant: FloatArray) -> FloatArray:
+        """(row,) lowest value of each row where its root is live."""
         rows = np.column_stack(
             [self._of_root, 0.0 * self.of_margin, self.inner @ constant - self.live]
         )
         none = np.zeros((len(self.home), 2))
         low = np.hstack([self.low[self.home], none])
         high = np.hstack([self.high[self.home], none])
-        least = -_most(-rows, low, high)[0]
-        return np.unique(self.home[least > self.right])
+        return -_most(-rows, low, high)[0]
 
     def rows(
         self, constant: FloatArray, most: float = 0.0
@@ -122,6 +141,8 @@ class _Limits:
         self.live: list[float] = []
         self.right: list[float] = []
         self.of_margin: list[tuple[float, float]] = []
+        self.limit: list[Slack] = []
+        self.unit: list[float] = []
 
     def add(
         self,
@@ -131,8 +152,12 @@ class _Limits:
         live: float = 0.0,
         right: float = 0.0,
         of_margin: tuple[float, float] = (0.0, 0.0),
+        limit: Slack,
+        unit: float = 1.0,
     ) -> None:
-        """Add ``Σ terms + of_margin · t ≤ live z + right``."""
+        """Add ``Σ terms + of_margin · t ≤ live z + right``, a side of a limit."""
+        self.limit.append(limit)
+        self.unit.append(unit)
         self.home.append(home)
         self.of_margin.append(of_margin)
         self.terms.append(terms)
@@ -144,37 +169,41 @@ def _add_bands(rows: _Limits, system: LateralSystem) -> None:
     """(16c), on phases or on pairs, and the widest angle."""
     network = system.network
     for i in np.flatnonzero(system.root >= 0).tolist():
-        home, held = int(system.root[i]), np.flatnonzero(network.phases[i]).tolist()
-        least, most = float(network.bus_w_min[i]), float(network.bus_w_max[i])
-        tested = [[(("w", i, k), 1.0)] for k in held]
+        held = np.flatnonzero(network.phases[i]).tolist()
+        own = float(network.bus_w_min[i]), float(network.bus_w_max[i])
+        tested = [(k, [(("w", i, k), 1.0)]) for k in held]
         if network.pairwise:
-            for terms in tested:
-                _add_band(rows, home, terms, network.phase_band, kept=0.0)
-            pairs = [(row, np.flatnonzero(row).tolist()) for row in PAIR_W]
+            for k, terms in tested:
+                _add_band(rows, (int(system.root[i]), i, k), terms, network.phase_band, kept=0.0)
+            pairs = [(n, row, np.flatnonzero(row).tolist()) for n, row in enumerate(PAIR_W)]
             tested = [
-                [(("w", i, k), float(row[k])) for k in ends]
-                for row, ends in pairs
+                (n, [(("w", i, k), float(row[k])) for k in ends])
+                for n, row, ends in pairs
                 if set(ends) <= set(held)
             ]
-        for terms in tested:
-            _add_band(rows, home, terms, (least, most), kept=(most - least) / 2.0)
+        for k, terms in tested:
+            kept = (own[1] - own[0]) / 2.0
+            _add_band(rows, (int(system.root[i]), i, k), terms, own, kept=kept)
         for k in held if network.zero_sequence.angled[i] else ():
             for sign in (1.0, -1.0):
-                rows.add(home, [(("theta", i, k), sign)], right=WIDEST)
+                limit = Slack(kind="angle", place=i, slot=k, upper=sign > 0.0)
+                rows.add(int(system.root[i]), [(("theta", i, k), sign)], right=WIDEST, limit=limit)
 
 
 def _add_band(
     rows: _Limits,
-    home: int,
+    where: tuple[int, int, int],
     terms: list[tuple[Unknown, float]],
     band: tuple[float, float],
     *,
     kept: float,
 ) -> None:
-    """``z least + kept t ≤ Σ terms ≤ z most - kept t``."""
-    rows.add(home, terms, live=band[1], of_margin=(kept, 0.0))
+    """``z least + kept t ≤ Σ terms ≤ z most - kept t`` at a root, bus, and phase or pair."""
+    home, bus, slot = where
     turned = [(name, -value) for name, value in terms]
-    rows.add(home, turned, live=-band[0], of_margin=(kept, 0.0))
+    for sides, live, upper in ((terms, band[1], True), (turned, -band[0], False)):
+        limit = Slack(kind="voltage", place=bus, slot=slot, upper=upper)
+        rows.add(home, sides, live=live, of_margin=(kept, 0.0), limit=limit)
 
 
 def _add_ratings(rows: _Limits, system: LateralSystem) -> None:
@@ -185,18 +214,21 @@ def _add_ratings(rows: _Limits, system: LateralSystem) -> None:
         home = home_of(branch, system.root)
         if home < 0 or network.idle[e]:
             continue
-        for weights, limit in branch.limits:
-            if np.isinf(limit):
+        for slot, (weights, rating) in enumerate(branch.limits):
+            if np.isinf(rating):
                 continue
-            along, scale = np.flatnonzero(weights).tolist(), limit or 1.0
+            along, scale = np.flatnonzero(weights).tolist(), rating or 1.0
+            limit = Slack(kind="rating", place=e, slot=slot, upper=True)
             for cosine, sine, inner in sides:
                 terms = [
                     ((kind, e, c), part * float(weights[c]) / scale)
                     for c in along
                     for kind, part in (("p", cosine), ("q", sine))
                 ]
-                own = inner * limit / scale
-                rows.add(home, terms, live=own, of_margin=(0.0, own))
+                own = inner * rating / scale
+                rows.add(
+                    home, terms, live=own, of_margin=(0.0, own), limit=limit, unit=float(scale)
+                )
 
 
 def _roots_range(network: Network) -> tuple[FloatArray, FloatArray]:

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 from gridproof.optimizer.network.decisions import Decisions
+from gridproof.optimizer.network.elastic import Slack
 from gridproof.optimizer.network.flow import add_flow, is_plain
 from gridproof.optimizer.network.lateral_limits import SEEN, LateralLimits
 from gridproof.optimizer.network.lateral_system import LateralSystem, Unsettled
@@ -91,6 +92,16 @@ class SeenNetwork:
             return set()
         roots = self.laterals.limits.hopeless(self.laterals.system.constant(demand))
         return set(self.network.block[roots].tolist())
+
+    def lacking(self, demand: tuple[FloatArray, FloatArray]) -> dict[int, dict[Slack, float]]:
+        """Limits that blocks' laterals pass in every state of their roots, and by how much."""
+        by_block: dict[int, dict[Slack, float]] = {}
+        if self.laterals is None:
+            return by_block
+        found = self.laterals.limits.lacking(self.laterals.system.constant(demand))
+        for (root, limit), over in found.items():
+            by_block.setdefault(int(self.network.block[root]), {})[limit] = over
+        return by_block
 
     def add_flow(
         self,

@@ -19,6 +19,7 @@ from gridproof.optimizer.network.elastic import (
     widened,
 )
 from gridproof.optimizer.network.flow import add_flow
+from gridproof.optimizer.network.laterals import SeenNetwork
 from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.partitioning.master import build_first_stage, decisions_of, read_candidate
 from gridproof.optimizer.solver.pyomo_model import solve
@@ -155,6 +156,33 @@ def least_shortfalls(
     )
 
 
+def lacking_at(seen: SeenNetwork, zeta: FloatArray | None) -> dict[int, tuple[Shortfall, ...]]:
+    """List by block what its laterals lack wherever their roots stand.
+
+    Parameters
+    ----------
+    seen
+        The network.
+    zeta
+        A realization; the nominal load if None.
+    """
+    network = seen.network
+    demand = network.nominal
+    if zeta is not None:
+        draw = realize(network.scenario, zeta[None])
+        demand = network.demand(draw.p_kw[0, network.time], draw.q_kvar[0, network.time])
+    found = {}
+    for block, limits in seen.lacking(demand).items():
+        told = [
+            _told(network, slack, over)
+            for slack, over in limits.items()
+            if slack.kind in {"voltage", "rating"} and over > _NOTHING
+        ]
+        if told:
+            found[block] = _in_order(told)
+    return found
+
+
 def _add_copies(
     m: Any, network: Network, decisions: Decisions, block: int, zetas: Sequence[FloatArray]
 ) -> list[Any]:
@@ -228,6 +256,10 @@ def _read(network: Network, b: Any) -> tuple[Shortfall, ...]:
                     limit=None,
                 )
             )
+    return _in_order(found)
+
+
+def _in_order(found: Sequence[Shortfall]) -> tuple[Shortfall, ...]:
     order = {kind: place for place, kind in enumerate(_ORDER)}
     return tuple(sorted(found, key=lambda one: (order[one.kind], -one.amount)))
 

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from gridproof.optimizer.network.first_stage import FirstStage
 from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.partitioning.hopeless import HopelessLaterals
 from gridproof.optimizer.partitioning.master import PartitioningMaster
 from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.optimizer.partitioning.shortfalls import Elastic, Shortfall, least_shortfalls
@@ -44,6 +45,10 @@ if TYPE_CHECKING:
     from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["Alternative", "DeadBlock", "Shortfall", "Standing", "why_dead"]
+
+LARGE = 2000
+"""Nodes beyond which a lateral that no state of its root can serve is an answer by itself, and
+a plan with the block live is searched for before what lacks."""
 
 FINER = (32, 64, 128, 256)
 """Sides of the polygon that are tried where only ratings stand against a block."""
@@ -173,6 +178,7 @@ class _Inquiry:
         self.network = _network(scenario, time, options)
         self.demand_kw = scenario.block_demand_kw(time)
         self._plan_usd: float | None = None
+        self._hopeless: HopelessLaterals | None = None
 
     def ask(self, block: int, deadline: float) -> DeadBlock:
         """Say why a block is dead, by a moment of `time.perf_counter`."""
@@ -185,6 +191,13 @@ class _Inquiry:
         if not _reaches_former(self.scenario, block):
             return replace(said, standing=Standing.IMPOSSIBLE, no_former=True)
         corners = self._corners()
+        if perf_counter() >= deadline:
+            return said
+        if self.network.phases.sum() > LARGE:
+            lacking = self._lateral_lacks(said, block, corners)
+            forced = lacking or self._forced(said, block, corners, deadline)
+            if forced.standing is not Standing.UNDECIDED or forced.alternative is not None:
+                return forced
         for zetas in ([], corners) if corners else ([],):
             elastic = self._elastic(self.network, block, zetas, deadline)
             if elastic.impossible:
@@ -192,6 +205,23 @@ class _Inquiry:
             if elastic.undecided:
                 return said
         return self._forced(said, block, corners, deadline)
+
+    def _lateral_lacks(
+        self, said: DeadBlock, block: int, corners: Sequence[FloatArray]
+    ) -> DeadBlock | None:
+        """Say which laterals no state of their roots can serve, of the block or on every way."""
+        if self._hopeless is None:
+            self._hopeless = HopelessLaterals.of(self.network, corners, sides=FINER[-1])
+        told = self._hopeless.against(block)
+        if told is None:
+            return None
+        shortfalls, zeta = told
+        return replace(
+            said,
+            standing=Standing.IMPOSSIBLE,
+            shortfalls=shortfalls,
+            realization=_realization_words(self.scenario, [] if zeta is None else [zeta], 0),
+        )
 
     def _impossible(
         self,

@@ -106,6 +106,8 @@ def test_what_is_served_stands_beside_what_is_feasible(dark):
 def test_words_of_a_share_served():
     assert served_words(0.0) == "NOTHING is served"
     assert served_words(0.5) == "served 50.00 %"
+    assert served_words(1.0 - 2e-9) == "served 100.00 %"  # what a power flow leaves open
+    assert served_words(1.0 - 2e-6) == "served 99.9998 %"
     assert "–" in served_words(None)
 
 

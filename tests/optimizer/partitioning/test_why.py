@@ -11,6 +11,7 @@ from gridproof.optimizer.network.decisions import Decisions
 from gridproof.optimizer.network.devices import add_base_setpoints
 from gridproof.optimizer.network.flow import add_flow
 from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.partitioning import why
 from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.optimizer.partitioning.planner import PartitioningPlanner
 from gridproof.optimizer.partitioning.why import Standing, why_dead
@@ -321,3 +322,33 @@ def test_what_a_substation_holds_is_no_limit_to_pass(tmp_path):
     }
     above = 1.04 * 1.1 - 1.05
     assert all(one.amount == pytest.approx(above, abs=5e-3) for one in dead.shortfalls)
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_a_lateral_in_every_way_is_named(random_scenario, monkeypatch, large):
+    """On large feeders the answer comes without a search, and is the same."""
+    monkeypatch.setattr(why, "LARGE", 0 if large else 10**6)
+    scenario = random_scenario(2)
+    lines = scenario.feeder.lines
+    thin = np.where(np.array(lines.ids) == "l3", 0.1, lines.rating_a)
+    scenario = replace(
+        scenario,
+        feeder=replace(scenario.feeder, lines=replace(lines, rating_a=thin)),
+        ders=replace(scenario.ders, can_form=np.array([False, True, False])),
+    )
+    options = PartitioningOptions()
+    plan = PartitioningPlanner(options=options).plan(scenario)
+    assert not plan.energized.any()
+    for dead in why_dead(plan, scenario, options):
+        assert dead.standing is Standing.IMPOSSIBLE
+        (lacks,) = (one for one in dead.shortfalls if one.kind == "line")
+        assert lacks.element == "l3"
+        assert lacks.limit == pytest.approx(0.1)
+
+
+def test_a_question_after_its_time_is_undecided(random_scenario):
+    scenario = random_scenario(2)
+    plan = PartitioningPlanner(options=PartitioningOptions()).plan(scenario)
+    dark = replace(plan, energized=np.zeros_like(plan.energized))
+    found = why_dead(dark, scenario, PartitioningOptions(), time_limit_s=0.0)
+    assert [one.standing for one in found] == [Standing.UNDECIDED] * 3
