@@ -14,7 +14,8 @@ from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.reports.campaign_words import interval_words
 from gridproof.federation.reports.charts import figure_convergence, figure_envelope, figure_shares
 from gridproof.federation.reports.data import Readout, ReportData, gather
-from gridproof.federation.reports.figures import figure_margins, figure_one_line
+from gridproof.federation.reports.margin_figure import figure_margins
+from gridproof.federation.reports.one_line import figure_one_line
 from gridproof.federation.reports.page import PAGE, PageFigure, Section, figure_entry, render_page
 from gridproof.federation.reports.sentences import (
     described,

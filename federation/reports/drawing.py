@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from gridproof.federation.plain_text import shown
+from gridproof.federation.reports.hover import Told, hover_layer
 from gridproof.federation.reports.svg import write_figure
 from gridproof.scenarios.arrays import FloatArray
 from matplotlib import rc_context
@@ -37,6 +38,8 @@ class Drawing(Figure):
         super().__init__(figsize=(width_in, height_in))
         FigureCanvasAgg(self)
         self._laid_out = False
+        self.told: list[Told] = []
+        """What is said of places of it, see `federation.reports.hover`."""
 
     def lay_out(self) -> None:
         """Give the axes their places, so that nothing drawn so far overlaps or is cut off.
@@ -100,6 +103,7 @@ def save_figure(figure: Drawing, path: Path, *, dpi: int = 150) -> tuple[Path, .
     figure.lay_out()
     svg, png = path.with_suffix(".svg"), path.with_suffix(".png")
     with rc_context({"svg.hashsalt": "gridproof", "svg.fonttype": "none"}):
-        write_figure(figure, svg, metadata={"Date": None, "Creator": None})
+        over = hover_layer(figure.told, figure)
+        write_figure(figure, svg, over=over, metadata={"Date": None, "Creator": None})
         write_figure(figure, png, dpi=dpi, metadata={"Software": None})
     return svg, png
