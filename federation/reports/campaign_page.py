@@ -6,7 +6,7 @@ script and its content policy forbids any.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 
 from gridproof.federation.files import refuse_links, write_whole
@@ -50,6 +50,9 @@ def write_report(
     scenario: Scenario,
     out: Path,
     readout: Readout | None = None,
+    *,
+    png: bool = True,
+    drawn: dict[Hashable, Path] | None = None,
 ) -> Path:
     """Write a campaign's page, figures (SVG and PNG) and tables (CSV).
 
@@ -61,6 +64,10 @@ def write_report(
         Folder: ``report.html``, ``figures/`` and ``tables/`` go there.
     readout
         What `federation.reports.data.read_out` brought, if there already.
+    png
+        Whether figures are wanted as PNG, too; drawing them takes half of all the time.
+    drawn
+        Charts that pages of the same study have drawn already, by all that they show; added to.
 
     Returns
     -------
@@ -77,7 +84,7 @@ def write_report(
     tables = all_tables(data)
     try:
         (out / "tables").mkdir(parents=True, exist_ok=True)
-        figures = _draw(data, out / "figures")
+        figures = _draw(data, out / "figures", png=png, before={} if drawn is None else drawn)
     except OSError as error:
         raise StoreError(f"{out} cannot be written ({error}); give another --out") from error
     for table in tables.values():
@@ -86,31 +93,60 @@ def write_report(
     return out / PAGE
 
 
-def _draw(data: ReportData, folder: Path) -> dict[str, PageFigure]:
+def _draw(
+    data: ReportData, folder: Path, *, png: bool, before: dict[Hashable, Path]
+) -> dict[str, PageFigure]:
     """Draw every figure there is data for; returns them ready for the page."""
-    scenario, solved = data.scenario, bool(data.verdicts.margins)
-    drawn: dict[str, Callable[[Path], tuple[Path, ...]]] = {
-        "shares": lambda path: figure_shares(data.verdicts, path),
-        "one-line": lambda path: figure_one_line(
-            data.plan, scenario, path, data.step, profile=data.profile
-        ),
-        "convergence": lambda path: figure_convergence(
-            data.convergence, interval_words(data.verdicts), path
+    ready = {}
+    for name, (draw, shows) in _drawings(data, png=png).items():
+        same = None if shows is None or png else before.get(shows)
+        if same is None:
+            files = draw(folder / name)
+            if shows is not None:
+                before[shows] = files[0]
+        else:
+            files = (folder / f"{name}.svg",)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(files[0], same.read_bytes())
+        title, description = described(name, data)
+        ready[name] = figure_entry(name, files, title=title, description=description)
+    return ready
+
+
+_Drawn = tuple[Callable[[Path], tuple[Path, ...]], Hashable | None]
+"""How a figure is drawn, and all that it shows where another step may show the same."""
+
+
+def _drawings(data: ReportData, *, png: bool) -> dict[str, _Drawn]:
+    scenario, verdicts, one = data.scenario, data.verdicts, data.convergence
+    words = interval_words(verdicts)
+    settled = tuple(column.tobytes() for column in (one.judged, one.share, one.low, one.high))
+    shares = (verdicts.samples, *verdicts.outcomes.items(), *verdicts.outcome_intervals.items())
+    drawn: dict[str, _Drawn] = {
+        "shares": (lambda path: figure_shares(verdicts, path, png=png), ("shares", words, shares)),
+        "one-line": (
+            lambda path: figure_one_line(
+                data.plan, scenario, path, data.step, profile=data.profile, png=png
+            ),
+            None,
         ),
     }
-    if not len(data.convergence.judged):
-        del drawn["convergence"]
-    if solved:
-        drawn["margins"] = lambda path: figure_margins(data.verdicts, data.margins, path)
-    if data.profile.solved and len(data.profile.bus):
-        drawn["voltages"] = lambda path: figure_envelope(
-            scenario, data.profile, data.distances, path
+    if len(one.judged):
+        drawn["convergence"] = (
+            lambda path: figure_convergence(one, words, path, png=png),
+            ("convergence", words, settled),
         )
-    ready = {}
-    for name, draw in drawn.items():
-        title, description = described(name, data)
-        ready[name] = figure_entry(name, draw(folder / name), title=title, description=description)
-    return ready
+    if verdicts.margins:
+        drawn["margins"] = (
+            lambda path: figure_margins(verdicts, data.margins, path, png=png),
+            None,
+        )
+    if data.profile.solved and len(data.profile.bus):
+        drawn["voltages"] = (
+            lambda path: figure_envelope(scenario, data.profile, data.distances, path, png=png),
+            None,
+        )
+    return drawn
 
 
 def _render(

@@ -26,7 +26,7 @@ _MARKERS = "os^Dv"
 _MARKERS_AT_MOST = 200  # on a larger feeder medians are drawn as dots
 
 
-def figure_shares(verdicts: CampaignReport, path: Path) -> tuple[Path, ...]:
+def figure_shares(verdicts: CampaignReport, path: Path, *, png: bool = True) -> tuple[Path, ...]:
     """Draw the share of every outcome with its exact interval.
 
     Parameters
@@ -35,6 +35,8 @@ def figure_shares(verdicts: CampaignReport, path: Path) -> tuple[Path, ...]:
         What became of the campaign.
     path
         Where to; ``.svg`` and ``.png`` are written beside each other.
+    png
+        Whether the second is wanted.
     """
     names = list(verdicts.outcomes)
     share = np.array([verdicts.outcomes[name] / verdicts.samples for name in names])
@@ -65,10 +67,12 @@ def figure_shares(verdicts: CampaignReport, path: Path) -> tuple[Path, ...]:
     axes.tick_params(axis="x", labelsize=8)
     axes.set_xlabel("share of all realizations, %", fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    return save_figure(figure, path)
+    return save_figure(figure, path, png=png)
 
 
-def figure_convergence(convergence: Convergence, interval: str, path: Path) -> tuple[Path, ...]:
+def figure_convergence(
+    convergence: Convergence, interval: str, path: Path, *, png: bool = True
+) -> tuple[Path, ...]:
     """Draw the running feasible share with its interval against the realizations judged."""
     figure, axes = _figure(7.2, 2.7)
     at = convergence.judged
@@ -87,7 +91,8 @@ def figure_convergence(convergence: Convergence, interval: str, path: Path) -> t
     axes.set_xlabel("realizations judged", fontsize=8)
     axes.set_ylabel("feasible, %", fontsize=8)
     axes.tick_params(labelsize=8)
-    figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    figure.place(left=0.6, right=0.12, top=0.1, bottom=0.75, gap=0.0)
+    figure.legend(loc="lower center", ncols=3, fontsize=8, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     said = [
         f"after {whole(n)} realizations: {per_cent(now)} % feasible, "
@@ -99,11 +104,11 @@ def figure_convergence(convergence: Convergence, interval: str, path: Path) -> t
     bottom, top = axes.get_ylim()
     strips = [[(n, bottom), (n, top)] for n in at.tolist()]
     figure.told.append(pieces(axes, np.array(strips), said, reach=0.0))
-    return save_figure(figure, path)
+    return save_figure(figure, path, png=png)
 
 
 def figure_envelope(
-    scenario: Scenario, profile: Profile, distances: Distances, path: Path
+    scenario: Scenario, profile: Profile, distances: Distances, path: Path, *, png: bool = True
 ) -> tuple[Path, ...]:
     """Draw, phase by phase, the voltage of every live bus against its electrical distance.
 
@@ -137,11 +142,12 @@ def figure_envelope(
         panels[-1].set_xlabel(
             "impedance of the path from the grid-forming DER, Ω (positive sequence)", fontsize=8
         )
+        figure.place(left=0.66, right=0.12, top=0.28, bottom=0.98, gap=0.3)
         figure.legend(
-            handles=_envelope_legend(distances), loc="outside lower center", ncols=4, fontsize=8,
+            handles=_envelope_legend(distances), loc="lower center", ncols=4, fontsize=8,
             frameon=False,
         )  # fmt: skip
-        return save_figure(figure, path)
+        return save_figure(figure, path, png=png)
 
 
 def _seen_words(

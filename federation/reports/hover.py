@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 from gridproof.federation.plain_text import shown
+from gridproof.federation.wording import decimals
 from gridproof.scenarios.arrays import FloatArray
 
 __all__ = ["MOST_TITLES", "Told", "hover_layer", "pieces", "spots"]
@@ -81,16 +82,23 @@ def _shapes(told: Told, figure: Any) -> list[str]:
     at = at * (_POINTS_PER_INCH / figure.dpi)
     at[:, 1::2] = figure.get_figheight() * _POINTS_PER_INCH - at[:, 1::2]
     made = []
-    for (x0, y0, x1, y1), words in zip(at.tolist(), told.words, strict=True):
+    for corners, words in zip(at.tolist(), told.words, strict=True):
         title = f"<title>{escape(shown(words))}</title>"
+        x0, y0, x1, y1 = (decimals(one, 1) for one in corners)
         if told.reach and (x0, y0) == (x1, y1):
-            made.append(f'<circle cx="{x0:.1f}" cy="{y0:.1f}" r="{told.reach:g}">{title}</circle>')
+            made.append(f'<circle cx="{x0}" cy="{y0}" r="{told.reach:g}">{title}</circle>')
         elif told.reach:
-            line = f'x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}"'
+            line = f'x1="{x0}" y1="{y0}" x2="{x1}" y2="{y1}"'
             made.append(f'<line {line} stroke-width="{told.reach:g}">{title}</line>')
         else:
-            wide, high = (max(abs(b - a), _LEAST_WIDE) for a, b in ((x0, x1), (y0, y1)))
-            left, top = (x0 + x1 - wide) / 2.0, (y0 + y1 - high) / 2.0
-            box = f'x="{left:.1f}" y="{top:.1f}" width="{wide:.1f}" height="{high:.1f}"'
-            made.append(f'<rect {box} stroke="none">{title}</rect>')
+            made.append(f'<rect {_box(corners)} stroke="none">{title}</rect>')
     return made
+
+
+def _box(corners: Sequence[float]) -> str:
+    """Return a box about two corners, wide enough to be found."""
+    ends = (corners[0::2], corners[1::2])
+    size = [max(abs(b - a), _LEAST_WIDE) for a, b in ends]
+    first = [(a + b - own) / 2.0 for (a, b), own in zip(ends, size, strict=True)]
+    x, y, wide, high = (decimals(one, 1) for one in (*first, *size))
+    return f'x="{x}" y="{y}" width="{wide}" height="{high}"'

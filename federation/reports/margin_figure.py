@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,12 @@ MARGIN_AXES = {
 """What stands under the axis of each kind of margin."""
 
 
-def figure_margins(campaign: CampaignReport, columns: HeldColumns, path: Path) -> tuple[Path, ...]:
+def figure_margins(
+    campaign: CampaignReport, columns: HeldColumns, path: Path, *, png: bool = True
+) -> tuple[Path, ...]:
     """Draw, for each kind of limit, how the worst margin of a realization is distributed.
+
+    A kind whose margin moves by less than a thousandth is told in words, unless all are such.
 
     One panel per kind; what lies left of zero is violated, and hatched.
 
@@ -51,6 +56,8 @@ def figure_margins(campaign: CampaignReport, columns: HeldColumns, path: Path) -
         Its margins, as `federation.records.reading.read_campaign` brings them; passed over once.
     path
         Where to; ``.svg`` and ``.png`` are written beside each other.
+    png
+        Whether the second is wanted.
 
     Returns
     -------
@@ -62,28 +69,34 @@ def figure_margins(campaign: CampaignReport, columns: HeldColumns, path: Path) -
     ValueError
         If nothing was solved, so that there is no margin to draw.
     """
-    margins = campaign.margins
-    if not margins:
+    if not campaign.margins:
         raise ValueError("no realization was solved; there is no margin to draw")
+    still = {k: one for k, one in campaign.margins.items() if one.max - one.min < _LEAST_SPAN}
+    if len(still) == len(campaign.margins):
+        still = {}
+    margins = {k: one for k, one in campaign.margins.items() if k not in still}
     edges = {kind: _edges(one.min, one.max) for kind, one in margins.items()}
     counts = {kind: np.zeros(_BINS, np.int64) for kind in margins}
     for item in columns.stream():
         for kind, values in zip(MarginKind, item, strict=True):
             if kind.value in margins:
                 counts[kind.value] += np.histogram(values, edges[kind.value])[0]
-    figure = Drawing(7.2, 1.75 * len(margins) + 0.6)
+    figure = Drawing(7.2, 1.8 * len(margins) + 0.53)
     panels = figure.subplots(len(margins), 1, squeeze=False)[:, 0]
     for axes, (name, one) in zip(panels, margins.items(), strict=True):
         _draw_margin(axes, name, one, edges[name], counts[name])
         figure.told.append(_told(axes, one, edges[name], counts[name]))
+    figure.place(left=0.62, right=0.12, top=0.8, bottom=0.48, gap=0.78)
     figure.suptitle(
         f"Worst margin of each realization ({campaign.samples} realizations, "
-        f"judge {campaign.judge})",
-        fontsize=11,
+        f"judge {campaign.judge})\n{_still_words(still)}",
+        fontsize=9,
         x=0.01,
+        y=1.0 - 0.08 / figure.get_figheight(),
+        va="top",
         ha="left",
     )
-    return save_figure(figure, path)
+    return save_figure(figure, path, png=png)
 
 
 def _edges(low: float, high: float) -> Any:
@@ -120,9 +133,20 @@ def _draw_margin(axes: Any, kind: str, one: MarginReport, edges: Any, counts: An
     )
     axes.tick_params(labelsize=7)
     axes.ticklabel_format(axis="x", useOffset=False, style="plain")
+    axes.locator_params(axis="y", nbins=4)
+    axes.locator_params(axis="x", nbins=7)
     axes.set_ylabel("realizations", fontsize=7)
     axes.set_xlabel(MARGIN_AXES[kind], fontsize=7)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _still_words(still: Mapping[str, MarginReport]) -> str:
+    """Say of kinds whose margin hardly moves where it stays; a panel would show one bar."""
+    told = [
+        f"{kind} stays at {decimals(one.min, 4)} {_UNUSED.get(MARGIN_UNITS[kind], '')}".rstrip()
+        for kind, one in still.items()
+    ]
+    return "; ".join(told)
 
 
 def _told(axes: Any, one: MarginReport, edges: Any, counts: Any) -> Told:

@@ -40,6 +40,7 @@ def figure_one_line(
     time: int = 0,
     *,
     profile: Profile | None = None,
+    png: bool = True,
 ) -> tuple[Path, ...]:
     """Draw the plan on the feeder's map.
 
@@ -53,6 +54,8 @@ def figure_one_line(
         What is drawn.
     path
         Where to; ``.svg`` and ``.png`` are written beside each other.
+    png
+        Whether the second is wanted.
     time
         The step.
     profile
@@ -65,7 +68,7 @@ def figure_one_line(
     """
     with rc_context({"text.parse_math": False}):  # an id may hold a dollar sign
         figure = _one_line(plan, scenario, time, profile)
-    return save_figure(figure, path)
+    return save_figure(figure, path, png=png)
 
 
 def _one_line(plan: Plan, scenario: Scenario, time: int, profile: Profile | None) -> Drawing:
@@ -81,13 +84,14 @@ def _one_line(plan: Plan, scenario: Scenario, time: int, profile: Profile | None
     labels += draw_switches(axes, plan, scenario, place, time)
     labels += draw_buses(axes, plan, scenario, place, time, loads=loads)
     axes.margins(0.08)
-    figure.suptitle(_title(plan, scenario, time), x=0.01, ha="left", fontsize=11, color=_INK)
-    figure.legend(
-        handles=map_legend(unsure=bool(loads.moving.any()))
-        + ([] if profile is None else halo_legend(profile)),
-        loc="outside lower center", ncols=5, fontsize=8, frameon=False, handlelength=2.6,
-    )  # fmt: skip
-    figure.lay_out()
+    figure.suptitle(
+        _title(plan, scenario, time), x=0.01, y=0.995, va="top", ha="left", fontsize=11, color=_INK
+    )
+    handles = map_legend(unsure=bool(loads.moving.any()))
+    handles += [] if profile is None else halo_legend(profile)
+    figure.legend(handles=handles, loc="lower center", ncols=5, fontsize=8, frameon=False,
+                  handlelength=2.6)  # fmt: skip
+    figure.place(left=0.05, right=0.05, top=0.3, bottom=0.35 + 0.19 * (len(handles) // 5), gap=0.0)
     loaded = np.unique(scenario.ders.bus[loads.p_kw[scenario.ders.bus] != 0.0])
     place_labels(axes, labels, segments, [(place[k], BELOW_PT, 5.0) for k in loaded.tolist()])
     figure.told += _told(axes, plan, scenario, place, time, profile=profile, loads=loads)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gridproof.federation.campaigns.steps import step_stores
@@ -12,7 +12,6 @@ from gridproof.federation.records.keeper import stored_plan
 from gridproof.federation.records.report import StepsReport
 from gridproof.federation.records.store import CampaignStore, step_root
 from gridproof.federation.records.summary import about_plan
-from gridproof.federation.reports.campaign_page import write_report
 from gridproof.federation.reports.campaign_words import (
     interval_words,
     why_stopped,
@@ -22,6 +21,7 @@ from gridproof.federation.reports.families.views import view_of
 from gridproof.federation.reports.page import PAGE, Headline, Section, render_page
 from gridproof.federation.reports.plan_words import proof_notes
 from gridproof.federation.reports.sentences import environment_facts
+from gridproof.federation.reports.step_pages import write_step_pages
 from gridproof.federation.reports.verdict_tables import first_failed_table, steps_table
 from gridproof.federation.tables.files import csv_text
 from gridproof.federation.wording import percent, served_words, whole
@@ -44,6 +44,8 @@ def write_steps_report(
     out: Path,
     found: StepsReport,
     readouts: Mapping[int, Readout] | None = None,
+    *,
+    tell: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Path:
     """Write the page over all steps, and into ``step-0/`` and so on each step's own.
 
@@ -57,6 +59,8 @@ def write_steps_report(
         `federation.campaigns.steps.steps_summary`.
     readouts
         What `federation.reports.data.read_out` brought of each step, if there already.
+    tell
+        Told how many steps have their page, of how many.
 
     Returns
     -------
@@ -79,7 +83,7 @@ def write_steps_report(
     tables = {"steps": steps_table(found), "first-failed": first_failed_table(found.joint)}
     own = {} if view is None or about is None else dict(view.tables(about))
     tables |= own
-    links = _write_each(store, scenario, out, found, readouts or {})
+    links = _write_each(store, scenario, out, found, readouts or {}, tell=tell)
     try:
         (out / "tables").mkdir(parents=True, exist_ok=True)
         figures = () if view is None else view.pictures(plan, scenario, out / "figures")
@@ -115,15 +119,17 @@ def _write_each(
     out: Path,
     found: StepsReport,
     readouts: Mapping[int, Readout],
+    *,
+    tell: Callable[[int, int], None],
 ) -> tuple[tuple[str, str], ...]:
     """Write the page of every step that has a finished part; returns where they are."""
-    summaries, links = {one.step: one.campaign for one in found.steps}, []
-    for one in step_stores(store):
-        if summaries[one.step]:
-            folder = step_root(out, one.step)
-            write_report(one, scenario, folder, readouts.get(one.step))
-            links.append((f"{folder.name}/{PAGE}", f"Step {one.step}, {store.steps[one.step]}"))
-    return tuple(links)
+    summaries = {one.step: one.campaign for one in found.steps}
+    stores = [one for one in step_stores(store) if summaries[one.step]]
+    write_step_pages(stores, scenario, out, readouts, tell=tell)
+    return tuple(
+        (f"{step_root(out, one.step).name}/{PAGE}", f"Step {one.step}, {store.steps[one.step]}")
+        for one in stores
+    )
 
 
 def _headline(store: CampaignStore, plan: Plan, scenario: Scenario, found: StepsReport) -> Headline:

@@ -10,6 +10,7 @@ from gridproof.federation.records.environment import environment_record
 from gridproof.federation.records.reading import read_campaign
 from gridproof.federation.records.sink import CampaignSink
 from gridproof.federation.records.store import CampaignStore
+from gridproof.federation.reports.drawing import Drawing, save_figure
 from gridproof.federation.reports.layout import bus_positions, place_labels
 from gridproof.federation.reports.margin_figure import figure_margins
 from gridproof.federation.reports.one_line import figure_one_line
@@ -81,7 +82,7 @@ def test_live_and_dead_differ_without_colour(plan, scenario, tiny_plan, tmp_path
     kept = []
     monkeypatch.setattr(
         "gridproof.federation.reports.one_line.save_figure",
-        lambda figure, _: kept.append(figure) or (),
+        lambda figure, *_, **__: kept.append(figure) or (),
     )
     figure_one_line(plan, scenario, tmp_path / "x")
     (axes,) = kept[0].axes
@@ -154,7 +155,7 @@ def test_loads_have_their_demand_on_the_map(plan, scenario, tmp_path, monkeypatc
     kept = []
     monkeypatch.setattr(
         "gridproof.federation.reports.one_line.save_figure",
-        lambda figure, _: kept.append(figure) or (),
+        lambda figure, *_, **__: kept.append(figure) or (),
     )
     figure_one_line(plan, scenario, tmp_path / "x")
     (axes,) = kept[0].axes
@@ -218,7 +219,12 @@ def test_a_figure_is_laid_out_once_and_drawn_once_a_file(plan, scenario, tmp_pat
         ConstrainedLayoutEngine, "execute", lambda e, f: (laid_out.append(f), execute(e, f))[1]
     )
     files = figure_one_line(plan, scenario, tmp_path / "one")
-    assert (len(drawn), len(laid_out)) == (len(files), 1)
+    assert (len(drawn), len(laid_out)) == (len(files), 0)  # its places are given by hand
+    drawn.clear()
+    chart = Drawing(3.0, 2.0)
+    chart.add_subplot().plot([0, 1])
+    assert len(save_figure(chart, tmp_path / "chart", png=False)) == 1
+    assert (len(drawn), len(laid_out)) == (1, 1)
 
 
 def test_what_a_map_is_made_of_does_not_grow_with_the_feeder(tiny_scenario, tiny_plan, tmp_path):
@@ -229,7 +235,7 @@ def test_what_a_map_is_made_of_does_not_grow_with_the_feeder(tiny_scenario, tiny
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
                 "gridproof.federation.reports.one_line.save_figure",
-                lambda figure, _: counts.append(len(figure.axes[0].lines)) or (),
+                lambda figure, *_, **__: counts.append(len(figure.axes[0].lines)) or (),
             )
             figure_one_line(tiny_plan(scenario), scenario, tmp_path / "x")
     assert counts[0] == counts[1] > 0
@@ -278,7 +284,7 @@ def test_margins_are_drawn_whole_and_stable(
     kept = []
     monkeypatch.setattr(
         "gridproof.federation.reports.margin_figure.save_figure",
-        lambda figure, _: kept.append(figure) or (),
+        lambda figure, *_, **__: kept.append(figure) or (),
     )
     drawn_margins(store, tmp_path / "x")
     titles = [axes.get_title("left").split(":")[0] for axes in kept[0].axes]

@@ -151,6 +151,47 @@ def test_nothing_in_the_console_and_nothing_too_wide(browser, any_page, width, d
     assert browser.console() == []
 
 
+HIDDEN = """
+return [...document.querySelectorAll('.scroll > table')].filter((t) =>
+  t.parentElement.scrollWidth > t.parentElement.clientWidth + 1).map((t) => t.caption.textContent);
+"""
+
+
+def test_no_table_is_cut_on_a_phone(browser, any_page):
+    """What has many columns is set as cards there, each value with its heading beside it."""
+    browser.open(any_page, 400)
+    assert browser.run(HIDDEN) == []
+    labels = browser.run("""
+      return [...document.querySelectorAll('.cards td')].map((e) =>
+        getComputedStyle(e, '::before').content);""")
+    assert labels
+    assert all(label not in ("none", '""') for label in labels)
+    browser.open(any_page, WIDE)
+    assert (
+        browser.run("""
+      return getComputedStyle(document.querySelector('.cards td')).display""")
+        == "table-cell"
+    )
+
+
+def test_what_is_told_at_a_place_is_found_by_the_pointer(browser, page):
+    """The middle of every bus's mark is a shape with a title: nothing lies over it."""
+    browser.open(page, WIDE)
+    told = browser.run("""
+      const found = [];
+      for (const e of document.querySelectorAll('svg[aria-labelledby^="one-line"] .hover circle')) {
+        e.scrollIntoView({block: 'center'});
+        const b = e.getBoundingClientRect();
+        const at = document.elementFromPoint(b.x + b.width / 2, b.y + b.height / 2);
+        const title = at && at.querySelector('title');
+        found.push(title ? title.textContent : '');
+      }
+      return found;""")
+    assert len(told) > 5
+    assert all(told)
+    assert any(words.startswith("bus ") and "kW" in words for words in told)
+
+
 def test_the_console_would_have_told(browser, page, tmp_path):
     broken = tmp_path / "broken.html"
     broken.write_text("<!doctype html><title>x</title><script>missing()</script>")
