@@ -35,7 +35,7 @@ __all__ = ["PAGE", "write_report"]
 _SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("verdicts", "Verdicts", ("shares",), ("outcomes", "violations-by-kind", "linear-against-ac")),
     ("plan", "The plan, and where it fails", ("one-line",),
-     ("dead-blocks", "islands", "ders", "violations-by-element")),
+     ("dead-blocks", "islands", "ders", "violations-by-element", "lacking")),
     ("margins", "Margins", ("margins",), ("margins",)),
     ("voltages", "Voltages along the feeder", ("voltages",), ("voltages",)),
     ("worst", "Worst realizations", (), ("worst", "worst-loads", "unsolved")),
@@ -126,7 +126,13 @@ def _drawings(data: ReportData, *, png: bool) -> dict[str, _Drawn]:
         "shares": (lambda path: figure_shares(verdicts, path, png=png), ("shares", words, shares)),
         "one-line": (
             lambda path: figure_one_line(
-                data.plan, scenario, path, data.step, profile=data.profile, png=png
+                data.plan,
+                scenario,
+                path,
+                data.step,
+                profile=data.profile,
+                lacking=data.lacking,
+                png=png,
             ),
             None,
         ),

@@ -14,6 +14,8 @@ from gridproof.federation.reports.drawing import Drawing, save_figure
 from gridproof.federation.reports.families.views import view_of
 from gridproof.federation.reports.halos import draw_halos, halo_legend, haloed_ders
 from gridproof.federation.reports.hover import Told, pieces, spots
+from gridproof.federation.reports.lacking import Lacking
+from gridproof.federation.reports.lacking_marks import draw_lacking, lacking_legend
 from gridproof.federation.reports.layout import bus_positions, place_labels
 from gridproof.federation.reports.map_marks import (
     BELOW_PT,
@@ -40,6 +42,7 @@ def figure_one_line(
     time: int = 0,
     *,
     profile: Profile | None = None,
+    lacking: Lacking | None = None,
     png: bool = True,
 ) -> tuple[Path, ...]:
     """Draw the plan on the feeder's map.
@@ -60,6 +63,8 @@ def figure_one_line(
         The step.
     profile
         How often each element was outside its limits; drawn as halos if given.
+    lacking
+        What stands in the way where no re-dispatch exists; crosses, if given.
 
     Returns
     -------
@@ -67,11 +72,13 @@ def figure_one_line(
         The files written.
     """
     with rc_context({"text.parse_math": False}):  # an id may hold a dollar sign
-        figure = _one_line(plan, scenario, time, profile)
+        figure = _one_line(plan, scenario, time, profile, lacking)
     return save_figure(figure, path, png=png)
 
 
-def _one_line(plan: Plan, scenario: Scenario, time: int, profile: Profile | None) -> Drawing:
+def _one_line(
+    plan: Plan, scenario: Scenario, time: int, profile: Profile | None, lacking: Lacking | None
+) -> Drawing:
     place, loads = bus_positions(scenario.feeder), BusLoads.of(scenario, time)
     figure = Drawing(*_size(place))
     axes = figure.add_subplot()
@@ -79,6 +86,7 @@ def _one_line(plan: Plan, scenario: Scenario, time: int, profile: Profile | None
     axes.set_aspect("equal" if _wide_enough(place) else "auto")
     segments = draw_wires(axes, plan, scenario, place, time)
     labels = [] if profile is None else draw_halos(axes, scenario, place, profile)
+    labels += [] if lacking is None else draw_lacking(axes, scenario, place, lacking)
     haloed = () if profile is None else haloed_ders(profile)
     labels += draw_ders(axes, plan, scenario, place, time, haloed=haloed)
     labels += draw_switches(axes, plan, scenario, place, time)
@@ -89,6 +97,7 @@ def _one_line(plan: Plan, scenario: Scenario, time: int, profile: Profile | None
     )
     handles = map_legend(unsure=bool(loads.moving.any()))
     handles += [] if profile is None else halo_legend(profile)
+    handles += lacking_legend(lacking)
     figure.legend(handles=handles, loc="lower center", ncols=5, fontsize=8, frameon=False,
                   handlelength=2.6)  # fmt: skip
     figure.place(left=0.05, right=0.05, top=0.3, bottom=0.35 + 0.19 * (len(handles) // 5), gap=0.0)

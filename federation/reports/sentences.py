@@ -79,7 +79,7 @@ def leads(data: ReportData) -> dict[str, tuple[str, ...]]:
     """First paragraphs of the sections that need one."""
     verdicts, limits = data.verdicts, data.scenario.limits
     said: dict[str, tuple[str, ...]] = {
-        "plan": (_plan_lead(data),),
+        "plan": (_plan_lead(data), *([] if data.lacking is None else [data.lacking.words()])),
         "margins": (
             "Each realization counts with its worst margin to each kind of limit: voltage in pu, "
             "the others as a share of the element's rating. Below zero is outside.",
@@ -273,10 +273,12 @@ def _one_line(data: ReportData) -> tuple[str, str]:
     rows = breach_table(data)[:6]
     told = "; ".join(f"{row.kind} of {row.element} {percent(row.share)}" for row in rows)
     return (
-        "One-line diagram of the plan; halos show how often an element is outside a limit",
+        "One-line diagram of the plan; halos show how often an element is outside a limit"
+        + ("" if data.lacking is None else ", crosses what a re-dispatch lacks"),
         f"{plan.energized_blocks} of {len(plan.blocks)} blocks are live, formed by "
         f"{', '.join(plan.grid_forming) or 'no DER'}. "
-        + (f"Most often outside: {told}." if told else "No element is ever outside a limit."),
+        + (f"Most often outside: {told}." if told else "No element is ever outside a limit.")
+        + ("" if data.lacking is None else f" {data.lacking.words()}"),
     )
 
 

@@ -18,17 +18,19 @@ from gridproof.optimizer.network.elastic import (
     add_elastic_flow,
     widened,
 )
+from gridproof.optimizer.network.first_stage import FirstStage
 from gridproof.optimizer.network.flow import add_flow
 from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.partitioning.master import build_first_stage, decisions_of, read_candidate
 from gridproof.optimizer.solver.pyomo_model import solve
-from gridproof.scenarios.arrays import PHASES, FloatArray
+from gridproof.scenarios.arrays import PHASES, BoolArray, FloatArray
+from gridproof.scenarios.errors import SolverError
 from gridproof.scenarios.realization import realize
 
 if TYPE_CHECKING:
     from gridproof.optimizer.partitioning.options import PartitioningOptions
 
-__all__ = ["Elastic", "Shortfall", "least_shortfalls"]
+__all__ = ["Elastic", "Shortfall", "least_shortfalls", "redispatch_shortfalls"]
 
 _NOTHING = 1e-6  # pu: 1 W; a million times what HiGHS lets a row be off
 _GAP = 1e-3
@@ -155,6 +157,43 @@ def least_shortfalls(
     )
 
 
+def redispatch_shortfalls(
+    network: Network, stage: FirstStage, zeta: FloatArray, *, time_limit_s: float
+) -> tuple[Shortfall, ...]:
+    """Say what a re-dispatch lacks at one realization, the plan held as it is.
+
+    The least sum of violations, as in `least_shortfalls`; nothing where a re-dispatch exists.
+
+    Parameters
+    ----------
+    network, stage
+        The plan's step.
+    zeta
+        (direction,) the realization.
+    time_limit_s
+        Wall time.
+
+    Raises
+    ------
+    SolverError
+        If the program was not solved in that time.
+    """
+    decisions, m = stage.decisions(), pyo.ConcreteModel()
+    draw = realize(network.scenario, zeta[None])
+    demand = network.demand(draw.p_kw[0, network.time], draw.q_kvar[0, network.time])
+    base = (dict(np.ndenumerate(stage.p)), dict(np.ndenumerate(stage.q)))
+    moved = add_redispatch(m, network, decisions, base)
+    add_flow(m, widened(network), decisions, (moved.p, moved.q), demand, slack=True)
+    _soften(m, network, decisions, _volt_weight(network, stage.energized))
+    m.cost = pyo.Objective(expr=_paid(m))
+    answer = solve(m, time_limit_s=time_limit_s)
+    if not answer.found:
+        raise SolverError(
+            f"what a re-dispatch lacks was not found in {time_limit_s:g} s: {answer.termination}"
+        )
+    return _read(network, m)
+
+
 def _add_copies(
     m: Any, network: Network, decisions: Decisions, block: int, zetas: Sequence[FloatArray]
 ) -> list[Any]:
@@ -175,12 +214,9 @@ def _add_copies(
         demand = network.demand(draw.p_kw[0, network.time], draw.q_kvar[0, network.time])
         moved = add_redispatch(b, network, decisions, base)
         add_flow(b, wide, decisions, (moved.p, moved.q), demand, slack=True)
-    weight, most = _volt_weight(network, block), _most(network)
+    alone = np.arange(len(network.scenario.shed_usd)) == block
     for b in soft:
-        for moved in b.flow.held_excess.values():
-            moved.fix(0.0)  # nobody moves what a substation holds: it is no limit to pass
-        add_elastic_devices(b, network)
-        add_elastic_flow(b, network, decisions, volt_weight=weight, most=most)
+        _soften(b, network, decisions, _volt_weight(network, alone))
     m.cost = pyo.Objective(expr=sum(_paid(b) for b in soft))
     return soft
 
@@ -189,10 +225,18 @@ def _paid(b: Any) -> Any:
     return b.soft_devices.price + b.soft_flow.paid
 
 
-def _volt_weight(network: Network, block: int) -> float:
-    """One pu at every node of the block is worth the block's demand, so that units compare."""
-    demand = float(network.scenario.block_demand_kw(network.time)[block]) / BASE_KVA
-    return max(demand, 1e-3) / max(1, int(network.phases[network.block == block].sum()))
+def _soften(b: Any, network: Network, decisions: Decisions, volt_weight: float) -> None:
+    """Give a copy's limits their slack."""
+    for moved in b.flow.held_excess.values():
+        moved.fix(0.0)  # nobody moves what a substation holds: it is no limit to pass
+    add_elastic_devices(b, network)
+    add_elastic_flow(b, network, decisions, volt_weight=volt_weight, most=_most(network))
+
+
+def _volt_weight(network: Network, blocks: BoolArray) -> float:
+    """One pu at every node of the blocks is worth their demand, so that units compare."""
+    demand = float(network.scenario.block_demand_kw(network.time)[blocks].sum()) / BASE_KVA
+    return max(demand, 1e-3) / max(1, int(network.phases[blocks[network.block]].sum()))
 
 
 def _most(network: Network) -> float:
