@@ -16,8 +16,10 @@ __all__ = ["draw_lacking", "lacking_legend"]
 
 _CROSS = "#7a1fa2"
 _NAMED_AT_MOST = 4
-_MARK: dict[str, Any] = {"marker": "X", "markersize": 22, "markerfacecolor": "white", "markeredgecolor": _CROSS,
-         "markeredgewidth": 1.6}  # fmt: skip
+_MARK: dict[str, Any] = {
+    "marker": "X", "markersize": 22, "markerfacecolor": "white", "markeredgecolor": _CROSS,
+    "markeredgewidth": 1.6,
+}  # fmt: skip
 
 
 def draw_lacking(axes: Any, scenario: Scenario, place: FloatArray, found: Lacking) -> list[Any]:
