@@ -24,6 +24,7 @@ from gridproof.federation.reports.sentences import (
     leads,
     plan_facts,
 )
+from gridproof.federation.reports.study_words import study_facts, study_title
 from gridproof.federation.reports.tables import all_tables
 from gridproof.federation.tables.files import csv_text
 from gridproof.federation.tables.table import Table
@@ -40,6 +41,7 @@ _SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("voltages", "Voltages along the feeder", ("voltages",), ("voltages",)),
     ("worst", "Worst realizations", (), ("worst", "worst-loads", "unsolved")),
     ("convergence", "Convergence of the estimate", ("convergence",), ("convergence",)),
+    ("study", "What was run", (), ("fleet",)),
     ("environment", "Environment", (), ("runs", "versions")),
 )  # fmt: skip
 """Id, heading, figures and tables of each section, in the page's order."""
@@ -162,7 +164,11 @@ def _render(
     tables: dict[str, Table],
 ) -> str:
     said = leads(data)
-    facts = {"plan": plan_facts(data), "environment": environment_facts(store, data.scenario)}
+    facts = {
+        "plan": plan_facts(data),
+        "study": study_facts(store, data.scenario),
+        "environment": environment_facts(store, data.scenario),
+    }
     sections = [
         Section(
             id=key,
@@ -174,4 +180,4 @@ def _render(
         )
         for key, title, drawn, listed in _SECTIONS
     ]
-    return render_page(data.study["name"], headline(data), sections)
+    return render_page(data.study["name"], headline(data, study_title(store)), sections)

@@ -35,8 +35,11 @@ _JUDGES = {
 }
 
 
-def headline(data: ReportData) -> Headline:
-    """Return the one figure, what it is of, and what must be known before it is quoted."""
+def headline(data: ReportData, title: str) -> Headline:
+    """Return the one figure, what it is of, and what must be known before it is quoted.
+
+    Of several steps the step is said after the title.
+    """
     verdicts = data.verdicts
     share, (low, high) = verdicts.feasible_share, verdicts.interval
     counts = verdicts.outcomes
@@ -60,7 +63,6 @@ def headline(data: ReportData) -> Headline:
     for told in (verdicts.devices, verdicts.pace, verdicts.fast):
         notes += [] if told is None else [f"{one.strip()}." for one in told.words()]
     notes += proof_notes(data.plan_facts.proof)
-    title = data.study["config"].get("study", {}).get("title") or data.study["name"]
     if len(data.plan.closed) > 1:
         title = f"{title}: step {data.step}, {data.scenario.step_names[data.step]}"
     return Headline(

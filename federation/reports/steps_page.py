@@ -22,6 +22,7 @@ from gridproof.federation.reports.page import PAGE, Headline, Section, render_pa
 from gridproof.federation.reports.plan_words import proof_notes
 from gridproof.federation.reports.sentences import environment_facts
 from gridproof.federation.reports.step_pages import write_step_pages
+from gridproof.federation.reports.study_words import fleet_table, study_facts, study_title
 from gridproof.federation.reports.verdict_tables import first_failed_table, steps_table
 from gridproof.federation.tables.files import csv_text
 from gridproof.federation.wording import percent, served_words, whole
@@ -81,6 +82,7 @@ def write_steps_report(
     view = view_of(scenario)
     about = None if view is None else about_plan(plan, scenario)
     tables = {"steps": steps_table(found), "first-failed": first_failed_table(found.joint)}
+    tables["fleet"] = fleet_table(scenario)
     own = {} if view is None or about is None else dict(view.tables(about))
     tables |= own
     links = _write_each(store, scenario, out, found, readouts or {}, tell=tell)
@@ -105,6 +107,12 @@ def write_steps_report(
             facts=() if view is None or about is None else view.facts(about),
             figures=figures,
             tables=tuple(own.values()),
+        ),
+        Section(
+            id="study",
+            title="What was run",
+            facts=study_facts(store, scenario),
+            tables=(tables["fleet"],) if tables["fleet"].rows else (),
         ),
         Section(id="environment", title="Environment", facts=environment_facts(store, scenario)),
     )
@@ -150,7 +158,7 @@ def _headline(store: CampaignStore, plan: Plan, scenario: Scenario, found: Steps
         notes.append(f"{whole(joint.unjudged)} realizations erred at some step and are left out.")
     notes += proof_notes(proof_facts(plan, scenario))
     return Headline(
-        title=study["config"].get("study", {}).get("title") or study["name"],
+        title=study_title(store),
         share="none judged" if share is None else percent(share),
         interval=f"{interval_words(joint)} {percent(low)} to {percent(high)}; "
         f"{served_words(joint.served_share)}"

@@ -37,6 +37,7 @@ def test_page_table_and_map_name_what_lacks(toy):
     assert f"{rows[0]['element']} lacks" in (folder / "report/figures/one-line.svg").read_text()
 
 
+@pytest.mark.slow
 def test_the_same_campaign_says_the_same(toy):
     store, scenario, folder = toy
     one, other = (write_report(store, scenario, folder / name) for name in ("one", "other"))

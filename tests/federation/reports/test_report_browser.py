@@ -253,7 +253,7 @@ def test_landmarks_headings_and_tables(browser, page):
     assert found["lang"] == "en"
     assert "toy" in found["title"]
     assert found["landmarks"] == [1, 1, 1, 1]
-    assert found["levels"] == [1] + [2] * 7
+    assert found["levels"] == [1] + [2] * 8
     assert len(found["tables"]) >= 9
     assert all(all(table) for table in found["tables"])
     assert len(found["ids"]) == len(set(found["ids"]))
