@@ -5,6 +5,7 @@ import json
 import shutil
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -13,7 +14,10 @@ from contextlib import contextmanager
 import pytest
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.campaigns.steps import steps_summary
+from gridproof.federation.records.lock import writing
 from gridproof.federation.reports.campaign_page import write_report
+from gridproof.federation.reports.live import Campaigns
+from gridproof.federation.reports.live_server import PageServer
 from gridproof.federation.reports.steps_page import write_steps_report
 from gridproof.federation.studies.study import load_study
 
@@ -325,3 +329,34 @@ def test_it_prints(browser, page):
       return [...document.querySelectorAll('.scroll')].filter(
         (e) => getComputedStyle(e).overflowX !== 'visible').length;""")
     assert (shown, clipped) == ("none", 0)
+
+
+@pytest.mark.slow
+def test_a_running_campaign_is_seen_to_grow(browser, write_toy, tmp_path):
+    """A page that is open shows what has come, without a touch, and says when it is whole."""
+    study = load_study(write_toy(tmp_path), ["campaign.samples=4096"])
+    root = tmp_path / "all" / "c"
+    run_campaign(study, root, mode="local")
+    (last,) = (root / "parts").glob("*1.parquet")
+    last.rename(tmp_path / "later")
+    (tmp_path / "pages").mkdir()
+    campaigns = Campaigns(tmp_path / "all", tmp_path / "pages", every_s=1.0)
+    with PageServer(campaigns, 0) as server, writing(root):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser.say("POST", "/url", {"url": server.address})
+        listed = browser.run("return document.body.textContent")
+        assert "running" in listed
+        assert "of 4" in listed
+        browser.run("document.querySelector('a').click()")
+        until = time.monotonic() + 30.0
+        while "2\u202f048 of 4\u202f096" not in browser.run("return document.body.textContent"):
+            assert time.monotonic() < until, "the page of the first part did not come in 30 s"
+            time.sleep(0.2)
+        (tmp_path / "later").rename(last)
+        until = time.monotonic() + 30.0
+        while "4\u202f096 of 4\u202f096" not in browser.run("return document.body.textContent"):
+            assert time.monotonic() < until, "the open page did not show the second part in 30 s"
+            time.sleep(0.2)
+        assert browser.run("return document.querySelectorAll('svg').length") == 5
+        assert browser.console() == []
+        server.shutdown()
