@@ -10,6 +10,7 @@ import typer
 from gridproof.federation.adapters.plan_files import read_plan
 from gridproof.federation.campaigns.progress import watching_plan
 from gridproof.federation.certificates.affine_rules import with_what_it_needs
+from gridproof.federation.cli.budget import duration_s, planning_entry
 from gridproof.federation.cli.options import (
     AsJson,
     Overrides,
@@ -46,12 +47,18 @@ def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write the plan here as JSON.")
     ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option("--for", metavar="TIME", help="Search for at most so long: 90s, 10m, 1h30m."),
+    ] = None,
     why: Why = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Plan a study and say what was proven; one AC power flow says how far its model is off."""
     loaded = load_study(study, overrides or ())
+    if within is not None and (more := planning_entry(loaded, duration_s(within), share=1.0)):
+        loaded = load_study(study, [*(overrides or ()), *more])
     if why:
         refuse_why(loaded.name, loaded.config.planner.family)
     with watching_plan(quiet=quiet) as progress:

@@ -23,6 +23,7 @@ from gridproof.federation.campaigns.study_jobs import (
     slow_words,
 )
 from gridproof.federation.campaigns.workers import Workers as WorkerPool
+from gridproof.federation.cli.budget import Budget, For, planning_entry
 from gridproof.federation.cli.options import (
     AsJson,
     DeviceKind,
@@ -55,7 +56,7 @@ from gridproof.scenarios.plan import Plan
 
 __all__ = ["campaign", "federate", "resume", "run", "told_if_lost"]
 
-INTERRUPTED = 130
+INTERRUPTED, NO_PLAN = 130, 3
 ERRED = 5
 """Exit code of a run some of whose realizations erred: model, input or program at fault."""
 
@@ -120,15 +121,23 @@ def run(  # noqa: PLR0917  (typer reads a command's options from its parameters)
     samples: Samples = None,
     seed: Seed = None,
     devices: Devices = None,
+    within: For = None,
     trust_study: TrustStudy = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Plan a study, try the plan against drawn realizations, and report both."""
-    loaded = _load(study, overrides, samples, seed, devices, trusted=trust_study)
+    budget, entries = Budget.of(within), overrides or []
+    loaded = _load(study, entries, samples, seed, devices, trusted=trust_study)
+    if (
+        budget is not None
+        and plan_file is None
+        and (more := planning_entry(loaded, budget.seconds))
+    ):
+        loaded = _load(study, [*entries, *more], samples, seed, devices, trusted=trust_study)
     root, plan = out or _fresh_directory(loaded), _given_plan(plan_file, loaded)
     how = _How.of(loaded, processes, workers, scheduler)
-    _try(loaded, root, plan, how, as_json=as_json, quiet=quiet)
+    _try(loaded, root, plan, how, budget=budget, as_json=as_json, quiet=quiet)
 
 
 def campaign(  # noqa: PLR0917
@@ -144,15 +153,17 @@ def campaign(  # noqa: PLR0917
     samples: Samples = None,
     seed: Seed = None,
     devices: Devices = None,
+    within: For = None,
     trust_study: TrustStudy = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Try a given plan against drawn realizations; nothing is planned."""
+    budget = Budget.of(within)
     loaded = _load(study, overrides, samples, seed, devices, trusted=trust_study)
     root, plan = out or _fresh_directory(loaded), _given_plan(plan_file, loaded)
     how = _How.of(loaded, processes, workers, scheduler)
-    _try(loaded, root, plan, how, as_json=as_json, quiet=quiet)
+    _try(loaded, root, plan, how, budget=budget, as_json=as_json, quiet=quiet)
 
 
 def resume(  # noqa: PLR0917
@@ -165,16 +176,18 @@ def resume(  # noqa: PLR0917
     feeder: FeederFile = None,
     devices: DeviceNames = None,
     device_kind: DeviceKind = None,
+    within: For = None,
     trust_study: TrustStudy = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Go on with a campaign that was stopped or killed: whole parts stay, the rest is done."""
+    budget = Budget.of(within)
     CampaignStore.open(directory)
     trust = Trust(feeder=feeder, devices=devices or (), kind=device_kind, whole=trust_study)
     loaded = load_study(directory / "study.json", (), trust)
     how = _How.of(loaded, processes, workers, scheduler)
-    _try(loaded, directory, None, how, as_json=as_json, quiet=quiet)
+    _try(loaded, directory, None, how, budget=budget, as_json=as_json, quiet=quiet)
 
 
 def federate(  # noqa: PLR0917
@@ -273,7 +286,14 @@ def _given_plan(path: Path | None, study: Study) -> Plan | None:
 
 
 def _try(
-    study: Study, root: Path, plan: Plan | None, how: _How, *, as_json: bool, quiet: bool
+    study: Study,
+    root: Path,
+    plan: Plan | None,
+    how: _How,
+    *,
+    budget: Budget | None = None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     slow = slow_words(study)
     if slow is not None and not quiet:
@@ -281,17 +301,19 @@ def _try(
     on = _resume_command(root, study)
     with told_if_lost(root, on), watching_campaign(study, quiet=quiet) as bar:
         try:
-            run_campaign(
-                study,
-                root,
-                mode=how.mode,
-                plan=plan,
-                progress=bar,
-                planning=bar.planning,
-                spread=how.spread,
-            )
+            with nullcontext() if budget is None else budget.interrupting():
+                run_campaign(
+                    study,
+                    root,
+                    mode=how.mode,
+                    plan=plan,
+                    progress=bar,
+                    planning=bar.planning,
+                    spread=how.spread,
+                )
         except KeyboardInterrupt:
-            code = _interrupted(root, bar, on)
+            up = budget is not None and budget.over
+            code = _time_is_up(root, bar, on) if up else _interrupted(root, bar, on)
         else:
             code = 0
     if code:
@@ -353,6 +375,25 @@ def _resume_command(root: Path, study: Study) -> str:
     at, code = study.config.devices.at, study.config.devices.code
     words = ["gridproof resume", str(root), *(f"--device {k}={at[k]}" for k in at)]
     return " ".join([*words, *(() if code is None else ("--device-kind", code))])
+
+
+def _time_is_up(root: Path, bar: CampaignBar, again: str) -> int:
+    """Say how far the time reached; what was tried is then reported as of any campaign."""
+    if not _rows_kept(root):
+        what = "a plan was found" if bar.last is None else "a realization was finished"
+        note(f"the time is up before {what}; go on with: {again}")
+        return NO_PLAN if bar.last is None else INTERRUPTED
+    note(f"the time is up: {next(_kept(root, again))}")
+    return 0
+
+
+def _rows_kept(root: Path) -> int:
+    """Realizations that a directory holds, of the step that has fewest; 0 if it is none yet."""
+    try:
+        whole = CampaignStore.open(root)
+        return min(map(rows_there, (whole,) if whole.stepped else step_stores(whole)), default=0)
+    except StoreError:
+        return 0
 
 
 def _interrupted(root: Path, bar: CampaignBar, again: str) -> int:

@@ -15,7 +15,8 @@ from gridproof.scenarios.scenario import Scenario
 __all__ = ["fleet_table", "study_facts", "study_title"]
 
 _IN_TITLE = 3
-_TOLD_ELSEWHERE = ("campaign.samples=", "campaign.seed=", "study.", "federation.")
+_TOLD_ELSEWHERE = ("campaign.samples=", "campaign.seed=", "study.", "federation.",
+                   "planner.time_limit_s=")  # fmt: skip
 _INFINITE = "\u221e"
 
 
