@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,8 +13,7 @@ import typer
 from gridproof.federation.adapters.plan_files import read_plan, refuse_faulty
 from gridproof.federation.campaigns.campaign import Spread, run_campaign
 from gridproof.federation.campaigns.cluster import DaskCluster
-from gridproof.federation.campaigns.progress import CampaignBar, watching_campaign
-from gridproof.federation.campaigns.steps import step_stores
+from gridproof.federation.campaigns.progress import watching_campaign
 from gridproof.federation.campaigns.study_jobs import (
     make_feeder_job,
     make_planner_job,
@@ -37,6 +35,7 @@ from gridproof.federation.cli.options import (
     device_entry,
     note,
 )
+from gridproof.federation.cli.run_ends import interrupted, time_is_up, told_if_lost
 from gridproof.federation.cli.show import keep_linear, show
 from gridproof.federation.members.children import broker_key
 from gridproof.federation.members.launch import (
@@ -46,17 +45,15 @@ from gridproof.federation.members.launch import (
 )
 from gridproof.federation.members.session import SessionSettings
 from gridproof.federation.records.lock import writing
-from gridproof.federation.records.run_record import rows_there
 from gridproof.federation.records.sink import CampaignSink
-from gridproof.federation.records.store import LOGS, CampaignStore
+from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.federation.studies.trust import Trust
-from gridproof.scenarios.errors import ConfigError, PlanError, StoreError
+from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.plan import Plan
 
-__all__ = ["campaign", "federate", "resume", "run", "told_if_lost"]
+__all__ = ["campaign", "federate", "resume", "run"]
 
-INTERRUPTED, NO_PLAN = 130, 3
 ERRED = 5
 """Exit code of a run some of whose realizations erred: model, input or program at fault."""
 
@@ -313,7 +310,7 @@ def _try(
                 )
         except KeyboardInterrupt:
             up = budget is not None and budget.over
-            code = _time_is_up(root, bar, on) if up else _interrupted(root, bar, on)
+            code = time_is_up(root, bar, on) if up else interrupted(root, bar, on)
         else:
             code = 0
     if code:
@@ -336,75 +333,8 @@ def _fresh_directory(study: Study) -> Path:
     return root
 
 
-@contextmanager
-def told_if_lost(root: Path, again: str | None = None) -> Iterator[None]:
-    """Say what is kept, how to go on and where logs are, where a federation could not go on.
-
-    Parameters
-    ----------
-    root
-        The campaign directory.
-    again
-        What goes on with it; ``gridproof resume`` if left out.
-    """
-    try:
-        yield
-    except (ConfigError, PlanError, StoreError):
-        raise  # nothing was lost; the message says what to do
-    except (Exception, KeyboardInterrupt):
-        for line in _kept(root, again or f"gridproof resume {root}"):
-            note(line)
-        raise
-
-
-def _kept(root: Path, again: str) -> Iterator[str]:
-    try:
-        whole = CampaignStore.open(root)
-        stores = (whole,) if whole.stepped else step_stores(whole)
-        rows, of = sum(map(rows_there, stores)), sum(one.samples for one in stores)
-    except StoreError:
-        return  # it never came so far, or is worse off than this can tell
-    yield f"{rows} of {of} realizations are kept in {root}; go on with: {again}"
-    logs = [path for one in stores for path in sorted((one.root / LOGS).glob("*.log"))]
-    if logs:
-        yield f"what the federates wrote: {', '.join(str(path) for path in logs)}"
-
-
 def _resume_command(root: Path, study: Study) -> str:
     """Return what goes on with a campaign, its devices named as they were."""
     at, code = study.config.devices.at, study.config.devices.code
     words = ["gridproof resume", str(root), *(f"--device {k}={at[k]}" for k in at)]
     return " ".join([*words, *(() if code is None else ("--device-kind", code))])
-
-
-def _time_is_up(root: Path, bar: CampaignBar, again: str) -> int:
-    """Say how far the time reached; what was tried is then reported as of any campaign."""
-    if not _rows_kept(root):
-        what = "a plan was found" if bar.last is None else "a realization was finished"
-        note(f"the time is up before {what}; go on with: {again}")
-        return NO_PLAN if bar.last is None else INTERRUPTED
-    note(f"the time is up: {next(_kept(root, again))}")
-    return 0
-
-
-def _rows_kept(root: Path) -> int:
-    """Realizations that a directory holds, of the step that has fewest; 0 if it is none yet."""
-    try:
-        whole = CampaignStore.open(root)
-        return min(map(rows_there, (whole,) if whole.stepped else step_stores(whole)), default=0)
-    except StoreError:
-        return 0
-
-
-def _interrupted(root: Path, bar: CampaignBar, again: str) -> int:
-    """Say where it stopped, what is kept and how to go on."""
-    on = f"go on with: {again}"
-    if bar.last is not None:
-        note(f"interrupted after {bar.last.done} of {bar.last.total} realizations")
-        kept = next(_kept(root, again), on)
-        note(f"{kept}\nsee what is there with: gridproof report {root}")
-    else:
-        note("interrupted while planning; nothing was tried yet")
-        if (root / "study.json").exists():
-            note(on)
-    return INTERRUPTED
