@@ -34,6 +34,7 @@ _OF_DER = {
     "active": "active power",
     "reactive": "reactive power",
     "apparent": "apparent power",
+    "power_factor": "power factor",
     "ramp_active": "ramp of active power",
     "ramp_reactive": "ramp of reactive power",
 }
@@ -74,7 +75,8 @@ class Lack:
         words = _LIMITS[self.kind]
         if self.kind == "voltage":
             return f"{'greatest' if self.upper else 'least'} {words}"
-        return words if self.upper else f"least {words}"
+        both = self.upper or self.kind == "power_factor"
+        return words if both else f"least {words}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,7 +44,8 @@ class Shortfall:
     Attributes
     ----------
     kind
-        ``active``, ``reactive``, ``apparent``, ``ramp_active`` or ``ramp_reactive`` of a DER;
+        ``active``, ``reactive``, ``apparent``, ``power_factor``, ``ramp_active`` or
+        ``ramp_reactive`` of a DER;
         ``line`` or ``transformer`` rating; ``voltage`` of a bus; ``missing_active`` or
         ``missing_reactive`` at a bus.
     element
@@ -278,7 +279,7 @@ def _read(network: Network, b: Any) -> tuple[Shortfall, ...]:
 
 _ORDER = (
     "missing_active", "active", "apparent", "ramp_active", "line", "transformer", "voltage",
-    "reactive", "ramp_reactive", "missing_reactive",
+    "reactive", "power_factor", "ramp_reactive", "missing_reactive",
 )  # fmt: skip
 
 
@@ -292,7 +293,9 @@ def _told(network: Network, slack: Slack, amount: float) -> Shortfall:
 
 def _of_der(network: Network, slack: Slack, amount: float) -> Shortfall:
     ders, where = network.ders, (slack.place, slack.slot)
+    none = np.full_like(ders.p_max, np.inf)  # what it may give follows what it gives
     limit, unit = {
+        "power_factor": (none, "kvar"),
         "active": (ders.p_max if slack.upper else ders.p_min, "kW"),
         "reactive": (ders.q_max if slack.upper else ders.q_min, "kvar"),
         "apparent": (ders.s_max, "kVA"),
@@ -306,7 +309,7 @@ def _of_der(network: Network, slack: Slack, amount: float) -> Shortfall:
         upper=slack.upper,
         amount=amount * BASE_KVA,
         unit=unit,
-        limit=float(limit[where]) * BASE_KVA,
+        limit=float(limit[where]) * BASE_KVA if limit is not none else None,
         drawn_in=slack.kind == "apparent",
     )
 
