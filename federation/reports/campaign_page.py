@@ -38,7 +38,7 @@ _SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("plan", "The plan, and where it fails", ("one-line",),
      ("dead-blocks", "islands", "ders", "violations-by-element", "lacking")),
     ("margins", "Margins", ("margins",), ("margins",)),
-    ("voltages", "Voltages along the feeder", ("voltages",), ("voltages",)),
+    ("voltages", "Voltages along the feeder", ("voltages",), ("voltages", "voltage-holders")),
     ("worst", "Worst realizations", (), ("worst", "worst-loads", "unsolved")),
     ("convergence", "Convergence of the estimate", ("convergence",), ("convergence",)),
     ("study", "What was run", (), ("fleet",)),

@@ -25,6 +25,7 @@ from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.records.streams import HeldColumns
 from gridproof.federation.records.summary import plan_summary
 from gridproof.federation.reports.distance import Distances, electrical_distances
+from gridproof.federation.reports.holding import Holding, holding_of, spot_of
 from gridproof.federation.reports.lacking import Lacking, asked_at_most, lacking_of
 from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.errors import StoreError
@@ -145,6 +146,8 @@ class ReportData:
         The first realizations of each outcome that has no margins to rank.
     lacking
         What those lack that have no re-dispatch; None where there are none.
+    holding
+        Who holds the voltage that came nearest to its limit; None where none came near.
     profile, profile_missing
         Voltages and breaches of every element; parts that came without.
     distances
@@ -164,6 +167,7 @@ class ReportData:
     worst: tuple[ListedRealization, ...]
     unsolved: tuple[ListedRealization, ...]
     lacking: Lacking | None
+    holding: Holding | None
     profile: Profile
     profile_missing: int
     distances: Distances
@@ -233,7 +237,14 @@ def gather(store: CampaignStore, scenario: Scenario, readout: Readout | None = N
     intervals = replace(intervals, widening=1.0 if verdicts.widening is None else verdicts.widening)
     steps = len(plan.closed)
     lost = listing.lost(asked_at_most(scenario, steps, verdicts.recourse))
-    rows = _rows(store, scenario, [*listing.worst(), *listing.unsolved(), *lost])
+    spot = spot_of(scenario, verdicts, profile) if steps == 1 else None
+    near = [] if spot is None else [spot.index]
+    rows = _rows(store, scenario, [*listing.worst(), *listing.unsolved(), *lost, *near])
+    drawn = {k: np.array([one.zeta[name] for name in scenario.direction_ids])
+             for k, one in rows.items()}  # fmt: skip
+    if verdicts.loads_from is not None:  # loads of others have no coordinates
+        spot, lost = None, []
+    without = verdicts.outcomes[Outcome.NO_RECOURSE.name.lower()]
     return ReportData(
         scenario=scenario,
         plan=plan,
@@ -245,28 +256,18 @@ def gather(store: CampaignStore, scenario: Scenario, readout: Readout | None = N
         convergence=listing.convergence(intervals),
         worst=tuple(rows[index] for index in listing.worst()),
         unsolved=tuple(rows[index] for index in listing.unsolved()),
-        lacking=_lacking(plan, scenario, step, [rows[index] for index in lost], verdicts),
+        lacking=lacking_of(plan, scenario, step, [drawn[k] for k in lost], without)
+        if without
+        else None,
+        holding=None
+        if spot is None
+        else holding_of(plan, scenario, verdicts.recourse, spot, drawn[spot.index]),
         profile=profile,
         profile_missing=missing,
         distances=electrical_distances(scenario, plan, step),
         study=store.study,
         environment=store.environment,
     )
-
-
-def _lacking(
-    plan: Plan,
-    scenario: Scenario,
-    step: int,
-    lost: Sequence[ListedRealization],
-    verdicts: CampaignReport,
-) -> Lacking | None:
-    count = verdicts.outcomes[Outcome.NO_RECOURSE.name.lower()]
-    if not count:
-        return None
-    asked = () if verdicts.loads_from is not None else lost  # loads of others have no coordinates
-    zetas = [np.array([one.zeta[name] for name in scenario.direction_ids]) for one in asked]
-    return lacking_of(plan, scenario, step, zetas, count)
 
 
 def _plan_facts(store: CampaignStore, plan: Plan, scenario: Scenario) -> PlanReport:

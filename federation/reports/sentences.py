@@ -93,6 +93,7 @@ def leads(data: ReportData) -> dict[str, tuple[str, ...]]:
             f"{limits.voltage_test.value.replace('_', '-')} voltages, "
             f"{whole(data.profile.solved)} solved realizations.",
             *_missing(data),
+            *([] if data.holding is None else [data.holding.words()]),
         ),
         "worst": (
             "Ranked by the least margin to any limit; a voltage margin counts as a share of half "

@@ -48,14 +48,20 @@ class LinearRecourse:
         What is held, where, and which step.
     network, islands
         The same per unit.
+
+    Programs that learn answer many realizations fast; the answers are the same without, and one
+    or a few are had sooner.
     """
 
-    def __init__(self, plan: Plan, scenario: Scenario, time: int = 0) -> None:
+    def __init__(
+        self, plan: Plan, scenario: Scenario, time: int = 0, *, learns: bool = True
+    ) -> None:
         self.plan, self.scenario, self.time = plan, running(plan, scenario, time), time
         self.network = Network.of(self.scenario, time)
         stage = FirstStage.of(plan, time)
         self.islands = [
-            Island(self.network, stage, blocks) for blocks in stage.islands(self.scenario)
+            Island(self.network, stage, blocks, learns=learns)
+            for blocks in stage.islands(self.scenario)
         ]
 
     def respond(self, realizations: Realizations, carried: Carried | None = None) -> Setpoints:  # noqa: ARG002
@@ -136,8 +142,15 @@ class Island:
         (output, 2) DER and phase of every live DER phase.
     """
 
-    def __init__(self, network: Network, stage: FirstStage, blocks: tuple[int, ...]) -> None:
-        self._network, self.stage = network, stage
+    def __init__(
+        self,
+        network: Network,
+        stage: FirstStage,
+        blocks: tuple[int, ...],
+        *,
+        learns: bool = True,
+    ) -> None:
+        self._network, self.stage, self._learns = network, stage, learns
         self.state: IslandState = island_state(network, stage, blocks)
         self.outputs = self.state.outputs
         self._directions = _drawn_directions(network, blocks)
@@ -183,7 +196,8 @@ class Island:
             direction = self.direction() if boxed else None
             state = self.lossy if lossy else self.state
             dispatch = Dispatch(self._network, self.stage, state, direction)
-            dispatch.learn(self.examples() if boxed else np.zeros((1, self.deviations)))
+            if self._learns:
+                dispatch.learn(self.examples() if boxed else np.zeros((1, self.deviations)))
             self._programs[key] = dispatch
         return self._programs[key]
 
