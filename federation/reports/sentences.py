@@ -127,8 +127,9 @@ def _plan_lead(data: ReportData) -> str:
             "realizations."
         )
     most = rows[0]
+    count = len({(row.kind, row.element) for row in rows})
     return (
-        f"{len({(row.kind, row.element) for row in rows})} limits were left at least once. "
+        f"{count} limit{' was' if count == 1 else 's were'} left at least once. "
         f"Most often: {most.kind} of {most.element}, in {percent(most.share)} of "
         f"{whole(data.profile.solved)} solved realizations."
     )
