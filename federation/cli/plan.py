@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from gridproof.federation.adapters.onm_out import onm_output
 from gridproof.federation.adapters.plan_files import read_plan
 from gridproof.federation.campaigns.progress import watching_plan
 from gridproof.federation.certificates.affine_rules import with_what_it_needs
@@ -47,6 +49,10 @@ def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write the plan here as JSON.")
     ] = None,
+    onm: Annotated[
+        Path | None,
+        typer.Option("--onm", metavar="FILE", help="Write it as PowerModelsONM's output, too."),
+    ] = None,
     within: Annotated[
         str | None,
         typer.Option("--for", metavar="TIME", help="Search for at most so long: 90s, 10m, 1h30m."),
@@ -75,6 +81,9 @@ def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters
     if out is not None:
         write_result(out, plan_to_json(made) + "\n")
         note(f"plan written to {out}; audit it with: gridproof check {out} {study}")
+    if onm is not None:
+        write_result(onm, json.dumps(onm_output(made, loaded.scenario), indent=2) + "\n")
+        note(f"plan written to {onm} as PowerModelsONM's output")
     if as_json:
         print_json(run_summary(loaded.name, loaded.config.campaign.seed, summary, None))
     else:
