@@ -115,7 +115,7 @@ def _voltages_kv(plan: Plan, scenario: Scenario, step: int) -> FloatArray:
 
 
 def _terminals(has: Any) -> list[int]:
-    return (np.flatnonzero(has) + 1).tolist()  # type: ignore[no-any-return]
+    return (np.flatnonzero(has) + 1).tolist()
 
 
 def _numbers(values: FloatArray) -> list[float]:
