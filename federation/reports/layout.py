@@ -9,6 +9,8 @@ import numpy as np
 from gridproof.federation.plain_text import shown
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.feeder import Feeder
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import dijkstra
 
 __all__ = ["bus_positions", "place_labels"]
 
@@ -16,6 +18,7 @@ _SIDES = np.array([(1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1), (0, -1), (1, 0), 
 _REACHES = np.array([0.75, 1.0, 1.8, 2.8])
 _SPRUNG_AT_MOST = 600  # buses; a second and a half of a processor, and 13 s for a thousand
 _SCALE = 0.5
+_OPEN = 1e4  # an open line against a closed one
 
 
 def bus_positions(feeder: Feeder) -> FloatArray:
@@ -61,7 +64,7 @@ def _free(feeder: Feeder, neighbours: Sequence[Sequence[int]]) -> FloatArray:
     """Places for a feeder without any: parts that hang together side by side, each drawn freely."""
     place, left = np.full((len(neighbours), 2), np.nan), 0.0
     for part in _parts(feeder, neighbours):
-        own = _springs(part, neighbours) if len(part) <= _SPRUNG_AT_MOST else _fan(part, neighbours)
+        own = _springs(part, neighbours) if len(part) <= _SPRUNG_AT_MOST else _fan(part, feeder)
         own = own - own.min(axis=0) if len(part) > 1 else np.zeros((1, 2))
         place[part] = own + np.array([left, 0.0])
         left += float(own[:, 0].max()) + 1.0
@@ -105,16 +108,15 @@ def _springs(part: IntArray, neighbours: Sequence[Sequence[int]]) -> FloatArray:
     return np.asarray(turned * np.where(turned[0] > turned.mean(axis=0), -1.0, 1.0))
 
 
-def _fan(part: IntArray, neighbours: Sequence[Sequence[int]]) -> FloatArray:
-    """Rings about the source: a bus as far out as it is deep, branches apart by their leaves."""
-    depth, parent, children = {int(part[0]): 0}, {int(part[0]): -1}, dict[int, list[int]]()
-    order = [int(part[0])]
-    for bus in order:
-        for other in neighbours[bus]:
-            if other not in depth:
-                depth[other], parent[other] = depth[bus] + 1, bus
-                children.setdefault(bus, []).append(other)
-                order.append(other)
+def _fan(part: IntArray, feeder: Feeder) -> FloatArray:
+    """Rings about the source: a bus as far out as it is deep, branches apart by their leaves.
+
+    The tree goes over what stands closed, over what is open only where nothing else leads.
+    """
+    order, parent, depth = _grown(part, feeder)
+    children: dict[int, list[int]] = {}
+    for bus in order[1:]:
+        children.setdefault(parent[bus], []).append(bus)
     leaves = dict.fromkeys(order, 0)
     for bus in reversed(order):
         leaves[bus] = max(1, leaves[bus])
@@ -128,6 +130,23 @@ def _fan(part: IntArray, neighbours: Sequence[Sequence[int]]) -> FloatArray:
     turn = 2.0 * np.pi / leaves[order[0]]
     at = [depth[k] * np.exp(1j * turn * (begin[k] + leaves[k] / 2.0)) for k in part.tolist()]
     return np.stack([np.real(at), np.imag(at)], axis=1)
+
+
+def _grown(part: IntArray, feeder: Feeder) -> tuple[list[int], dict[int, int], dict[int, int]]:
+    """Buses of a part from its first on, each with the bus it hangs at, and how deep."""
+    lines, windings = feeder.lines, feeder.transformers
+    one = np.concatenate([lines.from_bus, windings.from_bus])
+    other = np.concatenate([lines.to_bus, windings.to_bus])
+    weight = np.where(np.concatenate([lines.closed, np.ones(len(windings.ids), bool)]), 1.0, _OPEN)
+    count = len(feeder.buses.ids)
+    wires = coo_array((weight, (one, other)), shape=(count, count)).tocsr()
+    far, before = dijkstra(wires, directed=False, indices=int(part[0]), return_predecessors=True)
+    order = [int(k) for k in part[np.argsort(far[part], kind="stable")]]
+    parent, depth = {order[0]: -1}, {order[0]: 0}
+    for bus in order[1:]:
+        parent[bus] = int(before[bus])
+        depth[bus] = depth[parent[bus]] + 1
+    return order, parent, depth
 
 
 def place_labels(
