@@ -8,30 +8,19 @@ from typing import Any
 import numpy as np
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.tables.table import Table, number, text
-from gridproof.federation.wording import fixed, whole
+from gridproof.federation.wording import fixed, title_as_run, whole
 from gridproof.scenarios.arrays import PHASES, FloatArray
 from gridproof.scenarios.scenario import Scenario
 
 __all__ = ["fleet_table", "study_facts", "study_title"]
 
-_IN_TITLE = 3
-_TOLD_ELSEWHERE = ("campaign.samples=", "campaign.seed=", "study.", "federation.",
-                   "planner.time_limit_s=")  # fmt: skip
 _INFINITE = "\u221e"
 
 
 def study_title(store: CampaignStore) -> str:
-    """Return the study's title, and what it was run with in place of what its file says.
-
-    A file's title tells what it was written for: ``loads ±10 %`` stays in it whatever the spread
-    was set to. How many realizations, and from which seed, stands elsewhere.
-    """
+    """Return the study's title, and what it was run with, see `federation.wording.title_as_run`."""
     title = store.study["config"].get("study", {}).get("title") or store.study["name"]
-    told = [one for one in _overrides(store) if not one.startswith(_TOLD_ELSEWHERE)]
-    if not told:
-        return str(title)
-    more = f" and {len(told) - _IN_TITLE} more" if len(told) > _IN_TITLE else ""
-    return f"{title}; but run with {', '.join(told[:_IN_TITLE])}{more}"
+    return title_as_run(str(title), _overrides(store))
 
 
 def _overrides(store: CampaignStore) -> tuple[str, ...]:
