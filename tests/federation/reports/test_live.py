@@ -188,6 +188,7 @@ def test_a_link_inside_a_campaign_is_not_followed(root, tmp_path):
     assert b"is a link" in body
 
 
+@pytest.mark.slow
 def test_what_is_drawn_is_drawn_again_only_when_there_is_more(root, tmp_path):
     """A campaign that grows has its page anew; one that does not, has the page that was drawn."""
     own = tmp_path / "own"

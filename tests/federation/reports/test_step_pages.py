@@ -51,6 +51,7 @@ def test_what_a_helper_does_not_bring_is_written_all_the_same(storm, tmp_path, m
     assert all((tmp_path / f"step-{k}" / "report.html").exists() for k in (0, 1))
 
 
+@pytest.mark.slow
 def test_equal_charts_are_drawn_once(storm, tmp_path, monkeypatch):
     """Steps of the same verdicts share their chart, and each page has it as its own file."""
     store, scenario = storm

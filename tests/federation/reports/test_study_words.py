@@ -34,6 +34,7 @@ def test_title_and_facts_say_what_was_set(toy):
     assert facts["fleet"].startswith(f"{len(study.scenario.ders.ids)} DERs, ")
 
 
+@pytest.mark.slow
 def test_they_stand_in_the_page_and_its_fleet_is_the_scenarios(toy):
     study, store, folder = toy
     page = write_report(store, study.scenario, folder / "report").read_text()

@@ -135,7 +135,7 @@ def _exists(scenario, stage, zeta):
     return np.isfinite(solve(m).incumbent)
 
 
-@pytest.mark.parametrize("seeds", [(0, 1), pytest.param(range(2, 8), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [(0,), pytest.param(range(8), marks=pytest.mark.slow)])
 def test_found_is_whether_one_exists_and_where_none_does_something_lacks(random_scenario, seeds):
     seen, lacking = [], set()
     for seed in seeds:
