@@ -27,7 +27,7 @@ from gridproof.scenarios.scenario import Scenario
 __all__ = ["main", "write_step_pages"]
 
 _STEPS_EACH = 6  # fewer are drawn before a helper has started
-_HELPERS_AT_MOST = 8
+_PROCESSES_AT_MOST = 8
 _SILENT_S = 120.0  # a page takes half a second; of a helper that brings none, nobody waits longer
 
 Tell = Callable[[int, int], None]
@@ -49,52 +49,87 @@ def write_step_pages(
     stores, scenario, out, readouts, tell
         As `federation.reports.steps_page.write_steps_report`; each store is one step's.
     helpers
-        Processes that write; from the processors there are if left out, 0 for none.
+        Processes that write beside this one; from the processors there are if left out.
     """
-    steps, done = [one.step for one in stores], set[int]()
-    count = _helpers(len(steps)) if helpers is None else helpers
+    steps, drawn = [one.step for one in stores], dict[Hashable, Path]()
+    count = _processes(len(steps)) if helpers is None else helpers + 1
     root = stores[0].root if stores and stores[0].stepped else None
-    if count > 1 and root is not None and (root / SCENARIO).is_file():
-        done = _helped(root, out, [steps[k::count] for k in range(count)], tell)
-    drawn: dict[Hashable, Path] = {}
+    if root is None or not (root / SCENARIO).is_file():
+        count = 1
+    own, shares = set(steps[::count]), [steps[k::count] for k in range(1, count)]
+    done = set[int]()
+
+    def write(one: CampaignStore) -> None:
+        folder = step_root(out, one.step)
+        write_report(one, scenario, folder, readouts.get(one.step), png=False, drawn=drawn)
+        done.add(one.step)
+
+    with _Helped(root or out, out, shares) as helped:
+        for one in stores:
+            if one.step in own:
+                tell(len(done | helped.done()), len(steps))
+                write(one)
+        done |= helped.wait(lambda theirs: tell(len(done) + theirs, len(steps)))
     for one in stores:
-        if one.step not in done:
+        if one.step not in done:  # which no helper has brought
             tell(len(done), len(steps))
-            folder = step_root(out, one.step)
-            write_report(one, scenario, folder, readouts.get(one.step), png=False, drawn=drawn)
-            done.add(one.step)
+            write(one)
 
 
-def _helpers(steps: int) -> int:
+def _processes(steps: int) -> int:
     have = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(have, _HELPERS_AT_MOST, steps // _STEPS_EACH)
+    return max(1, min(have, _PROCESSES_AT_MOST, steps // _STEPS_EACH))
 
 
-def _helped(root: Path, out: Path, shares: Sequence[Sequence[int]], tell: Tell) -> set[int]:
-    """Have helpers write, and return the steps that have their page."""
-    said: SimpleQueue[int | None] = SimpleQueue()
-    of, done, left = sum(map(len, shares)), set[int](), len(shares)
-    started = [_start(root, out, share) for share in shares]
-    listening = [Thread(target=_listen, args=(one, said), daemon=True) for one in started]
-    for listener in listening:
-        listener.start()
-    try:
-        while left:
-            tell(len(done), of)
-            step = said.get(timeout=_SILENT_S)
-            if step is None:
-                left -= 1
-            elif (step_root(out, step) / PAGE).is_file():
-                done.add(step)
-    except Empty:
-        pass  # what is missing is written here
-    finally:
-        for helper in started:
+class _Helped:
+    """Helpers at work on their shares of the steps; ended when the body is left.
+
+    Parameters
+    ----------
+    root, out, shares
+        The campaign, where pages go, and the steps of each helper.
+    """
+
+    def __init__(self, root: Path, out: Path, shares: Sequence[Sequence[int]]) -> None:
+        self._out, self._said, self._done = out, SimpleQueue[int | None](), set[int]()
+        self._left = len(shares)
+        self._started = [_start(root, out, share) for share in shares]
+        self._listening = [
+            Thread(target=_listen, args=(one, self._said), daemon=True) for one in self._started
+        ]
+
+    def __enter__(self) -> _Helped:
+        for listener in self._listening:
+            listener.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for helper in self._started:
             helper.kill()
             helper.wait()
-        for listener in listening:
+        for listener in self._listening:
             listener.join()
-    return done
+
+    def done(self) -> set[int]:
+        """Return the steps that have their page by now."""
+        with suppress(Empty):
+            while True:
+                self._hear(self._said.get_nowait())
+        return self._done
+
+    def wait(self, tell: Callable[[int], None]) -> set[int]:
+        """Wait until every helper has ended, or said nothing for too long."""
+        with suppress(Empty):  # what is missing then is written by who waited
+            while self._left:
+                tell(len(self._done))
+                self._hear(self._said.get(timeout=_SILENT_S))
+        return self._done
+
+    def _hear(self, step: int | None) -> None:
+        if step is None:
+            self._left -= 1
+        elif (step_root(self._out, step) / PAGE).is_file():
+            self._done.add(step)
 
 
 def _start(root: Path, out: Path, steps: Sequence[int]) -> subprocess.Popen[str]:
