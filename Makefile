@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test slow lint docs types lock bench paper clean
+.PHONY: help demo test slow lint docs types lock bench paper picture clean
 
 help:
 	@echo 'make demo   install, plan the networked IEEE 37 case, try it 10 000 times, show the result'
@@ -15,6 +15,7 @@ help:
 	@echo 'make docs   the documentation as a site, in build/site; a broken link fails'
 	@echo 'make bench  benchmarks, both sides of each ratio in one run (minutes)'
 	@echo 'make paper  the studies with published numbers (minutes)'
+	@echo 'make picture  the pictures of README.md (needs Chromium)'
 	@echo 'make lock   resolve the locks anew (needs uv)'
 
 $(BIN)/python:
@@ -32,6 +33,9 @@ $(VENV)/.runtime: requirements.lock requirements-build.lock pyproject.toml | $(B
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
+
+picture: $(VENV)/.runtime
+	$(BIN)/python .ci/picture.py
 
 demo: $(VENV)/.runtime
 	@rm -rf campaigns/demo

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ __all__ = [
     "place_words",
     "plain",
     "served_words",
+    "title_as_run",
     "typed",
     "whole",
 ]
@@ -34,6 +36,10 @@ MEANING = {
 _MEASURED = 1e-6
 """Share to which power that flows is known: what a power flow leaves open is not unserved."""
 _MOST_DIGITS = 8
+_IN_TITLE = 3
+_TOLD_ELSEWHERE = (
+    "campaign.samples=", "campaign.seed=", "study.", "federation.", "planner.time_limit_s=",
+)  # fmt: skip
 _MINUS, _THIN = "\u2212", "\u202f"
 _GROUPED = re.compile(rf"(?<=\d){_THIN}(?=\d)")
 
@@ -104,6 +110,19 @@ def per_cent(share: Any) -> str:
 def percent(value: Any) -> str:
     """Share as `per_cent` has it, with the sign."""
     return "" if value is None else f"{per_cent(value)}{_THIN}%"
+
+
+def title_as_run(title: str, said: Sequence[str]) -> str:
+    """Return a study's title, and what it was run with in place of what its file says.
+
+    A title tells what the file was written for: ``loads ±10 %`` stays in it whatever the spread was
+    set to. How many realizations, from which seed and how long a search stands elsewhere.
+    """
+    told = [one for one in said if not one.startswith(_TOLD_ELSEWHERE)]
+    if not told:
+        return title
+    more = f" and {len(told) - _IN_TITLE} more" if len(told) > _IN_TITLE else ""
+    return f"{title}; but run with {', '.join(told[:_IN_TITLE])}{more}"
 
 
 def place_words(element: str | None, phase: str | None) -> str:

@@ -105,6 +105,11 @@ def _der_faults(plan: Plan, scenario: Scenario, time: int) -> list[str]:
             or (q > ders.q_max_kvar[k] + slack).any()
             or (q < ders.q_min_kvar[k] - slack).any()
             or (np.hypot(p, q) > ders.s_max_kva[k] + slack).any()
+            or (
+                ders.q_per_p is not None
+                and np.isfinite(ders.q_per_p[k])
+                and (np.abs(q) > ders.q_per_p[k] * p + slack).any()
+            )
         )
         if outside:
             faults.append(

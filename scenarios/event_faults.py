@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import numpy as np
 from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.events import EventKind
 from gridproof.scenarios.scenario import Scenario
@@ -11,8 +12,14 @@ from gridproof.scenarios.scenario import Scenario
 __all__ = ["event_faults", "refuse_events"]
 
 
-def event_faults(scenario: Scenario, family: str, acts_on: Collection[EventKind]) -> list[str]:
-    """Name every event that a family would plan past, one sentence each.
+def event_faults(
+    scenario: Scenario,
+    family: str,
+    acts_on: Collection[EventKind],
+    *,
+    power_factors: bool = False,
+) -> list[str]:
+    """Name every event and limit that a family would plan past, one sentence each.
 
     Parameters
     ----------
@@ -22,6 +29,8 @@ def event_faults(scenario: Scenario, family: str, acts_on: Collection[EventKind]
         Who plans.
     acts_on
         The kinds of event that this family acts on.
+    power_factors
+        Whether it holds DERs to their power factors.
     """
     feeder, events = scenario.feeder, scenario.events
     named = {
@@ -37,17 +46,33 @@ def event_faults(scenario: Scenario, family: str, acts_on: Collection[EventKind]
         f"{acts}; leave the event out, or use a family that acts on it"
         for k, (kind, at) in enumerate(zip(events.kind, events.element.tolist(), strict=True))
         if kind not in acts_on
+    ] + ([] if power_factors else _factor_faults(scenario, family))
+
+
+def _factor_faults(scenario: Scenario, family: str) -> list[str]:
+    turned = scenario.ders.q_per_p
+    named = [] if turned is None else np.flatnonzero(np.isfinite(turned)).tolist()
+    return [
+        f"power_factor of DER {scenario.ders.ids[k]} would be planned past: the {family} family "
+        "knows reactive limits alone; state reactive_limit instead, or use a family that holds it"
+        for k in named
     ]
 
 
-def refuse_events(scenario: Scenario, family: str, acts_on: Collection[EventKind]) -> None:
-    """Refuse a scenario with events that a family does not act on.
+def refuse_events(
+    scenario: Scenario,
+    family: str,
+    acts_on: Collection[EventKind],
+    *,
+    power_factors: bool = False,
+) -> None:
+    """Refuse a scenario with events, or limits, that a family does not act on; as `event_faults`.
 
     Raises
     ------
     ScenarioError
         Naming each of them.
     """
-    faults = event_faults(scenario, family, acts_on)
+    faults = event_faults(scenario, family, acts_on, power_factors=power_factors)
     if faults:
         raise ScenarioError([f"{scenario.name}: {fault}" for fault in faults])

@@ -89,6 +89,10 @@ class Ders:
     balanced
         (der,) whether its phases are commanded alike, as a three-phase inverter's are: it then has
         one set-point, shared evenly, unless it forms. None where none is.
+    q_per_p
+        (der,) most reactive power of a phase, either way, for each kW that it gives: the tangent
+        of its least power factor's angle; ``inf`` where none is stated. None where no DER states
+        one. At no active power there is then no reactive power either.
     """
 
     ids: tuple[str, ...]
@@ -111,6 +115,7 @@ class Ders:
     reserve_up_usd_per_kw: FloatArray | None = field(default=None, metadata={SILENT: True})
     reserve_down_usd_per_kw: FloatArray | None = field(default=None, metadata={SILENT: True})
     balanced: BoolArray | None = field(default=None, metadata={SILENT: True})
+    q_per_p: FloatArray | None = field(default=None, metadata={SILENT: True})
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -129,6 +134,7 @@ class Ders:
         }
         for name in (
             "total_min_kw", "total_max_kw", "reserve_up_usd_per_kw", "reserve_down_usd_per_kw",
+            "q_per_p",
         ):  # fmt: skip
             if getattr(self, name) is not None:
                 shapes[name] = (float, (n,))

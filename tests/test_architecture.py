@@ -22,7 +22,7 @@ ALLOWED = {
     },
     "federation": {
         "numpy", "scenarios", "optimizer", "simulator", "scipy", "pydantic", "helics", "typer",
-        "click", "rich", "pyarrow", "matplotlib", "jinja2", "dask", "distributed",
+        "click", "rich", "pyarrow", "matplotlib", "networkx", "jinja2", "dask", "distributed",
         "paho", "pymodbus", "yaml",
     },
 }  # fmt: skip

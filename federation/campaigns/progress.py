@@ -23,6 +23,7 @@ from rich.status import Status
 __all__ = [
     "CampaignBar",
     "campaign_progress",
+    "drawing_pages",
     "known_of",
     "running_interval",
     "running_kind",
@@ -81,6 +82,17 @@ def summing_up(*, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
         return
     with Status("summing up …", console=console) as status:
         yield lambda done, of: status.update(f"summing up: part {done} of {of}")
+
+
+@contextmanager
+def drawing_pages(*, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Show how many steps of a study have their page."""
+    console = _terminal(quiet)
+    if console is None:
+        yield lambda _done, _of: None
+        return
+    with Status("drawing the pages of the steps …", console=console) as status:
+        yield lambda done, of: status.update(f"drawing: page {done + 1} of {of}")
 
 
 _STAGES = {"building": "building the model", "master": "solving the master"}

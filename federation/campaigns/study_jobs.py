@@ -291,7 +291,8 @@ def open_store(study: Study, out: Path) -> CampaignStore:
         path = Path(folder) / "study.json"
         write_resolved(study, path)
         text = path.read_text(encoding="utf-8")
-    store = CampaignStore.create(out, text, environment_record(study.config.campaign.seed))
+    environment = environment_record(study.config.campaign.seed, study.overrides)
+    store = CampaignStore.create(out, text, environment)
     keep_scenario(store, study.scenario)
     return store
 

@@ -24,6 +24,7 @@ from gridproof.federation.records.stopping import counted_chunks
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.statistics.means import Moments
 from gridproof.federation.studies.study import Study, load_study
+from gridproof.federation.wording import title_as_run
 from gridproof.scenarios.arrays import content_digest
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.plan import Plan
@@ -233,7 +234,10 @@ def run_sweep(
     first = studies[0]
     sweep = Sweep(
         study=first.name,
-        title=first.config.study.title,
+        title=title_as_run(
+            first.config.study.title or first.name,
+            [*overrides, *(f"{one.key} as swept" for one in (over, by) if one is not None)],
+        ),
         samples=first.config.campaign.samples,
         confidence=first.config.campaign.confidence,
         over=over,

@@ -81,6 +81,11 @@ COMMANDS = {
         "Show a campaign's plan and verdicts, whole or as far as it came, and write its page.",
         "gridproof report campaigns/demo",
     ),
+    "serve": Door(
+        "serve:serve",
+        "Show the reports of campaigns in a browser, anew as parts arrive; Ctrl-C ends it.",
+        "gridproof serve campaigns",
+    ),
     "compare": Door(
         "report:compare",
         "Compare campaigns on the realizations that all have: feasible, served, unserved, cost.",

@@ -98,6 +98,6 @@ def hardening(  # noqa: PLR0917  (typer reads a command's options from its param
 
 
 def _draw(plan: Plan, scenario: Scenario, root: Path) -> None:
-    from gridproof.federation.reports.figures import figure_one_line  # noqa: PLC0415  (matplotlib is slow)
+    from gridproof.federation.reports.one_line import figure_one_line  # noqa: PLC0415  (matplotlib is slow)
 
     figure_one_line(plan, scenario, root / "plan")

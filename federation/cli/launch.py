@@ -22,7 +22,8 @@ from gridproof.federation.cli.options import (
     TrustStudy,
     note,
 )
-from gridproof.federation.cli.run import ERRED, run, told_if_lost
+from gridproof.federation.cli.run import ERRED, run
+from gridproof.federation.cli.run_ends import told_if_lost
 from gridproof.federation.cli.show import show
 from gridproof.federation.config.foreign import ForeignPlanner
 from gridproof.federation.config.study import ONE_FEEDER

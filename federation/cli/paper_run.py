@@ -209,7 +209,7 @@ def _restoration(
 
 def _one_lines(run: PaperRun, root: Path) -> dict[str, Picture]:
     """Draw the one-line diagrams the publication has too; files below ``root`` by plan."""
-    from gridproof.federation.reports.figures import figure_one_line  # noqa: PLC0415  (matplotlib is slow)
+    from gridproof.federation.reports.one_line import figure_one_line  # noqa: PLC0415  (matplotlib is slow)
 
     return {
         row.name: Picture(

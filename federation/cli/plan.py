@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
 
 import typer
+from gridproof.federation.adapters.onm_out import onm_output
 from gridproof.federation.adapters.plan_files import read_plan
 from gridproof.federation.campaigns.progress import showing, watching_plan
 from gridproof.federation.certificates.affine_rules import with_what_it_needs
+from gridproof.federation.cli.budget import duration_s, planning_entry
 from gridproof.federation.cli.options import (
     AsJson,
     Overrides,
@@ -47,6 +50,14 @@ def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write the plan here as JSON.")
     ] = None,
+    onm: Annotated[
+        Path | None,
+        typer.Option("--onm", metavar="FILE", help="Write it as PowerModelsONM's output, too."),
+    ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option("--for", metavar="TIME", help="Search for at most so long: 90s, 10m, 1h30m."),
+    ] = None,
     why: Why = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -55,6 +66,8 @@ def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters
     began = perf_counter()
     with showing("reading the study", quiet=quiet):
         loaded = load_study(study, overrides or ())
+        if within is not None and (more := planning_entry(loaded, duration_s(within), share=1.0)):
+            loaded = load_study(study, [*(overrides or ()), *more])
     read_s = perf_counter() - began
     if why:
         refuse_why(loaded.name, loaded.config.planner.family)
@@ -81,6 +94,9 @@ def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters
     if out is not None:
         write_result(out, plan_to_json(made) + "\n")
         note(f"plan written to {out}; audit it with: gridproof check {out} {study}")
+    if onm is not None:
+        write_result(onm, json.dumps(onm_output(made, loaded.scenario), indent=2) + "\n")
+        note(f"plan written to {onm} as PowerModelsONM's output")
     if as_json:
         print_json(run_summary(loaded.name, loaded.config.campaign.seed, summary, None))
     else:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from gridproof.federation.campaigns.progress import summing_up
+from gridproof.federation.campaigns.progress import drawing_pages, summing_up
 from gridproof.federation.campaigns.steps import steps_summary
 from gridproof.federation.cli.options import AsJson, Why, note, print_json, stdout
 from gridproof.federation.cli.show import keep_why, show
@@ -81,7 +81,8 @@ def report(
 
         folder = out or directory / "report"
         if isinstance(verdicts, StepsReport):
-            page = write_steps_report(store, scenario, folder, verdicts, readouts)
+            with drawing_pages() as tell:
+                page = write_steps_report(store, scenario, folder, verdicts, readouts, tell=tell)
         else:
             page = write_report(store, scenario, folder, readouts[store.step])
         note(f"page, figures and tables written; open {page}")

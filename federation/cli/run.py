@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,8 +13,7 @@ import typer
 from gridproof.federation.adapters.plan_files import read_plan, refuse_faulty
 from gridproof.federation.campaigns.campaign import Spread, run_campaign
 from gridproof.federation.campaigns.cluster import DaskCluster
-from gridproof.federation.campaigns.progress import CampaignBar, showing, watching_campaign
-from gridproof.federation.campaigns.steps import step_stores
+from gridproof.federation.campaigns.progress import showing, watching_campaign
 from gridproof.federation.campaigns.study_jobs import (
     make_feeder_job,
     make_planner_job,
@@ -23,6 +21,7 @@ from gridproof.federation.campaigns.study_jobs import (
     slow_words,
 )
 from gridproof.federation.campaigns.workers import Workers as WorkerPool
+from gridproof.federation.cli.budget import Budget, For, planning_entry
 from gridproof.federation.cli.options import (
     AsJson,
     DeviceKind,
@@ -36,6 +35,7 @@ from gridproof.federation.cli.options import (
     device_entry,
     note,
 )
+from gridproof.federation.cli.run_ends import interrupted, time_is_up, told_if_lost
 from gridproof.federation.cli.show import keep_linear, show
 from gridproof.federation.members.children import broker_key
 from gridproof.federation.members.launch import (
@@ -45,17 +45,15 @@ from gridproof.federation.members.launch import (
 )
 from gridproof.federation.members.session import SessionSettings
 from gridproof.federation.records.lock import writing
-from gridproof.federation.records.run_record import rows_there
 from gridproof.federation.records.sink import CampaignSink
-from gridproof.federation.records.store import LOGS, CampaignStore
+from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.federation.studies.trust import Trust
-from gridproof.scenarios.errors import ConfigError, PlanError, StoreError
+from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.plan import Plan
 
-__all__ = ["campaign", "federate", "resume", "run", "told_if_lost"]
+__all__ = ["campaign", "federate", "resume", "run"]
 
-INTERRUPTED = 130
 ERRED = 5
 """Exit code of a run some of whose realizations erred: model, input or program at fault."""
 
@@ -120,16 +118,24 @@ def run(  # noqa: PLR0917  (typer reads a command's options from its parameters)
     samples: Samples = None,
     seed: Seed = None,
     devices: Devices = None,
+    within: For = None,
     trust_study: TrustStudy = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Plan a study, try the plan against drawn realizations, and report both."""
+    budget, entries = Budget.of(within), overrides or []
     with showing("reading the study", quiet=quiet):
-        loaded = _load(study, overrides, samples, seed, devices, trusted=trust_study)
+        loaded = _load(study, entries, samples, seed, devices, trusted=trust_study)
+        if (
+            budget is not None
+            and plan_file is None
+            and (more := planning_entry(loaded, budget.seconds))
+        ):
+            loaded = _load(study, [*entries, *more], samples, seed, devices, trusted=trust_study)
     root, plan = out or _fresh_directory(loaded), _given_plan(plan_file, loaded)
     how = _How.of(loaded, processes, workers, scheduler)
-    _try(loaded, root, plan, how, as_json=as_json, quiet=quiet)
+    _try(loaded, root, plan, how, budget=budget, as_json=as_json, quiet=quiet)
 
 
 def campaign(  # noqa: PLR0917
@@ -145,15 +151,17 @@ def campaign(  # noqa: PLR0917
     samples: Samples = None,
     seed: Seed = None,
     devices: Devices = None,
+    within: For = None,
     trust_study: TrustStudy = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Try a given plan against drawn realizations; nothing is planned."""
+    budget = Budget.of(within)
     loaded = _load(study, overrides, samples, seed, devices, trusted=trust_study)
     root, plan = out or _fresh_directory(loaded), _given_plan(plan_file, loaded)
     how = _How.of(loaded, processes, workers, scheduler)
-    _try(loaded, root, plan, how, as_json=as_json, quiet=quiet)
+    _try(loaded, root, plan, how, budget=budget, as_json=as_json, quiet=quiet)
 
 
 def resume(  # noqa: PLR0917
@@ -166,16 +174,18 @@ def resume(  # noqa: PLR0917
     feeder: FeederFile = None,
     devices: DeviceNames = None,
     device_kind: DeviceKind = None,
+    within: For = None,
     trust_study: TrustStudy = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Go on with a campaign that was stopped or killed: whole parts stay, the rest is done."""
+    budget = Budget.of(within)
     CampaignStore.open(directory)
     trust = Trust(feeder=feeder, devices=devices or (), kind=device_kind, whole=trust_study)
     loaded = load_study(directory / "study.json", (), trust)
     how = _How.of(loaded, processes, workers, scheduler)
-    _try(loaded, directory, None, how, as_json=as_json, quiet=quiet)
+    _try(loaded, directory, None, how, budget=budget, as_json=as_json, quiet=quiet)
 
 
 def federate(  # noqa: PLR0917
@@ -274,7 +284,14 @@ def _given_plan(path: Path | None, study: Study) -> Plan | None:
 
 
 def _try(
-    study: Study, root: Path, plan: Plan | None, how: _How, *, as_json: bool, quiet: bool
+    study: Study,
+    root: Path,
+    plan: Plan | None,
+    how: _How,
+    *,
+    budget: Budget | None = None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     slow = slow_words(study)
     if slow is not None and not quiet:
@@ -282,17 +299,19 @@ def _try(
     on = _resume_command(root, study)
     with told_if_lost(root, on), watching_campaign(study, quiet=quiet) as bar:
         try:
-            run_campaign(
-                study,
-                root,
-                mode=how.mode,
-                plan=plan,
-                progress=bar,
-                planning=bar.planning,
-                spread=how.spread,
-            )
+            with nullcontext() if budget is None else budget.interrupting():
+                run_campaign(
+                    study,
+                    root,
+                    mode=how.mode,
+                    plan=plan,
+                    progress=bar,
+                    planning=bar.planning,
+                    spread=how.spread,
+                )
         except KeyboardInterrupt:
-            code = _interrupted(root, bar, on)
+            up = budget is not None and budget.over
+            code = time_is_up(root, bar, on) if up else interrupted(root, bar, on)
         else:
             code = 0
     if code:
@@ -315,56 +334,8 @@ def _fresh_directory(study: Study) -> Path:
     return root
 
 
-@contextmanager
-def told_if_lost(root: Path, again: str | None = None) -> Iterator[None]:
-    """Say what is kept, how to go on and where logs are, where a federation could not go on.
-
-    Parameters
-    ----------
-    root
-        The campaign directory.
-    again
-        What goes on with it; ``gridproof resume`` if left out.
-    """
-    try:
-        yield
-    except (ConfigError, PlanError, StoreError):
-        raise  # nothing was lost; the message says what to do
-    except (Exception, KeyboardInterrupt):
-        for line in _kept(root, again or f"gridproof resume {root}"):
-            note(line)
-        raise
-
-
-def _kept(root: Path, again: str) -> Iterator[str]:
-    try:
-        whole = CampaignStore.open(root)
-        stores = (whole,) if whole.stepped else step_stores(whole)
-        rows, of = sum(map(rows_there, stores)), sum(one.samples for one in stores)
-    except StoreError:
-        return  # it never came so far, or is worse off than this can tell
-    yield f"{rows} of {of} realizations are kept in {root}; go on with: {again}"
-    logs = [path for one in stores for path in sorted((one.root / LOGS).glob("*.log"))]
-    if logs:
-        yield f"what the federates wrote: {', '.join(str(path) for path in logs)}"
-
-
 def _resume_command(root: Path, study: Study) -> str:
     """Return what goes on with a campaign, its devices named as they were."""
     at, code = study.config.devices.at, study.config.devices.code
     words = ["gridproof resume", str(root), *(f"--device {k}={at[k]}" for k in at)]
     return " ".join([*words, *(() if code is None else ("--device-kind", code))])
-
-
-def _interrupted(root: Path, bar: CampaignBar, again: str) -> int:
-    """Say where it stopped, what is kept and how to go on."""
-    on = f"go on with: {again}"
-    if bar.last is not None:
-        note(f"interrupted after {bar.last.done} of {bar.last.total} realizations")
-        kept = next(_kept(root, again), on)
-        note(f"{kept}\nsee what is there with: gridproof report {root}")
-    else:
-        note("interrupted while planning; nothing was tried yet")
-        if (root / "study.json").exists():
-            note(on)
-    return INTERRUPTED

@@ -59,6 +59,14 @@ class DerDefaults(Section):
         ge=0.0,
         description="largest reactive power of a phase, as a share of its active capacity",
     )
+    power_factor: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=1.0,
+        description="least power factor, leading and lagging alike: reactive power of a phase is "
+        "at most tan(arccos) of it times the active power; none if left out, and of storages",
+        json_schema_extra=remedy("0.9 allows 0.48 kvar for each kW"),
+    )
     ramp: float = Field(
         default=0.30,
         ge=0.0,
@@ -114,6 +122,13 @@ class DerConfig(Section):
     )
     phases: Phases | None = Field(default=None, description="phases it feeds")
     reactive_limit: float | None = Field(default=None, ge=0.0, description="see defaults")
+    power_factor: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=1.0,
+        description="see defaults",
+        json_schema_extra=remedy("0.9 allows 0.48 kvar for each kW"),
+    )
     ramp: float | None = Field(
         default=None,
         ge=0.0,
@@ -152,6 +167,11 @@ class DerConfig(Section):
             raise ValueError("has unlike_phases and no rating_kva to hold each phase to; state it")
         if self.unlike_phases and self.balanced:
             raise ValueError("is balanced and has unlike_phases; leave one of the two out")
+        if self.power_factor is not None and self.storage is not None:
+            raise ValueError(
+                "has storage and power_factor; one that charges has no least power factor here: "
+                "state rating_kva"
+            )
         if self.minimum_kw and (self.storage is not None or self.renewable is not None):
             raise ValueError("has minimum_kw; a storage or a renewable has no least output")
         for name in ("storage", "renewable"):
@@ -167,6 +187,8 @@ class DerConfig(Section):
         own = self.model_dump(exclude_none=True)
         if self.storage is not None or self.renewable is not None:
             own["can_form"] = False
+        if self.storage is not None:
+            own["power_factor"] = None
         return DerConfig.model_validate({**defaults.model_dump(), **own})
 
 

@@ -63,10 +63,18 @@ def ders_of(config: DersConfig, feeder: Feeder) -> Ders:
         total_max_kw=total if unlike.any() else None,
         reserve_up_usd_per_kw=_prices([row.reserve_up_usd_per_kw for row in rows]),
         reserve_down_usd_per_kw=_prices([row.reserve_down_usd_per_kw for row in rows]),
+        q_per_p=_turned([row.power_factor for row in rows]),
         balanced=np.array([row.balanced for row in rows], bool)
         if any(row.balanced for row in rows)
         else None,
     )
+
+
+def _turned(factors: Sequence[float | None]) -> FloatArray | None:
+    """Return the most reactive power for each kW; None where no power factor is stated."""
+    if all(one is None for one in factors):
+        return None
+    return np.array([np.inf if one is None else np.tan(np.arccos(one)) for one in factors])
 
 
 def fleet_of(config: DersConfig) -> Fleet:

@@ -62,7 +62,7 @@ def with_substations(
     none = np.full(count, np.inf)  # it is bound to no total, and sells no reserve
     optional = {
         "total_min_kw": -none, "total_max_kw": none,
-        "reserve_up_usd_per_kw": none, "reserve_down_usd_per_kw": none,
+        "reserve_up_usd_per_kw": none, "reserve_down_usd_per_kw": none, "q_per_p": none,
     }  # fmt: skip
     for name, value in optional.items():
         held = getattr(ders, name)

@@ -8,7 +8,7 @@ footer may say less than the pages do. What is too large is told as Arrow tells 
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,8 +97,8 @@ def read_table(
     with opened(source) as file:
         plain = file.schema_arrow
         data = source.read_bytes() if isinstance(source, Path) else source
-        _refuse_pages(file.metadata, memoryview(data).cast("B"))
         names = list(plain.names if columns is None else columns)
+        _refuse_pages(file.metadata, memoryview(data).cast("B"), set(names), group)
     words = [field.name for field in plain if pa.types.is_string(field.type)]
     reader = pa.BufferReader(data)
     with pq.ParquetFile(reader, page_checksum_verification=True, read_dictionary=words) as file:
@@ -167,12 +167,20 @@ def _refuse(count: int, most: int, what: str) -> None:
 # ------------------------------------------------------------------------ headers of pages
 
 
-def _refuse_pages(about: pq.FileMetaData, data: memoryview) -> None:
-    """Add up what the pages themselves say that they hold."""
+def _refuse_pages(
+    about: pq.FileMetaData, data: memoryview, names: Container[str], group: int | None
+) -> None:
+    """Add up what the pages that will be read say themselves that they hold.
+
+    A part of a study of steps has a group a step, read one at a time: going through the pages of
+    all of them each time costs more the more steps there are, and bounds nothing.
+    """
     size = values = 0
-    for group in range(about.num_row_groups):
+    for number in range(about.num_row_groups) if group is None else (group,):
         for place in range(about.num_columns):
-            column = about.row_group(group).column(place)
+            column = about.row_group(number).column(place)
+            if column.path_in_schema.split(".")[0] not in names:
+                continue
             start = column.data_page_offset
             if column.dictionary_page_offset:
                 start = min(start, column.dictionary_page_offset)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -36,10 +37,19 @@ def versions() -> dict[str, str]:
     return found
 
 
-def environment_record(seed: int) -> dict[str, Any]:
-    """Describe the environment a campaign starts in; runs are appended as they end."""
+def environment_record(seed: int, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Describe what a campaign starts with, and in; runs are appended as they end.
+
+    Parameters
+    ----------
+    seed
+        Of the draws.
+    overrides
+        What was said on top of the study's file; its values are in the study, the saying is here.
+    """
     return {
         "seed": seed,
+        "overrides": list(overrides),
         "versions": versions(),
         "host": {
             "system": platform.system(),

@@ -11,7 +11,8 @@ from gridproof.federation.records.profile import Profile, slot_names
 from gridproof.federation.reports.data import Convergence
 from gridproof.federation.reports.distance import Distances
 from gridproof.federation.reports.drawing import Drawing, draw_points, draw_segments, save_figure
-from gridproof.federation.wording import per_cent
+from gridproof.federation.reports.hover import pieces, spots
+from gridproof.federation.wording import MEANING, decimals, per_cent, whole
 from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.scenario import Scenario
 from matplotlib import rc_context
@@ -25,7 +26,7 @@ _MARKERS = "os^Dv"
 _MARKERS_AT_MOST = 200  # on a larger feeder medians are drawn as dots
 
 
-def figure_shares(verdicts: CampaignReport, path: Path) -> tuple[Path, ...]:
+def figure_shares(verdicts: CampaignReport, path: Path, *, png: bool = True) -> tuple[Path, ...]:
     """Draw the share of every outcome with its exact interval.
 
     Parameters
@@ -34,6 +35,8 @@ def figure_shares(verdicts: CampaignReport, path: Path) -> tuple[Path, ...]:
         What became of the campaign.
     path
         Where to; ``.svg`` and ``.png`` are written beside each other.
+    png
+        Whether the second is wanted.
     """
     names = list(verdicts.outcomes)
     share = np.array([verdicts.outcomes[name] / verdicts.samples for name in names])
@@ -52,23 +55,30 @@ def figure_shares(verdicts: CampaignReport, path: Path) -> tuple[Path, ...]:
             f"{per_cent(one)} %  ({per_cent(lower)} to {per_cent(upper)})",
             (101.5, row), va="center", fontsize=8, color=_INK, annotation_clip=False,
         )  # fmt: skip
+    said = [
+        f"{name.replace('_', ' ')}: {MEANING[name]}\n{whole(verdicts.outcomes[name])} of "
+        f"{whole(verdicts.samples)} realizations"
+        for name in names
+    ]
+    bands = [[(0.0, row - 0.4), (100.0, row + 0.4)] for row in rows.tolist()]
+    figure.told.append(pieces(axes, np.array(bands), said, reach=0.0))
     axes.set_yticks(rows, [name.replace("_", " ") for name in names], fontsize=9)
     axes.set(xlim=(0, 100), ylim=(-0.6, len(names) - 0.4))
     axes.tick_params(axis="x", labelsize=8)
     axes.set_xlabel("share of all realizations, %", fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    return save_figure(figure, path)
+    return save_figure(figure, path, png=png)
 
 
-def figure_convergence(convergence: Convergence, interval: str, path: Path) -> tuple[Path, ...]:
+def figure_convergence(
+    convergence: Convergence, interval: str, path: Path, *, png: bool = True
+) -> tuple[Path, ...]:
     """Draw the running feasible share with its interval against the realizations judged."""
     figure, axes = _figure(7.2, 2.7)
     at = convergence.judged
     low, high, share = (100 * v for v in (convergence.low, convergence.high, convergence.share))
-    axes.fill_between(at, low, high, color="#cfd8e6", linewidth=0.0,
-                      label=interval)  # fmt: skip
-    for edge in (low, high):
-        axes.plot(at, edge, color=_MARK, linewidth=0.8, linestyle=":")
+    axes.fill_between(at, low, high, color="#cfd8e6", edgecolor=_MARK, linewidth=0.8,
+                      linestyle=":", label=interval)  # fmt: skip
     axes.plot(at, share, color=_INK, linewidth=1.6, label="running feasible share")
     axes.axhline(share[-1], color=_MUTED, linewidth=0.8, linestyle="--", label="final estimate")
     axes.set_xscale("log")
@@ -81,13 +91,24 @@ def figure_convergence(convergence: Convergence, interval: str, path: Path) -> t
     axes.set_xlabel("realizations judged", fontsize=8)
     axes.set_ylabel("feasible, %", fontsize=8)
     axes.tick_params(labelsize=8)
-    axes.legend(fontsize=8, frameon=False, loc="lower right" if share[-1] > 50 else "upper right")
+    figure.place(left=0.6, right=0.12, top=0.1, bottom=0.75, gap=0.0)
+    figure.legend(loc="lower center", ncols=3, fontsize=8, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    return save_figure(figure, path)
+    said = [
+        f"after {whole(n)} realizations: {per_cent(now)} % feasible, "
+        f"{per_cent(least)} to {per_cent(most)}"
+        for n, now, least, most in zip(
+            at.tolist(), convergence.share, convergence.low, convergence.high, strict=True
+        )
+    ]
+    bottom, top = axes.get_ylim()
+    strips = [[(n, bottom), (n, top)] for n in at.tolist()]
+    figure.told.append(pieces(axes, np.array(strips), said, reach=0.0))
+    return save_figure(figure, path, png=png)
 
 
 def figure_envelope(
-    scenario: Scenario, profile: Profile, distances: Distances, path: Path
+    scenario: Scenario, profile: Profile, distances: Distances, path: Path, *, png: bool = True
 ) -> tuple[Path, ...]:
     """Draw, phase by phase, the voltage of every live bus against its electrical distance.
 
@@ -111,6 +132,9 @@ def figure_envelope(
             mine = np.flatnonzero(profile.phase == slot)
             mine = mine[np.isfinite(distances.ohm[profile.bus[mine]])]
             _draw_phase(axes, profile, distances, mine, bands)
+            said = [_seen_words(scenario, profile, names[slot], k, bands) for k in mine.tolist()]
+            at = np.stack([distances.ohm[profile.bus[mine]], median[mine]], axis=1)
+            figure.told.append(spots(axes, at, said))
             axes.set_title(f"{'pair' if len(names[0]) > 1 else 'phase'} {names[slot]}",
                            fontsize=9, loc="left", y=1.0)  # fmt: skip
             axes.set_ylabel("voltage, pu", fontsize=8)
@@ -118,11 +142,24 @@ def figure_envelope(
         panels[-1].set_xlabel(
             "impedance of the path from the grid-forming DER, Ω (positive sequence)", fontsize=8
         )
+        figure.place(left=0.66, right=0.12, top=0.28, bottom=0.98, gap=0.3)
         figure.legend(
-            handles=_envelope_legend(distances), loc="outside lower center", ncols=4, fontsize=8,
+            handles=_envelope_legend(distances), loc="lower center", ncols=4, fontsize=8,
             frameon=False,
         )  # fmt: skip
-        return save_figure(figure, path)
+        return save_figure(figure, path, png=png)
+
+
+def _seen_words(
+    scenario: Scenario, profile: Profile, slot: str, k: int, bands: tuple[FloatArray, ...]
+) -> str:
+    """Say what was seen at one bus and phase."""
+    low5, median, high95 = (decimals(one[k], 4) for one in bands)
+    least, most = decimals(profile.low_pu[k], 4), decimals(profile.high_pu[k], 4)
+    return (
+        f"bus {scenario.feeder.buses.ids[profile.bus[k]]} {slot}: median {median} pu\n"
+        f"5 % to 95 %: {low5} to {high95}\nleast to greatest: {least} to {most}"
+    )
 
 
 def _draw_phase(

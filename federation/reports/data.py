@@ -25,6 +25,8 @@ from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.records.streams import HeldColumns
 from gridproof.federation.records.summary import plan_summary
 from gridproof.federation.reports.distance import Distances, electrical_distances
+from gridproof.federation.reports.holding import Holding, holding_of, spot_of
+from gridproof.federation.reports.lacking import Lacking, asked_at_most, lacking_of
 from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.errors import StoreError
 from gridproof.scenarios.plan import Plan, plan_digest
@@ -49,6 +51,7 @@ WORST = 10
 """Realizations listed with everything that is kept of them."""
 
 _CHECKPOINTS = 160
+_LISTED = 20  # of each outcome without margins, to look at more closely
 _UNSOLVED = (Outcome.NO_SOLUTION, Outcome.NO_RECOURSE, Outcome.ERRED)
 
 
@@ -141,6 +144,10 @@ class ReportData:
         The solved realizations with the least relative margin.
     unsolved
         The first realizations of each outcome that has no margins to rank.
+    lacking
+        What those lack that have no re-dispatch; None where there are none.
+    holding
+        Who holds the voltage that came nearest to its limit; None where none came near.
     profile, profile_missing
         Voltages and breaches of every element; parts that came without.
     distances
@@ -159,6 +166,8 @@ class ReportData:
     convergence: Convergence
     worst: tuple[ListedRealization, ...]
     unsolved: tuple[ListedRealization, ...]
+    lacking: Lacking | None
+    holding: Holding | None
     profile: Profile
     profile_missing: int
     distances: Distances
@@ -226,7 +235,16 @@ def gather(store: CampaignStore, scenario: Scenario, readout: Readout | None = N
     )
     intervals = Intervals.of(store.study["config"])
     intervals = replace(intervals, widening=1.0 if verdicts.widening is None else verdicts.widening)
-    rows = _rows(store, scenario, [*listing.worst(), *listing.unsolved()])
+    steps = len(plan.closed)
+    lost = listing.lost(asked_at_most(scenario, steps, verdicts.recourse))
+    spot = spot_of(scenario, verdicts, profile) if steps == 1 else None
+    near = [] if spot is None else [spot.index]
+    rows = _rows(store, scenario, [*listing.worst(), *listing.unsolved(), *lost, *near])
+    drawn = {k: np.array([one.zeta[name] for name in scenario.direction_ids])
+             for k, one in rows.items()}  # fmt: skip
+    if verdicts.loads_from is not None:  # loads of others have no coordinates
+        spot, lost = None, []
+    without = verdicts.outcomes[Outcome.NO_RECOURSE.name.lower()]
     return ReportData(
         scenario=scenario,
         plan=plan,
@@ -238,6 +256,12 @@ def gather(store: CampaignStore, scenario: Scenario, readout: Readout | None = N
         convergence=listing.convergence(intervals),
         worst=tuple(rows[index] for index in listing.worst()),
         unsolved=tuple(rows[index] for index in listing.unsolved()),
+        lacking=lacking_of(plan, scenario, step, [drawn[k] for k in lost], without)
+        if without
+        else None,
+        holding=None
+        if spot is None
+        else holding_of(plan, scenario, verdicts.recourse, spot, drawn[spot.index]),
         profile=profile,
         profile_missing=missing,
         distances=electrical_distances(scenario, plan, step),
@@ -279,8 +303,8 @@ class Listing:
             self._points.append((int(feasible[place]), int(judged[place])))
         self._read, self._feasible, self._judged = stop, int(feasible[-1]), int(judged[-1])
         for kind, listed in self._first.items():
-            if len(listed) < WORST // 2:
-                listed.extend(index[outcome == kind][: WORST // 2 - len(listed)].tolist())
+            if len(listed) < _LISTED:
+                listed.extend(index[outcome == kind][: _LISTED - len(listed)].tolist())
         margins = [table.column(f"margin_{kind.value}").to_numpy() for kind in MarginKind]
         relative = least_margin(np.stack(margins, axis=1), self._scenario.limits)
         relative[np.isin(outcome, _UNSOLVED) | ~np.isfinite(relative)] = np.inf
@@ -305,7 +329,11 @@ class Listing:
 
     def unsolved(self) -> list[int]:
         """Return the first realizations of each outcome without a margin to rank."""
-        return [index for listed in self._first.values() for index in listed]
+        return [index for listed in self._first.values() for index in listed[: WORST // 2]]
+
+    def lost(self, most: int) -> list[int]:
+        """Return the first realizations without a re-dispatch."""
+        return self._first[Outcome.NO_RECOURSE][:most]
 
 
 def _rows(

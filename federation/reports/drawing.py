@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 from gridproof.federation.plain_text import shown
+from gridproof.federation.reports.hover import Told, hover_layer
 from gridproof.federation.reports.svg import write_figure
 from gridproof.scenarios.arrays import FloatArray
 from matplotlib import rc_context
-from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -37,6 +37,8 @@ class Drawing(Figure):
         super().__init__(figsize=(width_in, height_in))
         FigureCanvasAgg(self)
         self._laid_out = False
+        self.told: list[Told] = []
+        """What is said of places of it, see `federation.reports.hover`."""
 
     def lay_out(self) -> None:
         """Give the axes their places, so that nothing drawn so far overlaps or is cut off.
@@ -45,23 +47,62 @@ class Drawing(Figure):
         """
         self.read_plainly()
         if not self._laid_out:
-            ConstrainedLayoutEngine().execute(self)
+            with rc_context(_PLAIN):
+                ConstrainedLayoutEngine().execute(self)
             for axes in self.axes:
                 axes.apply_aspect()  # only then is a point's place on the paper final
             self._laid_out = True
 
+    def place(self, *, left: float, right: float, top: float, bottom: float, gap: float) -> None:
+        """Give the axes, which stand below each other, their places by hand.
+
+        A figure whose texts are as long as ever needs no solver, which takes as long as drawing.
+
+        Parameters
+        ----------
+        left, right, top, bottom, gap
+            What is left free about the axes and between two of them, inches.
+        """
+        wide, high = self.get_size_inches()
+        count = len(self.axes)
+        each = (high - top - bottom - gap * (count - 1)) / count
+        for row, axes in enumerate(self.axes):
+            below = high - top - each * (row + 1) - gap * row
+            inside = (left / wide, below / high, (wide - left - right) / wide, each / high)
+            axes.set_position(inside)
+            axes.apply_aspect()
+        self.read_plainly()
+        self._laid_out = True
+
     def read_plainly(self) -> None:
         """Take every text as it is read: a dollar sign begins no formula, a control acts nowhere.
 
-        Formulas that do not parse would end the drawing.
+        Formulas that do not parse would end the drawing. Ticks are left to `_PLAIN`, which is in
+        force wherever they come to be: asking for them makes them, which takes longer than all.
         """
-        for axis in self.findobj(Axis):
-            said = axis.get_major_formatter()
-            if isinstance(said, FixedFormatter | FuncFormatter):
-                axis.set_major_formatter(FuncFormatter(lambda x, k, said=said: shown(said(x, k))))
-        for text in self.findobj(Text):
+        held: list[Any] = [*_texts(self), *(text for one in self.legends for text in one.texts)]
+        for axes in self.axes:
+            held += _texts(axes)
+            legend = axes.get_legend()
+            held += [] if legend is None else [*legend.texts, legend.get_title()]
+            for axis in (axes.xaxis, axes.yaxis):
+                held.append(axis.label)
+                said = axis.get_major_formatter()
+                if isinstance(said, FixedFormatter | FuncFormatter):
+                    axis.set_major_formatter(
+                        FuncFormatter(lambda x, k, said=said: shown(said(x, k)))
+                    )
+        for text in held:
             text.set_parse_math(False)
             text.set_text(shown(text.get_text()))
+
+
+def _texts(holder: Any) -> list[Text]:
+    """Texts that a figure or its axes hold themselves, titles among them."""
+    return [one for one in holder.get_children() if isinstance(one, Text)]
+
+
+_PLAIN = {"text.parse_math": False}
 
 
 def dress_axes(axes: Any) -> None:
@@ -94,12 +135,17 @@ def draw_points(axes: Any, points: FloatArray, **style: Any) -> None:
         axes.plot(*np.asarray(points).T, linestyle="none", **style)
 
 
-def save_figure(figure: Drawing, path: Path, *, dpi: int = 150) -> tuple[Path, ...]:
-    """Write a figure as SVG, its text as text, and as PNG, neither with a date in it."""
+def save_figure(
+    figure: Drawing, path: Path, *, dpi: int = 150, png: bool = True
+) -> tuple[Path, ...]:
+    """Write a figure as SVG, its text as text, and as PNG if wanted, neither with a date in it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.lay_out()
-    svg, png = path.with_suffix(".svg"), path.with_suffix(".png")
-    with rc_context({"svg.hashsalt": "gridproof", "svg.fonttype": "none"}):
-        write_figure(figure, svg, metadata={"Date": None, "Creator": None})
-        write_figure(figure, png, dpi=dpi, metadata={"Software": None})
-    return svg, png
+    files = [path.with_suffix(".svg")]
+    with rc_context({**_PLAIN, "svg.hashsalt": "gridproof", "svg.fonttype": "none"}):
+        over = hover_layer(figure.told, figure)
+        write_figure(figure, files[0], over=over, metadata={"Date": None, "Creator": None})
+        if png:
+            files.append(path.with_suffix(".png"))
+            write_figure(figure, files[1], dpi=dpi, metadata={"Software": None})
+    return tuple(files)

@@ -6,26 +6,32 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from gridproof.federation.plain_text import shown
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.feeder import Feeder
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import dijkstra
 
 __all__ = ["bus_positions", "place_labels"]
 
 _SIDES = np.array([(1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1), (0, -1), (1, 0), (-1, 0)])
-_REACHES = np.array([0.75, 1.0, 1.8])
+_REACHES = np.array([0.75, 1.0, 1.8, 2.8])
+_SPRUNG_AT_MOST = 600  # buses; a second and a half of a processor, and 13 s for a thousand
+_SCALE = 0.5
+_OPEN = 1e4  # an open line against a closed one
 
 
 def bus_positions(feeder: Feeder) -> FloatArray:
-    """(bus, 2) drawing coordinates: the feeder's own, else those of a tree.
+    """(bus, 2) drawing coordinates: the feeder's own, else such that few wires cross.
 
     Where at least half the buses have coordinates, the others stand at the mean of their
-    neighbours'; where fewer have, all are laid out as a tree from the source: depth to the
-    right, branches above one another.
+    neighbours'; where fewer have, all are laid out anew: by distances along the feeder, and in
+    rings about the source where there are so many that this would take long.
     """
     known: BoolArray = np.asarray(np.isfinite(feeder.buses.xy).all(axis=1))
     neighbours = _neighbours(feeder)
     if 2 * int(known.sum()) < len(known) or len(np.unique(feeder.buses.xy[known], axis=0)) < 2:
-        return _tree(feeder, neighbours)
+        return _free(feeder, neighbours)
     place = feeder.buses.xy.copy()
     while not known.all():
         ready = {
@@ -54,38 +60,100 @@ def _neighbours(feeder: Feeder) -> list[list[int]]:
     return found
 
 
-def _tree(feeder: Feeder, neighbours: Sequence[Sequence[int]]) -> FloatArray:
-    """Depth-first tree; leaves take the next free row, a parent the mean of its children's."""
-    place = np.full((len(neighbours), 2), np.nan)
-    row = 0.0
-    roots = [*feeder.sources.bus.tolist(), *range(len(neighbours))]
-    for root in roots:
-        if np.isfinite(place[root, 0]):
-            continue
-        order, parent = [], {root: -1}
-        place[root, 0] = 0.0
-        stack = [root]
-        while stack:  # by hand: feeders are deeper than the interpreter's stack
-            bus = stack.pop()
-            order.append(bus)
-            for other in neighbours[bus]:
-                if not np.isfinite(place[other, 0]):
-                    place[other, 0], parent[other] = place[bus, 0] + 1.0, bus
-                    stack.append(other)
-        rows: dict[int, list[float]] = {}
-        for bus in reversed(order):
-            if bus in rows:
-                place[bus, 1] = float(np.mean(rows[bus]))
-            else:
-                place[bus, 1], row = -row, row + 1.0
-            rows.setdefault(parent[bus], []).append(float(place[bus, 1]))
+def _free(feeder: Feeder, neighbours: Sequence[Sequence[int]]) -> FloatArray:
+    """Places for a feeder without any: parts that hang together side by side, each drawn freely."""
+    place, left = np.full((len(neighbours), 2), np.nan), 0.0
+    for part in _parts(feeder, neighbours):
+        own = _springs(part, neighbours) if len(part) <= _SPRUNG_AT_MOST else _fan(part, feeder)
+        own = own - own.min(axis=0) if len(part) > 1 else np.zeros((1, 2))
+        place[part] = own + np.array([left, 0.0])
+        left += float(own[:, 0].max()) + 1.0
     return place
+
+
+def _parts(feeder: Feeder, neighbours: Sequence[Sequence[int]]) -> list[IntArray]:
+    """Buses that hang together, each part from its source on, breadth first."""
+    seen, parts = np.zeros(len(neighbours), dtype=bool), []
+    for root in [*feeder.sources.bus.tolist(), *range(len(neighbours))]:
+        if seen[root]:
+            continue
+        seen[root], part = True, [root]
+        for bus in part:  # grows while it is read
+            for other in neighbours[bus]:
+                if not seen[other]:
+                    seen[other] = True
+                    part.append(other)
+        parts.append(np.array(part, np.int64))
+    return parts
+
+
+def _springs(part: IntArray, neighbours: Sequence[Sequence[int]]) -> FloatArray:
+    """Kamada-Kawai: distances on paper like those along the feeder; few wires cross.
+
+    It starts from a drawing without crossings where there is one, which it then evens out.
+    """
+    import networkx as nx  # noqa: PLC0415  (a fifth of a second, and most feeders have coordinates)
+
+    if len(part) <= 2:
+        return np.stack([np.arange(len(part)), np.zeros(len(part))], axis=1).astype(float)
+    graph = nx.Graph()
+    graph.add_nodes_from(part.tolist())
+    graph.add_edges_from((k, other) for k in part.tolist() for other in neighbours[k] if other != k)
+    flat, _ = nx.check_planarity(graph)
+    start = nx.planar_layout(graph) if flat else nx.circular_layout(graph)
+    found = nx.kamada_kawai_layout(graph, pos=start, scale=_SCALE * float(np.sqrt(len(part))))
+    at = np.array([found[k] for k in part.tolist()], float)
+    _, axes = np.linalg.eigh(np.cov(at.T))
+    turned = at @ axes[:, ::-1]  # the longer way lies across the page
+    return np.asarray(turned * np.where(turned[0] > turned.mean(axis=0), -1.0, 1.0))
+
+
+def _fan(part: IntArray, feeder: Feeder) -> FloatArray:
+    """Rings about the source: a bus as far out as it is deep, branches apart by their leaves.
+
+    The tree goes over what stands closed, over what is open only where nothing else leads.
+    """
+    order, parent, depth = _grown(part, feeder)
+    children: dict[int, list[int]] = {}
+    for bus in order[1:]:
+        children.setdefault(parent[bus], []).append(bus)
+    leaves = dict.fromkeys(order, 0)
+    for bus in reversed(order):
+        leaves[bus] = max(1, leaves[bus])
+        if parent[bus] >= 0:
+            leaves[parent[bus]] += leaves[bus]
+    begin = {order[0]: 0.0}
+    for bus in order:
+        begun = begin[bus]
+        for child in sorted(children.get(bus, ()), key=lambda one: (-leaves[one], one)):
+            begin[child], begun = begun, begun + leaves[child]
+    turn = 2.0 * np.pi / leaves[order[0]]
+    at = [depth[k] * np.exp(1j * turn * (begin[k] + leaves[k] / 2.0)) for k in part.tolist()]
+    return np.stack([np.real(at), np.imag(at)], axis=1)
+
+
+def _grown(part: IntArray, feeder: Feeder) -> tuple[list[int], dict[int, int], dict[int, int]]:
+    """Buses of a part from its first on, each with the bus it hangs at, and how deep."""
+    lines, windings = feeder.lines, feeder.transformers
+    one = np.concatenate([lines.from_bus, windings.from_bus])
+    other = np.concatenate([lines.to_bus, windings.to_bus])
+    weight = np.where(np.concatenate([lines.closed, np.ones(len(windings.ids), bool)]), 1.0, _OPEN)
+    count = len(feeder.buses.ids)
+    wires = coo_array((weight, (one, other)), shape=(count, count)).tocsr()
+    far, before = dijkstra(wires, directed=False, indices=int(part[0]), return_predecessors=True)
+    order = [int(k) for k in part[np.argsort(far[part], kind="stable")]]
+    parent, depth = {order[0]: -1}, {order[0]: 0}
+    for bus in order[1:]:
+        parent[bus] = int(before[bus])
+        depth[bus] = depth[parent[bus]] + 1
+    return order, parent, depth
 
 
 def place_labels(
     axes: Any,
     labels: Sequence[tuple[str, FloatArray, float, dict[str, Any]]],
     segments: FloatArray,
+    taken: Sequence[tuple[FloatArray, float, float]] = (),
 ) -> None:
     """Write labels beside their points, where they cover least of lines and other labels.
 
@@ -100,6 +168,9 @@ def place_labels(
         properties; the most important first.
     segments
         (segment, 2, 2) lines to keep off, data coordinates.
+    taken
+        Further marks to keep off: anchor in data coordinates, how far below it, and radius
+        (points).
     """
     renderer = axes.figure.canvas.get_renderer()
     lines = axes.transData.transform(np.asarray(segments).reshape(-1, 2)).reshape(-1, 2, 2)
@@ -108,9 +179,14 @@ def place_labels(
     marks = axes.transData.transform(np.array([anchor for _, anchor, _, _ in labels]))
     radii = np.array([radius for _, _, radius, _ in labels])[:, None]
     boxes = np.concatenate([marks - radii, marks + radii], axis=1)
+    pixels = axes.figure.dpi / 72.0
+    for anchor, below, radius in taken:
+        middle = axes.transData.transform(anchor) - np.array([0.0, below * pixels])
+        box = np.concatenate([middle - radius * pixels, middle + radius * pixels])
+        boxes = np.vstack([boxes, box])
     frame = axes.get_window_extent(renderer)
     for text, anchor, radius, style in labels:
-        artist = axes.text(*anchor, text, ha="center", va="center", **style)
+        artist = axes.text(*anchor, shown(text), ha="center", va="center", **style)
         extent = artist.get_window_extent(renderer)
         half = np.array([extent.width, extent.height]) / 2.0
         gap = np.array([radius, radius]) + (0.0 if radius > 8.0 else 1.0)

@@ -90,14 +90,14 @@ class Section:
 
 
 def figure_entry(name: str, files: Sequence[Path], *, title: str, description: str) -> PageFigure:
-    """Make a drawn figure, SVG and PNG, ready to stand in a page."""
-    svg, png = files
+    """Make a drawn figure, its SVG first, ready to stand in a page."""
+    svg = files[0]
     return PageFigure(
         name=name,
         title=title,
         description=description,
         svg=inline_svg(svg, key=name, title=title, description=description),
-        files=f"figures/{svg.name}, figures/{png.name}",
+        files=", ".join(f"figures/{one.name}" for one in files),
     )
 
 

@@ -35,8 +35,11 @@ _JUDGES = {
 }
 
 
-def headline(data: ReportData) -> Headline:
-    """Return the one figure, what it is of, and what must be known before it is quoted."""
+def headline(data: ReportData, title: str) -> Headline:
+    """Return the one figure, what it is of, and what must be known before it is quoted.
+
+    Of several steps the step is said after the title.
+    """
     verdicts = data.verdicts
     share, (low, high) = verdicts.feasible_share, verdicts.interval
     counts = verdicts.outcomes
@@ -60,7 +63,6 @@ def headline(data: ReportData) -> Headline:
     for told in (verdicts.devices, verdicts.pace, verdicts.fast):
         notes += [] if told is None else [f"{one.strip()}." for one in told.words()]
     notes += proof_notes(data.plan_facts.proof)
-    title = data.study["config"].get("study", {}).get("title") or data.study["name"]
     if len(data.plan.closed) > 1:
         title = f"{title}: step {data.step}, {data.scenario.step_names[data.step]}"
     return Headline(
@@ -79,7 +81,7 @@ def leads(data: ReportData) -> dict[str, tuple[str, ...]]:
     """First paragraphs of the sections that need one."""
     verdicts, limits = data.verdicts, data.scenario.limits
     said: dict[str, tuple[str, ...]] = {
-        "plan": (_plan_lead(data),),
+        "plan": (_plan_lead(data), *([] if data.lacking is None else [data.lacking.words()])),
         "margins": (
             "Each realization counts with its worst margin to each kind of limit: voltage in pu, "
             "the others as a share of the element's rating. Below zero is outside.",
@@ -91,6 +93,7 @@ def leads(data: ReportData) -> dict[str, tuple[str, ...]]:
             f"{limits.voltage_test.value.replace('_', '-')} voltages, "
             f"{whole(data.profile.solved)} solved realizations.",
             *_missing(data),
+            *([] if data.holding is None else [data.holding.words()]),
         ),
         "worst": (
             "Ranked by the least margin to any limit; a voltage margin counts as a share of half "
@@ -124,8 +127,9 @@ def _plan_lead(data: ReportData) -> str:
             "realizations."
         )
     most = rows[0]
+    count = len({(row.kind, row.element) for row in rows})
     return (
-        f"{len({(row.kind, row.element) for row in rows})} limits were left at least once. "
+        f"{count} limit{' was' if count == 1 else 's were'} left at least once. "
         f"Most often: {most.kind} of {most.element}, in {percent(most.share)} of "
         f"{whole(data.profile.solved)} solved realizations."
     )
@@ -273,10 +277,12 @@ def _one_line(data: ReportData) -> tuple[str, str]:
     rows = breach_table(data)[:6]
     told = "; ".join(f"{row.kind} of {row.element} {percent(row.share)}" for row in rows)
     return (
-        "One-line diagram of the plan; halos show how often an element is outside a limit",
+        "One-line diagram of the plan; halos show how often an element is outside a limit"
+        + ("" if data.lacking is None else ", crosses what a re-dispatch lacks"),
         f"{plan.energized_blocks} of {len(plan.blocks)} blocks are live, formed by "
         f"{', '.join(plan.grid_forming) or 'no DER'}. "
-        + (f"Most often outside: {told}." if told else "No element is ever outside a limit."),
+        + (f"Most often outside: {told}." if told else "No element is ever outside a limit.")
+        + ("" if data.lacking is None else f" {data.lacking.words()}"),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gridproof.federation.campaigns.steps import step_stores
@@ -12,7 +12,6 @@ from gridproof.federation.records.keeper import stored_plan
 from gridproof.federation.records.report import StepsReport
 from gridproof.federation.records.store import CampaignStore, step_root
 from gridproof.federation.records.summary import about_plan
-from gridproof.federation.reports.campaign_page import write_report
 from gridproof.federation.reports.campaign_words import (
     interval_words,
     why_stopped,
@@ -22,6 +21,8 @@ from gridproof.federation.reports.families.views import view_of
 from gridproof.federation.reports.page import PAGE, Headline, Section, render_page
 from gridproof.federation.reports.plan_words import proof_notes
 from gridproof.federation.reports.sentences import environment_facts
+from gridproof.federation.reports.step_pages import write_step_pages
+from gridproof.federation.reports.study_words import fleet_table, study_facts, study_title
 from gridproof.federation.reports.verdict_tables import first_failed_table, steps_table
 from gridproof.federation.tables.files import csv_text
 from gridproof.federation.wording import percent, served_words, whole
@@ -44,6 +45,8 @@ def write_steps_report(
     out: Path,
     found: StepsReport,
     readouts: Mapping[int, Readout] | None = None,
+    *,
+    tell: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Path:
     """Write the page over all steps, and into ``step-0/`` and so on each step's own.
 
@@ -57,6 +60,8 @@ def write_steps_report(
         `federation.campaigns.steps.steps_summary`.
     readouts
         What `federation.reports.data.read_out` brought of each step, if there already.
+    tell
+        Told how many steps have their page, of how many.
 
     Returns
     -------
@@ -77,9 +82,10 @@ def write_steps_report(
     view = view_of(scenario)
     about = None if view is None else about_plan(plan, scenario)
     tables = {"steps": steps_table(found), "first-failed": first_failed_table(found.joint)}
+    tables["fleet"] = fleet_table(scenario)
     own = {} if view is None or about is None else dict(view.tables(about))
     tables |= own
-    links = _write_each(store, scenario, out, found, readouts or {})
+    links = _write_each(store, scenario, out, found, readouts or {}, tell=tell)
     try:
         (out / "tables").mkdir(parents=True, exist_ok=True)
         figures = () if view is None else view.pictures(plan, scenario, out / "figures")
@@ -102,6 +108,12 @@ def write_steps_report(
             figures=figures,
             tables=tuple(own.values()),
         ),
+        Section(
+            id="study",
+            title="What was run",
+            facts=study_facts(store, scenario),
+            tables=(tables["fleet"],) if tables["fleet"].rows else (),
+        ),
         Section(id="environment", title="Environment", facts=environment_facts(store, scenario)),
     )
     page = render_page(store.study["name"], _headline(store, plan, scenario, found), sections)
@@ -115,15 +127,17 @@ def _write_each(
     out: Path,
     found: StepsReport,
     readouts: Mapping[int, Readout],
+    *,
+    tell: Callable[[int, int], None],
 ) -> tuple[tuple[str, str], ...]:
     """Write the page of every step that has a finished part; returns where they are."""
-    summaries, links = {one.step: one.campaign for one in found.steps}, []
-    for one in step_stores(store):
-        if summaries[one.step]:
-            folder = step_root(out, one.step)
-            write_report(one, scenario, folder, readouts.get(one.step))
-            links.append((f"{folder.name}/{PAGE}", f"Step {one.step}, {store.steps[one.step]}"))
-    return tuple(links)
+    summaries = {one.step: one.campaign for one in found.steps}
+    stores = [one for one in step_stores(store) if summaries[one.step]]
+    write_step_pages(stores, scenario, out, readouts, tell=tell)
+    return tuple(
+        (f"{step_root(out, one.step).name}/{PAGE}", f"Step {one.step}, {store.steps[one.step]}")
+        for one in stores
+    )
 
 
 def _headline(store: CampaignStore, plan: Plan, scenario: Scenario, found: StepsReport) -> Headline:
@@ -144,7 +158,7 @@ def _headline(store: CampaignStore, plan: Plan, scenario: Scenario, found: Steps
         notes.append(f"{whole(joint.unjudged)} realizations erred at some step and are left out.")
     notes += proof_notes(proof_facts(plan, scenario))
     return Headline(
-        title=study["config"].get("study", {}).get("title") or study["name"],
+        title=study_title(store),
         share="none judged" if share is None else percent(share),
         interval=f"{interval_words(joint)} {percent(low)} to {percent(high)}; "
         f"{served_words(joint.served_share)}"

@@ -21,13 +21,15 @@ _XLINK = "http://www.w3.org/1999/xlink"
 _URL = re.compile(r"url\(#([^)]+)\)")
 
 
-def write_figure(figure: Figure, path: Path, **settings: Any) -> None:
+def write_figure(figure: Figure, path: Path, *, over: str = "", **settings: Any) -> None:
     """Write a figure whole or not at all, in the form its suffix names.
 
     Parameters
     ----------
     figure, path
         What, and where to.
+    over
+        SVG that is laid over all that is drawn.
     settings
         As for matplotlib's ``savefig``.
 
@@ -40,7 +42,9 @@ def write_figure(figure: Figure, path: Path, **settings: Any) -> None:
     figure.savefig(drawn, format=path.suffix.removeprefix("."), **settings)
     data = drawn.getvalue()
     if path.suffix == ".svg":  # what a tick's own formatter said, too
-        data = shown(data.decode("utf-8", "surrogatepass")).encode()
+        text = shown(data.decode("utf-8", "surrogatepass"))
+        head, end, tail = text.rpartition("</svg>")
+        data = f"{head}{over}{end}{tail}".encode()
     write_whole(path, data)
 
 
@@ -50,7 +54,7 @@ def inline_svg(path: Path, *, key: str, title: str, description: str) -> str:
     Parameters
     ----------
     path
-        The file, as `federation.reports.figures.save_figure` wrote it.
+        The file, as `federation.reports.drawing.save_figure` wrote it.
     key
         Put before every id, so that figures of one page do not share any.
     title, description

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from gridproof.federation.campaigns.sweep import Point, Sweep, spoken_intervals, spoken_tried
@@ -17,6 +18,7 @@ _STYLES = (
     ("#8a5a00", "D", ":"), ("#5b3f8c", "v", "-"),
 )  # fmt: skip
 _INK, _GREY = "#222222", "#6b6b6b"
+_TITLE_LETTERS = 90  # a line of the title
 _UNITS = {"s": "s", "kw": "kW", "pu": "pu", "a": "A", "h": "h"}
 
 
@@ -120,4 +122,5 @@ def _dress(axes: Any, sweep: Sweep) -> None:
     if sweep.by is not None or sweep.reference is not None:
         axes.legend(frameon=False, loc="best")
     percent = f"{spoken_intervals(sweep)} intervals, {spoken_tried(sweep)} realizations a point"
-    axes.set_title(f"{sweep.title}\n{percent}" if sweep.title else percent, fontsize=9, color=_INK)
+    said = [*wrap(sweep.title, _TITLE_LETTERS), percent]  # what is longer is cut off
+    axes.set_title("\n".join(said), fontsize=9, color=_INK)

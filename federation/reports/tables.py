@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from gridproof.federation.records.profile import slot_names
 from gridproof.federation.reports.data import ReportData, breach_table
+from gridproof.federation.reports.holding import holding_table
+from gridproof.federation.reports.lacking import lacking_table
 from gridproof.federation.reports.plan_tables import der_table, island_table, switch_table
+from gridproof.federation.reports.study_words import fleet_table
 from gridproof.federation.reports.verdict_tables import (
     crossed_table,
     interval_columns,
@@ -27,8 +30,10 @@ def all_tables(data: ReportData) -> dict[str, Table]:
         lambda one: verdict_table(one.verdicts), _kinds, _crossed,
         lambda one: island_table(one.plan_facts), _dead, lambda one: der_table(one.plan_facts),
         lambda one: switch_table(one.plan_facts), lambda one: margin_table(one.verdicts),
-        _envelope, _breaches, worst_table, drawn_table, unsolved_table, _convergence, _runs,
-        _versions,
+        _envelope, _breaches,
+        lambda one: lacking_table(one.lacking), lambda one: holding_table(one.holding),
+        worst_table, drawn_table, unsolved_table,
+        _convergence, lambda one: fleet_table(one.scenario), _runs, _versions,
     )  # fmt: skip
     made = [table for table in (maker(data) for maker in makers) if table is not None]
     return {table.name: table for table in made if table.rows}

@@ -154,9 +154,10 @@ def _lack(lack: Shortfall, phase: str) -> str:
         way = "up" if lack.upper else "down"
         return f"DER {name}{phase}: re-dispatch {way} by {amount} more than its {limit} ramp"
     power = "(reactive) " if lack.kind == "reactive" else ""
-    if lack.kind != "apparent" and not lack.upper:
+    if lack.kind not in {"apparent", "power_factor"} and not lack.upper:
         return f"DER {name}{phase}: {amount} {power}below the least it can make, {limit}"
-    return f"DER {name}{phase}: lacks {amount} {power}beyond its {limit}"
+    end = "what its power factor allows" if lack.kind == "power_factor" else f"its {limit}"
+    return f"DER {name}{phase}: lacks {amount} {power}beyond {end}"
 
 
 def _figure(value: float, unit: str) -> str:

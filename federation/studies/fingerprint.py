@@ -38,6 +38,10 @@ value they are left out, so that a campaign that was begun before goes on. The v
 whatever the defaults become."""
 
 
+_LATER_OF_A_DER: dict[str, Any] = {"power_factor": None}
+"""The same of a DER's row, and of what all have."""
+
+
 def fingerprint_of(
     config: StudyConfig,
     scenario: Scenario,
@@ -66,4 +70,9 @@ def decisive(config: StudyConfig) -> dict[str, Any]:
         for key, value in before.items():
             if key in kept and (kept[key] == value or key in unused):
                 del kept[key]
+    ders = found.get("ders") or {}
+    for row in (ders.get("defaults"), *(ders.get("fleet") or {}).values()):
+        for key, value in _LATER_OF_A_DER.items():
+            if row is not None and key in row and row[key] == value:
+                del row[key]
     return found

@@ -51,7 +51,7 @@ def add_base_setpoints(
     where = _phases(network, decisions)
     b.p = pyo.Var(where)
     b.q = pyo.Var(where)
-    b.capability = pyo.ConstraintList()
+    b.capability, b.power_factor = pyo.ConstraintList(), pyo.ConstraintList()
     for g, k in where:
         power = (b.p[g, k], b.q[g, k])
         _add_capability(b, network, decisions, (g, k), power=power, margin=margin)
@@ -98,7 +98,7 @@ def add_redispatch(
     r.p = pyo.Var(where)
     r.q = pyo.Var(where)
     r.moved = pyo.ConstraintList()
-    r.capability = pyo.ConstraintList()
+    r.capability, r.power_factor = pyo.ConstraintList(), pyo.ConstraintList()
     r.ramp = pyo.ConstraintList()
     for g, k in where:
         r.moved.add(r.p[g, k] - r.up[g, k] + r.down[g, k] == base[0][g, k])
@@ -199,7 +199,7 @@ def _add_capability(
     power: tuple[Any, Any],
     margin: Margins | None,
 ) -> None:
-    """Range of p and q, and apparent power, of one DER phase."""
+    """Range of p and q, power factor and apparent power of one DER phase."""
     limits = network.ders
     z = decisions.energized[int(network.block[network.der_bus[where[0]]])]
     for value, kind, low, high in (
@@ -210,6 +210,10 @@ def _add_capability(
         inward = _inward(network, decisions, where, high - low, keeps)
         b.capability.add(value >= low * z + inward)
         b.capability.add(value <= high * z - inward)
+    turned = float(limits.q_per_p[where[0]])
+    if np.isfinite(turned):  # of a dead block both are 0
+        b.power_factor.add(power[1] <= turned * power[0])
+        b.power_factor.add(-power[1] <= turned * power[0])
     s_max = float(limits.s_max[where])
     if np.isinf(s_max):
         return

@@ -39,7 +39,8 @@ class Slack:
     Attributes
     ----------
     kind
-        ``active``, ``reactive``, ``apparent``, ``ramp_active``, ``ramp_reactive`` (of a DER);
+        ``active``, ``reactive``, ``apparent``, ``power_factor``, ``ramp_active``, ``ramp_reactive``
+        (of a DER);
         ``rating`` (of a branch); ``voltage``; ``missing_active``, ``missing_reactive``.
     place
         DER, branch or bus position.
@@ -78,6 +79,8 @@ def add_elastic_devices(b: Any, network: Network) -> Any:
     active, reactive = _named(made.p), _named(made.q)
     for row in list(made.capability.values()):
         soft.capability(row, active, reactive)
+    for row in list(made.power_factor.values()):
+        soft.power_factor(row, reactive)
     if b.component("redispatch") is not None:
         for table, kind, ramp in (
             (made.up, "ramp_active", network.ders.ramp_p),
@@ -178,6 +181,10 @@ class _Softener:
             return
         kind = "active" if p else "reactive"
         self._rewrite(row, Slack(kind=kind, place=g, slot=k, upper=sign > 0.0), 1.0)
+
+    def power_factor(self, row: Any, reactive: Mapping[int, tuple[int, int]]) -> None:
+        ((g, k), sign), *_ = _terms(row, reactive)
+        self._rewrite(row, Slack(kind="power_factor", place=g, slot=k, upper=sign > 0.0), 1.0)
 
     def ramp(
         self, variable: Any, where: tuple[int, int], kind: str, ramp: float, *, up: bool

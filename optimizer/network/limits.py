@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from gridproof.optimizer.network.alike import phases_apart
+from gridproof.optimizer.network.limit import Limit, Measured
 from gridproof.optimizer.network.limited import channel_shares, flow_limits, pairs_at, voltage_map
 from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.network.statemap import Affine, IslandState
-from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.lindist import polygon
 from scipy import sparse
 
@@ -18,106 +18,12 @@ if TYPE_CHECKING:
     from gridproof.optimizer.network.first_stage import FirstStage
 
 __all__ = [
-    "Limit",
-    "Measured",
     "control_box",
     "island_limits",
     "measured_at",
 ]
 
 _MOVABLE = 1e-9  # pu; a narrower range has no inside, a weaker influence is none
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Limit:
-    """``lower + scale·t ≤ expression ≤ upper - scale·t`` for a margin ``t``, row by row.
-
-    Attributes
-    ----------
-    kind
-        Entry of `MARGINS`.
-    expression
-        (row,) affine in controls and demand.
-    lower, upper, scale
-        (row,); a row of scale 0 is tested and keeps no margin.
-    measured, weight
-        (row, 2) which entries of a correction (see `Measured`) move the row's expression, and
-        by how much for each unit of them.
-    """
-
-    kind: str
-    expression: Affine
-    lower: FloatArray
-    upper: FloatArray
-    scale: FloatArray
-    measured: IntArray
-    weight: FloatArray
-
-    def within(self, box: tuple[FloatArray, FloatArray], drift: FloatArray, enough: float) -> Limit:
-        """Leave out sides that cannot bind, and margins that controls cannot change.
-
-        Parameters
-        ----------
-        box
-            Lowest and highest controls.
-        drift
-            (row,) most that demand and corrections move the expression either way; infinite
-            if unknown.
-        enough
-            Largest margin ever asked for.
-        """
-        of_u = self.expression.of_u
-        ends = np.stack([of_u * box[0], of_u * box[1]])
-        highest = self.expression.constant + ends.max(0).sum(1) + drift
-        lowest = self.expression.constant + ends.min(0).sum(1) - drift
-        moved = (np.abs(of_u) * (box[1] - box[0])).sum(1) > _MOVABLE
-        scale = np.where(moved, self.scale, 0.0)
-        upper = np.where(highest + scale * enough <= self.upper, np.inf, self.upper)
-        lower = np.where(lowest - scale * enough >= self.lower, -np.inf, self.lower)
-        return replace(self, lower=lower, upper=upper, scale=scale).rows(
-            np.isfinite(upper) | np.isfinite(lower)
-        )
-
-    def rows(self, kept: BoolArray) -> Limit:
-        """Pick rows."""
-        return Limit(
-            kind=self.kind,
-            expression=self.expression.rows(np.flatnonzero(kept)),
-            lower=self.lower[kept],
-            upper=self.upper[kept],
-            scale=self.scale[kept],
-            measured=self.measured[kept],
-            weight=self.weight[kept],
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """Where the entries of an island's correction stand.
-
-    A correction is what a measurement showed beyond the linear model, in this order: squared
-    voltages (of nodes, or of pairs under a line-to-line test); loadings of branches, as a
-    share of each of their limits; active, then reactive powers of all live DER phases.
-
-    Attributes
-    ----------
-    voltages, loadings, outputs
-        How many there are of each.
-    """
-
-    voltages: int
-    loadings: int
-    outputs: int
-
-    @property
-    def size(self) -> int:
-        """Length of a correction."""
-        return self.voltages + self.loadings + 2 * self.outputs
-
-    @property
-    def first_output(self) -> int:
-        """Position of the first active power."""
-        return self.voltages + self.loadings
 
 
 def measured_at(network: Network, state: IslandState) -> Measured:
@@ -158,6 +64,7 @@ def island_limits(network: Network, stage: FirstStage, state: IslandState) -> tu
         _flows(network, state, layout),
         *_capability(network, stage, state, layout),
         *_apparent(network, stage, state, layout),
+        *_power_factors(network, stage, state, layout),
         *_ramps(network, stage, state, layout),
         *_exact(network, stage, state),
     )
@@ -315,6 +222,34 @@ def _apparent(
                 _moved_by(_output(layout, 0), _output(layout, 1))[finite], len(sides), axis=0
             ),
             weight=np.tile(sides[:, :2], (len(finite), 1)),
+        ),
+    )
+
+
+def _power_factors(
+    network: Network, stage: FirstStage, state: IslandState, layout: Measured
+) -> tuple[Limit, ...]:
+    """``±q - tan φ p ≤ 0``; one that follows keeps no margin: at no power there is none."""
+    at, limits = (state.outputs[:, 0], state.outputs[:, 1]), network.ders
+    turned = limits.q_per_p[at[0]]
+    stated = np.flatnonzero(np.isfinite(turned))
+    if not len(stated):
+        return ()
+    pick, slope = np.eye(len(state.outputs))[stated], turned[stated]
+    sides = np.array([[1.0], [-1.0]])
+    p = state.der_p.mixed(np.asarray(np.kron(-slope[:, None] * pick, np.ones((2, 1))), float))
+    q = state.der_q.mixed(np.asarray(np.kron(pick, sides), float))
+    scale = limits.margin_scale(stage.forming)[at][stated]
+    moved = _moved_by(_output(layout, 0), _output(layout, 1))[stated]
+    return (
+        Limit(
+            kind="reactive",
+            expression=_sum(p, q),
+            lower=np.full(2 * len(stated), -np.inf),
+            upper=np.zeros(2 * len(stated)),
+            scale=np.repeat(np.where(stage.forming[at[0]][stated], scale, 0.0), 2),
+            measured=np.repeat(moved, 2, axis=0),
+            weight=np.column_stack([np.repeat(-slope, 2), np.tile(sides[:, 0], len(stated))]),
         ),
     )
 

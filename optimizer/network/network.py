@@ -76,6 +76,8 @@ class DerLimits:
     scale
         What margins are a share of: the phase's active rating, ``max(|p_min|, |p_max|)``, as
         verdicts have it.
+    q_per_p
+        (der,) most reactive power for each unit of active; ``inf`` where no power factor is stated.
     inset
         What a DER leaves free at each limit while it forms, for the losses and the unbalance
         that the linear model does not know of. A DER that follows is held to its set-point
@@ -91,6 +93,7 @@ class DerLimits:
     ramp_q: FloatArray
     scale: FloatArray
     inset: FloatArray
+    q_per_p: FloatArray
 
     def margin_scale(self, forming: BoolArray) -> FloatArray:
         """(der, 3) what a margin of 1 is worth: a DER that follows keeps a tenth of it."""
@@ -366,6 +369,7 @@ def _der_limits(scenario: Scenario, time: int, insets: Insets) -> DerLimits:
         ramp_q=ders.ramp_kvar / BASE_KVA,
         scale=scale,
         inset=insets.der[:, None] * scale,
+        q_per_p=np.full(len(ders.ids), np.inf) if rated.q_per_p is None else rated.q_per_p,
     )
 
 

@@ -18,18 +18,20 @@ from gridproof.optimizer.network.elastic import (
     add_elastic_flow,
     widened,
 )
+from gridproof.optimizer.network.first_stage import FirstStage
 from gridproof.optimizer.network.flow import add_flow
 from gridproof.optimizer.network.laterals import SeenNetwork
 from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.partitioning.master import build_first_stage, decisions_of, read_candidate
 from gridproof.optimizer.solver.pyomo_model import solve
-from gridproof.scenarios.arrays import PHASES, FloatArray
+from gridproof.scenarios.arrays import PHASES, BoolArray, FloatArray
+from gridproof.scenarios.errors import SolverError
 from gridproof.scenarios.realization import realize
 
 if TYPE_CHECKING:
     from gridproof.optimizer.partitioning.options import PartitioningOptions
 
-__all__ = ["Elastic", "Shortfall", "least_shortfalls"]
+__all__ = ["Elastic", "Shortfall", "least_shortfalls", "redispatch_shortfalls"]
 
 _NOTHING = 1e-6  # pu: 1 W; a million times what HiGHS lets a row be off
 _GAP = 1e-3
@@ -43,7 +45,8 @@ class Shortfall:
     Attributes
     ----------
     kind
-        ``active``, ``reactive``, ``apparent``, ``ramp_active`` or ``ramp_reactive`` of a DER;
+        ``active``, ``reactive``, ``apparent``, ``power_factor``, ``ramp_active`` or
+        ``ramp_reactive`` of a DER;
         ``line`` or ``transformer`` rating; ``voltage`` of a bus; ``missing_active`` or
         ``missing_reactive`` at a bus.
     element
@@ -183,6 +186,43 @@ def lacking_at(seen: SeenNetwork, zeta: FloatArray | None) -> dict[int, tuple[Sh
     return found
 
 
+def redispatch_shortfalls(
+    network: Network, stage: FirstStage, zeta: FloatArray, *, time_limit_s: float
+) -> tuple[Shortfall, ...]:
+    """Say what a re-dispatch lacks at one realization, the plan held as it is.
+
+    The least sum of violations, as in `least_shortfalls`; nothing where a re-dispatch exists.
+
+    Parameters
+    ----------
+    network, stage
+        The plan's step.
+    zeta
+        (direction,) the realization.
+    time_limit_s
+        Wall time.
+
+    Raises
+    ------
+    SolverError
+        If the program was not solved in that time.
+    """
+    decisions, m = stage.decisions(), pyo.ConcreteModel()
+    draw = realize(network.scenario, zeta[None])
+    demand = network.demand(draw.p_kw[0, network.time], draw.q_kvar[0, network.time])
+    base = (dict(np.ndenumerate(stage.p)), dict(np.ndenumerate(stage.q)))
+    moved = add_redispatch(m, network, decisions, base)
+    add_flow(m, widened(network), decisions, (moved.p, moved.q), demand, slack=True)
+    _soften(m, network, decisions, _volt_weight(network, stage.energized))
+    m.cost = pyo.Objective(expr=_paid(m))
+    answer = solve(m, time_limit_s=time_limit_s)
+    if not answer.found:
+        raise SolverError(
+            f"what a re-dispatch lacks was not found in {time_limit_s:g} s: {answer.termination}"
+        )
+    return _read(network, m)
+
+
 def _add_copies(
     m: Any, network: Network, decisions: Decisions, block: int, zetas: Sequence[FloatArray]
 ) -> list[Any]:
@@ -203,12 +243,9 @@ def _add_copies(
         demand = network.demand(draw.p_kw[0, network.time], draw.q_kvar[0, network.time])
         moved = add_redispatch(b, network, decisions, base)
         add_flow(b, wide, decisions, (moved.p, moved.q), demand, slack=True)
-    weight, most = _volt_weight(network, block), _most(network)
+    alone = np.arange(len(network.scenario.shed_usd)) == block
     for b in soft:
-        for moved in b.flow.held_excess.values():
-            moved.fix(0.0)  # nobody moves what a substation holds: it is no limit to pass
-        add_elastic_devices(b, network)
-        add_elastic_flow(b, network, decisions, volt_weight=weight, most=most)
+        _soften(b, network, decisions, _volt_weight(network, alone))
     m.cost = pyo.Objective(expr=sum(_paid(b) for b in soft))
     return soft
 
@@ -217,10 +254,18 @@ def _paid(b: Any) -> Any:
     return b.soft_devices.price + b.soft_flow.paid
 
 
-def _volt_weight(network: Network, block: int) -> float:
-    """One pu at every node of the block is worth the block's demand, so that units compare."""
-    demand = float(network.scenario.block_demand_kw(network.time)[block]) / BASE_KVA
-    return max(demand, 1e-3) / max(1, int(network.phases[network.block == block].sum()))
+def _soften(b: Any, network: Network, decisions: Decisions, volt_weight: float) -> None:
+    """Give a copy's limits their slack."""
+    for moved in b.flow.held_excess.values():
+        moved.fix(0.0)  # nobody moves what a substation holds: it is no limit to pass
+    add_elastic_devices(b, network)
+    add_elastic_flow(b, network, decisions, volt_weight=volt_weight, most=_most(network))
+
+
+def _volt_weight(network: Network, blocks: BoolArray) -> float:
+    """One pu at every node of the blocks is worth their demand, so that units compare."""
+    demand = float(network.scenario.block_demand_kw(network.time)[blocks].sum()) / BASE_KVA
+    return max(demand, 1e-3) / max(1, int(network.phases[blocks[network.block]].sum()))
 
 
 def _most(network: Network) -> float:
@@ -266,7 +311,7 @@ def _in_order(found: Sequence[Shortfall]) -> tuple[Shortfall, ...]:
 
 _ORDER = (
     "missing_active", "active", "apparent", "ramp_active", "line", "transformer", "voltage",
-    "reactive", "ramp_reactive", "missing_reactive",
+    "reactive", "power_factor", "ramp_reactive", "missing_reactive",
 )  # fmt: skip
 
 
@@ -280,7 +325,9 @@ def _told(network: Network, slack: Slack, amount: float) -> Shortfall:
 
 def _of_der(network: Network, slack: Slack, amount: float) -> Shortfall:
     ders, where = network.ders, (slack.place, slack.slot)
+    none = np.full_like(ders.p_max, np.inf)  # what it may give follows what it gives
     limit, unit = {
+        "power_factor": (none, "kvar"),
         "active": (ders.p_max if slack.upper else ders.p_min, "kW"),
         "reactive": (ders.q_max if slack.upper else ders.q_min, "kvar"),
         "apparent": (ders.s_max, "kVA"),
@@ -294,7 +341,7 @@ def _of_der(network: Network, slack: Slack, amount: float) -> Shortfall:
         upper=slack.upper,
         amount=amount * BASE_KVA,
         unit=unit,
-        limit=float(limit[where]) * BASE_KVA,
+        limit=float(limit[where]) * BASE_KVA if limit is not none else None,
         drawn_in=slack.kind == "apparent",
     )
 

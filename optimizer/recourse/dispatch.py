@@ -19,9 +19,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from gridproof.optimizer.network.limit import Limit, Measured
 from gridproof.optimizer.network.limits import (
-    Limit,
-    Measured,
     control_box,
     island_limits,
     measured_at,

@@ -46,8 +46,6 @@ class LinearRecourse:
     ----------
     plan, scenario, time
         What is held, where, and which step.
-    learns
-        Whether regions are learnt before the first answer, which pays where many are asked for.
     network, islands
         The same per unit.
 

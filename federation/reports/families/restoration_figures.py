@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from gridproof.federation.reports.drawing import Drawing, save_figure
-from gridproof.federation.reports.layout import bus_positions
+from gridproof.federation.reports.hover import pieces
+from gridproof.federation.reports.layout import bus_positions, place_labels
 from gridproof.federation.statistics.shares import distribution_band, quantile
 from gridproof.federation.wording import decimals
 from gridproof.scenarios.arrays import FloatArray
@@ -46,16 +48,19 @@ class LineState(StrEnum):
     NEWLY_CLOSED = "closed tie"
 
 
-_STYLE: Mapping[LineState, tuple[str, str, float]] = {
+_STYLE: Mapping[LineState, tuple[str, Any, float]] = {
     LineState.SUPPLIED: ("#2f7d3b", "solid", 1.6),
-    LineState.UNSERVED_MANUAL: ("#b8860b", "solid", 0.9),
-    LineState.UNSERVED_REMOTE: ("#7a3fa0", "solid", 0.9),
-    LineState.DAMAGED: ("#b5403a", "dotted", 1.6),
-    LineState.OPENED_PROTECTION: ("#d77a9b", "dashed", 1.3),
-    LineState.OPENED_REMOTE: ("#7a3fa0", "dashed", 1.3),
-    LineState.NORMALLY_OPEN: ("#8c8c8c", "dotted", 1.0),
-    LineState.NEWLY_CLOSED: ("#1756b8", "solid", 2.6),
+    LineState.UNSERVED_MANUAL: ("#8a6100", (0, (7, 1.5)), 1.0),
+    LineState.UNSERVED_REMOTE: ("#7a3fa0", (0, (7, 1.5, 1.5, 1.5)), 1.2),
+    LineState.DAMAGED: ("#b5403a", "dotted", 1.8),
+    LineState.OPENED_PROTECTION: ("#c2185b", (0, (2, 2)), 2.4),
+    LineState.OPENED_REMOTE: ("#7a3fa0", (0, (4, 3)), 1.4),
+    LineState.NORMALLY_OPEN: ("#8c8c8c", (0, (1, 4)), 1.0),
+    LineState.NEWLY_CLOSED: ("#1756b8", "solid", 3.4),
 }
+"""Colour, dashes and width; no two have both dashes and width alike, so grey reads the same."""
+
+_NAMED_AT_MOST = 40  # switched lines on one map; more names cover the network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,14 +150,15 @@ def figure_supplied(
 
 
 def figure_stages(case: Outage, maps: tuple[StageMap, ...], path: Path) -> tuple[Path, ...]:
-    """Draw the four maps, failures marked by a cross; SVG and PNG."""
+    """Draw the four maps, failures marked by a cross, what is switched by name; SVG and PNG."""
     figure = Drawing(10.0, 10.4)
     xy = bus_positions(case.feeder)
     wires, sources = xy[case.ends], xy[case.feeder.sources.bus]
-    for axes, stage in zip(figure.subplots(2, 2).ravel(), maps, strict=True):
+    panels = figure.subplots(2, 2).ravel()
+    for axes, stage in zip(panels, maps, strict=True):
         for state, (color, style, width) in _STYLE.items():
             which = [k for k, own in enumerate(stage.state) if own is state]
-            drawn = LineCollection(list(wires[which]), colors=color, linestyles=style)
+            drawn = LineCollection(list(wires[which]), colors=color, linestyles=[style])
             drawn.set_linewidth(width)
             axes.add_collection(drawn)
         axes.plot(*sources.T, "s", color="#222222", markersize=7)
@@ -169,8 +175,40 @@ def figure_stages(case: Outage, maps: tuple[StageMap, ...], path: Path) -> tuple
         Line2D([], [], color=color, linestyle=style, linewidth=width, label=str(state))
         for state, (color, style, width) in _STYLE.items()
     ]
-    figure.legend(handles=marks, loc="outside lower center", ncols=4, fontsize=8)
+    figure.legend(handles=marks, loc="outside lower center", ncols=4, fontsize=8, handlelength=4)
+    figure.lay_out()
+    for axes, stage in zip(panels, maps, strict=True):
+        place_labels(axes, _names(case, stage, wires, sources), wires)
+        figure.told.append(pieces(axes, wires, _line_words(case, stage)))
     return save_figure(figure, path, dpi=110)
+
+
+def _names(case: Outage, stage: StageMap, wires: FloatArray, sources: FloatArray) -> list[Any]:
+    """Labels of a map: sources, what failed, and what this phase has switched."""
+    feeder, ids = case.feeder, case.feeder.lines.ids
+    labels: list[Any] = [
+        (feeder.buses.ids[bus], at, 6.0, {"fontsize": 7, "weight": "bold", "color": "#222222"})
+        for bus, at in zip(feeder.sources.bus.tolist(), sources, strict=True)
+    ]
+    moved = [k for k, own in enumerate(stage.state) if own in _SWITCHED]
+    named = list(dict.fromkeys([*moved, *case.failed.tolist()]))[:_NAMED_AT_MOST]
+    for k in named:
+        color = _STYLE[stage.state[k]][0] if k in moved else "#222222"
+        labels.append((ids[k], wires[k].mean(axis=0), 4.0, {"fontsize": 5.5, "color": color}))
+    return labels
+
+
+def _line_words(case: Outage, stage: StageMap) -> list[str]:
+    lines, buses = case.feeder.lines, case.feeder.buses.ids
+    return [
+        f"line {name}: {state}\n{buses[one]} to {buses[other]}"
+        for name, state, one, other in zip(
+            lines.ids, stage.state, lines.from_bus.tolist(), lines.to_bus.tolist(), strict=True
+        )
+    ]
+
+
+_SWITCHED = (LineState.OPENED_PROTECTION, LineState.OPENED_REMOTE, LineState.NEWLY_CLOSED)
 
 
 def figure_storms(groups: Mapping[str, FloatArray], path: Path) -> tuple[Path, ...]:

@@ -1,6 +1,8 @@
 """A sweep is its campaigns side by side: same plan where the question is the same, same draws."""
 
 import json
+from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -132,3 +134,17 @@ def test_the_shipped_question_is_well_formed():
     study = load_study("ieee37-latency", ["faults.latency_s=30", "faults.ride_through_s=10"])
     assert study.config.faults.declared
     assert study.config.uncertainty.spread == 0.15
+
+
+def test_the_title_of_a_figure_says_all_that_was_set_and_is_not_cut_off(swept, tmp_path):
+    """Overrides and what is swept stand in it, on as many lines as that takes."""
+    _, found, _ = swept
+    assert found.title.endswith("; but run with faults.latency_s as swept, faults.loss as swept")
+    long = replace(found, title=" ".join(["a title that takes more than a line"] * 8))
+    svg, _ = figure_sweep(long, tmp_path / "f")
+    root = ElementTree.parse(svg).getroot()
+    wide = float(root.get("viewBox").split()[2])
+    said = [text for text in root.iter("{http://www.w3.org/2000/svg}text") if text.text]
+    lines = [text for text in said if "takes more" in text.text]
+    assert len(lines) > 2
+    assert max(len(text.text) for text in lines) * 9 * 0.5 < wide  # 9 points, half as wide as high

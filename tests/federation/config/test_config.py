@@ -39,7 +39,7 @@ def test_every_quantity_bears_its_unit_or_is_a_share_or_a_count():
         "probability_factor", "uniform_factor", "deviation_factor",
         "crews", "mobile", "gamma", "outage_hour",
         "load_profile", "polygon_sides", "profile", "charge_efficiency", "discharge_efficiency",
-            "guard",
+            "guard", "power_factor",
     }  # fmt: skip
     for model in models():
         for name, field in model.model_fields.items():

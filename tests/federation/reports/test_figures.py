@@ -10,8 +10,10 @@ from gridproof.federation.records.environment import environment_record
 from gridproof.federation.records.reading import read_campaign
 from gridproof.federation.records.sink import CampaignSink
 from gridproof.federation.records.store import CampaignStore
-from gridproof.federation.reports.figures import figure_margins, figure_one_line
+from gridproof.federation.reports.drawing import Drawing, save_figure
 from gridproof.federation.reports.layout import bus_positions, place_labels
+from gridproof.federation.reports.margin_figure import figure_margins
+from gridproof.federation.reports.one_line import figure_one_line
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -79,8 +81,8 @@ def test_live_and_dead_differ_without_colour(plan, scenario, tiny_plan, tmp_path
     """Line style, marker and fill carry the meaning: read them off the drawn artists."""
     kept = []
     monkeypatch.setattr(
-        "gridproof.federation.reports.figures.save_figure",
-        lambda figure, _: kept.append(figure) or (),
+        "gridproof.federation.reports.one_line.save_figure",
+        lambda figure, *_, **__: kept.append(figure) or (),
     )
     figure_one_line(plan, scenario, tmp_path / "x")
     (axes,) = kept[0].axes
@@ -101,8 +103,111 @@ def test_live_and_dead_differ_without_colour(plan, scenario, tiny_plan, tmp_path
         for k in scenario.feeder.switches
     ]
     assert filled == dict(zip(middles, plan.closed[0].tolist(), strict=True))
-    texts = {text.get_text() for text in axes.texts}
+    texts = {text.get_text().split("\n")[0] for text in axes.texts}
     assert {"s0", "s1", "s2", "n0", "m3"} <= texts
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def titles(path):
+    """What is told where a pointer rests, and the shape it is told at."""
+    return {
+        shape.find(f"{SVG}title").text: shape
+        for group in ElementTree.parse(path).iter(f"{SVG}g")
+        if group.get("class") == "hover"
+        for shape in group
+    }
+
+
+def test_every_element_is_told_where_a_pointer_rests_on_it(plan, scenario, tmp_path):
+    """The shapes that tell stand where matplotlib has put the marks."""
+    svg, _ = figure_one_line(plan, scenario, tmp_path / "one")
+    found = titles(svg)
+    named = {words.split("\n")[0]: shape for words, shape in found.items()}
+    for name in scenario.feeder.buses.ids:
+        assert any(words.startswith(f"bus {name}: ") for words in named), name
+    assert all(any(w.startswith(f"{name} at bus") for w in named) for name in plan.der_ids)
+    states = {f"switch {n}: {'closed' if s else 'open'}"
+              for n, s in zip(plan.switch_ids, plan.closed[0], strict=True)}  # fmt: skip
+    assert states <= set(named)
+    drawn = np.array([
+        (float(use.get("x")), float(use.get("y")))
+        for use in ElementTree.parse(svg).iter(f"{SVG}use") if use.get("x")
+    ])  # fmt: skip
+    circles = [one for one in found.values() if one.tag == f"{SVG}circle"]
+    assert len(circles) >= len(scenario.feeder.buses.ids)
+    for one in circles:
+        at = float(one.get("cx")), float(one.get("cy"))
+        assert np.abs(drawn - at).max(axis=1).min() < 0.1
+
+
+def test_what_is_told_may_hold_anything(plan, scenario, tmp_path):
+    buses = scenario.feeder.buses
+    odd = replace(buses, ids=("<b>&\x1b", *buses.ids[1:]))
+    strange = replace(scenario, feeder=replace_feeder(scenario.feeder, odd))
+    svg, _ = figure_one_line(plan, strange, tmp_path / "one")
+    assert any(words.startswith("bus <b>&\\x1b: live") for words in titles(svg))
+
+
+def test_loads_have_their_demand_on_the_map(plan, scenario, tmp_path, monkeypatch):
+    """kW at every bus with a load, and ± where it is uncertain, by mark as well as in words."""
+    kept = []
+    monkeypatch.setattr(
+        "gridproof.federation.reports.one_line.save_figure",
+        lambda figure, *_, **__: kept.append(figure) or (),
+    )
+    figure_one_line(plan, scenario, tmp_path / "x")
+    (axes,) = kept[0].axes
+    loads, asked = scenario.feeder.loads, scenario.load_p_kw[0].sum(axis=1)
+    said = {t.get_text().split("\n")[0]: t.get_text() for t in axes.texts}
+    unsure = set(scenario.uncertainty.load_ids)
+    for name, bus, kw in zip(loads.ids, loads.bus, asked, strict=True):
+        label = said[scenario.feeder.buses.ids[bus]]
+        assert f"{kw:.0f} kW" in label
+        assert label.endswith("±") == (name in unsure)
+    marks = [line for line in axes.lines if line.get_marker() == "v"]
+    assert sum(len(line.get_xdata()) for line in marks) == len(set(loads.bus.tolist()))
+    inked = [line for line in marks if line.get_markeredgecolor() == "#222222"]
+    at = {loads.ids.index(name) for name in unsure}
+    assert sum(len(line.get_xdata()) for line in inked) == len({int(loads.bus[k]) for k in at}) > 0
+
+
+def crossings(place, ends):
+    """Pairs of wires without a common bus that cross, each pair by the signs of its triangles."""
+
+    def side(one, other, third):
+        (a, b), (c, d) = other - one, third - one
+        return np.sign(a * d - b * c)
+
+    count = 0
+    for k, (a, b) in enumerate(ends):
+        for c, d in ends[k + 1 :]:
+            if len({a, b, c, d}) == 4:
+                p, q, r, s = (place[i] for i in (a, b, c, d))
+                count += side(p, q, r) * side(p, q, s) < 0 and side(r, s, p) * side(r, s, q) < 0
+    return count
+
+
+@pytest.mark.parametrize("most", [600, 3])
+def test_wires_of_a_tree_without_coordinates_do_not_cross(tiny_scenario, most, monkeypatch):
+    """Twelve blocks, neither by springs nor in rings."""
+    monkeypatch.setattr("gridproof.federation.reports.layout._SPRUNG_AT_MOST", most)
+    feeder = tiny_scenario(12, tuple((max(0, (k - 1) // 2), k) for k in range(1, 12))).feeder
+    place, lines = bus_positions(feeder), feeder.lines
+    ends = list(zip(lines.from_bus.tolist(), lines.to_bus.tolist(), strict=True))
+    assert len(np.unique(place.round(9), axis=0)) == len(place)
+    assert crossings(place, ends) == 0
+
+
+def test_springs_draw_a_loop_round(tiny_scenario):
+    """A ring of eight blocks: every wire about as long as the next, and none across."""
+    feeder = tiny_scenario(8, tuple((k, (k + 1) % 8) for k in range(8))).feeder
+    place, lines = bus_positions(feeder), feeder.lines
+    ends = list(zip(lines.from_bus.tolist(), lines.to_bus.tolist(), strict=True))
+    length = np.array([np.hypot(*(place[a] - place[b])) for a, b in ends])
+    assert crossings(place, ends) == 0
+    assert length.max() < 2.0 * length.min()
 
 
 def test_a_figure_is_laid_out_once_and_drawn_once_a_file(plan, scenario, tmp_path, monkeypatch):
@@ -114,7 +219,12 @@ def test_a_figure_is_laid_out_once_and_drawn_once_a_file(plan, scenario, tmp_pat
         ConstrainedLayoutEngine, "execute", lambda e, f: (laid_out.append(f), execute(e, f))[1]
     )
     files = figure_one_line(plan, scenario, tmp_path / "one")
-    assert (len(drawn), len(laid_out)) == (len(files), 1)
+    assert (len(drawn), len(laid_out)) == (len(files), 0)  # its places are given by hand
+    drawn.clear()
+    chart = Drawing(3.0, 2.0)
+    chart.add_subplot().plot([0, 1])
+    assert len(save_figure(chart, tmp_path / "chart", png=False)) == 1
+    assert (len(drawn), len(laid_out)) == (1, 1)
 
 
 def test_what_a_map_is_made_of_does_not_grow_with_the_feeder(tiny_scenario, tiny_plan, tmp_path):
@@ -124,8 +234,8 @@ def test_what_a_map_is_made_of_does_not_grow_with_the_feeder(tiny_scenario, tiny
         scenario = tiny_scenario(blocks, tuple((k, k + 1) for k in range(blocks - 1)))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
-                "gridproof.federation.reports.figures.save_figure",
-                lambda figure, _: counts.append(len(figure.axes[0].lines)) or (),
+                "gridproof.federation.reports.one_line.save_figure",
+                lambda figure, *_, **__: counts.append(len(figure.axes[0].lines)) or (),
             )
             figure_one_line(tiny_plan(scenario), scenario, tmp_path / "x")
     assert counts[0] == counts[1] > 0
@@ -173,11 +283,11 @@ def test_margins_are_drawn_whole_and_stable(
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]
     kept = []
     monkeypatch.setattr(
-        "gridproof.federation.reports.figures.save_figure",
-        lambda figure, _: kept.append(figure) or (),
+        "gridproof.federation.reports.margin_figure.save_figure",
+        lambda figure, *_, **__: kept.append(figure) or (),
     )
     drawn_margins(store, tmp_path / "x")
-    titles = [axes.get_title("left").split()[0] for axes in kept[0].axes]
+    titles = [axes.get_title("left").split(":")[0] for axes in kept[0].axes]
     assert titles == ["voltage", "current", "capability", "ramp"]
     voltage = kept[0].axes[0]
     (table,) = store.tables(["outcome", "margin_voltage"], [0])

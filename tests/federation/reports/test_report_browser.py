@@ -5,6 +5,7 @@ import json
 import shutil
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -13,7 +14,10 @@ from contextlib import contextmanager
 import pytest
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.campaigns.steps import steps_summary
+from gridproof.federation.records.lock import writing
 from gridproof.federation.reports.campaign_page import write_report
+from gridproof.federation.reports.live import Campaigns
+from gridproof.federation.reports.live_server import PageServer
 from gridproof.federation.reports.steps_page import write_steps_report
 from gridproof.federation.studies.study import load_study
 
@@ -151,6 +155,47 @@ def test_nothing_in_the_console_and_nothing_too_wide(browser, any_page, width, d
     assert browser.console() == []
 
 
+HIDDEN = """
+return [...document.querySelectorAll('.scroll > table')].filter((t) =>
+  t.parentElement.scrollWidth > t.parentElement.clientWidth + 1).map((t) => t.caption.textContent);
+"""
+
+
+def test_no_table_is_cut_on_a_phone(browser, any_page):
+    """What has many columns is set as cards there, each value with its heading beside it."""
+    browser.open(any_page, 400)
+    assert browser.run(HIDDEN) == []
+    labels = browser.run("""
+      return [...document.querySelectorAll('.cards td')].map((e) =>
+        getComputedStyle(e, '::before').content);""")
+    assert labels
+    assert all(label not in ("none", '""') for label in labels)
+    browser.open(any_page, WIDE)
+    assert (
+        browser.run("""
+      return getComputedStyle(document.querySelector('.cards td')).display""")
+        == "table-cell"
+    )
+
+
+def test_what_is_told_at_a_place_is_found_by_the_pointer(browser, page):
+    """The middle of every bus's mark is a shape with a title: nothing lies over it."""
+    browser.open(page, WIDE)
+    told = browser.run("""
+      const found = [];
+      for (const e of document.querySelectorAll('svg[aria-labelledby^="one-line"] .hover circle')) {
+        e.scrollIntoView({block: 'center'});
+        const b = e.getBoundingClientRect();
+        const at = document.elementFromPoint(b.x + b.width / 2, b.y + b.height / 2);
+        const title = at && at.querySelector('title');
+        found.push(title ? title.textContent : '');
+      }
+      return found;""")
+    assert len(told) > 5
+    assert all(told)
+    assert any(words.startswith("bus ") and "kW" in words for words in told)
+
+
 def test_the_console_would_have_told(browser, page, tmp_path):
     broken = tmp_path / "broken.html"
     broken.write_text("<!doctype html><title>x</title><script>missing()</script>")
@@ -212,7 +257,7 @@ def test_landmarks_headings_and_tables(browser, page):
     assert found["lang"] == "en"
     assert "toy" in found["title"]
     assert found["landmarks"] == [1, 1, 1, 1]
-    assert found["levels"] == [1] + [2] * 7
+    assert found["levels"] == [1] + [2] * 8
     assert len(found["tables"]) >= 9
     assert all(all(table) for table in found["tables"])
     assert len(found["ids"]) == len(set(found["ids"]))
@@ -284,3 +329,34 @@ def test_it_prints(browser, page):
       return [...document.querySelectorAll('.scroll')].filter(
         (e) => getComputedStyle(e).overflowX !== 'visible').length;""")
     assert (shown, clipped) == ("none", 0)
+
+
+@pytest.mark.slow
+def test_a_running_campaign_is_seen_to_grow(browser, write_toy, tmp_path):
+    """A page that is open shows what has come, without a touch, and says when it is whole."""
+    study = load_study(write_toy(tmp_path), ["campaign.samples=4096"])
+    root = tmp_path / "all" / "c"
+    run_campaign(study, root, mode="local")
+    (last,) = (root / "parts").glob("*1.parquet")
+    last.rename(tmp_path / "later")
+    (tmp_path / "pages").mkdir()
+    campaigns = Campaigns(tmp_path / "all", tmp_path / "pages", every_s=1.0)
+    with PageServer(campaigns, 0) as server, writing(root):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser.say("POST", "/url", {"url": server.address})
+        listed = browser.run("return document.body.textContent")
+        assert "running" in listed
+        assert "of 4" in listed
+        browser.run("document.querySelector('a').click()")
+        until = time.monotonic() + 30.0
+        while "2\u202f048 of 4\u202f096" not in browser.run("return document.body.textContent"):
+            assert time.monotonic() < until, "the page of the first part did not come in 30 s"
+            time.sleep(0.2)
+        (tmp_path / "later").rename(last)
+        until = time.monotonic() + 30.0
+        while "4\u202f096 of 4\u202f096" not in browser.run("return document.body.textContent"):
+            assert time.monotonic() < until, "the open page did not show the second part in 30 s"
+            time.sleep(0.2)
+        assert browser.run("return document.querySelectorAll('svg').length") == 5
+        assert browser.console() == []
+        server.shutdown()

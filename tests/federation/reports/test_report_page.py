@@ -267,7 +267,7 @@ def test_nothing_solved_is_still_a_page(scenario, tiny_plan, made_up_batch, tmp_
 def test_nothing_judged_has_no_share(scenario, tiny_plan, made_up_batch, tmp_path):
     made = unsolved(made_up_batch, Outcome.ERRED)
     data = gather(campaign(tmp_path / "c", scenario, tiny_plan(scenario), made), scenario)
-    assert headline(data).share == "none judged"
+    assert headline(data, "x").share == "none judged"
     assert len(data.convergence.judged) == 0
     assert "convergence" not in all_tables(data)
 
