@@ -151,11 +151,8 @@ def holding_of(
     # Pyomo and HiGHS take a second to import
     from gridproof.optimizer.network.branches import BASE_KVA  # noqa: PLC0415
     from gridproof.optimizer.network.first_stage import FirstStage  # noqa: PLC0415
-    from gridproof.optimizer.network.limited import (  # noqa: PLC0415
-        control_box,
-        pairs_at,
-        voltage_map,
-    )
+    from gridproof.optimizer.network.limited import pairs_at, voltage_map  # noqa: PLC0415
+    from gridproof.optimizer.network.limits import control_box  # noqa: PLC0415
     from gridproof.optimizer.network.network import Network  # noqa: PLC0415
     from gridproof.optimizer.network.statemap import island_state  # noqa: PLC0415
     from gridproof.optimizer.recourse.linear import LinearRecourse  # noqa: PLC0415
