@@ -35,7 +35,7 @@ OWNERS = {
     "dss": "simulator/opendss/",
     "dss_python_backend": "simulator/opendss/",
     "highspy": "optimizer/solver/solve",
-    "numba": "simulator/fast/loops",
+    "numba": "simulator/fast/compiling",
 }
 STOREYS = {
     "optimizer": (

@@ -105,7 +105,8 @@ def wrong(monkeypatch):
         found = estimate(engine, realizations, setpoints)
         late = (realizations.index >= 2100)[:, None, None]
         seen = replace(found.snapshots, v_pu=found.snapshots.v_pu + 3e-6 * late)
-        return replace(found, snapshots=seen)
+        worst = found.worst.margin + 3e-6 * late[:, :, 0] * np.array([1.0, 0.0, 0.0])
+        return replace(found, snapshots=seen, worst=replace(found.worst, margin=worst))
 
     monkeypatch.setattr(FastEngine, "estimate", off)
 
