@@ -19,6 +19,7 @@ from gridproof.simulator.engine import Estimate
 from gridproof.simulator.fast.meter import FastMeter, Readings
 from gridproof.simulator.fast.network import Network, Slots, Solved, Sources
 from gridproof.simulator.fast.room import Room
+from gridproof.simulator.fast.totals import summed
 from gridproof.simulator.opendss.circuit import ComplexArray
 from gridproof.simulator.opendss.engine import TOLERANCE, OpenDssEngine
 from gridproof.simulator.opendss.engine_thread import on_engine_thread
@@ -40,6 +41,8 @@ class FastEngine(OpenDssEngine):
     scenario, tolerance
         As there.
     """
+
+    _sums = staticmethod(summed)
 
     def __init__(self, scenario: Scenario, *, tolerance: float = TOLERANCE) -> None:
         super().__init__(scenario, tolerance=tolerance)
