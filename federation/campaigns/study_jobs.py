@@ -291,7 +291,9 @@ def open_store(study: Study, out: Path) -> CampaignStore:
         path = Path(folder) / "study.json"
         write_resolved(study, path)
         text = path.read_text(encoding="utf-8")
-    store = CampaignStore.create(out, text, environment_record(study.config.campaign.seed))
+    campaign = study.config.campaign
+    record = environment_record(campaign.seed, fast=campaign.engine == "fast")
+    store = CampaignStore.create(out, text, record)
     keep_scenario(store, study.scenario)
     return store
 

@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-__all__ = ["environment_record", "versions"]
+__all__ = ["compiler_versions", "environment_record", "versions"]
 
 _DISTRIBUTIONS = {
     "gridproof": "gridproof",
@@ -29,18 +29,30 @@ def versions() -> dict[str, str]:
     """
     found = {"python": platform.python_version()}
     for name, distribution in _DISTRIBUTIONS.items():
-        try:
-            found[name] = version(distribution)
-        except PackageNotFoundError:  # run from a checkout that was never installed
-            found[name] = "not installed"
+        found[name] = _version(distribution)
     return found
 
 
-def environment_record(seed: int) -> dict[str, Any]:
-    """Describe the environment a campaign starts in; runs are appended as they end."""
+def compiler_versions() -> dict[str, str]:
+    """Version of what compiles the loops of the fast engine: its numbers may depend on it, too."""
+    return {name: _version(name) for name in ("numba", "llvmlite")}
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return "not installed"
+
+
+def environment_record(seed: int, *, fast: bool = False) -> dict[str, Any]:
+    """Describe the environment a campaign starts in; runs are appended as they end.
+
+    ``fast`` says whether its flows are solved by the fast engine.
+    """
     return {
         "seed": seed,
-        "versions": versions(),
+        "versions": versions() | (compiler_versions() if fast else {}),
         "host": {
             "system": platform.system(),
             "release": platform.release(),
