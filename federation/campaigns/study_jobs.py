@@ -132,9 +132,10 @@ def ready_plan(plan: Plan, study: Study) -> Plan:
 def recourse_of(study: Study, plan: Plan) -> Recourse:
     """Return who answers, at every step that is tried."""
     policy, scenario = study.config.campaign.recourse, study.scenario
+    quick = study.config.campaign.engine == "fast"
 
     def at(step: int) -> Recourse:
-        return make_recourse(policy, plan, scenario, step)
+        return make_recourse(policy, plan, scenario, step, quick=quick)
 
     return at(study.steps[0]) if len(study.steps) == 1 else Stepwise(at)
 

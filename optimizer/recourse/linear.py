@@ -48,14 +48,19 @@ class LinearRecourse:
         What is held, where, and which step.
     network, islands
         The same per unit.
+
+    With ``quick``, programs are walked by compiled loops: numba is needed.
     """
 
-    def __init__(self, plan: Plan, scenario: Scenario, time: int = 0) -> None:
+    def __init__(
+        self, plan: Plan, scenario: Scenario, time: int = 0, *, quick: bool = False
+    ) -> None:
         self.plan, self.scenario, self.time = plan, running(plan, scenario, time), time
         self.network = Network.of(self.scenario, time)
         stage = FirstStage.of(plan, time)
         self.islands = [
-            Island(self.network, stage, blocks) for blocks in stage.islands(self.scenario)
+            Island(self.network, stage, blocks, quick=quick)
+            for blocks in stage.islands(self.scenario)
         ]
 
     def respond(self, realizations: Realizations, carried: Carried | None = None) -> Setpoints:  # noqa: ARG002
@@ -136,7 +141,10 @@ class Island:
         (output, 2) DER and phase of every live DER phase.
     """
 
-    def __init__(self, network: Network, stage: FirstStage, blocks: tuple[int, ...]) -> None:
+    def __init__(
+        self, network: Network, stage: FirstStage, blocks: tuple[int, ...], *, quick: bool = False
+    ) -> None:
+        self._quick = quick
         self._network, self.stage = network, stage
         self.state: IslandState = island_state(network, stage, blocks)
         self.outputs = self.state.outputs
@@ -182,7 +190,8 @@ class Island:
         if key not in self._programs:
             direction = self.direction() if boxed else None
             state = self.lossy if lossy else self.state
-            dispatch = Dispatch(self._network, self.stage, state, direction)
+            told = self._network, self.stage, state, direction
+            dispatch = Dispatch(*told, quick=self._quick)
             dispatch.learn(self.examples() if boxed else np.zeros((1, self.deviations)))
             self._programs[key] = dispatch
         return self._programs[key]

@@ -10,7 +10,7 @@ the exception, as powers are the mathematical library's.
 from __future__ import annotations
 
 import numpy as np
-from gridproof.simulator.fast.compiling import compiled
+from gridproof.scenarios.compiling import compiled
 
 __all__ = ["LANES", "MOST", "solve"]
 
@@ -21,6 +21,7 @@ MOST = 25
 """Steps after which a flow is given up: it is near the nose of the voltage curve, or past it."""
 
 _FAR = 1e6  # pu², a step from which nothing comes back
+_QUICKEST = 1e-2  # square to which the next step is taken to shrink at most, whatever the last did
 
 
 @compiled
@@ -125,31 +126,56 @@ def _sweep(factors, right, x, every):
 
 
 @compiled
-def _settle(x, v, drawn, scale, moving, tolerance):
-    """Take a step in every lane that still moves; returns how many do after it."""
-    w = np.zeros(4 * LANES)  # the step's parts, whether it is taken, and the largest
-    for b in range(LANES):
-        w[2 * LANES + b] = 1.0 if moving[b] > 0.0 else 0.0
+def _apart(x, v, drawn, scale, w):
+    """Put into ``w`` the largest square by which each lane's voltages would step."""
+    w[:] = 0.0
     for k in drawn:
         f = scale[k]
         for b in range(LANES):
             er, em = x[k, b] - v[k, b], x[k, LANES + b] - v[k, LANES + b]
-            w[b], w[LANES + b] = er, em
             far = (er * er + em * em) * f
-            w[3 * LANES + b] = far if far > w[3 * LANES + b] or np.isnan(far) else w[3 * LANES + b]
+            w[b] = far if far > w[b] or np.isnan(far) else w[b]
+
+
+@compiled
+def _settle(x, v, drawn, scale, moving, before, tolerance):
+    """Take a step in every lane that still moves; returns how many do after it.
+
+    Steps shrink by much the same from one to the next, so a lane comes to rest when the step after
+    this one will be less than the tolerance; `_confirm` sees to it that it is.
+    """
+    w, far = np.zeros(3 * LANES), np.zeros(LANES)  # the step's parts, and whether it is taken
+    _apart(x, v, drawn, scale, far)
+    for b in range(LANES):
+        w[2 * LANES + b] = 1.0 if moving[b] > 0.0 else 0.0
+    for k in drawn:
+        for b in range(LANES):
+            w[b], w[LANES + b] = x[k, b] - v[k, b], x[k, LANES + b] - v[k, LANES + b]
         for b in range(LANES):
             v[k, b] += w[b] * w[2 * LANES + b]
             v[k, LANES + b] += w[LANES + b] * w[2 * LANES + b]
     left = 0
     for b in range(LANES):
         if moving[b] > 0.0:
-            if w[3 * LANES + b] < tolerance * tolerance:
+            shrinks = far[b] / before[b]
+            before[b] = far[b]
+            if far[b] * max(4.0 * shrinks, _QUICKEST) < tolerance * tolerance:
                 moving[b] = 0.0
-            elif not w[3 * LANES + b] < _FAR:
+            elif not far[b] < _FAR:
                 moving[b] = -1.0
             else:
                 left += 1
     return left
+
+
+@compiled
+def _confirm(x, v, drawn, scale, moving, tolerance):
+    """Give up every lane that rests and would step further than the tolerance all the same."""
+    far = np.zeros(LANES)
+    _apart(x, v, drawn, scale, far)
+    for b in range(LANES):
+        if moving[b] == 0.0 and not far[b] < tolerance * tolerance:
+            moving[b] = -1.0
 
 
 @compiled
@@ -195,10 +221,11 @@ def _flow(first, network, told, room):
     factors, slots, _, (_, _, scale), drawn, (_, _, tolerance) = network
     _start(first, network, told, room)
     (x, v, right, source), taken, moving, used = room
+    before = np.full(LANES, np.inf)
     for step in range(1, MOST + 1):
         _inject(slots, taken, v, right, source, drawn)
         _sweep(factors, right, x, False)
-        left = _settle(x, v, drawn, scale, moving, tolerance)
+        left = _settle(x, v, drawn, scale, moving, before, tolerance)
         for b in range(LANES):
             if moving[b] == 0.0 and used[b] == MOST:
                 used[b] = step
@@ -207,6 +234,7 @@ def _flow(first, network, told, room):
     # currents of the last voltages, so that every node's add up to nothing
     _inject(slots, taken, v, right, source, drawn)
     _sweep(factors, right, x, True)
+    _confirm(x, v, drawn, scale, moving, tolerance)
 
 
 @compiled

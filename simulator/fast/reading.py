@@ -6,7 +6,7 @@ Every number is added up in one order, as in `simulator.fast.loops`.
 from __future__ import annotations
 
 import numpy as np
-from gridproof.simulator.fast.compiling import compiled
+from gridproof.scenarios.compiling import compiled
 from gridproof.simulator.fast.loops import LANES
 
 __all__ = ["read"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from gridproof.simulator.fast.compiling import compiled
+from gridproof.scenarios.compiling import compiled
 
 __all__ = ["summed"]
 
