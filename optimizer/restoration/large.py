@@ -30,8 +30,11 @@ __all__ = ["solve_large"]
 
 _PARTS_SHARE = 0.5  # of the time limit
 _START_GAP = 1e-5
-_START_SHARE = 0.2  # of the time limit
-_REGIONS_SHARE = 0.3  # of the time limit
+_START_SHARE = 0.3  # of the time limit
+_REGIONS_SHARE = 0.4  # of the time limit
+_MOST_COLUMNS = 8000
+"""Columns of a part beyond which it does not come to an end by itself: one of 22 074, at 10 000 buses,
+stood at a gap of 1.1e-3 after 260 s of processor time, and is better off with start and regions."""
 
 
 def solve_large(
@@ -53,7 +56,8 @@ def solve_large(
         Gap, time limit and formulation.
     """
     began, limit_s = perf_counter(), options.time_limit_s
-    found = solve_parts(arrays, gap=options.gap, time_limit_s=_PARTS_SHARE * limit_s)
+    share_s = _PARTS_SHARE * limit_s
+    found = solve_parts(arrays, gap=options.gap, time_limit_s=share_s, most=_MOST_COLUMNS)
     if found is not None and found[0].termination is Termination.OPTIMAL:
         return found
     start = _start(case, isolation, columns, len(arrays.cost), options)

@@ -30,6 +30,7 @@ def solve_parts(
     *,
     gap: float = 1e-6,
     time_limit_s: float = 600.0,
+    most: int | None = None,
 ) -> tuple[Answer, FloatArray] | None:
     """Solve a program part by part.
 
@@ -37,13 +38,15 @@ def solve_parts(
     ----------
     arrays, gap, time_limit_s
         As of `solve_arrays`.
+    most
+        Columns that a part may have: where one has more, none is begun.
 
     Returns
     -------
     tuple of Answer and ndarray of shape (column,), or None
         As of `solve_arrays`: *optimal* if all that the parts leave open is within the gap. None
-        where presolve leaves fewer than two parts, or no solution of one was found: that says
-        nothing of the whole.
+        where presolve leaves fewer than two parts, one is too large, or no solution of one was
+        found: that says nothing of the whole.
     """
     began = perf_counter()
     highs = load(arrays)
@@ -54,7 +57,7 @@ def solve_parts(
     def remaining_s() -> float:
         return time_limit_s - (perf_counter() - began)
 
-    solved = None if left is None else _each(left, gap, remaining_s)
+    solved = None if left is None else _each(left, gap, most, remaining_s)
     values = None if solved is None else _postsolved(highs, solved.values)
     if solved is None or values is None or not _keeps(arrays, values):
         return None
@@ -111,14 +114,16 @@ def _components(left: Arrays) -> list[tuple[IntArray, IntArray]]:
     return sorted((part for part in parts if len(part[1])), key=lambda part: len(part[1]))
 
 
-def _each(left: Arrays, gap: float, remaining_s: Callable[[], float]) -> _Solved | None:
+def _each(
+    left: Arrays, gap: float, most: int | None, remaining_s: Callable[[], float]
+) -> _Solved | None:
     """Solve the parts one after another; None if one has no solution, or there is but one.
 
     What each may leave open of the gap is its share of what those before have left; the largest
     come last, and have what time is left.
     """
     parts = _components(left)
-    if len(parts) < 2:
+    if len(parts) < 2 or (most is not None and len(parts[-1][1]) > most):
         return None
     values, bound, ended = np.zeros(len(left.cost)), left.constant, Termination.OPTIMAL
     open_still = gap * max(1.0, abs(left.constant))

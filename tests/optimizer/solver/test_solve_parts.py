@@ -61,8 +61,10 @@ def test_most_of_them_are_taken_apart():
     assert sum(each is not None for each in found) > 10
 
 
-def test_what_hangs_together_is_not_taken_apart():
+def test_what_hangs_together_or_is_too_large_is_not_taken_apart():
     assert solve_parts(apart(3, tied=True)) is None
+    seed = next(seed for seed in range(20) if solve_parts(apart(seed)) is not None)
+    assert solve_parts(apart(seed), most=2) is None
 
 
 def test_a_part_that_a_limit_ended_leaves_its_gap_open(monkeypatch):
