@@ -57,7 +57,7 @@ def _large(folder: Path, told: list[str]) -> tuple[Study, Plan]:
     path = Path(os.environ[LARGE]).resolve()
     feeder = read_feeder(path)
     (folder / "large.toml").write_text(
-        f"[feeder]\npath = {json.dumps(str(path))}\nload_model = 'as_modelled'\n"
+        f"[feeder]\npath = {json.dumps(str(path))}\nload_model = 'as_modelled'\nswitches = []\n"
         "[limits]\nv_min_pu = 0.80\nv_max_pu = 1.10\n[substation]\nlost = false\n[ders.fleet]\n"
         f"[uncertainty]\nloads = {json.dumps(feeder.loads.ids)}\nspread = 0.02\n"
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.carried import Passage
 from gridproof.scenarios.commitment import idle, running
 from gridproof.scenarios.limits import VoltageTest
@@ -12,7 +14,27 @@ from gridproof.scenarios.restoration_live import damage_margin
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.snapshot import Snapshots
 
-__all__ = ["margins_of"]
+__all__ = ["Worst", "counted_voltages", "device_margins", "margins_of", "rated_a"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Worst:
+    """The least margins of voltage, current and transformers, by whoever read them.
+
+    Attributes
+    ----------
+    margin
+        (realization, 3) as `margins_of` has the first three kinds: NaN wins, then the least.
+    place
+        (realization, 3) the first place of it, element after element, slot after slot.
+    """
+
+    margin: FloatArray
+    place: IntArray
+
+    def take(self, rows: slice | IntArray | BoolArray) -> Worst:
+        """Return some positions in their order, or where a mask is true."""
+        return Worst(margin=self.margin[rows], place=self.place[rows])
 
 
 def margins_of(
@@ -27,6 +49,15 @@ def margins_of(
         _voltage_margins(snapshots, plan, scenario, time),
         _current_margins(snapshots, scenario),
         _transformer_margins(snapshots, scenario),
+        *device_margins(snapshots, plan, scenario, time, passage),
+    ]
+
+
+def device_margins(
+    snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int, passage: Passage | None
+) -> list[FloatArray]:
+    """Margins of all kinds but voltage, current and transformers."""
+    return [
         *_der_margins(snapshots, plan, scenario, time, passage),
         _damage_margins(snapshots, plan, scenario, time),
         _energy_margins(snapshots, scenario, time, passage),
@@ -35,23 +66,31 @@ def margins_of(
 
 
 def _voltage_margins(snapshots: Snapshots, plan: Plan, scenario: Scenario, time: int) -> FloatArray:
-    feeder, limits = scenario.feeder, scenario.limits
-    has = feeder.buses.phases
-    if limits.voltage_test is VoltageTest.LINE_TO_LINE:
-        magnitude = snapshots.v_ll_pu
-        has = has & np.roll(has, -1, axis=1)  # pairs ab, bc, ca
-    else:
-        magnitude = snapshots.v_pu
-    live = plan.energized[time][feeder.blocks.of_bus][:, None] & has
+    limits = scenario.limits
+    pairs = limits.voltage_test is VoltageTest.LINE_TO_LINE
+    magnitude = snapshots.v_ll_pu if pairs else snapshots.v_pu
     inside = np.minimum(magnitude - limits.v_min_pu, limits.v_max_pu - magnitude)
-    return np.where(live, inside, np.inf)
+    return np.where(counted_voltages(plan, scenario, time), inside, np.inf)
+
+
+def counted_voltages(plan: Plan, scenario: Scenario, time: int) -> BoolArray:
+    """(bus, 3) the phases, or pairs, that a plan has live and a limit applies to."""
+    feeder = scenario.feeder
+    has = feeder.buses.phases
+    if scenario.limits.voltage_test is VoltageTest.LINE_TO_LINE:
+        has = has & np.roll(has, -1, axis=1)  # pairs ab, bc, ca
+    return np.asarray(plan.energized[time][feeder.blocks.of_bus][:, None] & has)
 
 
 def _current_margins(snapshots: Snapshots, scenario: Scenario) -> FloatArray:
+    rating = rated_a(scenario)
+    return np.where(np.isfinite(rating), 1.0 - snapshots.current_a / rating, np.inf)
+
+
+def rated_a(scenario: Scenario) -> FloatArray:
+    """(line, 3) rating of every phase that has one; ``inf`` elsewhere."""
     lines = scenario.feeder.lines
-    share = snapshots.current_a / lines.rating_a[:, None]
-    rated = lines.phases & np.isfinite(lines.rating_a)[:, None]
-    return np.where(rated, 1.0 - share, np.inf)
+    return np.where(lines.phases, lines.rating_a[:, None], np.inf)
 
 
 def _transformer_margins(snapshots: Snapshots, scenario: Scenario) -> FloatArray:

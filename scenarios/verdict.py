@@ -14,7 +14,7 @@ import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray, frozen
 from gridproof.scenarios.carried import Passage
 from gridproof.scenarios.limits import Limits
-from gridproof.scenarios.margins import margins_of
+from gridproof.scenarios.margins import Worst, device_margins, margins_of
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.snapshot import Snapshots
@@ -157,6 +157,8 @@ def judge(
     scenario: Scenario,
     time: int = 0,
     passage: Passage | None = None,
+    *,
+    worst: Worst | None = None,
 ) -> Verdicts:
     """Hold solved realizations against every limit of the scenario.
 
@@ -174,6 +176,9 @@ def judge(
     passage
         What passed through the step, where steps are tried one after another: its stored
         energies and ramps are then judged, too.
+    worst
+        What the snapshots' voltages, currents and transformers have least, if whoever solved them
+        has looked already.
 
     Returns
     -------
@@ -182,11 +187,11 @@ def judge(
         planned-live bus dead; ``erred`` where the physics served another load than asked.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # a diverged state may hold anything
-        parts = margins_of(snapshots, plan, scenario, time, passage)
-    worst = [_worst(values) for values in parts]
-    margin = np.stack([w[0] for w in worst], axis=1)
-    element = np.stack([w[1] for w in worst], axis=1)
-    phase = np.stack([w[2] for w in worst], axis=1)
+        told = snapshots, plan, scenario, time, passage
+        parts = margins_of(*told) if worst is None else device_margins(*told)
+    found = [] if worst is None else _seen(worst)
+    found += [_worst(values) for values in parts]
+    margin, element, phase = (np.stack(part, axis=1) for part in zip(*found, strict=True))
     solved = snapshots.converged & ~(np.isnan(margin) | np.isneginf(margin)).any(axis=1)
     solved &= np.isfinite(snapshots.delivered_kw) & np.isfinite(snapshots.requested_kw)
     asked = np.where(solved, snapshots.requested_kw, 0.0)
@@ -239,6 +244,17 @@ def element_margins(
         for kind, values in zip(MarginKind, parts, strict=True)
         if kind not in _PASSING  # what was carried is not in a snapshot
     }
+
+
+def _seen(worst: Worst) -> list[tuple[FloatArray, IntArray, IntArray]]:
+    """Give what was looked at already as `_worst` does: voltages and currents have three slots."""
+    none = np.full(len(worst.margin), -1)
+    return [
+        (worst.margin[:, k], place, none)
+        if kind is MarginKind.TRANSFORMER
+        else (worst.margin[:, k], place // 3, place % 3)
+        for k, (kind, place) in enumerate(zip(MarginKind, worst.place.T, strict=False))
+    ]
 
 
 def _worst(values: FloatArray) -> tuple[FloatArray, IntArray, IntArray]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from gridproof.scenarios.arrays import BoolArray
+from gridproof.scenarios.margins import Worst
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.setpoints import Setpoints
@@ -74,10 +75,13 @@ class Estimate:
         As of `Engine.observe`.
     trusted
         (realization,) whether all that draws stands where its model is known to hold.
+    worst
+        The least margins of the snapshots under the held plan, as `judge` would find them.
     """
 
     snapshots: Snapshots
     trusted: BoolArray
+    worst: Worst
 
 
 @runtime_checkable

@@ -15,10 +15,10 @@ from gridproof.optimizer.restoration import options as restoration_options
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("scenarios", "optimizer", "simulator", "federation")
 ALLOWED = {
-    "scenarios": {"numpy", "scipy", "pydantic"},
+    "scenarios": {"numba", "numpy", "scipy", "pydantic"},
     "optimizer": {"numpy", "scenarios", "scipy", "pyomo", "highspy"},
     "simulator": {
-        "numpy", "numba", "scenarios", "scipy", "opendssdirect", "dss", "dss_python_backend",
+        "numpy", "scenarios", "scipy", "opendssdirect", "dss", "dss_python_backend",
     },
     "federation": {
         "numpy", "scenarios", "optimizer", "simulator", "scipy", "pydantic", "helics", "typer",
@@ -35,7 +35,7 @@ OWNERS = {
     "dss": "simulator/opendss/",
     "dss_python_backend": "simulator/opendss/",
     "highspy": "optimizer/solver/solve",
-    "numba": "simulator/fast/loops",
+    "numba": "scenarios/compiling",
 }
 STOREYS = {
     "optimizer": (

@@ -7,6 +7,7 @@ same versions and the study's feeder are.
 
 from __future__ import annotations
 
+import json
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,7 +24,7 @@ from gridproof.federation.campaigns.study_jobs import (
 )
 from gridproof.federation.members.jobs import PlannerJob
 from gridproof.federation.members.session import run_session
-from gridproof.federation.records.environment import versions
+from gridproof.federation.records.environment import compiler_versions, versions
 from gridproof.federation.records.parts import ChunkSink, EncodedPart, batches
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.federation.studies.trust import Trust
@@ -57,8 +58,11 @@ class Share:
     @classmethod
     def of(cls, study_text: str, plan_text: str) -> Share:
         """Return the share of a campaign that runs with this program's versions."""
-        own = tuple(sorted(versions().items()))
-        return cls(study_text=study_text, plan_text=plan_text, versions=own)
+        own = dict(versions())
+        if json.loads(study_text)["config"]["campaign"].get("engine") == "fast":
+            own |= compiler_versions()
+        told = tuple(sorted(own.items()))
+        return cls(study_text=study_text, plan_text=plan_text, versions=told)
 
 
 class OtherVersions(ConfigError):
@@ -67,7 +71,7 @@ class OtherVersions(ConfigError):
 
 def differences(asked: Iterable[tuple[str, str]]) -> list[str]:
     """Return what this program has in another version than is asked for, each in words."""
-    own = dict(versions())
+    own = dict(versions()) | compiler_versions()
     return [f"{k} {own.get(k)} (asked {v})" for k, v in asked if own.get(k) != v]
 
 

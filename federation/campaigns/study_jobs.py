@@ -132,9 +132,10 @@ def ready_plan(plan: Plan, study: Study) -> Plan:
 def recourse_of(study: Study, plan: Plan) -> Recourse:
     """Return who answers, at every step that is tried."""
     policy, scenario = study.config.campaign.recourse, study.scenario
+    quick = study.config.campaign.engine == "fast"
 
     def at(step: int) -> Recourse:
-        return make_recourse(policy, plan, scenario, step)
+        return make_recourse(policy, plan, scenario, step, quick=quick)
 
     return at(study.steps[0]) if len(study.steps) == 1 else Stepwise(at)
 
@@ -291,8 +292,10 @@ def open_store(study: Study, out: Path) -> CampaignStore:
         path = Path(folder) / "study.json"
         write_resolved(study, path)
         text = path.read_text(encoding="utf-8")
-    environment = environment_record(study.config.campaign.seed, study.overrides)
-    store = CampaignStore.create(out, text, environment)
+    campaign = study.config.campaign
+    fast = campaign.engine == "fast"
+    record = environment_record(campaign.seed, study.overrides, fast=fast)
+    store = CampaignStore.create(out, text, record)
     keep_scenario(store, study.scenario)
     return store
 

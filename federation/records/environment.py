@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-__all__ = ["environment_record", "versions"]
+__all__ = ["compiler_versions", "environment_record", "versions"]
 
 _DISTRIBUTIONS = {
     "gridproof": "gridproof",
@@ -30,14 +30,25 @@ def versions() -> dict[str, str]:
     """
     found = {"python": platform.python_version()}
     for name, distribution in _DISTRIBUTIONS.items():
-        try:
-            found[name] = version(distribution)
-        except PackageNotFoundError:  # run from a checkout that was never installed
-            found[name] = "not installed"
+        found[name] = _version(distribution)
     return found
 
 
-def environment_record(seed: int, overrides: Sequence[str] = ()) -> dict[str, Any]:
+def compiler_versions() -> dict[str, str]:
+    """Version of what compiles the loops of the fast engine: its numbers may depend on it, too."""
+    return {name: _version(name) for name in ("numba", "llvmlite")}
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return "not installed"
+
+
+def environment_record(
+    seed: int, overrides: Sequence[str] = (), *, fast: bool = False
+) -> dict[str, Any]:
     """Describe what a campaign starts with, and in; runs are appended as they end.
 
     Parameters
@@ -46,11 +57,13 @@ def environment_record(seed: int, overrides: Sequence[str] = ()) -> dict[str, An
         Of the draws.
     overrides
         What was said on top of the study's file; its values are in the study, the saying is here.
+    fast
+        Whether its flows are solved by the fast engine.
     """
     return {
         "seed": seed,
         "overrides": list(overrides),
-        "versions": versions(),
+        "versions": versions() | (compiler_versions() if fast else {}),
         "host": {
             "system": platform.system(),
             "release": platform.release(),

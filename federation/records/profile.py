@@ -27,7 +27,7 @@ LOWEST_PU, BIN_PU, BINS = 0.8, 0.0005, 800
 
 _NANO = 1e9  # voltages are summed in whole nano-pu: such sums have no order
 _LARGEST_PU = 100.0
-_SLICE = 1024  # slots counted at once, so that a large feeder needs no large scratch memory
+_AT_ONCE = 1 << 15  # voltages counted at once
 _SOLVED = (Outcome.FEASIBLE, Outcome.VIOLATED, Outcome.NOT_MENDED)
 
 
@@ -129,7 +129,7 @@ class Profile:
         self.solved += len(rows)
         pairs = scenario.limits.voltage_test is VoltageTest.LINE_TO_LINE
         magnitude = snapshots.v_ll_pu if pairs else snapshots.v_pu
-        self._count(magnitude[rows[:, None], self.bus, self.phase])
+        self._count(magnitude.reshape(len(magnitude), -1), rows)
         outside = (verdicts.margin[wanted] < -scenario.limits.tolerance).any(axis=1)
         if outside.any():
             found = breaches(snapshots.take(rows[outside]), plan, scenario, time)
@@ -145,19 +145,32 @@ class Profile:
             if len(self.breached[kind]):
                 np.add.at(self.breached[kind], verdicts.element[lacking, k], 1)
 
-    def _count(self, v_pu: FloatArray) -> None:
-        """Count voltages (realization, slot)."""
-        np.minimum(self.low_pu, v_pu.min(axis=0), out=self.low_pu)
-        np.maximum(self.high_pu, v_pu.max(axis=0), out=self.high_pu)
+    def _count(self, magnitude: FloatArray, rows: IntArray) -> None:
+        """Count voltages: some rows of (realization, bus and phase)."""
+        at, whole = 3 * self.bus + self.phase, len(rows) == len(magnitude)
+        some = max(1, _AT_ONCE // len(rows))
+        for first in range(0, len(at), some):
+            slots = slice(first, first + some)
+            v_pu = magnitude[:, at[slots]]
+            self._count_slots(slots, v_pu if whole else v_pu[rows])
+
+    def _count_slots(self, slots: slice, v_pu: FloatArray) -> None:
+        """Count voltages (realization, slot) of neighbouring slots, in a core's cache."""
+        low, high = self.low_pu[slots], self.high_pu[slots]
+        np.minimum(low, v_pu.min(axis=0), out=low)
+        np.maximum(high, v_pu.max(axis=0), out=high)
         sound = np.minimum(v_pu, _LARGEST_PU)  # so that no sum overflows
-        self.total_npu += np.rint(sound * _NANO).astype(np.int64).sum(axis=0)
-        place = np.clip((v_pu - LOWEST_PU) / BIN_PU + 1.0, 0.0, BINS + 1.0).astype(np.int64)
-        width = BINS + 2
-        for first in range(0, place.shape[1], _SLICE):
-            some = place[:, first : first + _SLICE]
-            some = some + width * np.arange(some.shape[1])
-            counts = np.bincount(some.ravel(), minlength=width * some.shape[1])
-            self.histogram[first : first + _SLICE] += counts.reshape(-1, width).astype(np.int32)
+        sound *= _NANO
+        self.total_npu[slots] += np.rint(sound, out=sound).astype(np.int64).sum(axis=0)
+        place = v_pu - LOWEST_PU
+        place /= BIN_PU
+        place += 1.0
+        bins = np.clip(place, 0.0, BINS + 1.0, out=place).astype(np.int64)
+        least, most = int(bins.min()), int(bins.max())
+        width, count = most - least + 1, bins.shape[1]
+        bins += width * np.arange(count) - least
+        counts = np.bincount(bins.ravel(), minlength=width * count).reshape(count, width)
+        self.histogram[slots, least : most + 1] += counts.astype(np.int32)
 
     def merge(self, other: Profile) -> None:
         """Take up another's counts; both must be of the same scenario and plan."""

@@ -15,6 +15,9 @@ from gridproof.scenarios.errors import StoreError
 __all__ = ["check_part", "refuse_other"]
 
 
+_LATER = ("numba", "llvmlite")
+
+
 class Kept(Protocol):
     """What is asked of a campaign directory here."""
 
@@ -93,6 +96,8 @@ def refuse_other(store: Kept, record: Mapping[str, Any], environment: Mapping[st
             f"asked for {record['fingerprint']!s:.12}); give another --out"
         )
     have, now = store.environment.get("versions", {}), environment["versions"]
+    if have.keys().isdisjoint(_LATER):  # made when nobody wrote them down
+        now = {name: of for name, of in now.items() if name not in _LATER}
     other = [f"{k} {have.get(k)} (now {v})" for k, v in now.items() if have.get(k) != v]
     if other:
         raise StoreError(

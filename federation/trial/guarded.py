@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from gridproof.federation.trial.trial import Trace, Trial, put_rows
+from gridproof.federation.trial.trial import Looked, Trace, Trial, put_rows
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.carried import Carried
 from gridproof.scenarios.plan import Plan
@@ -126,12 +126,12 @@ class GuardedTrial(Trial):
         difference = np.full(count, np.nan)
         if plan is not self.plan:  # a network of a few realizations is not worth its factors
             reason = np.full(count, SolvedBy.OTHER_NETWORK)
-            seen = self._tried(self.engine.observe, batch, setpoints, plan)
+            seen = self._tried(self._observed, batch, setpoints, plan)
         else:
             estimate = self._estimated(batch, setpoints)
             if estimate is None:
                 reason = np.full(count, SolvedBy.NOT_MODELLED)
-                seen = self._tried(self.engine.observe, batch, setpoints, plan)
+                seen = self._tried(self._observed, batch, setpoints, plan)
             else:
                 seen, reason, difference = self._settled(batch, setpoints, *estimate)
         self._note(batch.index, reason, difference)
@@ -142,12 +142,12 @@ class GuardedTrial(Trial):
     ) -> tuple[Snapshots, Verdicts, BoolArray] | None:
         trusted: list[BoolArray] = []
 
-        def observe(asked: Realizations, told: Setpoints) -> Snapshots:
+        def observe(asked: Realizations, told: Setpoints) -> Looked:
             found = self._estimates.estimate(asked, told)
             if found is None:
                 raise _NotModelled
             trusted.append(found.trusted)
-            return found.snapshots
+            return found.snapshots, found.worst
 
         try:
             snapshots, verdicts = self._tried(observe, batch, setpoints, self.plan)
@@ -174,10 +174,13 @@ class GuardedTrial(Trial):
         if not len(rows):
             return (snapshots, verdicts), reason, difference
         part = batch.take(rows), setpoints.take(rows)
-        seen, judged = self._tried(self.engine.observe, *part, self.plan)
+        seen, judged = self._tried(self._observed, *part, self.plan)
         difference[rows] = np.where(audited[rows], _apart(judged, verdicts.take(rows)), np.nan)
         return (
-            (put_rows(snapshots, rows, seen), put_rows(verdicts, rows, judged)),
+            (
+                put_rows(snapshots, rows, seen, ours=True),
+                put_rows(verdicts, rows, judged, ours=True),
+            ),
             reason,
             difference,
         )

@@ -16,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.carried import Carried, Passage, carry, deliver, planned
+from gridproof.scenarios.margins import Worst
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
@@ -24,9 +25,11 @@ from gridproof.scenarios.snapshot import Snapshots
 from gridproof.scenarios.verdict import Outcome, Verdicts, judge
 from gridproof.simulator.engine import Engine
 
-__all__ = ["Settled", "Trace", "Trial", "as_stale", "put_rows", "with_outcome"]
+__all__ = ["Looked", "Settled", "Trace", "Trial", "as_stale", "put_rows", "with_outcome"]
 
 T = TypeVar("T", Setpoints, Snapshots, Verdicts)
+Looked = tuple[Snapshots, Worst | None]
+"""What an engine observed, and the least margins if it has looked for them already."""
 
 
 Trace = Mapping[str, FloatArray]
@@ -92,29 +95,32 @@ class Trial:
         """
         plan = self.plan if standing is None else standing
         self._hold(plan)
-        return self._tried(self.engine.observe, batch, setpoints, plan)
+        return self._tried(self._observed, batch, setpoints, plan)
+
+    def _observed(self, batch: Realizations, setpoints: Setpoints) -> Looked:
+        return self.engine.observe(batch, setpoints), None
 
     def _tried(
         self,
-        observe: Callable[[Realizations, Setpoints], Snapshots],
+        observe: Callable[[Realizations, Setpoints], Looked],
         batch: Realizations,
         setpoints: Setpoints,
         plan: Plan,
     ) -> tuple[Snapshots, Verdicts]:
         """Deliver, observe and judge under a plan that is held."""
         if self._carried is None and self.scenario.disturbances.empty:
-            snapshots = observe(batch, setpoints)
-            return snapshots, judge(snapshots, plan, self.scenario, self.step)
+            snapshots, worst = observe(batch, setpoints)
+            return snapshots, judge(snapshots, plan, self.scenario, self.step, worst=worst)
         before = self._brought(batch.index)
         delivery = deliver(self.scenario, self.step, batch, setpoints, before)
-        snapshots = observe(batch, delivery.setpoints)
+        snapshots, worst = observe(batch, delivery.setpoints)
         passage = Passage(
             before=before,
             after=carry(self.scenario, self.step, before, snapshots),
             missing_kw=delivery.missing_kw,
             lost_kw=delivery.lost_kw,
         )
-        return snapshots, judge(snapshots, plan, self.scenario, self.step, passage)
+        return snapshots, judge(snapshots, plan, self.scenario, self.step, passage, worst=worst)
 
     def leave(self, snapshots: Snapshots) -> Carried | None:
         """Return what the batch takes into the next step, given how this one ended."""
@@ -146,11 +152,18 @@ def as_stale(verdicts: Verdicts, stale: BoolArray) -> Verdicts:
     return with_outcome(verdicts, np.where(stale & ~keep, Outcome.STALE, verdicts.outcome))
 
 
-def put_rows(whole: T, rows: IntArray, part: T) -> T:
-    """Return a batch with some of its rows as they are in another."""
+def put_rows(whole: T, rows: IntArray, part: T, *, ours: bool = False) -> T:
+    """Return a batch with some of its rows as they are in another.
+
+    If ``whole`` is ours, which nobody else holds, its own columns are written to.
+    """
     columns = {}
     for column in fields(whole):
-        values = getattr(whole, column.name).copy()
+        values = getattr(whole, column.name)
+        if ours:
+            values.setflags(write=True)
+        else:
+            values = values.copy()
         values[rows] = getattr(part, column.name)
         values.setflags(write=False)  # so that the batch needs no copy of its own
         columns[column.name] = values

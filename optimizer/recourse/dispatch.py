@@ -124,6 +124,8 @@ class Dispatch:
     ----------
     network, stage, state, direction
         As `_DispatchLimits` has them.
+    quick
+        As `ParametricProgram` has it.
     """
 
     def __init__(
@@ -132,8 +134,11 @@ class Dispatch:
         stage: FirstStage,
         state: IslandState,
         direction: FloatArray | None = None,
+        *,
+        quick: bool = False,
     ) -> None:
         self._network, self._stage, self.state = network, stage, state
+        self._quick = quick
         self._limits = _DispatchLimits(network, stage, state, direction)
         self.measured: Measured = measured_at(network, state)
         self.program = self._program()
@@ -237,6 +242,7 @@ class Dispatch:
             upper=np.concatenate([high, np.full(moves, np.inf), np.full(_KINDS + 1, ENOUGH)]),
             rows=Rows.stack(parts),
             reach=self._limits.reach,
+            quick=self._quick,
         )
 
     def _move_rows(self, moves: int) -> list[Rows]:

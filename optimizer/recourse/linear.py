@@ -54,16 +54,24 @@ class LinearRecourse:
     learns
         Whether critical regions are learnt before the first answer, which pays where many are
         asked for; else every program is solved on its own.
+    quick
+        Whether programs are walked by compiled loops: numba is needed.
     """
 
     def __init__(
-        self, plan: Plan, scenario: Scenario, time: int = 0, *, learns: bool = True
+        self,
+        plan: Plan,
+        scenario: Scenario,
+        time: int = 0,
+        *,
+        learns: bool = True,
+        quick: bool = False,
     ) -> None:
         self.plan, self.scenario, self.time = plan, running(plan, scenario, time), time
         self.network = Network.of(self.scenario, time)
         stage = FirstStage.of(plan, time)
         self.islands = [
-            Island(self.network, stage, blocks, learns=learns)
+            Island(self.network, stage, blocks, learns=learns, quick=quick)
             for blocks in stage.islands(self.scenario)
         ]
 
@@ -152,9 +160,10 @@ class Island:
         blocks: tuple[int, ...],
         *,
         learns: bool = True,
+        quick: bool = False,
     ) -> None:
-        self._network, self.stage, self._learns = network, stage, learns
-        self._blocks = blocks
+        self._network, self.stage, self._blocks = network, stage, blocks
+        self._learns, self._quick = learns, quick
         self.state: IslandState = island_state(network, stage, blocks, uncertain_nodes(network))
         self.outputs = self.state.outputs
         self._directions = _drawn_directions(network, blocks)
@@ -198,10 +207,10 @@ class Island:
         key = boxed, lossy
         if key not in self._programs:
             direction = self.direction() if boxed else None
-            state = self._state(boxed=boxed, lossy=lossy)
-            dispatch = Dispatch(self._network, self.stage, state, direction)
+            told = self._network, self.stage, self._state(boxed=boxed, lossy=lossy), direction
+            dispatch = Dispatch(*told, quick=self._quick)
             if self._learns:
-                none = np.zeros((1, state.w.of_d.shape[1]))
+                none = np.zeros((1, told[2].w.of_d.shape[1]))
                 dispatch.learn(self.examples() if boxed else none)
             else:
                 dispatch.program.one_by_one = True

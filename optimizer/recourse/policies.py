@@ -79,10 +79,10 @@ def _participation(plan: Plan, scenario: Scenario, time: int) -> Recourse:
     return ParticipationRecourse(plan, scenario, time)
 
 
-def _linear(plan: Plan, scenario: Scenario, time: int) -> Recourse:
+def _linear(plan: Plan, scenario: Scenario, time: int, *, quick: bool = False) -> Recourse:
     from gridproof.optimizer.recourse.linear import LinearRecourse  # noqa: PLC0415
 
-    return LinearRecourse(plan, scenario, time)
+    return LinearRecourse(plan, scenario, time, quick=quick)
 
 
 def _ac(plan: Plan, scenario: Scenario, time: int) -> Recourse:
@@ -168,7 +168,9 @@ class Stepwise:
         return self._of_step[step]
 
 
-def make_recourse(policy: str, plan: Plan, scenario: Scenario, time: int = 0) -> Recourse:
+def make_recourse(
+    policy: str, plan: Plan, scenario: Scenario, time: int = 0, *, quick: bool = False
+) -> Recourse:
     """Build a recourse policy by name.
 
     Parameters
@@ -177,6 +179,9 @@ def make_recourse(policy: str, plan: Plan, scenario: Scenario, time: int = 0) ->
         A key of `POLICIES`.
     plan, scenario, time
         What is held, where, and which step.
+    quick
+        Whether the programs of ``linear`` are walked by compiled loops, which needs numba; the same
+        answers but for rounding.
 
     Raises
     ------
@@ -190,4 +195,6 @@ def make_recourse(policy: str, plan: Plan, scenario: Scenario, time: int = 0) ->
             f"[campaign] recourse = {policy!r} is not known; "
             f"it must be one of {', '.join(POLICIES)}"
         )
+    if quick and policy == "linear":
+        return _linear(plan, scenario, time, quick=True)
     return POLICIES[policy](plan, scenario, time)

@@ -38,16 +38,14 @@ from gridproof.optimizer.restoration.damage import (
 )
 from gridproof.optimizer.restoration.distflow import FlowColumns, LineData, add_distflow
 from gridproof.optimizer.restoration.isolation import Isolation, isolate, isolate_later
+from gridproof.optimizer.restoration.large import solve_large
 from gridproof.optimizer.restoration.options import RestorationOptions
 from gridproof.optimizer.restoration.publish import publish
 from gridproof.optimizer.restoration.reconfiguration import (
-    ReconfigurationColumns,
     assemble,
     build_reconfiguration,
     read_reconfiguration,
-    starting_point,
 )
-from gridproof.optimizer.restoration.regions import regional_bounds, with_bounds
 from gridproof.optimizer.restoration.supply import add_supply, hold_source_voltage, w_band
 from gridproof.optimizer.restoration.three_phase import three_phase_network
 from gridproof.optimizer.solver.decomposition import PlanProgress
@@ -66,10 +64,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PhaseColumns", "RestorationOptions", "RestorationPlanner", "build_all_phases"]
 
-_MANY_SWITCHES = 300  # from here on a start found with live lines kept is worth its time
-_START_GAP = 1e-5
-_START_SHARE = 0.3  # of the time limit
-_REGIONS_SHARE = 0.4  # of the time limit
+_MANY_SWITCHES = 300  # from here on it is solved part by part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -265,28 +260,19 @@ class RestorationPlanner:
             case, isolation, radiality=self.options.radiality, network=network
         )
         arrays = program.arrays()
-        built, start = perf_counter(), None
+        built = perf_counter()
         if network is None and len(reduced.switches) > _MANY_SWITCHES:
-            start = self._start(case, isolation, reduced, program.size)
-            if self.options.radiality == "directed_local_flow":
-                share = _REGIONS_SHARE * self.options.time_limit_s
-                found = regional_bounds(case, isolation, reduced, arrays, time_limit_s=share)
-                arrays = with_bounds(arrays, found)
-        answer, values = self._solved(arrays, built, start)
+            answer, values = solve_large(case, isolation, reduced, arrays, self.options)
+        else:
+            answer, values = self._solved(arrays, built)
         proof = self._proof(answer, began, built)
         if not answer.found:
             raise _without_plan(case, proof)
         return read_reconfiguration(case, isolation, reduced, values), proof
 
-    def _solved(
-        self, arrays: Arrays, built: float, start: FloatArray | None = None
-    ) -> tuple[Answer, FloatArray]:
-        return solve_arrays(
-            arrays,
-            gap=self.options.gap,
-            time_limit_s=self.options.time_limit_s - (perf_counter() - built),
-            start=start,
-        )
+    def _solved(self, arrays: Arrays, built: float) -> tuple[Answer, FloatArray]:
+        left_s = self.options.time_limit_s - (perf_counter() - built)
+        return solve_arrays(arrays, gap=self.options.gap, time_limit_s=left_s)
 
     def _network(self, case: Outage, *, whole: bool) -> Network | None:
         """Return the network phase by phase, if it is to be planned so."""
@@ -310,22 +296,6 @@ class RestorationPlanner:
                 'phases before it; raise [restoration] weights, or set model = "balanced"'
             )
         return three_phase_network(case, options.ac_margin)
-
-    def _start(
-        self,
-        case: Outage,
-        isolation: Isolation,
-        columns: ReconfigurationColumns,
-        size: int,
-    ) -> FloatArray | None:
-        """Solve with live lines kept, always by the local flow; None if nothing comes of it."""
-        program, kept = build_reconfiguration(case, isolation, keep_live=True)
-        answer, values = solve_arrays(
-            program.arrays(),
-            gap=max(self.options.gap, _START_GAP),
-            time_limit_s=_START_SHARE * self.options.time_limit_s,
-        )
-        return starting_point(columns, size, kept, values) if answer.found else None
 
     def _proof(self, answer: Answer, began: float, built: float) -> Proof:
         now = perf_counter()

@@ -44,6 +44,10 @@ class Atlas:
         """Return the basis of all rows, from which everything can be reached."""
         return self._add(self._form.slack())
 
+    def number(self, status: Statuses) -> int:
+        """Return the number of a basis' region, which is written out if it is not known."""
+        return self._add(status)
+
     def keep(self) -> None:
         """Never forget what is known now."""
         self._kept = len(self._status)

@@ -20,7 +20,7 @@ import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from numpy.typing import NDArray
 
-__all__ = ["LOST", "REFUTED", "LinearForm", "Region", "Rows", "Statuses"]
+__all__ = ["LOST", "PIVOT", "REFUTED", "TIE", "LinearForm", "Region", "Rows", "Statuses"]
 
 Statuses = NDArray[np.int8]
 """(column + row,): -1 at the lower bound, +1 at the upper, 0 basic."""
@@ -31,10 +31,10 @@ REFUTED = -1
 LOST = -2
 """In place of a next region: rounding does not let the step be taken."""
 
-_PIVOT = 1e-9
+PIVOT = 1e-9
 """Least influence of a nonbasic variable on the one that leaves, that counts as any."""
 
-_TIE = 1e-12
+TIE = 1e-12
 """Ratios this close are ties; the larger pivot enters."""
 
 
@@ -166,12 +166,12 @@ class LinearForm:
         both = np.stack([self.cost, self.every[leaving] * (-1.0 if at_upper else 1.0)], axis=1)
         dual, push = self._solve_transposed(status, both).T
         inward = -status[off].astype(float)
-        able = (self.low[off] < self.high[off]) & (push * inward > _PIVOT)
+        able = (self.low[off] < self.high[off]) & (push * inward > PIVOT)
         if not able.any():
             return None
         among = np.flatnonzero(able)
         ratio = np.maximum(inward[among] * dual[among], 0.0) / np.abs(push[among])
-        tied = among[ratio <= ratio.min() + _TIE]
+        tied = among[ratio <= ratio.min() + TIE]
         entering = off[tied[np.abs(push[tied]).argmax()]]
         after = status.copy()
         after[leaving], after[entering] = (1 if at_upper else -1), 0

@@ -16,7 +16,7 @@ rounded as it would be alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gridproof.optimizer.solver.atlas import Atlas
@@ -28,6 +28,9 @@ from gridproof.scenarios.errors import SolverError
 from gridproof.scenarios.proof import Termination
 from scipy import sparse
 from scipy.spatial import cKDTree
+
+if TYPE_CHECKING:
+    from gridproof.optimizer.solver.walker import Walker
 
 __all__ = ["ParametricProgram", "Rows", "Solutions"]
 
@@ -61,6 +64,8 @@ class ParametricProgram:
         The rows and how the parameters move them.
     reach
         Most that any parameter ever is, either way; a promise that `answer` relies on.
+    quick
+        Whether walks are compiled (`optimizer.solver.walker`): the same answers but for rounding.
 
     Attributes
     ----------
@@ -76,6 +81,7 @@ class ParametricProgram:
         upper: FloatArray,
         rows: Rows,
         reach: float = np.inf,
+        quick: bool = False,
     ) -> None:
         parameters = rows.shift.shape[1]
         self.form = LinearForm(
@@ -88,6 +94,12 @@ class ParametricProgram:
         self._rays = np.zeros((0, 1 + parameters))
         self._solver: LinearProgram | None = None
         self.one_by_one = False
+        self._walker: Walker | None = None
+        if quick:
+            from gridproof.optimizer.solver.walker import Walker  # noqa: PLC0415  (needs numba)
+
+            self._walker = Walker(self.form, _STEPS, _INSIDE, _REFUTES)
+            self._start = np.zeros(0, dtype=np.int64)
 
     def arrays(self) -> Arrays:
         """Return the program at parameter 0, as a solver reads it."""
@@ -113,6 +125,9 @@ class ParametricProgram:
             block = parameters[first : max(1, 2 * first)]
             first += len(block)
             block = block[~self.refuted(block)]
+            if self._walker is not None:
+                self._learn_walking(self._walker, block)
+                continue
             where, last, side = self._walk(block, self._starts(block))
             for k in np.flatnonzero(where == REFUTED).tolist():
                 if not self.refuted(block[k : k + 1])[0]:
@@ -122,6 +137,28 @@ class ParametricProgram:
             if self._atlas.many:
                 self._start = self._atlas.keep_only(self._start)
         self._atlas.keep()
+
+    def _learn_walking(self, walker: Walker, block: FloatArray) -> None:
+        """Make hubs of where some points end, and rays of what refutes them."""
+        walked = walker.walk(block, self._hubs(walker, block))
+        for k in np.flatnonzero(walked.where == REFUTED).tolist():
+            if not self.refuted(block[k : k + 1])[0]:
+                region = self.form.region(walked.status[k])
+                for at in np.flatnonzero(region.side == walked.side[k]).tolist():
+                    ray = np.concatenate([region.guard[at : at + 1], region.guard_slope[at]])
+                    self._rays = np.concatenate([self._rays, ray[None]])
+        sound = walked.where != LOST
+        kept = self._start if len(self._points) else np.zeros(0, dtype=np.int64)
+        found = np.concatenate([kept, walker.add(walked.status[sound])])
+        self._plant([self._points, block[sound]], [walker.keep_only(found), found[:0]])
+
+    def _hubs(self, walker: Walker, theta: FloatArray) -> IntArray:
+        """Hub of the learnt point that is nearest to each parameter; all rows where none is."""
+        if not len(self._points):
+            return np.repeat(walker.add(self.form.slack()[None]), len(theta))
+        if self._tree is None:  # no parameters at all
+            return np.repeat(self._start[:1], len(theta))
+        return np.asarray(self._start[self._tree.query(theta, 1)[1]])
 
     def _plant(self, points: list[FloatArray], start: list[IntArray]) -> None:
         self._points, self._start = np.concatenate(points), np.concatenate(start)
@@ -133,6 +170,10 @@ class ParametricProgram:
         Regions on the way to those that answers start from go for good. A step that is answered
         alone keeps them: to find them anew cost the IEEE 123 campaign a third more time.
         """
+        if self._walker is not None:
+            self._walker.rest()
+            self._atlas.rest()
+            return
         self._atlas.wake()
         self._start = self._atlas.keep_only(self._start)
         self._atlas.rest()
@@ -145,11 +186,8 @@ class ParametricProgram:
         x = np.zeros((len(parameters), len(self.form.cost)))
         for first in range(0, len(parameters), _AT_ONCE):
             rows = slice(first, first + _AT_ONCE)
-            few = parameters[rows]
-            where = np.full(len(few), LOST) if self.one_by_one else self._settle(few)
             theta, part = parameters[rows], x[rows]
-            known = np.flatnonzero(where >= 0)
-            part[known] = self._atlas.solutions(where[known], theta[known])
+            where = self._settle(theta, part)
             found[rows] = where >= 0
             for k in np.flatnonzero(where == LOST).tolist():
                 status = self._solve(self._moves(theta[k]))
@@ -187,8 +225,13 @@ class ParametricProgram:
         atlas.wake()
         moves = self._moves(theta)
         moves[len(form.cost) :] += moved
-        at = int(self._starts(theta[None])[0])
-        atlas.trim()
+        if self._walker is not None:
+            atlas.trim()
+            hub = self._hubs(self._walker, theta[None])
+            at = atlas.number(self._walker.status(int(hub[0])))
+        else:
+            at = int(self._starts(theta[None])[0])
+            atlas.trim()
         for _ in range(_STEPS):
             x = form.solution(atlas.status(at), moves)
             value = form.every @ x + moves
@@ -206,11 +249,20 @@ class ParametricProgram:
         return None if status is None else form.solution(status, moves)
 
     # ------------------------------------------------------------------ how
-    def _settle(self, theta: FloatArray) -> IntArray:
-        """Region of each parameter, `REFUTED`, or `LOST`: rays first, then steps."""
+    def _settle(self, theta: FloatArray, x: FloatArray) -> IntArray:
+        """Fill in what is known; returns 0 or more there, `REFUTED`, or `LOST`."""
+        if self.one_by_one:
+            return np.full(len(theta), LOST)
         where = np.full(len(theta), REFUTED)
-        left = np.flatnonzero(~self.refuted(theta))
+        left = np.flatnonzero(~self.refuted(theta))  # rays first, then steps
+        if self._walker is not None:
+            walked = self._walker.walk(theta[left], self._hubs(self._walker, theta[left]))
+            where[left] = walked.where
+            x[left[walked.where >= 0]] = walked.x[walked.where >= 0]
+            return where
         where[left], _, _ = self._walk(theta[left], self._starts(theta[left]))
+        known = np.flatnonzero(where >= 0)
+        x[known] = self._atlas.solutions(where[known], theta[known])
         return where
 
     def _starts(self, theta: FloatArray) -> IntArray:

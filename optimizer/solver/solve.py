@@ -24,7 +24,7 @@ from gridproof.scenarios.errors import SolverError
 from gridproof.scenarios.proof import Termination
 from scipy import sparse
 
-__all__ = ["Answer", "Arrays", "solve_arrays"]
+__all__ = ["Answer", "Arrays", "load", "solve_arrays"]
 
 _STATUS = highspy.HighsModelStatus
 _TERMINATION = {
@@ -144,7 +144,7 @@ def solve_arrays(
         If HiGHS ended with neither an answer nor a proof nor a limit.
     """
     began = perf_counter()
-    highs = _load(arrays)
+    highs = load(arrays)
     highs.setOptionValue("mip_rel_gap", gap)
     highs.setOptionValue("mip_abs_gap", 1e-9)
     highs.setOptionValue("primal_feasibility_tolerance", tolerance)
@@ -221,7 +221,8 @@ def _second_opinion(highs: Any, time_limit_s: float) -> Any:
     return status if status in _TERMINATION else _without_presolve(highs)
 
 
-def _load(arrays: Arrays) -> Any:
+def load(arrays: Arrays) -> Any:
+    """Return HiGHS with a program in it."""
     lp = highspy.HighsLp()
     rows, columns = arrays.matrix.shape
     lp.num_row_, lp.num_col_ = rows, columns

@@ -10,8 +10,8 @@ from gridproof.optimizer.solver.solve import (
     _LEAST_SECONDS,
     _TERMINATION,
     Arrays,
-    _load,
     _without_presolve,
+    load,
 )
 from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.errors import SolverError
@@ -58,7 +58,7 @@ class LinearProgram:
     def __init__(self, arrays: Arrays, *, presolve: bool = False) -> None:
         relaxed = np.zeros(len(arrays.cost), dtype=bool)
         self.arrays = arrays
-        self._highs = _load(
+        self._highs = load(
             Arrays(
                 cost=arrays.cost,
                 constant=arrays.constant,

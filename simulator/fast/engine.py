@@ -8,18 +8,23 @@ Everything else is OpenDSS's, `observe` included.
 from __future__ import annotations
 
 import numpy as np
-from gridproof.scenarios.arrays import FloatArray
+from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.setpoints import Setpoints
+from gridproof.scenarios.snapshot import Snapshots
 from gridproof.simulator.engine import Estimate
-from gridproof.simulator.fast.meter import FastMeter
-from gridproof.simulator.fast.network import Network, Slots, Sources
+from gridproof.simulator.fast.meter import FastMeter, Readings
+from gridproof.simulator.fast.network import Network, Slots, Solved, Sources
+from gridproof.simulator.fast.room import Room
+from gridproof.simulator.fast.totals import summed
+from gridproof.simulator.opendss.circuit import ComplexArray
 from gridproof.simulator.opendss.engine import TOLERANCE, OpenDssEngine
 from gridproof.simulator.opendss.engine_thread import on_engine_thread
-from gridproof.simulator.opendss.snapshot import Flows, Record
+from gridproof.simulator.opendss.snapshot import Held
+from gridproof.simulator.opendss.sources import total
 
 __all__ = ["FastEngine"]
 
@@ -37,10 +42,13 @@ class FastEngine(OpenDssEngine):
         As there.
     """
 
+    _sums = staticmethod(summed)
+
     def __init__(self, scenario: Scenario, *, tolerance: float = TOLERANCE) -> None:
         super().__init__(scenario, tolerance=tolerance)
         self._networks: dict[int, tuple[Network, FastMeter] | None] = {}  # by step, of one plan
         self._plan: Plan | None = None
+        self._room = Room()
 
     @on_engine_thread
     def hold(self, plan: Plan, time: int = 0) -> None:
@@ -69,7 +77,7 @@ class FastEngine(OpenDssEngine):
             return None
         network, meter = made
         count = len(realizations)
-        record, trusted = Record(self._scenario, count), np.zeros(count, bool)
+        filled = _Filled(self._scenario, held, count, self._room)
         at_once = max(16, _AT_ONCE // (len(self._elements.nodes) + 1) // 16 * 16)
         for first in range(0, count, at_once):
             rows = slice(first, first + at_once)
@@ -80,18 +88,9 @@ class FastEngine(OpenDssEngine):
                 np.concatenate([kvar, told[1]], axis=1),
                 v_pu[:, held.formers],
             )
-            flows = Flows(
-                volts=solved.volts.T,
-                converged=solved.converged,
-                iterations=solved.steps,
-                kw=kw,
-                kvar=kvar,
-                p_kw=p,
-                q_kvar=q,
-            )
-            record.add(self._elements, held, rows, flows, meter)
-            trusted[rows] = solved.trusted
-        return Estimate(snapshots=record.snapshots(realizations.index), trusted=trusted)
+            meter.read(solved.blocks, filled.readings, rows)
+            filled.add(rows, solved, p + 1j * q)
+        return filled.estimate(realizations.index)
 
     def _network(self) -> tuple[Network, FastMeter] | None:
         """Return the network that is held; None if it solves its base otherwise than OpenDSS."""
@@ -114,15 +113,21 @@ class FastEngine(OpenDssEngine):
             return None
         told = self._nominal(self._plan, time)
         network = Network(
-            held.meter.network, held.live_nodes, self._sources(), self._slots(*told), base
+            held.meter.network,
+            held.live_nodes,
+            self._sources(),
+            self._slots(*told),
+            base,
+            room=self._room,
         )
         v_pu = scenario.ders.held_pu(self._plan.source_v_pu[time])[None, held.formers]
         found = network.solve(told[0][None], told[1][None], v_pu)
-        apart = np.abs(found.volts[:, 0] - base)[held.live_nodes]
+        apart = np.abs(network.volts(found)[:, 0] - base)[held.live_nodes]
         near = apart <= _AGREES_PU * np.abs(base[held.live_nodes])
         if not found.converged[0] or not near.all():
             return None
-        return network, FastMeter(self._elements, held)
+        told_to = self._elements, held, scenario, self._plan, network.position
+        return network, FastMeter(*told_to)
 
     def _nominal(self, plan: Plan, time: int) -> tuple[FloatArray, FloatArray]:
         """Return what is told at the nominal state: loads, then DERs that follow."""
@@ -152,7 +157,8 @@ class FastEngine(OpenDssEngine):
             Y[k] = circuit.yprim(handle)[:3, :3]
             node[k] = circuit.node_refs(handle)[:3]
             current[k] = Y[k] @ (size * np.exp(1j * turned))
-        return Sources(node=node, current=current, admittance=Y)
+        told = held.kirchhoff.nodes.ravel()
+        return Sources(told=told, node=node, current=current, admittance=Y)
 
     def _slots(self, p: FloatArray, q: FloatArray) -> Slots:
         """Return what draws; ``p`` and ``q`` are told at the nominal state."""
@@ -168,6 +174,7 @@ class FastEngine(OpenDssEngine):
         share = np.concatenate([1e3 * table.share[load, slot], np.full(len(der), -1e3)])
         column = np.concatenate([load, len(held.served) + np.arange(len(der))])
         return Slots(
+            loads=len(load),
             plus=np.concatenate([table.plus[load, slot], elements.bus_nodes[bus, phase]]),
             minus=np.concatenate([table.minus[load, slot], np.where(injections.paired, after, 0)]),
             share=share,
@@ -176,3 +183,54 @@ class FastEngine(OpenDssEngine):
             model=(*(table.model[k] for k in load), *[LoadModel.CONSTANT_POWER] * len(der)),
             base_va=(p + 1j * q)[column] * share,
         )
+
+
+class _Filled:
+    """The snapshots of a batch, being filled in."""
+
+    def __init__(self, scenario: Scenario, held: Held, count: int, room: Room) -> None:
+        sources, ders = held.kirchhoff.nodes.size, len(scenario.ders.ids)
+        self.readings = Readings.of(scenario, count, sources, room)
+        self._held = held
+        self._output = np.zeros((count, ders, 3), complex)
+        self._delivered, self._requested = np.empty(count), np.empty(count)
+        self._converged, self._trusted = np.zeros(count, bool), np.zeros(count, bool)
+        self._steps = np.zeros(count, np.int64)
+
+    def add(self, rows: slice, solved: Solved, injected: ComplexArray) -> None:
+        """Take what was read of some rows, and what DERs injected (realization, generator)."""
+        kirchhoff, read = self._held.kirchhoff, self.readings
+        injected = np.ascontiguousarray(injected.T)
+        drawn, far_kw = kirchhoff.less_injected(solved.near_kva, injected)
+        taken = read.source_kva[:, rows]
+        output = self._output[rows]
+        output[:, *self._held.generators.T] = injected.T
+        output[:, self._held.formers] = kirchhoff.supply(taken + drawn)
+        supplied = total(taken.real) - read.losses_kw[rows]  # what leaves at all other nodes
+        self._delivered[rows] = supplied + far_kw + solved.near_kw
+        self._requested[rows] = solved.asked_kw
+        self._converged[rows], self._trusted[rows] = solved.converged, solved.trusted
+        self._steps[rows] = solved.steps
+
+    def estimate(self, index: IntArray) -> Estimate:
+        """Close it; what was not solved is NaN throughout."""
+        read = self.readings
+        values = {
+            "v_pu": read.v_pu,
+            "v_ll_pu": read.v_ll_pu,
+            "current_a": read.current_a,
+            "transformer_kva": read.transformer_kva,
+            "der_p_kw": np.ascontiguousarray(self._output.real),
+            "der_q_kvar": np.ascontiguousarray(self._output.imag),
+            "delivered_kw": self._delivered,
+            "requested_kw": self._requested,
+            "losses_kw": read.losses_kw,
+        }
+        for value in values.values():
+            if not self._converged.all():
+                value[~self._converged] = np.nan
+            value.setflags(write=False)  # so that the snapshots need no copy
+        snapshots = Snapshots(
+            index=index, converged=self._converged, iterations=self._steps, **values
+        )
+        return Estimate(snapshots=snapshots, trusted=self._trusted, worst=read.worst)

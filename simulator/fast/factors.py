@@ -13,10 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
-from gridproof.simulator.fast.loops import factor
+from gridproof.simulator.fast.factoring import factor
 from scipy import sparse
 
 __all__ = ["Factors", "Order", "order_of"]
+
+_FEW = 8  # neighbours of one phase of three between two buses of as many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,8 +39,12 @@ class Order:
     later: IntArray
 
 
-def order_of(pattern: sparse.csr_array) -> Order:
-    """Eliminate the node of least degree first, the first of them by number."""
+def order_of(pattern: sparse.csr_array, asked: BoolArray) -> Order:
+    """Eliminate nodes of least degree first, then walk what that joins branch by branch.
+
+    Before all others those of few neighbours at which nothing is asked: no sweep passes them but
+    the last one.
+    """
     count = pattern.shape[0]
     near: list[set[int]] = [set() for _ in range(count)]
     entries = sparse.coo_array(pattern)
@@ -46,12 +52,16 @@ def order_of(pattern: sparse.csr_array) -> Order:
         if i != j:
             near[i].add(j)
             near[j].add(i)
-    waiting = [(len(near[k]), k) for k in range(count)]
+
+    def rank(k: int) -> tuple[bool, int, int]:
+        return bool(asked[k]) or len(near[k]) > _FEW, len(near[k]), k
+
+    waiting = [rank(k) for k in range(count)]
     heapq.heapify(waiting)
     place, node = np.full(count, -1), list[int]()
     joined: list[set[int]] = []
     while waiting:
-        degree, k = heapq.heappop(waiting)
+        _, degree, k = heapq.heappop(waiting)
         if place[k] >= 0 or degree != len(near[k]):
             continue  # since then it was eliminated, or joined to more or fewer
         place[k] = len(node)
@@ -61,11 +71,32 @@ def order_of(pattern: sparse.csr_array) -> Order:
             near[j] |= near[k]
             near[j] -= {j, k}
         for j in near[k]:
-            heapq.heappush(waiting, (len(near[j]), j))
-    rows = [np.sort(place[list(one)]) for one in joined]
+            heapq.heappush(waiting, rank(j))
+    post = _branch_by_branch([int(place[list(one)].min(initial=count)) for one in joined])
+    place[np.array(node, np.int64)[post]] = np.arange(count)
+    node = [node[k] for k in post]
+    rows = [np.sort(place[list(joined[k])]) for k in post]
     start = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
     later = np.concatenate([np.zeros(0, np.int64), *rows]).astype(np.int64)
     return Order(node=np.array(node, np.int64), start=start.astype(np.int64), later=later)
+
+
+def _branch_by_branch(parent: list[int]) -> list[int]:
+    """Order positions so that each stands after the branches that end in it, these one by one.
+
+    What fills in stays the same (it is the postorder of the elimination tree), and what is walked
+    one after the other stands side by side in memory.
+    """
+    count = len(parent)
+    above: list[list[int]] = [[] for _ in range(count + 1)]
+    for k in range(count):
+        above[parent[k]].append(k)
+    found, waiting = list[int](), list(above[count])
+    while waiting:  # from the roots out, the last branch first: backwards it is what is wanted
+        k = waiting.pop()
+        found.append(k)
+        waiting.extend(above[k])
+    return found[::-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

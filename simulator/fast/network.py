@@ -17,7 +17,8 @@ import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.load_models import LoadModel
 from gridproof.simulator.fast.factors import Factors, order_of
-from gridproof.simulator.fast.loops import solve
+from gridproof.simulator.fast.loops import LANES, solve
+from gridproof.simulator.fast.room import Room
 from gridproof.simulator.opendss.circuit import ComplexArray
 from gridproof.simulator.opendss.loads import V_MAX_PU, V_MIN_PU
 from scipy import sparse
@@ -42,6 +43,8 @@ class Slots:
 
     Attributes
     ----------
+    loads
+        How many of the slots are loads.
     plus, minus
         (slot,) nodes; 0 is earth.
     share
@@ -56,6 +59,7 @@ class Slots:
         (slot,) complex power at the nominal state and rated voltage.
     """
 
+    loads: int
     plus: IntArray
     minus: IntArray
     share: FloatArray
@@ -88,8 +92,17 @@ def _terms_of(model: LoadModel) -> tuple[int, list[float]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sources:
-    """What holds voltages: nodes (source, 3), current (source, 3) of 1 pu, admittance (…, 3, 3)."""
+    """What holds voltages.
 
+    Attributes
+    ----------
+    node, current, admittance
+        (source, 3) nodes and currents of 1 pu, (source, 3, 3) siemens.
+    told
+        (source node,) nodes at which what loads take is told.
+    """
+
+    told: IntArray
     node: IntArray
     current: ComplexArray
     admittance: ComplexArray
@@ -97,12 +110,29 @@ class Sources:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Solved:
-    """(1 + node, realization) volt; (realization,) converged, trusted, and steps taken."""
+    """Some realizations, solved.
 
-    volts: ComplexArray
+    Attributes
+    ----------
+    blocks
+        (block, position, 2 · lanes) voltages, volt, real parts, then imaginary ones; the last
+        position is earth.
+    converged, trusted, steps
+        (realization,) whether it settled, whether every load stands where its model is known to
+        hold, and the steps taken.
+    asked_kw, near_kw
+        (realization,) what loads ask for at their voltages: all, and those at sources' nodes.
+    near_kva
+        (source node, realization) what the latter take there.
+    """
+
+    blocks: FloatArray
     converged: BoolArray
     trusted: BoolArray
     steps: IntArray
+    asked_kw: FloatArray
+    near_kw: FloatArray
+    near_kva: ComplexArray
 
 
 class Network:
@@ -118,6 +148,8 @@ class Network:
         What stands at them.
     base
         (1 + node,) voltages of the nominal state, volt: where slopes are taken, and the start.
+    room
+        Where solved voltages are put.
     """
 
     def __init__(
@@ -127,6 +159,8 @@ class Network:
         sources: Sources,
         slots: Slots,
         base: ComplexArray,
+        *,
+        room: Room,
     ) -> None:
         at = np.flatnonzero(live)
         place = np.full(len(live), -1)
@@ -134,44 +168,48 @@ class Network:
         slope = _slopes(slots, base)
         rows, columns, blocks = _entries(admittance, at, place, sources, slots, slope)
         pattern = sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(len(at),) * 2)
-        order = order_of(pattern)
+        asked = np.isin(at, np.concatenate([slots.plus, slots.minus, sources.node.ravel()]))
+        order = order_of(pattern, asked)
         position = np.empty(len(at), np.int64)
         position[order.node] = np.arange(len(at))
         factors = Factors.of(order, position[rows], position[columns], blocks)
 
         def positions(nodes: IntArray) -> IntArray:
             inside = position[np.maximum(place[nodes], 0)] if len(at) else np.zeros_like(nodes)
-            return np.where(nodes > 0, inside, len(at))
+            return np.where(place[nodes] >= 0, inside, len(at))
 
-        self._nodes = len(live)
+        self.position = positions(np.arange(len(live)))
         self._place = at[order.node]
-        plus, minus, held = positions(slots.plus), positions(slots.minus), positions(sources.node)
-        drawn = np.unique(np.concatenate([plus, minus]))
-        self._drawn = drawn[drawn < len(at)]
-        self._slots = self._slots_of(slots, plus, minus, slope)
-        self._column = slots.column
-        self._sources = held, *_parts(sources.current)
-        start = np.append(base[self._place], 0.0)
-        size = np.where(start == 0.0, 1.0, np.abs(start))
-        self._base = *_parts(start), 1.0 / size**2
-        self._limits = (
-            (TRUSTED_PU[0] * slots.rated_v) ** 2,
-            (TRUSTED_PU[1] * slots.rated_v) ** 2,
-            TOLERANCE,
+        plus, minus, forming = (
+            positions(nodes) for nodes in (slots.plus, slots.minus, sources.node)
         )
-        self._factors = self._swept(factors, held)
+        drawn = np.unique(np.concatenate([plus, minus]))
+        drawn = drawn[drawn < len(at)]
+        self._network = (
+            self._swept(factors, drawn, forming),
+            self._slots_of(slots, plus, minus, slope),
+            (forming, *_parts(sources.current)),
+            _started(np.append(base[self._place], 0.0)),
+            drawn,
+            (*((edge * slots.rated_v) ** 2 for edge in TRUSTED_PU), TOLERANCE),
+        )
+        self._sources = len(sources.told)
+        self._own, self._room = _own_room(len(at) + 1, len(slots.plus)), room
+        self._near = tuple(
+            _among(sources.told, end[: slots.loads]) for end in (slots.plus, slots.minus)
+        )
 
     @staticmethod
     def _slots_of(slots: Slots, plus: IntArray, minus: IntArray, slope: FloatArray) -> Any:
         kind, terms = slots.terms()
-        return plus, minus, kind, slots.share, terms, 1.0 / slots.rated_v**2, slope
+        return plus, minus, kind, slots.share, terms, 1.0 / slots.rated_v**2, slope, slots.column
 
-    def _swept(self, factors: Factors, held: IntArray) -> Any:
+    def _swept(self, factors: Factors, drawn: IntArray, forming: IntArray) -> Any:
         """Put the factors into the order in which they are walked."""
         count = len(self._place)
         driven, wanted = np.zeros(count, bool), np.zeros(count, bool)
-        driven[self._drawn] = wanted[self._drawn] = True
-        driven[held.ravel()] = True
+        driven[drawn] = wanted[drawn] = True
+        driven[forming.ravel()] = True
         start, at, lower, works = factors.without_idle(driven)
         upper = factors.upper_start, factors.upper_at, factors.upper, factors.inverse
         return start, at, lower, works, *upper, factors.wanted_rows(wanted)
@@ -187,16 +225,52 @@ class Network:
             (realization, source).
         """
         count = len(p_kw)
-        found = (
-            np.zeros((self._nodes, count), complex),
-            np.zeros(count, bool),
-            np.zeros(count, bool),
-            np.zeros(count, np.int64),
+        blocks = -(-count // LANES)
+        volts = self._room.array((blocks, len(self._place) + 1, 2 * LANES))
+        ended = np.zeros(count, bool), np.zeros(count, bool), np.zeros(count, np.int64)
+        asked, near = np.empty((2, blocks, LANES)), np.empty((2, self._sources, blocks, LANES))
+        told = tuple(np.ascontiguousarray(one) for one in (p_kw, q_kvar, v_pu))
+        solve(self._network, told, self._near, self._own, volts, ended, (asked, near))
+        asked_kw = asked.reshape(2, -1)[:, :count] / 1e3
+        taken = near.reshape(2, self._sources, -1)[:, :, :count] / 1e3
+        return Solved(
+            blocks=volts,
+            converged=ended[0],
+            trusted=ended[1],
+            steps=ended[2],
+            asked_kw=asked_kw[0],
+            near_kw=asked_kw[1],
+            near_kva=taken[0] + 1j * taken[1],
         )
-        power = np.ascontiguousarray(p_kw), np.ascontiguousarray(q_kvar), self._column
-        told = self._factors, self._slots, self._sources, power, np.ascontiguousarray(v_pu)
-        solve(*told, self._base, self._drawn, self._limits, self._place, found)
-        return Solved(volts=found[0], converged=found[1], trusted=found[2], steps=found[3])
+
+    def volts(self, solved: Solved) -> ComplexArray:
+        """(1 + node, realization) voltages; 0 where dead."""
+        at = solved.blocks[:, self.position].reshape(-1, len(self.position), 2, LANES)
+        parts = np.moveaxis(at, (2, 1, 0, 3), (0, 1, 2, 3))
+        both = parts.reshape(2, len(self.position), -1)[:, :, : len(solved.steps)]
+        return np.asarray(both[0] + 1j * both[1])
+
+
+def _among(nodes: IntArray, ends: IntArray) -> IntArray:
+    """Where each end stands among nodes; -1 where it does not, as earth never does."""
+    if not len(nodes):
+        return np.full(len(ends), -1)
+    order = np.argsort(nodes)
+    place = order[np.minimum(np.searchsorted(nodes, ends, sorter=order), len(nodes) - 1)]
+    return np.where((nodes[place] == ends) & (ends > 0), place, -1)
+
+
+def _started(volts: ComplexArray) -> Any:
+    """Where voltages start, and one over their squares."""
+    size = np.where(volts == 0.0, 1.0, np.abs(volts))
+    return *_parts(volts), 1.0 / size**2
+
+
+def _own_room(positions: int, slots: int) -> Any:
+    """Make what a block is solved in."""
+    lanes = 2 * LANES
+    currents = tuple(np.zeros((positions, lanes)) for _ in range(3))
+    return currents, np.zeros((slots, lanes)), np.ones(LANES), np.zeros(LANES, np.int64)
 
 
 def _parts(values: ComplexArray) -> tuple[FloatArray, FloatArray]:

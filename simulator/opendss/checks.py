@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from gridproof.scenarios.arrays import FloatArray, IntArray
 from gridproof.scenarios.errors import EngineError
@@ -12,7 +14,7 @@ from gridproof.scenarios.setpoints import Setpoints
 from gridproof.simulator.opendss.elements import Elements
 from gridproof.simulator.opendss.snapshot import Held
 
-__all__ = ["check_batch", "check_plan", "load_totals"]
+__all__ = ["Sums", "check_batch", "check_plan", "load_totals", "summed"]
 
 _EVEN = 1e-6  # kW by which a load's slots may differ, per kW of the largest load
 
@@ -73,7 +75,24 @@ def check_batch(
         raise EngineError("the set-points hold a number that is not finite")
 
 
-def load_totals(name: str, asked: FloatArray, places: IntArray, share: FloatArray) -> FloatArray:
+Sums = Callable[[FloatArray, IntArray, FloatArray], tuple[FloatArray, float, float]]
+"""Totals of loads' slots, the largest of them, and by how much a slot has another share at most."""
+
+
+def summed(
+    asked: FloatArray, places: IntArray, share: FloatArray
+) -> tuple[FloatArray, float, float]:
+    """Add up what slots ask for, as `load_totals` wants it."""
+    part = asked[:, places]
+    total = np.ascontiguousarray(part[..., 0] + part[..., 1] + part[..., 2])
+    part -= total[..., None] * share
+    uneven = np.abs(part, out=part).max(initial=0.0)
+    return total, float(np.abs(total).max(initial=0.0)), float(uneven)
+
+
+def load_totals(
+    name: str, asked: FloatArray, places: IntArray, share: FloatArray, sums: Sums = summed
+) -> FloatArray:
     """(realization, served load) totals; a load's slots must share them equally.
 
     Parameters
@@ -84,14 +103,13 @@ def load_totals(name: str, asked: FloatArray, places: IntArray, share: FloatArra
         (realization, load, 3) demand.
     places, share
         (served load,) positions, and (served load, 3) the parts its slots have.
+    sums
+        Who adds them up.
     """
-    part = asked[:, places]
-    total = np.ascontiguousarray(part[..., 0] + part[..., 1] + part[..., 2])
-    largest = np.abs(total).max(initial=0.0)
+    total, largest, uneven = sums(asked, places, share)
     if not np.isfinite(largest):
         raise EngineError(f"realizations: {name} holds a number that is not finite")
-    part -= total[..., None] * share
-    if np.abs(part, out=part).max(initial=0.0) > _EVEN * (1.0 + largest):
+    if uneven > _EVEN * (1.0 + largest):
         raise EngineError(
             f"realizations: {name} differs between the slots of a load; "
             "one OpenDSS load shares its power equally"

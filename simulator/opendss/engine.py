@@ -20,7 +20,7 @@ from gridproof.scenarios.snapshot import Snapshots
 from gridproof.simulator.islands import Islands, conducting, live_components
 from gridproof.simulator.opendss.alone import written_alone
 from gridproof.simulator.opendss.batches import Batch
-from gridproof.simulator.opendss.checks import check_batch, check_plan, load_totals
+from gridproof.simulator.opendss.checks import Sums, check_batch, check_plan, load_totals, summed
 from gridproof.simulator.opendss.circuit import ComplexArray, DssCircuit
 from gridproof.simulator.opendss.elements import Elements
 from gridproof.simulator.opendss.engine_thread import on_engine_thread
@@ -66,6 +66,8 @@ class OpenDssEngine:
     EngineError
         If the file cannot be compiled or is not the scenario's feeder.
     """
+
+    _sums: Sums = staticmethod(summed)  # who adds up what loads ask for
 
     @on_engine_thread
     def __init__(
@@ -341,7 +343,7 @@ class OpenDssEngine:
         p_kw, q_kvar = asked.demand_at(self._held.time)
         loads = self._writers.load_places, self._writers.load_share
         kw, kvar = (
-            load_totals(name, asked_of[rows], *loads)
+            load_totals(name, asked_of[rows], *loads, self._sums)
             for name, asked_of in (("p_kw", p_kw), ("q_kvar", q_kvar))
         )
         p = np.ascontiguousarray(setpoints.p_kw[rows, der, phase])

@@ -161,21 +161,27 @@ class Products:
     ----------
     ends
         Currents at both ends of the lines, (line·3, 1 + node) each.
+    nodes
+        (line·3,) the node at each of these ends; 0 where there is none.
     winding, wound, side, sides
         (conductor, 1 + node) currents into transformers, the node each enters at, and ``sides``
         times the transformer's position plus its side.
     network
         (1 + node, 1 + node) what all elements take out of the nodes.
+    rest
+        (1 + node, 1 + node) what all takes out but the ends and windings above.
     source
         (source·3,) nodes that hold the voltage.
     """
 
     ends: tuple[sparse.csr_array, sparse.csr_array]
+    nodes: tuple[IntArray, IntArray]
     winding: sparse.csr_array
     wound: IntArray
     side: IntArray
     sides: int
     network: sparse.csr_array
+    rest: sparse.csr_array
     source: IntArray
 
 
@@ -220,6 +226,8 @@ class Meter:
         self._winding = _rows(admittance, wound)
         self._net = sparse.csr_array(into_nodes @ admittance)
         self._net.sum_duplicates()
+        self._counted = ends, wound  # conductors that have rows of their own
+        self._node, self._all = conductors.node, admittance
         self._wound = conductors.node[wound]
         self._most = max(2, int(conductors.terminal[wound].max(initial=0)) + 1)
         side = self._side = self._most * unit[wound] + conductors.terminal[wound]
@@ -232,13 +240,20 @@ class Meter:
     @property
     def products(self) -> Products:
         """The matrices that are applied."""
+        own = np.concatenate(self._counted)
+        others = np.ones(len(self._node))
+        others[own[own >= 0]] = 0.0
+        ends = self._counted[0].reshape(2, -1)
+        one, other = np.where(ends >= 0, self._node[ends], 0)
         return Products(
             ends=self._ends,
+            nodes=(one, other),
             winding=self._winding,
             wound=self._wound,
             side=np.asarray(self._side),
             sides=self._most,
             network=self._net,
+            rest=sparse.csr_array(_pick(others, self._node, self._net.shape[0]) @ self._all),
             source=self._source,
         )
 

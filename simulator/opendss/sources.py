@@ -80,13 +80,34 @@ class Kirchhoff:
         near_kw, far_kw
             (realization,) loads at source buses, injections at all others.
         """
+        drawn, near_kw = self._near_loads(x, kw, kvar)
+        net, far_kw = self.less_injected(drawn, injected)
+        return net, near_kw, far_kw
+
+    def less_injected(
+        self, drawn: ComplexArray, injected: ComplexArray
+    ) -> tuple[ComplexArray, FloatArray]:
+        """Net draw at the source buses, given what loads take there; injection everywhere else.
+
+        Parameters
+        ----------
+        drawn
+            (source·3, realization) kVA.
+        injected
+            (generator, realization) kVA.
+        """
+        net = drawn - self._injecting @ injected
+        return np.asarray(net), total(injected[self._far].real)
+
+    def _near_loads(
+        self, x: ComplexArray, kw: FloatArray, kvar: FloatArray
+    ) -> tuple[ComplexArray, FloatArray]:
         asked = self._loads.asked_kva(x, kw, kvar, self._near)
         power = asked[self._slots[:, 0], self._slots[:, 1]]
         across = x[self._plus] - x[self._minus]
         current = power / np.where(across == 0.0, 1.0, across)
         draws = np.concatenate([current * x[self._plus], -current * x[self._minus]])
-        net = self._drawing @ draws - self._injecting @ injected
-        return net, total(power.real), total(injected[self._far].real)
+        return np.asarray(self._drawing @ draws), total(power.real)
 
     def supply(self, taken: ComplexArray) -> ComplexArray:
         """(realization, former, 3) from what is taken out of the source nodes, kVA."""

@@ -1,16 +1,23 @@
 """Campaigns with the fast engine: OpenDSS's verdicts, the same bytes, audits that bite."""
 
+import json
+import shutil
 from collections import Counter
 from contextlib import closing
 from dataclasses import replace
+from importlib.metadata import version
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from gridproof.federation.campaigns import chunks
 from gridproof.federation.campaigns.campaign import run_campaign
+from gridproof.federation.campaigns.chunks import Share
 from gridproof.federation.campaigns.study_jobs import make_planner_job
 from gridproof.federation.campaigns.workers import Workers
+from gridproof.federation.records import environment
+from gridproof.federation.records.environment import compiler_versions
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.records.summary import campaign_summary
 from gridproof.federation.reports.campaign_words import sentences
@@ -18,7 +25,7 @@ from gridproof.federation.studies import wiring
 from gridproof.federation.studies.study import load_study
 from gridproof.federation.trial.guarded import FAST_COLUMNS, Guard, GuardedTrial, SolvedBy
 from gridproof.federation.trial.trial import Trial
-from gridproof.scenarios.errors import ConfigError
+from gridproof.scenarios.errors import ConfigError, StoreError
 from gridproof.scenarios.sampling import sample
 from gridproof.simulator.fast.engine import FastEngine
 
@@ -105,7 +112,8 @@ def wrong(monkeypatch):
         found = estimate(engine, realizations, setpoints)
         late = (realizations.index >= 2100)[:, None, None]
         seen = replace(found.snapshots, v_pu=found.snapshots.v_pu + 3e-6 * late)
-        return replace(found, snapshots=seen)
+        worst = found.worst.margin + 3e-6 * late[:, :, 0] * np.array([1.0, 0.0, 0.0])
+        return replace(found, snapshots=seen, worst=replace(found.worst, margin=worst))
 
     monkeypatch.setattr(FastEngine, "estimate", off)
 
@@ -292,3 +300,23 @@ def test_no_verdict_differs_on_a_few(scale):
     assert apart == 0
     assert most < 1e-6
     assert sum(outcomes.values()) == 150
+
+
+def test_what_compiles_its_loops_is_among_the_versions(fast, opendss, toy, tmp_path, monkeypatch):
+    names = {"numba", "llvmlite"}
+    told = {one.out: one.store.environment["versions"] for one in (fast, opendss)}
+    assert {name: told[fast.out][name] for name in names} == compiler_versions()
+    assert names.isdisjoint(told[opendss.out])
+    share = Share.of(fast.store.read("study.json"), fast.store.read("plan.json"))
+    assert dict(share.versions).items() >= compiler_versions().items()
+    shutil.copytree(fast.out, tmp_path / "c")
+    other = {"numba": "0.1"}
+    monkeypatch.setattr(environment, "version", lambda name: other.get(name) or version(name))
+    assert chunks.differences(share.versions) == [f"numba 0.1 (asked {told[fast.out]['numba']})"]
+    with pytest.raises(StoreError, match=r"made with numba .*\(now 0\.1\)"):
+        run(toy, tmp_path / "c", FAST, plan=fast.plan)
+    kept = json.loads((tmp_path / "c/environment.json").read_text())
+    kept["versions"] = {k: v for k, v in kept["versions"].items() if k not in names}
+    (tmp_path / "c/environment.json").write_text(json.dumps(kept))  # as it was written once
+    run(toy, tmp_path / "c", FAST, plan=fast.plan)
+    assert parts(tmp_path / "c") == parts(fast.out)

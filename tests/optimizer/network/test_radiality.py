@@ -28,7 +28,7 @@ from gridproof.optimizer.network.radiality import (
 )
 from gridproof.optimizer.solver.program import Program
 from gridproof.optimizer.solver.pyomo_model import add_program, compile_model
-from gridproof.optimizer.solver.solve import Arrays, _load
+from gridproof.optimizer.solver.solve import Arrays, load
 from gridproof.scenarios.arrays import IntArray
 from scipy import sparse
 
@@ -118,7 +118,7 @@ class Held:
             m.columns(len(graph.root_nodes), integer=True),
         ]
         add(m, graph, *self.columns)
-        self.highs = _load(m.arrays())
+        self.highs = load(m.arrays())
 
     def admits(self, *values: tuple[int, ...]) -> bool:
         for columns, wanted in zip(self.columns[: len(values)], values, strict=True):

@@ -147,6 +147,47 @@ def test_regions_and_rays_answer_as_solving_one_by_one_does(seed, monkeypatch):
     assert (activity <= rows.upper + 1e-8).all()
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_compiled_walks_find_what_regions_and_rays_do(seed, monkeypatch):
+    pytest.importorskip("numba")
+    monkeypatch.setattr(ParametricProgram, "_solve", None)  # nobody asks HiGHS here
+    parts, rows = _parametric(seed)
+    asked = np.random.default_rng(99).uniform(-1.0, 1.0, (200, 2))
+    sides = []
+    for quick in (False, True):
+        program = ParametricProgram(**parts, rows=rows, quick=quick)
+        program.learn(np.random.default_rng(7).uniform(-1.0, 1.0, (40, 2)))
+        sides.append(program.answer(asked))
+    one, other = sides
+    np.testing.assert_array_equal(one.found, other.found)
+    np.testing.assert_allclose(one.x[one.found], other.x[one.found], atol=1e-10)
+    alone = [program.answer(asked[k : k + 1]) for k in range(0, 200, 7)]
+    assert np.concatenate([each.x for each in alone]).tobytes() == other.x[::7].tobytes()
+    program.rest()  # and forgets nothing that matters
+    assert program.answer(asked).x.tobytes() == other.x.tobytes()
+    moved = np.random.default_rng(5).normal(scale=0.8, size=9)
+    plain = ParametricProgram(**parts, rows=rows)
+    for theta in asked[:20]:
+        x, y = program.answer_moved(theta, moved), plain.answer_moved(theta, moved)
+        assert (x is None) == (y is None)
+        if x is not None:
+            np.testing.assert_allclose(x, y, atol=1e-8)
+
+
+def test_a_walk_that_rounding_has_led_astray_is_left_to_the_solver():
+    pytest.importorskip("numba")
+    parts, rows = _parametric(1)
+    program = ParametricProgram(**parts, rows=rows, quick=True)
+    program.learn(np.zeros((1, 2)))
+    asked = np.random.default_rng(3).uniform(-1.0, 1.0, (20, 2))
+    sound = program.answer(asked)
+    inverse, *rest = program._walker._worked_out()
+    program._walker._hubs = (inverse + 1e-3, *rest)
+    again = program.answer(asked)
+    np.testing.assert_array_equal(again.found, sound.found)
+    np.testing.assert_allclose(again.x, sound.x, atol=1e-8)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_one_whose_rows_are_moved_besides_is_answered_or_refused_as_solving_it_does(seed):
     parts, rows = _parametric(seed)

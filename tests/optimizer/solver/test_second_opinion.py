@@ -42,13 +42,13 @@ class Mistaken:
 @pytest.fixture
 def mistaken(monkeypatch):
     made = []
-    load = door._load
+    load = door.load
 
     def mislead(arrays):
         made.append(Mistaken(load(arrays)))
         return made[-1]
 
-    monkeypatch.setattr(door, "_load", mislead)
+    monkeypatch.setattr(door, "load", mislead)
     monkeypatch.setattr(door, "run_highs", lambda highs, _: highs.run())
     return made
 

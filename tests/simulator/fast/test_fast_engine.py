@@ -12,9 +12,11 @@ from gridproof.federation.inquiries.feeder_facts import as_it_stands
 from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.setpoints import Setpoints
+from gridproof.scenarios.verdict import judge
 from gridproof.simulator.fast.engine import FastEngine
 from gridproof.simulator.fast.factors import Factors, order_of
 from gridproof.simulator.fast.loops import LANES
+from gridproof.simulator.fast.room import Room
 from gridproof.simulator.reader.feeder import read_feeder
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -102,7 +104,16 @@ def agree(scenario, plan, scales, within=2e-9) -> bool:
     assert seen.converged.all()
     found = differences(estimate.snapshots, seen)
     assert max(found.values()) < within, found
+    judged_alike(estimate, scenario, plan)
     return True
+
+
+def judged_alike(estimate, scenario, plan) -> None:
+    """What was judged while it was read is what `judge` finds in the snapshots, to the bit."""
+    read = judge(estimate.snapshots, plan, scenario, worst=estimate.worst)
+    found = judge(estimate.snapshots, plan, scenario)
+    for field in fields(found):
+        np.testing.assert_array_equal(getattr(read, field.name), getattr(found, field.name))
 
 
 CASES = {
@@ -150,6 +161,7 @@ def test_a_row_does_not_depend_on_its_company(tmp_path):
         batch, told = asked(scenario, plan, scales)
         whole = engine.estimate(batch, told)
         assert not whole.snapshots.converged[7]
+        judged_alike(whole, scenario, plan)
         order = np.random.default_rng(4).permutation(len(scales))
         engine.observe(batch, told)  # what OpenDSS solved before is no matter either
         for rows in (order, np.arange(5, 9), np.array([11])):
@@ -199,7 +211,8 @@ def test_the_factors_are_of_the_matrix(size, seed):
     rows, columns = np.nonzero(there)
     blocks = draw.normal(size=(len(rows), 4))
     blocks[rows == columns] += np.array([1.0, 0.0, 0.0, 1.0]) * 3.0 * size
-    order = order_of(sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=there.shape))
+    pattern = sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=there.shape)
+    order = order_of(pattern, draw.random(size) < 0.5)
     position = np.empty(size, np.int64)
     position[order.node] = np.arange(size)
     made = Factors.of(order, position[rows], position[columns], blocks)
@@ -222,3 +235,19 @@ def test_the_factors_are_of_the_matrix(size, seed):
     np.testing.assert_allclose(
         lower @ np.linalg.inv(inverse) @ upper, whole.reshape(2 * size, 2 * size), atol=1e-10
     )
+
+
+def test_memory_is_used_again_only_once_nobody_holds_it():
+    room = Room()
+    one = room.array((3, 4))
+    one[:] = 1.0
+    part, other = one[1:], room.array((4, 3))
+    other[:] = 2.0
+    del one  # a view of it is still held
+    again = room.array((3, 4))
+    again[:] = 3.0
+    assert (part == 1.0).all()
+    assert (other == 2.0).all()
+    before = other.__array_interface__["data"]
+    del other
+    assert room.array((2, 6)).__array_interface__["data"] == before
