@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 def plain(text: str) -> list[str]:
     """Return the lines, without blanks at their ends and without times."""
     timeless = re.sub(r"[\d.]+ s \(\d+ per s\)|, [\d.]+ s *$", " TIME", text, flags=re.MULTILINE)
-    timeless = re.sub(r"(?<=[a-z] )[\d.]+ s,", "TIME,", timeless)
+    timeless = re.sub(r"(?<=[a-z] )[\d.]+ s(,| *$)", "TIME,", timeless, flags=re.MULTILINE)
     return [line.rstrip() for line in timeless.strip().splitlines()]
 
 

@@ -20,6 +20,7 @@ __all__ = ["Proposal", "ProposedDer", "propose", "study_text"]
 
 _MOST_DERS, _MOST_LOADS = 12, 6
 _MOST_OVERLOADS = 3
+_LOWER, _HIGHER = 0.4, 0.1  # of a long fall, below and above: for loads off nominal, taps fixed
 _HEADROOM = 1.4  # of what is laden in the file: for loads above nominal at voltages below it
 _FAR_PU = 0.01  # of the linear model from AC
 _SPARE = 1.3  # capacity of a proposed DER by thrice the largest phase of its block's load
@@ -196,14 +197,20 @@ def _assumed_der(feeder: Feeder, block: IntArray, doubts: list[str]) -> Proposed
 def _band(facts: FeederFacts, doubts: list[str]) -> tuple[float, float]:
     low, high = 0.95, 1.05
     if facts.v_min_pu is not None and facts.v_max_pu is not None:
-        wider = (
-            min(low, np.floor(facts.v_min_pu * 100.0 - 1.0) / 100.0),
-            max(high, np.ceil(facts.v_max_pu * 100.0 + 1.0) / 100.0),
-        )
+        as_low = np.floor(facts.v_min_pu * 100.0 - 1.0) / 100.0
+        as_high = np.ceil(facts.v_max_pu * 100.0 + 1.0) / 100.0
+        wider = min(low, as_low), max(high, as_high)
+        if as_low < low:  # far from the source: loads off nominal move what is there a good deal
+            fall = facts.v_max_pu - facts.v_min_pu
+            wider = (
+                min(as_low, np.floor((facts.v_min_pu - _LOWER * fall) * 100.0) / 100.0),
+                max(as_high, np.ceil((facts.v_max_pu + _HIGHER * fall) * 100.0) / 100.0),
+            )
         if wider != (low, high):
             doubts.append(
                 f"the file as it stands has {facts.v_min_pu:.4f} pu at bus {facts.v_min_bus} and "
-                f"{facts.v_max_pu:.4f} at {facts.v_max_bus}; the band is as wide"
+                f"{facts.v_max_pu:.4f} at {facts.v_max_bus}; the band holds both, and what loads "
+                "off nominal move"
             )
         low, high = float(max(wider[0], 0.5)), float(min(wider[1], 1.5))
     return low, high

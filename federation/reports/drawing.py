@@ -77,8 +77,8 @@ class Drawing(Figure):
     def read_plainly(self) -> None:
         """Take every text as it is read: a dollar sign begins no formula, a control acts nowhere.
 
-        Formulas that do not parse would end the drawing. Ticks are left to `_PLAIN`, which is in
-        force wherever they come to be: asking for them makes them, which takes longer than all.
+        Formulas that do not parse would end the drawing. Ticks that are not there yet are left to
+        `_PLAIN`, in force wherever they come to be: asking makes them, which takes longer than all.
         """
         held: list[Any] = [*_texts(self), *(text for one in self.legends for text in one.texts)]
         for axes in self.axes:
@@ -87,6 +87,9 @@ class Drawing(Figure):
             held += [] if legend is None else [*legend.texts, legend.get_title()]
             for axis in (axes.xaxis, axes.yaxis):
                 held.append(axis.label)
+                for tick in (*vars(axis).get("majorTicks", ()), *vars(axis).get("minorTicks", ())):
+                    tick.label1.set_parse_math(False)
+                    tick.label2.set_parse_math(False)
                 said = axis.get_major_formatter()
                 if isinstance(said, FixedFormatter | FuncFormatter):
                     axis.set_major_formatter(

@@ -85,7 +85,8 @@ def summed(
     """Add up what slots ask for, as `load_totals` wants it."""
     part = asked[:, places]
     total = np.ascontiguousarray(part[..., 0] + part[..., 1] + part[..., 2])
-    part -= total[..., None] * share
+    with np.errstate(invalid="ignore"):  # what is not finite is told by the largest
+        part -= total[..., None] * share
     uneven = np.abs(part, out=part).max(initial=0.0)
     return total, float(np.abs(total).max(initial=0.0)), float(uneven)
 

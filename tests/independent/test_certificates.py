@@ -280,7 +280,7 @@ def _margin(proven: Proven, island: Island, bound, parts):
     scenario = proven.study.scenario
     limits, ders = scenario.limits, scenario.ders
     if bound.kind is MarginKind.VOLTAGE:
-        node = island.nodes.index((bound.element, bound.phase))
+        node = _held_node(proven, island, (bound.element, bound.phase))
         size = ca.sqrt(e[node] ** 2 + f[node] ** 2)
         nearer_low = _nearer_low(proven, island, node)
         return size - limits.v_min_pu if nearer_low else limits.v_max_pu - size
@@ -291,6 +291,31 @@ def _margin(proven: Proven, island: Island, bound, parts):
     node = island.nodes.index((int(ders.bus[g]), phase))
     supplied = (e[node] * real[node] + f[node] * imag[node]) * 1e3
     return (ders.p_max_kw[g, phase] - supplied) / scale
+
+
+def _held_node(proven: Proven, island: Island, worst: tuple[int, int]) -> int:
+    """Node of the worst row; the nearest to a limit beside it where a delta leaves it floating.
+
+    What ties such a bus to earth is so little that Ipopt takes its voltage for free.
+    """
+    buses = np.array([bus for bus, _ in island.nodes])
+    row = np.abs(island.Y).max()
+
+    def floats(bus: int) -> bool:
+        return bool(np.abs(island.Y @ (buses == bus).astype(float)).max() < 1e-6 * row)
+
+    if not floats(worst[0]):
+        return island.nodes.index(worst)
+    network = proven.networks[proven.islands.index(island)]
+    tube, limits = proven.tubes[proven.islands.index(island)], proven.study.scenario.limits
+    places = network.node_at.tolist()
+    at = {tuple(place): abs(tube.tangent.y[k]) for k, place in enumerate(places)}
+    nearest = {
+        node: min(at[node] - limits.v_min_pu, limits.v_max_pu - at[node])
+        for node in island.nodes
+        if not floats(node[0])
+    }
+    return island.nodes.index(min(nearest, key=lambda node: nearest[node]))
 
 
 def _nearer_low(proven: Proven, island: Island, node: int) -> bool:
