@@ -34,6 +34,7 @@ from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 __all__ = ["Laterals", "SeenNetwork"]
 
 _ZERO = 1e-12
+_ROUND = 1e-9  # pu by which rounding alone may pass a limit that is met exactly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -146,7 +147,7 @@ def _body(b: Any, where: tuple[int, int], row: FloatArray, z: Any, margin: Margi
 def _add_row(rows: Any, body: Any, right: float) -> None:
     if not isinstance(body, float):
         rows.add(body <= right)
-    elif body > right:  # live, it cannot be served in any state of its root
+    elif body > right + _ROUND:  # live, it cannot be served in any state of its root
         rows.add(pyo.Constraint.Infeasible)
 
 
