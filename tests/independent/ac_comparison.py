@@ -14,6 +14,7 @@ from functools import cache
 import numpy as np
 from ac_feasibility import AcFeasibility, Answer, Finding
 from gridproof.federation.campaigns.study_jobs import make_planner_job
+from gridproof.federation.certificates.affine_rules import with_what_it_needs
 from gridproof.federation.members.jobs import FeederJob
 from gridproof.federation.members.session import SessionSettings, run_session
 from gridproof.federation.studies.study import Study, load_study
@@ -36,7 +37,8 @@ def networked(level: str, method: str, *overrides: str) -> tuple[Study, Plan]:
     asked = (f"uncertainty.spread={level}", f"planner.method={method}", *overrides)
     study = load_study("ieee37-networked", asked)
     planner = make_planner(study.config.planner.family, study.config.planner.options)
-    return study, planner.plan(study.scenario)
+    plan = planner.plan(study.scenario)
+    return study, with_what_it_needs(plan, study.scenario, study.config.campaign.recourse)
 
 
 class Match(StrEnum):
