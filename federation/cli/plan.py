@@ -80,7 +80,7 @@ def plan(  # noqa: PLR0917  (typer reads a command's options from its parameters
         with showing("one AC power flow, and the recourse at corners", quiet=quiet):
             tried = _tried_redispatch(loaded, made)
             (linear,) = linear_errors(made, loaded.scenario, (0,))
-        stages = {"reading": read_s, **(summary.stages_s or {}), "looking": perf_counter() - began}
+        stages = {"reading": read_s, **(summary.stages_s or {}), "checking": perf_counter() - began}
         summary = replace(
             summary,
             redispatch_tried=tried,
