@@ -78,28 +78,15 @@ class LateralLimits:
             _of_root=inner @ system.of_root,
         )
 
-    def hopeless(self, constant: FloatArray) -> IntArray:
-        """Roots of laterals that pass a limit wherever the root stands."""
-        return np.unique(self.home[self._least(constant) > self.right])
-
     def lacking(self, constant: FloatArray) -> dict[tuple[int, Slack], float]:
         """By how much limits must be passed wherever a root stands, per unit, by root and limit."""
-        over = self._least(constant) - self.right
+        rows, low, high = self._stated(constant, 0.0)
+        over = -_most(-rows, low[self.home], high[self.home])[0] - self.right
         found: dict[tuple[int, Slack], float] = {}
         for k in np.flatnonzero(over > 0.0).tolist():
             key = int(self.home[k]), self.limit[k]
             found[key] = max(found.get(key, 0.0), float(over[k] * self.unit[k]))
         return found
-
-    def _least(self, constant: FloatArray) -> FloatArray:
-        """(row,) lowest value of each row where its root is live."""
-        rows = np.column_stack(
-            [self._of_root, 0.0 * self.of_margin, self.inner @ constant - self.live]
-        )
-        none = np.zeros((len(self.home), 2))
-        low = np.hstack([self.low[self.home], none])
-        high = np.hstack([self.high[self.home], none])
-        return -_most(-rows, low, high)[0]
 
     def rows(
         self, constant: FloatArray, most: float = 0.0
@@ -113,14 +100,7 @@ class LateralLimits:
         most
             Largest margin that is asked for.
         """
-        coefficients = np.column_stack(
-            [self._of_root, self.of_margin, self.inner @ constant - self.live]
-        )
-        margins = np.zeros((len(self.low), 2))
-        every_low, every_high = (
-            np.hstack([self.low, margins]),
-            np.hstack([self.high, margins + most]),
-        )
+        coefficients, every_low, every_high = self._stated(constant, most)
         low, high = every_low[self.home], every_high[self.home]
         live, dead = _most(coefficients, low, high)
         kept = np.flatnonzero((live > self.right) | (dead > self.right))
@@ -130,6 +110,18 @@ class LateralLimits:
             box = every_low[self.home[group[0]]], every_high[self.home[group[0]]]
             for k in group[_tightest(coefficients[group], self.right[group], *box)].tolist():
                 yield int(self.home[k]), coefficients[k], float(self.right[k])
+
+    def _stated(
+        self, constant: FloatArray, most: float
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(row, 9) coefficients under ``e``, and (bus, 8) between what their columns stand."""
+        inside = self.inner @ constant - self.live
+        margins = np.zeros((len(self.low), 2))
+        return (
+            np.column_stack([self._of_root, self.of_margin, inside]),
+            np.hstack([self.low, margins]),
+            np.hstack([self.high, margins + most]),
+        )
 
 
 class _Limits:

@@ -87,13 +87,6 @@ class SeenNetwork:
         """Look for laterals."""
         return cls(network=network, laterals=Laterals.of(network))
 
-    def hopeless_blocks(self, demand: tuple[FloatArray, FloatArray]) -> set[int]:
-        """Blocks that hold a lateral which no state of its root can serve."""
-        if self.laterals is None:
-            return set()
-        roots = self.laterals.limits.hopeless(self.laterals.system.constant(demand))
-        return set(self.network.block[roots].tolist())
-
     def lacking(self, demand: tuple[FloatArray, FloatArray]) -> dict[int, dict[Slack, float]]:
         """Limits that blocks' laterals pass in every state of their roots, and by how much."""
         by_block: dict[int, dict[Slack, float]] = {}

@@ -95,7 +95,7 @@ def _propose_own_state(m: Any, network: Network, seen: SeenNetwork) -> bool:
     if not grids:
         return False
     graph, shut = BlockGraph.of(scenario), scenario.feeder.lines.closed[scenario.feeder.switches]
-    dead = seen.hopeless_blocks(network.nominal)
+    dead = set(seen.lacking(network.nominal))
     dead |= {block for block, live in m.energized.items() if live.fixed and not live.value}
     usable = [k for k in np.flatnonzero(shut).tolist() if not dead & set(graph.ends[k])]
     home = {int(network.block[network.der_bus[g]]) for g in grids} - dead

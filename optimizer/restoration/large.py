@@ -30,8 +30,7 @@ __all__ = ["solve_large"]
 
 _PARTS_SHARE = 0.5  # of the time limit
 _START_GAP = 1e-5
-_START_SHARE = 0.3  # of the time limit
-_REGIONS_SHARE = 0.4  # of the time limit
+_START_SHARE, _REGIONS_SHARE = 0.3, 0.4  # of what the parts leave of it
 _MOST_COLUMNS = 8000
 """Columns of a part beyond which it does not come to an end by itself: one of 22 074, at 10 000
 buses, stood at a gap of 1.1e-3 after 260 s of processor time; a start and regions do better."""
@@ -60,10 +59,18 @@ def solve_large(
     found = solve_parts(arrays, gap=options.gap, time_limit_s=share_s, most=_MOST_COLUMNS)
     if found is not None and found[0].termination is Termination.OPTIMAL:
         return found
-    start = _start(case, isolation, columns, len(arrays.cost), options)
+    left_s = limit_s - (perf_counter() - began)
+    start = _start(
+        case,
+        isolation,
+        columns,
+        len(arrays.cost),
+        gap=max(options.gap, _START_GAP),
+        time_limit_s=_START_SHARE * left_s,
+    )
     if options.radiality == "directed_local_flow":
         told = case, isolation, columns, arrays
-        arrays = with_bounds(arrays, regional_bounds(*told, time_limit_s=_REGIONS_SHARE * limit_s))
+        arrays = with_bounds(arrays, regional_bounds(*told, time_limit_s=_REGIONS_SHARE * left_s))
     left_s = limit_s - (perf_counter() - began)
     whole = solve_arrays(arrays, gap=options.gap, time_limit_s=left_s, start=start)
     return _better(found, whole, options.gap)
@@ -74,15 +81,13 @@ def _start(
     isolation: Isolation,
     columns: ReconfigurationColumns,
     size: int,
-    options: RestorationOptions,
+    *,
+    gap: float,
+    time_limit_s: float,
 ) -> FloatArray | None:
     """Solve with live lines kept, always by the local flow; None if nothing comes of it."""
     program, kept = build_reconfiguration(case, isolation, keep_live=True)
-    answer, values = solve_arrays(
-        program.arrays(),
-        gap=max(options.gap, _START_GAP),
-        time_limit_s=_START_SHARE * options.time_limit_s,
-    )
+    answer, values = solve_arrays(program.arrays(), gap=gap, time_limit_s=time_limit_s)
     return starting_point(columns, size, kept, values) if answer.found else None
 
 

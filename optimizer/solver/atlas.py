@@ -42,11 +42,7 @@ class Atlas:
 
     def first(self) -> int:
         """Return the basis of all rows, from which everything can be reached."""
-        return self._add(self._form.slack())
-
-    def number(self, status: Statuses) -> int:
-        """Return the number of a basis' region, which is written out if it is not known."""
-        return self._add(status)
+        return self.number(self._form.slack())
 
     def keep(self) -> None:
         """Never forget what is known now."""
@@ -133,13 +129,14 @@ class Atlas:
         if found is None:
             try:
                 after = self._form.follow(self._status[at], side)
-                found = REFUTED if after is None else self._add(after)
+                found = REFUTED if after is None else self.number(after)
             except np.linalg.LinAlgError:  # a basis that rounding has made singular
                 found = LOST
             self._following[at, side] = found
         return found
 
-    def _add(self, status: Statuses) -> int:
+    def number(self, status: Statuses) -> int:
+        """Return the number of a basis' region, which is written out if it is not known."""
         key = status.tobytes()
         if key not in self._number:
             self._stack(self._form.region(status))
