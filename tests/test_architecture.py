@@ -15,7 +15,7 @@ from gridproof.optimizer.restoration import options as restoration_options
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("scenarios", "optimizer", "simulator", "federation")
 ALLOWED = {
-    "scenarios": {"numba", "numpy", "scipy", "pydantic"},
+    "scenarios": {"llvmlite", "numba", "numpy", "scipy", "pydantic"},
     "optimizer": {"numpy", "scenarios", "scipy", "pyomo", "highspy"},
     "simulator": {
         "numpy", "scenarios", "scipy", "opendssdirect", "dss", "dss_python_backend",
@@ -35,7 +35,8 @@ OWNERS = {
     "dss": "simulator/opendss/",
     "dss_python_backend": "simulator/opendss/",
     "highspy": "optimizer/solver/solve",
-    "numba": "scenarios/compiling",
+    "numba": ("scenarios/compiling", "scenarios/lanes"),
+    "llvmlite": "scenarios/lanes",
 }
 STOREYS = {
     "optimizer": (

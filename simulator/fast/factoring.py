@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from gridproof.scenarios.compiling import compiled
+from gridproof.scenarios.compiling import compiled, part
 
 __all__ = ["factor"]
 
 
-@compiled
+@part
 def _of(blocks, k):
     return blocks[k, 0], blocks[k, 1], blocks[k, 2], blocks[k, 3]
 

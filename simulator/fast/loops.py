@@ -1,21 +1,18 @@
 """The loops that are compiled: injecting, sweeping, for some realizations side by side.
 
-Realizations stand in the last axis, ``LANES`` of them, and none sees another: what a lane holds
-depends neither on its place nor on its company, to the last bit. Every number is a double, every
-operation one of IEEE 754 with nothing fused and no sum taken in another order, so results
-are the same on every processor; a load that follows its voltage by a power other than 0, 1 or 2 is
-the exception, as powers are the mathematical library's.
+Realizations stand in the last axis, `LANES` of them, real parts and then imaginary ones, and none
+sees another: what a lane holds depends neither on its place nor on its company, to the last bit
+(`scenarios.lanes`). Loads that follow their voltage by a power other than 0, 1 or 2 are the
+exception to results that are the same on every processor, as powers are the mathematical library's.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from gridproof.scenarios.compiling import compiled
+from gridproof.scenarios.compiling import compiled, inlined, part
+from gridproof.scenarios.lanes import LANES, above, alike, below, choose, load, root, store
 
-__all__ = ["LANES", "MOST", "solve"]
-
-LANES = 16
-"""Realizations side by side; a block of fewer is filled up with its last."""
+__all__ = ["MOST", "at", "put", "solve"]
 
 MOST = 25
 """Steps after which a flow is given up: it is near the nose of the voltage curve, or past it."""
@@ -24,136 +21,132 @@ _FAR = 1e6  # pu², a step from which nothing comes back
 _QUICKEST = 1e-2  # square to which the next step is taken to shrink at most, whatever the last did
 
 
-@compiled
-def _follow(slots, s, w):
-    """Turn a slot's power at rated voltage into that at the voltage across it.
+@inlined
+def at(x, k):
+    """Real and imaginary parts at a position."""
+    return load(x, (k, 0)), load(x, (k, LANES))
 
-    ``w`` has the voltage, real and imaginary, then active and reactive power.
-    """
+
+@inlined
+def put(x, k, real, imaginary):
+    """Put both parts at a position."""
+    store(x, (k, 0), real)
+    store(x, (k, LANES), imaginary)
+
+
+@inlined
+def _across(slots, x, s):
+    """Voltage across a slot."""
+    (re, im), (re_less, im_less) = at(x, slots[0][s]), at(x, slots[1][s])
+    return re - re_less, im - im_less
+
+
+@inlined
+def _by_power(two, exponent):
+    w = np.empty(LANES)
+    store(w, (0,), two)
+    for b in range(LANES):
+        w[b] **= 0.5 * exponent
+    return load(w, (0,))
+
+
+@inlined
+def _follow(slots, s, re, im, p, q):
+    """Turn a slot's power at rated voltage into that at the voltage across it."""
     kind, terms, square = slots[2], slots[4], slots[5]
+    if kind[s] == 0:
+        return p, q
+    two = (re * re + im * im) * square[s]
     if kind[s] == 1:
-        c0, c1, c2 = terms[s, 0], terms[s, 1], terms[s, 2]
-        d0, d1, d2 = terms[s, 3], terms[s, 4], terms[s, 5]
-        f = square[s]
-        for b in range(LANES):
-            two = (w[b] * w[b] + w[LANES + b] * w[LANES + b]) * f
-            one = np.sqrt(two)
-            w[2 * LANES + b] *= c0 + c1 * one + c2 * two
-            w[3 * LANES + b] *= d0 + d1 * one + d2 * two
-    elif kind[s] == 2:
-        for b in range(LANES):
-            two = (w[b] * w[b] + w[LANES + b] * w[LANES + b]) * square[s]
-            w[2 * LANES + b] *= two ** (0.5 * terms[s, 0])
-            w[3 * LANES + b] *= two ** (0.5 * terms[s, 3])
+        one = root(two)
+        return (
+            p * (terms[s, 0] + terms[s, 1] * one + terms[s, 2] * two),
+            q * (terms[s, 3] + terms[s, 4] * one + terms[s, 5] * two),
+        )
+    return p * _by_power(two, terms[s, 0]), q * _by_power(two, terms[s, 3])
 
 
-@compiled
-def _across(plus, minus, x, taken, s, w):
-    """Put the voltage across a slot, and its power at rated voltage, into ``w``."""
-    i, j = plus[s], minus[s]
-    for b in range(LANES):
-        w[b] = x[i, b] - x[j, b]
-        w[LANES + b] = x[i, LANES + b] - x[j, LANES + b]
-    for b in range(LANES):
-        w[2 * LANES + b] = taken[s, b]
-        w[3 * LANES + b] = taken[s, LANES + b]
-
-
-@compiled
-def _inject(slots, power, v, right, source, drawn):
+@part
+def _inject(slots, power, v, right, sources, drawn):
     """Put into ``right`` the sources, less what slots draw beyond their linear share."""
     plus, minus, slope = slots[0], slots[1], slots[6]
-    w = np.empty(6 * LANES)
     for k in drawn:
-        for b in range(LANES):
-            right[k, b] = source[k, b]
-            right[k, LANES + b] = source[k, LANES + b]
+        put(right, k, 0.0, 0.0)
+    nodes, currents = sources
+    for n in range(len(nodes)):
+        put(right, nodes[n], 0.0, 0.0)
+    for n in range(len(nodes)):
+        (re, im), (more, more_im) = at(right, nodes[n]), at(currents, n)
+        put(right, nodes[n], re + more, im + more_im)
     for s in range(len(plus)):
         i, j = plus[s], minus[s]
-        _across(plus, minus, v, power, s, w)
-        _follow(slots, s, w)
-        k0, k1, k2, k3 = slope[s, 0], slope[s, 1], slope[s, 2], slope[s, 3]
-        for b in range(LANES):
-            x, y, p, q = w[b], w[LANES + b], w[2 * LANES + b], w[3 * LANES + b]
-            f = 1.0 / (x * x + y * y)
-            w[4 * LANES + b] = (p * x + q * y) * f - (k0 * x + k1 * y)
-            w[5 * LANES + b] = (p * y - q * x) * f - (k2 * x + k3 * y)
-        for b in range(LANES):
-            right[i, b] -= w[4 * LANES + b]
-            right[i, LANES + b] -= w[5 * LANES + b]
-        for b in range(LANES):
-            right[j, b] += w[4 * LANES + b]
-            right[j, LANES + b] += w[5 * LANES + b]
+        x, y = _across(slots, v, s)
+        told_p, told_q = at(power, s)
+        p, q = _follow(slots, s, x, y, told_p, told_q)
+        f = 1.0 / (x * x + y * y)
+        re = (p * x + q * y) * f - (slope[s, 0] * x + slope[s, 1] * y)
+        im = (p * y - q * x) * f - (slope[s, 2] * x + slope[s, 3] * y)
+        before, before_im = at(right, i)
+        put(right, i, before - re, before_im - im)
+        before, before_im = at(right, j)
+        put(right, j, before + re, before_im + im)
 
 
-@compiled
-def _less(block, at, x, w):
-    """Take a block's product with a node's voltage off ``w``."""
-    p, q, r, s = block[0], block[1], block[2], block[3]
-    for b in range(LANES):
-        w[b] -= p * x[at, b] + q * x[at, LANES + b]
-        w[LANES + b] -= r * x[at, b] + s * x[at, LANES + b]
+@inlined
+def _times(block, k, x, i):
+    """Return a block's product with what stands at a position."""
+    re, im = at(x, i)
+    return block[k, 0] * re + block[k, 1] * im, block[k, 2] * re + block[k, 3] * im
 
 
-@compiled
+@part
 def _sweep(factors, right, x, every):
     """Solve the linear network: forward over what is driven, back over what is wanted, or all."""
     low_start, low_at, low, works, up_start, up_at, up, inverse, wanted = factors
-    w = np.empty(2 * LANES)
     for i in range(len(inverse)):
         if works[i]:
-            for b in range(LANES):
-                w[b] = right[i, b]
-                w[LANES + b] = right[i, LANES + b]
+            re, im = at(right, i)
             for k in range(low_start[i], low_start[i + 1]):
-                _less(low[k], low_at[k], x, w)
-            for b in range(LANES):
-                x[i, b] = w[b]
-                x[i, LANES + b] = w[LANES + b]
+                less, less_im = _times(low, k, x, low_at[k])
+                re -= less
+                im -= less_im
+            put(x, i, re, im)
     for i in range(len(inverse) - 1, -1, -1):
         if every or wanted[i]:
-            p, q, r, s = inverse[i, 0], inverse[i, 1], inverse[i, 2], inverse[i, 3]
-            w[:] = 0.0
+            re, im = alike(0.0), alike(0.0)
             if works[i]:
-                for b in range(LANES):
-                    w[b] = p * x[i, b] + q * x[i, LANES + b]
-                    w[LANES + b] = r * x[i, b] + s * x[i, LANES + b]
+                re, im = _times(inverse, i, x, i)
             for k in range(up_start[i], up_start[i + 1]):
-                _less(up[k], up_at[k], x, w)
-            for b in range(LANES):
-                x[i, b] = w[b]
-                x[i, LANES + b] = w[LANES + b]
+                less, less_im = _times(up, k, x, up_at[k])
+                re -= less
+                im -= less_im
+            put(x, i, re, im)
 
 
-@compiled
-def _apart(x, v, drawn, scale, w):
-    """Put into ``w`` the largest square by which each lane's voltages would step."""
-    w[:] = 0.0
+@part
+def _stepped(x, v, drawn, scale, share):
+    """Take a share of the step in each lane; returns the largest square of a whole one."""
+    largest = alike(0.0)
     for k in drawn:
-        f = scale[k]
-        for b in range(LANES):
-            er, em = x[k, b] - v[k, b], x[k, LANES + b] - v[k, LANES + b]
-            far = (er * er + em * em) * f
-            w[b] = far if far > w[b] or np.isnan(far) else w[b]
+        (re, im), (before, before_im) = at(x, k), at(v, k)
+        er, em = re - before, im - before_im
+        put(v, k, before + er * share, before_im + em * share)
+        far = (er * er + em * em) * scale[k]
+        largest = choose(above(far, largest), far, largest)
+    return largest
 
 
-@compiled
+@part
 def _settle(x, v, drawn, scale, moving, before, tolerance):
     """Take a step in every lane that still moves; returns how many do after it.
 
     Steps shrink by much the same from one to the next, so a lane comes to rest when the step after
     this one will be less than the tolerance; `_confirm` sees to it that it is.
     """
-    w, far = np.zeros(3 * LANES), np.zeros(LANES)  # the step's parts, and whether it is taken
-    _apart(x, v, drawn, scale, far)
+    far = np.empty(LANES)
     for b in range(LANES):
-        w[2 * LANES + b] = 1.0 if moving[b] > 0.0 else 0.0
-    for k in drawn:
-        for b in range(LANES):
-            w[b], w[LANES + b] = x[k, b] - v[k, b], x[k, LANES + b] - v[k, LANES + b]
-        for b in range(LANES):
-            v[k, b] += w[b] * w[2 * LANES + b]
-            v[k, LANES + b] += w[LANES + b] * w[2 * LANES + b]
+        far[b] = 1.0 if moving[b] > 0.0 else 0.0
+    store(far, (0,), _stepped(x, v, drawn, scale, load(far, (0,))))
     left = 0
     for b in range(LANES):
         if moving[b] > 0.0:
@@ -168,62 +161,58 @@ def _settle(x, v, drawn, scale, moving, before, tolerance):
     return left
 
 
-@compiled
+@part
 def _confirm(x, v, drawn, scale, moving, tolerance):
     """Give up every lane that rests and would step further than the tolerance all the same."""
-    far = np.zeros(LANES)
-    _apart(x, v, drawn, scale, far)
+    far = np.empty(LANES)
+    store(far, (0,), _stepped(x, v, drawn, scale, alike(0.0)))
     for b in range(LANES):
         if moving[b] == 0.0 and not far[b] < tolerance * tolerance:
             moving[b] = -1.0
 
 
-@compiled
-def _within(slots, v, low, high, b):
-    """Whether every slot's voltage is where its load keeps its model."""
-    plus, minus = slots[0], slots[1]
-    for s in range(len(plus)):
-        er = v[plus[s], b] - v[minus[s], b]
-        em = v[plus[s], LANES + b] - v[minus[s], LANES + b]
-        if not low[s] <= er * er + em * em <= high[s]:
-            return False
-    return True
+@part
+def _outside(slots, v, low, high):
+    """Return 0 in the lanes in which every slot's voltage is where its load keeps its model."""
+    outside = alike(0.0)
+    for s in range(len(low)):
+        re, im = _across(slots, v, s)
+        square = re * re + im * im
+        outside = choose(below(square, low[s]), 1.0, outside)
+        outside = choose(above(square, high[s]), 1.0, outside)
+    return outside
 
 
-@compiled
+@part
 def _start(first, network, told, room):
     """Put what a block's realizations ask for into their lanes, and voltages at their base."""
     _, slots, (node, wr, wm), (base_r, base_m, _), _, _ = network
     p, q, v_pu = told
-    (_, v, right, source), taken, moving, used = room
+    (_, v, _, source), taken, moving, used = room
     share, column = slots[3], slots[7]
-    source[:] = 0.0
     for b in range(LANES):
         row = min(first + b, len(p) - 1)
         for s in range(len(column)):
             taken[s, b] = p[row, column[s]] * share[s]
             taken[s, LANES + b] = q[row, column[s]] * share[s]
-        for f in range(len(node)):
-            for k in range(3):
-                source[node[f, k], b] += wr[f, k] * v_pu[row, f]
-                source[node[f, k], LANES + b] += wm[f, k] * v_pu[row, f]
+        for n in range(len(node)):
+            source[n, b] = wr[n] * v_pu[row, n // 3]
+            source[n, LANES + b] = wm[n] * v_pu[row, n // 3]
         moving[b] = 1.0
         used[b] = MOST
-    right[:] = source
     for k in range(len(base_r)):
-        v[k, :LANES] = base_r[k]
-        v[k, LANES:] = base_m[k]
+        put(v, k, base_r[k], base_m[k])
 
 
-@compiled
+@part
 def _flow(first, network, told, room):
     """Solve a block; its voltages are then in the first of the room."""
-    factors, slots, _, (_, _, scale), drawn, (_, _, tolerance) = network
+    factors, slots, (node, _, _), (_, _, scale), drawn, (_, _, tolerance) = network
     _start(first, network, told, room)
     (x, v, right, source), taken, moving, used = room
-    before = np.full(LANES, np.inf)
+    sources, before = (node, source), np.full(LANES, np.inf)
     for step in range(1, MOST + 1):
-        _inject(slots, taken, v, right, source, drawn)
+        _inject(slots, taken, v, right, sources, drawn)
         _sweep(factors, right, x, False)
         left = _settle(x, v, drawn, scale, moving, before, tolerance)
         for b in range(LANES):
@@ -232,56 +221,53 @@ def _flow(first, network, told, room):
         if left == 0:
             break
     # currents of the last voltages, so that every node's add up to nothing
-    _inject(slots, taken, v, right, source, drawn)
+    _inject(slots, taken, v, right, sources, drawn)
     _sweep(factors, right, x, True)
     _confirm(x, v, drawn, scale, moving, tolerance)
 
 
-@compiled
+@part
 def _ended(first, here, network, room, found):
     """Say of a block what converged, what stands where loads keep their models, and the steps."""
     _, slots, _, _, _, (low, high, _) = network
     (x, v, _, _), _, moving, used = room
     solved, trusted, steps = found
-    odd = np.zeros(LANES)
+    odd, outside, none = np.empty(LANES), np.empty(LANES), alike(0.0)
     for k in range(len(x)):
-        for b in range(LANES):
-            odd[b] += x[k, b] * 0.0 + x[k, LANES + b] * 0.0
+        re, im = at(x, k)
+        none += re * 0.0 + im * 0.0
+    store(odd, (0,), none)
+    store(outside, (0,), _outside(slots, v, low, high))
     for b in range(here):
         solved[first + b] = moving[b] == 0.0 and odd[b] == 0.0
-        trusted[first + b] = _within(slots, v, low, high, b)
+        trusted[first + b] = outside[b] == 0.0
         steps[first + b] = used[b]
 
 
-@compiled
+@part
 def _loads(x, slots, taken, near, drawn, asked):
     """Put what loads ask for at their voltages: all, those at source buses, and there by node."""
-    plus, minus = slots[0], slots[1]
     at_plus, at_minus = near
-    w = np.empty(6 * LANES)
+    whole, close = alike(0.0), alike(0.0)
     drawn[:] = 0.0
-    asked[:] = 0.0
     for s in range(len(at_plus)):
-        _across(plus, minus, x, taken, s, w)
-        _follow(slots, s, w)
-        for b in range(LANES):
-            asked[0, b] += w[2 * LANES + b]
+        re, im = _across(slots, x, s)
+        told_p, told_q = at(taken, s)
+        p, q = _follow(slots, s, re, im, told_p, told_q)
+        whole += p
         if at_plus[s] < 0 and at_minus[s] < 0:
             continue
-        for b in range(LANES):
-            asked[1, b] += w[2 * LANES + b]
-            f = 1.0 / (w[b] * w[b] + w[LANES + b] * w[LANES + b])
-            w[4 * LANES + b] = (w[2 * LANES + b] * w[b] + w[3 * LANES + b] * w[LANES + b]) * f
-            w[5 * LANES + b] = (w[3 * LANES + b] * w[b] - w[2 * LANES + b] * w[LANES + b]) * f
-        for n, k, sign in ((at_plus[s], plus[s], 1.0), (at_minus[s], minus[s], -1.0)):
+        close += p
+        f = 1.0 / (re * re + im * im)
+        a, c = (p * re + q * im) * f, (q * re - p * im) * f
+        for n, k, sign in ((at_plus[s], slots[0][s], 1.0), (at_minus[s], slots[1][s], -1.0)):
             if n >= 0:
-                for b in range(LANES):
-                    drawn[0, n, b] += sign * (
-                        w[4 * LANES + b] * x[k, b] - w[5 * LANES + b] * x[k, LANES + b]
-                    )
-                    drawn[1, n, b] += sign * (
-                        w[4 * LANES + b] * x[k, LANES + b] + w[5 * LANES + b] * x[k, b]
-                    )
+                v, v_im = at(x, k)
+                p_there, q_there = sign * (a * v - c * v_im), sign * (a * v_im + c * v)
+                store(drawn, (0, n, 0), load(drawn, (0, n, 0)) + p_there)
+                store(drawn, (1, n, 0), load(drawn, (1, n, 0)) + q_there)
+    store(asked, (0, 0), whole)
+    store(asked, (1, 0), close)
 
 
 @compiled
@@ -298,8 +284,9 @@ def solve(network, told, near, room, volts, ended, loads):
     near
         (load's slot,) where among the source nodes its ends stand; -1 where at none.
     room
-        What a block is solved in: (position, 2 * LANES) voltages of the loads, currents, and those
-        of sources; (slot, 2 * LANES) powers; (LANES,) whether it moves, and steps.
+        What a block is solved in: (position, 2 * LANES) voltages that loads see, and currents;
+        (source node, 2 * LANES) currents; (slot, 2 * LANES) powers; (LANES,) whether it moves, and
+        steps.
     volts
         What is filled in: (block, position, 2 * LANES) voltages, real parts, then imaginary ones.
     ended

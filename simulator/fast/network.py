@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
+from gridproof.scenarios.lanes import LANES
 from gridproof.scenarios.load_models import LoadModel
 from gridproof.simulator.fast.factors import Factors, order_of
-from gridproof.simulator.fast.loops import LANES, solve
+from gridproof.simulator.fast.loops import solve
 from gridproof.simulator.fast.room import Room
 from gridproof.simulator.opendss.circuit import ComplexArray
 from gridproof.simulator.opendss.loads import V_MAX_PU, V_MIN_PU
@@ -188,13 +189,13 @@ class Network:
         self._network = (
             self._swept(factors, drawn, forming),
             self._slots_of(slots, plus, minus, slope),
-            (forming, *_parts(sources.current)),
+            (forming.ravel(), *_parts(sources.current.ravel())),
             _started(np.append(base[self._place], 0.0)),
             drawn,
             (*((edge * slots.rated_v) ** 2 for edge in TRUSTED_PU), TOLERANCE),
         )
         self._sources = len(sources.told)
-        self._own, self._room = _own_room(len(at) + 1, len(slots.plus)), room
+        self._own, self._room = _own_room(len(at) + 1, len(slots.plus), forming.size), room
         self._near = tuple(
             _among(sources.told, end[: slots.loads]) for end in (slots.plus, slots.minus)
         )
@@ -266,11 +267,11 @@ def _started(volts: ComplexArray) -> Any:
     return *_parts(volts), 1.0 / size**2
 
 
-def _own_room(positions: int, slots: int) -> Any:
+def _own_room(positions: int, slots: int, sources: int) -> Any:
     """Make what a block is solved in."""
-    lanes = 2 * LANES
-    currents = tuple(np.zeros((positions, lanes)) for _ in range(3))
-    return currents, np.zeros((slots, lanes)), np.ones(LANES), np.zeros(LANES, np.int64)
+    sizes = positions, positions, sources
+    currents = tuple(np.zeros((size, 2 * LANES)) for size in sizes)
+    return currents, np.zeros((slots, 2 * LANES)), np.ones(LANES), np.zeros(LANES, np.int64)
 
 
 def _parts(values: ComplexArray) -> tuple[FloatArray, FloatArray]:

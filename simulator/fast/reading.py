@@ -6,123 +6,155 @@ Every number is added up in one order, as in `simulator.fast.loops`.
 from __future__ import annotations
 
 import numpy as np
-from gridproof.scenarios.compiling import compiled
-from gridproof.simulator.fast.loops import LANES
+from gridproof.scenarios.compiling import compiled, inlined, part
+from gridproof.scenarios.lanes import LANES, above, alike, below, choose, load, root, store
+from gridproof.simulator.fast.loops import at
 
 __all__ = ["read"]
 
 
-@compiled
-def _product(matrix, k, x, out):
-    """Put one row of a matrix times voltages into ``out``, real and imaginary."""
-    start, at, real, imaginary = matrix
-    for b in range(LANES):
-        out[b] = 0.0
-        out[LANES + b] = 0.0
+@inlined
+def _product(matrix, k, x):
+    """Return one row of a matrix times voltages."""
+    start, place, real, imaginary = matrix
+    total, total_im = alike(0.0), alike(0.0)
     for n in range(start[k], start[k + 1]):
-        j, r, m = at[n], real[n], imaginary[n]
-        for b in range(LANES):
-            out[b] += r * x[j, b] - m * x[j, LANES + b]
-            out[LANES + b] += r * x[j, LANES + b] + m * x[j, b]
+        re, im = at(x, place[n])
+        total += real[n] * re - imaginary[n] * im
+        total_im += real[n] * im + imaginary[n] * re
+    return total, total_im
 
 
-@compiled
+@inlined
+def _spill(values, found, s, rows):
+    """Put a number of each realization into its row."""
+    first, here, lanes = rows
+    store(lanes, (0,), values)
+    for b in range(here):
+        found[first + b, s] = lanes[b]
+
+
+@inlined
 def _least(kind, s, margin, worst, where):
     """Take a margin that is less than what was least before it; NaN wins, the first of it."""
-    for b in range(LANES):
-        q, least = margin[b], worst[kind, b]
-        less = (q < least) | (np.isnan(q) & ~np.isnan(least))
-        worst[kind, b] = q if less else least
-        where[kind, b] = s if less else where[kind, b]
+    least = load(worst, (kind, 0))
+    less = below(margin, least)
+    store(worst, (kind, 0), choose(less, margin, least))
+    store(where, (kind, 0), choose(less, 1.0 * s, load(where, (kind, 0))))
 
 
-@compiled
-def _magnitudes(first, here, x, looks, found, worst, where):
+@inlined
+def _size(re, im):
+    return root(re * re + im * im)
+
+
+@inlined
+def _magnitude(x, i, inverse, c, centres):
+    """Magnitude at a position, to earth, or counted from where the neutral would be."""
+    _, reference, weight, scale = centres
+    if np.isnan(inverse):  # dead, or there is no such phase
+        return alike(np.nan)
+    re, im = at(x, i)
+    if c < 0:
+        return _size(re, im) * inverse
+    middle, middle_im = alike(0.0), alike(0.0)
+    for k in range(3):
+        there, there_im = at(x, reference[c, k])
+        middle += weight[c, k] * there
+        middle_im += weight[c, k] * there_im
+    return _size(re - middle, im - middle_im) * (inverse * scale[c])
+
+
+@part
+def _magnitudes(rows, x, looks, found, worst, where):
     """Magnitudes to neutral, and across the pair that begins at each phase."""
-    (at, inverse, across, counted), centres, (low, high, pairs) = looks[0], looks[1], looks[2]
-    which, reference, weight, scale = centres
-    v_pu, v_ll_pu = found[0], found[1]
-    a, middle = np.zeros(3 * LANES), np.zeros(2 * LANES)
-    for s in range(len(at)):
-        i, j = at[s], at[s // 3 * 3 + (s + 1) % 3]
-        f, g, c = inverse[s], across[s], which[s // 3]
-        if c < 0:
-            for b in range(LANES):
-                a[b] = np.sqrt(x[i, b] ** 2 + x[i, LANES + b] ** 2) * f
-        else:  # counted from where the neutral would be
-            middle[:] = 0.0
-            for k in range(3):
-                r, w = reference[c, k], weight[c, k]
-                for b in range(LANES):
-                    middle[b] += w * x[r, b]
-                    middle[LANES + b] += w * x[r, LANES + b]
-            f *= scale[c]
-            for b in range(LANES):
-                er, em = x[i, b] - middle[b], x[i, LANES + b] - middle[LANES + b]
-                a[b] = np.sqrt(er * er + em * em) * f
-        for b in range(LANES):
-            er, em = x[i, b] - x[j, b], x[i, LANES + b] - x[j, LANES + b]
-            a[LANES + b] = np.sqrt(er * er + em * em) * g
-        for b in range(here):
-            v_pu[first + b, s] = a[b]
-            v_ll_pu[first + b, s] = a[LANES + b]
+    (places, inverse, across, counted), centres, (low, high, pairs) = looks[0], looks[1], looks[2]
+    for s in range(len(places)):
+        i, j = places[s], places[s // 3 * 3 + (s + 1) % 3]
+        alone = _magnitude(x, i, inverse[s], centres[0][s // 3], centres)
+        (re, im), (other, other_im) = at(x, i), at(x, j)
+        _spill(alone, found[0], s, rows)
+        pair = alike(np.nan)
+        if not np.isnan(across[s]):
+            pair = _size(re - other, im - other_im) * across[s]
+        _spill(pair, found[1], s, rows)
         if counted[s]:
-            from_ = LANES if pairs else 0
-            for b in range(LANES):
-                below, above = a[from_ + b] - low, high - a[from_ + b]
-                a[2 * LANES + b] = below if below < above else above
-            _least(0, s, a[2 * LANES :], worst, where)
+            looked = alone
+            if pairs:
+                looked = pair
+            under, over = looked - low, high - looked
+            _least(0, s, choose(below(under, over), under, over), worst, where)
 
 
-@compiled
-def _currents(first, here, x, looks, found, worst, where, total):
-    """Read each line's phases at their larger end; what the lines keep adds to ``total``."""
+@part
+def _currents(rows, x, looks, found, worst, where):
+    """Read each line's phases at their larger end; returns what the lines keep."""
     (one_end, other_end), (one_at, other_at), rating = looks[3]
-    current = found[2]
-    a, c, margin = np.zeros(2 * LANES), np.zeros(2 * LANES), np.zeros(LANES)
+    total = alike(0.0)
     for s in range(len(rating)):
-        _product(one_end, s, x, a)
-        _product(other_end, s, x, c)
-        i, j, most = one_at[s], other_at[s], rating[s]
-        for b in range(LANES):
-            total[b] += x[i, b] * a[b] + x[i, LANES + b] * a[LANES + b]
-            total[b] += x[j, b] * c[b] + x[j, LANES + b] * c[LANES + b]
-            one, other = a[b] ** 2 + a[LANES + b] ** 2, c[b] ** 2 + c[LANES + b] ** 2
-            a[b] = np.sqrt(one if one > other else other)
-            margin[b] = 1.0 - a[b] / most
-        for b in range(here):
-            current[first + b, s] = a[b]
-        if most < np.inf:
-            _least(1, s, margin, worst, where)
+        if one_end[0][s] == one_end[0][s + 1] and other_end[0][s] == other_end[0][s + 1]:
+            _spill(alike(0.0), found[2], s, rows)  # no such phase, or all of it is dead
+            if rating[s] < np.inf:
+                _least(1, s, alike(1.0), worst, where)
+            continue
+        (a, a_im), (c, c_im) = _product(one_end, s, x), _product(other_end, s, x)
+        (v, v_im), (u, u_im) = at(x, one_at[s]), at(x, other_at[s])
+        total += v * a + v_im * a_im
+        total += u * c + u_im * c_im
+        one, other = a * a + a_im * a_im, c * c + c_im * c_im
+        current = root(choose(above(one, other), one, other))
+        _spill(current, found[2], s, rows)
+        if rating[s] < np.inf:
+            _least(1, s, 1.0 - current / rating[s], worst, where)
+    return total
 
 
-@compiled
-def _through(first, here, x, looks, found, worst, where, total, through):
-    """Apparent power of each transformer: the larger of its sides."""
+@part
+def _through(rows, x, looks, found, worst, where, through):
+    """Read apparent power of each transformer, the larger of its sides; returns what they keep."""
     winding, wound, side, sides, rating = looks[4]
-    transformer = found[3]
-    a, margin = np.zeros(2 * LANES), np.zeros(LANES)
+    total = alike(0.0)
     through[:] = 0.0
     for s in range(len(wound)):
-        _product(winding, s, x, a)
-        i, t = wound[s], side[s]
-        for b in range(LANES):
-            p = x[i, b] * a[b] + x[i, LANES + b] * a[LANES + b]
-            total[b] += p
-            through[0, t, b] += p
-            through[1, t, b] += x[i, LANES + b] * a[b] - x[i, b] * a[LANES + b]
+        (a, a_im), (v, v_im) = _product(winding, s, x), at(x, wound[s])
+        p, q, t = v * a + v_im * a_im, v_im * a - v * a_im, side[s]
+        total += p
+        store(through, (0, t, 0), load(through, (0, t, 0)) + p)
+        store(through, (1, t, 0), load(through, (1, t, 0)) + q)
     for t in range(len(rating)):
-        a[:] = 0.0
+        most = alike(0.0)
         for k in range(sides * t, sides * t + sides):
-            for b in range(LANES):
-                square = through[0, k, b] ** 2 + through[1, k, b] ** 2
-                a[b] = square if square > a[b] else a[b]
-        for b in range(LANES):
-            a[b] = np.sqrt(a[b]) / 1e3
-            margin[b] = 1.0 - a[b] / rating[t]
+            p, q = load(through, (0, k, 0)), load(through, (1, k, 0))
+            square = p * p + q * q
+            most = choose(above(square, most), square, most)
+        apparent = root(most) / 1e3
+        _spill(apparent, found[3], t, rows)
+        _least(2, t, 1.0 - apparent / rating[t], worst, where)
+    return total
+
+
+@part
+def _kept(x, looks):
+    """Return what all else keeps."""
+    rest, rest_at = looks[5]
+    total = alike(0.0)
+    for s in range(len(rest_at)):
+        (a, a_im), (v, v_im) = _product(rest, s, x), at(x, rest_at[s])
+        total += v * a + v_im * a_im
+    return total
+
+
+@part
+def _supplied(first, here, x, looks, supplied):
+    """Put what the network takes at each source node, kVA."""
+    network_at, source = looks[6]
+    p, q = np.empty(LANES), np.empty(LANES)
+    for s in range(len(source)):
+        (a, a_im), (v, v_im) = _product(network_at, s, x), at(x, source[s])
+        store(p, (0,), v * a + v_im * a_im)
+        store(q, (0,), v_im * a - v * a_im)
         for b in range(here):
-            transformer[first + b, t] = a[b]
-        _least(2, t, margin, worst, where)
+            supplied[s, first + b] = complex(p[b] / 1e3, q[b] / 1e3)
 
 
 @compiled
@@ -141,33 +173,21 @@ def read(volts, looks, found):
         losses, kW; (realization, 3) worst margin of voltage, current, transformers, and its place.
     """
     supplied, losses, margin, place = found[4:]
-    (rest, rest_at), (network_at, source) = looks[5], looks[6]
-    worst, where = np.zeros((3, LANES)), np.zeros((3, LANES), np.int64)
-    total, a = np.zeros(LANES), np.zeros(2 * LANES)
-    through = np.zeros((2, looks[4][3] * len(looks[4][4]), LANES))
+    worst, where, total = np.empty((3, LANES)), np.empty((3, LANES)), np.empty(LANES)
+    lanes, through = np.empty(LANES), np.empty((2, looks[4][3] * len(looks[4][4]), LANES))
     for block in range(len(volts)):
         first, x = block * LANES, volts[block]
         here = min(LANES, len(losses) - first)
+        rows = first, here, lanes
         worst[:] = np.inf
-        where[:] = -1
-        total[:] = 0.0
-        _magnitudes(first, here, x, looks, found, worst, where)
-        _currents(first, here, x, looks, found, worst, where, total)
-        _through(first, here, x, looks, found, worst, where, total, through)
-        for s in range(len(rest_at)):
-            _product(rest, s, x, a)
-            i = rest_at[s]
-            for b in range(LANES):
-                total[b] += x[i, b] * a[b] + x[i, LANES + b] * a[LANES + b]
-        for s in range(len(source)):
-            _product(network_at, s, x, a)
-            i = source[s]
-            for b in range(here):
-                p = x[i, b] * a[b] + x[i, LANES + b] * a[LANES + b]
-                q = x[i, LANES + b] * a[b] - x[i, b] * a[LANES + b]
-                supplied[s, first + b] = complex(p / 1e3, q / 1e3)
+        where[:] = -1.0
+        _magnitudes(rows, x, looks, found, worst, where)
+        lost = _currents(rows, x, looks, found, worst, where)
+        lost += _through(rows, x, looks, found, worst, where, through)
+        store(total, (0,), lost + _kept(x, looks))
+        _supplied(first, here, x, looks, supplied)
         for b in range(here):
             losses[first + b] = total[b] / 1e3
             for k in range(3):
                 margin[first + b, k] = worst[k, b]
-                place[first + b, k] = where[k, b]
+                place[first + b, k] = int(where[k, b])

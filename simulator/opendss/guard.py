@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from gridproof.scenarios.errors import ConfigError
@@ -70,6 +71,7 @@ def refuse_programs(path: Path) -> None:
         return
     places = {file.parent for file in files} | {Path.cwd()}
     near = {name.lower() for place in places for name in _names(place)}
+    native = cache(_native)  # of this call: a feeder names its few files in thousands of lines
     _refuse_sizes(files)
     faults = [
         f"{path if file == path.resolve() else file}, line {number}: {wrong}; remove it, or, if "
@@ -77,7 +79,7 @@ def refuse_programs(path: Path) -> None:
         f"{TRUSTED}=1)"
         for file in files
         for number, line in all_lines_of(file)
-        for wrong in _wrong(line, (file.parent, *places), near)
+        for wrong in _wrong(line, (file.parent, *places), near, native)
     ]
     if faults:
         raise ConfigError(faults[:_MOST_FAULTS])
@@ -101,7 +103,12 @@ def _refuse_sizes(files: tuple[Path, ...]) -> None:
         )
 
 
-def _wrong(line: str, places: tuple[Path, ...], near: set[str]) -> Iterator[str]:
+def _wrong(
+    line: str,
+    places: tuple[Path, ...],
+    near: set[str],
+    native: Callable[[Path, str], Path | None],
+) -> Iterator[str]:
     first = _FIRST.match(line)
     word = "" if first is None else first["word"].lower()
     if word.startswith("@"):
@@ -121,14 +128,19 @@ def _wrong(line: str, places: tuple[Path, ...], near: set[str]) -> Iterator[str]
         elif word.startswith("se") and name in _SETTINGS and value[:1] not in {"n", "f", "0"}:
             yield f"set {name} writes, or chooses where OpenDSS writes"
     for given in _places_named(line, near):
-        found = next((one for place in places if (one := _native(place, given))), None)
+        found = next((one for place in places if (one := native(place, given))), None)
         if found is not None:
             yield f"{given} is a native library ({found})"
 
 
+@cache
+def _beginnings(*names: str) -> frozenset[str]:
+    return frozenset(name[:end] for name in names for end in range(_SHORTEST, len(name) + 1))
+
+
 def _shortens(word: str, names: tuple[str, ...]) -> bool:
     """Whether OpenDSS may take a word for one of the names: it lets each be shortened."""
-    return len(word) >= _SHORTEST and any(name.startswith(word) for name in names)
+    return word in _beginnings(*names)
 
 
 def _places_named(line: str, near: set[str]) -> Iterator[str]:

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gridproof.federation.inquiries.feeder_facts import as_it_stands
+from gridproof.scenarios.lanes import LANES
 from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.realization import Realizations
 from gridproof.scenarios.setpoints import Setpoints
 from gridproof.scenarios.verdict import judge
 from gridproof.simulator.fast.engine import FastEngine
 from gridproof.simulator.fast.factors import Factors, order_of
-from gridproof.simulator.fast.loops import LANES
 from gridproof.simulator.fast.room import Room
 from gridproof.simulator.reader.feeder import read_feeder
 from hypothesis import assume, given, settings
