@@ -156,13 +156,14 @@ class ParametricProgram:
         """Hub of the learnt point that is nearest to each parameter; all rows where none is."""
         if not len(self._points):
             return np.repeat(walker.add(self.form.slack()[None]), len(theta))
-        if self._tree is None:  # no parameters at all
-            return np.repeat(self._start[:1], len(theta))
-        return np.asarray(self._start[self._tree.query(theta, 1)[1]])
+        return np.asarray(self._start[walker.nearest(theta)])
 
     def _plant(self, points: list[FloatArray], start: list[IntArray]) -> None:
         self._points, self._start = np.concatenate(points), np.concatenate(start)
-        self._tree = cKDTree(self._points) if self._points.size else None
+        if self._walker is not None:
+            self._walker.plant(self._points)
+        else:
+            self._tree = cKDTree(self._points) if self._points.size else None
 
     def rest(self) -> None:
         """Take little memory until the next question; no answer depends on it.

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from gridproof.optimizer.solver.bases import PIVOT, TIE, LinearForm, Statuses
-from gridproof.optimizer.solver.walking import HOLDS, walk
+from gridproof.optimizer.solver.walking import HOLDS, nearest, walk
 from gridproof.scenarios.arrays import FloatArray, IntArray
 from scipy import sparse
 
@@ -46,6 +46,7 @@ class Walker:
         self._status: list[Statuses] = []
         self._number: dict[bytes, int] = {}
         self._hubs: Any = None
+        self._points = np.zeros((len(form.moved[0]), 0))
 
     def status(self, hub: int) -> Statuses:
         """Statuses of a hub's basis."""
@@ -73,6 +74,16 @@ class Walker:
         """Forget what statuses tell, until the next walk."""
         self._hubs = None
 
+    def plant(self, points: FloatArray) -> None:
+        """Take (point, parameter) what `nearest` looks among."""
+        self._points = np.ascontiguousarray(points.T)
+
+    def nearest(self, theta: FloatArray) -> IntArray:
+        """Nearest of the points to each parameter; the first where several are."""
+        found = np.zeros(len(theta), np.int64)
+        nearest(np.ascontiguousarray(theta), self._points, found)
+        return found
+
     def walk(self, theta: FloatArray, hub: IntArray) -> Walked:
         """Walk (sample, parameter) from a hub each."""
         if self._hubs is None:
@@ -92,11 +103,14 @@ class Walker:
 
 
 def _rows(matrix: FloatArray) -> Any:
-    """Start of each row, columns ascending, entries."""
+    """Start of each row, columns ascending, entries.
+
+    Columns without a sign: a loop need not ask whether they count from the end.
+    """
     found = sparse.csr_array(matrix)
     found.sort_indices()
     return (
         found.indptr.astype(np.int64),
-        found.indices.astype(np.int64),
+        found.indices.astype(np.uint32),
         np.ascontiguousarray(found.data, float),
     )

@@ -7,9 +7,9 @@ were alone. Every sum is taken in one order.
 from __future__ import annotations
 
 import numpy as np
-from gridproof.scenarios.compiling import compiled
+from gridproof.scenarios.compiling import compiled, inlined, part
 
-__all__ = ["HOLDS", "walk"]
+__all__ = ["HOLDS", "nearest", "walk"]
 
 HOLDS, _REFUTED, _LOST = 0, -1, -2
 """How a walk ends; the latter as `optimizer.solver.bases` has them."""
@@ -17,35 +17,26 @@ HOLDS, _REFUTED, _LOST = 0, -1, -2
 _APART = 1e-7  # that a variable on a bound may be from it, as a share: rounding has piled up
 
 
-@compiled
-def _times(rows, k, x):
-    """One row of a sparse matrix times a vector, in four sums that need not wait for each other."""
-    start, at, value = rows
-    first, last = start[k], start[k + 1]
-    a, b, c, d = 0.0, 0.0, 0.0, 0.0
-    whole = first + (last - first) // 4 * 4
-    for n in range(first, whole, 4):
-        a += value[n] * x[at[n]]
-        b += value[n + 1] * x[at[n + 1]]
-        c += value[n + 2] * x[at[n + 2]]
-        d += value[n + 3] * x[at[n + 3]]
-    for n in range(whole, last):
-        a += value[n] * x[at[n]]
-    return (a + b) + (c + d)
+@inlined
+def _times(start, at, value, k, x):
+    """One row of a sparse matrix times a vector."""
+    total = 0.0
+    for n in range(start[k], start[k + 1]):
+        total += value[n] * x[at[n]]
+    return total
 
 
-@compiled
-def _begin(theta, start, form, state):
+@part
+def _begin(theta, hub, form, state):
     """Put the start's basis at a parameter into the state."""
-    _, moving, low, high, _ = form
-    inverse, off, status, x, dual, moved, _, right = state
-    from_inverse, from_off, from_status, from_dual = start
-    inverse[:] = from_inverse
+    _, (start, at, entry), low, high, _ = form
+    _, off, status, x, dual, moved, _, right, _ = state
+    inverse, from_off, from_status, from_dual = hub
     off[:] = from_off
     status[:] = from_status
     dual[:] = from_dual
     for k in range(len(moved)):
-        moved[k] = _times(moving, k, theta)
+        moved[k] = _times(start, at, entry, k, theta)
     for r in range(len(x)):
         k = off[r]
         right[r] = (low[k] if status[k] < 0 else high[k]) - moved[k]
@@ -62,18 +53,19 @@ def _begin(theta, start, form, state):
         x[i] = (a + b) + (c + d)
 
 
-@compiled
+@part
 def _worst(form, state):
     """Values of all variables; the basic one furthest outside a bound, by how much, which bound.
 
     The last is whether those that are on a bound are still found there.
     """
-    every, _, low, high, _ = form
-    _, _, status, x, _, moved, value, _ = state
+    (start, at, entry), _, low, high, _ = form
+    _, _, status, x, _, moved, value, _, _ = state
     worst, side, sound = -np.inf, 0, True
     for k in range(len(low)):
-        v = moved[k] + _times(every, k, x)
-        value[k] = v
+        value[k] = moved[k] + _times(start, at, entry, k, x)
+    for k in range(len(low)):
+        v = value[k]
         if status[k] == 0:
             if low[k] - v > worst:
                 worst, side = low[k] - v, 2 * k
@@ -85,17 +77,25 @@ def _worst(form, state):
     return worst, side, sound
 
 
-@compiled
+@part
 def _entering(side, form, state, pivot, tie):
     """Which variable on a bound may bring the one that leaves back; -1 if there is none."""
     every, _, low, high, _ = form
-    inverse, off, status, _, dual, _, _, push = state
+    inverse, off, status, _, dual, _, _, push, (done, columns, rows) = state
     start, at, entry = every
     leaving, sign = side // 2, (-1.0 if side % 2 else 1.0)
     push[:] = 0.0
     for n in range(start[leaving], start[leaving + 1]):
+        e, i = entry[n], at[n]
         for r in range(len(push)):
-            push[r] += entry[n] * inverse[at[n], r]
+            push[r] += e * inverse[i, r]
+    for j in range(done[0]):
+        e = 0.0
+        for n in range(start[leaving], start[leaving + 1]):
+            e += entry[n] * columns[j, at[n]]
+        if e != 0.0:
+            for r in range(len(push)):
+                push[r] -= e * rows[j, r]
     least, chosen, largest = np.inf, -1, -1.0
     for r in range(len(push)):
         k = off[r]
@@ -112,12 +112,15 @@ def _entering(side, form, state, pivot, tie):
     return chosen
 
 
-@compiled
+@part
 def _step(side, enter, form, state):
-    """Exchange two variables: the inverse, the duals and the solution are brought up to date."""
+    """Exchange two variables: the inverse, the duals and the solution are brought up to date.
+
+    The inverse is that of the start less ``columnsᵀ · rows``, a product of as many terms as steps.
+    """
     _, _, low, high, _ = form
-    inverse, off, status, x, dual, _, value, push = state
-    leaving = side // 2
+    inverse, off, status, x, dual, _, value, push, (done, columns, rows) = state
+    leaving, now = side // 2, done[0]
     status[off[enter]] = 0
     status[leaving] = 1 if side % 2 else -1
     off[enter] = leaving
@@ -126,14 +129,20 @@ def _step(side, enter, form, state):
     rate = dual[enter] * f
     for r in range(len(dual)):
         dual[r] -= rate * push[r]
+        rows[now, r] = push[r]
     dual[enter] = rate
+    rows[now, enter] -= 1.0
     for i in range(len(x)):
-        c = inverse[i, enter] * f
-        if c != 0.0:
-            for r in range(len(push)):
-                inverse[i, r] -= c * push[r]
-        inverse[i, enter] = c
-        x[i] += c * short
+        columns[now, i] = inverse[i, enter]
+    for j in range(now):
+        e = rows[j, enter]
+        if e != 0.0:
+            for i in range(len(x)):
+                columns[now, i] -= e * columns[j, i]
+    for i in range(len(x)):
+        columns[now, i] *= f
+        x[i] += columns[now, i] * short
+    done[0] = now + 1
 
 
 @compiled
@@ -161,8 +170,7 @@ def walk(theta, hub, hubs, form, limits, found):
     most, inside, refutes, pivot, tie = limits
     solution, where, last, ended = found
     columns, variables = solution.shape[1], len(form[2])
-    state = (
-        np.empty((columns, columns)),
+    room = (
         np.empty(columns, np.int64),
         np.empty(variables, np.int8),
         np.empty(columns),
@@ -170,9 +178,12 @@ def walk(theta, hub, hubs, form, limits, found):
         np.empty(variables),
         np.empty(variables),
         np.empty(columns),
+        (np.zeros(1, np.int64), np.empty((most, columns)), np.empty((most, columns))),
     )
     for q in range(len(theta)):
         h = hub[q]
+        state = (inverse[h], *room)
+        room[-1][0][0] = 0
         _begin(theta[q], (inverse[h], off[h], status[h], dual[h]), form, state)
         where[q] = _LOST
         for _ in range(most):
@@ -190,3 +201,26 @@ def walk(theta, hub, hubs, form, limits, found):
             _step(side, enter, form, state)
         solution[q] = state[3]
         ended[q] = state[2]
+
+
+@compiled
+def nearest(theta, points, found):
+    """Find of each parameter the nearest of some points, the first of several.
+
+    Parameters
+    ----------
+    theta
+        (sample, parameter).
+    points
+        (parameter, point).
+    found
+        (sample,) what is filled in.
+    """
+    far = np.empty(points.shape[1])
+    for q in range(len(theta)):
+        far[:] = 0.0
+        for k in range(len(points)):
+            for p in range(len(far)):
+                apart = points[k, p] - theta[q, k]
+                far[p] += apart * apart
+        found[q] = np.argmin(far)
