@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 from gridproof.federation.records.profile import Profile
-from gridproof.federation.records.rows import joint_outcome, outcome_codes
+from gridproof.federation.records.rows import Rows, joint_outcome, outcome_codes
 from gridproof.federation.records.shelf import Laid, Shelf
 from gridproof.scenarios.arrays import IntArray
 from gridproof.scenarios.plan import Plan
@@ -88,7 +88,7 @@ class OpenChunk:
         """Whether some batch is whole, and rows and profiles speak of the same ones."""
         return not self._torn and bool(self._pieces)
 
-    def add(self, step: int, rows: pa.Table, snapshots: Snapshots, verdicts: Verdicts) -> None:
+    def add(self, step: int, rows: Rows, snapshots: Snapshots, verdicts: Verdicts) -> None:
         """Take a batch of one step; it counts when it has come to the last.
 
         What a stop leaves has each realization at every step, so the batch that is being lived
@@ -153,6 +153,17 @@ class OpenChunk:
         One step at a time: all of them are as many times a step's memory.
         """
         for step in self.steps:
-            pieces = [self._shelf.get(laid) for own, laid in self._pieces if own == step]
-            whole = pa.concat_tables(pieces).sort_by([("index", "ascending")])
-            yield whole.combine_chunks().cast(pieces[-1].schema)
+            yield _one_table([self._shelf.get(laid) for own, laid in self._pieces if own == step])
+
+
+def _one_table(pieces: list[Rows | pa.Table]) -> pa.Table:
+    """Make one table of a step's rows, and of what an earlier run left of them."""
+    fresh = [piece for piece in pieces if isinstance(piece, Rows)]
+    tables = [piece for piece in pieces if not isinstance(piece, Rows)]
+    if fresh:
+        tables.append(Rows.joined(fresh).table())
+    whole, schema = pa.concat_tables(tables), tables[-1].schema
+    index = whole.column("index").to_numpy()
+    if (index[1:] < index[:-1]).any():
+        whole = whole.sort_by([("index", "ascending")])
+    return whole.combine_chunks().cast(schema)

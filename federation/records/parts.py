@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from gridproof.federation.records.open_chunk import OpenChunk
 from gridproof.federation.records.profile import Profile
 from gridproof.federation.records.profile_store import encode_profile
-from gridproof.federation.records.rows import STEP, counted, table_of, with_trace
+from gridproof.federation.records.rows import STEP, counted, rows_of
 from gridproof.federation.trial.trial import Trace
 from gridproof.scenarios.errors import StoreError
 from gridproof.scenarios.plan import Plan, plan_digest
@@ -283,7 +283,7 @@ class ChunkSink:
         if self._plan is None:
             raise StoreError("results came before the plan they belong to; accept a plan first")
         step = realizations.first_step if len(self.steps) > 1 else self.steps[0]
-        rows = table_of(
+        rows = rows_of(
             self.scenario,
             self._plan,
             realizations,
@@ -294,7 +294,7 @@ class ChunkSink:
             stepped=len(self.steps) > 1,
         )
         if self.traced:
-            rows, self._trace = with_trace(rows, self._trace, self.traced), None
+            rows, self._trace = rows.traced(self._trace, self.traced), None
         for index, said in self._causes:
             self._opened(index // CHUNK_ROWS).keep_cause(step, index, said)
         self._causes.clear()
@@ -304,7 +304,7 @@ class ChunkSink:
             stop = start + int((chunks[start:] == chunks[start]).argmin() or len(chunks) - start)
             part = verdicts if stop - start == len(chunks) else verdicts.take(slice(start, stop))
             chunk = int(chunks[start])
-            self._opened(chunk).add(step, rows.slice(start, stop - start), snapshots, part)
+            self._opened(chunk).add(step, rows.take(slice(start, stop)), snapshots, part)
             self._hand_over(chunk, step, part)
             start = stop
 

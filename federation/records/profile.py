@@ -8,6 +8,7 @@ take the same memory for ten realizations as for a million.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,7 +130,8 @@ class Profile:
         self.solved += len(rows)
         pairs = scenario.limits.voltage_test is VoltageTest.LINE_TO_LINE
         magnitude = snapshots.v_ll_pu if pairs else snapshots.v_pu
-        self._count(magnitude.reshape(len(magnitude), -1), rows)
+        # numba is loaded where the fast engine is; for this alone it would take more than it saves
+        self.count(magnitude.reshape(len(magnitude), -1), rows, compiled="numba" in sys.modules)
         outside = (verdicts.margin[wanted] < -scenario.limits.tolerance).any(axis=1)
         if outside.any():
             found = breaches(snapshots.take(rows[outside]), plan, scenario, time)
@@ -145,9 +147,15 @@ class Profile:
             if len(self.breached[kind]):
                 np.add.at(self.breached[kind], verdicts.element[lacking, k], 1)
 
-    def _count(self, magnitude: FloatArray, rows: IntArray) -> None:
-        """Count voltages: some rows of (realization, bus and phase)."""
+    def count(self, magnitude: FloatArray, rows: IntArray, *, compiled: bool) -> None:
+        """Count voltages: some rows of (realization, bus and phase); compiled or not, the same."""
         at, whole = 3 * self.bus + self.phase, len(rows) == len(magnitude)
+        if compiled:
+            from gridproof.federation.records.counting import count  # noqa: PLC0415
+
+            extremes, scale = (self.low_pu, self.high_pu), (LOWEST_PU, BIN_PU, _NANO, _LARGEST_PU)
+            count(magnitude, rows, at, extremes, self.total_npu, self.histogram, scale)
+            return
         some = max(1, _AT_ONCE // len(rows))
         for first in range(0, len(at), some):
             slots = slice(first, first + some)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from gridproof.federation.trial.trial import Trace
-from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.limits import VoltageTest
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
@@ -21,14 +22,15 @@ __all__ = [
     "MARGIN_UNITS",
     "OUTCOME_NAMES",
     "STEP",
+    "Rows",
     "counted",
     "element_names",
     "joint_outcome",
     "row_schema",
+    "rows_of",
     "slot_names",
     "table_of",
     "with_kinds",
-    "with_trace",
 ]
 
 OUTCOME_NAMES: tuple[str, ...] = tuple(outcome.name.lower() for outcome in Outcome)
@@ -40,6 +42,7 @@ MARGIN_UNITS: dict[str, str] = {kind.value: _UNITS.get(kind, "of rating") for ki
 STEP = "step"
 """Column that says which step a row is of, where a campaign lives through several."""
 
+_ZETA = "zeta_"
 _NOTHING_SOLVED = (Outcome.NO_RECOURSE, Outcome.NO_SOLUTION)
 _OUTCOME_TYPE = pa.dictionary(pa.int8(), pa.string())
 _PHASES, _PAIRS = ("a", "b", "c"), ("ab", "bc", "ca")
@@ -85,6 +88,93 @@ def row_schema(
     return pa.schema([*fields, *(pa.field(name, pa.float64()) for name in traced)])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rows:
+    """Rows as arrays: a table is made of many batches' at once, as each costs every column anew.
+
+    Attributes
+    ----------
+    schema
+        Of the table.
+    zeta
+        (row, direction) drawn coordinates.
+    numbers
+        (row,) by column; of an outcome its code, of a name its position in ``names``, or -1.
+    names
+        What positions stand for, by column.
+    solved
+        (row,) whether what the physics says is a number.
+    """
+
+    schema: pa.Schema
+    zeta: FloatArray
+    numbers: Mapping[str, FloatArray | IntArray]
+    names: Mapping[str, tuple[str, ...]]
+    solved: BoolArray
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.solved)
+
+    def take(self, rows: slice | IntArray) -> Rows:
+        """Return some of them."""
+        numbers = {name: values[rows] for name, values in self.numbers.items()}
+        return replace(self, zeta=self.zeta[rows], numbers=numbers, solved=self.solved[rows])
+
+    def traced(self, trace: Trace | None, names: Sequence[str]) -> Rows:
+        """Append the numbers kept beside a batch's verdicts.
+
+        Raises
+        ------
+        ValueError
+            If they are missing or of another batch.
+        """
+        if trace is None or set(trace) != set(names):
+            raise ValueError(f"a batch came without its trace {', '.join(names)}")
+        more = [pa.field(name, pa.float64()) for name in names]
+        own = {name: np.asarray(trace[name], float) for name in names}
+        schema = pa.schema([*self.schema, *more])
+        return replace(self, schema=schema, numbers={**self.numbers, **own})
+
+    @classmethod
+    def joined(cls, batches: Sequence[Rows]) -> Rows:
+        """Join batches, in the order of index."""
+        first = batches[0]
+        zeta = np.empty((first.zeta.shape[1], sum(map(len, batches))))  # columns side by side
+        begin = 0
+        for one in batches:
+            zeta[:, begin : begin + len(one)] = one.zeta.T
+            begin += len(one)
+        whole = replace(
+            first,
+            zeta=zeta.T,
+            numbers={k: np.concatenate([one.numbers[k] for one in batches]) for k in first.numbers},
+            solved=np.concatenate([one.solved for one in batches]),
+        )
+        index = whole.numbers["index"]
+        in_order = (index[1:] >= index[:-1]).all()
+        return whole if in_order else whole.take(np.argsort(index, kind="stable"))
+
+    def table(self) -> pa.Table:
+        """Make the table."""
+        drawn = (pa.array(column) for column in np.ascontiguousarray(self.zeta.T))
+        columns = [
+            next(drawn) if field.name.startswith(_ZETA) else self._column(field)
+            for field in self.schema
+        ]
+        return pa.Table.from_arrays(columns, schema=self.schema)
+
+    def _column(self, field: pa.Field) -> pa.Array:
+        values = self.numbers[field.name]
+        if field.type == _OUTCOME_TYPE:
+            return pa.DictionaryArray.from_arrays(values.astype(np.int8), pa.array(OUTCOME_NAMES))
+        if field.name in self.names:
+            return _named(self.names[field.name], values.astype(np.int64))
+        if field.name in _PHYSICAL:
+            return pa.array(values, field.type, mask=~self.solved)
+        return pa.array(values, field.type, from_pandas=field.name.startswith("margin_"))
+
+
 def table_of(
     scenario: Scenario,
     plan: Plan,
@@ -96,6 +186,22 @@ def table_of(
     time: int = 0,
     stepped: bool = False,
 ) -> pa.Table:
+    """Turn one batch into a table: as `rows_of`."""
+    told = scenario, plan, realizations, snapshots, verdicts
+    return rows_of(*told, second=second, time=time, stepped=stepped).table()
+
+
+def rows_of(
+    scenario: Scenario,
+    plan: Plan,
+    realizations: Realizations,
+    snapshots: Snapshots,
+    verdicts: Verdicts,
+    *,
+    second: Verdicts | None = None,
+    time: int = 0,
+    stepped: bool = False,
+) -> Rows:
     """Turn one batch into rows.
 
     Parameters
@@ -124,38 +230,59 @@ def table_of(
             raise ValueError("realizations and verdicts of a batch are not of the same indices")
     order, present = _align(realizations.index, snapshots.index)
     solved = present & ~np.isin(verdicts.outcome, _NOTHING_SOLVED)
-
-    def physical(values: FloatArray | IntArray, kind: pa.DataType | None = None) -> pa.Array:
-        column = np.zeros(len(solved), values.dtype)
-        column[solved] = values[order[solved]]
-        return pa.array(column, kind or pa.float64(), mask=~solved)
-
-    forming = plan.grid_forming[time]
-    columns: dict[str, Any] = {"index": pa.array(realizations.index)}
+    numbers: dict[str, FloatArray | IntArray] = {"index": realizations.index}
+    names: dict[str, tuple[str, ...]] = {}
     if stepped:
-        columns[STEP] = pa.array(np.full(len(realizations), time, np.int16))
-    for k, name in enumerate(scenario.direction_ids):
-        columns[f"zeta_{name}"] = pa.array(realizations.zeta[:, k])
-    columns["load_kw"] = pa.array(_row_sums(realizations.demand_at(time)[0]))
-    columns["outcome"] = _outcomes(verdicts)
+        numbers[STEP] = np.full(len(realizations), time, np.int64)
+    numbers["load_kw"] = _row_sums(realizations.demand_at(time)[0])
+    numbers["outcome"] = verdicts.outcome
     if second is not None:
-        columns["outcome_linear"] = _outcomes(second)
+        numbers["outcome_linear"] = second.outcome
     for kind in kinds_of(scenario):
-        k = list(MarginKind).index(kind)
-        columns[f"margin_{kind.value}"] = pa.array(verdicts.margin[:, k], from_pandas=True)
-        columns[f"element_{kind.value}"] = _named(
-            element_names(scenario, kind), verdicts.element[:, k]
-        )
-        columns[f"phase_{kind.value}"] = _named(slot_names(scenario, kind), verdicts.phase[:, k])
-    columns["served_kw"] = physical(snapshots.delivered_kw)
-    columns["forming_kw"] = physical(_row_sums(snapshots.der_p_kw[:, forming]))
-    columns["forming_kvar"] = physical(_row_sums(snapshots.der_q_kvar[:, forming]))
-    columns["losses_kw"] = physical(snapshots.losses_kw)
+        k, own = list(MarginKind).index(kind), kind.value
+        numbers[f"margin_{own}"] = verdicts.margin[:, k]
+        numbers[f"element_{own}"] = verdicts.element[:, k]
+        numbers[f"phase_{own}"] = verdicts.phase[:, k]
+        names[f"element_{own}"] = element_names(scenario, kind)
+        names[f"phase_{own}"] = slot_names(scenario, kind)
+    for name, values in _seen(scenario, plan, snapshots, time).items():
+        numbers[name] = np.where(solved, values[order], 0) if len(values) else np.zeros(len(solved))
+    return Rows(
+        schema=row_schema(scenario, both=second is not None, stepped=stepped),
+        zeta=realizations.zeta,
+        numbers=numbers,
+        names=names,
+        solved=solved,
+    )
+
+
+_PHYSICAL = (
+    "served_kw",
+    "forming_kw",
+    "forming_kvar",
+    "losses_kw",
+    "redispatch_usd",
+    "iterations",
+)
+"""Columns that are null where nothing was solved."""
+
+
+def _seen(
+    scenario: Scenario, plan: Plan, snapshots: Snapshots, time: int
+) -> dict[str, FloatArray | IntArray]:
+    """(snapshot,) what each of `_PHYSICAL` has."""
+    forming = plan.grid_forming[time]
     moved = np.abs(snapshots.der_p_kw - plan.p_kw[time])
     price = scenario.ders.redispatch_cost_usd_per_kw[:, None]
-    columns["redispatch_usd"] = physical(_row_sums(price * moved))
-    columns["iterations"] = physical(snapshots.iterations, pa.int64())
-    return pa.table(columns, schema=row_schema(scenario, both=second is not None, stepped=stepped))
+    seen = (
+        snapshots.delivered_kw,
+        _row_sums(snapshots.der_p_kw[:, forming]),
+        _row_sums(snapshots.der_q_kvar[:, forming]),
+        snapshots.losses_kw,
+        _row_sums(price * moved),
+        snapshots.iterations,
+    )
+    return dict(zip(_PHYSICAL, seen, strict=True))
 
 
 def with_kinds(rows: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:
@@ -173,26 +300,6 @@ def with_kinds(rows: pa.Table, columns: Sequence[str] | None = None) -> pa.Table
             else:
                 rows = rows.append_column(name, pa.nulls(len(rows), pa.string()))
     return rows
-
-
-def with_trace(rows: pa.Table, trace: Trace | None, traced: Sequence[str]) -> pa.Table:
-    """Append the numbers kept beside a batch's verdicts.
-
-    Raises
-    ------
-    ValueError
-        If they are missing or of another batch.
-    """
-    if trace is None or set(trace) != set(traced):
-        raise ValueError(f"a batch came without its trace {', '.join(traced)}")
-    for name in traced:
-        rows = rows.append_column(name, pa.array(trace[name], pa.float64()))
-    return rows
-
-
-def _outcomes(verdicts: Verdicts) -> pa.DictionaryArray:
-    codes = pa.array(verdicts.outcome.astype(np.int8))
-    return pa.DictionaryArray.from_arrays(codes, pa.array(OUTCOME_NAMES))
 
 
 def outcome_codes(column: pa.ChunkedArray) -> IntArray:

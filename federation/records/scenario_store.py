@@ -126,7 +126,9 @@ def _plain(value: Any, place: str, seen: dict[int, str]) -> Any:  # noqa: PLR091
 
 
 def _plain_array(array: np.ndarray) -> dict[str, Any]:
-    flat = [_told(one) for one in array.ravel().tolist()]
+    flat = array.ravel().tolist()
+    if array.dtype.kind not in "biu" and not (array.dtype.kind == "f" and np.isfinite(array).all()):
+        flat = [_told(one) for one in flat]
     alike = bool(flat) and all(one == flat[0] for one in flat)
     held = {"all": flat[0]} if alike else {"values": flat}
     return {"shape": list(array.shape), "kind": array.dtype.kind, **held}

@@ -8,6 +8,7 @@ from typing import IO
 from weakref import finalize
 
 import pyarrow as pa
+from gridproof.federation.records.rows import Rows
 from gridproof.scenarios.errors import StoreError
 
 __all__ = ["Laid", "Shelf"]
@@ -36,11 +37,11 @@ class Shelf:
     """
 
     on_disk: bool
-    _tables: list[pa.Table] = field(default_factory=list)
+    _kept: list[Rows | pa.Table] = field(default_factory=list)
     _file: IO[bytes] | None = None
 
-    def lay(self, table: pa.Table) -> Laid:
-        """Lay a table away.
+    def lay(self, rows: Rows | pa.Table) -> Laid:
+        """Lay rows away; on the disk they are a table.
 
         Raises
         ------
@@ -48,8 +49,9 @@ class Shelf:
             If the disk refuses.
         """
         if not self.on_disk:
-            self._tables.append(table)
-            return Laid(rows=table.num_rows, place=len(self._tables) - 1)
+            self._kept.append(rows)
+            return Laid(rows=len(rows), place=len(self._kept) - 1)
+        table = rows.table() if isinstance(rows, Rows) else rows
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as stream:
             stream.write_table(table)
@@ -67,9 +69,9 @@ class Shelf:
             ) from error
         return Laid(rows=table.num_rows, place=place, size=data.size)
 
-    def get(self, laid: Laid) -> pa.Table:
-        """Return a table that was laid away; it stays where it is."""
+    def get(self, laid: Laid) -> Rows | pa.Table:
+        """Return what was laid away; it stays where it is."""
         if self._file is None:
-            return self._tables[laid.place]
+            return self._kept[laid.place]
         self._file.seek(laid.place)
         return pa.ipc.open_stream(self._file.read(laid.size)).read_all()

@@ -100,28 +100,28 @@ def encode(header: Header, columns: Sequence[NDArray[Any]], *, clock: Callable[[
     clock
         Seconds since 1970.
     """
-    parts = [
-        np.asarray(column, "<f8").reshape(header.count, math.prod(column.shape[1:]))
-        for column in columns
-    ]
-    width = sum(part.shape[1] for part in parts)
-    rows = np.empty((header.count, width), "<f8")
-    np.concatenate(parts, axis=1, out=rows)
-    return (
-        _LAYOUT.pack(
-            _MAGIC,
-            _VERSION,
-            header.kind,
-            header.sequence,
-            header.first,
-            header.count,
-            header.round,
-            clock(),
-            width,
-            header.step,
-        )
-        + rows.tobytes()
+    widths = [math.prod(column.shape[1:]) for column in columns]
+    width = sum(widths)
+    payload = bytearray(HEADER_BYTES + 8 * header.count * width)
+    _LAYOUT.pack_into(
+        payload,
+        0,
+        _MAGIC,
+        _VERSION,
+        header.kind,
+        header.sequence,
+        header.first,
+        header.count,
+        header.round,
+        clock(),
+        width,
+        header.step,
     )
+    rows = np.frombuffer(payload, "<f8", offset=HEADER_BYTES).reshape(header.count, width)
+    ends = np.cumsum(widths, dtype=np.int64)
+    for column, end, own in zip(columns, ends, widths, strict=True):
+        rows[:, end - own : end] = column.reshape(header.count, own)
+    return bytes(payload)
 
 
 def decode(payload: bytes, *, kind: FrameKind, width: int, port: str) -> Frame:

@@ -14,6 +14,8 @@ from gridproof.federation.records.store import CampaignStore
 from gridproof.scenarios.errors import StoreError
 from gridproof.scenarios.plan import plan_digest
 from gridproof.scenarios.verdict import MarginKind, Outcome, Verdicts
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 SOLVED = (Outcome.FEASIBLE, Outcome.VIOLATED)
 
@@ -134,3 +136,18 @@ def test_a_torn_or_foreign_profile_is_refused(store, scenario, plan):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(StoreError, match=r"profile-00000000.*torn"):
         read_profile(store.root, (0,), scenario, plan, owner)
+
+
+@given(seed=st.integers(0, 2**32 - 1), scale=st.floats(0.0, 300.0), rows=st.integers(1, 40))
+@settings(max_examples=40, deadline=None)
+def test_what_is_counted_compiled_is_what_is_counted_without(scenario, plan, seed, scale, rows):
+    pytest.importorskip("numba")
+    source = np.random.default_rng(seed)
+    magnitude = 1.0 + scale * source.standard_normal((rows, 3 * len(scenario.feeder.buses.ids)))
+    some = np.flatnonzero(source.random(rows) < source.random())
+    one, other = Profile.of(scenario, plan), Profile.of(scenario, plan)
+    for _ in range(2 if len(some) else 0):
+        one.count(magnitude, some, compiled=True)
+        other.count(magnitude, some, compiled=False)
+    for name in ("low_pu", "high_pu", "total_npu", "histogram"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
