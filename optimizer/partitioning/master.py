@@ -66,6 +66,11 @@ class PartitioningMaster:
         """Realizations held beside the nominal."""
         return len(self.kept)
 
+    @property
+    def packed(self) -> bool:
+        """Whether the last solution was found as a packing of islands."""
+        return self._packing is not None
+
     def add(self, zeta: FloatArray) -> bool:
         """Take in a realization; false if it is already there."""
         if any(np.array_equal(zeta, known) for known in self.kept):

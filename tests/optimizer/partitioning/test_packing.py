@@ -49,7 +49,7 @@ def _searched(scenario, monkeypatch, **options):
         return _plan(scenario, **options)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(
     size=st.integers(1, 6),
     ends=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=9),
@@ -171,8 +171,8 @@ def test_a_packing_that_asks_too_often_is_given_up_for_good(random_scenario, pac
 @pytest.mark.parametrize(
     "seed", [1, pytest.param(0, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
 )
-def test_candidates_moved_inward_before_they_are_separated_cost_the_same(
-    random_scenario, monkeypatch, seed
+def test_packings_moved_inward_before_they_are_separated_cost_the_same(
+    random_scenario, packed, monkeypatch, seed
 ):
     scenario = random_scenario(seed, spread=0.2)
     expected = _plan(scenario, centre=True)
@@ -189,6 +189,10 @@ def test_candidates_moved_inward_before_they_are_separated_cost_the_same(
     assert plan.proof.certified
     assert plan.costs["objective"] == pytest.approx(expected.costs["objective"], rel=1e-6)
     assert audit(plan, scenario) == ()
+    assert len(packed) >= 2
+    moved.clear()
+    _searched(scenario, monkeypatch, centre=True)
+    assert moved == []
 
 
 @pytest.mark.parametrize("seed", range(4))
