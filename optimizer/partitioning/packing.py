@@ -49,13 +49,19 @@ Found = tuple[Answer, FloatArray]
 class _Island:
     """A connected set of blocks, and what having it live saves at most.
 
-    ``worst_usd`` of what it saves not is re-dispatch that some realization kept asks for, at
-    least; ``solved`` is the master with all else dark, once it has been asked.
+    Attributes
+    ----------
+    nominal_usd
+        What it saves at most before any re-dispatch.
+    saves_usd
+        With the re-dispatch that the realizations kept ask for at least, or as it was solved.
+    solved
+        The master with all else dark, once it has been asked as it stands.
     """
 
     blocks: tuple[int, ...]
+    nominal_usd: float = 0.0
     saves_usd: float = 0.0
-    worst_usd: float = 0.0
     solved: Found | None = None
 
 
@@ -71,8 +77,9 @@ class Packing:
         kept = []
         for one in islands:
             made = least_usd(network, one.blocks, network.nominal[0], self._shares)
-            one.saves_usd = float(self._shed[list(one.blocks)].sum()) - made
-            if np.isfinite(made) or self._shares is None:
+            one.nominal_usd = float(self._shed[list(one.blocks)].sum()) - made
+            one.saves_usd = one.nominal_usd
+            if np.isfinite(made):
                 kept.append(one)
         self._islands = kept
 
@@ -114,8 +121,7 @@ class Packing:
             if np.isfinite(least_usd(self._network, one.blocks, demand, self._shares)):
                 off = demand - self._network.nominal[0]
                 moved = _least_moved_usd(self._network, one.blocks, off, self._shares)
-                one.saves_usd -= max(0.0, moved - one.worst_usd)
-                one.worst_usd = max(one.worst_usd, moved)
+                one.saves_usd = min(one.saves_usd, one.nominal_usd - moved)
                 kept.append(one)
         self._islands = kept
 
@@ -269,23 +275,25 @@ def least_usd(
         (bus, phase) active demand.
     shares
         (sum, phase) phases of which nothing changes into others on its way, each row a sum; None
-        if demand is no constant.
+        if demand is no constant: then the least that its DERs can cost at all is meant.
 
     Returns
     -------
     float
         ``inf`` if its DERs cannot make it, or must make more.
     """
-    if shares is None:
-        return -np.inf
     at = np.isin(network.block, blocks)
     makers = np.flatnonzero(at[network.der_bus])
     price = network.scenario.ders.cost_usd_per_kw[makers] * BASE_KVA
     order = np.argsort(price, kind="stable")
     low, high = (
-        np.clip(limit[makers][order], -_BEYOND, _BEYOND) @ shares.T
+        np.clip(limit[makers][order], -_BEYOND, _BEYOND)
         for limit in (network.ders.p_min, network.ders.p_max)
     )
+    if shares is None:
+        dear = price[order][:, None]
+        return float(np.minimum(dear * low, dear * high).sum())
+    low, high = low @ shares.T, high @ shares.T
     asked = demand[at].sum(axis=0) @ shares.T - low.sum(axis=0)
     room = high - low
     if (asked < -_ROUND).any() or (asked > room.sum(axis=0) + _ROUND).any():

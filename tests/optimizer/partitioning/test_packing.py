@@ -16,6 +16,7 @@ from gridproof.optimizer.partitioning.packing import Packing, connected_sets, le
 from gridproof.optimizer.partitioning.planner import PartitioningPlanner
 from gridproof.scenarios.audit import audit
 from gridproof.scenarios.graph import connected_components
+from gridproof.scenarios.load_models import LoadModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
@@ -83,6 +84,43 @@ def test_a_packing_costs_what_the_search_over_all_states_finds(
     other = _searched(scenario, monkeypatch)
     assert plan.costs["objective"] == pytest.approx(other.costs["objective"], rel=2e-6)
     assert plan.proof.bound <= other.proof.incumbent + 1e-3
+
+
+@pytest.mark.parametrize("seed", [1, 2, 11])
+def test_what_was_known_bounds_what_islands_cost_when_realizations_come(
+    random_scenario, packed, seed
+):
+    """An island is dearer at each realization than at those before, but not by the sum of both."""
+    network = Network.of(random_scenario(seed, spread=0.3, uncertain=3))
+    told, searched = (PartitioningMaster(network, PartitioningOptions()) for _ in range(2))
+    for zeta in ([1, -1, 0], [-1, 1, 1], [1, 1, 1]):
+        costs = []
+        for one in (told, searched):
+            one.add(np.array(zeta, float))
+            with pytest.MonkeyPatch.context() as without:
+                if one is searched:
+                    without.setattr(master.Packing, "of", lambda *_: None)
+                answer, _candidate = one.solve(gap=1e-6, time_limit_s=60.0)
+            costs.append(answer.incumbent)
+            assert answer.bound <= costs[-1] + 0.1
+        assert costs[0] == pytest.approx(costs[1], rel=2e-6)
+    assert packed == [True] * 3
+
+
+@pytest.mark.parametrize("model", [LoadModel.CONSTANT_IMPEDANCE, LoadModel.CONSTANT_CURRENT])
+def test_loads_that_follow_their_voltage_leave_no_set_out(
+    random_scenario, packed, monkeypatch, model
+):
+    scenario = random_scenario(2, spread=0.25)
+    moves = scenario.uncertainty.load_ids
+    models = [
+        LoadModel.CONSTANT_POWER if name in moves else model for name in scenario.feeder.loads.ids
+    ]
+    scenario = replace(scenario, load_model=tuple(models))
+    plan, other = _plan(scenario), _searched(scenario, monkeypatch)
+    assert packed
+    assert all(packed)
+    assert plan.costs["objective"] == pytest.approx(other.costs["objective"], rel=2e-6)
 
 
 def test_locked_switches_and_lost_formers_leave_the_same_optimum(
