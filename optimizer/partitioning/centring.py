@@ -40,7 +40,7 @@ from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.proof import Termination
 from gridproof.scenarios.realization import realize
 
-__all__ = ["centre"]
+__all__ = ["centre", "moved_inward"]
 
 
 _ROUNDS = 6
@@ -110,15 +110,10 @@ def _centred(
     candidate, proof = outcome.candidate, outcome.proof
     assert candidate is not None
     for _ in range(_ROUNDS):
-        model, most = _model(seen, candidate, realizations), proof.incumbent
-        cheapest = solve(model, time_limit_s=left(), tolerance=_SHARP)
-        if cheapest.termination is _OPTIMAL:  # the search's own tolerance taken out
-            most = max(most, cheapest.incumbent)
-        most += _SAME * max(1.0, abs(most))
-        _turn_inward(model, most)
-        if solve(model, time_limit_s=left(), tolerance=_SHARP).termination is not _OPTIMAL:
+        inner = moved_inward(seen, candidate, realizations, proof.incumbent, left)
+        if inner is None:
             return None
-        moved = _read(seen.network, candidate, model)
+        moved, most = inner
         worst = oracle.worst(moved, time_limit_s=left())
         first = oracle.first_stage_usd(moved)
         cost, found = first + worst.certain_usd, first + worst.cost_usd
@@ -130,6 +125,40 @@ def _centred(
             return None
         realizations.append(worst.zeta)
     return None
+
+
+def moved_inward(
+    seen: SeenNetwork,
+    candidate: FirstStage,
+    realizations: list[FloatArray],
+    most: float,
+    left: Callable[[], float],
+) -> tuple[FirstStage, float] | None:
+    """Move set-points and held voltages away from limits at fixed states, nothing being proven.
+
+    Parameters
+    ----------
+    realizations
+        Realizations that are served beside the nominal load.
+    most
+        What may be spent, if the states can do with it.
+    left
+        Seconds left.
+
+    Returns
+    -------
+    tuple of FirstStage and float, or None
+        With what was spent at most; None if nothing serves all of them, or time is up.
+    """
+    model = _model(seen, candidate, realizations)
+    cheapest = solve(model, time_limit_s=left(), tolerance=_SHARP)
+    if cheapest.termination is _OPTIMAL:  # the search's own tolerance taken out
+        most = max(most, cheapest.incumbent)
+    most += _SAME * max(1.0, abs(most))
+    _turn_inward(model, most)
+    if solve(model, time_limit_s=left(), tolerance=_SHARP).termination is not _OPTIMAL:
+        return None
+    return _read(seen.network, candidate, model), most
 
 
 def _with_best_formers(

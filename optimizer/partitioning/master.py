@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -18,13 +20,17 @@ from gridproof.optimizer.partitioning.blocks import (
     add_grid_forming_coloring,
 )
 from gridproof.optimizer.partitioning.options import PartitioningOptions
+from gridproof.optimizer.partitioning.packing import Packing
 from gridproof.optimizer.partitioning.topology import BlockGraph, add_radiality
-from gridproof.optimizer.solver.pyomo_model import solve
+from gridproof.optimizer.solver.pyomo_model import compile_model, solve
 from gridproof.optimizer.solver.solve import Answer
 from gridproof.scenarios.arrays import FloatArray
 from gridproof.scenarios.realization import realize
+from pyomo.common.errors import InfeasibleConstraintException
 
 __all__ = ["PartitioningMaster", "add_cost", "build_first_stage", "decisions_of", "read_candidate"]
+
+_PACKING_SHARE = 0.5  # of the time for a master
 
 
 class PartitioningMaster:
@@ -52,11 +58,18 @@ class PartitioningMaster:
         add_cost(m, network)
         m.realization = pyo.Block(pyo.NonNegativeIntegers)
         self._knows = _propose_own_state(m, network, self._seen)
+        self._packing: Packing | None = None
+        self._packs = True
 
     @property
     def realizations(self) -> int:
         """Realizations held beside the nominal."""
         return len(self.kept)
+
+    @property
+    def packed(self) -> bool:
+        """Whether the last solution was found as a packing of islands."""
+        return self._packing is not None
 
     def add(self, zeta: FloatArray) -> bool:
         """Take in a realization; false if it is already there."""
@@ -64,20 +77,63 @@ class PartitioningMaster:
             return False
         self.kept.append(zeta.copy())
         self._add_realization(zeta)
+        if self._packing is not None:
+            self._packing.narrow(self._demand(zeta)[0])
         return True
 
     def solve(self, *, gap: float, time_limit_s: float) -> tuple[Answer, FirstStage | None]:
-        """Solve (M) as it stands."""
+        """Solve (M) as it stands: as a packing of islands, or over all states at once."""
+        began = perf_counter()
+        packed = self._packed(gap=gap, time_limit_s=_PACKING_SHARE * time_limit_s)
+        if packed is not None:
+            return replace(packed, seconds=perf_counter() - began), self._candidate()
         start = self._knows or bool(self.kept)
-        answer = solve(self.model, gap=gap, time_limit_s=time_limit_s, start=start)
-        return answer, read_candidate(self.model, self.network) if answer.found else None
+        left_s = time_limit_s - (perf_counter() - began)
+        answer = solve(self.model, gap=gap, time_limit_s=left_s, start=start)
+        answer = replace(answer, seconds=perf_counter() - began)
+        return answer, self._candidate() if answer.found else None
+
+    def _candidate(self) -> FirstStage:
+        return read_candidate(self.model, self.network)
+
+    def _packed(self, *, gap: float, time_limit_s: float) -> Answer | None:
+        """Solve as a packing, and leave it in the variables; None, ever after, where that fails."""
+        began = perf_counter()
+        if self._packs and self._packing is None:
+            self._packing = self._islands()
+        self._packs = self._packing is not None
+        if self._packing is None:
+            return None
+        try:
+            arrays = compile_model(self.model)
+        except InfeasibleConstraintException:
+            return None
+        left_s = time_limit_s - (perf_counter() - began)
+        found = self._packing.solve(arrays, gap=gap, time_limit_s=left_s)
+        if found is None:
+            self._packing, self._packs = None, False
+            return None
+        for variable, value in zip(arrays.variables, found[1].tolist(), strict=True):
+            variable.set_value(value, skip_validation=True)
+        return found[0]
+
+    def _islands(self) -> Packing | None:
+        """List the islands that may be packed, with what is known by now; None if none are."""
+        packing = Packing.of(self.network, self.options, self.model)
+        if packing is not None:
+            for zeta in self.kept:
+                packing.narrow(self._demand(zeta)[0])
+        return packing
+
+    def _demand(self, zeta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        draw, time = realize(self.network.scenario, zeta[None]), self.network.time
+        return self.network.demand(draw.p_kw[0, time], draw.q_kvar[0, time])
 
     def _add_realization(self, zeta: FloatArray) -> None:
         """(18a)-(18f) without slack for one realization, and its cost under θ."""
         m, network = self.model, self.network
         b = m.realization[len(self.kept)]
-        draw = realize(network.scenario, zeta[None])
-        demand = network.demand(draw.p_kw[0, network.time], draw.q_kvar[0, network.time])
+        demand = self._demand(zeta)
         moved = add_redispatch(b, network, self.decisions, (m.base.p, m.base.q))
         self._seen.add_flow(b, self.decisions, (moved.p, moved.q), demand, reach=self.reach)
         b.epigraph = pyo.Constraint(expr=m.worst_redispatch >= redispatch_usd(network, moved))

@@ -48,8 +48,8 @@ class ReconfigurationColumns:
         (block,).
     lines
         Positions of the lines of ``flow``: those that may move, then the others.
-    feed_first
-        The first column that the radiality formulation added.
+    feed
+        Columns of the radiality formulation.
     formers
         Which of ``case.forming`` are in the safe zone; ``forming`` holds their columns.
     """
@@ -60,7 +60,7 @@ class ReconfigurationColumns:
     closed: IntArray
     energized: IntArray
     lines: IntArray
-    feed_first: int
+    feed: Feed
     formers: IntArray
     forming: IntArray
     flow: FlowColumns
@@ -106,7 +106,6 @@ def build_reconfiguration(
         ends=block[place[case.ends[switches]]],
         root_nodes=block[place[np.concatenate([stations, former_buses])]],
     )
-    feed_first = m.size
     feed = add_feed(m, graph, closed, energized, roots, formulation=radiality)
     zone = SafeZone(
         buses=buses,
@@ -130,7 +129,7 @@ def build_reconfiguration(
         closed=closed,
         energized=energized,
         lines=zone.lines,
-        feed_first=feed_first,
+        feed=feed,
         formers=formers,
         forming=forming,
         flow=flow,

@@ -21,9 +21,9 @@ from gridproof.optimizer.separation.island_recourse import IslandRecourse
 from gridproof.optimizer.separation.region import Region, vertex_count
 from gridproof.scenarios.arrays import FloatArray
 
-__all__ = ["Bracket", "Found", "bracket", "search"]
+__all__ = ["FEW_VERTICES", "Bracket", "Found", "bracket", "search"]
 
-_FEW = 256  # vertices that are tried one by one rather than bounded
+FEW_VERTICES = 256  # vertices that are tried one by one rather than bounded
 _FEW_LEFT = 5  # free directions at which a part is enumerated
 _ALTERNATIONS = 8
 _DRAWS = 12  # random vertices the heuristics start from
@@ -154,7 +154,7 @@ class _Bracketing:
 
     def run(self, *, branch: bool) -> Bracket:
         recourse, region = self.recourse, self.region
-        if branch and vertex_count(recourse.size, region.budget) <= _FEW:
+        if branch and vertex_count(recourse.size, region.budget) <= FEW_VERTICES:
             complete = self.enumerate(region.vertices())
             return self.end(self.found.cost_usd if complete else np.inf)
         search(recourse, region, self.found)

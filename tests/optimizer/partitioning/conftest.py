@@ -219,7 +219,7 @@ def second_stage() -> Callable[..., float]:
 @pytest.fixture
 def no_enumeration(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make small cases take the road of large ones."""
-    monkeypatch.setattr(worst_case, "_FEW", 0)
+    monkeypatch.setattr(worst_case, "FEW_VERTICES", 0)
     monkeypatch.setattr(worst_case, "_FEW_LEFT", 0)
 
 

@@ -120,7 +120,7 @@ def test_some_of_those_limits_must_be_passed(random_scenario):
 @pytest.mark.parametrize("budget", [None, 2.0, 2.5])
 def test_corners_of_small_parts_are_tried_themselves(random_scenario, monkeypatch, budget):
     """With nobody else to find the worst, it is found where halving ends."""
-    monkeypatch.setattr(worst_case, "_FEW", 0)
+    monkeypatch.setattr(worst_case, "FEW_VERTICES", 0)
     monkeypatch.setattr(worst_case, "_FEW_LEFT", 2)
     monkeypatch.setattr(worst_case, "search", lambda *_: None)
     monkeypatch.setattr(worst_case, "climb", lambda *_: None)

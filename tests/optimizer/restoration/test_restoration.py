@@ -84,18 +84,26 @@ def test_the_random_cases_are_of_many_kinds() -> None:
     assert all(count >= 2 for count in seen.values()), seen
 
 
-@pytest.mark.parametrize("parts", [True, False])
-@pytest.mark.parametrize("seed", range(25))
-def test_parts_a_start_and_regional_bounds_change_no_optimum(
-    seed: int, monkeypatch: pytest.MonkeyPatch, *, parts: bool
+@pytest.mark.parametrize(
+    ("by", "seed"),
+    [
+        *(("parts", seed) for seed in range(25)),
+        *(("regions", seed) for seed in range(25)),
+        *(("start", seed) for seed in range(5)),
+    ],
+)
+def test_parts_regions_and_a_start_change_no_optimum(
+    seed: int, by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = small_case(seed, buses=8 + seed % 4, ties=3 + seed % 2, generators=seed % 3)
     without = planned(case)
     monkeypatch.setattr("gridproof.optimizer.restoration.planner._MANY_SWITCHES", 0)
     monkeypatch.setattr("gridproof.optimizer.restoration.regions._CORE_BUSES", 2)
-    if not parts:
+    if by != "parts":
         told = "gridproof.optimizer.restoration.large.solve_parts"
         monkeypatch.setattr(told, lambda *_, **__: None)
+    if by == "start":
+        monkeypatch.setattr("gridproof.optimizer.restoration.large._LOCAL", ())
     started = planned(case)
     assert started.proof.incumbent == pytest.approx(without.proof.incumbent, abs=1e-5)
     assert audit_restoration(case, started.states) == ()
