@@ -142,7 +142,7 @@ class MqttDevice:
             except (ValueError, TypeError, KeyError):
                 return
             if number == self._number:
-                self._answers = {number: message.payload}
+                self._answers = {number: bytes(message.payload)}
                 self._changed.notify_all()
 
     def _numbers(self, answer: dict[str, Any], name: str) -> FloatArray:

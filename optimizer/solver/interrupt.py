@@ -34,18 +34,19 @@ def run_highs(highs: Any, kinds: Sequence[Any]) -> None:
     BaseException
         What interrupted the wait, and what HiGHS' binding raised.
     """
-    helper = getattr(_mine, "helper", None)
-    if helper is None:
-        helper = _mine.helper = _Helper()
+    helpers = _mine.__dict__.setdefault("helpers", {})
+    workers = highs.getOptionValue("threads")[1]
+    if workers not in helpers:
+        helpers[workers] = _Helper()
     task = _Task(highs, kinds)
-    helper.tasks.put(task)
+    helpers[workers].tasks.put(task)
     try:
         while not task.done.wait(_LOOK_EVERY_S):
             pass
     except BaseException:
         task.stop.set()
         if not task.done.wait(_GRACE_S):
-            del _mine.helper  # a next search, if any, does not queue behind this one
+            del helpers[workers]  # a next search, if any, does not queue behind this one
         raise
     if task.error is not None:
         raise task.error
@@ -80,7 +81,11 @@ class _Task:
 
 
 class _Helper:
-    """A thread that lasts as long as the one it works for: HiGHS keeps workers per thread."""
+    """A thread that lasts as long as the one it works for: HiGHS keeps workers per thread.
+
+    There is one for each number of workers that is asked for: from 1.16 on HiGHS refuses a search
+    that asks for another number than its thread's first.
+    """
 
     def __init__(self) -> None:
         self.tasks: SimpleQueue[_Task | None] = SimpleQueue()

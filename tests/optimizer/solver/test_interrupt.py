@@ -7,6 +7,7 @@ import gc
 import signal
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -118,12 +119,35 @@ def test_a_time_limit_is_still_one_and_an_error_still_arrives(monkeypatch):
     assert answer.termination is Termination.TIME_LIMIT
 
     class Broken:
+        def getOptionValue(self, _):
+            return None, 0
+
         def setCallback(self, *_):
             raise RuntimeError("no")
 
     with pytest.raises(RuntimeError, match="no"):
         interrupt.run_highs(Broken(), ())
     assert solve.run_highs is interrupt.run_highs
+
+
+def test_searches_of_other_numbers_of_workers_follow_one_another():
+    """HiGHS refuses a search that asks for another number than the first of its thread."""
+    easy, ended = dataclasses.replace(hard(), integer=np.zeros(62, bool)), []
+    for workers in (0, 1, 2, 1, 0):
+        highs = solve.load(easy)
+        highs.setOptionValue("threads", workers)
+        interrupt.run_highs(highs, ())
+        ended.append(highs.modelStatusToString(highs.getModelStatus()))
+    assert ended == ["Optimal"] * 5
+    where = set()
+    for workers in (0, 1, 0):
+        probe = SimpleNamespace(
+            getOptionValue=lambda _, told=workers: (None, told),
+            setCallback=lambda *_: None,
+            run=lambda: where.add(threading.get_ident()),
+        )
+        interrupt.run_highs(probe, ())
+    assert len(where) == 2
 
 
 @pytest.mark.slow
