@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "control_box",
+    "device_limits",
     "island_limits",
     "measured_at",
 ]
@@ -67,6 +68,18 @@ def island_limits(network: Network, stage: FirstStage, state: IslandState) -> tu
         *_half_planes(network, stage, state, layout),
         *_ramps(network, stage, state, layout),
         *_exact(network, stage, state),
+    )
+
+
+def device_limits(
+    network: Network, stage: FirstStage, state: IslandState
+) -> tuple[tuple[Limit, ...], tuple[Limit, ...]]:
+    """Limits of an island's DERs alone: what binds p to q, then ranges, ratings and ramps."""
+    layout = measured_at(network, state)
+    return _half_planes(network, stage, state, layout), (
+        *_capability(network, stage, state, layout),
+        *_apparent(network, stage, state, layout),
+        *_ramps(network, stage, state, layout),
     )
 
 
