@@ -71,6 +71,18 @@ class Curves:
         at = np.flatnonzero(self.der == der)
         return self.p_kw[at], self.q_min_kvar[at], self.q_max_kvar[at]
 
+    def taken(self, ders: IntArray, first: int) -> Curves | None:
+        """Return the curves of some DERs, in a table that has these from a row on; None if none."""
+        parts = [(first + k, *self.of(g)) for k, g in enumerate(ders.tolist()) if g in self.der]
+        if not parts:
+            return None
+        return Curves(
+            der=np.concatenate([np.full(len(p), row) for row, p, _, _ in parts]),
+            p_kw=np.concatenate([p for _, p, _, _ in parts]),
+            q_min_kvar=np.concatenate([low for _, _, low, _ in parts]),
+            q_max_kvar=np.concatenate([high for _, _, _, high in parts]),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HalfPlanes:

@@ -83,6 +83,10 @@ def shown(value: object) -> str:
     if isinstance(value, str):
         return f'"{value}"' if len(value) <= 60 else f'"{value[:57]}…"'
     text = repr(value)
+    if isinstance(value, Mapping):
+        text = f"{{{', '.join(f'{_bare(key)} = {shown(one)}' for key, one in value.items())}}}"
+    elif isinstance(value, list | tuple):
+        text = f"[{', '.join(shown(one) for one in value)}]"
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
