@@ -139,6 +139,25 @@ class HalfPlanes:
                 np.maximum(least[..., g, :], -reach, out=least[..., g, :])
         return least, most
 
+    def around(
+        self, p: FloatArray, q: FloatArray
+    ) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]:
+        """(der, 3) ends of active power beside these reactive ones, and of reactive beside active.
+
+        Each alone, the other as it is; endless where nothing is stated.
+        """
+        least, most = np.full(p.shape, -np.inf), np.full(p.shape, np.inf)
+        for row, g in enumerate(self.der.tolist()):
+            slope = float(self.slope[row])
+            if slope == 0.0:
+                continue
+            end = (self.side[row] * q[g] - self.level[row]) / slope
+            if slope > 0.0:
+                np.maximum(least[g], end, out=least[g])
+            else:
+                np.minimum(most[g], end, out=most[g])
+        return (least, most), self.between(p)
+
     def room(self, p: FloatArray, q: FloatArray) -> FloatArray:
         """(…, der, 3) reactive power that is left; below 0 where outside, endless if unstated."""
         room = np.full(p.shape, np.inf)
