@@ -7,8 +7,9 @@ forming DER's by phase, too. Over the box its worst is an absolute sum::
     c + G u(ζ) + D ζ ≤ b  for all ζ:   c + G u⁰ + Σ_d (m_d k_d(x) + h_d |k_d(x)|) ≤ b
 
 ``k_d = D_d + G (x ∘ Δ_d)`` is linear in ``x``; ``m``, ``h`` are the box's middle and half-width.
-First the half-planes are passed as little as can be, then ranges, ratings and ramps, and of what is
-left the factors are taken that are nearest to those by capacity.
+First the half-planes are passed as little as can be, then ranges, ratings and ramps; then the DER
+that forms keeps some room to all of its own, for losses, as far as it can; of what is left the
+factors are taken that are nearest to those by capacity.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from gridproof.optimizer.network.branches import BASE_KVA
 from gridproof.optimizer.network.first_stage import FirstStage
-from gridproof.optimizer.network.limits import device_limits
+from gridproof.optimizer.network.limits import device_limits, measured_at
 from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.network.statemap import IslandState, island_state
 from gridproof.optimizer.solver.solve import Arrays, solve_arrays
-from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.errors import SolverError
 from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.realization import realize
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["shares_inside"]
 
 _KEPT = 1e-9  # pu; what a solver is off by
+_ROOM = 0.05  # of a phase's active rating, for what the linear model leaves to the DER that forms
 _UNEVEN = 0.5  # so that no two factors are as near as each other
 
 
@@ -117,12 +119,14 @@ def shares_inside(
     state = island_state(network, stage, blocks)
     at = tuple(state.controls.T)
     wanted = np.concatenate([shares[0][at], shares[1][at]])
-    box, planes, others = _stated(plan, network, stage, state, blocks)
+    box, *groups = _stated(plan, network, stage, state, blocks)
     if not len(wanted) or not len(box.half):
         return shares  # nobody to share with, or nothing to share
-    if box.worst(planes, wanted).max(initial=-np.inf) <= _KEPT:
+    if all(box.worst(rows, wanted).max(initial=-np.inf) <= _KEPT for rows in groups[:2]):
         return shares
-    x = _nearest(network, stage, state, (box, box.within(planes), box.within(others)), wanted)
+    x = _nearest(
+        network, stage, state, (box, [box.within(own) for own in (groups[0], *groups[2:])]), wanted
+    )
     every = tuple(state.outputs.T)
     p, q = (
         _with_rest(share, at, every, part)
@@ -151,8 +155,8 @@ def _stated(
     stage: FirstStage,
     state: IslandState,
     blocks: tuple[int, ...],
-) -> tuple[_Box, _Rows, _Rows]:
-    """Box, half-planes, and the DERs' other limits, of one island."""
+) -> tuple[_Box, _Rows, _Rows, _Rows, _Rows]:
+    """Box; half-planes, and those of who forms with room; other limits, and all with room."""
     scenario, time = network.scenario, network.time
     low, high = scenario.direction_range
     points = np.concatenate([np.zeros((1, len(low))), np.eye(len(low))])
@@ -178,10 +182,23 @@ def _stated(
     )
     base = np.concatenate([part[tuple(state.controls.T)] for part in (stage.p, stage.q)])
     slope = (moved[1:] - moved[0])[moves].T
-    first, rest = (
-        _rows(limits, base, moved[0], slope) for limits in device_limits(network, stage, state)
+    planes, others = device_limits(network, stage, state)
+    outputs, forms = measured_at(network, state), stage.forming[state.outputs[:, 0]]
+    inward = [
+        _drawn_in(limit, forms[(limit.measured[:, 0] - outputs.first_output) % outputs.outputs])
+        for limit in (*planes, *others)
+    ]
+    first, room, second, all_room = (
+        _rows(limits, base, moved[0], slope)
+        for limits in (planes, inward[: len(planes)], others, inward)
     )
-    return box, first, rest
+    return box, first, room, second, all_room
+
+
+def _drawn_in(limit: Limit, rows: BoolArray) -> Limit:
+    """Return some rows of a limit with room to either end, as far as there is."""
+    free = np.minimum(_ROOM * limit.scale, (limit.upper - limit.lower) / 2.0)
+    return replace(limit, lower=limit.lower + free, upper=limit.upper - free).rows(rows)
 
 
 def _rows(limits: Sequence[Limit], base: FloatArray, moved: FloatArray, slope: FloatArray) -> _Rows:
@@ -208,45 +225,47 @@ def _nearest(
     network: Network,
     stage: FirstStage,
     state: IslandState,
-    stated: tuple[_Box, _Rows, _Rows],
+    stated: tuple[_Box, list[_Rows]],
     wanted: FloatArray,
 ) -> FloatArray:
-    """Solve for the factors: columns x, two excesses, distances, and ``|k|`` of row and direction.
+    """Solve for the factors: columns x, an excess of each group, distances, ``|k|`` by direction.
 
     A second DER that forms keeps its factor: what it gives follows from the voltage it holds.
     """
-    box, planes, others = stated
-    n, count = len(wanted), len(planes.level) + len(others.level)
+    groups = stated[1]
+    n = len(wanted)
     arrays = _arrays(network, state, stated, wanted)
     formers = np.tile(stage.forming[state.controls[:, 0]], 2)
     lower, upper = arrays.lower.copy(), arrays.upper.copy()
     lower[:n][formers], upper[:n][formers] = wanted[formers], wanted[formers]
-    assert len(lower) == 2 * n + 2 + count * len(box.half)
-    x = wanted
-    for column in (n, n + 1, None):
+    x, first = wanted, n + len(groups)
+    for column in (*range(n, first), None):
         cost = np.zeros(len(lower))
         if column is None:
             golden = (np.arange(n) * 0.6180339887498949) % 1.0
-            cost[n + 2 : 2 * n + 2] = 1.0 + _UNEVEN * golden
+            cost[first : first + n] = 1.0 + _UNEVEN * golden
         else:
             cost[column] = 1.0
         _, x = solve_arrays(replace(arrays, cost=cost, lower=lower, upper=upper), tolerance=1e-9)
         if not np.isfinite(x).all():
             raise SolverError("factors of recourse participation were not found: no answer")
         if column is not None:
-            upper[column] = float(x[column]) + _KEPT
+            upper[column] = float(x[column]) + 10.0 * _KEPT
     return np.clip(x[:n], 0.0, 1.0)
 
 
 def _arrays(
-    network: Network, state: IslandState, stated: tuple[_Box, _Rows, _Rows], wanted: FloatArray
+    network: Network,
+    state: IslandState,
+    stated: tuple[_Box, list[_Rows]],
+    wanted: FloatArray,
 ) -> Arrays:
-    box, planes, others = stated
+    box, groups = stated
     n, wide = len(wanted), len(box.half)
     rows = _Rows(
-        level=np.concatenate([planes.level, others.level]),
-        slope=np.vstack([planes.slope, others.slope]),
-        of_x=np.vstack([planes.of_x, others.of_x]),
+        level=np.concatenate([own.level for own in groups]),
+        slope=np.vstack([own.slope for own in groups]),
+        of_x=np.vstack([own.of_x for own in groups]),
     )
     count = len(rows.level)
     through = sparse.csr_array(  # (row and direction, factor)
@@ -256,8 +275,8 @@ def _arrays(
     middle = sparse.kron(sparse.eye_array(count), box.middle[None], format="csr")
     half = sparse.diags_array(np.tile(box.half, count), format="csr")
     eye = sparse.eye_array(n, format="csr")
-    excess = np.zeros((count, 2))
-    excess[: len(planes.level), 0], excess[len(planes.level) :, 1] = -1.0, -1.0
+    group = np.repeat(np.arange(len(groups)), [len(own.level) for own in groups])
+    excess = -(group[:, None] == np.arange(len(groups))).astype(float)
     ones = sparse.eye_array(count * wide, format="csr")
     whole = sparse.csr_array(np.kron(np.eye(2), np.ones((1, n // 2))))
     matrix = sparse.block_array(

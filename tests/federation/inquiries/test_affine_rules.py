@@ -82,15 +82,16 @@ def _curve(most: int, capacity: int, last: int) -> str:
         ["ders.defaults.power_factor=0.92"],
     ],
 )  # fmt: skip
-def test_a_rule_keeps_what_binds_reactive_to_active_power(toy, held) -> None:
+@pytest.mark.parametrize("recourse", ["affine", "participation"])
+def test_a_rule_keeps_what_binds_reactive_to_active_power(toy, recourse, held) -> None:
     """Proven over the box; every corner, solved by OpenDSS, is inside; the plan's own are not."""
     sets = ["uncertainty.spread=0.15", "planner.ac_margin=0.002", *held]
-    study = load_study(toy, [*AFFINE[:1], *sets])
+    study = load_study(toy, [f"campaign.recourse={recourse}", *sets])
     plan = gp.plan(study)
     assert plan.energized.any()
     assert gp.prove(study, plan).verdict is Claim.PROVEN
     zeta = np.array(list(product((-1.0, 1.0), repeat=2)))
-    told = make_recourse("affine", plan, study.scenario).respond(realize(study.scenario, zeta))
+    told = make_recourse(recourse, plan, study.scenario).respond(realize(study.scenario, zeta))
     engine = OpenDssEngine(study.scenario)
     engine.hold(plan)
     seen = engine.observe(realize(study.scenario, zeta), told)

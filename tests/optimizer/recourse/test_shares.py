@@ -122,7 +122,7 @@ def test_no_factors_leave_curves_by_less_at_any_corner(made, seed: int, tight: f
     scenario, plan = made(seed, tight)
     told = make_recourse("participation", plan, scenario).respond(corners(scenario))
     excess = max(0.0, -rooms(scenario, plan, corners(scenario), told).min())
-    assert excess == pytest.approx(least_excess(scenario, plan), abs=1e-5)
+    assert excess == pytest.approx(least_excess(scenario, plan), abs=3e-5)
 
 
 def test_some_are_kept_that_factors_by_capacity_leave_and_some_by_none(made) -> None:
