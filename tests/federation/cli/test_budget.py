@@ -62,7 +62,8 @@ def test_a_campaign_ends_with_its_time_and_goes_on_from_there(tmp_path, write_to
     assert 0 < done["samples"] < 1_000_000
     kept = done["samples"]
     parts = sum(pq.read_metadata(part).num_rows for part in (root / "parts").glob("*.parquet"))
-    assert parts == kept if "--workers" in how else parts <= kept  # chunks that are begun count, too
+    # chunks that are begun count, too
+    assert parts == kept if "--workers" in how else parts <= kept
     said = f"{kept} of 1000000 realizations are kept in {root}; go on with: gridproof resume {root}"
     assert said in first.stderr.replace("\n", " ")
     assert CampaignStore.open(root).environment["runs"][-1]["ended"] == "interrupted"
