@@ -111,6 +111,25 @@ def test_reactive_power_of_a_curve_has_its_price_in_kw(one_load):
     assert "outside its capability" in audit(_plan(one_load, centre=False), scenario)[0]
 
 
+def test_who_forms_leaves_its_ac_margin_free_of_a_curve(one_load):
+    """As above with the cheap one forming: ``q₀ ≤ 30 - p₀/3 - 3 i``, ``i`` of each phase."""
+    scenario = _held(
+        replace(one_load, ders=replace(one_load.ders, cost_usd_per_kw=np.array([1.0, 3.0]))),
+        {
+            0: [(0.0, -90.0, 30.0), (360.0, -90.0, -90.0)],
+            1: [(0.0, 0.0, 0.0), (360.0, 0.0, 360.0)],
+        },
+    )
+    limits = Network.of(scenario, ac_margin=0.002).ders
+    (row,) = np.flatnonzero((limits.planes.der == 0) & (limits.planes.side > 0.0))
+    free = 1e3 * limits.plane_inset[row]
+    np.testing.assert_allclose(free, 0.02 * 120.0 * np.hypot(1.0, 1.0 / 3.0))
+    plan = _plan(scenario, centre=False, ac_margin=0.002)
+    cheap = (54.0 - free.sum()) * 3.0 / 4.0
+    assert plan.p_kw[0, 0].sum() == pytest.approx(cheap, rel=1e-5)
+    assert plan.proof.incumbent == pytest.approx(cheap + 3.0 * (60.0 - cheap), rel=1e-5)
+
+
 @pytest.mark.parametrize("seed", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in (1, 2, 3))])
 @pytest.mark.parametrize("ac_margin", [0.0, 0.004])
 def test_a_power_factor_written_as_a_curve_costs_the_same(random_scenario, seed, ac_margin):

@@ -139,7 +139,7 @@ CASES = {
     ),
     "one that falls with power, storages among them": (
         "forecast", ("pv60", "dg65", "store13"),
-        [(-1.0, -0.05, 0.06), (0.2, -0.05, 0.03), (1.0, 0.0, 0.0)],
+        [(-1.0, -0.5, 0.3), (0.2, -0.5, -0.06), (1.0, -0.5, -0.4)],
     ),
     "machines that trip": (
         "cyber", ("dg47", "dg65", "store13"), [(-1.0, -0.2, 0.0), (1.0, 0.0, 0.3)],
