@@ -91,6 +91,9 @@ def _der_faults(plan: Plan, scenario: Scenario, time: int) -> list[str]:
     left = ders.half_planes.room(
         np.where(numbers, plan.p_kw[time], 0.0), np.where(numbers, plan.q_kvar[time], 0.0)
     )
+    none = np.full(len(ders.ids), np.inf)
+    least = -none if ders.total_min_kw is None else ders.total_min_kw
+    most = none if ders.total_max_kw is None else ders.total_max_kw
     faults: list[str] = []
     for k, name in enumerate(plan.der_ids):
         p, q = plan.p_kw[time, k], plan.q_kvar[time, k]
@@ -110,6 +113,7 @@ def _der_faults(plan: Plan, scenario: Scenario, time: int) -> list[str]:
             or (q < ders.q_min_kvar[k] - slack).any()
             or (np.hypot(p, q) > ders.s_max_kva[k] + slack).any()
             or (left[k] < -slack).any()
+            or (ders.phases[k].any() and not least[k] - slack <= p.sum() <= most[k] + slack)
         )
         if outside:
             faults.append(

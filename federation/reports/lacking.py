@@ -32,6 +32,7 @@ _BY_PROGRAM = ("linear", "ac")
 
 _OF_DER = {
     "active": "active power",
+    "total": "active power of all phases",
     "reactive": "reactive power",
     "apparent": "apparent power",
     "power_factor": "power factor",

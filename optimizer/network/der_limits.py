@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from gridproof.optimizer.network.branches import BASE_KVA
 from gridproof.optimizer.network.insets import Insets
-from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
 from gridproof.scenarios.curves import HalfPlanes
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class DerLimits:
         What a DER leaves free at each limit while it forms, for the losses and the unbalance
         that the linear model does not know of. A DER that follows is held to its set-point
         and needs none.
+    total_min, total_max
+        (der,) of all phases together; endless where the phases say it all.
     planes
         What power factors and capability curves say.
     plane_inset
@@ -49,6 +51,8 @@ class DerLimits:
     ramp_q: FloatArray
     scale: FloatArray
     inset: FloatArray
+    total_min: FloatArray
+    total_max: FloatArray
     planes: HalfPlanes
     plane_inset: FloatArray
 
@@ -56,11 +60,30 @@ class DerLimits:
         """(der, 3) what a margin of 1 is worth: a DER that follows keeps a tenth of it."""
         return self.scale * np.where(forming, 1.0, FOLLOWING)[:, None]
 
+    @property
+    def summed(self) -> IntArray:
+        """Rows of DERs that are held to a total."""
+        return np.flatnonzero(np.isfinite(self.total_min) | np.isfinite(self.total_max))
+
+    @property
+    def total_inset(self) -> FloatArray:
+        """(der,) what is left free of either end of a total while the DER forms."""
+        return np.asarray(np.minimum(self.inset.sum(axis=1), (self.total_max - self.total_min) / 2))
+
+    def inside_totals(self, p: FloatArray) -> FloatArray:
+        """Return (der, 3) active powers put back to where a solver's tolerance took them from."""
+        whole = p.sum(axis=1)
+        kept = np.clip(whole, self.total_min, self.total_max)
+        share = np.divide(kept, whole, out=np.ones_like(kept), where=whole != 0.0)
+        return np.asarray(p * share[:, None])
+
 
 def der_limits(scenario: Scenario, time: int, insets: Insets) -> DerLimits:
     """Return them at a step, as a plan may count on them."""
     ders, rated = scenario.ders_at(time), scenario.ders
     scale = np.maximum(np.abs(rated.p_max_kw), np.abs(rated.p_min_kw)) / BASE_KVA
+    none = np.full(len(ders.ids), np.inf)
+    low, high = rated.total_min_kw, rated.total_max_kw
     made = DerLimits(
         p_min=ders.p_min_kw / BASE_KVA,
         p_max=ders.p_max_kw / BASE_KVA,
@@ -71,6 +94,8 @@ def der_limits(scenario: Scenario, time: int, insets: Insets) -> DerLimits:
         ramp_q=ders.ramp_kvar / BASE_KVA,
         scale=scale,
         inset=insets.der[:, None] * scale,
+        total_min=-none if low is None else low / BASE_KVA,
+        total_max=none if high is None else high / BASE_KVA,
         planes=ders.half_planes.scaled(1.0 / BASE_KVA),
         plane_inset=np.zeros((0, 3)),
     )

@@ -57,6 +57,7 @@ def add_base_setpoints(
         power = (b.p[g, k], b.q[g, k])
         _add_capability(b, network, decisions, (g, k), power=power, margin=margin)
     _add_balance(b, network, decisions)
+    _add_totals(b, network, decisions, margin)
     return b
 
 
@@ -109,6 +110,7 @@ def add_redispatch(
         _add_capability(r, network, decisions, (g, k), power=power, margin=margin)
         _add_ramp(r, network, decisions, (g, k), margin)
     _add_balance(r, network, decisions)
+    _add_totals(r, network, decisions, margin)
     return r
 
 
@@ -157,6 +159,25 @@ def _add_balance(b: Any, network: Network, decisions: Decisions) -> None:
                 most = float(high[g].max() - low[g].min())
                 b.balance.add(apart <= most * forming)
                 b.balance.add(apart >= -most * forming)
+
+
+def _add_totals(b: Any, network: Network, decisions: Decisions, margin: Margins | None) -> None:
+    """``z low ≤ Σ p_k ≤ z high`` of DERs whose phases may be unlike up to a total."""
+    b.total = pyo.ConstraintList()
+    limits = network.ders
+    live = {g for g, _ in b.p}
+    for g in limits.summed.tolist():
+        if g not in live:
+            continue
+        slots = [k for h, k in b.p if h == g]
+        whole = sum(b.p[g, k] for k in slots)
+        block = int(network.block[network.der_bus[g]])
+        z, inset = decisions.energized[block], float(limits.total_inset[g])
+        inward = inset * decisions.forming[g] if inset > _MOVABLE else 0.0
+        if margin is not None and limits.total_max[g] - limits.total_min[g] > _MOVABLE:
+            inward += float(margin.der_scale[g, slots].sum()) * margin.kept["active", block]
+        b.total.add(whole >= float(limits.total_min[g]) * z + inward)
+        b.total.add(whole <= float(limits.total_max[g]) * z - inward)
 
 
 def _inward(

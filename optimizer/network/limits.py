@@ -66,6 +66,7 @@ def island_limits(network: Network, stage: FirstStage, state: IslandState) -> tu
         *_capability(network, stage, state, layout),
         *_apparent(network, stage, state, layout),
         *_half_planes(network, stage, state, layout),
+        *_totals(network, stage, state, layout),
         *_ramps(network, stage, state, layout),
         *_exact(network, stage, state),
     )
@@ -79,6 +80,7 @@ def device_limits(
     return _half_planes(network, stage, state, layout), (
         *_capability(network, stage, state, layout),
         *_apparent(network, stage, state, layout),
+        *_totals(network, stage, state, layout),
         *_ramps(network, stage, state, layout),
     )
 
@@ -264,6 +266,34 @@ def _half_planes(
             scale=np.where(stage.forming[g[at]], scale, 0.0),
             measured=_moved_by(_output(layout, 0), _output(layout, 1))[at],
             weight=np.column_stack([-slope, side]),
+        ),
+    )
+
+
+def _totals(
+    network: Network, stage: FirstStage, state: IslandState, layout: Measured
+) -> tuple[Limit, ...]:
+    """``low ≤ Σ p_k ≤ high`` of DERs whose phases may be unlike up to a total."""
+    limits, own = network.ders, state.outputs[:, 0]
+    at = np.array([g for g in limits.summed.tolist() if g in own], np.int64)
+    if not len(at):
+        return ()
+    member = (at[:, None] == own).astype(float)
+    low, high = limits.total_min[at], limits.total_max[at]
+    scale = member @ limits.margin_scale(stage.forming)[own, state.outputs[:, 1]]
+    first = [np.flatnonzero(row)[[0, -1]] for row in member]
+    middle = [np.flatnonzero(row)[len(np.flatnonzero(row)) // 2] for row in member]
+    measured = np.array([[a, m, z] for (a, z), m in zip(first, middle, strict=True)])
+    apart = np.array([[1.0, m not in (a, z), z != a] for a, m, z in measured.tolist()], float)
+    return (
+        Limit(
+            kind="active",
+            expression=state.der_p.mixed(member),
+            lower=low,
+            upper=high,
+            scale=np.where(high - low > _MOVABLE, scale, 0.0),
+            measured=_output(layout, 0)[measured],
+            weight=apart,
         ),
     )
 

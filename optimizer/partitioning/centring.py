@@ -258,7 +258,7 @@ def _read(network: Network, candidate: FirstStage, m: Any) -> FirstStage:
         p[g, k], q[g, k] = pyo.value(variable), pyo.value(m.base.q[g, k])
     limits, live = network.ders, candidate.energized[network.block[network.der_bus]][:, None]
     held = np.array([v.value if v.value is not None else 1.0 for v in m.source_w.values()])
-    p = np.clip(p, limits.p_min, limits.p_max)
+    p = limits.inside_totals(np.clip(p, limits.p_min, limits.p_max))
     q = limits.planes.inside(p, np.clip(q, limits.q_min, limits.q_max))
     return candidate.moved(
         source_w=np.clip(held, *network.held_band),
