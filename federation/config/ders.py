@@ -235,7 +235,7 @@ class DerConfig(Section):
         if self.power_factor is not None and self.storage is not None:
             raise ValueError(
                 "has storage and power_factor; one that charges has no least power factor here: "
-                "state rating_kva"
+                "state rating_kva, or a capability that begins at its full charge"
             )
         if self.minimum_kw and (self.storage is not None or self.renewable is not None):
             raise ValueError("has minimum_kw; a storage or a renewable has no least output")
