@@ -7,9 +7,9 @@ forming DER's by phase, too. Over the box its worst is an absolute sum::
     c + G u(ζ) + D ζ ≤ b  for all ζ:   c + G u⁰ + Σ_d (m_d k_d(x) + h_d |k_d(x)|) ≤ b
 
 ``k_d = D_d + G (x ∘ Δ_d)`` is linear in ``x``; ``m``, ``h`` are the box's middle and half-width.
-First the half-planes are passed as little as can be, then ranges, ratings and ramps; then the DER
-that forms keeps some room to all of its own, for losses, as far as it can; of what is left the
-factors are taken that are nearest to those by capacity.
+First the half-planes are passed as little as can be in sum, then ranges, ratings and ramps; then
+the DER that forms keeps some room to all of its own, for losses, as far as it can; of what is left
+the factors are taken that are nearest to those by capacity.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.network.statemap import IslandState, island_state
 from gridproof.optimizer.solver.solve import Arrays, solve_arrays
 from gridproof.scenarios.arrays import BoolArray, FloatArray, IntArray
-from gridproof.scenarios.errors import SolverError
+from gridproof.scenarios.errors import ScenarioError, SolverError
 from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.realization import realize
 from scipy import sparse
@@ -116,7 +116,13 @@ def shares_inside(
     """
     held = replace(scenario, load_model=(LoadModel.CONSTANT_POWER,) * len(scenario.load_model))
     network, stage = Network.of(held, time), FirstStage.of(plan, time)
-    state = island_state(network, stage, blocks)
+    try:
+        state = island_state(network, stage, blocks)
+    except ScenarioError as error:
+        raise ScenarioError(
+            "recourse participation looks for factors that keep power factors and capability "
+            f"curves, and its linear model does not know the island: {error}"
+        ) from error
     at = tuple(state.controls.T)
     wanted = np.concatenate([shares[0][at], shares[1][at]])
     box, *groups = _stated(plan, network, stage, state, blocks)
@@ -228,7 +234,10 @@ def _nearest(
     stated: tuple[_Box, list[_Rows]],
     wanted: FloatArray,
 ) -> FloatArray:
-    """Solve for the factors: columns x, an excess of each group, distances, ``|k|`` by direction.
+    """Solve for the factors.
+
+    Columns are x, what each group is passed by in sum, distances, ``|k|`` by direction, and what
+    each row is passed by. A row that no factors keep is then no reason to pass others, too.
 
     A second DER that forms keeps its factor: what it gives follows from the voltage it holds.
     """
@@ -276,23 +285,26 @@ def _arrays(
     half = sparse.diags_array(np.tile(box.half, count), format="csr")
     eye = sparse.eye_array(n, format="csr")
     group = np.repeat(np.arange(len(groups)), [len(own.level) for own in groups])
-    excess = -(group[:, None] == np.arange(len(groups))).astype(float)
+    member = sparse.csr_array((group == np.arange(len(groups))[:, None]).astype(float))
+    sums, rest = -sparse.eye_array(len(groups)), -sparse.eye_array(count)
     ones = sparse.eye_array(count * wide, format="csr")
     whole = sparse.csr_array(np.kron(np.eye(2), np.ones((1, n // 2))))
     matrix = sparse.block_array(
         [
-            [middle @ through, sparse.csr_array(excess), None, each],
-            [half @ through, None, None, -ones],
-            [-half @ through, None, None, -ones],
-            [eye, None, -eye, None],
-            [-eye, None, -eye, None],
-            [whole, None, None, None],
-            [_alike(network, state), None, None, None],
+            [middle @ through, None, None, each, rest],
+            [half @ through, None, None, -ones, None],
+            [-half @ through, None, None, -ones, None],
+            [eye, None, -eye, None, None],
+            [-eye, None, -eye, None, None],
+            [whole, None, None, None, None],
+            [None, sums, None, None, member],
+            [_alike(network, state), None, None, None, None],
         ],
         format="csc",
     )
     own = half @ rows.slope.ravel()
-    right = [-rows.level - rows.slope @ box.middle, -own, own, wanted, -wanted, np.ones(2)]
+    right = [-rows.level - rows.slope @ box.middle, -own, own, wanted, -wanted, np.ones(2),
+             np.zeros(len(groups))]  # fmt: skip
     return _program(matrix, np.concatenate(right), n)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.curves import Curves
+from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations, draw, realize
 from gridproof.scenarios.scenario import Scenario
@@ -84,7 +85,10 @@ def by_capacity(scenario: Scenario, plan: Plan, drawn: Realizations) -> Setpoint
 
 
 def least_excess(scenario: Scenario, plan: Plan) -> float:
-    """The same by enumeration: slopes by differences of the engine, a row for every corner."""
+    """The same by enumeration: slopes by differences of the engine, a row for every corner.
+
+    Each half-plane of each phase has what it is passed by at its worst corner; they are summed.
+    """
     drawn = corners(scenario)
     fixed = make_recourse("fixed", plan, scenario).respond(drawn)
     now = rooms(scenario, plan, drawn, fixed)
@@ -102,15 +106,16 @@ def least_excess(scenario: Scenario, plan: Plan) -> float:
             other[:, g, k] += 1.0
             slope = rooms(scenario, plan, drawn, replace(fixed, **{name: other})) - now
             columns.append((slope * moved[:, None, None]).ravel())
-    count = len(columns)
-    rows = np.column_stack([-np.array(columns).T, -np.ones(now.size)])
-    whole = np.zeros((2, count + 1))
+    count, passed = len(columns), now[0].size
+    worst = np.tile(-np.eye(passed), (len(now), 1))
+    rows = np.hstack([-np.array(columns).T, worst])
+    whole = np.zeros((2, count + passed))
     whole[0, : count // 2] = whole[1, count // 2 : count] = 1.0
     found = linprog(
-        np.eye(count + 1)[-1],
+        np.concatenate([np.zeros(count), np.ones(passed)]),
         A_ub=np.vstack([rows, whole]),
         b_ub=np.concatenate([now.ravel(), np.ones(2)]),
-        bounds=[(0.0, 1.0)] * count + [(0.0, None)],
+        bounds=[(0.0, 1.0)] * count + [(0.0, None)] * passed,
     )
     assert found.status == 0
     return float(found.fun)
@@ -121,7 +126,8 @@ def least_excess(scenario: Scenario, plan: Plan) -> float:
 def test_no_factors_leave_curves_by_less_at_any_corner(made, seed: int, tight: float) -> None:
     scenario, plan = made(seed, tight)
     told = make_recourse("participation", plan, scenario).respond(corners(scenario))
-    excess = max(0.0, -rooms(scenario, plan, corners(scenario), told).min())
+    worst = rooms(scenario, plan, corners(scenario), told).min(axis=0)
+    excess = np.maximum(-worst, 0.0).sum()
     assert excess == pytest.approx(least_excess(scenario, plan), abs=3e-5)
 
 
@@ -195,3 +201,12 @@ def test_power_factors_are_kept_at_every_draw_and_judged_so(made) -> None:
         for each in (told, before)
     ]
     assert outcomes[0].mean() > outcomes[1].mean()
+
+
+def test_an_island_that_the_linear_model_does_not_know_is_refused_by_its_name(
+    made, tiny_plan
+) -> None:
+    scenario, _ = made(0, 1.0)
+    nobody = tiny_plan(scenario, forming=[False, False, False])
+    with pytest.raises(ScenarioError, match=r"participation looks for factors .* no grid-forming"):
+        make_recourse("participation", nobody, scenario)
