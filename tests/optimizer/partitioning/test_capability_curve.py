@@ -183,7 +183,7 @@ def _holds(free, seed):
     return scenario, plan
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.integers(0, 3), st.integers(0, 10**6))
 def test_every_plan_and_every_answer_lies_within_random_curves(random_scenario, which, seed):
     _holds(random_scenario(which, spread=0.25, uncertain=3), seed)
@@ -199,11 +199,11 @@ def test_and_within_many_of_them(random_scenario, which, seed, two):
 def test_curves_bind_at_all(random_scenario):
     """Without them plans go beyond: what is tested above is not slack."""
     beyond = 0
-    for seed in range(6):
+    for seed in range(3):
         free = random_scenario(seed, spread=0.25, uncertain=3)
         plan, scenario = _plan(free, centre=False), _random(free, seed, tight=0.5)
         beyond += _room(scenario, plan.p_kw, plan.q_kvar) < -0.1
-    assert beyond >= 3
+    assert beyond >= 2
 
 
 def test_the_judge_holds_what_the_plan_would_leave(one_load):

@@ -94,7 +94,8 @@ def test_found_is_whether_one_exists_and_where_none_the_total_lacks(random_scena
     assert "total" in lacking
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in (1, 2, 3))])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
 def test_a_robust_plan_answers_every_draw_within_them(random_scenario, seed):
     wide = random_scenario(seed, spread=0.25, uncertain=3, k_der=1)
     scenario = _up_to(wide, *(0.6 * wide.ders.p_max_kw.sum(axis=1)))

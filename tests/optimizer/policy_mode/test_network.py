@@ -150,7 +150,7 @@ CASES = {
 
 @pytest.mark.parametrize(
     "case",
-    [*list(CASES)[:2], *(pytest.param(one, marks=pytest.mark.slow) for one in list(CASES)[2:])],
+    [*list(CASES)[:1], *(pytest.param(one, marks=pytest.mark.slow) for one in list(CASES)[1:])],
 )
 def test_what_binds_reactive_to_active_power_holds_at_the_worst_of_the_set(affine, case):
     mode, ids, points = CASES[case]
@@ -165,14 +165,13 @@ def test_what_binds_reactive_to_active_power_holds_at_the_worst_of_the_set(affin
         scenario = replace(free, ders=replace(free.ders, q_per_p=factor))
     plan = PolicyModePlanner(options=asked).plan(scenario)
     assert plan.proof.robust
-    w = worst_of_the_set(scenario, asked, 120)
+    w = worst_of_the_set(scenario, asked, 60)
     found = [margins(scenario, plan, w, step)[1][MarginKind.CAPABILITY].min() for step in STEPS]
     assert min(found) >= -1e-5
     if before is not None:
         assert plan.costs["objective"] > before.costs["objective"]
-        assert min(
-            margins(scenario, before, w, step)[1][MarginKind.CAPABILITY].min() for step in STEPS
-        ) < -1e-3  # fmt: skip
+        found = [margins(scenario, before, w, step)[1][MarginKind.CAPABILITY] for step in (0, 12)]
+        assert np.min(found) < -1e-3
 
 
 def test_without_a_network_it_is_refused_by_name(affine):

@@ -168,7 +168,7 @@ def with_curves(ders: Ders, seed: int) -> Ders:
     return replace(ders, q_per_p=factors, curves=curves)
 
 
-@WITHIN
+@settings(WITHIN, max_examples=6)
 @given(seed=SEEDS, recourse=st.sampled_from(["participation", "fixed"]))
 def test_power_factors_and_capability_curves(held, seed: int, recourse: str) -> None:
     study, plan, engine = held(seed, campaign=f'recourse = "{recourse}"')
