@@ -187,7 +187,9 @@ class HalfPlanes:
         """
         found: list[tuple[int, float, float, float, bool]] = []
         stated = np.zeros(0) if curves is None else curves.of_ders
-        for g in np.flatnonzero(phases.any(axis=1)).tolist():
+        bound = np.zeros(len(phases), bool) if q_per_p is None else np.isfinite(q_per_p)
+        bound[np.asarray(stated, np.int64)] = True
+        for g in np.flatnonzero(bound & phases.any(axis=1)).tolist():
             if q_per_p is not None and np.isfinite(q_per_p[g]):
                 found += [(g, side, float(q_per_p[g]), 0.0, False) for side in (1.0, -1.0)]
             if curves is not None and g in stated:

@@ -36,7 +36,9 @@ from gridproof.optimizer.network.laterals import SeenNetwork
 from gridproof.optimizer.network.network import ENOUGH, FIRST, MARGINS, Margins, Network
 from gridproof.optimizer.solver.decomposition import Oracle, Outcome
 from gridproof.optimizer.solver.pyomo_model import solve
+from gridproof.optimizer.solver.solve import Answer
 from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.errors import SolverError
 from gridproof.scenarios.proof import Termination
 from gridproof.scenarios.realization import realize
 
@@ -111,12 +113,12 @@ def _centred(
     assert candidate is not None
     for _ in range(_ROUNDS):
         model, most = _model(seen, candidate, realizations), proof.incumbent
-        cheapest = solve(model, time_limit_s=left(), tolerance=_SHARP)
+        cheapest = _sharply(model, left)
         if cheapest.termination is _OPTIMAL:  # the search's own tolerance taken out
             most = max(most, cheapest.incumbent)
         most += _SAME * max(1.0, abs(most))
         _turn_inward(model, most)
-        if solve(model, time_limit_s=left(), tolerance=_SHARP).termination is not _OPTIMAL:
+        if _sharply(model, left).termination is not _OPTIMAL:
             return None
         moved = _read(seen.network, candidate, model)
         worst = oracle.worst(moved, time_limit_s=left())
@@ -130,6 +132,14 @@ def _centred(
             return None
         realizations.append(worst.zeta)
     return None
+
+
+def _sharply(model: Any, left: Callable[[], float]) -> Answer:
+    """Solve to the sharp tolerance; where that has neither answer nor proof, to the usual one."""
+    try:
+        return solve(model, time_limit_s=left(), tolerance=_SHARP)
+    except SolverError:
+        return solve(model, time_limit_s=left())
 
 
 def _with_best_formers(
@@ -184,7 +194,7 @@ def _worth(
         scale[inside & candidate.forming] = network.ders.scale[inside].max()
     model = _model(seen, candidate, realizations, scale)
     _turn_inward(model, most_usd)
-    answer = solve(model, time_limit_s=left(), tolerance=_SHARP)
+    answer = _sharply(model, left)
     return -answer.incumbent if answer.termination is _OPTIMAL else -np.inf
 
 

@@ -190,6 +190,12 @@ def test_every_plan_and_every_answer_lies_within_random_curves(random_scenario, 
 
 
 @pytest.mark.slow
+def test_where_a_sharp_tolerance_leads_nowhere_the_usual_one_decides(random_scenario):
+    """HiGHS came to no end at 1e-9 of what it finds infeasible at 1e-7: another DER forming."""
+    _holds(random_scenario(25, spread=0.25, uncertain=3, k_der=1), 225)
+
+
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 30), st.integers(0, 10**6), st.booleans())
 def test_and_within_many_of_them(random_scenario, which, seed, two):
