@@ -87,6 +87,13 @@ def _der_faults(plan: Plan, scenario: Scenario, time: int) -> list[str]:
     live = plan.energized[time][scenario.feeder.blocks.of_bus[ders.bus]]
     slack = 1e-6  # kW; a solver's feasibility tolerance, not a limit's
     own_v_pu = _substation_v_pu(scenario)
+    numbers = np.isfinite(plan.p_kw[time]) & np.isfinite(plan.q_kvar[time])
+    left = ders.half_planes.room(
+        np.where(numbers, plan.p_kw[time], 0.0), np.where(numbers, plan.q_kvar[time], 0.0)
+    )
+    none = np.full(len(ders.ids), np.inf)
+    least = -none if ders.total_min_kw is None else ders.total_min_kw
+    most = none if ders.total_max_kw is None else ders.total_max_kw
     faults: list[str] = []
     for k, name in enumerate(plan.der_ids):
         p, q = plan.p_kw[time, k], plan.q_kvar[time, k]
@@ -105,11 +112,8 @@ def _der_faults(plan: Plan, scenario: Scenario, time: int) -> list[str]:
             or (q > ders.q_max_kvar[k] + slack).any()
             or (q < ders.q_min_kvar[k] - slack).any()
             or (np.hypot(p, q) > ders.s_max_kva[k] + slack).any()
-            or (
-                ders.q_per_p is not None
-                and np.isfinite(ders.q_per_p[k])
-                and (np.abs(q) > ders.q_per_p[k] * p + slack).any()
-            )
+            or (left[k] < -slack).any()
+            or (ders.phases[k].any() and not least[k] - slack <= p.sum() <= most[k] + slack)
         )
         if outside:
             faults.append(

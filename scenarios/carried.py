@@ -179,11 +179,19 @@ def _stored_kw(storages: Storages, p_kw: FloatArray) -> FloatArray:
 
 
 def _carriable(scenario: Scenario, setpoints: Setpoints) -> FloatArray:
-    """(realization, der) active power that an inverter carries beside its reactive power."""
+    """(realization, der) active power that an inverter carries beside its reactive power.
+
+    That is by its rating, and by its capability curve where that falls with active power.
+    """
     ders = scenario.ders
     rating = np.where(np.isfinite(ders.s_max_kva), ders.s_max_kva, 0.0)
     beside = np.sqrt(np.maximum(rating**2 - setpoints.q_kvar**2, 0.0))
     phase = np.where(np.isfinite(ders.s_max_kva), np.minimum(beside, ders.p_max_kw), ders.p_max_kw)
+    planes = ders.half_planes
+    for row in np.flatnonzero(planes.slope < 0.0).tolist():
+        g = planes.der[row]
+        beyond = planes.side[row] * setpoints.q_kvar[:, g] - planes.level[row]
+        phase[:, g] = np.minimum(phase[:, g], np.maximum(beyond / planes.slope[row], 0.0))
     return np.asarray(np.where(ders.phases, phase, np.inf).min(axis=2) * ders.phases.sum(axis=1))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-import numpy as np
 from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.events import EventKind
 from gridproof.scenarios.scenario import Scenario
@@ -17,7 +16,7 @@ def event_faults(
     family: str,
     acts_on: Collection[EventKind],
     *,
-    power_factors: bool = False,
+    half_planes: bool = False,
 ) -> list[str]:
     """Name every event and limit that a family would plan past, one sentence each.
 
@@ -29,8 +28,8 @@ def event_faults(
         Who plans.
     acts_on
         The kinds of event that this family acts on.
-    power_factors
-        Whether it holds DERs to their power factors.
+    half_planes
+        Whether it holds DERs to their power factors and capability curves.
     """
     feeder, events = scenario.feeder, scenario.events
     named = {
@@ -46,16 +45,16 @@ def event_faults(
         f"{acts}; leave the event out, or use a family that acts on it"
         for k, (kind, at) in enumerate(zip(events.kind, events.element.tolist(), strict=True))
         if kind not in acts_on
-    ] + ([] if power_factors else _factor_faults(scenario, family))
+    ] + ([] if half_planes else _half_plane_faults(scenario, family))
 
 
-def _factor_faults(scenario: Scenario, family: str) -> list[str]:
-    turned = scenario.ders.q_per_p
-    named = [] if turned is None else np.flatnonzero(np.isfinite(turned)).tolist()
+def _half_plane_faults(scenario: Scenario, family: str) -> list[str]:
+    planes, ids = scenario.ders.half_planes, scenario.ders.ids
     return [
-        f"power_factor of DER {scenario.ders.ids[k]} would be planned past: the {family} family "
-        "knows reactive limits alone; state reactive_limit instead, or use a family that holds it"
-        for k in named
+        f"{'capability' if curve else 'power_factor'} of DER {ids[g]} would be planned past: the "
+        f"{family} family knows reactive limits alone; state reactive_limit instead, or use a "
+        "family that holds it"
+        for g, curve in sorted(set(zip(planes.der.tolist(), planes.curve.tolist(), strict=True)))
     ]
 
 
@@ -64,7 +63,7 @@ def refuse_events(
     family: str,
     acts_on: Collection[EventKind],
     *,
-    power_factors: bool = False,
+    half_planes: bool = False,
 ) -> None:
     """Refuse a scenario with events, or limits, that a family does not act on; as `event_faults`.
 
@@ -73,6 +72,6 @@ def refuse_events(
     ScenarioError
         Naming each of them.
     """
-    faults = event_faults(scenario, family, acts_on, power_factors=power_factors)
+    faults = event_faults(scenario, family, acts_on, half_planes=half_planes)
     if faults:
         raise ScenarioError([f"{scenario.name}: {fault}" for fault in faults])

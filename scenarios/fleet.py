@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from gridproof.scenarios.arrays import SILENT, BoolArray, FloatArray, IntArray, frozen
+from gridproof.scenarios.curves import Curves, HalfPlanes
 
 __all__ = ["Ders", "Substations"]
 
@@ -93,6 +94,8 @@ class Ders:
         (der,) most reactive power of a phase, either way, for each kW that it gives: the tangent
         of its least power factor's angle; ``inf`` where none is stated. None where no DER states
         one. At no active power there is then no reactive power either.
+    curves
+        Least and most reactive power by active power of those that state it; None where none does.
     """
 
     ids: tuple[str, ...]
@@ -116,6 +119,7 @@ class Ders:
     reserve_down_usd_per_kw: FloatArray | None = field(default=None, metadata={SILENT: True})
     balanced: BoolArray | None = field(default=None, metadata={SILENT: True})
     q_per_p: FloatArray | None = field(default=None, metadata={SILENT: True})
+    curves: Curves | None = field(default=None, metadata={SILENT: True})
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -150,6 +154,11 @@ class Ders:
         if self.substations is not None:
             total[self.substations.at[np.isinf(self.substations.rating_kva)]] = np.inf
         return np.asarray(total)
+
+    @property
+    def half_planes(self) -> HalfPlanes:
+        """What power factors and capability curves say of each phase, kW and kvar."""
+        return HalfPlanes.of(self.phases, self.q_per_p, self.curves)
 
     @property
     def phase_share(self) -> FloatArray:

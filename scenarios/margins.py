@@ -123,8 +123,9 @@ def _der_margins(
     capability = np.minimum(ders.p_max_kw - able, able - ders.p_min_kw)
     np.minimum(capability, ders.q_max_kvar - q, out=capability)
     np.minimum(capability, q - ders.q_min_kvar, out=capability)
-    if ders.q_per_p is not None:
-        np.minimum(capability, _factor_room(ders.q_per_p[:, None], p, q), out=capability)
+    planes = ders.half_planes
+    if len(planes):
+        np.minimum(capability, planes.room(p, q), out=capability)
     if ders.total_max_kw is not None and ders.total_min_kw is not None:
         whole = able[..., 0] + able[..., 1] + able[..., 2]
         room = np.minimum(ders.total_max_kw - whole, whole - ders.total_min_kw)
@@ -144,13 +145,6 @@ def _der_margins(
         _idle_margins(np.where(live, capability / scale, np.inf), snapshots, plan, scenario, time),
         np.where(live, ramp / scale, np.inf),
     )
-
-
-def _factor_room(q_per_p: FloatArray, p_kw: FloatArray, q_kvar: FloatArray) -> FloatArray:
-    """Reactive power that a power factor leaves, kvar; endless where none is stated."""
-    stated = np.isfinite(q_per_p)
-    most = np.where(stated, q_per_p, 0.0) * p_kw
-    return np.where(stated, most - np.abs(q_kvar), np.inf)
 
 
 def _idle_margins(

@@ -187,8 +187,12 @@ def _sources(name: str, feeder: Feeder, own: Ders | None) -> Ders:
     columns: dict[str, list[FloatArray]] = {
         "p_max_kw": [ample], "q_max_kvar": [ample], "s_max_kva": [endless]
     }  # fmt: skip
+    factors, curves = None, None  # which this family does not hold, and so refuses
     if own is not None and own.can_form.any():
         which = np.flatnonzero(own.can_form)
+        if own.q_per_p is not None:
+            factors = np.concatenate([np.full(count, np.inf), own.q_per_p[which]])
+        curves = None if own.curves is None else own.curves.taken(which, count)
         ids += tuple(own.ids[k] for k in which)
         buses.append(own.bus[which])
         for column, parts in columns.items():
@@ -214,4 +218,6 @@ def _sources(name: str, feeder: Feeder, own: Ders | None) -> Ders:
         cost_usd_per_kw=np.zeros(size),
         redispatch_cost_usd_per_kw=np.zeros(size),
         can_form=np.ones(size, bool),
+        q_per_p=factors,
+        curves=curves,
     )

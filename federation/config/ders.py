@@ -5,9 +5,17 @@ from __future__ import annotations
 from typing import Literal
 
 from gridproof.federation.config.base import Id, Money, Section, Share, remedy
-from pydantic import Field, model_validator
+from gridproof.scenarios.curves import curve_fault
+from pydantic import Field, field_validator, model_validator
 
-__all__ = ["DerConfig", "DerDefaults", "DersConfig", "RenewableConfig", "StorageConfig"]
+__all__ = [
+    "CapabilityPoint",
+    "DerConfig",
+    "DerDefaults",
+    "DersConfig",
+    "RenewableConfig",
+    "StorageConfig",
+]
 
 
 Phases = Literal["a", "b", "c", "ab", "bc", "ac", "abc"]
@@ -48,6 +56,14 @@ class RenewableConfig(Section):
     curtail_usd_per_kwh: Money = Field(
         default=0.0, description="price of a kWh that is there and not taken"
     )
+
+
+class CapabilityPoint(Section):
+    """What a DER can do at one active power, all its phases together."""
+
+    p_kw: float = Field(description="active power, kW; negative while a storage charges")
+    q_min_kvar: float = Field(description="least reactive power there, kvar; negative takes it")
+    q_max_kvar: float = Field(description="greatest reactive power there, kvar")
 
 
 class DerDefaults(Section):
@@ -129,6 +145,18 @@ class DerConfig(Section):
         description="see defaults",
         json_schema_extra=remedy("0.9 allows 0.48 kvar for each kW"),
     )
+    capability: tuple[CapabilityPoint, ...] | None = Field(
+        default=None,
+        strict=False,
+        max_length=100,
+        description="least and greatest reactive power by active power (P-Q diagram), straight "
+        "between points that grow in p_kw from minimum_kw (of a storage the full charge) to "
+        "capacity_kw; each phase carries an equal part. Stands in for reactive_limit",
+        json_schema_extra=remedy(
+            "[{p_kw = 0, q_min_kvar = -50, q_max_kvar = 50}, "
+            "{p_kw = 80, q_min_kvar = -30, q_max_kvar = 40}]"
+        ),
+    )
     ramp: float | None = Field(
         default=None,
         ge=0.0,
@@ -150,6 +178,43 @@ class DerConfig(Section):
         default=None, description="sun or wind behind it, if any"
     )
 
+    @field_validator("capability")
+    @classmethod
+    def _is_convex(
+        cls, points: tuple[CapabilityPoint, ...] | None
+    ) -> tuple[CapabilityPoint, ...] | None:
+        fault = "" if points is None else curve_fault(*_columns(points))
+        if fault:
+            raise ValueError(fault)
+        return points
+
+    @model_validator(mode="after")
+    def _curve_says_it_all(self) -> DerConfig:
+        if self.capability is None:
+            return self
+        if self.reactive_limit is not None:
+            raise ValueError(
+                f"has capability and reactive_limit = {self.reactive_limit:g} both; the curve "
+                "says how much reactive power there is: leave reactive_limit out"
+            )
+        low = 0.0 if self.unlike_phases else self.minimum_kw
+        begins = ("-capacity_kw", -self.capacity_kw) if self.storage else ("minimum_kw", low)
+        ends = ("capacity_kw", self.capacity_kw)
+        if self.unlike_phases and self.rating_kva is not None:  # what a phase may then reach
+            begins = begins if self.storage else ("what a phase may carry", low)
+            ends = ("rating_kva", self.rating_kva)
+        first, last = self.capability[0].p_kw, self.capability[-1].p_kw
+        for beyond, way, (name, needed), end in (
+            (first > begins[1], "begins", begins, first),
+            (last < ends[1], "ends", ends, last),
+        ):
+            if beyond:
+                raise ValueError(
+                    f"has a capability that {way} at p_kw = {end:g}; {name} = {needed:g} lies "
+                    f"outside: add a point at {needed:g}"
+                )
+        return self
+
     @model_validator(mode="after")
     def _one_thing_behind(self) -> DerConfig:
         if self.storage is not None and self.renewable is not None:
@@ -170,7 +235,7 @@ class DerConfig(Section):
         if self.power_factor is not None and self.storage is not None:
             raise ValueError(
                 "has storage and power_factor; one that charges has no least power factor here: "
-                "state rating_kva"
+                "state rating_kva, or a capability that begins at its full charge"
             )
         if self.minimum_kw and (self.storage is not None or self.renewable is not None):
             raise ValueError("has minimum_kw; a storage or a renewable has no least output")
@@ -189,7 +254,18 @@ class DerConfig(Section):
             own["can_form"] = False
         if self.storage is not None:
             own["power_factor"] = None
+        if self.capability is not None:
+            own["reactive_limit"] = None
         return DerConfig.model_validate({**defaults.model_dump(), **own})
+
+
+def _columns(points: tuple[CapabilityPoint, ...]) -> tuple[list[float], ...]:
+    """``p_kw``, ``q_min_kvar`` and ``q_max_kvar`` of a curve."""
+    return (
+        [one.p_kw for one in points],
+        [one.q_min_kvar for one in points],
+        [one.q_max_kvar for one in points],
+    )
 
 
 class DersConfig(Section):

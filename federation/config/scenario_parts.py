@@ -8,6 +8,7 @@ import numpy as np
 from gridproof.federation.config.ders import DerConfig, DersConfig
 from gridproof.federation.config.study import LimitsConfig
 from gridproof.scenarios.arrays import PHASES, FloatArray, index_of
+from gridproof.scenarios.curves import Curves
 from gridproof.scenarios.feeder import Feeder
 from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits, VoltageTest
@@ -27,13 +28,13 @@ def ders_of(config: DersConfig, feeder: Feeder) -> Ders:
     phases = phases.reshape(len(rows), 3)
     total = np.array([row.capacity_kw for row in rows])
     p_max = phases * (total / phases.sum(axis=1))[:, None]
-    reactive = p_max * np.array([row.reactive_limit for row in rows], float)[:, None]
+    each = phases / phases.sum(axis=1, keepdims=True)
+    least_q, most_q = _reactive(rows, p_max, each)
     stored = np.array([row.storage is not None for row in rows], bool)[:, None]
     kept = [row.storage is not None and row.storage.schedule_kw is not None for row in rows]
     ramp = p_max * np.array([row.ramp for row in rows], float)[:, None]
     per_h = np.array([row.ramp_per_h or np.inf for row in rows], float)
     step = np.where(p_max > 0.0, p_max, 1.0) * per_h[:, None]
-    each = phases / phases.sum(axis=1, keepdims=True)
     least = each * np.array([row.minimum_kw for row in rows])[:, None]
     rating = np.array([row.rating_kva or np.inf for row in rows])
     unlike = np.array([row.unlike_phases for row in rows], bool)
@@ -46,8 +47,8 @@ def ders_of(config: DersConfig, feeder: Feeder) -> Ders:
         phases=phases,
         p_min_kw=lowest,
         p_max_kw=widest,
-        q_min_kvar=-reactive,
-        q_max_kvar=reactive,
+        q_min_kvar=least_q,
+        q_max_kvar=most_q,
         s_max_kva=kva,
         ramp_kw=np.where(np.array(kept, bool)[:, None], 0.0, ramp),  # a schedule is kept
         ramp_kvar=ramp,
@@ -64,9 +65,36 @@ def ders_of(config: DersConfig, feeder: Feeder) -> Ders:
         reserve_up_usd_per_kw=_prices([row.reserve_up_usd_per_kw for row in rows]),
         reserve_down_usd_per_kw=_prices([row.reserve_down_usd_per_kw for row in rows]),
         q_per_p=_turned([row.power_factor for row in rows]),
+        curves=_curves(rows),
         balanced=np.array([row.balanced for row in rows], bool)
         if any(row.balanced for row in rows)
         else None,
+    )
+
+
+def _reactive(
+    rows: Sequence[DerConfig], p_max: FloatArray, each: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """(der, 3) least and most reactive power: a share of capacity, or the ends of a curve."""
+    limit = np.array([row.reactive_limit or 0.0 for row in rows], float)
+    low, high = -p_max * limit[:, None], p_max * limit[:, None]
+    for k, row in enumerate(rows):
+        if row.capability is not None:
+            low[k] = min(one.q_min_kvar for one in row.capability) * each[k]
+            high[k] = max(one.q_max_kvar for one in row.capability) * each[k]
+    return low, high
+
+
+def _curves(rows: Sequence[DerConfig]) -> Curves | None:
+    """Return the capability curves; None where no DER states one."""
+    points = [(k, one) for k, row in enumerate(rows) for one in row.capability or ()]
+    if not points:
+        return None
+    return Curves(
+        der=np.array([k for k, _ in points], np.int64),
+        p_kw=np.array([one.p_kw for _, one in points]),
+        q_min_kvar=np.array([one.q_min_kvar for _, one in points]),
+        q_max_kvar=np.array([one.q_max_kvar for _, one in points]),
     )
 
 

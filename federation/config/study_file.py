@@ -57,8 +57,10 @@ class Origin:
         """Name a key as the user wrote it: ``x.toml: [ders.defaults] ramp``."""
         name = dotted(path)
         for key in self.overridden:
-            if name == key or name.startswith(f"{key}."):
+            if name == key:
                 return f"{self.label} --set {key}"
+            if name.startswith(f"{key}."):
+                return f"{self.label} --set {key}: {name[len(key) + 1 :]}"
         names = [_bare(part) for part in path if isinstance(part, str)]
         items = "".join(f"[{part}]" for part in path if isinstance(part, int))
         if len(names) == 1:
@@ -81,6 +83,10 @@ def shown(value: object) -> str:
     if isinstance(value, str):
         return f'"{value}"' if len(value) <= 60 else f'"{value[:57]}…"'
     text = repr(value)
+    if isinstance(value, Mapping):
+        text = f"{{{', '.join(f'{_bare(key)} = {shown(one)}' for key, one in value.items())}}}"
+    elif isinstance(value, list | tuple):
+        text = f"[{', '.join(shown(one) for one in value)}]"
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
@@ -288,12 +294,12 @@ def _sections() -> dict[str, type[BaseModel]]:
 
 
 def _model_of(field: FieldInfo | None) -> type[BaseModel] | None:
-    """Find the model a field holds, itself or as the values of a table."""
-    if field is None:
-        return None
-    for kind in (field.annotation, *get_args(field.annotation)):
+    """Find the model a field holds, itself or as what a table or a list is made of."""
+    kinds: list[Any] = [] if field is None else [field.annotation]
+    for kind in kinds:  # grows as it is read
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             return kind
+        kinds += get_args(kind)
     return None
 
 
@@ -306,6 +312,9 @@ def _field_at(
     for part in path:
         if field is not None and str(field.annotation).startswith("dict"):
             owner, field = _model_of(field), None  # the key of a table of models
+            continue
+        if field is not None and isinstance(part, int) and _model_of(field) is not None:
+            owner, field = _model_of(field), None  # the place in a list of models
             continue
         if field is not None:
             owner = _model_of(field)

@@ -70,7 +70,8 @@ def with_substations(
             columns[name] = np.concatenate([held, value])
     if ders.balanced is not None:
         columns["balanced"] = np.concatenate([ders.balanced, np.zeros(count, bool)])
-    known = columns.keys() | {"substations", "ramp_kw_per_h", "balanced", *optional}
+    # curves name their DERs, and the substation comes behind them all
+    known = columns.keys() | {"substations", "ramp_kw_per_h", "balanced", "curves", *optional}
     assert known == {field.name for field in fields(Ders)}
     return replace(ders, **columns, substations=own)
 

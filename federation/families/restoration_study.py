@@ -124,7 +124,7 @@ def read_damage(
     if not more and config.buried > len(failed):
         wrong = f"is more than the {len(failed)} failed lines"
         faults.append(origin.fault(("restoration", "buried"), config.buried, wrong))
-    faults += _follower_faults(sections.get("ders"), origin)
+    faults += _fleet_faults(sections.get("ders"), origin)
     if devices is not None:
         faults += _switch_faults(sections.get("feeder"), devices, origin)
     if devices is None or faults:
@@ -215,8 +215,11 @@ def _unknown(
     return [origin.fault((*key, k), names[k], wrong, text) for k, text in near.items()]
 
 
-def _follower_faults(config: BaseModel | None, origin: Origin) -> list[str]:
-    """Find DERs that cannot carry an island: a substation without a limit leaves them no use."""
+def _fleet_faults(config: BaseModel | None, origin: Origin) -> list[str]:
+    """Find DERs that cannot carry an island, and limits of those that can which no phase keeps.
+
+    A substation without a limit leaves DERs that follow no use.
+    """
     if not isinstance(config, DersConfig):
         return []
     faults = []
@@ -230,7 +233,18 @@ def _follower_faults(config: BaseModel | None, origin: Origin) -> list[str]:
         elif phases_short(der):
             wrong = f"cannot carry an island, {no_use}"
             faults.append(origin.fault((*path, "phases"), der.phases, wrong, remedy))
-    return faults
+        for key in _NOT_KEPT:
+            given_here = given.model_dump()[key]
+            stated = given_here if given_here is not None else der.model_dump()[key]
+            if stated:
+                at = path if given_here is not None else ("ders", "defaults")
+                faults.append(origin.fault((*at, key), stated, _PAST, _KEPT))
+    return list(dict.fromkeys(faults))
+
+
+_NOT_KEPT = ("power_factor", "capability", "minimum_kw", "unlike_phases")
+_PAST = "would be planned past: the restoration family does not hold it"
+_KEPT = "state capacity_kw, reactive_limit and rating_kva alone, or use a family that does"
 
 
 def _switch_faults(config: BaseModel | None, devices: LineDevices, origin: Origin) -> list[str]:

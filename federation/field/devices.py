@@ -174,6 +174,7 @@ class FieldDevices:
             return False
         with self._watched(kept) as went_well:
             self._inside(kept.der, p_kw, q_kvar, "the command", whole=True)
+            self._beside(kept.der, float(p_kw.sum()), float(q_kvar.sum()))
             kept.commanded_s = self._clock()  # some of it may have arrived, whatever is answered
             kept.device.command(float(p_kw.sum()), float(q_kvar.sum()))
             kept.commanded_s = self._clock()
@@ -228,6 +229,23 @@ class FieldDevices:
                 raise DeviceRefusedError(
                     f"{name}: {what} is {values} {unit}; it can do {low} to {high}",
                     DeviceFault.COMMAND_OUT_OF_RANGE if whole else DeviceFault.READING_OUT_OF_RANGE,
+                )
+
+    def _beside(self, der: int, p_kw: float, q_kvar: float) -> None:
+        """Refuse a command that power factor or capability curve do not allow.
+
+        A measurement beyond them is what it is, and is judged.
+        """
+        ders, planes = self._scenario.ders, self._scenario.ders.half_planes
+        slack = self._config.tolerance * np.abs(ders.p_max_kw[der]).max()
+        for row in np.flatnonzero(planes.der == der).tolist():
+            room = planes.slope[row] * p_kw + planes.level[row].sum() - planes.side[row] * q_kvar
+            if not room >= -slack:
+                what = "capability curve" if planes.curve[row] else "power factor"
+                raise DeviceRefusedError(
+                    f"{ders.ids[der]}: the command is {q_kvar:g} kvar beside {p_kw:g} kW; its "
+                    f"{what} leaves {-room:.4g} kvar less",
+                    DeviceFault.COMMAND_OUT_OF_RANGE,
                 )
 
 

@@ -48,8 +48,6 @@ def not_covered(scenario: Scenario, plan: Plan) -> str:
         return "storages, renewables or CHPs may not give what they are told, which is not covered"
     if plan.rule is not None and plan.rule.load_ids:
         return "the plan's rule cuts loads by what a draw lacks, which is not covered"
-    if scenario.ders.q_per_p is not None:
-        return "power factors of DERs are no part of a certificate"
     if scenario.ders.ramp_kw_per_h is not None and len(plan.closed) > 1:
         return "ramps from step to step depend on what came before, which is not covered"
     return ""

@@ -41,7 +41,7 @@ _SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("voltages", "Voltages along the feeder", ("voltages",), ("voltages", "voltage-holders")),
     ("worst", "Worst realizations", (), ("worst", "worst-loads", "unsolved")),
     ("convergence", "Convergence of the estimate", ("convergence",), ("convergence",)),
-    ("study", "What was run", (), ("fleet",)),
+    ("study", "What was run", (), ("fleet", "capability")),
     ("environment", "Environment", (), ("runs", "versions")),
 )  # fmt: skip
 """Id, heading, figures and tables of each section, in the page's order."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from gridproof.federation.reports.comparison_tables import campaign_names
 from gridproof.federation.reports.drawing import Drawing, dress_axes, save_figure
+from gridproof.federation.reports.hover import spots
 from gridproof.federation.reports.measured import MeasuredCampaign, Measures
-from gridproof.federation.wording import fixed
+from gridproof.federation.wording import decimals, fixed, per_cent
 from matplotlib import rc_context
 
 __all__ = ["figure_choices"]
@@ -38,6 +41,8 @@ def figure_choices(found: Measures, path: Path) -> tuple[Path, ...]:
         placed = [one for one in found.campaigns if one.values["feasible"].mean is not None]
         for one in placed:
             _place(axes, one, names[one.about.directory])
+        at = np.array([_where(one) for one in placed])
+        figure.told.append(spots(axes, at, [_words(one, names) for one in placed]))
         axes.margins(x=0.25, y=0.18)
         axes.set_xlabel("power served, kW (a realization that fails counts as dark)")
         axes.set_ylabel("feasible realizations, %")
@@ -53,7 +58,7 @@ def figure_choices(found: Measures, path: Path) -> tuple[Path, ...]:
 
 def _place(axes: Any, one: MeasuredCampaign, name: str) -> None:
     chosen = one.beaten_by is None
-    x, y = one.values["served_kw"].mean, 100.0 * (one.values["feasible"].mean or 0.0)
+    x, y = _where(one)
     colour = _CHOICE if chosen else _BEATEN
     axes.plot(
         [x], [y], "o", markersize=7, markeredgecolor=colour, color=colour if chosen else "white"
@@ -62,3 +67,25 @@ def _place(axes: Any, one: MeasuredCampaign, name: str) -> None:
     axes.annotate(
         f"{name}{cost}", (x, y), xytext=(7, -4), textcoords="offset points", va="top", color=_INK
     )
+
+
+def _where(one: MeasuredCampaign) -> tuple[float, float]:
+    served, feasible = one.values["served_kw"].mean, one.values["feasible"].mean
+    return served or 0.0, 100.0 * (feasible or 0.0)
+
+
+def _words(one: MeasuredCampaign, names: Mapping[str, str]) -> str:
+    """Say what a campaign came to, and by which other it is beaten, if by any."""
+    served, _ = _where(one)
+    lines = [
+        names[one.about.directory],
+        f"{per_cent(one.values['feasible'].mean)} % feasible, {decimals(served, 1)} kW served",
+    ]
+    if one.planned_cost is not None:
+        lines.append(f"planned at {decimals(one.planned_cost, 2)} {one.cost_unit or ''}".rstrip())
+    moved = one.values["redispatch_usd"].mean
+    if moved is not None:
+        lines.append(f"mean re-dispatch {decimals(moved, 2)} USD")
+    beaten = one.beaten_by
+    lines.append("a choice" if beaten is None else f"beaten by {names.get(beaten, beaten)}")
+    return "\n".join(lines)

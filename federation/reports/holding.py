@@ -180,7 +180,10 @@ def holding_of(
     inside = np.isin(network.block[network.der_bus], blocks)
     former = int(np.flatnonzero(stage.forming & inside)[0])
     slope = voltage_map(network, state).of_u[row] / (2.0 * spot.voltage_pu)
-    low, high = control_box(network, stage, state)
+    (low, high), planes = control_box(network, stage, state), network.ders.planes
+    beside = planes.around(told.p_kw[0] / BASE_KVA, told.q_kvar[0] / BASE_KVA)
+    low = np.maximum(low, np.concatenate([least[at] for least, _ in beside]))
+    high = np.minimum(high, np.concatenate([most[at] for _, most in beside]))
     ends = np.where((slope > 0.0) == spot.low, high - now, now - low)
     edge = np.where((slope > 0.0) == spot.low, high, low)
     by_ramp = np.abs(np.abs(edge - own) - ramp) <= 1e-9

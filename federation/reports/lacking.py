@@ -32,9 +32,11 @@ _BY_PROGRAM = ("linear", "ac")
 
 _OF_DER = {
     "active": "active power",
+    "total": "active power of all phases",
     "reactive": "reactive power",
     "apparent": "apparent power",
     "power_factor": "power factor",
+    "capability": "capability curve",
     "ramp_active": "ramp of active power",
     "ramp_reactive": "ramp of reactive power",
 }
@@ -75,7 +77,7 @@ class Lack:
         words = _LIMITS[self.kind]
         if self.kind == "voltage":
             return f"{'greatest' if self.upper else 'least'} {words}"
-        both = self.upper or self.kind == "power_factor"
+        both = self.upper or self.kind in {"power_factor", "capability"}
         return words if both else f"least {words}"
 
 

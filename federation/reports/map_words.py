@@ -111,6 +111,7 @@ def der_words(plan: Plan, scenario: Scenario, time: int, profile: Profile | None
     ders, alive = scenario.ders, plan.energized[time][scenario.feeder.blocks.of_bus]
     kinds = (MarginKind.CAPABILITY, MarginKind.RAMP)
     shares = [_outside(profile, kind, len(ders.ids)) for kind in kinds]
+    bound, beside = set(ders.half_planes.der.tolist()), ders.half_planes.between(plan.p_kw[time])
     said = []
     for k, name in enumerate(plan.der_ids):
         lines = [f"{name} at bus {scenario.feeder.buses.ids[ders.bus[k]]}"]
@@ -123,6 +124,10 @@ def der_words(plan: Plan, scenario: Scenario, time: int, profile: Profile | None
                 "grid-forming" if plan.grid_forming[time, k] else "grid-following",
                 f"{decimals(p, 1)} of {decimals(most, 1)} kW, {decimals(q, 1)} kvar",
             ]
+            if k in bound:
+                fed = ders.phases[k]
+                ends = (decimals(float(end[k][fed].sum()), 1) for end in beside)
+                lines.append(f"{' to '.join(ends)} kvar may stand beside")
         said.append("\n".join([*lines, *(one for each in shares for one in each[k])]))
     return said
 

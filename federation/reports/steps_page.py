@@ -22,7 +22,12 @@ from gridproof.federation.reports.page import PAGE, Headline, Section, render_pa
 from gridproof.federation.reports.plan_words import proof_notes
 from gridproof.federation.reports.sentences import environment_facts
 from gridproof.federation.reports.step_pages import write_step_pages
-from gridproof.federation.reports.study_words import fleet_table, study_facts, study_title
+from gridproof.federation.reports.study_words import (
+    capability_table,
+    fleet_table,
+    study_facts,
+    study_title,
+)
 from gridproof.federation.reports.verdict_tables import first_failed_table, steps_table
 from gridproof.federation.tables.files import csv_text
 from gridproof.federation.wording import percent, served_words, whole
@@ -82,7 +87,8 @@ def write_steps_report(
     view = view_of(scenario)
     about = None if view is None else about_plan(plan, scenario)
     tables = {"steps": steps_table(found), "first-failed": first_failed_table(found.joint)}
-    tables["fleet"] = fleet_table(scenario)
+    fleet = (fleet_table(scenario), capability_table(scenario))
+    tables |= {table.name: table for table in fleet if table is not None}
     own = {} if view is None or about is None else dict(view.tables(about))
     tables |= own
     links = _write_each(store, scenario, out, found, readouts or {}, tell=tell)
@@ -112,7 +118,7 @@ def write_steps_report(
             id="study",
             title="What was run",
             facts=study_facts(store, scenario),
-            tables=(tables["fleet"],) if tables["fleet"].rows else (),
+            tables=tuple(table for table in fleet if table is not None and table.rows),
         ),
         Section(id="environment", title="Environment", facts=environment_facts(store, scenario)),
     )

@@ -12,7 +12,7 @@ from gridproof.federation.wording import fixed, title_as_run, whole
 from gridproof.scenarios.arrays import PHASES, FloatArray
 from gridproof.scenarios.scenario import Scenario
 
-__all__ = ["fleet_table", "study_facts", "study_title"]
+__all__ = ["capability_table", "fleet_table", "study_facts", "study_title"]
 
 _INFINITE = "\u221e"
 
@@ -99,6 +99,12 @@ def _fleet(scenario: Scenario) -> str:
     ):  # fmt: skip
         if kind.ids:
             told.append(f"{whole(len(kind.ids))} {name}")
+    for name, count in (
+        ("least power factor", 0 if ders.q_per_p is None else np.isfinite(ders.q_per_p).sum()),
+        ("capability curve", 0 if ders.curves is None else len(ders.curves.of_ders)),
+    ):
+        if count:
+            told.append(f"{whole(int(count))} with a {name}")
     return ", ".join(told)
 
 
@@ -133,5 +139,33 @@ def fleet_table(scenario: Scenario) -> Table:
             )
             for k, name in enumerate(ders.ids)
         ),
+        shown=60,
+    )  # fmt: skip
+
+
+def capability_table(scenario: Scenario) -> Table | None:
+    """List what binds reactive power to active power, point by point; None where nothing does."""
+    ders = scenario.ders
+    rows: list[tuple[str, str, float, float, float]] = []
+    for k, name in enumerate(ders.ids):
+        turned = np.inf if ders.q_per_p is None else float(ders.q_per_p[k])
+        if np.isfinite(turned):
+            said = f"power factor {fixed(1.0 / np.hypot(1.0, turned), 3)}"
+            most = float(ders.p_max_kw[k].sum())
+            rows += [(name, said, kw, 0.0 - turned * kw, turned * kw) for kw in (0.0, most)]
+        if ders.curves is not None:
+            points = zip(*(part.tolist() for part in ders.curves.of(k)), strict=True)
+            rows += [(name, "capability curve", kw, low, high) for kw, low, high in points]
+    if not rows:
+        return None
+    return Table(
+        name="capability",
+        title="Reactive power beside active power, all phases together, straight between points",
+        columns=(
+            text("DER"), text("stated as"), number("at", 1, "kW"),
+            number("least", 1, "kvar"), number("most", 1, "kvar"),
+        ),
+        rows=tuple(rows),
+        note="Beside what the fleet's own table says: reactive limits, rating, ramps.",
         shown=60,
     )  # fmt: skip

@@ -7,8 +7,11 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
+import numpy as np
 from gridproof.federation.campaigns.sweep import Point, Sweep, spoken_intervals, spoken_tried
 from gridproof.federation.reports.drawing import Drawing, dress_axes, save_figure
+from gridproof.federation.reports.hover import pieces, spots
+from gridproof.federation.wording import per_cent, served_words, whole
 from matplotlib import rc_context
 
 __all__ = ["figure_sweep"]
@@ -51,19 +54,22 @@ def figure_sweep(sweep: Sweep, path: Path) -> tuple[Path, ...]:
         if sweep.reference is not None:
             _draw_reference(axes, sweep.reference)
         _dress(axes, sweep)
+        _tell(figure, axes, sweep)
         return save_figure(figure, path)
 
 
-def _places(values: tuple[str, ...]) -> list[float]:
+def _places(values: tuple[str, ...], every: tuple[str, ...]) -> list[float]:
+    """Where values stand: to scale if all that are swept are numbers, else side by side."""
     try:
-        return [float(value) for value in values]
+        scale = {value: float(value) for value in every}
     except ValueError:
-        return [float(k) for k in range(len(values))]
+        scale = {value: float(k) for k, value in enumerate(every)}
+    return [scale[value] for value in values]
 
 
 def _draw_line(axes: Any, sweep: Sweep, points: list[Point], k: int, line: str | None) -> None:
     colour, marker, style = _STYLES[k % len(_STYLES)]
-    at = _places(tuple(point.settings[sweep.over.key] for point in points))
+    at = _places(tuple(point.settings[sweep.over.key] for point in points), sweep.over.values)
     known = [math.nan if point.share is None else point.share for point in points]
     share = [100.0 * value for value in known]
     below = [100.0 * (value - point.low) for value, point in zip(known, points, strict=True)]
@@ -90,6 +96,29 @@ def _draw_reference(axes: Any, point: Point) -> None:
     if point.share is None:
         return
     axes.axhline(100.0 * point.share, color=_GREY, linestyle=(0, (6, 3)), linewidth=1.0, label=what)
+
+
+def _tell(figure: Drawing, axes: Any, sweep: Sweep) -> None:
+    """Say of the reference's line, and of every point over it, what was found."""
+    one = sweep.reference
+    if one is not None and one.share is not None:
+        across = [[(end, 100.0 * one.share) for end in axes.get_xlim()]]
+        figure.told.append(pieces(axes, np.array(across), [_found(one)]))
+    found = [point for point in sweep.points if point.share is not None]
+    values = tuple(point.settings[sweep.over.key] for point in found)
+    at = _places(values, sweep.over.values)
+    places = [(x, 100.0 * (point.share or 0.0)) for x, point in zip(at, found, strict=True)]
+    figure.told.append(spots(axes, np.array(places), [_found(point) for point in found]))
+
+
+def _found(point: Point) -> str:
+    what = ", ".join(_named(key, value) for key, value in point.settings.items())
+    lines = [
+        what,
+        f"{per_cent(point.share)} % feasible, {per_cent(point.low)} to {per_cent(point.high)}",
+        f"{whole(point.tried)} realizations, {served_words(point.served)}",
+    ]
+    return "\n".join(lines)
 
 
 def _label(key: str) -> tuple[str, str]:

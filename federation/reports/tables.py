@@ -10,7 +10,7 @@ from gridproof.federation.reports.data import ReportData, breach_table
 from gridproof.federation.reports.holding import holding_table
 from gridproof.federation.reports.lacking import lacking_table
 from gridproof.federation.reports.plan_tables import der_table, island_table, switch_table
-from gridproof.federation.reports.study_words import fleet_table
+from gridproof.federation.reports.study_words import capability_table, fleet_table
 from gridproof.federation.reports.verdict_tables import (
     crossed_table,
     interval_columns,
@@ -33,7 +33,8 @@ def all_tables(data: ReportData) -> dict[str, Table]:
         _envelope, _breaches,
         lambda one: lacking_table(one.lacking), lambda one: holding_table(one.holding),
         worst_table, drawn_table, unsolved_table,
-        _convergence, lambda one: fleet_table(one.scenario), _runs, _versions,
+        _convergence, lambda one: fleet_table(one.scenario),
+        lambda one: capability_table(one.scenario), _runs, _versions,
     )  # fmt: skip
     made = [table for table in (maker(data) for maker in makers) if table is not None]
     return {table.name: table for table in made if table.rows}

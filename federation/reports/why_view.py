@@ -154,9 +154,11 @@ def _lack(lack: Shortfall, phase: str) -> str:
         way = "up" if lack.upper else "down"
         return f"DER {name}{phase}: re-dispatch {way} by {amount} more than its {limit} ramp"
     power = "(reactive) " if lack.kind == "reactive" else ""
-    if lack.kind not in {"apparent", "power_factor"} and not lack.upper:
+    by_active = {"power_factor": "its power factor", "capability": "its capability curve"}
+    if lack.kind not in {"apparent", *by_active} and not lack.upper:
         return f"DER {name}{phase}: {amount} {power}below the least it can make, {limit}"
-    end = "what its power factor allows" if lack.kind == "power_factor" else f"its {limit}"
+    allowed = by_active.get(lack.kind)
+    end = f"its {limit}" if allowed is None else f"what {allowed} allows"
     return f"DER {name}{phase}: lacks {amount} {power}beyond {end}"
 
 

@@ -38,7 +38,7 @@ value they are left out, so that a campaign that was begun before goes on. The v
 whatever the defaults become."""
 
 
-_LATER_OF_A_DER: dict[str, Any] = {"power_factor": None}
+_LATER_OF_A_DER: dict[str, Any] = {"power_factor": None, "capability": None}
 """The same of a DER's row, and of what all have."""
 
 

@@ -51,11 +51,13 @@ def add_base_setpoints(
     where = _phases(network, decisions)
     b.p = pyo.Var(where)
     b.q = pyo.Var(where)
-    b.capability, b.power_factor = pyo.ConstraintList(), pyo.ConstraintList()
+    b.capability = pyo.ConstraintList()
+    b.power_factor, b.curve = pyo.ConstraintList(), pyo.ConstraintList()
     for g, k in where:
         power = (b.p[g, k], b.q[g, k])
         _add_capability(b, network, decisions, (g, k), power=power, margin=margin)
     _add_balance(b, network, decisions)
+    _add_totals(b, network, decisions, margin)
     return b
 
 
@@ -98,7 +100,8 @@ def add_redispatch(
     r.p = pyo.Var(where)
     r.q = pyo.Var(where)
     r.moved = pyo.ConstraintList()
-    r.capability, r.power_factor = pyo.ConstraintList(), pyo.ConstraintList()
+    r.capability = pyo.ConstraintList()
+    r.power_factor, r.curve = pyo.ConstraintList(), pyo.ConstraintList()
     r.ramp = pyo.ConstraintList()
     for g, k in where:
         r.moved.add(r.p[g, k] - r.up[g, k] + r.down[g, k] == base[0][g, k])
@@ -107,6 +110,7 @@ def add_redispatch(
         _add_capability(r, network, decisions, (g, k), power=power, margin=margin)
         _add_ramp(r, network, decisions, (g, k), margin)
     _add_balance(r, network, decisions)
+    _add_totals(r, network, decisions, margin)
     return r
 
 
@@ -157,6 +161,25 @@ def _add_balance(b: Any, network: Network, decisions: Decisions) -> None:
                 b.balance.add(apart >= -most * forming)
 
 
+def _add_totals(b: Any, network: Network, decisions: Decisions, margin: Margins | None) -> None:
+    """``z low ≤ Σ p_k ≤ z high`` of DERs whose phases may be unlike up to a total."""
+    b.total = pyo.ConstraintList()
+    limits = network.ders
+    live = {g for g, _ in b.p}
+    for g in limits.summed.tolist():
+        if g not in live:
+            continue
+        slots = [k for h, k in b.p if h == g]
+        whole = sum(b.p[g, k] for k in slots)
+        block = int(network.block[network.der_bus[g]])
+        z, inset = decisions.energized[block], float(limits.total_inset[g])
+        inward = inset * decisions.forming[g] if inset > _MOVABLE else 0.0
+        if margin is not None and limits.total_max[g] - limits.total_min[g] > _MOVABLE:
+            inward += float(margin.der_scale[g, slots].sum()) * margin.kept["active", block]
+        b.total.add(whole >= float(limits.total_min[g]) * z + inward)
+        b.total.add(whole <= float(limits.total_max[g]) * z - inward)
+
+
 def _inward(
     network: Network,
     decisions: Decisions,
@@ -199,7 +222,7 @@ def _add_capability(
     power: tuple[Any, Any],
     margin: Margins | None,
 ) -> None:
-    """Range of p and q, power factor and apparent power of one DER phase."""
+    """Range of p and q, what binds one to the other, and apparent power of one DER phase."""
     limits = network.ders
     z = decisions.energized[int(network.block[network.der_bus[where[0]]])]
     for value, kind, low, high in (
@@ -210,10 +233,7 @@ def _add_capability(
         inward = _inward(network, decisions, where, high - low, keeps)
         b.capability.add(value >= low * z + inward)
         b.capability.add(value <= high * z - inward)
-    turned = float(limits.q_per_p[where[0]])
-    if np.isfinite(turned):  # of a dead block both are 0
-        b.power_factor.add(power[1] <= turned * power[0])
-        b.power_factor.add(-power[1] <= turned * power[0])
+    _add_half_planes(b, network, decisions, where, power=power, margin=margin)
     s_max = float(limits.s_max[where])
     if np.isinf(s_max):
         return
@@ -221,3 +241,31 @@ def _add_capability(
     reach = s_max * z - _inward(network, decisions, where, 2.0 * s_max, keeps)
     for cosine, sine, inner in polygon(network.sides).tolist():
         b.capability.add(cosine * power[0] + sine * power[1] <= inner * reach)
+
+
+def _add_half_planes(
+    b: Any,
+    network: Network,
+    decisions: Decisions,
+    where: tuple[int, int],
+    *,
+    power: tuple[Any, Any],
+    margin: Margins | None,
+) -> None:
+    """``side q ≤ slope p + z level`` of power factor and capability curve; one that forms inside.
+
+    One that follows keeps no margin: at no power a power factor has none.
+    """
+    (g, k), planes = where, network.ders.planes
+    block = int(network.block[network.der_bus[g]])
+    for row in np.flatnonzero(planes.der == g).tolist():
+        level, inset = float(planes.level[row, k]), float(network.ders.plane_inset[row, k])
+        reach = float(planes.slope[row]) * power[0]
+        if level != 0.0:
+            reach += level * decisions.energized[block]
+        if inset > _MOVABLE:
+            reach -= inset * decisions.forming[g]
+        if margin is not None and is_plain(decisions.forming[g], 1):
+            reach -= float(margin.der_scale[where]) * margin.kept["reactive", block]
+        rows = b.curve if planes.curve[row] else b.power_factor
+        rows.add(float(planes.side[row]) * power[1] <= reach)

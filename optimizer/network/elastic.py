@@ -39,8 +39,8 @@ class Slack:
     Attributes
     ----------
     kind
-        ``active``, ``reactive``, ``apparent``, ``power_factor``, ``ramp_active``, ``ramp_reactive``
-        (of a DER);
+        ``active``, ``total``, ``reactive``, ``apparent``, ``power_factor``, ``capability``,
+        ``ramp_active``, ``ramp_reactive`` (of a DER);
         ``rating`` (of a branch); ``voltage``; ``missing_active``, ``missing_reactive``.
     place
         DER, branch or bus position.
@@ -79,8 +79,11 @@ def add_elastic_devices(b: Any, network: Network) -> Any:
     active, reactive = _named(made.p), _named(made.q)
     for row in list(made.capability.values()):
         soft.capability(row, active, reactive)
-    for row in list(made.power_factor.values()):
-        soft.power_factor(row, reactive)
+    for row in list(made.total.values()):
+        soft.total(row, active)
+    for kind, rows in (("power_factor", made.power_factor), ("capability", made.curve)):
+        for row in list(rows.values()):
+            soft.half_plane(row, reactive, kind)
     if b.component("redispatch") is not None:
         for table, kind, ramp in (
             (made.up, "ramp_active", network.ders.ramp_p),
@@ -182,9 +185,13 @@ class _Softener:
         kind = "active" if p else "reactive"
         self._rewrite(row, Slack(kind=kind, place=g, slot=k, upper=sign > 0.0), 1.0)
 
-    def power_factor(self, row: Any, reactive: Mapping[int, tuple[int, int]]) -> None:
+    def total(self, row: Any, active: Mapping[int, tuple[int, int]]) -> None:
+        ((g, _), sign), *_ = _terms(row, active)
+        self._rewrite(row, Slack(kind="total", place=g, slot=-1, upper=sign > 0.0), 1.0)
+
+    def half_plane(self, row: Any, reactive: Mapping[int, tuple[int, int]], kind: str) -> None:
         ((g, k), sign), *_ = _terms(row, reactive)
-        self._rewrite(row, Slack(kind="power_factor", place=g, slot=k, upper=sign > 0.0), 1.0)
+        self._rewrite(row, Slack(kind=kind, place=g, slot=k, upper=sign > 0.0), 1.0)
 
     def ramp(
         self, variable: Any, where: tuple[int, int], kind: str, ramp: float, *, up: bool

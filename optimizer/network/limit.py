@@ -29,8 +29,8 @@ class Limit:
     lower, upper, scale
         (row,); a row of scale 0 is tested and keeps no margin.
     measured, weight
-        (row, 2) which entries of a correction (see `Measured`) move the row's expression, and
-        by how much for each unit of them.
+        (row, 2), or (row, 3) of a sum of phases: which entries of a correction (see `Measured`)
+        move the row's expression, and by how much for each unit of them.
     """
 
     kind: str

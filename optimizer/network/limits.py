@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "control_box",
+    "device_limits",
     "island_limits",
     "measured_at",
 ]
@@ -64,9 +65,23 @@ def island_limits(network: Network, stage: FirstStage, state: IslandState) -> tu
         _flows(network, state, layout),
         *_capability(network, stage, state, layout),
         *_apparent(network, stage, state, layout),
-        *_power_factors(network, stage, state, layout),
+        *_half_planes(network, stage, state, layout),
+        *_totals(network, stage, state, layout),
         *_ramps(network, stage, state, layout),
         *_exact(network, stage, state),
+    )
+
+
+def device_limits(
+    network: Network, stage: FirstStage, state: IslandState
+) -> tuple[tuple[Limit, ...], tuple[Limit, ...]]:
+    """Limits of an island's DERs alone: what binds p to q, then ranges, ratings and ramps."""
+    layout = measured_at(network, state)
+    return _half_planes(network, stage, state, layout), (
+        *_capability(network, stage, state, layout),
+        *_apparent(network, stage, state, layout),
+        *_totals(network, stage, state, layout),
+        *_ramps(network, stage, state, layout),
     )
 
 
@@ -226,30 +241,59 @@ def _apparent(
     )
 
 
-def _power_factors(
+def _half_planes(
     network: Network, stage: FirstStage, state: IslandState, layout: Measured
 ) -> tuple[Limit, ...]:
-    """``±q - tan φ p ≤ 0``; one that follows keeps no margin: at no power there is none."""
-    at, limits = (state.outputs[:, 0], state.outputs[:, 1]), network.ders
-    turned = limits.q_per_p[at[0]]
-    stated = np.flatnonzero(np.isfinite(turned))
-    if not len(stated):
+    """``side q - slope p ≤ level`` of power factors and capability curves.
+
+    One that follows keeps no margin: at no power a power factor has none.
+    """
+    planes, (g, k) = network.ders.planes, state.outputs.T
+    at, row = np.nonzero(g[:, None] == planes.der)
+    if not len(at):
         return ()
-    pick, slope = np.eye(len(state.outputs))[stated], turned[stated]
-    sides = np.array([[1.0], [-1.0]])
-    p = state.der_p.mixed(np.asarray(np.kron(-slope[:, None] * pick, np.ones((2, 1))), float))
-    q = state.der_q.mixed(np.asarray(np.kron(pick, sides), float))
-    scale = limits.margin_scale(stage.forming)[at][stated]
-    moved = _moved_by(_output(layout, 0), _output(layout, 1))[stated]
+    side, slope = planes.side[row], planes.slope[row]
+    pick = np.eye(len(g))[at]
+    scale = network.ders.margin_scale(stage.forming)[g[at], k[at]]
     return (
         Limit(
             kind="reactive",
-            expression=_sum(p, q),
-            lower=np.full(2 * len(stated), -np.inf),
-            upper=np.zeros(2 * len(stated)),
-            scale=np.repeat(np.where(stage.forming[at[0]][stated], scale, 0.0), 2),
-            measured=np.repeat(moved, 2, axis=0),
-            weight=np.column_stack([np.repeat(-slope, 2), np.tile(sides[:, 0], len(stated))]),
+            expression=_sum(
+                state.der_p.mixed(-slope[:, None] * pick), state.der_q.mixed(side[:, None] * pick)
+            ),
+            lower=np.full(len(at), -np.inf),
+            upper=planes.level[row, k[at]],
+            scale=np.where(stage.forming[g[at]], scale, 0.0),
+            measured=_moved_by(_output(layout, 0), _output(layout, 1))[at],
+            weight=np.column_stack([-slope, side]),
+        ),
+    )
+
+
+def _totals(
+    network: Network, stage: FirstStage, state: IslandState, layout: Measured
+) -> tuple[Limit, ...]:
+    """``low ≤ Σ p_k ≤ high`` of DERs whose phases may be unlike up to a total."""
+    limits, own = network.ders, state.outputs[:, 0]
+    at = np.array([g for g in limits.summed.tolist() if g in own], np.int64)
+    if not len(at):
+        return ()
+    member = (at[:, None] == own).astype(float)
+    low, high = limits.total_min[at], limits.total_max[at]
+    scale = member @ limits.margin_scale(stage.forming)[own, state.outputs[:, 1]]
+    first = [np.flatnonzero(row)[[0, -1]] for row in member]
+    middle = [np.flatnonzero(row)[len(np.flatnonzero(row)) // 2] for row in member]
+    measured = np.array([[a, m, z] for (a, z), m in zip(first, middle, strict=True)])
+    apart = np.array([[1.0, m not in (a, z), z != a] for a, m, z in measured.tolist()], float)
+    return (
+        Limit(
+            kind="active",
+            expression=state.der_p.mixed(member),
+            lower=low,
+            upper=high,
+            scale=np.where(high - low > _MOVABLE, scale, 0.0),
+            measured=_output(layout, 0)[measured],
+            weight=apart,
         ),
     )
 

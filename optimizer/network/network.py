@@ -24,6 +24,7 @@ from gridproof.optimizer.network.branches import (
     lines_of,
     transformers_of,
 )
+from gridproof.optimizer.network.der_limits import DerLimits, der_limits
 from gridproof.optimizer.network.insets import Insets, MarginsAt
 from gridproof.optimizer.network.voltage_dependent import voltage_dependent
 from gridproof.optimizer.network.zero_sequence import ZeroSequence
@@ -40,15 +41,11 @@ from gridproof.scenarios.lindist import (
 if TYPE_CHECKING:
     from gridproof.scenarios.scenario import Scenario
 
-__all__ = ["BASE_KVA", "MARGINS", "Branch", "DerLimits", "Margins", "Network", "Substation"]
+__all__ = ["BASE_KVA", "MARGINS", "Branch", "Margins", "Network", "Substation"]
 
 MARGINS = ("voltage", "flow", "active", "reactive", "ramp")
 """Kinds of normalised margins a planning copy can keep: of half the voltage band, of a
 branch's limit, and of a DER phase's active rating in the last three."""
-
-FOLLOWING = 0.1
-"""Weight of a following DER's margins: the physics holds it to its set-point, while the DER
-that forms takes up all that the linear model left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,39 +62,6 @@ class Margins:
 
     kept: Mapping[tuple[str, int], Any]
     der_scale: FloatArray
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class DerLimits:
-    """Per-unit capability and ramp, (der, 3) each.
-
-    Attributes
-    ----------
-    scale
-        What margins are a share of: the phase's active rating, ``max(|p_min|, |p_max|)``, as
-        verdicts have it.
-    q_per_p
-        (der,) most reactive power for each unit of active; ``inf`` where no power factor is stated.
-    inset
-        What a DER leaves free at each limit while it forms, for the losses and the unbalance
-        that the linear model does not know of. A DER that follows is held to its set-point
-        and needs none.
-    """
-
-    p_min: FloatArray
-    p_max: FloatArray
-    q_min: FloatArray
-    q_max: FloatArray
-    s_max: FloatArray
-    ramp_p: FloatArray
-    ramp_q: FloatArray
-    scale: FloatArray
-    inset: FloatArray
-    q_per_p: FloatArray
-
-    def margin_scale(self, forming: BoolArray) -> FloatArray:
-        """(der, 3) what a margin of 1 is worth: a DER that follows keeps a tenth of it."""
-        return self.scale * np.where(forming, 1.0, FOLLOWING)[:, None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -229,7 +193,7 @@ class Network:
             per_w_q=per_w_q,
             der_bus=scenario.ders.bus,
             der_phases=scenario.ders.phases,
-            ders=_der_limits(scenario, time, insets),
+            ders=der_limits(scenario, time, insets),
             sides=limits.polygon_sides,
             substations=_substations(scenario),
             lost=_lost(scenario),
@@ -354,23 +318,6 @@ def _lost(scenario: Scenario) -> FloatArray:
     at = scenario.linearisation
     none = np.zeros((2, len(scenario.feeder.buses.ids), 3))
     return none if at is None else np.stack([at.lost_p, at.lost_q])
-
-
-def _der_limits(scenario: Scenario, time: int, insets: Insets) -> DerLimits:
-    ders, rated = scenario.ders_at(time), scenario.ders
-    scale = np.maximum(np.abs(rated.p_max_kw), np.abs(rated.p_min_kw)) / BASE_KVA
-    return DerLimits(
-        p_min=ders.p_min_kw / BASE_KVA,
-        p_max=ders.p_max_kw / BASE_KVA,
-        q_min=ders.q_min_kvar / BASE_KVA,
-        q_max=ders.q_max_kvar / BASE_KVA,
-        s_max=ders.s_max_kva / BASE_KVA,
-        ramp_p=ders.ramp_kw / BASE_KVA,
-        ramp_q=ders.ramp_kvar / BASE_KVA,
-        scale=scale,
-        inset=insets.der[:, None] * scale,
-        q_per_p=np.full(len(ders.ids), np.inf) if rated.q_per_p is None else rated.q_per_p,
-    )
 
 
 ENOUGH = 0.3

@@ -36,7 +36,9 @@ from gridproof.optimizer.network.laterals import SeenNetwork
 from gridproof.optimizer.network.network import ENOUGH, FIRST, MARGINS, Margins, Network
 from gridproof.optimizer.solver.decomposition import Oracle, Outcome
 from gridproof.optimizer.solver.pyomo_model import solve
+from gridproof.optimizer.solver.solve import Answer
 from gridproof.scenarios.arrays import BoolArray, FloatArray
+from gridproof.scenarios.errors import SolverError
 from gridproof.scenarios.proof import Termination
 from gridproof.scenarios.realization import realize
 
@@ -151,14 +153,22 @@ def moved_inward(
         With what was spent at most; None if nothing serves all of them, or time is up.
     """
     model = _model(seen, candidate, realizations)
-    cheapest = solve(model, time_limit_s=left(), tolerance=_SHARP)
+    cheapest = _sharply(model, left)
     if cheapest.termination is _OPTIMAL:  # the search's own tolerance taken out
         most = max(most, cheapest.incumbent)
     most += _SAME * max(1.0, abs(most))
     _turn_inward(model, most)
-    if solve(model, time_limit_s=left(), tolerance=_SHARP).termination is not _OPTIMAL:
+    if _sharply(model, left).termination is not _OPTIMAL:
         return None
     return _read(seen.network, candidate, model), most
+
+
+def _sharply(model: Any, left: Callable[[], float]) -> Answer:
+    """Solve to the sharp tolerance; where that has neither answer nor proof, to the usual one."""
+    try:
+        return solve(model, time_limit_s=left(), tolerance=_SHARP)
+    except SolverError:
+        return solve(model, time_limit_s=left())
 
 
 def _with_best_formers(
@@ -213,7 +223,7 @@ def _worth(
         scale[inside & candidate.forming] = network.ders.scale[inside].max()
     model = _model(seen, candidate, realizations, scale)
     _turn_inward(model, most_usd)
-    answer = solve(model, time_limit_s=left(), tolerance=_SHARP)
+    answer = _sharply(model, left)
     return -answer.incumbent if answer.termination is _OPTIMAL else -np.inf
 
 
@@ -287,8 +297,10 @@ def _read(network: Network, candidate: FirstStage, m: Any) -> FirstStage:
         p[g, k], q[g, k] = pyo.value(variable), pyo.value(m.base.q[g, k])
     limits, live = network.ders, candidate.energized[network.block[network.der_bus]][:, None]
     held = np.array([v.value if v.value is not None else 1.0 for v in m.source_w.values()])
+    p = limits.inside_totals(np.clip(p, limits.p_min, limits.p_max))
+    q = limits.planes.inside(p, np.clip(q, limits.q_min, limits.q_max))
     return candidate.moved(
         source_w=np.clip(held, *network.held_band),
-        p=np.where(live, np.clip(p, limits.p_min, limits.p_max), 0.0),
-        q=np.where(live, np.clip(q, limits.q_min, limits.q_max), 0.0),
+        p=np.where(live, p, 0.0),
+        q=np.where(live, q, 0.0),
     )

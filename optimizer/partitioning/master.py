@@ -195,6 +195,9 @@ def read_candidate(m: Any, network: Network) -> FirstStage:
         if _state(m.energized[int(network.block[network.der_bus[g]])]):
             p[g, k], q[g, k] = pyo.value(variable), pyo.value(m.base.q[g, k])
     energized = np.array([_state(v) for v in m.energized.values()], dtype=bool)
+    live = energized[network.block[network.der_bus]][:, None]
+    p = np.where(live, network.ders.inside_totals(p), 0.0)
+    q = np.where(live, network.ders.planes.inside(p, q), 0.0)
     # a closed switch between dead blocks does nothing: leave it open unless it is locked
     useful = energized[network.scenario.feeder.switch_blocks].any(axis=1)
     useful |= network.scenario.locked

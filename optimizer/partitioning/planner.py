@@ -82,7 +82,7 @@ class PartitioningPlanner:
         began = perf_counter()
         refuse_loops(scenario)
         refuse_fleet(scenario)
-        refuse_events(scenario, "partitioning", ACTS_ON, power_factors=True)
+        refuse_events(scenario, "partitioning", ACTS_ON, half_planes=True)
 
         asked = taken_apart(scenario).scenario if self.options.per_phase else scenario
 

@@ -45,8 +45,8 @@ class Shortfall:
     Attributes
     ----------
     kind
-        ``active``, ``reactive``, ``apparent``, ``power_factor``, ``ramp_active`` or
-        ``ramp_reactive`` of a DER;
+        ``active``, ``total`` (of all phases), ``reactive``, ``apparent``, ``power_factor``,
+        ``capability`` (its curve), ``ramp_active`` or ``ramp_reactive`` of a DER;
         ``line`` or ``transformer`` rating; ``voltage`` of a bus; ``missing_active`` or
         ``missing_reactive`` at a bus.
     element
@@ -310,8 +310,8 @@ def _in_order(found: Sequence[Shortfall]) -> tuple[Shortfall, ...]:
 
 
 _ORDER = (
-    "missing_active", "active", "apparent", "ramp_active", "line", "transformer", "voltage",
-    "reactive", "power_factor", "ramp_reactive", "missing_reactive",
+    "missing_active", "active", "total", "apparent", "ramp_active", "line", "transformer",
+    "voltage", "reactive", "power_factor", "capability", "ramp_reactive", "missing_reactive",
 )  # fmt: skip
 
 
@@ -328,6 +328,8 @@ def _of_der(network: Network, slack: Slack, amount: float) -> Shortfall:
     none = np.full_like(ders.p_max, np.inf)  # what it may give follows what it gives
     limit, unit = {
         "power_factor": (none, "kvar"),
+        "capability": (none, "kvar"),
+        "total": (ders.total_max if slack.upper else ders.total_min, "kW"),
         "active": (ders.p_max if slack.upper else ders.p_min, "kW"),
         "reactive": (ders.q_max if slack.upper else ders.q_min, "kvar"),
         "apparent": (ders.s_max, "kVA"),
@@ -337,11 +339,11 @@ def _of_der(network: Network, slack: Slack, amount: float) -> Shortfall:
     return Shortfall(
         kind=slack.kind,
         element=network.scenario.ders.ids[slack.place],
-        phase=PHASES[slack.slot],
+        phase="" if slack.slot < 0 else PHASES[slack.slot],
         upper=slack.upper,
         amount=amount * BASE_KVA,
         unit=unit,
-        limit=float(limit[where]) * BASE_KVA if limit is not none else None,
+        limit=float(limit[where[: limit.ndim]]) * BASE_KVA if limit is not none else None,
         drawn_in=slack.kind == "apparent",
     )
 

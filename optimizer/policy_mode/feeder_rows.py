@@ -289,7 +289,7 @@ def _phase_limits(  # noqa: PLR0917  (as `limits`)
     phases: IntArray,
     d: Disturbance,
 ) -> list[tuple[str, Quantities, FloatArray]]:
-    """Active and reactive band of each phase of the forming unit, its own lost machine added.
+    """Bands of each phase of the forming unit, its own lost machine added, and what binds p to q.
 
     At the upper ends the same share of its kVA is kept free as of that; at the lower ones losses
     only help.
@@ -309,6 +309,12 @@ def _phase_limits(  # noqa: PLR0917  (as `limits`)
         turned = own.mixed(-each, own, 0.0 * each)
         found_rows.append(("forming", own.take(above), (high - free)[above]))
         found_rows.append(("forming", turned.take(below), -low[below]))
+    planes = ders.half_planes
+    for row in np.flatnonzero(planes.der == forming).tolist():
+        side, slope = float(planes.side[row]), float(planes.slope[row])
+        kept_free = (max(side, 0.0) + max(-slope, 0.0)) * free
+        bound = p.mixed(-slope * each, q, side * each)
+        found_rows.append(("forming", bound, planes.level[row, phases] - kept_free))
     return found_rows
 
 

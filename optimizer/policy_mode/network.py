@@ -190,6 +190,7 @@ class _Parts:
         A = np.zeros((len(disturbance.shape), 0, len(disturbance.ids)), dtype=np.int64)
         gaps = add_gaps(m, grid, disturbance, c, held.shape if affine else None)
         families = _followers(grid, disturbance, c, q, gaps.lost)
+        families += _bound_followers(grid, disturbance, c, q, gaps.lost)
         if affine:
             A = add_affine(m, grid, disturbance)
             if isinstance(held.shape, Rectangle | Wasserstein):
@@ -261,6 +262,44 @@ def _followers(
             right=np.concatenate(right),
             G=np.zeros((count, 0)),
             D=np.vstack(moved),
+        )
+    ]
+
+
+def _bound_followers(
+    grid: Microgrid, d: Disturbance, c: Columns, q: IntArray, lost: IntArray
+) -> list[StepRows]:
+    """``side q - slope P ≤ level`` of every follower's power factor and capability curve.
+
+    ``P`` is at its highest what it holds up and more sun than forecast make of its set-point, less
+    what is lost of that sun; at its lowest what it holds down and what an event takes. Reactive
+    power stays.
+    """
+    planes, suns = grid.ders.half_planes, grid.fleet.renewables.der
+    rows = np.flatnonzero(planes.der != grid.forming)
+    at, own = np.unique(planes.der[rows], return_inverse=True)
+    if not len(rows):
+        return []
+    side, slope, steps = planes.side[rows], planes.slope[rows], len(d.shape)
+    pick = np.eye(len(at))[own]  # (row, follower)
+    falls, rises = np.maximum(-slope, 0.0)[:, None], np.maximum(slope, 0.0)[:, None]
+    sun = (at[:, None] == suns[None]).astype(float)[own]  # (row, renewable)
+    taken = d.of_der[:, at].T[own]  # (row, component)
+    scale = planes.steepness[rows]
+    B = np.hstack([-slope[:, None] * pick, falls * pick, rises * pick, side[:, None] * pick,
+                   -falls * sun])  # fmt: skip
+    D = rises * taken - falls * taken * np.isin(at, suns)[own][:, None]
+    return [
+        StepRows(
+            name="capability",
+            columns=np.concatenate(
+                [c.p[:, at], c.up[:, at], c.down[:, at], q[:, at], lost], axis=1
+            ),
+            B=B / scale[:, None],
+            constant=np.zeros((steps, len(rows))),
+            right=planes.level[rows].sum(axis=1) / scale,
+            G=np.zeros((len(rows), 0)),
+            D=D / scale[:, None],
         )
     ]
 

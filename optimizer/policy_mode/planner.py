@@ -65,7 +65,9 @@ class PolicyModePlanner:
             If the scenario is none of this family.
         """
         asked = self.options
-        refuse_events(scenario, "policy_mode", ACTS_ON)
+        flat = asked.network == "copperplate"
+        who = 'policy_mode (network = "copperplate")' if flat else "policy_mode"
+        refuse_events(scenario, who, ACTS_ON, half_planes=not flat)
         grid, what = microgrid_of(scenario, asked), disturbance_of(scenario)
         held = hedge(asked.method, log_of(scenario), what.shape, settings_of(asked))
         done, q_kvar, held_pu = self._dispatched(scenario, grid, what, held)

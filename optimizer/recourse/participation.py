@@ -10,6 +10,9 @@ An inverter under droop sees one frequency, hence the mismatch of all phases tog
 is cut off at a capability or a ramp: a set-point beyond one is what fixed factors ask for, and
 the physics is judged afterwards. Losses stay with the grid-forming DER. Where a substation
 forms, the grid holds the frequency and takes the whole mismatch.
+
+Where DERs state a power factor or a capability curve, and these factors would leave one somewhere
+in the set of loads, an island's factors are the nearest that do not (`optimizer.recourse.shares`).
 """
 
 from __future__ import annotations
@@ -47,14 +50,20 @@ class ParticipationRecourse:
     Raises
     ------
     ScenarioError
-        If an island that moves has no DER of positive weight.
+        If an island that moves has no DER of positive weight, or is no tree and a DER in it states
+        a power factor or a capability curve.
     """
 
     def __init__(
         self, plan: Plan, scenario: Scenario, time: int = 0, *, weight: FloatArray | None = None
     ) -> None:
-        self._plan, self._scenario, self._time = plan, scenario, time
-        ders, feeder = running(plan, scenario, time).ders, scenario.feeder
+        self._plan, self._time = plan, time
+        served = plan.share_of(scenario.feeder.loads.ids)[time][:, None]
+        self._base = scenario.load_p_kw[time] * served, scenario.load_q_kvar[time] * served
+        runs = running(plan, scenario, time)
+        ders, feeder = runs.ders, scenario.feeder
+        bound = np.zeros(len(ders.ids), bool)
+        bound[ders.half_planes.der] = True
         live = plan.energized[time]
         label = islands(plan, scenario, time)
         der_block, load_block = feeder.blocks.of_bus[ders.bus], feeder.block_of_load
@@ -72,6 +81,12 @@ class ParticipationRecourse:
             if loads:
                 p = _shares(active, here, plan.block_ids[int(np.argmax(inside))])
                 q = _shares(reactive, here, plan.block_ids[int(np.argmax(inside))], fallback=p)
+                if weight is None and (bound & here.any(axis=1)).any():
+                    # the linear model needs Pyomo, which takes a second to import
+                    from gridproof.optimizer.recourse.shares import shares_inside  # noqa: PLC0415
+
+                    blocks = tuple(np.flatnonzero(inside).tolist())
+                    p, q = shares_inside(plan, runs, time, blocks, (p, q))
                 self._members.append((loads, p, q))
 
     def respond(self, realizations: Realizations, carried: Carried | None = None) -> Setpoints:  # noqa: ARG002
@@ -79,7 +94,7 @@ class ParticipationRecourse:
         count, plan, time = len(realizations), self._plan, self._time
         p = np.broadcast_to(plan.p_kw[time], (count, *plan.p_kw[time].shape)).copy()
         q = np.broadcast_to(plan.q_kvar[time], (count, *plan.q_kvar[time].shape)).copy()
-        p_base, q_base = self._scenario.load_p_kw[time], self._scenario.load_q_kvar[time]
+        p_base, q_base = self._base
         for loads, of_p, of_q in self._members:
             p += _mismatch(realizations.demand_at(time)[0], p_base, loads)[:, None, None] * of_p
             q += _mismatch(realizations.demand_at(time)[1], q_base, loads)[:, None, None] * of_q

@@ -233,6 +233,9 @@ def _drawn_in(network: Network, stage: FirstStage) -> Network:
         return np.where(inside, np.minimum(limits.inset, width / 2.0), 0.0)
 
     p, q = inset(limits.p_max - limits.p_min), inset(limits.q_max - limits.q_min)
+    whole = np.where(stage.forming & (limits.total_inset > _MOVABLE), limits.total_inset, 0.0)
+    planes = limits.planes
+    free = np.where(limits.plane_inset > _MOVABLE, limits.plane_inset, 0.0)
     ders = replace(
         limits,
         p_min=limits.p_min + p,
@@ -242,6 +245,9 @@ def _drawn_in(network: Network, stage: FirstStage) -> Network:
         s_max=limits.s_max - inset(2.0 * limits.s_max),
         ramp_p=limits.ramp_p - inset(2.0 * limits.ramp_p),
         ramp_q=limits.ramp_q - inset(2.0 * limits.ramp_q),
+        total_min=limits.total_min + whole,
+        total_max=limits.total_max - whole,
+        planes=replace(planes, level=planes.level - stage.forming[planes.der, None] * free),
     )
     return replace(network, ders=ders)
 

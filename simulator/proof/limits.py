@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from gridproof.scenarios.arrays import FloatArray, IntArray
+from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import VoltageTest
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.scenario import Scenario
@@ -342,6 +343,7 @@ def _ders(
         )
         most = ders.s_max_kva[slot][limited]
         yield _within(MarginKind.CAPABILITY, at[limited], part, most, scale[limited], reach)
+    yield from _half_planes(reach, supply, ders, scale)
     if ders.total_max_kw is not None and ders.total_min_kw is not None:
         which, group = np.unique(at[:, 0], return_inverse=True)
         whole = _summed(power, group, len(which)).real
@@ -350,6 +352,22 @@ def _ders(
         limits = ders.total_min_kw[which], ders.total_max_kw[which]
         at_der = np.stack([which, np.zeros(len(which), np.int64)], axis=1)
         yield from _between(MarginKind.CAPABILITY, at_der, whole, limits, least_scale, reach)
+
+
+def _half_planes(reach: Reach, supply: _Supply, ders: Ders, scale: FloatArray) -> Iterator[Margins]:
+    """``slope p + level - side q`` of power factors and capability curves."""
+    planes, at, power = ders.half_planes, supply.at, supply.power
+    slot, row = np.nonzero(at[:, :1] == planes.der)
+    if not len(slot):
+        return
+    slope, side = planes.slope[row], planes.side[row]
+    left = _Real(
+        centre=slope * power.centre.real[slot] - side * power.centre.imag[slot],
+        slope=slope[:, None] * power.slope.real[slot] - side[:, None] * power.slope.imag[slot],
+        error=planes.steepness[row] * power.error[slot] * UP,
+    )
+    room = planes.level[row, at[slot, 1]]
+    yield _at_least(MarginKind.CAPABILITY, at[slot], left, room, scale[slot], reach, 1.0)
 
 
 def _about(middle: FloatArray, by: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -115,6 +115,33 @@ def test_the_figure_holds_every_line(swept, tmp_path):
     assert svg.read_bytes() == first
 
 
+def test_every_point_is_told_where_a_pointer_rests_on_it(swept, tmp_path):
+    """At the marks that matplotlib has put, in the order of the points; the reference below."""
+    _, found, _ = swept
+    svg = "{http://www.w3.org/2000/svg}"
+    root = ElementTree.parse(figure_sweep(found, tmp_path / "f")[0]).getroot()
+    (layer,) = [group for group in root.iter(f"{svg}g") if group.get("class") == "hover"]
+    line, *circles = list(layer)
+    assert line.tag == f"{svg}line"
+    assert line.find(f"{svg}title").text.startswith("recourse fixed\n")
+    marks = np.array(
+        [
+            (float(use.get("x")), float(use.get("y")))
+            for use in root.iter(f"{svg}use")
+            if use.get("x")
+        ]
+    )
+    for point, shape in zip(found.points, circles, strict=True):
+        words = shape.find(f"{svg}title").text.split("\n")
+        latency, loss = (point.settings[key] for key in ("faults.latency_s", "faults.loss"))
+        named = {f"latency {latency} s", f"loss {loss}"}
+        assert set(words[0].split(", ")) == named
+        assert words[1].startswith(f"{100.0 * point.share:.2f} % feasible, ")
+        assert words[2].startswith("40 realizations, ")
+        at = float(shape.get("cx")), float(shape.get("cy"))
+        assert np.abs(marks - at).max(axis=1).min() < 0.1
+
+
 def test_the_command_prints_and_draws(toy, tmp_path):
     said = CliRunner().invoke(
         app,

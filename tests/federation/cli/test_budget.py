@@ -3,6 +3,7 @@
 import json
 import time
 
+import pyarrow.parquet as pq
 import pytest
 from gridproof.federation.cli.budget import Budget, duration_s, planning_entry
 from gridproof.federation.cli.main import app
@@ -45,7 +46,9 @@ def test_the_main_thread_is_interrupted_once_and_only_within():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("how", "time_s"), [((), 4), (("--processes",), 10)])
+@pytest.mark.parametrize(
+    ("how", "time_s"), [((), 4), (("--processes",), 10), (("--workers", "2"), 12)]
+)
 def test_a_campaign_ends_with_its_time_and_goes_on_from_there(tmp_path, write_toy, how, time_s):
     root, run = tmp_path / "c", CliRunner().invoke
     words = ["run", str(write_toy(tmp_path)), "--samples", "1000000", "--out", str(root), "--json",
@@ -57,6 +60,12 @@ def test_a_campaign_ends_with_its_time_and_goes_on_from_there(tmp_path, write_to
     assert "the time is up: " in first.stderr
     done = json.loads(first.stdout)["campaign"]
     assert 0 < done["samples"] < 1_000_000
+    kept = done["samples"]
+    parts = sum(pq.read_metadata(part).num_rows for part in (root / "parts").glob("*.parquet"))
+    # chunks that are begun count, too
+    assert parts == kept if "--workers" in how else parts <= kept
+    said = f"{kept} of 1000000 realizations are kept in {root}; go on with: gridproof resume {root}"
+    assert said in first.stderr.replace("\n", " ")
     assert CampaignStore.open(root).environment["runs"][-1]["ended"] == "interrupted"
     again = run(app, ["resume", str(root), "--json", "--for", "3s"])
     assert again.exit_code == 0, again.output

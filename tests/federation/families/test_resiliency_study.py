@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from gridproof.optimizer.resiliency.of_scenario import case_of
 from gridproof.optimizer.resiliency.planner import solve
 from gridproof.scenarios.audit import audit
 from gridproof.scenarios.errors import ConfigError, ScenarioError
+from gridproof.scenarios.scenario import Scenario
 from typer.testing import CliRunner
 
 CASES = ("I", "II", "III", "IV")
@@ -105,6 +107,28 @@ def test_a_day_is_known_by_its_supply() -> None:
     assert study.scenario.step_names[12] == "hour 13"
 
 
+def _each_bar_is_told(path: Path, parts: dict[str, Any], scenario: Scenario) -> None:
+    svg = "{http://www.w3.org/2000/svg}"
+    root = ElementTree.parse(path).getroot()
+    (layer,) = [group for group in root.iter(f"{svg}g") if group.get("class") == "hover"]
+    told = [one.findtext(f"{svg}title") for one in layer]
+    bars = [
+        (f"hour {k + 1}: {kw:.1f} kW\nformed by {name}", kw)
+        for name, column in parts.items()
+        for k, kw in enumerate(column.tolist())
+        if kw > 0.0
+    ]
+    loads = scenario.load_p_kw.sum(axis=(1, 2)).tolist()
+    assert told == [
+        *(said for said, _ in bars),
+        *(f"hour {k + 1}: nominal load {kw:.1f} kW" for k, kw in enumerate(loads)),
+    ]
+    heights = np.array([float(one.get("height", "0")) for one in layer][: len(bars)])
+    kw = np.array([one for _, one in bars])
+    tall = kw > 0.3 * kw.max()  # thinner ones are made wide enough to be found
+    np.testing.assert_allclose(np.ptp((heights / kw)[tall]), 0.0, atol=0.02 * (heights / kw).min())
+
+
 def test_a_short_day_is_planned_audited_and_told(day: Day, tmp_path: Path) -> None:
     scenario = load_study(day()).scenario
     plan = make_planner("resiliency", {}).plan(scenario)
@@ -124,6 +148,7 @@ def test_a_short_day_is_planned_audited_and_told(day: Day, tmp_path: Path) -> No
     (picture,) = view.pictures(plan, scenario, tmp_path / "figures")
     assert "hour 2" in picture.description
     assert (tmp_path / "figures" / "supply.png").stat().st_size > 5000
+    _each_bar_is_told(tmp_path / "figures" / "supply.svg", parts, scenario)
     assert set(view.tables(told)) == {"hours", "islands"}
     off = ~plan.committed
     assert np.abs(plan.p_kw[off]).max() == 0.0

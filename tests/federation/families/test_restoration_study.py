@@ -159,6 +159,27 @@ def test_a_der_that_cannot_carry_an_island_is_refused(faults, key, expected):
     assert "leave the DER out, or let it form on all three phases" in found
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("fleet.own.power_factor=0.9", "own: power_factor = 0.9"),
+        ("defaults.power_factor=0.95", "defaults.power_factor = 0.95"),
+        ("fleet.own.minimum_kw=5", "own: minimum_kw = 5"),
+        ("fleet.own.unlike_phases=true", "own: unlike_phases = true"),
+        (
+            "fleet.own.capability=[{p_kw = 0, q_min_kvar = 0, q_max_kvar = 9}, "
+            "{p_kw = 50, q_min_kvar = 0, q_max_kvar = 0}]",
+            "own: capability = [{p_kw = 0.0, q_min_kvar = 0.0, q_max_kvar = 9.0}, {",
+        ),
+    ],
+)
+def test_a_limit_of_a_der_that_no_phase_keeps_is_refused(faults, given, expected):
+    found = faults("ders.fleet.own={bus='b1', capacity_kw=50, rating_kva=80}", f"ders.{given}")
+    assert expected in found
+    assert found.count("would be planned past: the restoration family does not hold it") == 1
+    assert "state capacity_kw, reactive_limit and rating_kva alone" in found
+
+
 def test_a_failure_on_an_unknown_line_is_named_with_its_table(storm, faults):
     table = storm.parent / "failures.csv"
     table.write_text(table.read_text() + "l999\n")

@@ -1,6 +1,9 @@
 """What a device may say that is no truth, each fault by its name."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from gridproof.federation.campaigns.study_jobs import make_planner_job
 from gridproof.federation.config.faults import DevicesConfig
 from gridproof.federation.field.device_faults import DeviceFault
@@ -9,6 +12,7 @@ from gridproof.federation.field.emulator import EmulatedDer, Emulator, Rating
 from gridproof.federation.field.modbus_client import SunspecDevice
 from gridproof.federation.field.protocols import make_of
 from gridproof.federation.field.sunspec import CONTROLS, MEASUREMENT, TABLES
+from gridproof.scenarios.curves import Curves
 
 
 class Lying(SunspecDevice):
@@ -99,4 +103,31 @@ def test_a_write_that_is_refused_and_what_is_beyond_are_named(study, emulator):
     (kept,) = devices._kept
     kept.device.__class__ = Lying
     assert devices.apply(*command).faults == (DeviceFault.READING_OUT_OF_RANGE,)
+    devices.close()
+
+
+@pytest.mark.parametrize("what", ["capability curve", "power factor"])
+def test_a_command_beside_which_so_much_reactive_power_may_not_stand_is_not_sent(
+    study, emulator, what
+):
+    ders, west = study.scenario.ders, study.scenario.ders.ids.index("west")
+    if what == "power factor":
+        held = replace(ders, q_per_p=np.where(np.arange(len(ders.ids)) == west, 0.25, np.inf))
+    else:
+        held = replace(
+            ders,
+            curves=Curves(der=np.full(2, west), p_kw=np.array([0.0, 90.0]),
+                          q_min_kvar=np.full(2, -30.0), q_max_kvar=np.array([0.0, 22.5])),
+        )  # fmt: skip
+    config = DevicesConfig(at={"west": f"127.0.0.1:{emulator.port}"})
+    scenario = replace(study.scenario, ders=held)
+    devices = FieldDevices(config, scenario, make_of("sunspec"))
+    plan = make_planner_job(study).make_plan()
+    devices.start(plan)
+    p, q = plan.p_kw[0].copy(), plan.q_kvar[0].copy()
+    p[west], q[west] = 20.0, 4.9  # 60 kW leave 15 kvar
+    assert devices.apply(p, q).faults == (DeviceFault.NONE,)
+    q[west] = 5.0 + config.tolerance * ders.p_max_kw[west].max()
+    assert devices.apply(p, q).faults == (DeviceFault.COMMAND_OUT_OF_RANGE,)
+    assert f"kvar beside 60 kW; its {what} leaves" in devices.said[0]
     devices.close()

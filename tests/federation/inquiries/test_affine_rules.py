@@ -17,7 +17,9 @@ from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.scenarios.errors import ConfigError
 from gridproof.scenarios.plan import plan_digest
 from gridproof.scenarios.plan_file import plan_from_json, plan_to_json
-from gridproof.scenarios.realization import draw
+from gridproof.scenarios.realization import draw, realize
+from gridproof.scenarios.verdict import Outcome, judge
+from gridproof.simulator.opendss.engine import OpenDssEngine
 from scipy.optimize import linprog
 
 import gridproof as gp
@@ -63,6 +65,43 @@ def test_a_rule_proves_what_set_points_that_stay_cannot(toy, toy_plan) -> None:
     assert gp.prove(study, carried).worst.margin == found.worst.margin
     run = gp.try_plan(study, carried, samples=100)
     assert run.report.feasible_share == 1.0
+
+
+def _curve(most: int, capacity: int, last: int) -> str:
+    return (
+        f"[{{p_kw = 0, q_min_kvar = -10, q_max_kvar = {most}}}, "
+        f"{{p_kw = {capacity}, q_min_kvar = -10, q_max_kvar = {last}}}]"
+    )
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        [f"ders.fleet.east.capability={_curve(55, 240, 40)}",
+         f"ders.fleet.west.capability={_curve(40, 90, 16)}"],
+        ["ders.defaults.power_factor=0.92"],
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("recourse", ["affine", "participation"])
+def test_a_rule_keeps_what_binds_reactive_to_active_power(toy, recourse, held) -> None:
+    """Proven over the box; every corner, solved by OpenDSS, is inside; the plan's own are not."""
+    sets = ["uncertainty.spread=0.15", "planner.ac_margin=0.002", *held]
+    study = load_study(toy, [f"campaign.recourse={recourse}", *sets])
+    plan = gp.plan(study)
+    assert plan.energized.any()
+    assert gp.prove(study, plan).verdict is Claim.PROVEN
+    zeta = np.array(list(product((-1.0, 1.0), repeat=2)))
+    told = make_recourse(recourse, plan, study.scenario).respond(realize(study.scenario, zeta))
+    engine = OpenDssEngine(study.scenario)
+    engine.hold(plan)
+    seen = engine.observe(realize(study.scenario, zeta), told)
+    engine.close()
+    assert study.scenario.ders.half_planes.room(seen.der_p_kw, seen.der_q_kvar).min() > -1e-4
+    assert (judge(seen, plan, study.scenario).outcome == Outcome.FEASIBLE).all()
+    if "capability" in held[0]:
+        fixed = gp.prove(load_study(toy, ["campaign.recourse=fixed", *sets]), plan)
+        assert fixed.verdict is Claim.REFUTED
+        assert fixed.islands[0].kinds["capability"].verdict is Claim.REFUTED
 
 
 def test_phases_of_a_balanced_der_are_answered_alike(toy, toy_plan) -> None:

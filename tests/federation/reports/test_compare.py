@@ -1,6 +1,7 @@
 """Two campaigns pair by pair, and those that are no pairs."""
 
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import scipy.stats
 from gridproof.federation.campaigns.campaign import run_campaign
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.records.summary import campaign_summary
+from gridproof.federation.reports.choice_figure import figure_choices
 from gridproof.federation.reports.compare import _crossed, compare_campaigns
 from gridproof.federation.reports.comparison_tables import campaign_names
 from gridproof.federation.reports.measured import compare_many
@@ -244,3 +246,22 @@ def test_a_plan_file_that_is_none_is_told(fixed, run):
 def test_names_are_the_shortest_endings_that_differ(fixed, linear):
     found = compare_many([fixed, linear]).measures
     assert list(campaign_names(found).values()) == ["fixed", "linear"]
+
+
+def test_every_campaign_is_told_where_a_pointer_rests_on_it(fixed, linear, tmp_path):
+    found = compare_many([fixed, linear]).measures
+    svg = "{http://www.w3.org/2000/svg}"
+    root = ElementTree.parse(figure_choices(found, tmp_path / "choice")[0]).getroot()
+    (layer,) = [group for group in root.iter(f"{svg}g") if group.get("class") == "hover"]
+    marks = [
+        (float(use.get("x")), float(use.get("y"))) for use in root.iter(f"{svg}use") if use.get("x")
+    ]
+    for one, shape in zip(found.campaigns, layer, strict=True):
+        words = shape.find(f"{svg}title").text.split("\n")
+        served, share = one.values["served_kw"].mean, one.values["feasible"].mean
+        assert words[0] == campaign_names(found)[one.about.directory]
+        assert words[1] == f"{100.0 * share:.2f} % feasible, {served:.1f} kW served"
+        assert words[2] == f"planned at {one.planned_cost:.2f} USD"
+        assert words[-1] == ("a choice" if one.beaten_by is None else "beaten by linear")
+        at = float(shape.get("cx")), float(shape.get("cy"))
+        assert np.abs(np.array(marks) - at).max(axis=1).min() < 0.1

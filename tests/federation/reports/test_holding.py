@@ -9,6 +9,7 @@ from gridproof.federation.studies.study import load_study
 from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.optimizer.partitioning.planner import PartitioningPlanner
 from gridproof.optimizer.recourse.linear import LinearRecourse
+from gridproof.scenarios.curves import Curves
 from gridproof.scenarios.realization import realize
 from gridproof.simulator.linear.engine import LinearEngine
 
@@ -71,6 +72,35 @@ def test_what_is_held_by_its_capability_has_no_room(case):
     bound = holding_of(plan, replace(scenario, ders=replace(scenario.ders, ramp_kvar=ramp)),
                        "fixed", spot, zeta)  # fmt: skip
     assert next(m.held_by for m in bound.movers if (m.der, m.power) == (best.der, "Q")) == "ramp"
+
+
+def test_what_binds_p_to_q_leaves_the_room_that_limits_in_its_place_leave(case):
+    """Each of P and Q alone: a band of its own, from the half-planes at the other's set-point."""
+    scenario, plan, _, _, _, spot, zeta = case
+    ders, p, q = scenario.ders, plan.p_kw[0], plan.q_kvar[0]
+    rated = ders.p_max_kw.sum(axis=1)
+    ratio = np.abs(q).max(axis=1) / np.maximum(p.min(axis=1), 1.0)
+    curves = Curves(
+        der=np.repeat(np.arange(len(rated)), 2),
+        p_kw=np.column_stack([0.0 * rated, rated]).ravel(),
+        q_min_kvar=np.tile([-5e3, -5e3], len(rated)),
+        q_max_kvar=np.column_stack([3.0 * q.max(axis=1) + 40.0, 0.0 * rated]).ravel(),
+    )
+    bound = replace(ders, q_per_p=1.1 * ratio + 0.01, curves=curves)
+    (p_low, p_high), (q_low, q_high) = bound.half_planes.around(p, q)
+    in_place = replace(
+        ders,
+        p_min_kw=np.maximum(ders.p_min_kw, p_low), p_max_kw=np.minimum(ders.p_max_kw, p_high),
+        q_min_kvar=np.maximum(ders.q_min_kvar, q_low),
+        q_max_kvar=np.minimum(ders.q_max_kvar, q_high),
+    )  # fmt: skip
+    free, held, other = (
+        holding_of(plan, replace(scenario, ders=one), "fixed", spot, zeta)
+        for one in (ders, bound, in_place)
+    )
+    rooms = [{(m.der, m.power): m.room_mpu for m in one.movers} for one in (free, held, other)]
+    assert rooms[1] == pytest.approx(rooms[2], abs=1e-9)
+    assert sum(rooms[0].values()) > 1.1 * sum(rooms[1].values())
 
 
 def test_it_is_asked_near_a_limit_alone_and_where_the_model_can_say(case):

@@ -162,4 +162,4 @@ def test_who_does_not_hold_it_refuses_it_by_name(one_load):
     assert [fault.split(" would")[0] for fault in faults] == [
         f"power_factor of DER {name}" for name in scenario.ders.ids
     ]
-    assert event_faults(scenario, "any", (), power_factors=True) == []
+    assert event_faults(scenario, "any", (), half_planes=True) == []

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from gridproof.federation.reports.why_view import why_summary
 from gridproof.federation.studies.study import load_study
 from gridproof.optimizer.network.decisions import Decisions
 from gridproof.optimizer.network.devices import add_base_setpoints
@@ -16,6 +17,7 @@ from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.optimizer.partitioning.planner import PartitioningPlanner
 from gridproof.optimizer.partitioning.why import Standing, why_dead
 from gridproof.optimizer.solver.pyomo_model import solve
+from gridproof.scenarios.curves import Curves
 from gridproof.scenarios.feeder import (
     Buses,
     Capacitors,
@@ -174,6 +176,29 @@ def test_a_ramp_too_short_is_no_lack_of_power():
     assert (lack.kind, lack.element, lack.phase) == ("ramp_active", "g", "b")
     assert lack.amount == pytest.approx(2.0, abs=0.01)  # 12 kW up, 10 may be
     assert lack.limit == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(
+    ("held", "kind", "words"),
+    [
+        # 30 kvar at nothing and none at 100 kW: 12 are left beside 60 kW
+        (
+            {"curves": Curves(der=np.zeros(2), p_kw=np.array([0.0, 300.0]),
+                              q_min_kvar=np.full(2, -90.0), q_max_kvar=np.array([90.0, 0.0]))},
+            "capability", "what its capability curve allows",
+        ),
+        ({"q_per_p": np.array([0.2])}, "power_factor", "what its power factor allows"),
+    ],
+)  # fmt: skip
+def test_what_binds_reactive_to_active_power_is_named_with_what_it_lacks(held, kind, words):
+    scenario = scenario_of(feeder_of((50.0, 60.0, 50.0), (5.0, 18.0, 5.0)))
+    said = asked(replace(scenario, ders=replace(scenario.ders, **held)))
+    lack = one_shortfall(said)
+    assert (lack.kind, lack.element, lack.phase, lack.unit) == (kind, "g", "b", "kvar")
+    assert lack.amount == pytest.approx(6.0, abs=0.01)
+    assert lack.limit is None
+    (answer,) = why_summary([said])
+    assert f"DER g, phase b: lacks 6.00 kvar beyond {words}" in answer.words
 
 
 def test_a_line_is_named_in_amperes_beyond_its_rating():

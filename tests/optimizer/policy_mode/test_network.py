@@ -1,5 +1,7 @@
 """Network rows that are said to hold over a set are held by an engine that shares no code."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from gridproof.federation.studies.study import load_study
@@ -13,6 +15,8 @@ from gridproof.optimizer.policy_mode.planner import (
     settings_of,
 )
 from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.scenarios.curves import Curves
+from gridproof.scenarios.errors import ScenarioError
 from gridproof.scenarios.realization import realize
 from gridproof.scenarios.verdict import MarginKind
 from gridproof.simulator.linear.engine import LinearEngine
@@ -112,6 +116,68 @@ def test_a_loss_that_others_answer_leaves_the_forming_unit_where_it_was(affine):
         moved = snapshots.der_p_kw[:, former].sum(axis=1) - plan.p_kw[step, former].sum()
         # a machine lost at its own bus would come on top; in this mode none can be
         np.testing.assert_allclose(moved, own, atol=1e-3)
+
+
+def bound_by(scenario, ids, points):
+    """Capability curves of some DERs, all alike in shares of their rating, in place of bands."""
+    ders = scenario.ders
+    at = [ders.ids.index(name) for name in ids]
+    rated = np.where(np.isfinite(ders.s_max_kva), ders.s_max_kva, 0.0).sum(axis=1)
+    p, low, high = np.array(points).T
+    curves = Curves(
+        der=np.repeat(at, len(points)),
+        p_kw=np.concatenate([rated[g] * p for g in at]),
+        q_min_kvar=np.concatenate([rated[g] * low for g in at]),
+        q_max_kvar=np.concatenate([rated[g] * high for g in at]),
+    )
+    return replace(scenario, ders=replace(ders, curves=curves))
+
+
+CASES = {
+    "sun and machines by a power factor": (
+        "forecast", ("dg47", "dg49", "dg76", "pv28", "pv42"), None,
+    ),
+    "one that falls with power, storages among them": (
+        "forecast", ("pv60", "dg65", "store13"),
+        [(-1.0, -0.5, 0.3), (0.2, -0.5, -0.06), (1.0, -0.5, -0.4)],
+    ),
+    "machines that trip": (
+        "cyber", ("dg47", "dg65", "store13"), [(-1.0, -0.2, 0.0), (1.0, 0.0, 0.3)],
+    ),
+    "the one that forms": ("forecast", ("dg76",), [(0.0, 0.0, 0.05), (1.0, -0.1, 0.3)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "case",
+    [*list(CASES)[:1], *(pytest.param(one, marks=pytest.mark.slow) for one in list(CASES)[1:])],
+)
+def test_what_binds_reactive_to_active_power_holds_at_the_worst_of_the_set(affine, case):
+    mode, ids, points = CASES[case]
+    if mode == "forecast":
+        free, asked, before = affine
+    else:
+        study = load_study("ieee123-policy-modes", [f'events.mode="{mode}"'])
+        free, asked, before = study.scenario, PolicyModeOptions(), None
+    scenario = bound_by(free, ids, points or [(0.0, 0.0, 0.0), (1.0, -0.33, 0.33)])
+    if points is None:
+        factor = np.where(np.isin(free.ders.ids, ids), 0.33, np.inf)
+        scenario = replace(free, ders=replace(free.ders, q_per_p=factor))
+    plan = PolicyModePlanner(options=asked).plan(scenario)
+    assert plan.proof.robust
+    w = worst_of_the_set(scenario, asked, 60)
+    found = [margins(scenario, plan, w, step)[1][MarginKind.CAPABILITY].min() for step in STEPS]
+    assert min(found) >= -1e-5
+    if before is not None:
+        assert plan.costs["objective"] > before.costs["objective"]
+        found = [margins(scenario, before, w, step)[1][MarginKind.CAPABILITY] for step in (0, 12)]
+        assert np.min(found) < -1e-3
+
+
+def test_without_a_network_it_is_refused_by_name(affine):
+    scenario = bound_by(affine[0], ("dg65",), [(0.0, -0.1, 0.1), (1.0, -0.1, 0.1)])
+    with pytest.raises(ScenarioError, match=r"capability of DER dg65 .*copperplate"):
+        PolicyModePlanner(options=PolicyModeOptions(network="copperplate")).plan(scenario)
 
 
 def test_what_is_not_proven_is_not_said_to_be(affine):

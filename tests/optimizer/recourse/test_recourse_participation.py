@@ -1,5 +1,7 @@
 """Fixed factors: an island's mismatch is shared whole, by capacity, and never cut off."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from gridproof.optimizer.recourse.participation import ParticipationRecourse
@@ -55,6 +57,16 @@ def test_own_weights_and_nothing_is_cut_off(tiny_scenario, tiny_plan):
     np.testing.assert_allclose(up.p_kw[0, 0], 10.0)
     assert up.p_kw[0, 1, 0] == pytest.approx(25.0)  # +15 kW, though its ramp is 12 kW
     assert up.p_kw[0, 1, 0] - 10.0 > scenario.ders.ramp_kw[1, 0]
+
+
+def test_what_a_plan_does_not_serve_is_no_mismatch(tiny_scenario, tiny_plan):
+    scenario, plan = two_islands(tiny_scenario, tiny_plan)
+    plan = replace(plan, partial_ids=scenario.feeder.loads.ids[:1], served_share=np.array([[0.5]]))
+    drawn = plan.asked(realize(scenario, np.array([[0.0] * 4, [1.0, 0.0, 0.0, 0.0]])), scenario)
+    answer = make_recourse("participation", plan, scenario).respond(drawn)
+    np.testing.assert_allclose(answer.p_kw[0], plan.p_kw[0], atol=1e-12)
+    # 25 % of the 15 kW that are served
+    np.testing.assert_allclose(answer.p_kw[1, :2], 10.0 + 3.75 / 6)
 
 
 def test_an_island_without_capacity_is_refused(tiny_scenario, tiny_plan):

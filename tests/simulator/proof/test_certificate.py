@@ -9,6 +9,8 @@ import pytest
 from gridproof.federation.certificates.affine_answers import affine_answer
 from gridproof.federation.studies.study import Study, load_study
 from gridproof.optimizer.recourse.policies import make_recourse
+from gridproof.scenarios.curves import Curves
+from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import realize
 from gridproof.scenarios.sets import Box, Budget, UncertaintySet, Wasserstein
@@ -146,6 +148,32 @@ def test_line_to_line_and_apparent_power(held, seed: int) -> None:
     ders = study.scenario.ders
     scenario = replace(study.scenario, ders=replace(ders, s_max_kva=1.1 * ders.p_max_kw))
     study = replace(study, scenario=scenario)
+    found = certificate(study, plan, engine)
+    width = study.scenario.uncertainty.size
+    zeta = np.random.default_rng(seed).uniform(-1.0, 1.0, (30, width))
+    holds(study, plan, engine, found, np.concatenate([zeta, np.sign(zeta)]))
+
+
+def with_curves(ders: Ders, seed: int) -> Ders:
+    """A least power factor of some, a capability curve of others, near to what they give."""
+    rng, count = np.random.default_rng(seed), len(ders.ids)
+    own = np.flatnonzero(~ders.is_substation)
+    stated = rng.random(count) < 0.5
+    factors = np.where(stated & ~ders.is_substation, rng.uniform(0.1, 0.6, count), np.inf)
+    points = [
+        (g, p, -rng.uniform(1.0, 9.0), rng.uniform(1.0, 9.0)) for g in own for p in (-50.0, 900.0)
+    ]
+    der, p_kw, low, high = np.array(points).reshape(-1, 4).T
+    curves = Curves(der=der, p_kw=p_kw, q_min_kvar=low, q_max_kvar=high) if len(own) else None
+    return replace(ders, q_per_p=factors, curves=curves)
+
+
+@settings(WITHIN, max_examples=6)
+@given(seed=SEEDS, recourse=st.sampled_from(["participation", "fixed"]))
+def test_power_factors_and_capability_curves(held, seed: int, recourse: str) -> None:
+    study, plan, engine = held(seed, campaign=f'recourse = "{recourse}"')
+    ders = with_curves(study.scenario.ders, seed)
+    study = replace(study, scenario=replace(study.scenario, ders=ders))
     found = certificate(study, plan, engine)
     width = study.scenario.uncertainty.size
     zeta = np.random.default_rng(seed).uniform(-1.0, 1.0, (30, width))
