@@ -37,6 +37,7 @@ _MEASURED = 1e-6
 """Share to which power that flows is known: what a power flow leaves open is not unserved."""
 _MOST_DIGITS = 8
 _IN_TITLE = 3
+_LONG_VALUE = 32  # signs of one value
 _TOLD_ELSEWHERE = (
     "campaign.samples=", "campaign.seed=", "study.", "federation.", "planner.time_limit_s=",
 )  # fmt: skip
@@ -122,7 +123,14 @@ def title_as_run(title: str, said: Sequence[str]) -> str:
     if not told:
         return title
     more = f" and {len(told) - _IN_TITLE} more" if len(told) > _IN_TITLE else ""
-    return f"{title}; but run with {', '.join(told[:_IN_TITLE])}{more}"
+    shown = ", ".join(_short(one) for one in told[:_IN_TITLE])
+    return f"{title}; but run with {shown}{more}"
+
+
+def _short(said: str) -> str:
+    """Return ``key=value`` as a title has room for it; tables are told whole elsewhere."""
+    key, sign, value = said.partition("=")
+    return said if len(value) <= _LONG_VALUE else f"{key}{sign}{value[: _LONG_VALUE - 1]}…"
 
 
 def place_words(element: str | None, phase: str | None) -> str:

@@ -15,9 +15,20 @@ from gridproof.federation.reports.study_words import (
     study_title,
 )
 from gridproof.federation.studies.study import load_study
+from gridproof.federation.wording import title_as_run
 
 SAID = ["campaign.samples=40", "uncertainty.spread=0.1", "uncertainty.spread=0.9",
         "planner.method=nominal", "limits.v_min_pu=0.97"]  # fmt: skip
+
+
+def test_a_title_has_no_room_for_a_table():
+    table = "ders.fleet.a.capability=[{p_kw=0,q_min_kvar=-40,q_max_kvar=60},{p_kw=100}]"
+    title = title_as_run("toy", ["limits.v_min_pu=0.97", table])
+    assert title.startswith(
+        "toy; but run with limits.v_min_pu=0.97, ders.fleet.a.capability=[{p_kw"
+    )
+    assert title.endswith("…")
+    assert len(title) < 110
 
 
 @pytest.fixture(scope="module")
