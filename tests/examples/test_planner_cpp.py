@@ -52,4 +52,8 @@ def test_it_answers_as_the_one_in_python_does(tmp_path):
     cpp, python = verdicts
     assert cpp["outcomes"] == python["outcomes"]
     assert cpp["outcomes"]["feasible"] == 25
-    assert cpp["worst"] == python["worst"]
+    assert cpp["worst"].keys() == python["worst"].keys()
+    for kind, worst in cpp["worst"].items():  # one adds its numbers up in another order
+        other = python["worst"][kind]
+        assert worst["margin"] == pytest.approx(other["margin"], abs=1e-9), kind
+        assert {**worst, "margin": 0.0} == {**other, "margin": 0.0}
