@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from gridproof.federation.records.rows import table_of
+from gridproof.federation.records.rows import rows_of
 from gridproof.federation.trial.batch import try_batch
 from gridproof.federation.trial.trial import Trial
 from gridproof.optimizer.recourse.policies import Recourse
@@ -86,8 +86,8 @@ class LimitState:
     def row(self, zeta: FloatArray) -> dict[str, Any]:
         """Return what a campaign would keep of one point (direction,), by column."""
         drawn, snapshots, verdicts = self._solve(zeta[None])
-        table = table_of(self._scenario, self._plan, drawn, snapshots, verdicts, time=self._step)
-        row: dict[str, Any] = table.to_pylist()[0]
+        rows = rows_of(self._scenario, self._plan, drawn, snapshots, verdicts, time=self._step)
+        row: dict[str, Any] = rows.table().to_pylist()[0]
         return row
 
     def __call__(self, zeta: FloatArray) -> FloatArray:

@@ -15,7 +15,7 @@ from gridproof.federation.records.replay_report import (
     ReplayedStep,
     TransformerSeen,
 )
-from gridproof.federation.records.rows import table_of
+from gridproof.federation.records.rows import rows_of
 from gridproof.scenarios.arrays import BoolArray, FloatArray
 from gridproof.scenarios.plan import Plan
 from gridproof.scenarios.realization import Realizations
@@ -51,10 +51,8 @@ def step_seen(
     kept
         The campaign's own row of it, if it has one.
     """
-    table = table_of(
-        scenario, plan, seen.realizations, seen.snapshots, seen.verdicts, time=step
-    ).to_pylist()
-    row = table[0]
+    told = scenario, plan, seen.realizations, seen.snapshots, seen.verdicts
+    row = rows_of(*told, time=step).table().to_pylist()[0]
     margins = LimitMargin.by_kind(row)
     was = {} if kept is None else LimitMargin.by_kind(kept)
     apart = [abs(one.margin - was[kind].margin) for kind, one in margins.items() if kind in was]

@@ -29,7 +29,6 @@ __all__ = [
     "row_schema",
     "rows_of",
     "slot_names",
-    "table_of",
     "with_kinds",
 ]
 
@@ -173,22 +172,6 @@ class Rows:
         if field.name in _PHYSICAL:
             return pa.array(values, field.type, mask=~self.solved)
         return pa.array(values, field.type, from_pandas=field.name.startswith("margin_"))
-
-
-def table_of(
-    scenario: Scenario,
-    plan: Plan,
-    realizations: Realizations,
-    snapshots: Snapshots,
-    verdicts: Verdicts,
-    *,
-    second: Verdicts | None = None,
-    time: int = 0,
-    stepped: bool = False,
-) -> pa.Table:
-    """Turn one batch into a table: as `rows_of`."""
-    told = scenario, plan, realizations, snapshots, verdicts
-    return rows_of(*told, second=second, time=time, stepped=stepped).table()
 
 
 def rows_of(

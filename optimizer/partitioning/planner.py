@@ -43,7 +43,7 @@ from gridproof.optimizer.partitioning.plans import (
 )
 from gridproof.optimizer.partitioning.subproblems import VertexSubproblems
 from gridproof.optimizer.separation.islands import IslandSeparation, check_budget
-from gridproof.optimizer.separation.region import Region
+from gridproof.optimizer.separation.region import Region, vertex_count
 from gridproof.optimizer.separation.worst_case import FEW_VERTICES
 from gridproof.optimizer.solver.decomposition import Outcome, PlanProgress, Worst, decompose
 from gridproof.optimizer.solver.solve import Answer
@@ -147,7 +147,7 @@ def _tries_inward(options: PartitioningOptions, box: Box) -> bool:
 
     It is where no separation tries all vertices.
     """
-    many = bool(2.0 ** float((box.spread > 0.0).sum()) > FEW_VERTICES)
+    many = vertex_count(int((box.spread > 0.0).sum()), None) > FEW_VERTICES
     return many and options.centre and options.method == "column_and_constraint"
 
 

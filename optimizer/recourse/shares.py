@@ -121,7 +121,8 @@ def shares_inside(
     except ScenarioError as error:
         raise ScenarioError(
             "recourse participation looks for factors that keep power factors and capability "
-            f"curves, and its linear model does not know the island: {error}"
+            f"curves, and its linear model does not know the island: {error}; state reactive_limit "
+            "instead, or choose another recourse"
         ) from error
     at = tuple(state.controls.T)
     wanted = np.concatenate([shares[0][at], shares[1][at]])
@@ -257,7 +258,10 @@ def _nearest(
             cost[column] = 1.0
         _, x = solve_arrays(replace(arrays, cost=cost, lower=lower, upper=upper), tolerance=1e-9)
         if not np.isfinite(x).all():
-            raise SolverError("factors of recourse participation were not found: no answer")
+            raise SolverError(
+                "HiGHS found no factors for recourse participation; look "
+                "at the scale of the capability curves' numbers, or choose another recourse"
+            )
         if column is not None:
             upper[column] = float(x[column]) + 10.0 * _KEPT
     return np.clip(x[:n], 0.0, 1.0)

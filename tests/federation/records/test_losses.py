@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from gridproof.federation.records.losses import KindCounts, TriedRedispatch, UnservedEnergy
-from gridproof.federation.records.rows import table_of, with_kinds
+from gridproof.federation.records.rows import rows_of, with_kinds
 from gridproof.federation.statistics.shares import clopper_pearson
 from gridproof.scenarios.verdict import MarginKind, Outcome
 
@@ -15,7 +15,7 @@ def batch(tiny_scenario, tiny_plan, made_up_batch):
     scenario = tiny_scenario()
     plan = tiny_plan(scenario, [False, True], [False, True, True], [False, True])
     drawn, _, snapshots, verdicts = made_up_batch(scenario, plan, 0, 900)
-    return table_of(scenario, plan, drawn, snapshots, verdicts), verdicts, drawn, snapshots
+    return rows_of(scenario, plan, drawn, snapshots, verdicts).table(), verdicts, drawn, snapshots
 
 
 def pieces(table, size=137):

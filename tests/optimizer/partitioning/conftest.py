@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,10 @@ from gridproof.optimizer.network.devices import add_redispatch, redispatch_usd
 from gridproof.optimizer.network.first_stage import FirstStage
 from gridproof.optimizer.network.flow import add_flow
 from gridproof.optimizer.network.network import Network
+from gridproof.optimizer.partitioning.options import PartitioningOptions
+from gridproof.optimizer.partitioning.planner import PartitioningPlanner
+from gridproof.optimizer.partitioning.shortfalls import redispatch_shortfalls
+from gridproof.optimizer.recourse.policies import make_recourse
 from gridproof.optimizer.separation import worst_case
 from gridproof.optimizer.solver.pyomo_model import solve
 from gridproof.scenarios.feeder import (
@@ -30,7 +34,7 @@ from gridproof.scenarios.fleet import Ders
 from gridproof.scenarios.limits import Limits, VoltageTest
 from gridproof.scenarios.load_models import LoadModel
 from gridproof.scenarios.proof import Termination
-from gridproof.scenarios.realization import realize
+from gridproof.scenarios.realization import draw, realize
 from gridproof.scenarios.scenario import Scenario
 from gridproof.scenarios.sets import Box
 
@@ -221,6 +225,71 @@ def no_enumeration(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make small cases take the road of large ones."""
     monkeypatch.setattr(worst_case, "FEW_VERTICES", 0)
     monkeypatch.setattr(worst_case, "_FEW_LEFT", 0)
+
+
+@pytest.fixture
+def one_load(tiny_scenario: Callable[..., Scenario]) -> Scenario:
+    """One block of 60 kW and 36 kvar, even phases; a dear DER and a cheap one of 360 kW each."""
+    base = tiny_scenario(1, [], [0, 0], der_kw=120.0, spread=0.0, can_form=[True, False])
+    p_kw, q_kvar = np.full((1, 3), 20.0), np.full((1, 3), 12.0)
+    loads = replace(base.feeder.loads, p_kw=p_kw, q_kvar=q_kvar, slots=p_kw > 0.0)
+    return replace(
+        base,
+        feeder=replace(base.feeder, loads=loads),
+        load_p_kw=p_kw[None],
+        load_q_kvar=q_kvar[None],
+        ders=replace(base.ders, cost_usd_per_kw=np.array([3.0, 1.0])),
+        shed_usd=np.array([10_000.0]),
+    )
+
+
+def _exists(free: Scenario, stage: FirstStage, zeta: Any, state: Callable[..., None]) -> bool:
+    """Whether a re-dispatch exists, with what ``state`` writes out over a model without it."""
+    network, plain, m = Network.of(free), stage.decisions(), pyo.ConcreteModel()
+    base = tuple(dict(np.ndenumerate(s)) for s in (stage.p, stage.q))
+    moved = add_redispatch(m, network, plain, base)
+    use = realize(free, zeta[None])
+    add_flow(
+        m, network, plain, (moved.p, moved.q), network.demand(use.p_kw[0, 0], use.q_kvar[0, 0])
+    )
+    m.own = pyo.ConstraintList()
+    state(m, moved)
+    m.cost = pyo.Objective(expr=0.0 * next(iter(moved.p.values())))
+    return bool(np.isfinite(solve(m).incumbent))
+
+
+def _found_where_one_exists(
+    cases: Iterable[tuple[Scenario, Scenario]],
+    without: Callable[[Scenario], tuple[Scenario, Callable[..., None]]],
+) -> tuple[list[bool], set[str]]:
+    """Hold *found* to whether a re-dispatch exists, and to nothing lacking; over a few draws.
+
+    Each case is tried under a plan of a nearer one. ``without`` takes its limits away, and says how
+    they are written out. Returns what was found, and the kinds that lacked.
+    """
+    seen: list[bool] = []
+    lacking: set[str] = set()
+    for scenario, nearer in cases:
+        options = PartitioningOptions(gap=1e-6, centre=False)
+        plan = PartitioningPlanner(options=options).plan(nearer)
+        if not plan.energized.any():
+            continue
+        realizations = draw(scenario, 2, 0, 8)
+        setpoints = make_recourse("linear", plan, scenario).respond(realizations)
+        network, stage = Network.of(scenario), FirstStage.of(plan)
+        free, state = without(scenario)
+        exists = [_exists(free, stage, zeta, state) for zeta in realizations.zeta]
+        lacks = [redispatch_shortfalls(network, stage, zeta, time_limit_s=20.0)
+                 for zeta in realizations.zeta]  # fmt: skip
+        assert setpoints.found.tolist() == exists == [not one for one in lacks]
+        seen += exists
+        lacking |= {one.kind for each in lacks for one in each}
+    return seen, lacking
+
+
+@pytest.fixture(scope="session")
+def found_where_one_exists() -> Callable[..., tuple[list[bool], set[str]]]:
+    return _found_where_one_exists
 
 
 @pytest.fixture(scope="session")

@@ -7,20 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pyomo.environ as pyo
 import pytest
-from gridproof.optimizer.network.devices import add_redispatch
-from gridproof.optimizer.network.first_stage import FirstStage
-from gridproof.optimizer.network.flow import add_flow
 from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.optimizer.partitioning.planner import PartitioningPlanner
-from gridproof.optimizer.partitioning.shortfalls import redispatch_shortfalls
 from gridproof.optimizer.recourse.policies import make_recourse
-from gridproof.optimizer.solver.pyomo_model import solve
 from gridproof.scenarios.audit import audit
 from gridproof.scenarios.curves import Curves
 from gridproof.scenarios.event_faults import event_faults
 from gridproof.scenarios.proof import Termination
-from gridproof.scenarios.realization import draw, realize
+from gridproof.scenarios.realization import draw
 from gridproof.scenarios.verdict import Outcome, judge
 from gridproof.simulator.linear.engine import LinearEngine
 from hypothesis import given, settings
@@ -76,22 +71,6 @@ def _room(scenario, p, q):
         )
         least = min(least, float(np.where((whole_p == 0.0) & (whole_q == 0.0), 0.0, room).min()))
     return least
-
-
-@pytest.fixture
-def one_load(tiny_scenario):
-    """One block of 60 kW and 36 kvar, even phases; a dear DER and a cheap one of 360 kW each."""
-    base = tiny_scenario(1, [], [0, 0], der_kw=120.0, spread=0.0, can_form=[True, False])
-    p_kw, q_kvar = np.full((1, 3), 20.0), np.full((1, 3), 12.0)
-    loads = replace(base.feeder.loads, p_kw=p_kw, q_kvar=q_kvar, slots=p_kw > 0.0)
-    return replace(
-        base,
-        feeder=replace(base.feeder, loads=loads),
-        load_p_kw=p_kw[None],
-        load_q_kvar=q_kvar[None],
-        ders=replace(base.ders, cost_usd_per_kw=np.array([3.0, 1.0])),
-        shed_usd=np.array([10_000.0]),
-    )
 
 
 def test_reactive_power_of_a_curve_has_its_price_in_kw(one_load):
@@ -228,56 +207,41 @@ def test_the_judge_holds_what_the_plan_would_leave(one_load):
     assert room <= -12.0 / 2.0 + 1.0
 
 
-def _exists(scenario, stage, zeta):
-    """Whether a re-dispatch exists, with the points' own shares as variables over a free model.
+def _written_out(scenario):
+    """Take curves away, and say how they are stated: by their points' own shares as variables.
 
     What a DER can do is the convex hull of its points: no half-plane is stated.
     """
     curves = scenario.ders.curves
-    free = replace(scenario, ders=replace(scenario.ders, curves=None))
-    network, plain, m = Network.of(free), stage.decisions(), pyo.ConcreteModel()
-    base = tuple(dict(np.ndenumerate(s)) for s in (stage.p, stage.q))
-    moved = add_redispatch(m, network, plain, base)
-    use = realize(free, zeta[None])
-    add_flow(
-        m, network, plain, (moved.p, moved.q), network.demand(use.p_kw[0, 0], use.q_kvar[0, 0])
-    )
-    m.own = pyo.ConstraintList()
-    corners = {}
-    for g, k in moved.p:
-        p, low, high = (part / 3e3 for part in curves.of(g))
-        corners[g, k] = [*zip(p, low, strict=True), *zip(p, high, strict=True)]
-    m.share = pyo.Var(
-        [(g, k, i) for (g, k), held in corners.items() for i in range(len(held))], bounds=(0, 1)
-    )
-    for (g, k), held in corners.items():
-        parts = [m.share[g, k, i] for i in range(len(held))]
-        m.own.add(sum(parts) == 1.0)
-        for axis, power in enumerate((moved.p, moved.q)):
-            mixed = sum(part * at[axis] for part, at in zip(parts, held, strict=True))
-            m.own.add(power[g, k] == mixed)
-    m.cost = pyo.Objective(expr=0.0 * next(iter(moved.p.values())))
-    return np.isfinite(solve(m).incumbent)
+
+    def state(m, moved):
+        corners = {}
+        for g, k in moved.p:
+            p, low, high = (part / 3e3 for part in curves.of(g))
+            corners[g, k] = [*zip(p, low, strict=True), *zip(p, high, strict=True)]
+        m.share = pyo.Var(
+            [(g, k, i) for (g, k), held in corners.items() for i in range(len(held))],
+            bounds=(0, 1),
+        )
+        for (g, k), held in corners.items():
+            parts = [m.share[g, k, i] for i in range(len(held))]
+            m.own.add(sum(parts) == 1.0)
+            for axis, power in enumerate((moved.p, moved.q)):
+                mixed = sum(part * at[axis] for part, at in zip(parts, held, strict=True))
+                m.own.add(power[g, k] == mixed)
+
+    return replace(scenario, ders=replace(scenario.ders, curves=None)), state
 
 
 @pytest.mark.parametrize("seeds", [(0,), pytest.param(range(10), marks=pytest.mark.slow)])
-def test_found_is_whether_one_exists_and_where_none_does_something_lacks(random_scenario, seeds):
-    seen, lacking = [], set()
-    for seed in seeds:
-        scenario = _random(random_scenario(seed, spread=0.9, uncertain=3), seed, tight=0.4)
-        nearer = _random(random_scenario(seed, spread=0.1, uncertain=3), seed, tight=0.4)
-        plan = _plan(nearer, centre=False)
-        if not plan.energized.any():
-            continue
-        realizations = draw(scenario, 2, 0, 8)
-        setpoints = make_recourse("linear", plan, scenario).respond(realizations)
-        network, stage = Network.of(scenario), FirstStage.of(plan)
-        exists = [_exists(scenario, stage, z) for z in realizations.zeta]
-        lacks = [redispatch_shortfalls(network, stage, z, time_limit_s=20.0)
-                 for z in realizations.zeta]  # fmt: skip
-        assert setpoints.found.tolist() == exists == [not one for one in lacks]
-        seen += exists
-        lacking |= {one.kind for each in lacks for one in each}
+def test_found_is_whether_one_exists_and_where_none_does_something_lacks(
+    random_scenario, found_where_one_exists, seeds
+):
+    def case(seed):
+        both = (random_scenario(seed, spread=one, uncertain=3) for one in (0.9, 0.1))
+        return [_random(one, seed, tight=0.4) for one in both]
+
+    seen, lacking = found_where_one_exists(map(case, seeds), _written_out)
     assert len(set(seen)) == 2
     assert lacking
 

@@ -5,21 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pyomo.environ as pyo
 import pytest
-from gridproof.optimizer.network.devices import add_redispatch
-from gridproof.optimizer.network.first_stage import FirstStage
-from gridproof.optimizer.network.flow import add_flow
-from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.optimizer.partitioning.planner import PartitioningPlanner
-from gridproof.optimizer.partitioning.shortfalls import redispatch_shortfalls
 from gridproof.optimizer.recourse.policies import make_recourse
-from gridproof.optimizer.solver.pyomo_model import solve
 from gridproof.scenarios.audit import audit
 from gridproof.scenarios.event_faults import event_faults
 from gridproof.scenarios.proof import Termination
-from gridproof.scenarios.realization import draw, realize
+from gridproof.scenarios.realization import draw
 from gridproof.scenarios.verdict import Outcome, judge
 from gridproof.simulator.linear.engine import LinearEngine
 
@@ -37,22 +30,6 @@ def _held(scenario, *factors):
     count = len(scenario.ders.ids)
     own = np.broadcast_to(given if len(given) > 1 else given[0], (count,)).copy()
     return replace(scenario, ders=replace(scenario.ders, q_per_p=own))
-
-
-@pytest.fixture
-def one_load(tiny_scenario):
-    """One block of 60 kW and 36 kvar, even phases; a dear DER and a cheap one."""
-    base = tiny_scenario(1, [], [0, 0], der_kw=120.0, spread=0.0, can_form=[True, False])
-    p_kw, q_kvar = np.full((1, 3), 20.0), np.full((1, 3), 12.0)
-    loads = replace(base.feeder.loads, p_kw=p_kw, q_kvar=q_kvar, slots=p_kw > 0.0)
-    return replace(
-        base,
-        feeder=replace(base.feeder, loads=loads),
-        load_p_kw=p_kw[None],
-        load_q_kvar=q_kvar[None],
-        ders=replace(base.ders, cost_usd_per_kw=np.array([3.0, 1.0])),
-        shed_usd=np.array([10_000.0]),
-    )
 
 
 def test_reactive_power_has_its_price_in_kw(one_load):
@@ -116,42 +93,27 @@ def test_the_judge_holds_what_the_plan_would_leave(one_load):
     assert verdicts.margin[0].min() == pytest.approx(room.min() / rated, abs=1e-9)
 
 
-def _exists(scenario, stage, zeta):
-    """Whether a re-dispatch exists, with the limits written out over a free model."""
+def _written_out(scenario):
+    """Take power factors away, and say how they are stated."""
     turned = scenario.ders.q_per_p
-    free = replace(scenario, ders=replace(scenario.ders, q_per_p=None))
-    network, plain, m = Network.of(free), stage.decisions(), pyo.ConcreteModel()
-    base = tuple(dict(np.ndenumerate(s)) for s in (stage.p, stage.q))
-    moved = add_redispatch(m, network, plain, base)
-    use = realize(free, zeta[None])
-    add_flow(
-        m, network, plain, (moved.p, moved.q), network.demand(use.p_kw[0, 0], use.q_kvar[0, 0])
-    )
-    m.own = pyo.ConstraintList()
-    for g, k in moved.p:
-        m.own.add(moved.q[g, k] <= turned[g] * moved.p[g, k])
-        m.own.add(moved.q[g, k] >= -turned[g] * moved.p[g, k])
-    m.cost = pyo.Objective(expr=0.0 * next(iter(moved.p.values())))
-    return np.isfinite(solve(m).incumbent)
+
+    def state(m, moved):
+        for g, k in moved.p:
+            m.own.add(moved.q[g, k] <= turned[g] * moved.p[g, k])
+            m.own.add(moved.q[g, k] >= -turned[g] * moved.p[g, k])
+
+    return replace(scenario, ders=replace(scenario.ders, q_per_p=None)), state
 
 
 @pytest.mark.parametrize("seeds", [(0,), pytest.param(range(8), marks=pytest.mark.slow)])
-def test_found_is_whether_one_exists_and_where_none_does_something_lacks(random_scenario, seeds):
-    seen, lacking = [], set()
-    for seed in seeds:
-        scenario = _held(random_scenario(seed, spread=0.9, uncertain=3), 0.93)
-        plan = _plan(_held(random_scenario(seed, spread=0.1, uncertain=3), 0.93), centre=False)
-        if not plan.energized.any():
-            continue
-        realizations = draw(scenario, 2, 0, 8)
-        setpoints = make_recourse("linear", plan, scenario).respond(realizations)
-        network, stage = Network.of(scenario), FirstStage.of(plan)
-        exists = [_exists(scenario, stage, z) for z in realizations.zeta]
-        lacks = [redispatch_shortfalls(network, stage, z, time_limit_s=20.0)
-                 for z in realizations.zeta]  # fmt: skip
-        assert setpoints.found.tolist() == exists == [not one for one in lacks]
-        seen += exists
-        lacking |= {one.kind for each in lacks for one in each}
+def test_found_is_whether_one_exists_and_where_none_does_something_lacks(
+    random_scenario, found_where_one_exists, seeds
+):
+    cases = (
+        [_held(random_scenario(seed, spread=spread, uncertain=3), 0.93) for spread in (0.9, 0.1)]
+        for seed in seeds
+    )
+    seen, lacking = found_where_one_exists(cases, _written_out)
     assert len(set(seen)) == 2
     assert lacking
 

@@ -5,19 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pyomo.environ as pyo
 import pytest
-from gridproof.optimizer.network.devices import add_redispatch
-from gridproof.optimizer.network.first_stage import FirstStage
-from gridproof.optimizer.network.flow import add_flow
-from gridproof.optimizer.network.network import Network
 from gridproof.optimizer.partitioning.options import PartitioningOptions
 from gridproof.optimizer.partitioning.planner import PartitioningPlanner
-from gridproof.optimizer.partitioning.shortfalls import redispatch_shortfalls
 from gridproof.optimizer.recourse.policies import make_recourse
-from gridproof.optimizer.solver.pyomo_model import solve
 from gridproof.scenarios.audit import audit
-from gridproof.scenarios.realization import draw, realize
+from gridproof.scenarios.realization import draw
 from gridproof.scenarios.verdict import Outcome, judge
 from gridproof.simulator.linear.engine import LinearEngine
 
@@ -52,44 +45,28 @@ def test_a_total_has_its_price(tiny_scenario, ac_margin):
     assert "outside its capability" in audit(_plan(free, centre=False), scenario)[0]
 
 
-def _exists(scenario, stage, zeta):
-    """Whether a re-dispatch exists, with the totals written out over a free model."""
+def _written_out(scenario):
+    """Take totals away, and say how they are stated."""
     ders = scenario.ders
-    free = replace(scenario, ders=replace(ders, total_min_kw=None, total_max_kw=None))
-    network, plain, m = Network.of(free), stage.decisions(), pyo.ConcreteModel()
-    base = tuple(dict(np.ndenumerate(s)) for s in (stage.p, stage.q))
-    moved = add_redispatch(m, network, plain, base)
-    use = realize(free, zeta[None])
-    add_flow(
-        m, network, plain, (moved.p, moved.q), network.demand(use.p_kw[0, 0], use.q_kvar[0, 0])
-    )
-    m.own = pyo.ConstraintList()
-    for g in {g for g, _ in moved.p}:
-        whole = sum(p for (h, _), p in moved.p.items() if h == g)
-        m.own.add((ders.total_min_kw[g] / 1e3, whole, ders.total_max_kw[g] / 1e3))
-    m.cost = pyo.Objective(expr=0.0 * next(iter(moved.p.values())))
-    return np.isfinite(solve(m).incumbent)
+
+    def state(m, moved):
+        for g in {g for g, _ in moved.p}:
+            whole = sum(p for (h, _), p in moved.p.items() if h == g)
+            m.own.add((ders.total_min_kw[g] / 1e3, whole, ders.total_max_kw[g] / 1e3))
+
+    return replace(scenario, ders=replace(ders, total_min_kw=None, total_max_kw=None)), state
 
 
 @pytest.mark.parametrize("seeds", [(0,), pytest.param(range(8), marks=pytest.mark.slow)])
-def test_found_is_whether_one_exists_and_where_none_the_total_lacks(random_scenario, seeds):
-    seen, lacking = [], set()
-    for seed in seeds:
-        wide = random_scenario(seed, spread=0.9, uncertain=3)
+def test_found_is_whether_one_exists_and_where_none_the_total_lacks(
+    random_scenario, found_where_one_exists, seeds
+):
+    def case(seed):
+        wide, near = (random_scenario(seed, spread=one, uncertain=3) for one in (0.9, 0.1))
         most = 0.55 * wide.ders.p_max_kw.sum(axis=1)
-        scenario = _up_to(wide, *most)
-        plan = _plan(_up_to(random_scenario(seed, spread=0.1, uncertain=3), *most), centre=False)
-        if not plan.energized.any():
-            continue
-        realizations = draw(scenario, 2, 0, 8)
-        setpoints = make_recourse("linear", plan, scenario).respond(realizations)
-        network, stage = Network.of(scenario), FirstStage.of(plan)
-        exists = [_exists(scenario, stage, z) for z in realizations.zeta]
-        lacks = [redispatch_shortfalls(network, stage, z, time_limit_s=20.0)
-                 for z in realizations.zeta]  # fmt: skip
-        assert setpoints.found.tolist() == exists == [not one for one in lacks]
-        seen += exists
-        lacking |= {one.kind for each in lacks for one in each}
+        return _up_to(wide, *most), _up_to(near, *most)
+
+    seen, lacking = found_where_one_exists(map(case, seeds), _written_out)
     assert len(set(seen)) == 2
     assert "total" in lacking
 
