@@ -25,7 +25,7 @@ from gridproof.federation.records.campaign_report import CampaignReport
 from gridproof.federation.records.parts import CHUNK_ROWS
 from gridproof.federation.records.profile import Profile
 from gridproof.federation.records.profile_store import encode_profile, keep_profiles, read_profile
-from gridproof.federation.records.rows import table_of
+from gridproof.federation.records.rows import rows_of
 from gridproof.federation.records.store import CampaignStore
 from gridproof.federation.reports.data import Readout, read_out
 from gridproof.federation.reports.steps_page import write_steps_report
@@ -133,7 +133,7 @@ def profile_cost() -> str:
         cost = {
             "solve": _cpu_us(partial(engine.observe, batch, answer)),
             "judge": _cpu_us(partial(judge, snapshots, plan, scenario)),
-            "rows": _cpu_us(partial(table_of, scenario, plan, batch, snapshots, verdicts)),
+            "rows": _cpu_us(partial(rows_of, scenario, plan, batch, snapshots, verdicts)),
             "profile": _cpu_us(partial(profile.add, scenario, plan, snapshots, verdicts)),
         }
         engine.close()
